@@ -208,16 +208,32 @@ impl Fields {
         unsafe { self.0.get(&NSString::from(key)) }
     }
 
+    pub(super) fn unsigned(&self, key: &str) -> Option<u64> {
+        Some(self.number(key)?.as_u64())
+    }
+
+    pub(super) fn signed(&self, key: &str) -> Option<i64> {
+        Some(self.number(key)?.as_i64())
+    }
+
+    pub(super) fn flag(&self, key: &str) -> bool {
+        self.number(key).is_some_and(|number| number.as_bool())
+    }
+
+    pub(super) fn list(&self, key: &str) -> Option<NSArray> {
+        // SAFETY: the values of keys requested as lists are arrays.
+        unsafe { self.0.get(&NSString::from(key)) }
+    }
+
     pub(super) fn small(&self, key: &str) -> Option<u32> {
         u32::try_from(self.number(key)?.as_u64()).ok()
     }
 
-    fn triple(&self, key: &str) -> Option<[u32; 3]> {
-        // SAFETY: the value of this key is an array of three numbers.
-        let list: NSArray = unsafe { self.0.get(&NSString::from(key)) }?;
+    pub(super) fn triple(&self, key: &str) -> Option<[u32; 3]> {
+        let list = self.list(key)?;
         let mut triple = [0; 3];
         for (index, value) in triple.iter_mut().enumerate() {
-            // SAFETY: as above.
+            // SAFETY: the value of this key is an array of three numbers.
             let number: NSNumber = unsafe { list.get(index) }?;
             *value = u32::try_from(number.as_u64()).ok()?;
         }
@@ -244,10 +260,10 @@ impl KernelFault {
             kernel: fields.text("kernel")?,
             thread: fields.triple("thread"),
             argument: fields.text("argument"),
-            offset: fields.number("offset").map(|number| number.as_i64()),
-            bytes: fields.number("bytes").map(|number| number.as_u64()),
-            size: fields.number("size").map(|number| number.as_u64()),
-            write: fields.number("write").is_some_and(|number| number.as_bool()),
+            offset: fields.signed("offset"),
+            bytes: fields.unsigned("bytes"),
+            size: fields.unsigned("size"),
+            write: fields.flag("write"),
             file: fields.text("file"),
             line: fields.small("line"),
             column: fields.small("column"),

@@ -20,6 +20,7 @@ pub mod future;
 pub mod heap;
 pub mod pipeline;
 pub mod reflection;
+pub mod sanitize;
 pub mod shader;
 pub mod sync;
 pub mod texture;

@@ -12,8 +12,8 @@ pub(crate) enum Values {
     Words(&'static [&'static str]),
     /// A whole number, not less than the first and not more than the second.
     Number(usize, usize),
-    /// `name=number`, several of them with commas between.
-    Numbered(&'static [&'static str]),
+    /// Words, and `name=number`, several of them with commas between.
+    List(&'static [&'static str], &'static [&'static str]),
     Any,
 }
 
@@ -54,7 +54,7 @@ macro_rules! variables {
     };
 }
 
-use Values::{Any, Number, Numbered, Words};
+use Values::{Any, List, Number, Words};
 
 variables! {
     read {
@@ -74,8 +74,10 @@ variables! {
              `threadgroup_barrier` that not all threads reach (otherwise the SIMD-groups that do reach it meet, and threads \
              that have ended are not waited for), and a read of up to 16 bytes past the end of threadgroup memory (otherwise \
              the value is unspecified)";
-        SANITIZE: "ARUMINIUM_SOFT_SANITIZE", Numbered(&["order"]), "unset",
-            "checks that cost time: with `order=SEED` launches of a concurrent encoder that no barrier orders run in an order \
+        SANITIZE: "ARUMINIUM_SOFT_SANITIZE", List(&["races", "benign", "undefined"], &["order"]), "unset",
+            "checks that cost time, several of them with commas between. `races` reports accesses of different threads that \
+             nothing orders, `benign` those too that GPUs tolerate, and `undefined` arithmetic without a defined result \
+             ([sanitizer.md](sanitizer.md)). With `order=SEED` launches of a concurrent encoder that no barrier orders run in an order \
              drawn from the seed, another one for each group of launches (otherwise the last runs first); the same program \
              with one queue runs in the same order each time";
         FAMILY: "ARUMINIUM_SOFT_FAMILY", Words(&["apple4", "apple5", "apple6", "apple7", "apple8", "apple9"]), "unset",
@@ -139,7 +141,9 @@ impl Variable {
             Number(least, most) => {
                 value.parse().is_ok_and(|number| (least..=most).contains(&number))
             }
-            Numbered(names) => value.split(',').all(|part| assignment(part, names).is_some()),
+            List(words, names) => value
+                .split(',')
+                .all(|part| words.contains(&part.trim()) || assignment(part, names).is_some()),
             Any => true,
         };
         valid.then(|| value.to_owned())
@@ -161,14 +165,22 @@ impl Variable {
         given.split(',').find_map(|part| assignment(part, &[name]))
     }
 
+    /// The items of a list.
+    pub(crate) fn items(&self) -> Vec<String> {
+        let given = self.given().unwrap_or_default();
+        given.split(',').map(|item| item.trim().to_owned()).collect()
+    }
+
     /// The values, in words.
     fn expected(&self) -> String {
         match self.values {
             Words(words) => words.join(" or "),
             Number(least, usize::MAX) => format!("a whole number from {least}"),
             Number(least, most) => format!("a whole number from {least} to {most}"),
-            Numbered(names) => {
-                names.iter().map(|name| format!("{name}=NUMBER")).collect::<Vec<_>>().join(",")
+            List(words, names) => {
+                let names = names.iter().map(|name| format!("{name}=NUMBER"));
+                let all = words.iter().map(|&word| word.to_owned()).chain(names);
+                format!("a list of {}", all.collect::<Vec<_>>().join(","))
             }
             Any => "anything".to_owned(),
         }
@@ -247,7 +259,8 @@ mod tests {
         assert_eq!(CHECKS.accept("OFF"), None);
         assert_eq!(SANITIZE.accept("order=7").as_deref(), Some("order=7"));
         assert_eq!(assignment(" order = 7 ", &["order"]), Some(7));
-        for wrong in ["order", "order=", "order=-1", "odor=7", "order=7,", ""] {
+        assert_eq!(SANITIZE.accept("races, order=7").as_deref(), Some("races, order=7"));
+        for wrong in ["order", "order=", "order=-1", "odor=7", "order=7,", "races=1", "racer", ""] {
             assert_eq!(SANITIZE.accept(wrong), None, "{wrong}");
         }
     }
@@ -258,6 +271,7 @@ mod tests {
             ("ARUMINIUM_SOFT_WORKER", "3"),
             ("ARUMINIUM_SOFT_WORKERS", "many"),
             ("ARUMINIUM_SOFT_CHECKS", "no"),
+            ("ARUMINIUM_SOFT_SANITIZE", "races,undefinde"),
             ("ARUMINIUM_SOFT_STRICT", "on"),
             ("ARUMINIUM_TELEPORT", "1"),
             ("PATH", "/bin"),
@@ -268,6 +282,8 @@ mod tests {
             lines,
             [
                 "ARUMINIUM_SOFT_CHECKS=no is ignored: the value is on or off (default: on)",
+                "ARUMINIUM_SOFT_SANITIZE=races,undefinde is ignored: the value is a list of races,benign,undefined,order=NUMBER \
+                 (default: unset)",
                 "ARUMINIUM_SOFT_WORKERS=many is ignored: the value is a whole number from 1 to 256 (default: one \
                  thread per core)",
                 "the environment variable ARUMINIUM_SOFT_WORKER is unknown and ignored: did you mean \

@@ -12,6 +12,7 @@ use super::interp::input::{GroupPlace, Positions};
 use super::interp::isa::LANES;
 use super::interp::lower::{Code, THREAD_POINTER, UNKNOWN_LOCAL};
 use super::interp::memory::{self, Region};
+use super::interp::probe::Probes;
 use super::native::group::{Areas, GroupState};
 use super::native::region::Run;
 use super::watch::{Verdict, Watch, Watchdog};
@@ -157,7 +158,9 @@ impl Program {
             Addresses::new(residents, resident_textures, starts, &mut regions, &mut textures);
         let groups: [u32; 3] = std::array::from_fn(|d| launch.grid[d].div_ceil(launch.group[d]));
         let total = product(groups);
-        let helpers = if product(launch.grid) <= SMALL { 0 } else { workers.count() as u64 - 1 };
+        // A checker belongs to one thread, so that it reports the same each time.
+        let alone = product(launch.grid) <= SMALL || launch.session.is_some();
+        let helpers = if alone { 0 } else { workers.count() as u64 - 1 };
         let tallies = tally::choose(&self.tallies, &regions, product(launch.grid));
         let shared = Shared {
             program: self,
@@ -224,6 +227,8 @@ struct Worker<'a> {
     /// What machine code needs to run threadgroups by itself, and memory for it.
     state: GroupState,
     areas: Areas,
+    /// What observes the threads of a checked kernel.
+    probes: Option<Box<Probes<'a>>>,
     /// Positions by the size of the group; there are few, as only those at the edges differ.
     shapes: Vec<([u32; 3], Vec<Positions>)>,
 }
@@ -283,6 +288,21 @@ impl<'a> Worker<'a> {
             watch: Watch::new(&shared.watchdog, shared.start),
         };
         let budget = place.watch.first_budget();
+        let (program, launch) = (shared.program, shared.launch);
+        let mut probes = launch.session.map(|session| {
+            let checks = program.checks;
+            Box::new(Probes {
+                checker: session.launch(&program.name, checks, launch.grid, launch.group),
+                code: code.code.as_ptr(),
+                spans: &code.spans,
+                locate: launch.locate,
+                allocations: &program.allocations,
+                addresses: &shared.addresses,
+                sites: vec![None; code.code.len()],
+            })
+        });
+        let observer =
+            probes.as_deref_mut().map_or(std::ptr::null_mut(), |probes| &raw mut *probes);
         let waves = (0..waves)
             .map(|state| Wave {
                 exec: 0,
@@ -298,6 +318,7 @@ impl<'a> Worker<'a> {
                 number: 0,
                 native: &raw const code.code[code.start as usize],
                 groups: std::ptr::null_mut(),
+                probes: observer.cast(),
                 stop: Stop::End,
             })
             .collect();
@@ -307,7 +328,7 @@ impl<'a> Worker<'a> {
         };
         areas.reset();
         let (frames, shapes) = (at(0), Vec::new());
-        Self { shared, code, regions, place, budget, waves, frames, state, areas, shapes }
+        Self { shared, code, regions, place, budget, waves, frames, state, areas, probes, shapes }
     }
 
     /// Runs threadgroups until none is left. Returns false if a hoisted load is out of bounds; then nothing was run.
@@ -487,6 +508,10 @@ impl<'a> Worker<'a> {
             self.shapes.push((size, positions(size)));
             self.shapes.len() - 1
         });
+        if let Some(probes) = &mut self.probes {
+            let [across, down, _] = self.shared.groups;
+            probes.checker.enter(position[0] + across * (position[1] + down * position[2]));
+        }
         self.place.positions = self.shapes[shape].1.as_ptr();
         self.place.origin = origin;
         self.place.row_lanes = row_lanes(size);

@@ -27,7 +27,8 @@ pub(crate) use workers::Workers;
 
 use super::ir::facts::{self, reach};
 use super::ir::{
-    Allocation, Function, LocalMemory, Module, Span, catch_internal_error, passes, with_stack,
+    Allocation, Checks, Function, LocalMemory, Module, Span, catch_internal_error, passes,
+    with_stack,
 };
 use super::kernel::{
     Backend, CompileError, CompileOptions, Executable, Fault, FaultKind, Launch, Parameter,
@@ -57,9 +58,9 @@ impl Backend for Cpu {
     fn compile(
         &self,
         module: &Module,
-        _options: &CompileOptions,
+        options: &CompileOptions,
     ) -> Result<Box<dyn Executable>, CompileError> {
-        let program = Program::with_isa(module, self.isa)?;
+        let program = Program::checked(module, self.isa, options.checks)?;
         Ok(Box::new(Ready { program, threads: self.threads, workers: Arc::clone(&self.workers) }))
     }
 }
@@ -102,6 +103,8 @@ pub(crate) struct Program {
     native: OnceLock<Option<lower::Code>>,
     /// What its launches have cost the interpreter so far, in the watchdog's units of 10 ns.
     worked: AtomicU64,
+    /// What it checks while it runs.
+    checks: Checks,
     /// What that is made from.
     source: Arc<Source>,
 }
@@ -165,9 +168,16 @@ impl Program {
     }
 
     /// Makes a kernel ready for one instruction set.
+    #[cfg(test)]
     pub(crate) fn with_isa(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
+        Self::checked(module, isa, Checks::NONE)
+    }
+
+    /// The same with checks.
+    fn checked(module: &Module, isa: IsaKind, checks: Checks) -> Result<Self, CompileError> {
         // The passes recurse as deeply as calls and blocks are nested.
-        with_stack(|| Self::compile(module, isa, &pipeline::PIPELINE))
+        let pipeline = passes::Pipeline { checks, ..pipeline::PIPELINE };
+        with_stack(|| Self::compile(module, isa, &pipeline))
     }
 
     /// The same with every function that can be called a function, for tests.
@@ -195,8 +205,8 @@ impl Program {
         let parameters = parameters(module, &functions);
         let locals = functions.iter().flat_map(|function| function.locals.clone()).collect();
         let tallies = match &functions[..] {
-            [function] => tally::find(function, &module.allocations),
-            // A function that is called may do anything with a pointer.
+            [function] if !pipeline.checks.any() => tally::find(function, &module.allocations),
+            // A function that is called may do anything with a pointer, and a probe wants to know where it points.
             _ => vec![false; module.allocations.len()],
         };
         let uniform = facts::uniform::analyse_all(&functions);
@@ -218,8 +228,10 @@ impl Program {
             tallies,
             code,
             plain: OnceLock::new(),
-            native: OnceLock::new(),
+            // Machine code has no probes.
+            native: if pipeline.checks.any() { OnceLock::from(None) } else { OnceLock::new() },
             worked: AtomicU64::new(0),
+            checks: pipeline.checks,
             source: Arc::new(source),
         })
     }

@@ -3,8 +3,8 @@
 use super::hash::FastMap;
 use super::{
     AllocationId, Args, Barrier, Block, FuncId, Function, HANDLE_BYTES, Input, Inst, LocalId,
-    LocalMemory, Op, Scalar, Space, Span, Stmt, TextureSide, Type, Value, VarId, Variable,
-    internal_error, result,
+    LocalMemory, MemFlags, Op, Scalar, Space, Span, Stmt, TextureSide, Type, Value, VarId,
+    Variable, internal_error, result,
 };
 
 /// Builds one [`Function`].
@@ -337,9 +337,15 @@ impl FunctionBuilder {
         self.emit(Op::TextureSize, Type::Void, &[texture, level], side as u64)
     }
 
-    /// Waits for the other threads.
+    /// Waits for the other threads, and orders all memory.
+    #[cfg(test)]
     pub(crate) fn barrier(&mut self, barrier: Barrier) {
-        self.emit(Op::Barrier, Type::Void, &[], barrier as u64);
+        self.barrier_of(barrier, MemFlags::ALL);
+    }
+
+    /// Waits for the other threads, and orders the memory that the flags name.
+    pub(crate) fn barrier_of(&mut self, barrier: Barrier, flags: MemFlags) {
+        self.emit(Op::Barrier, Type::Void, &[], barrier.imm(flags));
     }
 
     /// Calls `func`, whose result type is `result`.

@@ -28,6 +28,7 @@ mod math;
 mod op;
 pub(crate) mod passes;
 mod print;
+mod probe;
 mod rule;
 pub(crate) mod sampler;
 pub(crate) mod semantics;
@@ -46,6 +47,7 @@ pub(crate) use layout::{Layout, Member, MemberKind};
 #[cfg(test)]
 pub(crate) use op::Class;
 pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureSide, Uniform};
+pub(crate) use probe::{AccessKind, Checks, Finding, MemFlags, Probe};
 pub(crate) use rule::result;
 pub(crate) use sampler::Sampler;
 pub(crate) use stack::{is_stack_left, with_stack};

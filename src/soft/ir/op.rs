@@ -1,6 +1,7 @@
 //! The table of operations: one row each, read by the printer, the verifier, the passes and the back ends.
 
 use super::limits::{SIMD_WIDTH, THREADS};
+use super::probe::MemFlags;
 use super::types::{Scalar, Type};
 
 /// The types of an operation's operands and of its result.
@@ -88,6 +89,8 @@ pub(crate) enum Rule {
     Exactly(&'static [Type], Type),
     /// Nothing in, nothing out.
     Barrier,
+    /// A pointer to shared memory and `u64`, or nothing; nothing.
+    Probe,
 }
 
 /// Pixels, and positions in textures: four 32-bit words.
@@ -199,8 +202,10 @@ pub(crate) enum Imm {
     Width,
     /// 1 for a vector that is made of loads of scalars: a fault names one of them.
     Joined,
-    /// A [`Barrier`].
+    /// A [`Barrier`], and the memory that it orders.
     Barrier,
+    /// A [`Probe`](super::Probe).
+    Probe,
     /// A [`TextureSide`].
     Side,
     /// An [`Expected`](super::Expected) texture; 0 for pointers.
@@ -568,6 +573,10 @@ operations! {
 
     /// Waits for the other threads of the threadgroup or SIMD-group.
     Barrier "barrier" Rule::Barrier, Barrier, Syncs, Never;
+
+    /// Observes an access to memory that follows, a barrier or a fence (`specs/sanitizer.md`). Kernels without checks lose
+    /// theirs.
+    Probe "probe" Rule::Probe, Probe, Writes, Never;
 }
 
 impl Op {
@@ -620,6 +629,19 @@ pub(crate) enum Barrier {
     Threadgroup = 0,
     /// All threads of the SIMD-group.
     Simdgroup = 1,
+}
+
+impl Barrier {
+    /// The immediate of a barrier that orders this memory.
+    pub(crate) const fn imm(self, flags: MemFlags) -> u64 {
+        self as u64 | flags.bits() << 1
+    }
+
+    /// The barrier and the memory that it orders.
+    pub(crate) const fn from_imm(imm: u64) -> (Self, MemFlags) {
+        let barrier = if imm & 1 == 0 { Self::Threadgroup } else { Self::Simdgroup };
+        (barrier, MemFlags::of_bits(imm >> 1))
+    }
 }
 
 /// The sides of a texture that have a size.

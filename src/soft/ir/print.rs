@@ -3,8 +3,8 @@
 use std::fmt::{Display, Formatter, Result, Write};
 
 use super::{
-    AllocationId, AllocationKind, Block, Expected, Function, Imm, Input, Inst, LocalId, Module, Op,
-    Scalar, Stmt, TextureSide, Type, Value, VarId,
+    AllocationId, AllocationKind, Barrier, Block, Expected, Function, Imm, Input, Inst, LocalId,
+    Module, Op, Probe, Scalar, Stmt, TextureSide, Type, Value, VarId,
 };
 
 impl Display for Module {
@@ -132,7 +132,15 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
             }
         }
         Imm::Side => write!(out, ".{}", TextureSide::NAMES[inst.imm as usize % 5])?,
-        Imm::Barrier => out.write_str(if inst.imm == 0 { ".threadgroup" } else { ".simdgroup" })?,
+        Imm::Barrier => out.write_str(match Barrier::from_imm(inst.imm).0 {
+            Barrier::Threadgroup => ".threadgroup",
+            Barrier::Simdgroup => ".simdgroup",
+        })?,
+        Imm::Probe => {
+            if let Some(probe) = Probe::from_imm(inst.imm) {
+                write!(out, ".{probe:?}")?;
+            }
+        }
     }
     let comma = matches!(inst.op.row().imm, Imm::Variable | Imm::Bytes) && !inst.args.is_empty();
     out.write_str(if comma { "," } else { "" })?;

@@ -55,6 +55,13 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
             };
             if fits { Ok(stated) } else { Err(Misfit::Result) }
         }
+        Rule::Probe if operands.is_empty() => Ok(Type::Void),
+        Rule::Probe => {
+            count(2)?;
+            shared(operands[0])?;
+            same(operands[1], Type::U64)?;
+            Ok(Type::Void)
+        }
         Rule::Exactly(types, result) => {
             count(types.len())?;
             types.iter().zip(operands).try_for_each(|(&want, &have)| same(want, have))?;

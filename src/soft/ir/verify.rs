@@ -4,8 +4,8 @@ use crate::soft::ir::walk::statements;
 use std::fmt;
 
 use super::{
-    AllocationKind, Block, Expected, FuncId, Function, Imm, Input, Module, Op, Scalar, Space, Stmt,
-    TextureSide, Type, Value, result,
+    AllocationKind, Block, Expected, FuncId, Function, Imm, Input, MemFlags, Module, Op, Probe,
+    Scalar, Space, Stmt, TextureSide, Type, Value, result,
 };
 
 /// What is wrong with a module, and where.
@@ -167,7 +167,10 @@ impl Check<'_> {
             }),
             Imm::Component | Imm::Pattern | Imm::Bytes => true,
             Imm::Width => imm == 32 || imm == 4,
-            Imm::Joined | Imm::Barrier => imm <= 1,
+            Imm::Joined => imm <= 1,
+            Imm::Barrier => imm < 2 << MemFlags::BITS,
+            Imm::Probe => Probe::from_imm(imm)
+                .is_some_and(|probe| matches!(probe, Probe::Access { .. }) != operands.is_empty()),
         };
         if fits { Ok(()) } else { Err(format!("{value}: {name} has the immediate {imm:#x}")) }
     }

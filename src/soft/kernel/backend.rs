@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Argument, ArgumentKind, Fault, Launch, SourcePosition, limits};
 use crate::soft::ir::passes::TooLarge;
-use crate::soft::ir::{AllocationKind, Bound, Function, Invalid, Module, Op, Span};
+use crate::soft::ir::{AllocationKind, Bound, Checks, Function, Invalid, Module, Op, Span};
 
 /// Compiles modules of the IR for one device.
 pub(crate) trait Backend: Send + Sync {
@@ -24,11 +24,13 @@ pub(crate) trait Backend: Send + Sync {
 pub(crate) struct CompileOptions {
     /// No launch has threadgroups of more threads, so that a back end may give each thread more registers.
     pub(crate) max_threads: u32,
+    /// What the kernel checks while it runs.
+    pub(crate) checks: Checks,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { max_threads: limits::THREADS }
+        Self { max_threads: limits::THREADS, checks: Checks::NONE }
     }
 }
 
@@ -158,6 +160,7 @@ pub(crate) struct Kernel {
     static_threadgroup: u32,
     max_threads: u32,
     reaches_residents: bool,
+    checks: Checks,
     locate: Locate,
 }
 
@@ -190,6 +193,7 @@ impl Kernel {
             static_threadgroup: declared.sum(),
             max_threads: options.max_threads,
             reaches_residents: module.functions.iter().any(has_memory_forms),
+            checks: options.checks,
             executable,
             locate: Box::new(locate),
         })
@@ -226,13 +230,20 @@ impl Kernel {
         self.max_threads
     }
 
+    /// What it checks while it runs.
+    pub(crate) fn checks(&self) -> Checks {
+        self.checks
+    }
+
     /// Launches it; see [`Executable::launch`]. A fault has its position in the source.
     ///
     /// # Safety
     /// As for [`Executable::launch`].
     pub(crate) unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault> {
+        let locate = |span| (self.locate)(span);
+        let launch = Launch { locate: Some(&locate), ..*launch };
         // SAFETY: the caller's.
-        unsafe { self.executable.launch(launch) }.map_err(|mut fault| {
+        unsafe { self.executable.launch(&launch) }.map_err(|mut fault| {
             if fault.position.is_some() {
                 fault.source = (self.locate)(fault.span).map(Box::new);
             }

@@ -24,7 +24,7 @@ pub(crate) struct Fault {
 }
 
 /// A position in source text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SourcePosition {
     /// The file.
     pub(crate) file: String,

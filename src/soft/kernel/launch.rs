@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::SourcePosition;
+use super::sanitize::Session;
 use super::texture::Texture;
-use crate::soft::ir::{Expected, Sampler};
+use crate::soft::ir::{Expected, Sampler, Span};
 
 /// What a launch passes for one parameter of the kernel.
 #[derive(Clone, Copy, Default)]
@@ -82,4 +84,8 @@ pub(crate) struct Launch<'a> {
     /// Whether what GPUs accept from kernels against the rules of the language is a fault: a barrier that not all
     /// threads reach, and a read just past the end of threadgroup memory.
     pub(crate) strict: bool,
+    /// Where a checked kernel reports what it finds.
+    pub(crate) session: Option<&'a Session>,
+    /// Finds the source position of an instruction; set by [`Kernel::launch`](super::Kernel::launch).
+    pub(crate) locate: Option<&'a dyn Fn(Span) -> Option<SourcePosition>>,
 }

@@ -4,6 +4,7 @@ use super::absent::COMMAND_BUFFER;
 use super::blit_encoder::BlitEncoder;
 use super::compute_encoder::ComputeEncoder;
 use super::counters::Samples;
+use super::datum::Datum;
 use super::descriptors::{BlitPassDescriptor, ComputePassDescriptor};
 use super::encoder;
 use super::errors::ns_error_of_command;
@@ -58,6 +59,10 @@ soft_class! {
     [errorOptions] = |buffer: &CommandBuffer| buffer.error_options;
     [status] = |buffer: &CommandBuffer| buffer.submission.status();
     [error] = CommandBuffer::error;
+    // Beyond Metal's API.
+    [aruminiumReports] = |buffer: &CommandBuffer| {
+        Datum::List(buffer.submission.session.reports().iter().map(Datum::from).collect()).object()
+    };
     [logs] = |_: &CommandBuffer| List::object([]);
     [GPUStartTime] = |buffer: &CommandBuffer| buffer.submission.times().gpu.0;
     [GPUEndTime] = |buffer: &CommandBuffer| buffer.submission.times().gpu.1;

@@ -4,7 +4,7 @@ use super::availability;
 use super::datum::{DIAGNOSTICS, Datum};
 use super::errors::{Error, LibraryError};
 use crate::soft::cpu::Cpu;
-use crate::soft::ir::{Scalar, catch_internal_error, with_stack};
+use crate::soft::ir::{Checks, Scalar, catch_internal_error, with_stack};
 use crate::soft::kernel::{
     self, Access, Argument, ArgumentKind, Backend, CompileOptions, Kernel, SourcePosition, limits,
 };
@@ -223,8 +223,13 @@ impl Source {
     }
 
     /// Compiles a kernel with these values of function constants.
-    pub(super) fn kernel(&self, function: &str, constants: &[Constant]) -> Result<Kernel, String> {
-        with_stack(|| self.compile(function, constants))
+    pub(super) fn kernel(
+        &self,
+        function: &str,
+        constants: &[Constant],
+        checks: Checks,
+    ) -> Result<Kernel, String> {
+        with_stack(|| self.compile(function, constants, checks.with(Settings::get().sanitize)))
     }
 
     /// The values as the compiler takes them.
@@ -246,8 +251,13 @@ impl Source {
         Ok(values)
     }
 
-    fn compile(&self, function: &str, constants: &[Constant]) -> Result<Kernel, String> {
-        let values = self.values(constants)?;
+    fn compile(
+        &self,
+        function: &str,
+        constants: &[Constant],
+        checks: Checks,
+    ) -> Result<Kernel, String> {
+        let values = msl::ConstantValues { exact: checks.any(), ..self.values(constants)? };
         let (module, reflection) =
             self.library.kernel(function, &values).map_err(|error| error.0)?;
         if let Some(family) = Settings::get().family
@@ -265,7 +275,7 @@ impl Source {
         let set = u32::try_from(self.max_threads).ok().filter(|threads| *threads > 0);
         let max_threads = [declared, set].into_iter().flatten().fold(limits::THREADS, u32::min);
         let arguments = reflection.arguments.iter().filter_map(reflected).collect();
-        let options = CompileOptions { max_threads };
+        let options = CompileOptions { max_threads, checks };
         let library = Arc::clone(&self.library);
         let locate = move |span| {
             let (file, line, column) = library.position(span)?;

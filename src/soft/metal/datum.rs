@@ -3,7 +3,8 @@
 //! `specs/soft-metal.md` documents the keys.
 
 use super::foundation::{List, Number, Pairs, Retained, Text};
-use crate::soft::kernel::{Fault, FaultKind};
+use crate::soft::kernel::sanitize::{Access, Report};
+use crate::soft::kernel::{Fault, FaultKind, SourcePosition};
 
 /// Under this key a command buffer's error has the fault of a kernel, a record.
 pub(super) const KERNEL_FAULT: &str = "AruminiumKernelFault";
@@ -60,11 +61,9 @@ impl From<&Fault> for Datum {
         if let Some(position) = fault.position {
             field("thread", Self::List(position.map(Self::from).to_vec()));
         }
-        if let Some(source) = &fault.source {
-            field("file", source.file.as_str().into());
-            field("line", source.line.into());
-            field("column", source.column.into());
-        }
+        position_fields(fault.source.as_deref())
+            .into_iter()
+            .for_each(|(key, value)| field(key, value));
         let kind = match &fault.kind {
             FaultKind::Access { argument, offset, bytes, write, size, constant } => {
                 if let Some(argument) = argument {
@@ -112,6 +111,50 @@ impl From<&Fault> for Datum {
             }
         };
         field("kind", kind.into());
+        Self::Record(fields)
+    }
+}
+
+/// The fields of a position in the source.
+fn position_fields(source: Option<&SourcePosition>) -> Vec<(&'static str, Datum)> {
+    let fields = |source: &SourcePosition| {
+        vec![
+            ("file", source.file.as_str().into()),
+            ("line", source.line.into()),
+            ("column", source.column.into()),
+        ]
+    };
+    source.map_or(Vec::new(), fields)
+}
+
+impl From<&Access> for Datum {
+    fn from(access: &Access) -> Self {
+        let mut fields = vec![
+            ("kernel", access.kernel.as_str().into()),
+            ("thread", Self::List(access.thread.map(Self::from).to_vec())),
+            ("write", access.kind.writes().into()),
+            ("atomic", access.kind.is_atomic().into()),
+        ];
+        fields.extend(position_fields(access.source.as_ref()));
+        Self::Record(fields)
+    }
+}
+
+impl From<&Report> for Datum {
+    fn from(report: &Report) -> Self {
+        let mut fields = vec![
+            ("kernel", report.kernel.as_str().into()),
+            ("kind", report.kind.name().into()),
+            ("offset", report.offset.into()),
+            ("bytes", report.bytes.into()),
+            ("count", report.count.into()),
+            ("remedy", report.remedy.as_str().into()),
+            ("message", report.to_string().as_str().into()),
+            ("accesses", Self::List(report.accesses.iter().map(Self::from).collect())),
+        ];
+        if let Some(argument) = &report.argument {
+            fields.push(("argument", argument.as_str().into()));
+        }
         Self::Record(fields)
     }
 }

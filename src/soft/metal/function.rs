@@ -1,11 +1,14 @@
 //! MTLFunction: a kernel of a library, with values for its function constants.
 
 use super::argument_encoder::ArgumentEncoder;
-use super::compiler::{DeclaredConstant, FUNCTION_KERNEL};
+use super::compiler::{Constant, DeclaredConstant, FUNCTION_KERNEL, Source};
+use super::errors::{Error, LibraryError};
 use super::foundation::{
     ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, set_label, soft_class,
 };
+use super::library::or_error;
 use crate::abi::Id;
+use crate::soft::ir::Checks;
 use crate::soft::kernel::{ArgumentKind, Kernel};
 use std::sync::Arc;
 
@@ -14,8 +17,19 @@ pub(super) struct Function {
     pub(super) kernel: Arc<Kernel>,
     /// The requested name, or the one in a descriptor.
     name: String,
-    constants: Vec<DeclaredConstant>,
+    /// What it was compiled from.
+    origin: Origin,
     label: Label,
+}
+
+/// What a function is compiled from.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub(super) source: Arc<Source>,
+    /// Its name in the source.
+    pub(super) name: String,
+    /// Values of function constants.
+    pub(super) constants: Vec<Constant>,
 }
 
 labelled!(Function);
@@ -37,6 +51,11 @@ soft_class! {
     [newArgumentEncoderWithBufferIndex:] = Function::argument_encoder;
     [newArgumentEncoderWithBufferIndex:reflection:] =
         |function: &Function, index: usize, _: ErrorOut| function.argument_encoder(index);
+    // Beyond Metal's API.
+    [aruminiumFunctionWithChecks:error:] = |function: &Function, checks: usize, error: ErrorOut| {
+        let checks = Checks::of_bits(checks as u32);
+        or_error(Function::compile(function.origin.clone(), function.name.clone(), checks), error)
+    };
 }
 
 /// A function constant that a function depends on.
@@ -52,12 +71,16 @@ soft_class! {
 }
 
 impl Function {
-    pub(super) fn object(
-        kernel: Kernel,
+    /// Compiles a kernel, which is called `name` from now on, with checks.
+    pub(super) fn compile(
+        origin: Origin,
         name: String,
-        constants: Vec<DeclaredConstant>,
-    ) -> Strong<Self> {
-        Strong::new(Self { kernel: Arc::new(kernel), name, constants, label: Label::default() })
+        checks: Checks,
+    ) -> Result<Strong<Self>, Error<LibraryError>> {
+        let kernel = origin.source.kernel(&origin.name, &origin.constants, checks);
+        let kernel = kernel.map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
+        let label = Label::default();
+        Ok(Strong::new(Self { kernel: Arc::new(kernel), name, origin, label }))
     }
 
     /// An encoder for the struct that a buffer argument points to; `None` if that is no argument buffer.
@@ -76,9 +99,9 @@ impl Function {
     }
 
     fn constants(&self) -> Strong<Pairs> {
-        Pairs::object(self.constants.iter().map(|constant| {
-            let object = Strong::new(FunctionConstant(constant.clone()));
-            (Text::object(constant.name.as_str()).into_retained(), object.into_retained())
+        Pairs::object(self.origin.source.constants().into_iter().map(|constant| {
+            let name = Text::object(constant.name.as_str()).into_retained();
+            (name, Strong::new(FunctionConstant(constant)).into_retained())
         }))
     }
 }

@@ -9,8 +9,9 @@ use super::foundation::{
     AFTER_FORK, ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This,
     compile_aside, device, is_forked, label, labelled, set_label, soft_class,
 };
-use super::function::Function;
+use super::function::{Function, Origin};
 use crate::abi::{Id, Imp};
+use crate::soft::ir::Checks;
 use std::sync::Arc;
 
 /// A library.
@@ -119,12 +120,9 @@ impl Library {
             );
             return Err(Error::new(LibraryError::Unsupported, text));
         }
-        let kernel = self
-            .source
-            .kernel(name, constants)
-            .map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
-        let declared = self.source.constants();
-        Ok(Function::object(kernel, other.unwrap_or_else(|| name.to_owned()), declared))
+        let source = Arc::clone(&self.source);
+        let origin = Origin { source, name: name.to_owned(), constants: constants.to_vec() };
+        Function::compile(origin, other.unwrap_or_else(|| name.to_owned()), Checks::NONE)
     }
 
     fn specialised(

@@ -80,6 +80,9 @@ pub(crate) struct FunctionConstant {
 pub(crate) struct ConstantValues {
     pub(crate) by_index: HashMap<u32, Vec<u8>>,
     pub(crate) by_name: HashMap<String, Vec<u8>>,
+    /// Whether the kernel computes only what the source evaluates: both arms of a conditional expression are not
+    /// computed to select one, so that checks see what a thread does.
+    pub(crate) exact: bool,
 }
 
 impl ConstantValues {
@@ -262,13 +265,14 @@ impl Library {
         name: &str,
         constants: &ConstantValues,
     ) -> Result<(ir::Module, Reflection), CompileError> {
-        self.kernel_with(name, &|constant| constants.get(constant))
+        self.kernel_with(name, constants.exact, &|constant| constants.get(constant))
     }
 
     /// The same with the components of function constants' values.
     fn kernel_with(
         &self,
         name: &str,
+        exact: bool,
         values: &(dyn Fn(&FunctionConstant) -> Option<Vec<Constant>> + Sync),
     ) -> Result<(ir::Module, Reflection), CompileError> {
         let func = self.find(name)?;
@@ -279,7 +283,7 @@ impl Library {
         ir::with_stack(|| {
             let program = self.program(func, Role::Kernel)?;
             let lowered = ir::catch_internal_error(|| {
-                let special = Specialisation::new(&program, values);
+                let special = Specialisation::new(&program, values).exactly(exact);
                 lower::lower(&special)
             });
             let lowered = lowered.map_err(|error| match self.deferred.is_empty() {

@@ -339,7 +339,7 @@ fn kernels_of_one_library_are_lowered_at_the_same_time() {
             both.wait();
             Some(vec![Constant::Int(value)])
         };
-        library.kernel_with(name, &values).unwrap().0.to_string()
+        library.kernel_with(name, false, &values).unwrap().0.to_string()
     };
     std::thread::scope(|scope| {
         let one = scope.spawn(|| make("one", 11));
@@ -354,7 +354,7 @@ fn kernels_of_one_library_are_lowered_at_the_same_time() {
 #[test]
 fn a_fault_report_never_waits_for_a_compilation() {
     let library = compile(SHARED, &Options::default()).unwrap();
-    let (module, _) = library.kernel_with("one", &|_| Some(vec![Constant::Int(1)])).unwrap();
+    let (module, _) = library.kernel_with("one", false, &|_| Some(vec![Constant::Int(1)])).unwrap();
     let spans = &module.functions[0].insts;
     let span = spans
         .iter()

@@ -19,7 +19,7 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ir::facts::reach;
-use super::ir::{AllocationKind, Function, LocalMemory, Module, passes, with_stack};
+use super::ir::{AllocationKind, Checks, Function, LocalMemory, Module, passes, with_stack};
 use super::kernel::{
     Backend, CompileError, CompileOptions, Executable, Fault, Launch, Parameter, limits,
 };
@@ -61,7 +61,7 @@ impl Backend for Gpu {
         module: &Module,
         options: &CompileOptions,
     ) -> Result<Box<dyn Executable>, CompileError> {
-        let function = prepare(module)?;
+        let function = prepare(module, options.checks)?;
         let counts = [module.allocations.len(), module.textures.len(), module.samplers.len()];
         let reached = reach::reached(std::slice::from_ref(&function), counts);
         let used = [&reached.allocations[..], &reached.textures, &reached.samplers];
@@ -83,8 +83,9 @@ impl Backend for Gpu {
 }
 
 /// Runs the passes.
-fn prepare(module: &Module) -> Result<Function, CompileError> {
-    let functions = with_stack(|| passes::run(module, &pipeline::PIPELINE));
+fn prepare(module: &Module, checks: Checks) -> Result<Function, CompileError> {
+    let pipeline = passes::Pipeline { checks, ..pipeline::PIPELINE };
+    let functions = with_stack(|| passes::run(module, &pipeline));
     let mut functions = functions.map_err(|refused| match refused {
         passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
         passes::Refused::TooLarge(large) => CompileError::TooLarge(large),

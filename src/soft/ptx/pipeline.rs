@@ -1,8 +1,13 @@
 //! The passes that prepare a kernel for a GPU: calls inlined, scalar arithmetic, memory accessed in vectors.
 //! NVIDIA's assembler does what is left: it schedules, allocates registers, and removes bounds checks that repeat.
 
+use crate::soft::ir::Checks;
 use crate::soft::ir::passes::{EXPANDED, ONCE, Pipeline, SCALAR, inline};
 
 /// The passes, in order.
-pub(super) const PIPELINE: Pipeline =
-    Pipeline { calls: inline::Calls::NONE, first: &[SCALAR, ONCE], expanded: EXPANDED };
+pub(super) const PIPELINE: Pipeline = Pipeline {
+    checks: Checks::NONE,
+    calls: inline::Calls::NONE,
+    first: &[SCALAR, ONCE],
+    expanded: EXPANDED,
+};

@@ -11,6 +11,7 @@ use super::settings::Settings;
 use super::table::{ObjectIndex, Slot};
 use super::trace::Trace;
 use crate::soft::ir::catch_internal_error;
+use crate::soft::kernel::sanitize::Session;
 use crate::soft::kernel::{Binding, Launch};
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,20 +27,32 @@ pub(crate) enum Step {
 }
 
 /// Runs from the command at `next` on.
-pub(crate) fn run(recording: &Recording, next: &mut usize, trace: Option<&mut Trace>) -> Step {
+pub(crate) fn run(
+    recording: &Recording,
+    next: &mut usize,
+    trace: Option<&mut Trace>,
+    session: &Session,
+) -> Step {
     // A defect of our own ends this command buffer, not the process or the queue.
-    catch_internal_error(|| run_commands(recording, next, trace))
+    catch_internal_error(|| run_commands(recording, next, trace, session))
         .unwrap_or_else(|error| Step::Done(Err(CommandError::internal(error.message))))
 }
 
-fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut Trace>) -> Step {
+fn run_commands<'a>(
+    recording: &'a Recording,
+    next: &mut usize,
+    mut trace: Option<&mut Trace>,
+    session: &'a Session,
+) -> Step {
     // In a concurrent encoder: the dispatches since the last barrier, which may run in any order.
     let mut unordered: Option<Vec<usize>> = None;
     let mut bindings = Vec::new();
     let mut execute = |index: usize| {
-        let Some(trace) = &mut trace else { return run_one(recording, index, &mut bindings) };
+        let Some(trace) = &mut trace else {
+            return run_one(recording, index, &mut bindings, session);
+        };
         let since = Instant::now();
-        let result = run_one(recording, index, &mut bindings);
+        let result = run_one(recording, index, &mut bindings, session);
         trace.ran(index, since);
         result
     };
@@ -50,7 +63,11 @@ fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut 
                     waiting.push(*next);
                     Ok(())
                 }
-                None => execute(*next),
+                None => {
+                    // Launches of a serial encoder wait for each other.
+                    session.order();
+                    execute(*next)
+                }
             },
             Command::Concurrent | Command::Barrier | Command::Serial => {
                 let mut waiting = unordered.take();
@@ -63,6 +80,7 @@ fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut 
                 if let Some(waiting) = &mut waiting {
                     disorder(waiting, Settings::get().order);
                 }
+                session.order();
                 waiting.into_iter().flatten().try_for_each(&mut execute)
             }
             Command::Wait { event, value } => match signal_at(recording, event) {
@@ -108,9 +126,10 @@ fn run_one<'a>(
     recording: &'a Recording,
     index: usize,
     bindings: &mut Vec<Binding<'a>>,
+    session: &'a Session,
 ) -> Result<(), CommandError> {
     match recording.commands[index] {
-        Command::Dispatch { .. } => dispatch(recording, index, bindings),
+        Command::Dispatch { .. } => dispatch(recording, index, bindings, session),
         Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
             copy_buffer(recording, (from, from_offset), (to, to_offset), length)
         }
@@ -217,6 +236,7 @@ fn dispatch<'a>(
     recording: &'a Recording,
     index: usize,
     bindings: &mut Vec<Binding<'a>>,
+    session: &'a Session,
 ) -> Result<(), CommandError> {
     let Command::Dispatch { pipeline, slots, grid, group } = recording.commands[index] else {
         return Err(misplaced("dispatch"));
@@ -287,6 +307,8 @@ fn dispatch<'a>(
         resident_textures: &residents.textures,
         watchdog: settings.watchdog,
         strict: settings.strict,
+        session: kernel.checks().any().then_some(session),
+        locate: None,
     };
     // SAFETY: the recording keeps alive what is bound, and the lengths are those of the memory. Other threads access
     // it meanwhile in the order that the program itself enforces.

@@ -19,6 +19,7 @@ pub(crate) mod pages;
 pub(crate) mod pipeline;
 pub(crate) mod queue;
 pub(crate) mod recording;
+mod reports;
 mod residents;
 pub(crate) mod settings;
 mod stall;

@@ -10,6 +10,7 @@ use super::execute;
 use super::label::Label;
 use super::order;
 use super::recording::RecordingPool;
+use super::reports;
 use super::settings::Settings;
 use super::stall::{self, Busy, Watched};
 use super::submission::{Handler, Stage, Submission, Ticket, status};
@@ -350,7 +351,8 @@ impl Queue {
         }
         loop {
             let running = Busy::new();
-            let step = execute::run(&recording, &mut next, trace.as_deref_mut());
+            let step =
+                execute::run(&recording, &mut next, trace.as_deref_mut(), &submission.session);
             drop(running);
             match step {
                 execute::Step::Done(result) => {
@@ -420,6 +422,9 @@ impl Queue {
                 times: state.times,
             };
             trace.finish(&ending, &commands);
+        }
+        if Settings::get().sanitize.any() {
+            reports::print(&submission.session.reports());
         }
         let end = if state.error.is_some() { status::ERROR } else { status::COMPLETED };
         submission.set_status(&mut state, end);

@@ -1,5 +1,6 @@
 //! The settings of a process, from environment variables.
 
+use crate::soft::ir::Checks;
 use crate::soft::variables;
 use std::num::NonZero;
 use std::sync::OnceLock;
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) family: Option<u32>,
     /// The newest version of the language, as `__METAL_VERSION__` has it.
     pub(crate) language: Option<u32>,
+    /// The checks that every kernel is compiled with.
+    pub(crate) sanitize: Checks,
     /// The seed of the order of launches that nothing orders; `None` is last first.
     pub(crate) order: Option<u64>,
 }
@@ -45,6 +48,7 @@ impl Settings {
                 language: variables::LANGUAGE
                     .given()
                     .and_then(|word| Some(word.replace('.', "").parse::<u32>().ok()? * 10)),
+                sanitize: Checks::named(variables::SANITIZE.items().iter().map(String::as_str)),
                 order: variables::SANITIZE.numbered("order"),
             }
         })

@@ -6,6 +6,7 @@ use super::recording::{Recording, RecordingPool};
 use super::threads;
 use super::trace::{Times, Trace};
 use crate::soft::fork::lock;
+use crate::soft::kernel::sanitize::Session;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -37,6 +38,8 @@ pub(crate) struct Ticket(pub(super) u64);
 pub(crate) struct Submission {
     pub(crate) label: Label,
     pub(crate) retained: bool,
+    /// What checked kernels found.
+    pub(crate) session: Session,
     recordings: Arc<RecordingPool>,
     state: Mutex<State>,
     /// A constant of [`status`]; written while the state is locked.
@@ -89,6 +92,7 @@ impl Submission {
         Arc::new(Self {
             label: Label::default(),
             retained,
+            session: Session::default(),
             recordings: Arc::clone(recordings),
             state: Mutex::new(state),
             status: AtomicUsize::new(status::NOT_ENQUEUED),

@@ -3,6 +3,7 @@
 use super::input::GroupPlace;
 use super::isa::Isa;
 use super::memory::Region;
+use super::probe::Probes;
 use crate::soft::cpu::addresses::Addresses;
 use crate::soft::cpu::native::group::GroupState;
 use crate::soft::ir::Sampler;
@@ -102,6 +103,8 @@ pub(crate) struct Wave {
     pub(crate) native: *const Ins,
     /// The threadgroups that machine code runs, if it runs them.
     pub(crate) groups: *mut GroupState,
+    /// What observes the SIMD-group, of a checked kernel; else null.
+    pub(crate) probes: *mut Probes<'static>,
     /// Why it stopped; set when a handler returns null.
     pub(crate) stop: Stop,
 }

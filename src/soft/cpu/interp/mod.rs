@@ -15,6 +15,7 @@ pub(super) mod matrix;
 pub(super) mod memory;
 mod pointer;
 mod prepared;
+pub(super) mod probe;
 mod registers;
 mod sample;
 pub(super) mod simd;

@@ -303,7 +303,7 @@ pub(crate) fn components<'a>(function: &'a Function, value: &'a Value) -> &'a [V
 
 /// Whether an instruction waits for the threadgroup's other SIMD-groups.
 pub(crate) fn is_threadgroup_barrier(inst: &Inst) -> bool {
-    inst.op == Op::Barrier && inst.imm == Barrier::Threadgroup as u64
+    inst.op == Op::Barrier && Barrier::from_imm(inst.imm).0 == Barrier::Threadgroup
 }
 
 /// Whether lanes exchange values in an operation, so that a strip must have all of them.

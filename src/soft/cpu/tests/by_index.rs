@@ -72,7 +72,18 @@ pub(crate) fn with_bindings<T>(
     let Launch { grid, group, watchdog, strict, .. } = *by_index;
     let (residents, resident_textures) = (&[][..], &[][..]);
     let bindings = &bindings;
-    run(&kernel::Launch { grid, group, bindings, residents, resident_textures, watchdog, strict })
+    let (session, locate) = (None, None);
+    run(&kernel::Launch {
+        grid,
+        group,
+        bindings,
+        residents,
+        resident_textures,
+        watchdog,
+        strict,
+        session,
+        locate,
+    })
 }
 
 impl Program {

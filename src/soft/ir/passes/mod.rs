@@ -10,13 +10,15 @@ pub(crate) mod index;
 pub(crate) mod inline;
 pub(crate) mod invariant;
 pub(crate) mod library;
+pub(crate) mod probes;
 pub(crate) mod promote;
 pub(crate) mod rewrite;
 pub(crate) mod scalarise;
 pub(crate) mod step;
+pub(crate) mod undefined;
 pub(crate) mod unroll;
 
-use super::{Function, Invalid, Module, verify};
+use super::{Checks, Function, Invalid, Module, verify};
 
 /// Why the passes rejected a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(crate) type Pass = (&'static str, fn(&mut Function));
 /// A back end's passes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pipeline {
+    /// What the kernel checks while it runs.
+    pub(crate) checks: Checks,
     /// Which functions stay functions.
     pub(crate) calls: inline::Calls,
     /// Those that see each application of a library function as one operation.
@@ -110,6 +114,9 @@ pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>,
     for (number, function) in functions.iter_mut().enumerate() {
         let check = |function: &Function, pass| check(module, &signatures, number, function, pass);
         check(function, "inline");
+        undefined::run(function, pipeline.checks);
+        probes::run(function, pipeline.checks);
+        check(function, "probes");
         let all = |function: &mut Function, passes: &[Pass]| {
             for (name, pass) in passes {
                 pass(function);

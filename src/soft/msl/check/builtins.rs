@@ -22,7 +22,7 @@ pub(crate) enum Builtin {
     Select,
     ThreadgroupBarrier,
     SimdgroupBarrier,
-    /// A fence does nothing: the executor already orders memory accesses.
+    /// A fence does nothing but what the sanitizer observes: the executor already orders memory accesses.
     Fence,
     Transpose,
     Determinant,

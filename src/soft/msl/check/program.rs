@@ -106,6 +106,8 @@ pub(crate) struct Specialisation<'a> {
     pub(crate) program: &'a Program,
     /// The function constants that have values.
     given: FastMap<GlobalIndex, Global>,
+    /// Whether nothing is computed that the source does not evaluate.
+    pub(crate) exact: bool,
 }
 
 impl<'a> Specialisation<'a> {
@@ -124,7 +126,12 @@ impl<'a> Specialisation<'a> {
             }
             given.insert(GlobalIndex(at as u32), global);
         }
-        Specialisation { program, given }
+        Specialisation { program, given, exact: false }
+    }
+
+    /// The same, computing nothing that the source does not evaluate.
+    pub(crate) fn exactly(self, exact: bool) -> Self {
+        Self { exact, ..self }
     }
 
     pub(crate) fn body(&self, index: InstanceIndex) -> &State {

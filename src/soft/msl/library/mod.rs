@@ -5,7 +5,7 @@ use super::{Options, compile_here};
 use crate::soft::ir::passes::{
     self, Pipeline, common, dead, flatten, fold, forward, inline, promote, scalarise,
 };
-use crate::soft::ir::{self, Function, Op, internal_error};
+use crate::soft::ir::{self, Checks, Function, Op, internal_error};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -59,6 +59,7 @@ fn file(op: Op) -> &'static File {
 
 /// What makes a function short before it is copied.
 const PIPELINE: Pipeline = Pipeline {
+    checks: Checks::NONE,
     calls: inline::Calls::NONE,
     first: &[&[
         ("forward first", forward::run),

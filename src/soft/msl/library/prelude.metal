@@ -75,7 +75,7 @@ T mul24(T x, T y) { return x * y; }
 T madhi(T x, T y, T z) { return mulhi(x, y) + z; }
 T madsat(T x, T y, T z) {
     // The sum as high and low words, clamped to the type.
-    T low = x * y;
+    T low = T(N(x) * N(y));
     N sum = N(low) + N(z);
     bool is_signed = S(-1) < S(0);
     T carry = select(T(0), T(1), sum < N(low));
@@ -101,7 +101,7 @@ T subsat(T x, T y) {
 T rotate(T x, T n) {
     const uint width = sizeof(S) * 8;
     N count = N(n) & N(width - 1);
-    return T(N(N(x) << count) | N(N(x) >> N(N(width) - count)));
+    return T(N(N(x) << count) | N(N(x) >> (N(N(width) - count) & N(width - 1))));
 }
 T ctz(T x) { return T(popcount(N(~x & (x - T(1))))); }
 T reverse_bits(T x) {

@@ -2,7 +2,7 @@
 
 use super::Body;
 use super::place::Place;
-use crate::soft::ir::{Barrier, Op, Scalar, Type, Value, internal_error};
+use crate::soft::ir::{Barrier, MemFlags, Op, Probe, Scalar, Type, Value, internal_error};
 use crate::soft::msl::check::builtins::Builtin;
 use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex, InstanceIndex};
 use crate::soft::msl::types::{Ty, TyId, Types};
@@ -307,6 +307,7 @@ impl Body<'_, '_> {
     fn is_harmless(&self, expr: &Expr) -> bool {
         match &expr.kind {
             ExprKind::Constant(_) | ExprKind::Zero | ExprKind::IsDefined(_) => true,
+            _ if self.module.special.exact => false,
             ExprKind::Load(place) => {
                 self.is_harmless_place(place) && !self.is_aggregate(expr.qual.ty)
             }
@@ -474,14 +475,25 @@ impl Body<'_, '_> {
             }
             Builtin::Select => self.b.op(Op::Select, &[values[2], values[1], values[0]]),
             Builtin::ThreadgroupBarrier => {
-                self.b.barrier(Barrier::Threadgroup);
+                self.b.barrier_of(Barrier::Threadgroup, ordered_memory(&arguments[0]));
                 self.b.i32(0)
             }
             Builtin::SimdgroupBarrier => {
-                self.b.barrier(Barrier::Simdgroup);
+                self.b.barrier_of(Barrier::Simdgroup, ordered_memory(&arguments[0]));
                 self.b.i32(0)
             }
-            Builtin::Fence => self.b.i32(0),
+            Builtin::Fence => {
+                // Without a scope it is that of the device (MSL 6.15.3).
+                let scope = arguments.get(2).map(|scope| &scope.kind);
+                let constant = match scope {
+                    Some(ExprKind::Constant(Constant::Int(scope))) => Some(*scope),
+                    _ => None,
+                };
+                if constant.is_none_or(|scope| matches!(scope, DEVICE_SCOPE | SYSTEM_SCOPE)) {
+                    self.b.emit(Op::Probe, Type::Void, &[], Probe::Fence.imm());
+                }
+                self.b.i32(0)
+            }
             Builtin::SimdgroupMatrix(op) => self.b.emit(op, ty, &values, 0),
             Builtin::Input(input, axis) => self.b.input(input, axis.into()),
             Builtin::Determinant => self.determinant(&arguments[0]),
@@ -495,4 +507,24 @@ impl Body<'_, '_> {
             }
         }
     }
+}
+
+/// `thread_scope_device` and `thread_scope_system`.
+const DEVICE_SCOPE: u64 = 2;
+const SYSTEM_SCOPE: u64 = 3;
+
+/// The memory that an argument of type `mem_flags` names: a constant, or several combined by `|`. Of any other
+/// expression it is not known, so that it is all memory.
+fn ordered_memory(flags: &Expr) -> MemFlags {
+    fn bits(flags: &Expr) -> Option<u64> {
+        match &flags.kind {
+            ExprKind::Constant(Constant::Int(bits)) => Some(*bits),
+            ExprKind::Convert(inner) | ExprKind::Load(inner) | ExprKind::Temporary(inner) => {
+                bits(inner)
+            }
+            ExprKind::Call(_, both) => both.iter().try_fold(0, |all, one| Some(all | bits(one)?)),
+            _ => None,
+        }
+    }
+    bits(flags).map_or(MemFlags::ALL, MemFlags::of_bits)
 }

@@ -321,7 +321,7 @@ impl Emit<'_> {
     pub(super) fn barrier(&mut self, imm: u64) {
         let mask = self.mask();
         ptx!(self.text, "bar.warp.sync {mask};");
-        if imm == Barrier::Threadgroup as u64 {
+        if Barrier::from_imm(imm).0 == Barrier::Threadgroup {
             ptx!(self.text, "barrier.sync 0;");
         }
     }

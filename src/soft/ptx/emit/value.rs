@@ -75,6 +75,10 @@ impl Emit<'_> {
                 self.barrier(inst.imm);
                 return;
             }
+            Op::Probe => {
+                self.unsupported("checks of the sanitizer");
+                return;
+            }
             op if is_atomic(op) => self.atomic(&inst),
             op if is_across(op) => self.across(&inst),
             Op::TextureWrite => {

@@ -25,7 +25,8 @@ fn texts(
     let text = |name: &str| {
         let (module, _) =
             library.kernel(name, &ConstantValues::default()).map_err(|error| error.0)?;
-        let function = super::prepare(&module).map_err(|error| error.to_string())?;
+        let function =
+            super::prepare(&module, Default::default()).map_err(|error| error.to_string())?;
         let emitted = with_stack(|| emit::emit(&module, &function, options));
         emitted.map(|emitted| emitted.text).map_err(|unsupported| unsupported.0)
     };

@@ -8,6 +8,7 @@ use crate::soft::cpu::interp::lanes;
 use crate::soft::cpu::interp::memory::{Access, Lanes, OFFSET_BITS, place};
 use crate::soft::cpu::interp::pointer::{self, Scaled, ScaledOnce, form};
 use crate::soft::cpu::interp::prepared::Prepare;
+use crate::soft::cpu::interp::probe::Observe;
 use crate::soft::cpu::interp::registers::Size;
 use crate::soft::cpu::interp::thread::thread_imm;
 use crate::soft::cpu::interp::{atomic, control};
@@ -166,6 +167,15 @@ impl Lowering<'_> {
             sum = to;
         }
         sum
+    }
+
+    /// A probe, which takes whole pointers and the bits that are stored.
+    pub(super) fn probe(&mut self, inst: &Inst) {
+        let mut fields = [NONE; 4];
+        for (field, &arg) in fields[1..].iter_mut().zip(inst.args.iter()) {
+            *field = self.in_lanes(arg);
+        }
+        self.emit::<Observe>(fields, inst.imm);
     }
 
     pub(super) fn load(&mut self, value: Value, inst: &Inst) {

@@ -12,7 +12,7 @@ use crate::soft::ir::{Barrier, Inst, Op, Rule, Scalar, Space, Type, Value, VarId
 fn work(op: Op) -> u32 {
     match (op, op.row().rule) {
         (Op::TextureRead | Op::TextureWrite | Op::TextureSize, _) => 128,
-        (_, Rule::Exactly(..)) => 1024,
+        (_, Rule::Exactly(..) | Rule::Probe) => 1024,
         (Op::Div | Op::Rem | Op::Sqrt, _) => 64,
         // Without an instruction for it.
         (Op::Fma, _) => 64,
@@ -73,8 +73,9 @@ impl Lowering<'_> {
             Rule::MatrixStore => self.matrix_store(&inst),
             Rule::MatrixMultiplyAdd => self.matrix_multiply_add(value, &inst),
             Rule::Exactly(..) => self.texture(value, &inst),
+            Rule::Probe => self.probe(&inst),
             Rule::Barrier => {
-                if inst.imm == Barrier::Threadgroup as u64 {
+                if Barrier::from_imm(inst.imm).0 == Barrier::Threadgroup {
                     self.has_barrier = true;
                     self.emit::<control::Barrier>([NONE; 4], 0);
                 }

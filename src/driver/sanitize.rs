@@ -1,0 +1,255 @@
+//! Checks of kernels that soft Metal makes while they run, and their reports (`specs/sanitizer.md`); soft Metal only.
+
+use super::beyond::supports;
+use super::command::Commands;
+use super::error::{Fields, GpuError};
+use super::foundation::{NSArray, NSDictionary};
+use super::shader::Shader;
+use crate::objc::autorelease_pool;
+use crate::{msg, selector};
+use std::fmt;
+use std::ops::BitOr;
+
+/// What a kernel checks while it runs.
+///
+/// ```
+/// use aruminium::Checks;
+/// let all = Checks::RACES | Checks::BENIGN;
+/// assert_ne!(all, Checks::RACES);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Checks(usize);
+
+impl Checks {
+    /// Two threads access the same bytes, at least one writes, at least one is not atomic, and nothing orders the two.
+    pub const RACES: Self = Self(1);
+    /// With races: those too that GPUs tolerate, [`ReportKind::SameValue`] and [`ReportKind::Lockstep`].
+    pub const BENIGN: Self = Self(2);
+    /// Shifts by too many bits, division by zero, conversions out of range and signed overflow.
+    pub const UNDEFINED: Self = Self(4);
+}
+
+impl BitOr for Checks {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What the checks of a kernel found: the first occurrence at its lines, and how many there were.
+///
+/// Each thread reads what a thread of the other SIMD-group writes, and no barrier is between:
+///
+/// ```
+/// use aruminium::{Checks, Gpu, GpuError, ReportKind};
+/// let gpu = Gpu::open()?;
+/// let source = "kernel void shift(device int *data, threadgroup int *tile, uint i [[thread_index_in_threadgroup]]) {
+///     tile[i] = data[i];
+///     data[i] = tile[(i + 32) % 64];
+/// }";
+/// let shader = gpu.compile(source)?.function("shift")?;
+/// let checked = match shader.checked(Checks::RACES) {
+///     Err(GpuError::Unsupported(_)) => return Ok(()), // Apple's Metal
+///     checked => checked?,
+/// };
+/// let (pipeline, data) = (gpu.pipeline(&checked)?, gpu.buffer(64 * 4)?);
+/// let commands = gpu.new_command_queue()?.commands()?;
+/// let encoder = commands.encoder()?;
+/// encoder.bind(&pipeline);
+/// encoder.bind_buffer(&data, 0, 0);
+/// encoder.threadgroup_memory(64 * 4, 0);
+/// encoder.launch((64, 1, 1), (64, 1, 1));
+/// encoder.finish();
+/// commands.submit();
+/// commands.finish()?;
+/// let reports = commands.reports()?;
+/// let race = &reports[0];
+/// assert_eq!((race.kind, race.argument.as_deref()), (ReportKind::Race, Some("tile")));
+/// assert_eq!(race.accesses.iter().map(|access| access.line).collect::<Vec<_>>(), [Some(3), Some(2)]);
+/// assert!(race.remedy.contains("threadgroup_barrier"));
+/// # Ok::<(), GpuError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// What was found.
+    pub kind: ReportKind,
+    /// The kernel's name.
+    pub kernel: String,
+    /// The argument or variable that was accessed, if the memory has a name.
+    pub argument: Option<String>,
+    /// The offset of the last access, in bytes from its start.
+    pub offset: i64,
+    /// The size of the last access, in bytes.
+    pub bytes: u64,
+    /// The accesses, in the order in which they happened here.
+    pub accesses: Vec<ReportAccess>,
+    /// What would correct it.
+    pub remedy: String,
+    /// How often it was found at these lines.
+    pub count: u64,
+    /// All of this as text.
+    pub message: String,
+}
+
+/// What a report is about.
+///
+/// ```
+/// assert_ne!(aruminium::ReportKind::Race, aruminium::ReportKind::Lockstep);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReportKind {
+    /// Two accesses that nothing orders.
+    Race,
+    /// The same, and both write one value.
+    SameValue,
+    /// The same in one SIMD-group, by different instructions, which GPUs run one after the other.
+    Lockstep,
+    /// A shift by a negative number of bits, or by as many as the type has or more.
+    Shift,
+    /// An integer is divided by zero.
+    DivisionByZero,
+    /// The lowest integer is divided by -1.
+    DivisionOverflow,
+    /// A float is converted to an integer type that cannot represent it.
+    FloatToInteger,
+    /// The result of signed arithmetic is out of range.
+    SignedOverflow,
+    /// Something that this version of the crate has no name for.
+    Other,
+}
+
+/// One access of a report.
+///
+/// ```
+/// # fn show(access: &aruminium::ReportAccess) {
+/// println!("{:?} {:?}:{:?}", access.thread, access.file, access.line);
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReportAccess {
+    /// The kernel's name.
+    pub kernel: String,
+    /// The position of the thread in the grid.
+    pub thread: [u32; 3],
+    /// Whether it is a write.
+    pub write: bool,
+    /// Whether it is atomic.
+    pub atomic: bool,
+    /// The name of the source file.
+    pub file: Option<String>,
+    /// The line, from 1 on.
+    pub line: Option<u32>,
+    /// The column, from 1 on.
+    pub column: Option<u32>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// The records in a list from soft Metal.
+fn records<T>(list: &NSArray, record: impl Fn(&Fields) -> Option<T>) -> Vec<T> {
+    // SAFETY: the list holds dictionaries.
+    let field = |index| unsafe { list.get::<NSDictionary>(index) };
+    (0..list.len()).filter_map(|index| record(&Fields::new(field(index)?))).collect()
+}
+
+impl ReportAccess {
+    fn of(fields: &Fields) -> Option<Self> {
+        Some(Self {
+            kernel: fields.text("kernel")?,
+            thread: fields.triple("thread")?,
+            write: fields.flag("write"),
+            atomic: fields.flag("atomic"),
+            file: fields.text("file"),
+            line: fields.small("line"),
+            column: fields.small("column"),
+        })
+    }
+}
+
+impl Report {
+    fn of(fields: &Fields) -> Option<Self> {
+        let kind = match fields.text("kind")?.as_str() {
+            "race" => ReportKind::Race,
+            "same value" => ReportKind::SameValue,
+            "lockstep" => ReportKind::Lockstep,
+            "shift" => ReportKind::Shift,
+            "division by zero" => ReportKind::DivisionByZero,
+            "division overflow" => ReportKind::DivisionOverflow,
+            "float to integer" => ReportKind::FloatToInteger,
+            "signed overflow" => ReportKind::SignedOverflow,
+            _ => ReportKind::Other,
+        };
+        Some(Self {
+            kind,
+            kernel: fields.text("kernel")?,
+            argument: fields.text("argument"),
+            offset: fields.signed("offset")?,
+            bytes: fields.unsigned("bytes")?,
+            accesses: records(&fields.list("accesses")?, ReportAccess::of),
+            remedy: fields.text("remedy")?,
+            count: fields.unsigned("count")?,
+            message: fields.text("message")?,
+        })
+    }
+}
+
+impl Shader {
+    /// The same function, compiled again with checks; pipelines made from it report what they find to
+    /// [`Commands::reports`].
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Unsupported`] on Apple's Metal; [`GpuError::FunctionCreationFailed`] if the kernel cannot be compiled
+    /// with checks.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let shader = gpu.compile("kernel void one(device int *x) { x[0] = 1; }")?.function("one")?;
+    /// if let Ok(checked) = shader.checked(aruminium::Checks::RACES) {
+    ///     assert_eq!(checked.name(), "one");
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn checked(&self, checks: Checks) -> Result<Self, GpuError> {
+        supports(self, selector!(aruminiumFunctionWithChecks:error:), "checks of kernels")?;
+        // SAFETY: soft Metal's functions return a function, or store an error.
+        let checked = unsafe {
+            msg!(self, [aruminiumFunctionWithChecks: checks.0, error: _] -> Result<Shader, GpuError>)
+        };
+        checked.map_err(|error| GpuError::FunctionCreationFailed(error.to_string()))
+    }
+}
+
+impl Commands {
+    /// What the checked kernels of the command buffer have found so far; everything once it has completed.
+    ///
+    /// Kernels are checked if they come from [`Shader::checked`], or all of them with the environment variable
+    /// `ARUMINIUM_SOFT_SANITIZE`.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Unsupported`] on Apple's Metal.
+    ///
+    /// ```
+    /// let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// commands.submit();
+    /// commands.finish()?;
+    /// assert!(commands.reports().is_ok_and(|all| all.is_empty()) || cfg!(target_vendor = "apple"));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn reports(&self) -> Result<Vec<Report>, GpuError> {
+        supports(self, selector!(aruminiumReports), "reports of checks")?;
+        autorelease_pool(|| {
+            // SAFETY: soft Metal's command buffers return an array.
+            Ok(records(&unsafe { msg!(self, [aruminiumReports] -> NSArray) }, Report::of))
+        })
+    }
+}

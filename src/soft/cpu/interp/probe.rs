@@ -1,0 +1,135 @@
+//! Handlers of probes: they pass what the lanes do to the launch's checker (`specs/sanitizer.md`).
+
+use super::code::{Handler, Ins, Wave};
+use super::isa::{Isa, LANES};
+use super::memory::{Region, split};
+use crate::soft::cpu::addresses::Addresses;
+use crate::soft::ir::{AccessKind, Allocation, AllocationKind, Probe, Span};
+use crate::soft::kernel::SourcePosition;
+use crate::soft::kernel::sanitize::{Checker, Place};
+
+/// The checker of a launch, and what it needs to know of the running code.
+pub(crate) struct Probes<'a> {
+    pub(crate) checker: Checker<'a>,
+    /// The code, and where its instructions are in the source.
+    pub(crate) code: *const Ins,
+    pub(crate) spans: &'a [Span],
+    pub(crate) locate: Option<&'a dyn Fn(Span) -> Option<SourcePosition>>,
+    pub(crate) allocations: &'a [Allocation],
+    pub(crate) addresses: &'a Addresses<'a>,
+    /// The checker's number of each instruction, once it has one.
+    pub(crate) sites: Vec<Option<u32>>,
+}
+
+impl std::fmt::Debug for Probes<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Probes").field("instructions", &self.sites.len()).finish_non_exhaustive()
+    }
+}
+
+/// The numbers of the lanes in a mask.
+fn lanes(mut mask: u32) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let lane = (mask != 0).then(|| mask.trailing_zeros())?;
+        mask &= mask - 1;
+        Some(lane)
+    })
+}
+
+impl Probes<'_> {
+    /// The checker's number of an instruction.
+    fn site(&mut self, at: usize, kind: AccessKind) -> u32 {
+        if let Some(site) = self.sites.get(at).copied().flatten() {
+            return site;
+        }
+        let span = self.spans.get(at).copied().unwrap_or_default();
+        let site = self.checker.site(self.locate.and_then(|locate| locate(span)), kind);
+        if let Some(known) = self.sites.get_mut(at) {
+            *known = Some(site);
+        }
+        site
+    }
+
+    /// The active lanes of a SIMD-group do what a probe observes.
+    ///
+    /// # Safety
+    /// `ip` is an instruction of the code, and the regions are the launch's.
+    unsafe fn observe(
+        &mut self,
+        wave: &Wave,
+        ip: *const Ins,
+        pointers: impl Fn(usize) -> u64,
+        values: impl Fn(usize) -> u64,
+    ) {
+        // SAFETY: the caller's.
+        let (imm, at) = unsafe { ((*ip).imm, ip.offset_from(self.code) as usize) };
+        let (kind, bytes, known) = match Probe::from_imm(imm) {
+            Some(Probe::Access { kind, bytes, known }) => (kind, bytes, known),
+            Some(Probe::Threadgroup(flags)) => {
+                return self.checker.threadgroup_barrier(wave.number, flags);
+            }
+            Some(Probe::Simdgroup(flags)) => {
+                return self.checker.simdgroup_barrier(wave.number, flags);
+            }
+            Some(Probe::Fence) => return self.checker.fence(),
+            Some(Probe::Found(finding)) => {
+                let site = self.site(at, AccessKind::Read);
+                return lanes(wave.exec).for_each(|lane| {
+                    self.checker.found(wave.number, lane, site, finding);
+                });
+            }
+            None => return,
+        };
+        let site = self.site(at, kind);
+        self.checker.step();
+        for lane in lanes(wave.exec) {
+            let (number, offset) = split(pointers(lane as usize));
+            if number >= wave.region_count {
+                continue;
+            }
+            // SAFETY: the caller's.
+            let region: &Region = unsafe { &*wave.regions.add(number as usize) };
+            let own = number.checked_sub(1).and_then(|nth| self.allocations.get(nth as usize));
+            let own = own.is_some_and(|allocation| {
+                matches!(
+                    allocation.kind,
+                    AllocationKind::Threadgroup(_) | AllocationKind::ThreadgroupArgument { .. }
+                )
+            });
+            // An access out of bounds is a fault of the instruction that follows.
+            let inside = offset >= 0 && offset as u64 + u64::from(bytes) <= region.bytes;
+            if !inside {
+                continue;
+            }
+            let address = region.base.wrapping_add(offset as usize) as u64;
+            let Self { checker, allocations, addresses, .. } = self;
+            let name = || {
+                let allocation = allocations.get((number as usize).wrapping_sub(1));
+                let resident = || Some(addresses.resident(number)?.owner.name());
+                allocation.map(|allocation| allocation.name.clone()).or_else(resident)
+            };
+            let place = Place { own, address, bytes, name: &name, offset };
+            let value = known.then(|| values(lane as usize));
+            checker.access(wave.number, lane, site, value, &place);
+        }
+    }
+}
+
+/// A probe: `b` the lanes' pointers, `c` what they store; `imm` is a [`Probe`].
+#[derive(Debug)]
+pub(crate) struct Observe;
+
+impl Handler for Observe {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; the checker is the worker's, which runs one SIMD-group at a time.
+        unsafe {
+            if let Some(probes) = wave.probes.as_mut() {
+                let lanes = |at: u32| frame.add(at as usize).cast::<[u64; LANES]>();
+                let (pointers, values) = (lanes((*ip).b), lanes((*ip).c));
+                probes.observe(wave, ip, |k| (&*pointers)[k], |k| (&*values)[k]);
+            }
+            ip.add(1)
+        }
+    }
+}

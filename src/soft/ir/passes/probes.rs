@@ -1,0 +1,239 @@
+//! Probes: checked kernels observe each access to memory that threads share, and each barrier (`specs/sanitizer.md`).
+//!
+//! It runs before all passes that merge, move or remove accesses, so that each is observed where the source has it.
+
+use super::rewrite::{Change, Constants, Rewrite, rewrite};
+use crate::soft::ir::{
+    AccessKind, Args, Barrier, Block, Checks, Function, Input, Inst, Op, Probe, Rule, Scalar,
+    Space, Span, Stmt, Type, Value,
+};
+
+/// Adds the probes that the checks need to a function, or removes those that it has.
+pub(crate) fn run(function: &mut Function, checks: Checks) {
+    if !checks.has(Checks::RACES) {
+        let fence = Probe::Fence.imm();
+        if function.insts.iter().any(|inst| inst.op == Op::Probe && inst.imm == fence) {
+            rewrite(function, &mut Remove);
+        }
+        return;
+    }
+    let body = std::mem::take(&mut function.body);
+    let constants = Constants::of(function);
+    let mut pass = Add { function, constants, lane: None, span: Span::default() };
+    let body = pass.block(body);
+    function.body = body;
+}
+
+struct Remove;
+
+impl Rewrite for Remove {
+    fn instruction(&mut self, function: &mut Function, value: Value) -> Change {
+        let inst = function.inst(value);
+        let fence = inst.op == Op::Probe && inst.imm == Probe::Fence.imm();
+        if fence { Change::Remove } else { Change::Keep }
+    }
+}
+
+struct Add<'a> {
+    function: &'a mut Function,
+    constants: Constants,
+    /// The number of the lane, where a matrix needed it.
+    lane: Option<Value>,
+    /// The position of the instruction that is observed.
+    span: Span,
+}
+
+const U64: Type = Type::U64;
+
+impl Add<'_> {
+    fn block(&mut self, block: Block) -> Block {
+        let mut out = Block::with_capacity(2 * block.len());
+        for stmt in block {
+            if let Stmt::Do(value) = stmt {
+                self.observe(value, &mut out);
+            }
+            out.push(stmt.map_blocks(|inner| self.block(inner)));
+        }
+        out
+    }
+
+    /// Adds the probes of one instruction, which follows them.
+    fn observe(&mut self, value: Value, out: &mut Block) {
+        let inst = *self.function.inst(value);
+        self.span = inst.span;
+        match inst.op.row().rule {
+            Rule::Load => {
+                self.access(AccessKind::Read, inst.args[0], None, inst.ty.bytes(), out);
+            }
+            Rule::Store if self.is_shared(inst.args[0]) => {
+                let stored = self.bits(inst.args[1], out);
+                let bytes = self.function.ty(inst.args[1]).bytes();
+                self.access(AccessKind::Write, inst.args[0], Some(stored), bytes, out);
+            }
+            Rule::Copy => {
+                let bytes = inst.imm as u32;
+                self.access(AccessKind::Read, inst.args[1], None, bytes, out);
+                self.access(AccessKind::Write, inst.args[0], None, bytes, out);
+            }
+            Rule::AtomicLoad => {
+                self.access(AccessKind::AtomicRead, inst.args[0], None, inst.ty.bytes(), out);
+            }
+            Rule::AtomicStore | Rule::Atomic | Rule::AtomicCompare => {
+                let bytes = self.function.ty(inst.args[1]).bytes();
+                self.access(AccessKind::AtomicWrite, inst.args[0], None, bytes, out);
+            }
+            Rule::MatrixLoad | Rule::MatrixStore => self.matrix(&inst, out),
+            Rule::Barrier => {
+                let (barrier, flags) = Barrier::from_imm(inst.imm);
+                self.probe(
+                    match barrier {
+                        Barrier::Threadgroup => Probe::Threadgroup(flags),
+                        Barrier::Simdgroup => Probe::Simdgroup(flags),
+                    },
+                    &[],
+                    out,
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn is_shared(&self, pointer: Value) -> bool {
+        matches!(self.function.ty(pointer).space(), Some(Space::Device | Space::Threadgroup))
+    }
+
+    fn access(
+        &mut self,
+        kind: AccessKind,
+        pointer: Value,
+        stored: Option<Value>,
+        bytes: u32,
+        out: &mut Block,
+    ) {
+        if self.is_shared(pointer) {
+            let known = stored.is_some();
+            let stored = stored.unwrap_or_else(|| self.number(0));
+            self.probe(Probe::Access { kind, bytes, known }, &[pointer, stored], out);
+        }
+    }
+
+    fn probe(&mut self, probe: Probe, args: &[Value], out: &mut Block) {
+        self.put(Op::Probe, Type::Void, args, probe.imm(), out);
+    }
+
+    fn put(&mut self, op: Op, ty: Type, args: &[Value], imm: u64, out: &mut Block) -> Value {
+        let inst = Inst { op, ty, args: Args::new(args), imm, span: self.span };
+        self.function.put(inst, out)
+    }
+
+    fn number(&mut self, bits: u64) -> Value {
+        self.constants.get(self.function, Scalar::U64, bits)
+    }
+
+    /// The bits of a value, of vectors a number that is the same for equal ones.
+    fn bits(&mut self, value: Value, out: &mut Block) -> Value {
+        let ty = self.function.ty(value);
+        let (Some(scalar), width) = (ty.scalar(), ty.width()) else {
+            return self.put(Op::PointerToInt, U64, &[value], 0, out);
+        };
+        let mut sum = None;
+        for component in 0..width {
+            let one = match width {
+                1 => value,
+                _ => {
+                    let ty = Type::Scalar(scalar);
+                    self.put(Op::Extract, ty, &[value], component.into(), out)
+                }
+            };
+            let bits = self.scalar_bits(one, scalar, out);
+            sum = Some(match sum {
+                None => bits,
+                Some(sum) => {
+                    let odd = self.number(0x9e37_79b9_7f4a_7c15);
+                    let product = self.put(Op::Mul, U64, &[sum, odd], 0, out);
+                    self.put(Op::Add, U64, &[product, bits], 0, out)
+                }
+            });
+        }
+        sum.unwrap_or(value)
+    }
+
+    fn scalar_bits(&mut self, value: Value, scalar: Scalar, out: &mut Block) -> Value {
+        let integer = match scalar {
+            Scalar::U64 => return value,
+            Scalar::F32 => Some(Scalar::U32),
+            Scalar::F16 | Scalar::BF16 => Some(Scalar::U16),
+            _ => None,
+        };
+        let value = match integer {
+            Some(integer) => self.put(Op::Bitcast, Type::Scalar(integer), &[value], 0, out),
+            None => value,
+        };
+        self.put(Op::Convert, U64, &[value], 0, out)
+    }
+
+    /// A lane's two elements of a matrix (`specs/ir.md`), at the pointer and steps of the first active lane.
+    fn matrix(&mut self, inst: &Inst, out: &mut Block) {
+        let (kind, matrix) = match inst.op {
+            Op::MatrixStore => (AccessKind::Write, Some(inst.args[3])),
+            _ => (AccessKind::Read, None),
+        };
+        let ty = matrix.map_or(inst.ty, |matrix| self.function.ty(matrix));
+        let Some(scalar) = ty.scalar() else { return };
+        if !self.is_shared(inst.args[0]) {
+            return;
+        }
+        let lane = self.lane(out);
+        let bit = |pass: &mut Self, from: u64, to: u64, out: &mut Block| {
+            let (from, to, one) = (pass.number(from), pass.number(to), pass.number(1));
+            let low = pass.put(Op::Shr, U64, &[lane, from], 0, out);
+            let low = pass.put(Op::And, U64, &[low, one], 0, out);
+            pass.put(Op::Shl, U64, &[low, to], 0, out)
+        };
+        let sum = |pass: &mut Self, bits: &[(u64, u64)], out: &mut Block| {
+            let mut sum = pass.number(0);
+            for &(from, to) in bits {
+                let part = bit(pass, from, to, out);
+                sum = pass.put(Op::Add, U64, &[sum, part], 0, out);
+            }
+            sum
+        };
+        let row = sum(self, &[(4, 2), (2, 1), (1, 0)], out);
+        let column = sum(self, &[(3, 2), (0, 1)], out);
+        let steps = [inst.args[1], inst.args[2]].map(|step| match self.function.ty(step) {
+            U64 => step,
+            _ => self.put(Op::Convert, U64, &[step], 0, out),
+        });
+        let bytes = scalar.bytes();
+        for element in 0..2 {
+            let number = self.number(element);
+            let column = self.put(Op::Add, U64, &[column, number], 0, out);
+            let down = self.put(Op::Mul, U64, &[row, steps[0]], 0, out);
+            let across = self.put(Op::Mul, U64, &[column, steps[1]], 0, out);
+            let index = self.put(Op::Add, U64, &[down, across], 0, out);
+            let pointer = inst.args[0];
+            let ty = self.function.ty(pointer);
+            let at = self.put(Op::Index, ty, &[pointer, index], bytes.into(), out);
+            let stored = match matrix {
+                Some(matrix) => {
+                    let ty = Type::Scalar(scalar);
+                    let one = self.put(Op::Extract, ty, &[matrix], element, out);
+                    Some(self.scalar_bits(one, scalar, out))
+                }
+                None => None,
+            };
+            self.access(kind, at, stored, bytes, out);
+        }
+    }
+
+    /// The number of the lane in 64 bits.
+    fn lane(&mut self, out: &mut Block) -> Value {
+        let input = *self.lane.get_or_insert_with(|| {
+            let imm = Input::ThreadIndexInSimdgroup.imm(0);
+            let (op, span) = (Op::Input, Span::default());
+            self.function.insts.push(Inst { op, ty: Type::U32, args: Args::NONE, imm, span });
+            Value(self.function.insts.len() as u32 - 1)
+        });
+        self.put(Op::Convert, U64, &[input], 0, out)
+    }
+}

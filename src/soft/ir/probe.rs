@@ -1,0 +1,209 @@
+//! What a probe observes, and which checks a kernel is compiled with (`specs/sanitizer.md`).
+
+/// The checks that a kernel is compiled with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checks(u32);
+
+impl Checks {
+    /// None.
+    pub(crate) const NONE: Self = Self(0);
+    /// Accesses of different threads to the same bytes that nothing orders.
+    pub(crate) const RACES: Self = Self(1);
+    /// Races that GPUs tolerate are reported too.
+    pub(crate) const BENIGN: Self = Self(2);
+    /// Arithmetic that the language leaves undefined.
+    pub(crate) const UNDEFINED: Self = Self(4);
+
+    /// The names, in the order of the bits.
+    pub(crate) const NAMES: &'static [&'static str] = &["races", "benign", "undefined"];
+
+    /// The checks in a number, without bits that name none.
+    pub(crate) const fn of_bits(bits: u32) -> Self {
+        Self(bits & ((1 << Self::NAMES.len()) - 1))
+    }
+
+    /// The checks that a list names.
+    pub(crate) fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let bit = |name: &str| Self::NAMES.iter().position(|known| *known == name.trim());
+        Self(names.into_iter().filter_map(bit).fold(0, |all, bit| all | 1 << bit))
+    }
+
+    /// Both.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of these are among them.
+    pub(crate) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether there are any that need the kernel to be changed.
+    pub(crate) const fn any(self) -> bool {
+        self.0 & !Self::BENIGN.0 != 0
+    }
+}
+
+/// What a probe reports: an access to memory, or an event that orders accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// The thread accesses bytes at the first operand; what is stored is the second.
+    Access {
+        /// How.
+        kind: AccessKind,
+        /// How many bytes.
+        bytes: u32,
+        /// Whether the second operand says what is stored.
+        known: bool,
+    },
+    /// The threads of a threadgroup have met, and order the memory that the flags name.
+    Threadgroup(MemFlags),
+    /// The same for the threads of a SIMD-group.
+    Simdgroup(MemFlags),
+    /// A fence of device scope.
+    Fence,
+    /// The active threads do what the language leaves undefined.
+    Found(Finding),
+}
+
+/// What a thread may do by itself that the language leaves undefined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Finding {
+    /// A shift by a negative number of bits, or by as many as the type has or more.
+    Shift,
+    /// An integer is divided by zero.
+    DivideByZero,
+    /// The lowest integer is divided by -1.
+    DivideOverflow,
+    /// A float is converted to an integer type that cannot represent it.
+    FloatToInt,
+    /// The result of signed arithmetic is out of range.
+    SignedOverflow,
+}
+
+impl Finding {
+    const ALL: [Self; 5] = [
+        Self::Shift,
+        Self::DivideByZero,
+        Self::DivideOverflow,
+        Self::FloatToInt,
+        Self::SignedOverflow,
+    ];
+}
+
+/// How a thread accesses memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum AccessKind {
+    Read,
+    Write,
+    AtomicRead,
+    AtomicWrite,
+}
+
+impl AccessKind {
+    const ALL: [Self; 4] = [Self::Read, Self::Write, Self::AtomicRead, Self::AtomicWrite];
+
+    pub(crate) const fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::AtomicWrite)
+    }
+
+    pub(crate) const fn is_atomic(self) -> bool {
+        matches!(self, Self::AtomicRead | Self::AtomicWrite)
+    }
+}
+
+/// The kinds of memory that a barrier orders, with the bits of the language's `mem_flags`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemFlags(u8);
+
+impl MemFlags {
+    /// How many bits there are.
+    pub(crate) const BITS: u32 = 5;
+    /// Everything.
+    pub(crate) const ALL: Self = Self((1 << Self::BITS) - 1);
+    const DEVICE: u8 = 1;
+    const THREADGROUP: u8 = 2;
+
+    /// The flags in a number.
+    pub(crate) const fn of_bits(bits: u64) -> Self {
+        Self((bits & Self::ALL.0 as u64) as u8)
+    }
+
+    /// Their number.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// Whether `device` memory is ordered.
+    pub(crate) const fn device(self) -> bool {
+        self.0 & Self::DEVICE != 0
+    }
+
+    /// Whether `threadgroup` memory is ordered.
+    pub(crate) const fn threadgroup(self) -> bool {
+        self.0 & Self::THREADGROUP != 0
+    }
+}
+
+impl Probe {
+    /// The immediate of a probe: what it is in the low byte, the number above it.
+    pub(crate) const fn imm(self) -> u64 {
+        match self {
+            Self::Access { kind, bytes, known } => {
+                kind as u64 | (bytes as u64) << 8 | (known as u64) << 63
+            }
+            Self::Threadgroup(flags) => 4 | flags.bits() << 8,
+            Self::Simdgroup(flags) => 5 | flags.bits() << 8,
+            Self::Fence => 6,
+            Self::Found(finding) => 7 | (finding as u64) << 8,
+        }
+    }
+
+    /// What an immediate stands for.
+    pub(crate) fn from_imm(imm: u64) -> Option<Self> {
+        let flags = MemFlags::of_bits(imm >> 8);
+        Some(match imm & 0xff {
+            4 => Self::Threadgroup(flags),
+            5 => Self::Simdgroup(flags),
+            6 => Self::Fence,
+            7 => Self::Found(*Finding::ALL.get((imm >> 8) as usize)?),
+            kind => Self::Access {
+                kind: *AccessKind::ALL.get(kind as usize)?,
+                bytes: (imm >> 8) as u32,
+                known: imm >> 63 != 0,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_survive_their_immediate() {
+        let flags = MemFlags::of_bits(2);
+        assert!(flags.threadgroup() && !flags.device());
+        for kind in AccessKind::ALL {
+            for known in [false, true] {
+                let probe = Probe::Access { kind, bytes: 70_000, known };
+                assert_eq!(Probe::from_imm(probe.imm()), Some(probe));
+            }
+        }
+        for probe in [Probe::Threadgroup(flags), Probe::Simdgroup(MemFlags::ALL), Probe::Fence] {
+            assert_eq!(Probe::from_imm(probe.imm()), Some(probe));
+        }
+        for finding in Finding::ALL {
+            assert_eq!(Probe::from_imm(Probe::Found(finding).imm()), Some(Probe::Found(finding)));
+        }
+        assert_eq!(Probe::from_imm(8), None);
+    }
+
+    #[test]
+    fn checks_have_names() {
+        let both = Checks::named(["races", " benign", "order=3"]);
+        assert_eq!(both, Checks::RACES.with(Checks::BENIGN));
+        assert!(both.any() && both.has(Checks::RACES) && !Checks::BENIGN.any());
+        assert_eq!(Checks::of_bits(u32::MAX).0, (1 << Checks::NAMES.len()) - 1);
+    }
+}

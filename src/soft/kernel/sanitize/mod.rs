@@ -1,0 +1,365 @@
+//! The sanitizer's memory of a command buffer: which accesses there were, and what was found (`specs/sanitizer.md`).
+
+mod report;
+mod shadow;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) use report::{Access, Report, ReportKind};
+use shadow::{Apart, Record, Shadow};
+
+use super::SourcePosition;
+use crate::soft::ir::{AccessKind, Checks, Finding, MemFlags};
+
+/// The most reports of one command buffer.
+const MOST_REPORTS: usize = 1000;
+
+/// The checks of one command buffer.
+#[derive(Default)]
+pub(crate) struct Session {
+    /// Whether a checked kernel was launched.
+    used: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Device memory, by address.
+    device: Shadow,
+    /// The launches since everything was ordered.
+    launches: Vec<Run>,
+    sites: Vec<Site>,
+    site_numbers: HashMap<Site, u32>,
+    found: Found,
+    /// The threadgroups of these launches.
+    groups: u32,
+    steps: u32,
+    /// For each threadgroup that had fences of device scope, the steps of the first and the last.
+    fences: HashMap<u32, (u32, u32)>,
+}
+
+/// Whether fences lie between two accesses of different threadgroups: one after the first, one before the second.
+fn fenced(fences: &HashMap<u32, (u32, u32)>, old: &Record, new: &Record) -> bool {
+    fences.get(&old.group).is_some_and(|fence| fence.1 > old.step)
+        && fences.get(&new.group).is_some_and(|fence| fence.0 <= new.step)
+}
+
+/// The reports, and their numbers by kind and the two sites, the lower first.
+#[derive(Default)]
+struct Found {
+    reports: Vec<Report>,
+    numbers: HashMap<(ReportKind, u32, u32), usize>,
+}
+
+impl Found {
+    /// Counts one occurrence; the first one is described.
+    fn note(&mut self, key: (ReportKind, u32, u32), report: impl FnOnce() -> Report) {
+        if let Some(&known) = self.numbers.get(&key) {
+            self.reports[known].count += 1;
+        } else if self.reports.len() < MOST_REPORTS {
+            self.numbers.insert(key, self.reports.len());
+            self.reports.push(report());
+        }
+    }
+}
+
+/// A launch, as far as positions of its threads need it.
+struct Run {
+    first_group: u32,
+    grid: [u32; 3],
+    group: [u32; 3],
+}
+
+/// An instruction that accesses memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Site {
+    kernel: String,
+    source: Option<SourcePosition>,
+    kind: AccessKind,
+}
+
+impl Session {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All launches that follow are ordered after those that were.
+    pub(crate) fn order(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.state();
+        state.device.clear();
+        state.launches.clear();
+        state.fences.clear();
+        state.groups = 0;
+    }
+
+    /// What was found.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        self.state().found.reports.clone()
+    }
+
+    /// Begins a launch. It has the session until it is dropped.
+    pub(crate) fn launch(
+        &self,
+        kernel: &str,
+        checks: Checks,
+        grid: [u32; 3],
+        group: [u32; 3],
+    ) -> Checker<'_> {
+        self.used.store(true, Ordering::Relaxed);
+        let mut state = self.state();
+        let first_group = state.groups;
+        let groups: u32 = (0..3).map(|d| grid[d].div_ceil(group[d].max(1))).product();
+        state.groups = first_group.wrapping_add(groups);
+        state.launches.push(Run { first_group, grid, group });
+        Checker {
+            state,
+            kernel: kernel.to_owned(),
+            checks,
+            own: Shadow::of_threadgroups(),
+            first_group,
+            group: first_group,
+            clocks: [Clock::default(); MOST_WAVES],
+        }
+    }
+}
+
+/// The SIMD-groups of a threadgroup.
+const MOST_WAVES: usize = 32;
+
+/// How many barriers a SIMD-group has passed.
+#[derive(Clone, Copy, Default)]
+struct Clock {
+    /// Barriers of the threadgroup and of the SIMD-group that order device memory.
+    device: [u32; 2],
+    /// The same for threadgroup memory.
+    own: [u32; 2],
+    /// Barriers of the threadgroup.
+    met: u32,
+}
+
+/// Where an access is.
+pub(crate) struct Place<'a> {
+    /// Whether it is threadgroup memory.
+    pub(crate) own: bool,
+    /// Its address in the machine, or in threadgroup memory any number that identifies it.
+    pub(crate) address: u64,
+    /// How many bytes.
+    pub(crate) bytes: u32,
+    /// The name of the argument or variable.
+    pub(crate) name: &'a dyn Fn() -> Option<String>,
+    /// The offset in it.
+    pub(crate) offset: i64,
+}
+
+/// One launch that is checked.
+pub(crate) struct Checker<'a> {
+    state: MutexGuard<'a, State>,
+    kernel: String,
+    checks: Checks,
+    own: Shadow,
+    first_group: u32,
+    group: u32,
+    clocks: [Clock; MOST_WAVES],
+}
+
+impl Checker<'_> {
+    /// A threadgroup begins.
+    pub(crate) fn enter(&mut self, number: u32) {
+        self.group = self.first_group.wrapping_add(number);
+        self.clocks = Default::default();
+    }
+
+    /// The number of an instruction.
+    pub(crate) fn site(&mut self, source: Option<SourcePosition>, kind: AccessKind) -> u32 {
+        let site = Site { kernel: self.kernel.clone(), source, kind };
+        let State { sites, site_numbers, .. } = &mut *self.state;
+        *site_numbers.entry(site).or_insert_with_key(|site| {
+            sites.push(site.clone());
+            sites.len() as u32 - 1
+        })
+    }
+
+    /// A SIMD-group has passed a barrier of its threadgroup.
+    pub(crate) fn threadgroup_barrier(&mut self, wave: u32, flags: MemFlags) {
+        self.pass(wave, flags, 0);
+        self.clocks[wave as usize % MOST_WAVES].met += 1;
+    }
+
+    /// A SIMD-group has passed a barrier of its own.
+    pub(crate) fn simdgroup_barrier(&mut self, wave: u32, flags: MemFlags) {
+        self.pass(wave, flags, 1);
+    }
+
+    fn pass(&mut self, wave: u32, flags: MemFlags, scope: usize) {
+        let clock = &mut self.clocks[wave as usize % MOST_WAVES];
+        clock.device[scope] += u32::from(flags.device());
+        clock.own[scope] += u32::from(flags.threadgroup());
+    }
+
+    /// A fence of device scope.
+    pub(crate) fn fence(&mut self) {
+        self.step();
+        let step = self.state.steps;
+        self.state.fences.entry(self.group).or_insert((step, step)).1 = step;
+    }
+
+    /// The next instruction accesses memory.
+    pub(crate) fn step(&mut self) {
+        self.state.steps = self.state.steps.wrapping_add(1);
+    }
+
+    /// A thread does by itself what is undefined.
+    pub(crate) fn found(&mut self, wave: u32, lane: u32, site: u32, finding: Finding) {
+        let state = &mut *self.state;
+        let kind = ReportKind::Undefined(finding);
+        let place = &state.sites[site as usize];
+        let (source, group) = (place.source.clone(), self.group);
+        let launches = &state.launches;
+        let report = || Report {
+            kernel: self.kernel.clone(),
+            kind,
+            argument: None,
+            offset: 0,
+            bytes: 0,
+            accesses: vec![Access {
+                kernel: self.kernel.clone(),
+                source,
+                kind: AccessKind::Read,
+                thread: thread(launches, group, wave, lane),
+            }],
+            remedy: report::remedy_of(finding).to_owned(),
+            count: 1,
+        };
+        state.found.note((kind, site, site), report);
+    }
+
+    /// A thread accesses memory, in the instruction of the last [`step`](Self::step). `value` is what it writes, if that is
+    /// known.
+    pub(crate) fn access(
+        &mut self,
+        wave: u32,
+        lane: u32,
+        site: u32,
+        value: Option<u64>,
+        at: &Place<'_>,
+    ) {
+        let clock = self.clocks[wave as usize % MOST_WAVES];
+        let [epoch, inner] = if at.own { clock.own } else { clock.device };
+        let State { device, sites, launches, found, steps, fences, .. } = &mut *self.state;
+        let kind = sites[site as usize].kind;
+        // What is not known is different in every thread.
+        let number = u64::from(self.group) << 10 | u64::from(wave) << 5 | u64::from(lane);
+        let value = value.unwrap_or_else(|| (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mixed = value ^ at.address.rotate_left(40) ^ u64::from(at.bytes) << 20;
+        let new = Record {
+            group: self.group,
+            epoch,
+            inner,
+            met: clock.met,
+            step: *steps,
+            site,
+            value: (mixed ^ mixed >> 32) as u32,
+            wave: wave as u8,
+            lane: lane as u8,
+            mask: 0,
+            kind,
+        };
+        let shadow = if at.own { &mut self.own } else { device };
+        let mut counted = None;
+        shadow.access(at.address, at.bytes, new, |old, new, apart| {
+            if apart == Apart::Groups && fenced(fences, old, new) {
+                return;
+            }
+            let plain = AccessKind::Write;
+            let race = match apart {
+                _ if old.kind == plain && new.kind == plain && old.value == new.value => {
+                    ReportKind::SameValue
+                }
+                Apart::Lanes => ReportKind::Lockstep,
+                _ => ReportKind::Race,
+            };
+            if race.is_benign() && !self.checks.has(Checks::BENIGN) {
+                return;
+            }
+            let key = (race, old.site.min(new.site), old.site.max(new.site));
+            // Of the cells of one access, the first counts.
+            if counted.replace(key) == Some(key) {
+                return;
+            }
+            let access = |record: &Record| {
+                let site = &sites[record.site as usize];
+                Access {
+                    kernel: site.kernel.clone(),
+                    source: site.source.clone(),
+                    kind: site.kind,
+                    thread: thread(launches, record.group, record.wave.into(), record.lane.into()),
+                }
+            };
+            found.note(key, || Report {
+                kernel: self.kernel.clone(),
+                kind: race,
+                argument: (at.name)(),
+                offset: at.offset,
+                bytes: at.bytes,
+                accesses: vec![access(old), access(new)],
+                remedy: remedy(launches, old, new, apart, at.own),
+                count: 1,
+            });
+        });
+    }
+}
+
+/// The launch of a threadgroup.
+fn launch_of(launches: &[Run], group: u32) -> usize {
+    launches.partition_point(|run| run.first_group <= group).saturating_sub(1)
+}
+
+/// The position in the grid of a thread.
+fn thread(launches: &[Run], group: u32, wave: u32, lane: u32) -> [u32; 3] {
+    let run = &launches[launch_of(launches, group)];
+    let number = group - run.first_group;
+    let groups: [u32; 3] = std::array::from_fn(|d| run.grid[d].div_ceil(run.group[d]));
+    let position =
+        [number % groups[0], number / groups[0] % groups[1], number / groups[0] / groups[1]];
+    let origin: [u32; 3] = std::array::from_fn(|d| position[d] * run.group[d]);
+    let size: [u32; 3] = std::array::from_fn(|d| run.group[d].min(run.grid[d] - origin[d]));
+    let index = wave * 32 + lane;
+    [
+        origin[0] + index % size[0],
+        origin[1] + index / size[0] % size[1],
+        origin[2] + index / size[0] / size[1],
+    ]
+}
+
+/// What would order two accesses.
+fn remedy(launches: &[Run], old: &Record, new: &Record, apart: Apart, own: bool) -> String {
+    let flag = if own { "mem_threadgroup" } else { "mem_device" };
+    let mixed = old.kind.is_atomic() != new.kind.is_atomic();
+    let text = match apart {
+        Apart::Groups if launch_of(launches, old.group) != launch_of(launches, new.group) => {
+            "nothing orders the two launches: put a memory barrier of the encoder between them, or use a \
+             serial encoder"
+                .to_owned()
+        }
+        Apart::Groups => "no barrier orders threadgroups of one launch: use atomics for both accesses, or a \
+                          second launch"
+            .to_owned(),
+        Apart::Instruction => "the instruction is the same for both threads: have one of them write, or use an atomic"
+            .to_owned(),
+        Apart::Waves if old.met < new.met => format!(
+            "the threadgroup_barrier between them does not order this memory: its flags lack mem_flags::{flag}"
+        ),
+        Apart::Waves => {
+            format!("put threadgroup_barrier(mem_flags::{flag}) between them")
+        }
+        Apart::Lanes => format!("put simdgroup_barrier(mem_flags::{flag}) between them"),
+    };
+    if mixed { format!("only one of them is atomic; {text}") } else { text }
+}

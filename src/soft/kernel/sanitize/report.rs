@@ -1,0 +1,160 @@
+//! What the sanitizer found, as data and as text.
+
+use std::fmt;
+
+use crate::soft::ir::{AccessKind, Finding};
+use crate::soft::kernel::SourcePosition;
+
+/// One finding: the first occurrence at its lines, and how many there were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// The kernel of the later access.
+    pub(crate) kernel: String,
+    /// What was found.
+    pub(crate) kind: ReportKind,
+    /// The argument or variable, if the memory has a name.
+    pub(crate) argument: Option<String>,
+    /// The offset of the later access from its start.
+    pub(crate) offset: i64,
+    /// How many bytes the later access has.
+    pub(crate) bytes: u32,
+    /// The accesses, in the order in which they happened.
+    pub(crate) accesses: Vec<Access>,
+    /// What would correct it.
+    pub(crate) remedy: String,
+    /// How often it was found.
+    pub(crate) count: u64,
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ReportKind {
+    /// Two accesses that nothing orders.
+    Race,
+    /// The same, and both write one value.
+    SameValue,
+    /// The same in one SIMD-group, by different instructions.
+    Lockstep,
+    /// What the language leaves undefined.
+    Undefined(Finding),
+}
+
+impl ReportKind {
+    /// Its name in data.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Race => "race",
+            Self::SameValue => "same value",
+            Self::Lockstep => "lockstep",
+            Self::Undefined(Finding::Shift) => "shift",
+            Self::Undefined(Finding::DivideByZero) => "division by zero",
+            Self::Undefined(Finding::DivideOverflow) => "division overflow",
+            Self::Undefined(Finding::FloatToInt) => "float to integer",
+            Self::Undefined(Finding::SignedOverflow) => "signed overflow",
+        }
+    }
+
+    /// Whether GPUs tolerate it.
+    pub(crate) const fn is_benign(self) -> bool {
+        matches!(self, Self::SameValue | Self::Lockstep)
+    }
+}
+
+/// One access of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// The kernel.
+    pub(crate) kernel: String,
+    /// Where in its source.
+    pub(crate) source: Option<SourcePosition>,
+    /// How.
+    pub(crate) kind: AccessKind,
+    /// The position in the grid of the thread.
+    pub(crate) thread: [u32; 3],
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match self.kind {
+            AccessKind::Read => "reads",
+            AccessKind::Write => "writes",
+            AccessKind::AtomicRead => "reads atomically",
+            AccessKind::AtomicWrite => "changes atomically",
+        };
+        let [x, y, z] = self.thread;
+        write!(out, "thread ({x}, {y}, {z}) {verb}")?;
+        match &self.source {
+            Some(source) => write!(out, " ({source})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kernel, kind, offset, bytes, remedy, count, .. } = self;
+        let what = match kind {
+            ReportKind::Undefined(finding) => return self.undefined(*finding, out),
+            ReportKind::Race => "race",
+            ReportKind::SameValue => "benign race (both write the same value)",
+            ReportKind::Lockstep => "benign race (within a SIMD-group)",
+        };
+        write!(out, "kernel '{kernel}': {what} on {bytes} bytes at offset {offset} of ")?;
+        match &self.argument {
+            Some(name) => write!(out, "'{name}': ")?,
+            None => out.write_str("memory without a name: ")?,
+        }
+        for (number, access) in self.accesses.iter().enumerate() {
+            out.write_str(if number == 0 { "" } else { ", and " })?;
+            if access.kernel != *kernel {
+                write!(out, "in kernel '{}' ", access.kernel)?;
+            }
+            write!(out, "{access}")?;
+        }
+        write!(out, "; {remedy}")?;
+        counted(*count, out)
+    }
+}
+
+/// How often something was found, if it was more than once.
+fn counted(count: u64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if count > 1 { write!(out, " (found {count} times)") } else { Ok(()) }
+}
+
+/// What would correct arithmetic that is undefined.
+pub(super) const fn remedy_of(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Shift => "keep the count below the number of bits of the type",
+        Finding::DivideByZero => "test the divisor",
+        Finding::DivideOverflow => "treat a divisor of -1 apart",
+        Finding::FloatToInt => "clamp the value to the range of the integer type, and test for NaN",
+        Finding::SignedOverflow => "compute in an unsigned or a wider type",
+    }
+}
+
+impl Report {
+    /// The text of a report about undefined arithmetic.
+    fn undefined(&self, finding: Finding, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match finding {
+            Finding::Shift => {
+                "a shift by a negative number of bits, or by as many as the type has or more"
+            }
+            Finding::DivideByZero => "an integer is divided by zero",
+            Finding::DivideOverflow => "the lowest integer is divided by -1",
+            Finding::FloatToInt => {
+                "a float is converted to an integer type that cannot represent it"
+            }
+            Finding::SignedOverflow => "the result of signed arithmetic is out of range",
+        };
+        write!(out, "kernel '{}': {what}", self.kernel)?;
+        for access in &self.accesses {
+            let [x, y, z] = access.thread;
+            write!(out, ", in thread ({x}, {y}, {z})")?;
+            if let Some(source) = &access.source {
+                write!(out, " ({source})")?;
+            }
+        }
+        write!(out, "; {}", self.remedy)?;
+        counted(self.count, out)
+    }
+}

@@ -1,0 +1,21 @@
+//! Prints what the sanitizer found, each pair of lines once in a process.
+
+use crate::soft::fork::lock;
+use crate::soft::kernel::sanitize::{Access, Report};
+use crate::soft::variables;
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+/// Prints the reports whose lines were not reported before.
+pub(super) fn print(reports: &[Report]) {
+    static PRINTED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    for report in reports {
+        let site = |access: &Access| format!("{} {:?}", access.kernel, access.source);
+        let mut sites: Vec<String> = report.accesses.iter().map(site).collect();
+        sites.sort_unstable();
+        let key = format!("{} {sites:?}", report.kind.name());
+        if lock(&PRINTED).get_or_insert_default().insert(key) {
+            variables::report(&report.to_string());
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The sanitizer: kernels with planted faults, each found at its lines, and the same kernels corrected, which are silent.
+
+#![cfg(not(target_vendor = "apple"))]
+
+mod child;
+mod gpu;
+#[path = "sanitize/races.rs"]
+mod races;
+#[path = "sanitize/undefined.rs"]
+mod undefined;
+
+use aruminium::{
+    BarrierScope, Checks, DispatchType, Encoder, Gpu, Pipeline, Report, ReportKind,
+    autorelease_pool,
+};
+use child::{in_child, run_child};
+use gpu::Rig;
+
+/// A kernel with a fault.
+struct Case {
+    name: &'static str,
+    /// The argument or variable with the fault.
+    argument: &'static str,
+    /// The kernel; lines of the fault end in `// <-`.
+    source: &'static str,
+    /// What to replace, and by what, so that the kernel is right.
+    mend: (&'static str, &'static str),
+}
+
+fn checked(gpu: &Gpu, source: &str, checks: Checks) -> Pipeline {
+    let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{source}");
+    let library = gpu.compile(&source).unwrap_or_else(|error| panic!("{error}\n{source}"));
+    let function = library.function(&library.function_names()[0]).unwrap();
+    gpu.pipeline(&function.checked(checks).unwrap()).unwrap()
+}
+
+/// The lines of the source that the marks are on.
+fn marked(source: &str) -> Vec<u32> {
+    let lines = source.lines().zip(3..);
+    lines.filter(|(line, _)| line.contains("// <-")).map(|(_, number)| number).collect()
+}
+
+/// What a command buffer reports.
+fn reports(rig: &Rig, kind: DispatchType, record: impl FnOnce(&Encoder)) -> Vec<Report> {
+    autorelease_pool(|| {
+        let commands = rig.queue.commands().unwrap();
+        let encoder = commands.encoder_with(kind).unwrap();
+        record(&encoder);
+        encoder.finish();
+        commands.submit();
+        commands.finish().unwrap();
+        commands.reports().unwrap()
+    })
+}
+
+/// What a kernel reports that runs on 128 threads in threadgroups of 64.
+fn run(rig: &Rig, source: &str, checks: Checks) -> Vec<Report> {
+    let pipeline = checked(&rig.gpu, source, checks);
+    let [data, other] = [(); 2].map(|()| rig.gpu.buffer(4096).unwrap());
+    for buffer in [&data, &other] {
+        buffer.write(|bytes| bytes.fill(0));
+    }
+    reports(rig, DispatchType::Serial, |encoder| {
+        encoder.bind(&pipeline);
+        encoder.bind_buffer(&data, 0, 0);
+        encoder.bind_buffer(&other, 0, 1);
+        encoder.bind_buffer(&data, 0, 2);
+        encoder.threadgroup_memory(1024, 0);
+        encoder.launch((128, 1, 1), (64, 1, 1));
+    })
+}
+
+fn lines(report: &Report) -> Vec<u32> {
+    let mut lines: Vec<u32> = report.accesses.iter().filter_map(|access| access.line).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    lines
+}
+
+/// Each case is found at its lines; corrected, it is silent.
+#[track_caller]
+fn check(cases: &[Case], checks: Checks, kind: ReportKind) {
+    let rig = Rig::new();
+    let mut wrong = Vec::new();
+    for case in cases {
+        let Case { name, argument, source, mend } = case;
+        let found = run(&rig, source, checks);
+        let expected = marked(source);
+        let right = |report: &Report| {
+            report.kind == kind
+                && report.argument.as_deref() == Some(argument)
+                && lines(report) == expected
+        };
+        if !found.iter().any(right) {
+            let texts: Vec<String> = found.iter().map(Report::to_string).collect();
+            wrong.push(format!("{name}: not found at {expected:?}: {texts:#?}"));
+        }
+        assert!(source.contains(mend.0), "{name}");
+        let silent = run(&rig, &source.replace(mend.0, mend.1), checks);
+        if let Some(report) = silent.first() {
+            wrong.push(format!("{name}, corrected: {report}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn races_are_found_at_their_lines() {
+    check(races::RACES, Checks::RACES, ReportKind::Race);
+}
+
+#[test]
+fn a_fence_of_device_scope_orders_threadgroups() {
+    let rig = Rig::new();
+    let source =
+        "kernel void k(device uint *data [[buffer(0)]], device uint *partial [[buffer(1)]],
+            uint t [[thread_index_in_threadgroup]], uint g [[threadgroup_position_in_grid]]) {
+        threadgroup uint order;
+        if (t == 0) {
+            partial[g] = g + 1;
+            atomic_thread_fence(mem_flags::mem_device, memory_order_seq_cst, SCOPE);
+            order = atomic_fetch_add_explicit((device atomic_uint *)data, 1, memory_order_relaxed);
+            atomic_thread_fence(mem_flags::mem_device, memory_order_seq_cst, SCOPE);
+        }
+        threadgroup_barrier(mem_flags::mem_device | mem_flags::mem_threadgroup);
+        if (order == 1 && t == 0) data[1] = partial[0] + partial[1];
+    }";
+    for (scope, races) in [("thread_scope_device", 0), ("thread_scope_threadgroup", 1)] {
+        let found = run(&rig, &source.replace("SCOPE", scope), Checks::RACES);
+        assert_eq!(found.len(), races, "{scope}: {found:#?}");
+    }
+}
+
+#[test]
+fn benign_races_are_reported_on_request() {
+    let rig = Rig::new();
+    let same = "kernel void k(device uint *data [[buffer(0)]]) { data[3] = 7; }";
+    let lockstep =
+        "kernel void k(device uint *data [[buffer(0)]], uint t [[thread_index_in_threadgroup]],
+            uint s [[simdgroup_index_in_threadgroup]]) {
+        threadgroup uint tile[64];
+        tile[t] = t;
+        data[512 + t] = tile[t ^ 1];
+    }";
+    for (source, kind) in [(same, ReportKind::SameValue), (lockstep, ReportKind::Lockstep)] {
+        let quiet = run(&rig, source, Checks::RACES);
+        let kinds = |all: &[Report]| all.iter().map(|one| one.kind).collect::<Vec<_>>();
+        assert!(!kinds(&quiet).contains(&kind), "{quiet:#?}");
+        let all = run(&rig, source, Checks::RACES | Checks::BENIGN);
+        assert!(kinds(&all).contains(&kind), "{all:#?}");
+    }
+}
+
+/// Two launches of one encoder that write and read a buffer.
+fn two_launches(rig: &Rig, kind: DispatchType, barrier: bool) -> Vec<Report> {
+    let write = "kernel void write(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]]) { data[i] = i; }";
+    let read =
+        "kernel void read(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+        data[512 + i] = data[i];
+    }";
+    let [write, read] = [write, read].map(|source| checked(&rig.gpu, source, Checks::RACES));
+    let data = rig.gpu.buffer(4096).unwrap();
+    reports(rig, kind, |encoder| {
+        encoder.bind_buffer(&data, 0, 0);
+        encoder.bind(&write);
+        encoder.launch((128, 1, 1), (64, 1, 1));
+        if barrier {
+            encoder.barrier(BarrierScope::BUFFERS);
+        }
+        encoder.bind(&read);
+        encoder.launch((128, 1, 1), (64, 1, 1));
+    })
+}
+
+#[test]
+fn launches_of_a_concurrent_encoder_race_without_a_barrier() {
+    let rig = Rig::new();
+    let found = two_launches(&rig, DispatchType::Concurrent, false);
+    let [race] = &found[..] else { panic!("{found:#?}") };
+    let mut kernels: Vec<&str> = race.accesses.iter().map(|access| &access.kernel[..]).collect();
+    kernels.sort_unstable();
+    assert_eq!(kernels, ["read", "write"]);
+    assert!(race.remedy.contains("between"), "{race}");
+    assert_eq!(race.count, 128);
+    assert_eq!(two_launches(&rig, DispatchType::Concurrent, true), []);
+    assert_eq!(two_launches(&rig, DispatchType::Serial, false), []);
+}
+
+#[test]
+fn threads_and_places_are_those_of_the_accesses() {
+    let rig = Rig::new();
+    let source =
+        "kernel void k(device ushort *data [[buffer(0)]], uint2 at [[thread_position_in_grid]]) {
+        if (at.x == 3 && at.y == 5) data[7] = 1;
+        if (at.x == 9 && at.y == 1) data[7] = 2;
+    }";
+    let pipeline = checked(&rig.gpu, source, Checks::RACES);
+    let data = rig.gpu.buffer(64).unwrap();
+    let found = reports(&rig, DispatchType::Serial, |encoder| {
+        encoder.bind(&pipeline);
+        encoder.bind_buffer(&data, 0, 0);
+        // The threadgroups at the edges are smaller.
+        encoder.launch((10, 6, 1), (4, 4, 1));
+    });
+    let [race] = &found[..] else { panic!("{found:#?}") };
+    let mut threads: Vec<[u32; 3]> = race.accesses.iter().map(|access| access.thread).collect();
+    threads.sort_unstable();
+    assert_eq!(threads, [[3, 5, 0], [9, 1, 0]]);
+    assert_eq!((race.offset, race.bytes, race.count), (14, 2, 1));
+    assert!(race.accesses.iter().all(|access| access.write && !access.atomic));
+}
+
+/// With the variable alone, without a change of the program, reports are printed, each pair of lines once.
+#[test]
+fn the_variable_checks_every_kernel() {
+    let body = || {
+        let rig = Rig::new();
+        let pipeline = rig.kernel(
+            "kernel void count(device uint *data [[buffer(0)]]) {
+                data[0] += 1;
+            }",
+        );
+        let data = rig.gpu.buffer(4).unwrap();
+        for _ in 0..3 {
+            rig.run(|encoder| {
+                encoder.bind(&pipeline);
+                encoder.bind_buffer(&data, 0, 0);
+                encoder.launch((128, 1, 1), (64, 1, 1));
+            })
+            .unwrap();
+        }
+    };
+    let variable = "ARUMINIUM_SOFT_SANITIZE";
+    let Some(output) =
+        in_child("the_variable_checks_every_kernel", &[(variable, "races,order=3")], body)
+    else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("aruminium: kernel 'count': race on"))
+        .collect();
+    assert!(!lines.is_empty() && lines.len() <= 2, "{text}");
+    assert!(lines[0].contains("of 'data'") && lines[0].contains("program_source:4:"), "{text}");
+    let output = run_child("the_variable_checks_every_kernel", &[(variable, "races,raises")]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("ARUMINIUM_SOFT_SANITIZE=races,raises is ignored"), "{text}");
+    assert!(!text.contains("race on"), "{text}");
+}
+
+#[test]
+fn undefined_arithmetic_is_found() {
+    let rig = Rig::new();
+    let kernel = |statement: &str| {
+        format!(
+            "kernel void k(device int *data [[buffer(0)]], uint i [[thread_position_in_grid]]) {{
+                int n = int(i) + data[512 + i];
+                float x = float(n);
+                int out = 0;
+                {statement} // <-
+                data[i] = out ^ int(x);
+            }}"
+        )
+    };
+    let mut wrong = Vec::new();
+    let mut is_silent = |statement: &str| {
+        for report in run(&rig, &kernel(statement), Checks::UNDEFINED) {
+            wrong.push(format!("{statement}: {report}"));
+        }
+    };
+    for (_, _, corrected) in undefined::UNDEFINED {
+        is_silent(corrected);
+    }
+    undefined::DEFINED.iter().for_each(|statement| is_silent(statement));
+    for &(kind, statement, _) in undefined::UNDEFINED {
+        let source = kernel(statement);
+        let found = run(&rig, &source, Checks::UNDEFINED);
+        let right = |report: &Report| report.kind == kind && lines(report) == marked(&source);
+        if !found.iter().any(right) {
+            wrong.push(format!("{statement}: not found: {found:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

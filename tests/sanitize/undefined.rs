@@ -1,0 +1,76 @@
+//! Kernels with undefined arithmetic, and the same without. The line of the fault ends in `// <-`.
+
+use aruminium::ReportKind;
+
+/// A statement, and what corrects it. `i` is the number of the thread, `n` an `int` that is equal, and `x` a `float`.
+const fn case(
+    kind: ReportKind,
+    statement: &'static str,
+    corrected: &'static str,
+) -> (ReportKind, &'static str, &'static str) {
+    (kind, statement, corrected)
+}
+
+pub(super) const UNDEFINED: &[(ReportKind, &str, &str)] = &[
+    case(ReportKind::Shift, "out = 1 << i;", "out = 1 << (i & 31);"),
+    case(ReportKind::Shift, "out = 1u >> (n - 1);", "out = 1u >> n % 32;"),
+    case(ReportKind::Shift, "out = int(1ul << i);", "out = int(1ul << (i & 63));"),
+    case(ReportKind::Shift, "out = uchar(i) << i;", "out = uchar(i) << (i & 31);"),
+    case(
+        ReportKind::Shift,
+        "out = (int2(1) << int2(0, n)).y;",
+        "out = (int2(1) << int2(0, n & 31)).y;",
+    ),
+    case(ReportKind::DivisionByZero, "out = 100 / n;", "out = n == 0 ? 0 : 100 / n;"),
+    case(ReportKind::DivisionByZero, "out = 100u % i;", "out = 100u % (i + 1);"),
+    case(
+        ReportKind::DivisionByZero,
+        "out = (int4(7) / int4(1, n, 2, 3)).x;",
+        "out = (int4(7) / int4(1, n + 1, 2, 3)).x;",
+    ),
+    case(
+        ReportKind::DivisionByZero,
+        "out = uchar(7) / uchar(n);",
+        "out = uchar(7) / uchar(n + 1);",
+    ),
+    case(
+        ReportKind::DivisionOverflow,
+        "out = INT_MIN / (n - 2);",
+        "out = n == 2 ? 0 : INT_MAX / (n - 2);",
+    ),
+    case(
+        ReportKind::DivisionOverflow,
+        "out = int(LONG_MIN % (n == 0 ? 1 : -n));",
+        "out = int(LONG_MAX % (n == 0 ? 1 : -n));",
+    ),
+    case(
+        ReportKind::FloatToInteger,
+        "out = int(x * 1e9f);",
+        "out = int(clamp(x * 1e9f, -1e9f, 1e9f));",
+    ),
+    case(ReportKind::FloatToInteger, "out = int(0.0f / x);", "out = x == 0 ? 0 : int(0.0f / x);"),
+    case(ReportKind::FloatToInteger, "out = uint(-1 - x);", "out = uint(max(-0.5f - x, -0.5f));"),
+    case(ReportKind::FloatToInteger, "out = char(x + 100);", "out = char(x);"),
+    case(
+        ReportKind::FloatToInteger,
+        "out = short(half(1000) * half(x));",
+        "out = short(half(10) * half(x));",
+    ),
+    case(ReportKind::SignedOverflow, "out = INT_MAX + n;", "out = INT_MAX - n;"),
+    case(ReportKind::SignedOverflow, "out = n * 100000000;", "out = n * 10000000;"),
+    case(ReportKind::SignedOverflow, "out = INT_MIN - n;", "out = int(uint(INT_MIN) - i);"),
+];
+
+/// Functions of the library whose results are defined for every argument.
+pub(super) const DEFINED: &[&str] = &[
+    "out = rotate(i, 0u) ^ rotate(n, n) ^ int(rotate(uchar(i), uchar(n)));",
+    "out = addsat(INT_MAX, n) ^ int(subsat(0u, i)) ^ madsat(n, INT_MAX, n);",
+    "out = absdiff(INT_MIN, n) ^ hadd(INT_MAX, n) ^ rhadd(INT_MAX, n) ^ mulhi(n, INT_MAX);",
+    "out = extract_bits(n, 0u, 32u) + insert_bits(n, 5, 3u, 0u) + int(extract_bits(i, 31u, 1u));",
+    "out = clz(i) + ctz(i) + popcount(n) + int(reverse_bits(i)) + abs(n - 64);",
+    "out = int(pack_float_to_unorm4x8(float4(x, -x, x * 1e9f, 0)) + pack_float_to_snorm2x16(float2(x, -1e9f)));",
+    "out = int(fmod(x, 3.0f)) + int(exp(-x)) + int(sin(x * 100)) + int(pow(x, 0.3f)) + int(cos(half(x)));",
+    "out = n > 0 && 100 / n > 3 ? 1 : 2;",
+    "out = n == 0 ? 1 : n == 1 ? 3 / n : 100 / n;",
+    "out = int(i * 0x9e3779b9u) >> 31;",
+];
