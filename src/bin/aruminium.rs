@@ -6,6 +6,8 @@ mod check;
 mod family;
 #[path = "aruminium/library.rs"]
 mod library;
+#[path = "aruminium/python.rs"]
+mod python;
 #[path = "aruminium/source.rs"]
 mod source;
 #[path = "aruminium/wrap.rs"]
@@ -16,7 +18,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: aruminium COMMAND
 
-  run [--source DIR] PROGRAM [ARGUMENT…]  run a program, cargo for instance, with soft Metal in place of Apple's
+  run [--source DIR] PROGRAM [ARGUMENT…]  run a program, cargo or python for instance, with soft Metal in
+                                          place of Apple's
   build --out DIR [--source DIR]          build the library that `run` uses, and put it into a folder
   check FILE… [-I DIR] [-D NAME[=TEXT]] [--json]
                                           compile Metal sources and print what the compiler says

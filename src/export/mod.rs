@@ -45,6 +45,9 @@ macro_rules! jumps {
     (@one $(#[$attribute:meta])* $name:ident) => { jump!($(#[$attribute])* $name to link::$name); };
 }
 
+jump!(MTLCodeGenServiceCreate to link::compiler_service::MTLCodeGenServiceCreate);
+jump!(MTLCodeGenServiceDestroy to link::compiler_service::MTLCodeGenServiceDestroy);
+jump!(MTLCodeGenServiceBuildRequest to link::compiler_service::MTLCodeGenServiceBuildRequest);
 link::objc_names!(jumps!);
 link::dispatch_names!(jumps!);
 link::metal_names!(jumps!);

@@ -254,6 +254,14 @@ door! {
     fn MTLCopyAllDevices() -> Id;
 }
 
+/// MTLCompiler's functions, for other programs: Apple's is a private library.
+#[cfg(all(feature = "export", not(target_vendor = "apple")))]
+pub(crate) mod compiler_service {
+    pub(crate) use crate::soft::metal::service::{
+        MTLCodeGenServiceBuildRequest, MTLCodeGenServiceCreate, MTLCodeGenServiceDestroy,
+    };
+}
+
 /// A reference to an IOSurface.
 #[cfg(all(feature = "memory", target_vendor = "apple"))]
 pub type IOSurfaceRef = *mut c_void;

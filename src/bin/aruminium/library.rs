@@ -1,7 +1,7 @@
 //! The commands `run` and `build`: the shared library, built from this version's source by the user's Cargo.
 
 use super::wrap::{FOLDER, NEXT};
-use super::{Failure, USAGE};
+use super::{Failure, USAGE, python};
 use std::env;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -45,11 +45,18 @@ pub(super) fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
     let Some((program, arguments)) = arguments.split_first() else { return Err(USAGE.into()) };
     let folder = prepared(source)?;
     let own = env::current_exe().map_err(|error| format!("the launcher's own path: {error}"))?;
-    let mut paths = vec![folder.clone()];
-    paths.extend(env::var_os("LD_LIBRARY_PATH").iter().flat_map(env::split_paths));
-    let paths = env::join_paths(paths).map_err(|error| error.to_string())?;
+    let python = python::prepare(&folder, &folder.join(LIBRARY))
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    let before = |own: &[&PathBuf], name: &str| {
+        let old = env::var_os(name).unwrap_or_default();
+        let old = env::split_paths(&old).filter(|path| !path.as_os_str().is_empty());
+        let paths = own.iter().map(|path| path.to_path_buf()).chain(old);
+        env::join_paths(paths).map_err(|error| error.to_string())
+    };
     let mut command = Command::new(program);
-    command.args(arguments).env("LD_LIBRARY_PATH", paths);
+    command.args(arguments);
+    command.env("LD_LIBRARY_PATH", before(&[&folder, &python], "LD_LIBRARY_PATH")?);
+    command.env("PYTHONPATH", before(&[&python], "PYTHONPATH")?);
     command.env(NEXT, env::var_os("RUSTC_WRAPPER").unwrap_or_default());
     command.env("RUSTC_WRAPPER", own).env(FOLDER, &folder);
     if env::var_os("CARGO_TARGET_DIR").is_none() {
@@ -167,7 +174,7 @@ fn write_package(folder: &Path, source: Option<&Path>) -> std::io::Result<()> {
 }
 
 /// Writes a file unless it has this text already, so that Cargo sees no change.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> std::io::Result<()> {
     match fs::read_to_string(path) {
         Ok(old) if old == text => Ok(()),
         _ => fs::write(path, text),

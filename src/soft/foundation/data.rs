@@ -72,7 +72,7 @@ impl Bytes {
         (length == 0 || !bytes.is_null()).then_some(Self::Lent(bytes, length, free_when_done))
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
             Self::Lent(bytes, length, _) => {

@@ -4,6 +4,7 @@ use super::absent::DEVICE;
 use super::argument_encoder::ArgumentEncoder;
 use super::buffer::Buffer;
 use super::compiler::MAX_SOURCE;
+use super::container;
 use super::counters::{self, CounterSampleBuffer, CounterSampleBufferDescriptor};
 use super::descriptors::{
     CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor, HeapDescriptor,
@@ -13,7 +14,7 @@ use super::errors::{Error, LibraryError};
 use super::event::{Event, SharedEvent, SharedEventHandle};
 use super::fence::Fence;
 use super::foundation::{
-    Address, ErrorOut, HeldBlock, List, NSObject, Object, Strong, Text, compile_aside, set_device,
+    Address, Bytes, ErrorOut, HeldBlock, List, NSObject, Object, Strong, Text, compile_aside, set_device,
     soft_class,
 };
 use super::function::Function;
@@ -227,8 +228,11 @@ soft_class! {
     [newLibraryWithURL:error:] = |_: &Device, url: Option<&Object<Address>>, error: ErrorOut| {
         library_from_file(url.and_then(|url| url.path()), error)
     };
-    [newLibraryWithData:error:] = |_: &Device, _: Id, error: ErrorOut| {
-        unreadable("data", error)
+    [newLibraryWithData:error:] = |_: &Device, data: Option<&Object<Bytes>>, error: ErrorOut| {
+        match data.and_then(|data| container::unpack(data.as_slice())) {
+            Some((source, how)) => or_error(Library::compile_as(source, how, None), error),
+            None => unreadable("data", error),
+        }
     };
 
     [newComputePipelineStateWithFunction:error:] =

@@ -59,7 +59,7 @@ impl Domain for ErrorCode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Error<D> {
     code: D,
-    message: String,
+    pub(super) message: String,
     /// A key of the user information, and the data there.
     data: Option<(&'static str, Datum)>,
 }

@@ -64,7 +64,6 @@ impl Library {
         source: &str,
         options: Option<&Object<CompileOptions>>,
     ) -> Result<Strong<Self>, LibraryFailure> {
-        refuse_after_fork()?;
         let fields = options.map(|options| options.get()).unwrap_or_default();
         let macros = fields.macros.iter().flat_map(|macros| macros.texts());
         let headers = fields.headers.iter().flat_map(|headers| headers.texts());
@@ -75,8 +74,18 @@ impl Library {
             safe_math: fields.is_safe(),
             max_threads: fields.max_threads,
         };
+        Self::compile_as(source, how, fields.install_name)
+    }
+
+    /// Compiles a source text with the compiler's own options.
+    pub(super) fn compile_as(
+        source: &str,
+        how: Options,
+        install_name: Option<Strong<Text>>,
+    ) -> Result<Strong<Self>, LibraryFailure> {
+        refuse_after_fork()?;
         match compiler::compile(source, &how) {
-            Ok(source) => Ok(Self::of(Arc::new(source), fields.install_name)),
+            Ok(source) => Ok(Self::of(Arc::new(source), install_name)),
             Err(error) => Err(compiler::failure(error)),
         }
     }

@@ -13,6 +13,7 @@ mod capture;
 mod command_buffer;
 mod compiler;
 mod compute_encoder;
+mod container;
 mod counters;
 mod datum;
 mod descriptors;
@@ -33,6 +34,9 @@ mod residency_set;
 mod residents;
 mod resource;
 mod sampler;
+#[cfg(feature = "export")]
+#[allow(non_snake_case)] // C's names.
+pub(crate) mod service;
 mod slots;
 mod stage_input;
 mod texture;

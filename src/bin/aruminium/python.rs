@@ -1,0 +1,63 @@
+//! What a Python program needs to find the library: modules that look libraries up by `ctypes` as on a Mac.
+//!
+//! Python runs `sitecustomize` when it starts. The one here answers three questions as a Mac does, and then runs the
+//! one that the user has. Libraries that programs look for as files are links to ours.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// The libraries that programs look for in the folders of `LD_LIBRARY_PATH`.
+const FILES: [&str; 3] = ["Metal", "CoreGraphics", "MTLCompiler"];
+
+/// What Python runs when it starts. `{library}` is the path of the library.
+const STARTUP: &str = "\
+# Written by aruminium: this process uses its Metal.
+import ctypes, ctypes.util, importlib.machinery, importlib.util, os, platform, sys
+
+LIBRARY = {library}
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# The version of macOS decides which version of Metal's language a program uses.
+platform.mac_ver = lambda *_, **__: (\"14.0\", (\"\", \"\", \"\"), \"arm64\")
+
+def names_ours(name):
+    return name == \"objc\" or name in (\"Metal\", \"Foundation\", \"CoreFoundation\", \"CoreGraphics\")
+
+find_library = ctypes.util.find_library
+ctypes.util.find_library = lambda name: LIBRARY if names_ours(name) else find_library(name)
+
+def is_ours(path):
+    return isinstance(path, str) and (
+        path.startswith((\"/usr/lib/libSystem\", \"/usr/lib/libobjc\"))
+        or (path.startswith(\"/System/Library/\") and names_ours(os.path.basename(path)))
+    )
+
+load = ctypes.CDLL.__init__
+def init(self, name=None, *arguments, **named):
+    load(self, LIBRARY if is_ours(name) else name, *arguments, **named)
+ctypes.CDLL.__init__ = init
+
+# The user's own.
+rest = [path for path in sys.path if os.path.abspath(path or \".\") != HERE]
+spec = importlib.machinery.PathFinder.find_spec(\"sitecustomize\", rest)
+if spec and spec.loader:
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+";
+
+/// Writes the files into a folder of the cache, and returns it.
+pub(super) fn prepare(folder: &Path, library: &Path) -> std::io::Result<PathBuf> {
+    let own = folder.join("python");
+    fs::create_dir_all(&own)?;
+    // A Rust string in debug form is a Python string too, if it is printable.
+    let text = STARTUP.replace("{library}", &format!("{library:?}"));
+    super::library::write(&own.join("sitecustomize.py"), &text)?;
+    for name in FILES {
+        let link = own.join(format!("lib{name}.so"));
+        if fs::read_link(&link).ok().as_deref() != Some(library) {
+            _ = fs::remove_file(&link);
+            symlink(library, &link)?;
+        }
+    }
+    Ok(own)
+}
