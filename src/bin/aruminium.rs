@@ -20,7 +20,8 @@ usage: aruminium COMMAND
 
   run [--source DIR] PROGRAM [ARGUMENT…]  run a program, cargo or python for instance, with soft Metal in
                                           place of Apple's
-  build --out DIR [--source DIR]          build the library that `run` uses, and put it into a folder
+  build --out DIR [--source DIR]          build the library that `run` uses, and put it into a folder,
+                                          with headers for C and C++
   check FILE… [-I DIR] [-D NAME[=TEXT]] [--json]
                                           compile Metal sources and print what the compiler says
   ir FILE KERNEL [-I DIR] [-D NAME[=TEXT]]

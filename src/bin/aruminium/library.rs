@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
     Err(format!("{program}: {}", command.exec()))
 }
 
-/// Builds the library into a folder.
+/// Builds the library into a folder, with headers.
 pub(super) fn build(arguments: &[String]) -> Result<ExitCode, Failure> {
     let mut arguments = arguments.to_vec();
     let (mut out, mut source) = (None, None);
@@ -83,8 +83,37 @@ pub(super) fn build(arguments: &[String]) -> Result<ExitCode, Failure> {
     let failed = |error: std::io::Error| format!("{}: {error}", out.display());
     fs::create_dir_all(&out).map_err(failed)?;
     fs::copy(folder.join(LIBRARY), out.join(LIBRARY)).map_err(failed)?;
+    write_headers(&out.join("include")).map_err(failed)?;
     println!("{}", out.join(LIBRARY).display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The headers of Apple's that C and C++ programs include, metal-cpp among them.
+macro_rules! headers {
+    ($($path:literal)+) => {
+        /// Writes the headers.
+        fn write_headers(folder: &Path) -> std::io::Result<()> {
+            $(
+                let path = folder.join($path);
+                fs::create_dir_all(path.parent().unwrap_or(folder))?;
+                write(&path, include_str!(concat!("../../export/include/", $path)))?;
+            )+
+            Ok(())
+        }
+    };
+}
+
+headers! {
+    "TargetConditionals.h"
+    "CoreFoundation/CoreFoundation.h"
+    "CoreGraphics/CGColorSpace.h"
+    "CoreGraphics/CGGeometry.h"
+    "IOSurface/IOSurfaceRef.h"
+    "dispatch/dispatch.h"
+    "mach/mach.h"
+    "objc/message.h"
+    "objc/objc.h"
+    "objc/runtime.h"
 }
 
 /// The cache's folder for this version and the user's compiler, with the library in it.

@@ -1,6 +1,7 @@
 //! The classes of Foundation that Metal needs: one class per file.
 
 pub(crate) mod array;
+mod autorelease_pool;
 mod data;
 mod dictionary;
 #[allow(non_camel_case_types, non_upper_case_globals)] // C's names.

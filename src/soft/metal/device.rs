@@ -14,8 +14,8 @@ use super::errors::{Error, LibraryError};
 use super::event::{Event, SharedEvent, SharedEventHandle};
 use super::fence::Fence;
 use super::foundation::{
-    Address, Bytes, ErrorOut, HeldBlock, List, NSObject, Object, Strong, Text, compile_aside, set_device,
-    soft_class,
+    Address, Bytes, ErrorOut, HeldBlock, List, NSObject, Object, Strong, Text, compile_aside,
+    set_device, soft_class,
 };
 use super::function::Function;
 use super::heap::Heap;

@@ -102,11 +102,10 @@ def training():
     x = random.standard_normal((64, 10)).astype(np.float32)
     y = np.sin(x.sum(1, keepdims=True)).astype(np.float32)
     w1, w2 = (0.3 * random.standard_normal(shape).astype(np.float32) for shape in ((10, 32), (32, 1)))
-    X, Y, W1, W2 = Tensor(x), Tensor(y), Tensor(w1, requires_grad=True), Tensor(w2, requires_grad=True)
+    X, Y, W1, W2 = Tensor(x), Tensor(y), Tensor(w1), Tensor(w2)
     optimizer, rate, losses = SGD([W1, W2], lr=0.05), 0.05, []
 
     @TinyJit
-    @Tensor.train()
     def step():
         optimizer.zero_grad()
         loss = ((X @ W1).relu() @ W2 - Y).square().mean()

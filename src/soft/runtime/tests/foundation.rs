@@ -386,3 +386,20 @@ fn impossible_lengths_are_nil() {
     // SAFETY: owned here.
     unsafe { objc_release(object) };
 }
+
+#[test]
+fn objects_live_until_a_pool_object_is_drained() {
+    let new = |name| send!(class(name).as_id(), "new"; Id);
+    let (pool, object) = (new("NSAutoreleasePool"), new("NSObject"));
+    let mut weak = Id::NIL;
+    // SAFETY: the variable is destroyed by the load that finds no object.
+    unsafe {
+        objc_initWeak(&raw mut weak, object);
+        send!(pool, "addObject:", object => Id; ());
+        let held = objc_loadWeakRetained(&raw mut weak);
+        assert_eq!(held, object);
+        objc_release(held);
+        send!(pool, "drain"; ());
+        assert!(objc_loadWeakRetained(&raw mut weak).is_nil());
+    }
+}

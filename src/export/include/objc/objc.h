@@ -1,0 +1,2 @@
+// The types of Objective-C.
+#include <objc/runtime.h>
