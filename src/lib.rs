@@ -69,8 +69,12 @@ pub use driver::dispatch::{Dispatch, Dispatch as Dispatcher, GpuFuture};
 pub use driver::encoder::{Batch, Copier, Encoder, ImageLayout, Size, Subresource};
 pub use driver::enums::*;
 pub use driver::error::{FaultKind, GpuError, KernelFault};
+pub use driver::function_table::{
+    FunctionHandle, FunctionTable, FunctionTableDescriptor, LinkedFunctions,
+};
 pub use driver::future::Done;
 pub use driver::heap::{Allocation, Heap, ResidencySet};
+pub use driver::indirect::{IndirectCommand, IndirectCommands, IndirectCommandsDescriptor};
 pub use driver::pipeline::{Pipeline, RenderPipeline};
 pub use driver::reflection::Binding;
 pub use driver::sanitize::{Checks, Report, ReportAccess, ReportKind};
@@ -79,8 +83,8 @@ pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
     CLASSES, argument, buffer, capture, command, descriptor, device, diagnostics, dispatch,
-    encoder, enums, error, ffi, foundation, future, heap, pipeline, reflection, sanitize, shader,
-    sync, texture, usage,
+    encoder, enums, error, ffi, foundation, function_table, future, heap, indirect, pipeline,
+    reflection, sanitize, shader, sync, texture, usage,
 };
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

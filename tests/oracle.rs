@@ -235,18 +235,32 @@ fn differences(class: &ClassInfo, found: Class) -> (Vec<String>, usize) {
 #[test]
 fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuError> {
     use aruminium::{
-        Gpu, HeapDescriptor, PixelFormat, ResidencySetDescriptor, SamplerDescriptor,
-        TextureDescriptor,
+        FunctionTableDescriptor, Gpu, HeapDescriptor, IndirectCommandTypes,
+        IndirectCommandsDescriptor, LinkedFunctions, PipelineDescriptor, PixelFormat,
+        ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
     };
     let gpu = Gpu::open()?;
     let queue = gpu.new_command_queue()?;
     let library = gpu.compile(
         "struct In { device int *x [[id(0)]]; };
+         [[visible]] int two(int x) { return x; }
          kernel void one(constant In &in [[buffer(0)]]) { in.x[0] = 1; }",
     )?;
     let function = library.function("one")?;
     let arguments = function.argument_encoder(0).expect("an argument buffer");
-    let pipeline = gpu.pipeline(&function)?;
+    let descriptor = PipelineDescriptor::new(&function);
+    let (linked, two) = (LinkedFunctions::new(), library.function("two")?);
+    linked.set_functions(&[&two]);
+    descriptor.set_linked_functions(&linked);
+    let pipeline = gpu.pipeline_with(&descriptor)?;
+    let handle = pipeline.function_handle(&two).expect("it is linked");
+    let descriptor = FunctionTableDescriptor::new();
+    descriptor.set_function_count(1);
+    let table = pipeline.function_table(&descriptor)?;
+    let descriptor = IndirectCommandsDescriptor::new();
+    descriptor.set_command_types(IndirectCommandTypes::DISPATCH_THREADS);
+    let indirect = gpu.indirect_commands(&descriptor, 1)?;
+    let command = indirect.command(0).expect("there is one");
     let commands = queue.commands()?;
     let copied = queue.commands()?;
     let (encoder, copier) = (commands.encoder()?, copied.copier()?);
@@ -267,7 +281,8 @@ fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuErro
         MTLComputePipelineState: pipeline, MTLCommandBuffer: commands, MTLComputeCommandEncoder: encoder,
         MTLBlitCommandEncoder: copier, MTLBuffer: buffer, MTLTexture: texture, MTLSamplerState: sampler,
         MTLFence: fence, MTLEvent: event, MTLSharedEvent: shared, MTLHeap: heap,
-        MTLArgumentEncoder: arguments,
+        MTLArgumentEncoder: arguments, MTLFunctionHandle: handle, MTLVisibleFunctionTable: table,
+        MTLIndirectCommandBuffer: indirect, MTLIndirectComputeCommand: command,
     });
     if let Ok(resident) = &resident {
         objects.insert("MTLResidencySet", resident.as_raw());

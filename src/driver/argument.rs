@@ -1,6 +1,9 @@
 //! Argument buffers: pointers, textures and samplers that kernels find in memory.
 
 use super::buffer::Buffer;
+use super::function_table::FunctionTable;
+use super::indirect::IndirectCommands;
+use super::pipeline::Pipeline;
 use super::texture::{Sampler, Texture};
 use crate::metal_class;
 use std::ffi::c_void;
@@ -68,6 +71,35 @@ metal_class! {
     /// arguments.set_sampler(&sampler, 1);
     /// arguments.set_buffer(&inner, 0, 2);
     /// assert_eq!(arguments.nested(2).unwrap().length(), 8);
+    ///
+    /// // Tables of functions.
+    /// let source = "#include <metal_stdlib>
+    ///     struct Args { metal::visible_function_table<int(int)> table; };
+    ///     kernel void k(constant Args &args [[buffer(0)]]) { args.table[0](1); }";
+    /// let function = gpu.compile(source)?.function("k")?;
+    /// let arguments = function.argument_encoder(0).unwrap();
+    /// // SAFETY: as above.
+    /// unsafe { arguments.set_target(&args, 0) };
+    /// let table = gpu.pipeline(&function)?.function_table(&aruminium::FunctionTableDescriptor::new())?;
+    /// arguments.set_function_table(&table, 0);
+    ///
+    /// // Commands that a kernel encodes.
+    /// let source = "#include <metal_stdlib>
+    ///     using namespace metal;
+    ///     struct Args { command_buffer commands; compute_pipeline_state pipeline; };
+    ///     kernel void k(constant Args &args [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    ///         compute_command(args.commands, i).set_compute_pipeline_state(args.pipeline);
+    ///     }";
+    /// let function = gpu.compile(source)?.function("k")?;
+    /// let arguments = function.argument_encoder(0).unwrap();
+    /// // SAFETY: as above.
+    /// unsafe { arguments.set_target(&args, 0) };
+    /// let descriptor = aruminium::IndirectCommandsDescriptor::new();
+    /// descriptor.set_command_types(aruminium::IndirectCommandTypes::DISPATCH_THREADS);
+    /// arguments.set_indirect_commands(&gpu.indirect_commands(&descriptor, 4)?, 0);
+    /// let descriptor = aruminium::PipelineDescriptor::new(&function);
+    /// descriptor.set_supports_indirect_commands(true);
+    /// arguments.set_pipeline(&gpu.pipeline_with(&descriptor)?, 1);
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class ArgumentEncoder: MTLArgumentEncoder, labelled;
@@ -96,6 +128,12 @@ metal_class! {
     /// Write a sampler to the member of an index. Its descriptor must have
     /// [`set_support_argument_buffers`](crate::SamplerDescriptor::set_support_argument_buffers).
     pub fn set_sampler(sampler: &Sampler, index: usize) = [setSamplerState:atIndex:];
+    /// Write a table of functions to the member of an index.
+    pub fn set_function_table(table: &FunctionTable, index: usize) = [setVisibleFunctionTable:atIndex:];
+    /// Write indirect commands, a `command_buffer` of the kernel's, to the member of an index.
+    pub fn set_indirect_commands(commands: &IndirectCommands, index: usize) = [setIndirectCommandBuffer:atIndex:];
+    /// Write a pipeline, which the kernel sets for indirect commands, to the member of an index.
+    pub fn set_pipeline(pipeline: &Pipeline, index: usize) = [setComputePipelineState:atIndex:];
     /// The address of a member that is data.
     pub fn data(index: usize) -> *mut c_void = [constantDataAtIndex:];
     /// An encoder for the struct that a member points to.

@@ -8,6 +8,8 @@ use super::enums::{
 };
 use super::error::GpuError;
 use super::foundation::{NSDictionary, NSString};
+use super::function_table::{FunctionTableDescriptor, LinkedFunctions};
+use super::indirect::IndirectCommandsDescriptor;
 use super::shader::Shader;
 use crate::fp16::{Bfloat, Half};
 use crate::{metal_class, msg, selector};
@@ -203,6 +205,11 @@ metal_class! {
     /// descriptor.set_max_total_threads_per_threadgroup(64);
     /// // A promise, so that the kernel need not check for a partial SIMD-group; launches that break it fail.
     /// descriptor.set_whole_simd_groups(true);
+    /// // The functions that it calls through pointers: none.
+    /// descriptor.set_linked_functions(&aruminium::LinkedFunctions::new());
+    /// descriptor.set_max_call_stack_depth(2);
+    /// descriptor.set_supports_adding_functions(true);
+    /// descriptor.set_supports_indirect_commands(true);
     /// let pipeline = gpu.pipeline_with(&descriptor)?;
     /// assert_eq!(pipeline.label().as_deref(), Some("ones"));
     /// assert_eq!(pipeline.max_total_threads_per_threadgroup(), 64);
@@ -216,6 +223,14 @@ metal_class! {
     pub fn set_label(label: &str) = [setLabel:];
     /// Set the size of the largest threadgroup that it is launched with.
     pub fn set_max_total_threads_per_threadgroup(threads: usize) = [setMaxTotalThreadsPerThreadgroup:];
+    /// Set the functions that the kernel may call through pointers.
+    pub fn set_linked_functions(functions: &LinkedFunctions) = [setLinkedFunctions:];
+    /// Set the most calls through pointers that are open at once; 1 by default.
+    pub fn set_max_call_stack_depth(depth: usize) = [setMaxCallStackDepth:];
+    /// Allow [`Pipeline::with_functions`](crate::Pipeline::with_functions).
+    pub fn set_supports_adding_functions(supported: bool) = [setSupportAddingBinaryFunctions:];
+    /// Allow commands in memory to use the pipeline ([`IndirectCommands`](crate::IndirectCommands)).
+    pub fn set_supports_indirect_commands(supported: bool) = [setSupportIndirectCommandBuffers:];
     /// Promise that the size of every threadgroup is a multiple of the SIMD-group's.
     pub fn set_whole_simd_groups(whole: bool) = [setThreadGroupSizeIsMultipleOfThreadExecutionWidth:];
 }
@@ -516,5 +531,8 @@ defaults!(
     TextureDescriptor,
     SamplerDescriptor,
     HeapDescriptor,
-    ResidencySetDescriptor
+    ResidencySetDescriptor,
+    LinkedFunctions,
+    FunctionTableDescriptor,
+    IndirectCommandsDescriptor
 );

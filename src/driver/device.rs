@@ -10,6 +10,7 @@ use super::enums::{GpuFamily, ResourceOptions};
 use super::error::GpuError;
 use super::foundation::{NSArray, NSURL};
 use super::heap::{Heap, ResidencySet};
+use super::indirect::{IndirectCommands, IndirectCommandsDescriptor};
 use super::pipeline::Pipeline;
 use super::shader::{Shader, ShaderLib};
 use super::sync::{Event, Fence, SharedEvent};
@@ -153,6 +154,8 @@ metal_class! {
     unsafe fn pipeline_described(descriptor: &PipelineDescriptor, options: usize, reflection: *mut Id)
         -> Result<Pipeline, GpuError>
         = [newComputePipelineStateWithDescriptor:options:reflection:error:] or GpuError::PipelineCreationFailed;
+    fn indirect_commands_with(descriptor: &IndirectCommandsDescriptor, count: usize, options: ResourceOptions)
+        -> Option<IndirectCommands> = [newIndirectCommandBufferWithDescriptor:maxCommandCount:options:];
     fn architecture_object() -> Object = [architecture];
     fn new_texture(descriptor: &TextureDescriptor) -> Option<Texture> = [newTextureWithDescriptor:];
     fn new_heap(descriptor: &HeapDescriptor) -> Option<Heap> = [newHeapWithDescriptor:];
@@ -388,6 +391,33 @@ impl Gpu {
         // SAFETY: passed on to the caller.
         unsafe { self.buffer_no_copy(start, bytes, ResourceOptions::STORAGE_SHARED, deallocator) }
             .ok_or_else(|| self.no_buffer(bytes))
+    }
+
+    /// Make room for commands that are encoded once and executed many times: at most 16,384.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::ObjectCreationFailed`] with what was requested.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::{IndirectCommandTypes, IndirectCommandsDescriptor};
+    /// let descriptor = IndirectCommandsDescriptor::new();
+    /// descriptor.set_command_types(IndirectCommandTypes::DISPATCH_THREADS);
+    /// assert_eq!(gpu.indirect_commands(&descriptor, 100)?.size(), 100);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn indirect_commands(
+        &self,
+        descriptor: &IndirectCommandsDescriptor,
+        count: usize,
+    ) -> Result<IndirectCommands, GpuError> {
+        let made = self.indirect_commands_with(descriptor, count, ResourceOptions::STORAGE_SHARED);
+        made.ok_or_else(|| {
+            GpuError::ObjectCreationFailed(format!(
+                "{count} indirect commands: there may be 1 to 16384, of kinds of compute, with at most 31 buffers"
+            ))
+        })
     }
 
     /// Make a texture.

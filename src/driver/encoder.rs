@@ -2,7 +2,9 @@
 
 use super::buffer::Buffer;
 use super::enums::{BarrierScope, ResourceUsage};
+use super::function_table::FunctionTable;
 use super::heap::{Allocation, Heap};
+use super::indirect::IndirectCommands;
 use super::pipeline::Pipeline;
 use super::sync::Fence;
 use super::texture::{Sampler, Texture};
@@ -71,9 +73,19 @@ metal_class! {
     /// encoder.wait_for_fence(&fence);
     /// encoder.bind_texture(&texture, 0);
     /// encoder.bind_sampler(&sampler, 0);
+    /// # let pipeline = gpu.pipeline(&gpu.compile("kernel void k(device int *x) { x[0] = 1; }")?.function("k")?)?;
+    /// let table = pipeline.function_table(&aruminium::FunctionTableDescriptor::new())?;
+    /// encoder.bind_function_table(&table, 5);
     /// encoder.threadgroup_memory(1024, 0);
     /// encoder.use_heap(&heap);
     /// encoder.use_resource(&texture, aruminium::ResourceUsage::READ);
+    /// // Commands in memory that do nothing yet.
+    /// let descriptor = aruminium::IndirectCommandsDescriptor::new();
+    /// descriptor.set_command_types(aruminium::IndirectCommandTypes::DISPATCH_THREADS);
+    /// descriptor.set_inherits_pipeline(false);
+    /// let indirect = gpu.indirect_commands(&descriptor, 4)?;
+    /// encoder.execute(&indirect, (0..4).into());
+    /// encoder.execute_indirect(&indirect, &gpu.buffer(8)?, 0);
     /// // The launches before the barrier complete before the launches after it.
     /// encoder.barrier(BarrierScope::BUFFERS);
     /// encoder.barrier_for(&[&texture]);
@@ -93,6 +105,8 @@ metal_class! {
     pub fn bind_offset(offset: usize, index: usize) = [setBufferOffset:atIndex:];
     /// Copy a few bytes (at most 4096) to an index, instead of binding a buffer.
     pub fn push(bytes: &[u8], index: usize) = [setBytes:length:atIndex:];
+    /// Bind a table of functions to the index of a buffer.
+    pub fn bind_function_table(table: &FunctionTable, index: usize) = [setVisibleFunctionTable:atBufferIndex:];
     /// Bind a texture to an index.
     pub fn bind_texture(texture: &Texture, index: usize) = [setTexture:atIndex:];
     /// Bind a sampler to an index.
@@ -106,6 +120,11 @@ metal_class! {
     /// Run a grid of threadgroups whose counts, three `u32`s, are in a buffer.
     pub fn launch_indirect(buffer: &Buffer, offset: usize, threads: Size)
         = [dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:];
+    /// Execute commands that are in memory.
+    pub fn execute(commands: &IndirectCommands, range: NSRange) = [executeCommandsInBuffer:withRange:];
+    /// Execute commands whose range, the first and the number as two `u32`s, is in a buffer.
+    pub fn execute_indirect(commands: &IndirectCommands, range: &Buffer, offset: usize)
+        = [executeCommandsInBuffer:indirectBuffer:indirectBufferOffset:];
     /// A barrier: earlier launches finish their accesses to these kinds of memory before the next launch.
     pub fn barrier(scope: BarrierScope) = [memoryBarrierWithScope:];
     /// A barrier: earlier launches finish their accesses to these resources before the next launch.

@@ -595,6 +595,18 @@ flags! {
         /// It writes.
         WRITE = 2,
     }
+    /// The kinds of commands in [`IndirectCommands`](crate::IndirectCommands).
+    ///
+    /// ```
+    /// use aruminium::IndirectCommandTypes;
+    /// let both = IndirectCommandTypes::DISPATCH_GROUPS | IndirectCommandTypes::DISPATCH_THREADS;
+    /// ```
+    IndirectCommandTypes {
+        /// Grids of threadgroups.
+        DISPATCH_GROUPS = 32,
+        /// Grids of threads.
+        DISPATCH_THREADS = 64,
+    }
     /// The storage, cache and tracking mode of a resource, in one word.
     ///
     /// ```

@@ -168,6 +168,9 @@ pub struct KernelFault {
 pub enum FaultKind {
     /// A read or write outside of the memory of a pointer, or a write to constant memory.
     Access,
+    /// A call through a function pointer that is null, or points to a function of another type or one that the
+    /// pipeline does not link.
+    Call,
     /// Use of an element that an array of textures does not have.
     Element,
     /// An atomic access at an address that is not a multiple of its size.
@@ -247,6 +250,7 @@ impl KernelFault {
         let fields = Fields::of(error, "AruminiumKernelFault")?;
         let kind = match fields.text("kind")?.as_str() {
             "access" => FaultKind::Access,
+            "call" => FaultKind::Call,
             "element" => FaultKind::Element,
             "misaligned" => FaultKind::Misaligned,
             "barrier" => FaultKind::Barrier,

@@ -5,6 +5,8 @@ use super::descriptor::TextureDescriptor;
 use super::enums::{PurgeableState, ResourceOptions, StorageMode};
 use super::error::GpuError;
 use super::footprint::{InHeap, Located};
+use super::function_table::FunctionTable;
+use super::indirect::IndirectCommands;
 use super::sealed::Sealed;
 use super::texture::Texture;
 use crate::abi::{Encode, Id};
@@ -49,7 +51,7 @@ macro_rules! allocations {
     )+};
 }
 
-allocations!(Buffer, Texture, Heap);
+allocations!(Buffer, Texture, Heap, FunctionTable, IndirectCommands);
 
 // SAFETY: the word is the pointer to the allocation, which outlives the call.
 unsafe impl Argument for &dyn Allocation {

@@ -16,8 +16,10 @@ pub mod error;
 pub mod ffi;
 mod footprint;
 pub mod foundation;
+pub mod function_table;
 pub mod future;
 pub mod heap;
+pub mod indirect;
 pub mod pipeline;
 pub mod reflection;
 pub mod sanitize;
@@ -41,5 +43,13 @@ mod sealed {
         };
     }
 
-    sealed!(buffer::Buffer, texture::Texture, heap::Heap, sync::Event, sync::SharedEvent);
+    sealed!(
+        buffer::Buffer,
+        texture::Texture,
+        heap::Heap,
+        function_table::FunctionTable,
+        indirect::IndirectCommands,
+        sync::Event,
+        sync::SharedEvent
+    );
 }

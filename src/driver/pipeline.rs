@@ -1,7 +1,11 @@
 //! Compute pipelines: kernels compiled for a device.
 
 use super::enums::BindingType;
+use super::error::GpuError;
+use super::foundation::NSArray;
+use super::function_table::{FunctionHandle, FunctionTable, FunctionTableDescriptor};
 use super::reflection::{Binding, kept};
+use super::shader::Shader;
 use crate::abi::Id;
 use crate::metal_class;
 use crate::objc::tracking::Passed;
@@ -19,6 +23,8 @@ metal_class! {
     /// assert_eq!(group % pipeline.thread_execution_width(), 0);
     /// assert_eq!(pipeline.static_threadgroup_memory_length(), 0);
     /// println!("{:?}", pipeline.label());
+    /// // A table of functions that the kernel may call.
+    /// let table = pipeline.function_table(&aruminium::FunctionTableDescriptor::new())?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Pipeline: MTLComputePipelineState, state Arguments;
@@ -31,6 +37,17 @@ metal_class! {
     pub fn static_threadgroup_memory_length() -> usize = [staticThreadgroupMemoryLength];
     /// The label, for tools and error messages.
     pub fn label() -> Option<String> = [label];
+    /// The handle of a function that is linked to the pipeline; `None` for others.
+    pub fn function_handle(function: &Shader) -> Option<FunctionHandle> = [functionHandleWithFunction:];
+    /// Make a table of functions, all of them missing at first.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::ObjectCreationFailed`] if Metal returns no table.
+    pub fn function_table(descriptor: &FunctionTableDescriptor) -> Result<FunctionTable, GpuError>
+        = [newVisibleFunctionTableWithDescriptor:] or GpuError::ObjectCreationFailed;
+    fn with_function_array(functions: &NSArray) -> Result<Pipeline, GpuError>
+        = [newComputePipelineStateWithAdditionalBinaryFunctions:error:] or GpuError::PipelineCreationFailed;
 }
 
 // SAFETY: Apple documents pipeline states as safe to use from any thread.
@@ -100,6 +117,30 @@ impl ClassState for Arguments {
 }
 
 impl Pipeline {
+    /// The same pipeline with more functions that the kernel may call through pointers.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::PipelineCreationFailed`] if the pipeline was made without
+    /// [`set_supports_adding_functions`](crate::PipelineDescriptor::set_supports_adding_functions), or if a function is
+    /// not visible.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let library = gpu.compile("[[visible]] int f(int x) { return x; }
+    ///     kernel void k(device int *x) { x[0] = 1; }")?;
+    /// let (f, k) = (library.function("f")?, library.function("k")?);
+    /// let descriptor = aruminium::PipelineDescriptor::new(&k);
+    /// descriptor.set_max_call_stack_depth(2);
+    /// descriptor.set_supports_adding_functions(true);
+    /// let pipeline = gpu.pipeline_with(&descriptor)?.with_functions(&[&f])?;
+    /// assert!(pipeline.function_handle(&f).is_some());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn with_functions(&self, functions: &[&Shader]) -> Result<Self, GpuError> {
+        self.with_function_array(&NSArray::new(functions))
+    }
+
     /// The reflection that the pipeline was made with.
     pub(super) fn know(&self, bindings: Option<Box<[Binding]>>) {
         _ = self.state.0.bindings.set(bindings);

@@ -19,6 +19,7 @@ mod address;
 mod builder;
 mod expected;
 pub(crate) mod facts;
+mod function_pointer;
 pub(crate) mod half;
 pub(crate) mod hash;
 mod internal_error;
@@ -40,6 +41,7 @@ pub(crate) mod walk;
 pub(crate) use address::Address;
 pub(crate) use builder::FunctionBuilder;
 pub(crate) use expected::Expected;
+pub(crate) use function_pointer::{FAILED_CALL, FailedCall, TOO_DEEP};
 #[cfg(test)]
 pub(crate) use internal_error::inject_internal_error;
 pub(crate) use internal_error::{InternalError, catch_internal_error, compiling, internal_error};

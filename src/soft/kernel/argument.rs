@@ -62,6 +62,8 @@ pub(crate) struct Argument {
     pub(crate) size: u32,
     /// The alignment of that type; 0 for others.
     pub(crate) align: u32,
+    /// Whether it is a `visible_function_table`, which is bound like a buffer.
+    pub(crate) function_table: bool,
     /// Whether that type holds pointers.
     pub(crate) pointers: bool,
     /// The struct in an argument buffer.

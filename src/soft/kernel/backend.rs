@@ -161,6 +161,8 @@ pub(crate) struct Kernel {
     max_threads: u32,
     reaches_residents: bool,
     checks: Checks,
+    /// The functions that it may call through pointers, by handle.
+    linked: Vec<(u64, String)>,
     locate: Locate,
 }
 
@@ -195,8 +197,14 @@ impl Kernel {
             reaches_residents: module.functions.iter().any(has_memory_forms),
             checks: options.checks,
             executable,
+            linked: Vec::new(),
             locate: Box::new(locate),
         })
+    }
+
+    /// The kernel with the handles and names of the functions that are linked to it, for reports.
+    pub(crate) fn with_linked(self, linked: Vec<(u64, String)>) -> Self {
+        Self { linked, ..self }
     }
 
     /// Its name.
@@ -245,6 +253,7 @@ impl Kernel {
         // SAFETY: the caller's.
         unsafe { self.executable.launch(&launch) }.map_err(|mut fault| {
             if fault.position.is_some() {
+                fault.recognise_call(&self.linked);
                 fault.source = (self.locate)(fault.span).map(Box::new);
             }
             fault

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::soft::ir::{Span, limits};
+use crate::soft::ir::{FailedCall, Span, limits};
 
 /// The addresses of all resources are from here on.
 pub(crate) const FIRST_ADDRESS: i64 = 0x1_0000_0000;
@@ -58,6 +58,11 @@ pub(crate) enum FaultKind {
         /// Whether the argument may only be read.
         constant: bool,
     },
+    /// A call through a pointer that points to no function that can be called there.
+    Call {
+        /// What is wrong with the pointer.
+        why: String,
+    },
     /// Use of a texture or a sampler in memory that is not there.
     Handle {
         /// What it is, and what is wrong with it.
@@ -107,6 +112,25 @@ pub(crate) enum FaultKind {
     },
 }
 
+impl Fault {
+    /// Recognises the access that a failed call makes (`specs/functions.md`). `linked` are the functions that can be
+    /// called through pointers, by handle.
+    pub(crate) fn recognise_call(&mut self, linked: &[(u64, String)]) {
+        let FaultKind::Access { argument: None, offset, .. } = self.kind else { return };
+        let Some(FailedCall { handle, deep }) = FailedCall::of(offset) else { return };
+        let known = linked.iter().find(|function| function.0 == handle);
+        let why = match known {
+            _ if deep => "at a greater depth than the pipeline's maxCallStackDepth".to_owned(),
+            _ if handle == 0 => "that is null".to_owned(),
+            Some((_, name)) => {
+                format!("to '{name}', whose type is not that of the pointer")
+            }
+            None => "to a function that the pipeline does not link".to_owned(),
+        };
+        self.kind = FaultKind::Call { why };
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "kernel '{}'", self.kernel)?;
@@ -129,6 +153,7 @@ impl fmt::Display for Fault {
                     Some(name) => write!(out, "'{name}', which has {size} bytes"),
                 }
             }
+            FaultKind::Call { why } => write!(out, "call through a function pointer {why}"),
             FaultKind::Handle { what } => write!(out, "use of {what}"),
             FaultKind::Element { argument, index, length } => {
                 write!(out, "use of element {index} of '{argument}', which has {length}")

@@ -83,7 +83,6 @@ lists! {
         "newIOFileHandleWithURL:error:",
         "newIOHandleWithURL:compressionMethod:error:",
         "newIOHandleWithURL:error:",
-        "newIndirectCommandBufferWithDescriptor:maxCommandCount:options:",
         "newLibraryWithStitchedDescriptor:completionHandler:",
         "newLibraryWithStitchedDescriptor:error:",
         "newLogStateWithDescriptor:error:",
@@ -116,6 +115,10 @@ lists! {
     TEXTURE {
         "newRemoteTextureViewForDevice:",
     }
+    /// `MTLIndirectCommandBuffer`: rendering.
+    INDIRECT_COMMANDS {
+        "indirectRenderCommandAtIndex:",
+    }
     /// `MTLHeap`: ray tracing.
     HEAP {
         "newAccelerationStructureWithDescriptor:",
@@ -129,36 +132,21 @@ lists! {
         "newIntersectionFunctionWithDescriptor:error:",
         "reflectionForFunctionWithName:",
     }
-    /// `MTLComputePipelineState`: function pointers.
+    /// `MTLComputePipelineState`: ray tracing and Metal 4.
     PIPELINE {
         "functionHandleWithBinaryFunction:",
-        "functionHandleWithFunction:",
-        "functionHandleWithName:",
-        "newComputePipelineStateWithAdditionalBinaryFunctions:error:",
         "newComputePipelineStateWithBinaryFunctions:error:",
         "newIntersectionFunctionTableWithDescriptor:",
-        "newVisibleFunctionTableWithDescriptor:",
     }
-    /// `MTLComputePipelineDescriptor`: function pointers.
-    PIPELINE_DESCRIPTOR {
-        "linkedFunctions",
-        "setLinkedFunctions:",
-    }
-    /// `MTLArgumentEncoder`: rendering, ray tracing, function pointers and indirect command buffers.
+    /// `MTLArgumentEncoder`: rendering and ray tracing.
     ARGUMENT_ENCODER {
         "setAccelerationStructure:atIndex:",
-        "setComputePipelineState:atIndex:",
-        "setComputePipelineStates:withRange:",
         "setDepthStencilState:atIndex:",
         "setDepthStencilStates:withRange:",
-        "setIndirectCommandBuffer:atIndex:",
-        "setIndirectCommandBuffers:withRange:",
         "setIntersectionFunctionTable:atIndex:",
         "setIntersectionFunctionTables:withRange:",
         "setRenderPipelineState:atIndex:",
         "setRenderPipelineStates:withRange:",
-        "setVisibleFunctionTable:atIndex:",
-        "setVisibleFunctionTables:withRange:",
     }
     /// `MTLCommandBuffer`: rendering, ray tracing and sparse memory.
     COMMAND_BUFFER {
@@ -172,24 +160,17 @@ lists! {
         "resourceStateCommandEncoder",
         "resourceStateCommandEncoderWithDescriptor:",
     }
-    /// `MTLComputeCommandEncoder`: ray tracing, function pointers, indirect command buffers, and `[[stage_in]]`.
+    /// `MTLComputeCommandEncoder`: ray tracing, and `[[stage_in]]`.
     COMPUTE_ENCODER {
-        "executeCommandsInBuffer:indirectBuffer:indirectBufferOffset:",
-        "executeCommandsInBuffer:withRange:",
         "setAccelerationStructure:atBufferIndex:",
         "setIntersectionFunctionTable:atBufferIndex:",
         "setIntersectionFunctionTables:withBufferRange:",
         "setStageInRegionWithIndirectBuffer:indirectBufferOffset:",
-        "setVisibleFunctionTable:atBufferIndex:",
-        "setVisibleFunctionTables:withBufferRange:",
     }
-    /// `MTLBlitCommandEncoder`: tensors, indirect command buffers and sparse memory.
+    /// `MTLBlitCommandEncoder`: tensors and sparse memory.
     BLIT_ENCODER {
         "copyFromTensor:sourceOrigin:sourceDimensions:toTensor:destinationOrigin:destinationDimensions:",
-        "copyIndirectCommandBuffer:sourceRange:destination:destinationIndex:",
         "getTextureAccessCounters:region:mipLevel:slice:resetCounters:countersBuffer:countersBufferOffset:",
-        "optimizeIndirectCommandBuffer:withRange:",
-        "resetCommandsInBuffer:withRange:",
         "resetTextureAccessCounters:region:mipLevel:slice:",
     }
     /// `MTLCaptureManager`: Metal 4.

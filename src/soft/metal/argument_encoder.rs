@@ -7,6 +7,9 @@ use super::foundation::{
     Label, List, NSObject, Object, SoftClass, Strong, device, label, labelled, lock, set_label,
     soft_class,
 };
+use super::function_table::VisibleFunctionTable;
+use super::indirect::IndirectCommandBuffer;
+use super::pipeline::ComputePipelineState;
 use super::sampler::Sampler;
 use super::texture::Texture;
 use crate::abi::{Id, NSRange};
@@ -67,12 +70,36 @@ soft_class! {
         let done = all(samplers, range, |object, _, index| encoder.set_sampler(object, index));
         encoder.done("setSamplerStates:withRange:", done);
     };
+    [setVisibleFunctionTable:atIndex:] = |
+        encoder: &ArgumentEncoder, table: Option<&Object<VisibleFunctionTable>>, index: usize,
+    | encoder.done("setVisibleFunctionTable:atIndex:", encoder.set_table(table, index));
+    [setVisibleFunctionTables:withRange:] =
+        |encoder: &ArgumentEncoder, tables: *const Id, range: NSRange| {
+            let done = all(tables, range, |object, _, index| encoder.set_table(object, index));
+            encoder.done("setVisibleFunctionTables:withRange:", done);
+        };
+    [setIndirectCommandBuffer:atIndex:] = |
+        encoder: &ArgumentEncoder, commands: Option<&Object<IndirectCommandBuffer>>, index: usize,
+    | encoder.done("setIndirectCommandBuffer:atIndex:", encoder.set_commands(commands, index));
+    [setIndirectCommandBuffers:withRange:] =
+        |encoder: &ArgumentEncoder, commands: *const Id, range: NSRange| {
+            let done = all(commands, range, |object, _, index| encoder.set_commands(object, index));
+            encoder.done("setIndirectCommandBuffers:withRange:", done);
+        };
+    [setComputePipelineState:atIndex:] = |
+        encoder: &ArgumentEncoder, pipeline: Option<&Object<ComputePipelineState>>, index: usize,
+    | encoder.done("setComputePipelineState:atIndex:", encoder.set_pipeline(pipeline, index));
+    [setComputePipelineStates:withRange:] =
+        |encoder: &ArgumentEncoder, pipelines: *const Id, range: NSRange| {
+            let done = all(pipelines, range, |object, _, index| encoder.set_pipeline(object, index));
+            encoder.done("setComputePipelineStates:withRange:", done);
+        };
     [constantDataAtIndex:] = ArgumentEncoder::data;
     [newArgumentEncoderForBufferAtIndex:] = ArgumentEncoder::nested;
 }
 
 /// Calls `each` for the objects that a message passed with a range of indices.
-fn all<P: SoftClass>(
+pub(super) fn all<P: SoftClass>(
     objects: *const Id,
     range: NSRange,
     each: impl Fn(Option<&Object<P>>, usize, usize) -> Result<(), String>,
@@ -197,7 +224,38 @@ impl ArgumentEncoder {
             }
             address = buffer.memory.address() + offset as u64;
         }
-        self.write(index, "buffer", address, |member| matches!(member.kind, MemberKind::Pointer(_)))
+        self.write_pointer(index, address)
+    }
+
+    fn set_table(
+        &self,
+        table: Option<&Object<VisibleFunctionTable>>,
+        index: usize,
+    ) -> Result<(), String> {
+        self.write_pointer(index, table.map_or(0, |table| table.memory.address()))
+    }
+
+    fn set_commands(
+        &self,
+        commands: Option<&Object<IndirectCommandBuffer>>,
+        index: usize,
+    ) -> Result<(), String> {
+        self.write_pointer(index, commands.map_or(0, |commands| commands.memory.address()))
+    }
+
+    fn set_pipeline(
+        &self,
+        pipeline: Option<&Object<ComputePipelineState>>,
+        index: usize,
+    ) -> Result<(), String> {
+        let number = pipeline.map_or(0, |pipeline| pipeline.id);
+        let is_number = |member: &Member| member.kind == MemberKind::Data(HANDLE_BYTES);
+        self.write(index, "pipeline state", number, is_number)
+    }
+
+    fn write_pointer(&self, index: usize, address: u64) -> Result<(), String> {
+        let is_pointer = |member: &Member| matches!(member.kind, MemberKind::Pointer(_));
+        self.write(index, "buffer", address, is_pointer)
     }
 
     fn set_texture(&self, texture: Option<&Object<Texture>>, index: usize) -> Result<(), String> {

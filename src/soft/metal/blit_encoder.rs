@@ -5,6 +5,7 @@ use super::buffer::Buffer;
 use super::counters::{CounterSampleBuffer, Samples, sample_counters};
 use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
+use super::indirect::IndirectCommandBuffer;
 use super::resource::is_untracked;
 use super::texture::Texture;
 use crate::abi::{Id, MTLOrigin, MTLSize, NSRange};
@@ -21,6 +22,10 @@ encoder_class! {
     /// A blit encoder.
     class SoftMTLBlitCommandEncoder(BlitEncoder): MTLBlitCommandEncoder, lacks BLIT_ENCODER;
     [copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:] = BlitEncoder::copy_buffer;
+    [resetCommandsInBuffer:withRange:] = BlitEncoder::reset_commands;
+    [copyIndirectCommandBuffer:sourceRange:destination:destinationIndex:] = BlitEncoder::copy_commands;
+    [optimizeIndirectCommandBuffer:withRange:] =
+        |_: &BlitEncoder, _: Passed<'_, IndirectCommandBuffer>, _: NSRange| ();
     [fillBuffer:range:value:] = BlitEncoder::fill;
     [copyFromBuffer:sourceOffset:sourceBytesPerRow:sourceBytesPerImage:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:] =
         BlitEncoder::copy_to_texture;
@@ -137,6 +142,21 @@ fn image(recording: &mut Recording, texture: &Object<Texture>) -> ObjectIndex {
     recording.image(&texture.image, || is_untracked::<Texture>(texture))
 }
 
+/// The memory of indirect commands, and the bytes of a range of them: the first, and how many.
+fn records(
+    recording: &mut Recording,
+    commands: Passed<'_, IndirectCommandBuffer>,
+    range: NSRange,
+) -> Result<(ObjectIndex, usize, usize), String> {
+    let commands = required(commands, "indirect command buffer")?;
+    let bytes = commands.bytes(range).ok_or_else(|| {
+        let NSRange { location, length } = range;
+        format!("range {{{location}, {length}}}: there are {} commands", commands.count)
+    })?;
+    let untracked = || is_untracked::<IndirectCommandBuffer>(commands);
+    Ok((recording.memory(&commands.memory, untracked), bytes.start, bytes.len()))
+}
+
 impl BlitEncoder {
     pub(super) fn open(
         commands: &Arc<Submission>,
@@ -209,6 +229,32 @@ impl BlitEncoder {
             let buffer = memory(recording, buffer);
             let NSRange { location: start, length } = range;
             recording.commands.push(Command::FillBuffer { buffer, start, length, value });
+            Ok(())
+        });
+    }
+
+    fn reset_commands(&self, commands: Passed<'_, IndirectCommandBuffer>, range: NSRange) {
+        self.0.record("resetCommandsInBuffer:withRange:", |recording| {
+            let (buffer, start, length) = records(recording, commands, range)?;
+            recording.commands.push(Command::FillBuffer { buffer, start, length, value: 0 });
+            Ok(())
+        });
+    }
+
+    fn copy_commands(
+        &self,
+        from: Passed<'_, IndirectCommandBuffer>,
+        range: NSRange,
+        to: Passed<'_, IndirectCommandBuffer>,
+        index: usize,
+    ) {
+        let selector = "copyIndirectCommandBuffer:sourceRange:destination:destinationIndex:";
+        self.0.record(selector, |recording| {
+            let (from, from_offset, length) = records(recording, from, range)?;
+            let target = NSRange { location: index, length: range.length };
+            let (to, to_offset, _) = records(recording, to, target)?;
+            let copy = Command::CopyBuffer { from, from_offset, to, to_offset, length };
+            recording.commands.push(copy);
             Ok(())
         });
     }

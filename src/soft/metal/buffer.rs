@@ -3,7 +3,7 @@
 use super::absent::BUFFER;
 use super::descriptors::TextureDescriptor;
 use super::foundation::{HeldBlock, NSObject, Object, Strong, This, in_pool};
-use super::resource::{HasResource, HeapRegion, KERN_SUCCESS, Options, Resource, resource_class};
+use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
 use super::texture::Texture;
 use crate::abi::{Id, Imp, NSRange};
 use crate::soft::stream::label::Label;
@@ -29,7 +29,6 @@ resource_class! {
     [removeAllDebugMarkers] = |_: &Buffer| ();
     [newTextureWithDescriptor:offset:bytesPerRow:] = texture;
     [remoteStorageBuffer] = |_: &Buffer| Id::NIL;
-    [setOwnerWithIdentity:] = |_: &Buffer, _: u32| KERN_SUCCESS;
     [sparseBufferTier] = |_: &Buffer| 0isize;
 }
 

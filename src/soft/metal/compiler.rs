@@ -94,6 +94,26 @@ pub(super) enum ConstantKey {
 
 /// `MTLFunctionTypeKernel`.
 pub(super) const FUNCTION_KERNEL: usize = 3;
+/// `MTLFunctionTypeVisible`.
+pub(super) const FUNCTION_VISIBLE: usize = 5;
+
+/// What a function is compiled from.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub(super) source: Arc<Source>,
+    /// Its name in the source.
+    pub(super) name: String,
+    /// Values of function constants.
+    pub(super) constants: Vec<Constant>,
+}
+
+/// A visible function that is linked to a kernel.
+#[derive(Clone)]
+pub(super) struct Linked {
+    pub(super) origin: Origin,
+    /// What pointers to it are.
+    pub(super) handle: u64,
+}
 
 /// A function constant that a library declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,7 +211,7 @@ impl Source {
             Stage::Vertex => 1,
             Stage::Fragment => 2,
             Stage::Kernel => FUNCTION_KERNEL,
-            Stage::Visible => 5,
+            Stage::Visible => FUNCTION_VISIBLE,
             Stage::Intersection => 6,
             Stage::Mesh => 7,
             Stage::Object => 8,
@@ -222,14 +242,30 @@ impl Source {
         })
     }
 
-    /// Compiles a kernel with these values of function constants.
+    /// Compiles a kernel with these values of function constants and with the functions that are linked to it.
+    /// `deepest` is the most calls through pointers that are open at once.
     pub(super) fn kernel(
         &self,
         function: &str,
         constants: &[Constant],
         checks: Checks,
+        linked: &[Linked],
+        deepest: usize,
     ) -> Result<Kernel, String> {
-        with_stack(|| self.compile(function, constants, checks.with(Settings::get().sanitize)))
+        let checks = checks.with(Settings::get().sanitize);
+        with_stack(|| self.compile(function, constants, checks, linked, deepest))
+    }
+
+    /// Checks a visible function with these values of function constants.
+    pub(super) fn check_visible(
+        &self,
+        function: &str,
+        constants: &[Constant],
+    ) -> Result<(), String> {
+        with_stack(|| {
+            let values = self.values(constants)?;
+            self.library.check_visible(function, &values).map_err(|error| error.0)
+        })
     }
 
     /// The values as the compiler takes them.
@@ -256,14 +292,33 @@ impl Source {
         function: &str,
         constants: &[Constant],
         checks: Checks,
+        linked: &[Linked],
+        deepest: usize,
     ) -> Result<Kernel, String> {
         let values = msl::ConstantValues { exact: checks.any(), ..self.values(constants)? };
-        let (module, reflection) =
-            self.library.kernel(function, &values).map_err(|error| error.0)?;
+        let of_linked = linked
+            .iter()
+            .map(|one| one.origin.source.values(&one.origin.constants))
+            .collect::<Result<Vec<_>, _>>()?;
+        let functions: Vec<_> = linked
+            .iter()
+            .zip(&of_linked)
+            .map(|(one, constants)| {
+                let Origin { source, name, .. } = &one.origin;
+                msl::Linked { library: &source.library, name, constants, handle: one.handle }
+            })
+            .collect();
+        let deepest = u32::try_from(deepest).unwrap_or(u32::MAX);
+        let (module, reflection) = self
+            .library
+            .linked_kernel(function, &values, &functions, deepest)
+            .map_err(|error| error.0)?;
+        let of_functions = linked.iter().map(|one| Arc::clone(&one.origin.source.library));
+        let texts = msl::Texts::new(std::iter::once(Arc::clone(&self.library)).chain(of_functions));
         if let Some(family) = Settings::get().family
             && let Some((name, span, needed)) = availability::lacking(&module, family)
         {
-            let at = self.library.position(span);
+            let at = texts.position(span);
             let at = at
                 .map_or(String::new(), |(file, line, column)| format!("{file}:{line}:{column}: "));
             return Err(format!(
@@ -276,17 +331,18 @@ impl Source {
         let max_threads = [declared, set].into_iter().flatten().fold(limits::THREADS, u32::min);
         let arguments = reflection.arguments.iter().filter_map(reflected).collect();
         let options = CompileOptions { max_threads, checks };
-        let library = Arc::clone(&self.library);
         let locate = move |span| {
-            let (file, line, column) = library.position(span)?;
+            let (file, line, column) = texts.position(span)?;
             Some(SourcePosition { file, line, column })
         };
         let cannot_run =
             |error: &dyn Display| format!("error: kernel '{function}' cannot be run: {error}");
         let compile = || Kernel::compile(backend(), &module, &options, arguments, locate);
-        catch_internal_error(compile)
+        let kernel = catch_internal_error(compile)
             .map_err(|error| cannot_run(&error))?
-            .map_err(|error| cannot_run(&error))
+            .map_err(|error| cannot_run(&error))?;
+        let names = linked.iter().map(|one| (one.handle, one.origin.name.clone()));
+        Ok(kernel.with_linked(names.collect()))
     }
 }
 
@@ -383,6 +439,7 @@ fn reflected(argument: &entry::Argument) -> Option<Argument> {
             scalar: texture.scalar,
         }),
         used: false,
+        function_table: argument.function_table,
         pointers: argument.pointers,
         layout: argument.layout.clone(),
         size: argument.size,

@@ -5,7 +5,9 @@ use super::buffer::Buffer;
 use super::counters::{Samples, sample_counters};
 use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
+use super::function_table::VisibleFunctionTable;
 use super::heap::Heap;
+use super::indirect::IndirectCommandBuffer;
 use super::pipeline::ComputePipelineState;
 use super::residents;
 use super::resource::is_untracked;
@@ -13,10 +15,11 @@ use super::sampler::Sampler;
 use super::texture::Texture;
 use crate::abi::{Id, MTLRegion, MTLSize, NSRange};
 use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter, limits};
-use crate::soft::stream::pipeline::{Pipeline, must_be_bound};
+use crate::soft::stream::indirect::{Execution, Span};
+use crate::soft::stream::pipeline::must_be_bound;
 use crate::soft::stream::recording::{Command, Grid, Object as Recorded, Recording};
 use crate::soft::stream::submission::Submission;
-use crate::soft::stream::table::{BUFFERS, Entry, SAMPLERS, Slot, TEXTURES};
+use crate::soft::stream::table::{BUFFERS, Entry, ObjectIndex, SAMPLERS, Slot, TEXTURES};
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -64,6 +67,14 @@ encoder_class! {
     [setBytes:length:attributeStride:atIndex:] = |
         encoder: &ComputeEncoder, bytes: *const c_void, length: usize, _: usize, index: usize,
     | encoder.set_bytes(bytes, length, index);
+    [setVisibleFunctionTable:atBufferIndex:] = |
+        encoder: &ComputeEncoder, table: Option<&Object<VisibleFunctionTable>>, index: usize,
+    | {
+        encoder.encoder.record("setVisibleFunctionTable:atBufferIndex:", |recording| {
+            bind_table(recording, table, index)
+        });
+    };
+    [setVisibleFunctionTables:withBufferRange:] = ComputeEncoder::set_tables;
     [setTexture:atIndex:] = ComputeEncoder::set_texture;
     [setTextures:withRange:] = ComputeEncoder::set_textures;
     [setSamplerState:atIndex:] = ComputeEncoder::set_sampler;
@@ -83,6 +94,24 @@ encoder_class! {
     [dispatchThreadgroups:threadsPerThreadgroup:] = ComputeEncoder::dispatch_groups;
     [dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:] =
         ComputeEncoder::dispatch_indirect;
+
+    [executeCommandsInBuffer:withRange:] = |
+        encoder: &ComputeEncoder, commands: Option<&Object<IndirectCommandBuffer>>, range: NSRange,
+    | {
+        encoder.execute("executeCommandsInBuffer:withRange:", commands, |_| {
+            Ok(Span::Fixed { start: range.location, count: range.length })
+        });
+    };
+    [executeCommandsInBuffer:indirectBuffer:indirectBufferOffset:] = |
+        encoder: &ComputeEncoder, commands: Option<&Object<IndirectCommandBuffer>>,
+        buffer: Option<&Object<Buffer>>, offset: usize,
+    | {
+        let selector = "executeCommandsInBuffer:indirectBuffer:indirectBufferOffset:";
+        encoder.execute(selector, commands, |recording| {
+            let object = words(recording, buffer, offset, 2)?;
+            Ok(Span::Indirect { object, offset })
+        });
+    };
 
     [memoryBarrierWithScope:] = |encoder: &ComputeEncoder, _: usize| {
         encoder.barrier("memoryBarrierWithScope:")
@@ -211,6 +240,36 @@ fn beyond(offset: usize, length: usize, index: usize) -> Why {
         "offset {offset} is past the end of the buffer at index {index}, which has {length} bytes"
     )
     .into()
+}
+
+/// The index of a buffer from which a number of words is read at an offset.
+fn words(
+    recording: &mut Recording,
+    buffer: Option<&Object<Buffer>>,
+    offset: usize,
+    count: usize,
+) -> Result<ObjectIndex, Why> {
+    let buffer = buffer.ok_or("nil was passed for the indirect buffer")?;
+    let bytes = 4 * count;
+    if buffer.memory.range(offset, bytes).is_none() || !offset.is_multiple_of(4) {
+        let length = buffer.memory.length();
+        return Err(
+            format!("{bytes} bytes at offset {offset} of a buffer of {length} bytes").into()
+        );
+    }
+    Ok(recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer)))
+}
+
+fn bind_table(
+    recording: &mut Recording,
+    table: Option<&Object<VisibleFunctionTable>>,
+    index: usize,
+) -> Result<(), Why> {
+    let slot = table.map_or(Slot::Empty, |table| Slot::Buffer {
+        object: recording.memory(&table.memory, || false),
+        offset: 0,
+    });
+    bind(recording, ArgumentKind::Buffer, index, slot)
 }
 
 fn bind_texture(
@@ -371,6 +430,16 @@ impl ComputeEncoder {
         });
     }
 
+    fn set_tables(&self, tables: *const Id, range: NSRange) {
+        self.encoder.record("setVisibleFunctionTables:withBufferRange:", |recording| {
+            let indices = indices(range, "buffer", BUFFERS)?;
+            for (index, table) in indices.zip(items(tables, range.length, "tables")?) {
+                bind_table(recording, object(*table, "table of functions")?, index)?;
+            }
+            Ok(())
+        });
+    }
+
     fn set_texture(&self, texture: Option<&Object<Texture>>, index: usize) {
         self.encoder
             .record("setTexture:atIndex:", |recording| bind_texture(recording, texture, index));
@@ -457,14 +526,42 @@ impl ComputeEncoder {
         let selector =
             "dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:";
         self.encoder.record(selector, |recording| {
-            let buffer = buffer.ok_or("nil was passed for the indirect buffer")?;
-            if buffer.memory.range(offset, 12).is_none() || !offset.is_multiple_of(4) {
-                let length = buffer.memory.length();
-                let why = format!("12 bytes at offset {offset} of a buffer of {length} bytes");
-                return Err(why.into());
-            }
-            let object = recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer));
+            let object = words(recording, buffer, offset, 3)?;
             dispatch(recording, Grid::Indirect { object, offset }, false, group)
+        });
+    }
+
+    /// Records the execution of indirect commands.
+    fn execute(
+        &self,
+        selector: &str,
+        commands: Option<&Object<IndirectCommandBuffer>>,
+        span: impl FnOnce(&mut Recording) -> Result<Span, Why>,
+    ) {
+        self.encoder.record(selector, |recording| {
+            let commands = commands.ok_or("nil was passed for the indirect command buffer")?;
+            let span = span(recording)?;
+            let untracked = || is_untracked::<IndirectCommandBuffer>(commands);
+            let object = recording.memory(&commands.memory, untracked);
+            let pipeline = match commands.inherits_pipeline {
+                true => Some(recording.table.pipeline.ok_or("no compute pipeline state is set")?),
+                false => None,
+            };
+            let inherited = commands.inherits_buffers.then(|| {
+                let start = recording.slots.len() as u32;
+                recording.slots.extend(recording.table.inherited());
+                start
+            });
+            let residents = (recording.first_resident as u32, recording.residents.len() as u32);
+            recording.commands.push(Command::Execute(recording.executions.len() as u32));
+            recording.executions.push(Execution {
+                commands: object,
+                span,
+                pipeline,
+                inherited,
+                residents,
+            });
+            Ok(())
         });
     }
 
@@ -520,14 +617,7 @@ fn dispatch(
         return Err("no compute pipeline state is set".into());
     };
     let [x, y, z] = sizes(group);
-    let threads = x.saturating_mul(y).saturating_mul(z);
-    if threads == 0 && !is_empty
-        || threads > pipeline.max_threads
-        || x.max(y).max(z) > limits::THREADS as usize
-        || pipeline.whole_simd_groups && !threads.is_multiple_of(limits::SIMD_WIDTH as usize)
-    {
-        return Err(wrong_group(pipeline, [x, y, z], threads));
-    }
+    pipeline.check_group([x, y, z], is_empty)?;
     let start = slots.len();
     let mut missing = false;
     slots.extend(pipeline.takes.iter().map(|take| {
@@ -566,17 +656,6 @@ fn bound_memory(slots: &[Slot]) -> usize {
         _ => 0,
     };
     slots.iter().map(length).sum()
-}
-
-#[cold]
-fn wrong_group(pipeline: &Pipeline, [x, y, z]: [usize; 3], threads: usize) -> Why {
-    let (name, most) = (pipeline.kernel.name(), pipeline.max_threads);
-    let whole = if pipeline.whole_simd_groups { ", in whole SIMD-groups of 32," } else { "" };
-    format!(
-        "kernel '{name}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to \
-         {most}{whole} are possible"
-    )
-    .into()
 }
 
 /// What is wrong with the arguments: one is missing, or there is too much threadgroup memory.

@@ -91,6 +91,7 @@ impl From<&Fault> for Datum {
                 field("length", (*length).into());
                 "element"
             }
+            FaultKind::Call { .. } => "call",
             FaultKind::Handle { what } => {
                 field("argument", what.as_str().into());
                 "handle"

@@ -1,6 +1,5 @@
 //! Descriptors: objects that only have properties, one line each.
 
-use super::absent::PIPELINE_DESCRIPTOR;
 use super::compiler::{Constant, ConstantKey};
 use super::counters::{BlitSamples, ComputeSamples};
 use super::foundation::{
@@ -19,7 +18,7 @@ use std::sync::Mutex;
 macro_rules! properties {
     (
         $(#[$doc:meta])*
-        class $name:ident($payload:ident, $fields:ident) $(, lacks $lacks:path)?;
+        class $name:ident($payload:ident, $fields:ident);
         $([$getter:ident, $setter:ident:] $field:ident: $ty:ty = $default:expr;)*
         $(read { $([$read:ident] $read_field:ident: $read_ty:ty = $read_default:expr;)+ })?
         $(rows { $($rows:tt)* })?
@@ -50,7 +49,7 @@ macro_rules! properties {
 
         soft_class! {
             $(#[$doc])*
-            pub(super) class $name($payload): NSObject, conforms [NSCopying] $(, lacks $lacks)?;
+            pub(super) class $name($payload): NSObject, conforms [NSCopying];
             init [init] = $payload::default;
             [copyWithZone:] = |this: &$payload, _: *mut c_void| {
                 Strong::new($payload(Mutex::new(this.get())))
@@ -156,13 +155,13 @@ properties! {
 
 properties! {
     /// Properties of a new compute pipeline state.
-    class MTLComputePipelineDescriptor(ComputePipelineDescriptor, ComputePipelineFields),
-        lacks PIPELINE_DESCRIPTOR;
+    class MTLComputePipelineDescriptor(ComputePipelineDescriptor, ComputePipelineFields);
     [label, setLabel:] label: LabelText = None;
     [computeFunction, setComputeFunction:] function: Option<Strong<Function>> = None;
     [threadGroupSizeIsMultipleOfThreadExecutionWidth,
         setThreadGroupSizeIsMultipleOfThreadExecutionWidth:] multiple_of_width: bool = false;
     [maxTotalThreadsPerThreadgroup, setMaxTotalThreadsPerThreadgroup:] max_threads: usize = 0;
+    [linkedFunctions, setLinkedFunctions:] linked: Option<Strong<LinkedFunctions>> = None;
     [maxCallStackDepth, setMaxCallStackDepth:] call_depth: usize = 1;
     [supportIndirectCommandBuffers, setSupportIndirectCommandBuffers:] indirect: bool = false;
     [supportAddingBinaryFunctions, setSupportAddingBinaryFunctions:] adding: bool = false;
@@ -179,6 +178,69 @@ properties! {
     rows {
         [reset] = |this: &ComputePipelineDescriptor| {
             let _old = std::mem::take(&mut *lock(&this.0));
+        };
+    }
+}
+
+properties! {
+    /// The functions that a kernel may call through pointers.
+    class MTLLinkedFunctions(LinkedFunctions, LinkedFields);
+    [functions, setFunctions:] functions: Option<Strong<List>> = None;
+    [binaryFunctions, setBinaryFunctions:] binary: Option<Strong<List>> = None;
+    [privateFunctions, setPrivateFunctions:] private: Option<Strong<List>> = None;
+    [groups, setGroups:] groups: Option<Strong<Pairs>> = None;
+    rows {
+        class [linkedFunctions] = |_: Class| Strong::new(LinkedFunctions::default());
+    }
+}
+
+impl LinkedFields {
+    /// All functions in it. Those in groups are also in one of the other lists.
+    pub(super) fn all(&self) -> Vec<Strong<Function>> {
+        let lists = [&self.functions, &self.private, &self.binary].into_iter().flatten();
+        lists.flat_map(|list| functions(list)).collect()
+    }
+}
+
+/// The functions in a list.
+pub(super) fn functions(list: &List) -> Vec<Strong<Function>> {
+    // SAFETY: the list keeps its objects alive.
+    let function = |object: &Retained| unsafe { Object::<Function>::from_id(object.id()) };
+    list.objects().iter().filter_map(function).map(Object::retain).collect()
+}
+
+properties! {
+    /// What the commands of an indirect command buffer may be.
+    class MTLIndirectCommandBufferDescriptor(IndirectCommandBufferDescriptor, IndirectCommandBufferFields);
+    [commandTypes, setCommandTypes:] types: usize = 0;
+    [inheritPipelineState, setInheritPipelineState:] inherit_pipeline: bool = true;
+    [inheritBuffers, setInheritBuffers:] inherit_buffers: bool = true;
+    [maxVertexBufferBindCount, setMaxVertexBufferBindCount:] vertex_buffers: usize = 31;
+    [maxFragmentBufferBindCount, setMaxFragmentBufferBindCount:] fragment_buffers: usize = 31;
+    [maxKernelBufferBindCount, setMaxKernelBufferBindCount:] kernel_buffers: usize = 31;
+    [maxKernelThreadgroupMemoryBindCount, setMaxKernelThreadgroupMemoryBindCount:] threadgroup: usize = 31;
+    // Of rendering, which is refused.
+    [maxObjectBufferBindCount, setMaxObjectBufferBindCount:] object_buffers: usize = 0;
+    [maxMeshBufferBindCount, setMaxMeshBufferBindCount:] mesh_buffers: usize = 0;
+    [maxObjectThreadgroupMemoryBindCount, setMaxObjectThreadgroupMemoryBindCount:] object_memory: usize = 0;
+    [inheritDepthStencilState, setInheritDepthStencilState:] depth_stencil: bool = true;
+    [inheritDepthBias, setInheritDepthBias:] depth_bias: bool = true;
+    [inheritDepthClipMode, setInheritDepthClipMode:] depth_clip: bool = true;
+    [inheritCullMode, setInheritCullMode:] cull_mode: bool = true;
+    [inheritFrontFacingWinding, setInheritFrontFacingWinding:] winding: bool = true;
+    [inheritTriangleFillMode, setInheritTriangleFillMode:] fill_mode: bool = true;
+    [supportColorAttachmentMapping, setSupportColorAttachmentMapping:] mapping: bool = false;
+    [supportRayTracing, setSupportRayTracing:] ray_tracing: bool = false;
+    [supportDynamicAttributeStride, setSupportDynamicAttributeStride:] attribute_stride: bool = false;
+}
+
+properties! {
+    /// How many functions a table has.
+    class MTLVisibleFunctionTableDescriptor(VisibleFunctionTableDescriptor, VisibleFunctionTableFields);
+    [functionCount, setFunctionCount:] count: usize = 0;
+    rows {
+        class [visibleFunctionTableDescriptor] = |_: Class| {
+            Strong::new(VisibleFunctionTableDescriptor::default())
         };
     }
 }

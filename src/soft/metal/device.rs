@@ -7,8 +7,9 @@ use super::compiler::MAX_SOURCE;
 use super::container;
 use super::counters::{self, CounterSampleBuffer, CounterSampleBufferDescriptor};
 use super::descriptors::{
-    CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor, HeapDescriptor,
-    ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
+    CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor, ComputePipelineFields,
+    HeapDescriptor, IndirectCommandBufferDescriptor, ResidencySetDescriptor, SamplerDescriptor,
+    TextureDescriptor,
 };
 use super::errors::{Error, LibraryError};
 use super::event::{Event, SharedEvent, SharedEventHandle};
@@ -19,8 +20,11 @@ use super::foundation::{
 };
 use super::function::Function;
 use super::heap::Heap;
+use super::indirect::IndirectCommandBuffer;
 use super::library::{Library, complete_later, or_error};
-use super::pipeline::{Bound, ComputePipelineState, PassedFunction, REFLECTION};
+use super::pipeline::{
+    Bound, ComputePipelineState, PassedFunction, REFLECTION, Settings as PipelineSettings,
+};
 use super::queue::Queue;
 use super::residency_set::ResidencySet;
 use super::sampler::Sampler;
@@ -149,7 +153,7 @@ soft_class! {
     [supports32BitMSAA] = |_: &Device| false;
     [supportsBCTextureCompression] = |_: &Device| false;
     [supportsDynamicLibraries] = |_: &Device| false;
-    [supportsFunctionPointers] = |_: &Device| false;
+    [supportsFunctionPointers] = |_: &Device| true;
     [supportsFunctionPointersFromRender] = |_: &Device| false;
     [supportsPrimitiveMotionBlur] = |_: &Device| false;
     [supportsPullModelInterpolation] = |_: &Device| false;
@@ -235,13 +239,17 @@ soft_class! {
         }
     };
 
+    [newIndirectCommandBufferWithDescriptor:maxCommandCount:options:] = |
+        _: &Device, descriptor: Option<&Object<IndirectCommandBufferDescriptor>>, count: usize,
+        options: usize,
+    | IndirectCommandBuffer::object(descriptor, count, options);
     [newComputePipelineStateWithFunction:error:] =
         |_: &Device, function: PassedFunction<'_>, error: ErrorOut| {
-            or_error(pipeline(function, Limits::default(), None), error)
+            or_error(pipeline(function), error)
         };
     [newComputePipelineStateWithFunction:options:reflection:error:] = |
         _: &Device, function: PassedFunction<'_>, options: usize, reflection: ErrorOut, error: ErrorOut,
-    | with_reflection(or_error(pipeline(function, Limits::default(), None), error), options, reflection);
+    | with_reflection(or_error(pipeline(function), error), options, reflection);
     // Not in the headers, but metal-rs sends it.
     [newComputePipelineStateWithDescriptor:error:] =
         |_: &Device, descriptor: Option<&Object<ComputePipelineDescriptor>>, error: ErrorOut| {
@@ -253,11 +261,11 @@ soft_class! {
     | with_reflection(or_error(described_pipeline(descriptor), error), options, reflection);
     [newComputePipelineStateWithFunction:completionHandler:] =
         |_: &Device, function: Option<Strong<Function>>, block: Option<HeldBlock>| {
-            complete_later(block, move || pipeline(function.as_deref(), Limits::default(), None));
+            complete_later(block, move || pipeline(function.as_deref()));
         };
     [newComputePipelineStateWithFunction:options:completionHandler:] =
         |_: &Device, function: Option<Strong<Function>>, _: usize, block: Option<HeldBlock>| {
-            pipeline_later(block, move || pipeline(function.as_deref(), Limits::default(), None));
+            pipeline_later(block, move || pipeline(function.as_deref()));
         };
     [newComputePipelineStateWithDescriptor:options:completionHandler:] = |
         _: &Device, descriptor: Option<Strong<ComputePipelineDescriptor>>, _: usize,
@@ -272,21 +280,33 @@ fn texture_alignment(_: &Device, format: usize) -> usize {
 
 type Pipeline = Result<Strong<ComputePipelineState>, Error<LibraryError>>;
 
-fn pipeline(function: PassedFunction<'_>, limits: Limits, label: Option<Strong<Text>>) -> Pipeline {
-    match function {
-        Some(function) => Ok(ComputePipelineState::new(function, limits, label)),
-        None => Err(Error::new(
-            LibraryError::FunctionNotFound,
-            "a compute pipeline state needs a function: nil was passed",
-        )),
-    }
+/// The pipeline of a function, and otherwise of default properties.
+fn pipeline(function: PassedFunction<'_>) -> Pipeline {
+    let function = function.map(Object::retain);
+    made(ComputePipelineFields { function, ..ComputePipelineFields::default() })
 }
 
 fn described_pipeline(descriptor: Option<&Object<ComputePipelineDescriptor>>) -> Pipeline {
-    let fields = descriptor.map(|descriptor| descriptor.get()).unwrap_or_default();
-    let limits =
-        Limits { max_threads: fields.max_threads, whole_simd_groups: fields.multiple_of_width };
-    pipeline(fields.function.as_deref(), limits, fields.label)
+    made(descriptor.map(|descriptor| descriptor.get()).unwrap_or_default())
+}
+
+fn made(fields: ComputePipelineFields) -> Pipeline {
+    let function = fields.function.ok_or_else(|| {
+        let text = "a compute pipeline state needs a function: nil was passed";
+        Error::new(LibraryError::FunctionNotFound, text)
+    })?;
+    ComputePipelineState::new(PipelineSettings {
+        function,
+        limits: Limits {
+            max_threads: fields.max_threads,
+            whole_simd_groups: fields.multiple_of_width,
+        },
+        label: fields.label,
+        linked: fields.linked.map_or(Vec::new(), |linked| linked.get().all()),
+        call_depth: fields.call_depth,
+        adding: fields.adding,
+        indirect: fields.indirect,
+    })
 }
 
 fn with_reflection(

@@ -1,12 +1,13 @@
-//! MTLFunction: a kernel of a library, with values for its function constants.
+//! MTLFunction: a kernel or a visible function of a library, with values for its function constants.
 
 use super::argument_encoder::ArgumentEncoder;
-use super::compiler::{Constant, DeclaredConstant, FUNCTION_KERNEL, Source};
+use super::compiler::{DeclaredConstant, FUNCTION_KERNEL, FUNCTION_VISIBLE, Linked, Origin};
 use super::errors::{Error, LibraryError};
 use super::foundation::{
     ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, set_label, soft_class,
 };
 use super::library::or_error;
+use super::sampler::next_id;
 use crate::abi::Id;
 use crate::soft::ir::Checks;
 use crate::soft::kernel::{ArgumentKind, Kernel};
@@ -14,22 +15,16 @@ use std::sync::Arc;
 
 /// A function.
 pub(super) struct Function {
-    pub(super) kernel: Arc<Kernel>,
+    /// The code of a kernel to which no functions are linked. A visible function has no code of its own.
+    kernel: Option<Arc<Kernel>>,
     /// The requested name, or the one in a descriptor.
     name: String,
     /// What it was compiled from.
     origin: Origin,
+    checks: Checks,
     label: Label,
-}
-
-/// What a function is compiled from.
-#[derive(Clone)]
-pub(super) struct Origin {
-    pub(super) source: Arc<Source>,
-    /// Its name in the source.
-    pub(super) name: String,
-    /// Values of function constants.
-    pub(super) constants: Vec<Constant>,
+    /// What pointers to it are.
+    pub(super) handle: u64,
 }
 
 labelled!(Function);
@@ -41,7 +36,7 @@ soft_class! {
     [setLabel:] = set_label::<Function>;
     [device] = device::<Function>;
     [name] = |function: &Function| Text::object(function.name.as_str());
-    [functionType] = |_: &Function| FUNCTION_KERNEL;
+    [functionType] = Function::kind;
     [functionConstantsDictionary] = Function::constants;
     [options] = |_: &Function| 0usize;
     [vertexAttributes] = |_: &Function| Id::NIL;
@@ -54,7 +49,8 @@ soft_class! {
     // Beyond Metal's API.
     [aruminiumFunctionWithChecks:error:] = |function: &Function, checks: usize, error: ErrorOut| {
         let checks = Checks::of_bits(checks as u32);
-        or_error(Function::compile(function.origin.clone(), function.name.clone(), checks), error)
+        let (origin, name) = (function.origin.clone(), function.name.clone());
+        or_error(Function::compile(origin, function.kind(), name, checks), error)
     };
 }
 
@@ -71,22 +67,63 @@ soft_class! {
 }
 
 impl Function {
-    /// Compiles a kernel, which is called `name` from now on, with checks.
+    /// Compiles a kernel with checks, or checks a visible function, which is called `name` from now on.
     pub(super) fn compile(
         origin: Origin,
+        kind: usize,
         name: String,
         checks: Checks,
     ) -> Result<Strong<Self>, Error<LibraryError>> {
-        let kernel = origin.source.kernel(&origin.name, &origin.constants, checks);
+        let Origin { source, name: own, constants } = &origin;
+        let kernel = match kind {
+            FUNCTION_VISIBLE => source.check_visible(own, constants).map(|()| None),
+            _ => source.kernel(own, constants, checks, &[], 0).map(|kernel| Some(Arc::new(kernel))),
+        };
         let kernel = kernel.map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
-        let label = Label::default();
-        Ok(Strong::new(Self { kernel: Arc::new(kernel), name, origin, label }))
+        let (label, handle) = (Label::default(), next_id());
+        Ok(Strong::new(Self { kernel, name, origin, checks, label, handle }))
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A number of `MTLFunctionType`.
+    pub(super) fn kind(&self) -> usize {
+        if self.kernel.is_some() { FUNCTION_KERNEL } else { FUNCTION_VISIBLE }
+    }
+
+    /// The code of a kernel with the functions that are linked to it. `deepest` is the most calls through pointers that
+    /// are open at once.
+    pub(super) fn kernel(
+        &self,
+        linked: &[Strong<Self>],
+        deepest: usize,
+    ) -> Result<Arc<Kernel>, String> {
+        let Some(kernel) = &self.kernel else {
+            return Err(format!("error: function '{}' is not a kernel", self.name));
+        };
+        if let Some(other) = linked.iter().find(|function| function.kernel.is_some()) {
+            return Err(format!(
+                "error: function '{}' is linked, but it is not visible",
+                other.name
+            ));
+        }
+        if linked.is_empty() {
+            return Ok(Arc::clone(kernel));
+        }
+        let linked: Vec<Linked> = linked
+            .iter()
+            .map(|function| Linked { origin: function.origin.clone(), handle: function.handle })
+            .collect();
+        let Origin { source, name, constants } = &self.origin;
+        source.kernel(name, constants, self.checks, &linked, deepest).map(Arc::new)
     }
 
     /// An encoder for the struct that a buffer argument points to; `None` if that is no argument buffer.
     fn argument_encoder(&self, index: usize) -> Option<Strong<ArgumentEncoder>> {
         let index = u32::try_from(index).ok()?;
-        let mut arguments = self.kernel.arguments().iter();
+        let mut arguments = self.kernel.iter().flat_map(|kernel| kernel.arguments());
         let argument = arguments.find(|argument| argument.has(ArgumentKind::Buffer, index));
         let layout = argument.and_then(|argument| argument.layout.clone());
         if layout.is_none() {

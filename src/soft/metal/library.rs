@@ -1,7 +1,7 @@
 //! MTLLibrary: a compiled source text, and the functions in it.
 
 use super::absent::LIBRARY;
-use super::compiler::{self, Constant, FUNCTION_KERNEL, Options, Source};
+use super::compiler::{self, Constant, FUNCTION_KERNEL, FUNCTION_VISIBLE, Options, Origin, Source};
 use super::datum::DIAGNOSTICS;
 use super::descriptors::{CompileOptions, FunctionConstantValues, FunctionDescriptor};
 use super::errors::{Error, LibraryError};
@@ -9,7 +9,7 @@ use super::foundation::{
     AFTER_FORK, ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This,
     compile_aside, device, is_forked, label, labelled, set_label, soft_class,
 };
-use super::function::{Function, Origin};
+use super::function::Function;
 use crate::abi::{Id, Imp};
 use crate::soft::ir::Checks;
 use std::sync::Arc;
@@ -123,15 +123,15 @@ impl Library {
             let text = format!("library{label} has no function named '{name}'");
             return Err(Error::new(LibraryError::FunctionNotFound, text));
         };
-        if *kind != FUNCTION_KERNEL {
+        if !matches!(*kind, FUNCTION_KERNEL | FUNCTION_VISIBLE) {
             let text = format!(
-                "function '{name}' is not a kernel: this Metal supports no other functions"
+                "function '{name}' is no kernel and not visible: this Metal supports no other functions"
             );
             return Err(Error::new(LibraryError::Unsupported, text));
         }
         let source = Arc::clone(&self.source);
         let origin = Origin { source, name: name.to_owned(), constants: constants.to_vec() };
-        Function::compile(origin, other.unwrap_or_else(|| name.to_owned()), Checks::NONE)
+        Function::compile(origin, *kind, other.unwrap_or_else(|| name.to_owned()), Checks::NONE)
     }
 
     fn specialised(

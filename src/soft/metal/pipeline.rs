@@ -2,52 +2,120 @@
 
 use super::absent::PIPELINE;
 use super::compiler::data_type_of;
+use super::descriptors::{VisibleFunctionTableDescriptor, functions as all_functions};
+use super::errors::{Error, LibraryError};
 use super::foundation::{
     ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, device, soft_class,
 };
 use super::function::Function;
+use super::function_table::{FunctionHandle, VisibleFunctionTable};
+use super::library::or_error;
 use super::sampler::next_id;
 use crate::abi::{Id, MTLResourceID, MTLSize};
 use crate::soft::ir::Layout;
 use crate::soft::kernel::{Access, Argument, ArgumentKind, Kernel, limits};
-use crate::soft::stream::pipeline::{Limits, Pipeline};
+use crate::soft::stream::pipeline::{Limits, Pipeline, allow_indirect, forbid_indirect};
 use std::sync::Arc;
 
 /// A compute pipeline state.
 pub(super) struct ComputePipelineState {
     pub(super) pipeline: Arc<Pipeline>,
-    label: Option<Strong<Text>>,
-    id: u64,
+    settings: Settings,
+    pub(super) id: u64,
+}
+
+/// What a pipeline state is made from.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) function: Strong<Function>,
+    pub(super) limits: Limits,
+    pub(super) label: Option<Strong<Text>>,
+    /// The functions that the kernel may call through pointers.
+    pub(super) linked: Vec<Strong<Function>>,
+    /// The most such calls that are open at once.
+    pub(super) call_depth: usize,
+    /// Whether more functions may be linked later.
+    pub(super) adding: bool,
+    /// Whether indirect commands may use it.
+    pub(super) indirect: bool,
 }
 
 soft_class! {
     /// A compute pipeline state.
     pub(super) class SoftMTLComputePipelineState(ComputePipelineState): NSObject,
         conforms [MTLComputePipelineState], lacks PIPELINE;
-    [label] = |pipeline: &ComputePipelineState| pipeline.label.clone();
+    [label] = |pipeline: &ComputePipelineState| pipeline.settings.label.clone();
     [device] = device::<ComputePipelineState>;
     [maxTotalThreadsPerThreadgroup] = |pipeline: &ComputePipelineState| pipeline.pipeline.max_threads;
     [threadExecutionWidth] = |_: &ComputePipelineState| limits::SIMD_WIDTH as usize;
     [staticThreadgroupMemoryLength] =
         |pipeline: &ComputePipelineState| pipeline.pipeline.kernel.static_threadgroup() as usize;
     [imageblockMemoryLengthForDimensions:] = |_: &ComputePipelineState, _: MTLSize| 0usize;
-    [supportIndirectCommandBuffers] = |_: &ComputePipelineState| false;
+    [supportIndirectCommandBuffers] = ComputePipelineState::supports_indirect;
     [shaderValidation] = |_: &ComputePipelineState| 0isize;
     [requiredThreadsPerThreadgroup] = |_: &ComputePipelineState| MTLSize::default();
     [gpuResourceID] = |pipeline: &ComputePipelineState| MTLResourceID { _impl: pipeline.id };
     [allocatedSize] = |_: &ComputePipelineState| 0usize;
     [reflection] = ComputePipelineState::reflection;
+    [functionHandleWithFunction:] = ComputePipelineState::function_handle;
+    [functionHandleWithName:] = |pipeline: &ComputePipelineState, name: &Object<Text>| {
+        pipeline.handle_of(|linked| linked.name() == name.to_str())
+    };
+    [newVisibleFunctionTableWithDescriptor:] =
+        |_: &ComputePipelineState, descriptor: Option<&Object<VisibleFunctionTableDescriptor>>| {
+            descriptor.and_then(|descriptor| VisibleFunctionTable::object(descriptor))
+        };
+    [newComputePipelineStateWithAdditionalBinaryFunctions:error:] =
+        |pipeline: &ComputePipelineState, functions: Option<&Object<List>>, error: ErrorOut| {
+            or_error(pipeline.with_more(functions), error)
+        };
 }
 
 impl ComputePipelineState {
     /// The state of a function's kernel, with the smaller of the limits that were set.
-    pub(super) fn new(
-        function: &Function,
-        limits: Limits,
-        label: Option<Strong<Text>>,
-    ) -> Strong<Self> {
-        let pipeline = Pipeline::new(Arc::clone(&function.kernel), limits);
-        Strong::new(Self { pipeline, label, id: next_id() })
+    pub(super) fn new(settings: Settings) -> Result<Strong<Self>, Error<LibraryError>> {
+        let kernel = settings
+            .function
+            .kernel(&settings.linked, settings.call_depth)
+            .map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
+        let (pipeline, id) = (Pipeline::new(kernel, settings.limits), next_id());
+        if settings.indirect {
+            allow_indirect(id, &pipeline);
+        }
+        Ok(Strong::new(Self { pipeline, settings, id }))
+    }
+
+    /// Whether indirect commands may use it.
+    pub(super) fn supports_indirect(&self) -> bool {
+        self.settings.indirect
+    }
+
+    /// The handle of a linked function; `None` for others.
+    fn function_handle(
+        &self,
+        function: Option<&Object<Function>>,
+    ) -> Option<Strong<FunctionHandle>> {
+        let function = function?;
+        self.handle_of(|linked| linked.handle == function.handle)
+    }
+
+    fn handle_of(&self, wanted: impl Fn(&Function) -> bool) -> Option<Strong<FunctionHandle>> {
+        let found = self.settings.linked.iter().find(|linked| wanted(linked));
+        found.cloned().map(FunctionHandle::object)
+    }
+
+    /// The same pipeline with more linked functions.
+    fn with_more(
+        &self,
+        functions: Option<&Object<List>>,
+    ) -> Result<Strong<Self>, Error<LibraryError>> {
+        if !self.settings.adding {
+            let text = "the pipeline's descriptor has supportAddingBinaryFunctions NO";
+            return Err(Error::new(LibraryError::Unsupported, text));
+        }
+        let mut settings = self.settings.clone();
+        settings.linked.extend(functions.into_iter().flat_map(|list| all_functions(list)));
+        Self::new(settings)
     }
 
     pub(super) fn reflection(&self) -> Strong<Reflection> {
@@ -57,6 +125,14 @@ impl ComputePipelineState {
     /// Stores the reflection at the address that a message passed.
     pub(super) fn leave_reflection(&self, out: ErrorOut) {
         out.set(self.reflection());
+    }
+}
+
+impl Drop for ComputePipelineState {
+    fn drop(&mut self) {
+        if self.settings.indirect {
+            forbid_indirect(self.id);
+        }
     }
 }
 
@@ -159,6 +235,7 @@ soft_class! {
 /// A number of `MTLBindingType`, which `MTLArgumentType` shares.
 fn binding_type(argument: &Argument) -> usize {
     match argument.kind {
+        ArgumentKind::Buffer if argument.function_table => 24,
         ArgumentKind::Buffer => 0,
         ArgumentKind::Threadgroup => 1,
         ArgumentKind::Texture => 2,

@@ -2,7 +2,9 @@
 
 use super::buffer::Buffer;
 use super::foundation::Object;
+use super::function_table::VisibleFunctionTable;
 use super::heap::Heap;
+use super::indirect::IndirectCommandBuffer;
 use super::resource::is_untracked;
 use super::texture::Texture;
 use crate::abi::Id;
@@ -10,7 +12,7 @@ use crate::soft::stream::heap::Resource;
 use crate::soft::stream::recording::Recording;
 use crate::soft::stream::table::ObjectIndex;
 
-/// The indices of what an object is: a buffer, a texture, or a heap with all its resources. `Err` if it is neither. nil
+/// The indices of what an object is: a buffer, a texture, a table of functions, an indirect command buffer, or a heap with all its resources. `Err` if it is none of them. nil
 /// is nothing.
 pub(super) fn objects(recording: &mut Recording, id: Id) -> Result<Vec<ObjectIndex>, String> {
     if id.is_nil() {
@@ -25,9 +27,18 @@ pub(super) fn objects(recording: &mut Recording, id: Id) -> Result<Vec<ObjectInd
         return Ok(vec![recording.image(&texture.image, || is_untracked::<Texture>(texture))]);
     }
     // SAFETY: as above.
+    if let Some(table) = unsafe { Object::<VisibleFunctionTable>::from_id(id) } {
+        return Ok(vec![recording.memory(&table.memory, || false)]);
+    }
+    // SAFETY: as above.
+    if let Some(commands) = unsafe { Object::<IndirectCommandBuffer>::from_id(id) } {
+        let untracked = || is_untracked::<IndirectCommandBuffer>(commands);
+        return Ok(vec![recording.memory(&commands.memory, untracked)]);
+    }
+    // SAFETY: as above.
     match unsafe { Object::<Heap>::from_id(id) } {
         Some(heap) => Ok(of_heap(recording, heap)),
-        None => Err("an object that is not a buffer, a texture or a heap was passed".to_owned()),
+        None => Err("an object that is no resource and no heap was passed".to_owned()),
     }
 }
 

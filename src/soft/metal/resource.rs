@@ -163,7 +163,7 @@ pub(super) fn set_purgeable_state<P: HasResource>(this: &P, state: usize) -> usi
 macro_rules! resource_class {
     (
         $(#[$doc:meta])*
-        class $name:ident($payload:ty): $protocol:ident, lacks $lacks:path;
+        class $name:ident($payload:ty): $protocol:ident $(, lacks $lacks:path)?;
         $($rows:tt)*
     ) => {
         impl $crate::soft::metal::foundation::Labelled for $payload {
@@ -174,7 +174,7 @@ macro_rules! resource_class {
 
         $crate::soft::metal::foundation::soft_class! {
             $(#[$doc])*
-            pub(super) class $name($payload): NSObject, conforms [$protocol], lacks $lacks;
+            pub(super) class $name($payload): NSObject, conforms [$protocol] $(, lacks $lacks)?;
             [label] = $crate::soft::metal::foundation::label::<$payload>;
             [setLabel:] = $crate::soft::metal::foundation::set_label::<$payload>;
             [device] = $crate::soft::metal::foundation::device::<$payload>;
@@ -187,6 +187,7 @@ macro_rules! resource_class {
             [heapOffset] = $crate::soft::metal::resource::heap_offset::<$payload>;
             [makeAliasable] = $crate::soft::metal::resource::make_aliasable::<$payload>;
             [isAliasable] = $crate::soft::metal::resource::is_aliasable::<$payload>;
+            [setOwnerWithIdentity:] = |_: &$payload, _: u32| $crate::soft::metal::resource::KERN_SUCCESS;
             [setPurgeableState:] = $crate::soft::metal::resource::set_purgeable_state::<$payload>;
             $($rows)*
         }

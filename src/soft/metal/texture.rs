@@ -78,7 +78,6 @@ resource_class! {
     | get(texture, bytes, row, 0, region, level, 0);
     [getBytes:bytesPerRow:bytesPerImage:fromRegion:mipmapLevel:slice:] = get;
 
-    [setOwnerWithIdentity:] = |_: &Texture, _: u32| super::resource::KERN_SUCCESS;
     [newTextureViewWithDescriptor:] =
         |texture: This<'_, Texture>, descriptor: Option<&Object<TextureViewDescriptor>>| {
             let fields = descriptor?.get();

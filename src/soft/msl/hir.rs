@@ -147,6 +147,10 @@ impl Uses {
                 self.functions.insert(*function);
                 list.iter().for_each(|one| self.expr(one));
             }
+            Invoke(pointer, list) => {
+                self.expr(pointer);
+                list.iter().for_each(|one| self.expr(one));
+            }
         }
     }
 }
@@ -251,6 +255,8 @@ pub(crate) enum ExprKind {
     UnionValue(u32, Box<Expr>),
     Zero,
     Call(InstanceIndex, Vec<Expr>),
+    /// A call through a pointer to a function.
+    Invoke(Box<Expr>, Vec<Expr>),
     /// A constructor call: the object is new, and the first parameter points to it.
     Construct(InstanceIndex, Vec<Expr>),
     Builtin(Builtin, Vec<Expr>),

@@ -28,11 +28,12 @@ use check::program::{Program, Role, Specialisation};
 use check::{Checker, FuncId};
 use diagnostics::{Diagnostics, Listed};
 use hir::Constant;
+use lower::Unit;
 use names::Names;
 use preprocess::Context;
 use source::{MAX_SOURCE, SourceMap, Span};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How a library is compiled: the settings of `MTLCompileOptions`, and files to include.
 #[derive(Clone, Debug)]
@@ -120,6 +121,40 @@ pub(crate) struct Library {
     /// Checks the bodies of templates' instances when a kernel needs them.
     checker: Mutex<Checker>,
     functions: Vec<FuncId>,
+}
+
+/// A visible function that is linked to a kernel (`specs/functions.md`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linked<'a> {
+    pub(crate) library: &'a Library,
+    /// Its name in its library.
+    pub(crate) name: &'a str,
+    pub(crate) constants: &'a ConstantValues,
+    /// What pointers to it are: unique, below 2^45, and not 0.
+    pub(crate) handle: u64,
+}
+
+/// The texts of a kernel and of the functions that are linked to it, for the positions of instructions.
+pub(crate) struct Texts(Vec<(u32, Arc<Library>)>);
+
+impl Texts {
+    /// The texts of these libraries, the kernel's first.
+    pub(crate) fn new(libraries: impl IntoIterator<Item = Arc<Library>>) -> Self {
+        let mut base = 0u32;
+        let text = |library: Arc<Library>| {
+            let own = base;
+            base = base.saturating_add(library.sources.end());
+            (own, library)
+        };
+        Self(libraries.into_iter().map(text).collect())
+    }
+
+    /// The file, line and column of an IR instruction's span, for reports of faults. It never waits for a compilation.
+    pub(crate) fn position(&self, span: ir::Span) -> Option<(String, u32, u32)> {
+        let before = self.0.partition_point(|text| text.0 <= span.0);
+        let (base, library) = self.0.get(before.checked_sub(1)?)?;
+        library.position(ir::Span(span.0 - base))
+    }
 }
 
 /// A failed compilation: the report as Metal's own compiler prints it, and its diagnostics as data.
@@ -265,7 +300,59 @@ impl Library {
         name: &str,
         constants: &ConstantValues,
     ) -> Result<(ir::Module, Reflection), CompileError> {
-        self.kernel_with(name, constants.exact, &|constant| constants.get(constant))
+        self.linked_kernel(name, constants, &[], 0)
+    }
+
+    /// The same with functions that are linked to it, and the most calls through pointers that are open at once.
+    pub(crate) fn linked_kernel(
+        &self,
+        name: &str,
+        constants: &ConstantValues,
+        linked: &[Linked<'_>],
+        deepest: u32,
+    ) -> Result<(ir::Module, Reflection), CompileError> {
+        let values = |constant: &FunctionConstant| constants.get(constant);
+        self.kernel_with(name, constants.exact, &values, linked, deepest)
+    }
+
+    /// Checks a visible function, and those that it calls.
+    pub(crate) fn check_visible(
+        &self,
+        name: &str,
+        constants: &ConstantValues,
+    ) -> Result<(), CompileError> {
+        let func = self.find(name)?;
+        ir::with_stack(|| {
+            let program = self.program(func, Role::Function)?;
+            let special = Specialisation::new(&program, &|constant| constants.get(constant));
+            self.lowered(name, &[Unit { special: &special, handle: 0, base: 0 }], 0, &[])?;
+            Ok(())
+        })
+    }
+
+    /// Lowers a function with those that are linked to it.
+    fn lowered(
+        &self,
+        name: &str,
+        units: &[Unit<'_>],
+        deepest: u32,
+        linked: &[Linked<'_>],
+    ) -> Result<ir::Module, CompileError> {
+        let lowered = ir::catch_internal_error(|| lower::lower(units, deepest));
+        let lowered = lowered.map_err(|error| match self.deferred.is_empty() {
+            true => broken(&error, Diagnostics::default(), &self.sources),
+            // What the kernel needs has no type because of an error that does not fail the library.
+            false => {
+                let deferred = &self.deferred;
+                let text = format!("error: '{name}' depends on code with errors\n{deferred}");
+                CompileError(text, Vec::new())
+            }
+        })?;
+        lowered.map_err(|failure| {
+            let linked = failure.unit.checked_sub(1).and_then(|unit| linked.get(unit));
+            let sources = linked.map_or(&self.sources, |linked| &linked.library.sources);
+            CompileError::new(&failure.diagnostics, sources)
+        })
     }
 
     /// The same with the components of function constants' values.
@@ -274,6 +361,8 @@ impl Library {
         name: &str,
         exact: bool,
         values: &(dyn Fn(&FunctionConstant) -> Option<Vec<Constant>> + Sync),
+        linked: &[Linked<'_>],
+        deepest: u32,
     ) -> Result<(ir::Module, Reflection), CompileError> {
         let func = self.find(name)?;
         if self.entries.iter().any(|entry| entry.name == name && entry.stage == Stage::Visible) {
@@ -282,20 +371,26 @@ impl Library {
         }
         ir::with_stack(|| {
             let program = self.program(func, Role::Kernel)?;
-            let lowered = ir::catch_internal_error(|| {
-                let special = Specialisation::new(&program, values).exactly(exact);
-                lower::lower(&special)
-            });
-            let lowered = lowered.map_err(|error| match self.deferred.is_empty() {
-                true => broken(&error, Diagnostics::default(), &self.sources),
-                // What the kernel needs has no type because of an error that does not fail the library.
-                false => {
-                    let deferred = &self.deferred;
-                    let text = format!("error: '{name}' depends on code with errors\n{deferred}");
-                    CompileError(text, Vec::new())
-                }
-            })?;
-            let mut module = lowered.map_err(|errors| CompileError::new(&errors, &self.sources))?;
+            let mut programs = Vec::new();
+            for one in linked {
+                let func = one.library.find(one.name)?;
+                programs.push(one.library.program(func, Role::Function)?);
+            }
+            let special = Specialisation::new(&program, values).exactly(exact);
+            let specials: Vec<_> = programs
+                .iter()
+                .zip(linked)
+                .map(|(program, one)| {
+                    Specialisation::new(program, &|c| one.constants.get(c)).exactly(exact)
+                })
+                .collect();
+            let mut units = vec![Unit { special: &special, handle: 0, base: 0 }];
+            let mut base = self.sources.end();
+            for (special, one) in specials.iter().zip(linked) {
+                units.push(Unit { special, handle: one.handle, base });
+                base = base.saturating_add(one.library.sources.end());
+            }
+            let mut module = self.lowered(name, &units, deepest, linked)?;
             // An instance of a template is found by its host name.
             module.name = name.to_string();
             module.library = library::applied(&module.functions);
@@ -312,7 +407,9 @@ impl Library {
         };
         let program = self.program(func, Role::Function).map_err(|error| error.to_string())?;
         let special = Specialisation::new(&program, &|_| None);
-        let module = lower::lower(&special).map_err(|errors| errors.render(&self.sources))?;
+        let unit = Unit { special: &special, handle: 0, base: 0 };
+        let module = lower::lower(&[unit], 0)
+            .map_err(|failure| failure.diagnostics.render(&self.sources))?;
         Ok(ir::Module { library: library::applied(&module.functions), ..module })
     }
 

@@ -109,8 +109,8 @@ constexpr sampler smooth(filter::linear);
 kernel void with_level(texture2d<float> image, device float* out [[buffer(0)]]) { out[0] = image.calculate_clamped_lod(smooth, float2(0)); }
 struct Commands { command_buffer commands [[id(0)]]; };
 kernel void with_commands(constant Commands& c [[buffer(0)]]) {
-    compute_command command(c.commands, 0);
-    command.concurrent_dispatch_threads(uint3(1), uint3(1));
+    render_command command(c.commands, 0);
+    command.draw_primitives(primitive_type::triangle, 0, 3, 1, 0);
 }
 struct Attributes { float4 position [[attribute(0)]]; };
 kernel void staged(Attributes in [[stage_in]], device float* out [[buffer(0)]]) { out[0] = in.position.x; }
@@ -339,7 +339,7 @@ fn kernels_of_one_library_are_lowered_at_the_same_time() {
             both.wait();
             Some(vec![Constant::Int(value)])
         };
-        library.kernel_with(name, false, &values).unwrap().0.to_string()
+        library.kernel_with(name, false, &values, &[], 0).unwrap().0.to_string()
     };
     std::thread::scope(|scope| {
         let one = scope.spawn(|| make("one", 11));
@@ -354,7 +354,8 @@ fn kernels_of_one_library_are_lowered_at_the_same_time() {
 #[test]
 fn a_fault_report_never_waits_for_a_compilation() {
     let library = compile(SHARED, &Options::default()).unwrap();
-    let (module, _) = library.kernel_with("one", false, &|_| Some(vec![Constant::Int(1)])).unwrap();
+    let (module, _) =
+        library.kernel_with("one", false, &|_| Some(vec![Constant::Int(1)]), &[], 0).unwrap();
     let spans = &module.functions[0].insts;
     let span = spans
         .iter()

@@ -656,11 +656,8 @@ fn split_vector(name: &str) -> Option<(Scalar, u8)> {
     Some((scalar, width))
 }
 
-/// Types of other stages and of indirect commands (MSL 2.14 to 2.20): recognised, so that a file with them compiles.
+/// Types of other stages and of their commands (MSL 2.14 to 2.20): recognised, so that a file with them compiles.
 pub(crate) const OPAQUE_NAMES: &[&str] = &[
-    "command_buffer",
-    "compute_command",
-    "compute_pipeline_state",
     "depth_stencil_state",
     "instance_acceleration_structure",
     "intersection_params",
@@ -708,7 +705,6 @@ pub(crate) const OPAQUE_TEMPLATES: &[&str] = &[
     "texture2d_ms_array",
     "depth2d_ms",
     "depth2d_ms_array",
-    "visible_function_table",
 ];
 
 #[cfg(test)]

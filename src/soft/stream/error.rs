@@ -64,6 +64,7 @@ impl From<Fault> for CommandError {
     fn from(fault: Fault) -> Self {
         let code = match fault.kind {
             FaultKind::Access { .. }
+            | FaultKind::Call { .. }
             | FaultKind::Element { .. }
             | FaultKind::Handle { .. }
             | FaultKind::Misaligned { .. } => ErrorCode::PageFault,

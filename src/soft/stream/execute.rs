@@ -3,7 +3,9 @@
 use super::error::CommandError;
 use super::event::Signal;
 use super::image::{Image, copy_between};
+use super::indirect;
 use super::memory::Memory;
+use super::pipeline::Pipeline;
 use super::queue::nanoseconds;
 use super::recording::{Command, Grid, Object, PixelCopy, Pixels, Recording, Rows};
 use super::residents::Residents;
@@ -58,7 +60,7 @@ fn run_commands<'a>(
     };
     while let Some(command) = recording.commands.get(*next) {
         let result = match *command {
-            Command::Dispatch { .. } => match &mut unordered {
+            Command::Dispatch { .. } | Command::Execute(_) => match &mut unordered {
                 Some(waiting) => {
                     waiting.push(*next);
                     Ok(())
@@ -102,7 +104,7 @@ fn run_commands<'a>(
 
 /// Puts launches that nothing orders into the order in which they run: the last first, or random by a seed, so that a
 /// missing barrier has a visible effect.
-fn disorder(launches: &mut [usize], seed: Option<u64>) {
+pub(super) fn disorder(launches: &mut [usize], seed: Option<u64>) {
     launches.reverse();
     let Some(seed) = seed.filter(|_| launches.len() > 1) else { return };
     /// Counts the groups of launches of the process, so that each has an order of its own.
@@ -130,6 +132,10 @@ fn run_one<'a>(
 ) -> Result<(), CommandError> {
     match recording.commands[index] {
         Command::Dispatch { .. } => dispatch(recording, index, bindings, session),
+        Command::Execute(index) => {
+            let execution = &recording.executions[index as usize];
+            indirect::execute(recording, execution, bindings, session)
+        }
         Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
             copy_buffer(recording, (from, from_offset), (to, to_offset), length)
         }
@@ -210,7 +216,11 @@ fn signal_at(recording: &Recording, index: ObjectIndex) -> Result<&Arc<Signal>, 
     }
 }
 
-fn range(memory: &Memory, offset: usize, length: usize) -> Result<*mut u8, CommandError> {
+pub(super) fn range(
+    memory: &Memory,
+    offset: usize,
+    length: usize,
+) -> Result<*mut u8, CommandError> {
     memory.range(offset, length).ok_or_else(|| {
         CommandError::invalid(format!(
             "{length} bytes at offset {offset} of a buffer of {} bytes",
@@ -246,17 +256,30 @@ fn dispatch<'a>(
     let grid = match grid {
         Grid::Threads(grid) => grid,
         Grid::Indirect { object, offset } => {
-            indirect(memory_at(recording, object)?, offset, group, kernel.name())?
+            groups(memory_at(recording, object)?, offset, group, kernel.name())?
         }
     };
     if grid.contains(&0) {
         return Ok(());
     }
+    let slots = &recording.slots[slots as usize..][..pipeline.slots()];
+    launch(recording, pipeline, slots, grid, group, (bindings, session))
+}
+
+/// Launches a kernel with these arguments, in the order of its parameters.
+pub(super) fn launch<'a>(
+    recording: &'a Recording,
+    pipeline: &Pipeline,
+    slots: &[Slot],
+    grid: [u32; 3],
+    group: [u32; 3],
+    (bindings, session): (&mut Vec<Binding<'a>>, &'a Session),
+) -> Result<(), CommandError> {
+    let kernel = &pipeline.kernel;
     bindings.clear();
     // Pushed bytes are read where they are; a kernel that may write gets a copy to write to.
     let mut copies: Vec<Box<[u128]>> = Vec::new();
-    for (slot, (parameter, _)) in recording.slots[slots as usize..].iter().zip(kernel.parameters())
-    {
+    for (slot, (parameter, _)) in slots.iter().zip(kernel.parameters()) {
         bindings.push(match *slot {
             Slot::Empty | Slot::Residents { .. } => Binding::None,
             Slot::Buffer { object, offset } => {
@@ -295,7 +318,7 @@ fn dispatch<'a>(
         });
     }
     let residents = match kernel.reaches_residents() {
-        true => Residents::of(recording, kernel, &recording.slots[slots as usize..])?,
+        true => Residents::of(recording, kernel, slots)?,
         false => Residents::default(),
     };
     let settings = Settings::get();
@@ -316,7 +339,7 @@ fn dispatch<'a>(
 }
 
 /// The grid of an indirect dispatch.
-fn indirect(
+fn groups(
     memory: &Memory,
     offset: usize,
     group: [u32; 3],

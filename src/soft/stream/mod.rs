@@ -12,6 +12,7 @@ pub(crate) mod execute;
 pub(crate) mod format;
 pub(crate) mod heap;
 pub(crate) mod image;
+pub(crate) mod indirect;
 pub(crate) mod label;
 pub(crate) mod memory;
 mod order;

@@ -4,6 +4,7 @@
 //! itself: then only a fence does. A GPU may run such encoders side by side; here the later one runs first, so that a
 //! missing fence has a visible effect.
 
+use super::indirect::{Execution, INHERITED, Span};
 use super::memory::Memory;
 use super::recording::{Command, FenceUse, Grid, Object, PixelCopy, Recording, Segment};
 use super::table::{ObjectIndex, Slot};
@@ -98,6 +99,23 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
                         objects.push(*object);
                     }
                 }
+            }
+            Command::Execute(index) => {
+                let Execution { commands, span, inherited, residents: (start, end), .. } =
+                    recording.executions[index as usize];
+                objects.push(commands);
+                if let Span::Indirect { object, .. } = span {
+                    objects.push(object);
+                }
+                let slots =
+                    inherited.map_or(&[][..], |at| &recording.slots[at as usize..][..INHERITED]);
+                objects.extend(slots.iter().filter_map(|slot| match slot {
+                    Slot::Buffer { object, .. } | Slot::Part { object, .. } => Some(*object),
+                    _ => None,
+                }));
+                let residents = &recording.residents[start as usize..end as usize];
+                objects.extend(residents.iter().map(|resident| resident.0));
+                objects.extend(&recording.always_resident);
             }
             Command::CopyBuffer { from, to, .. } => objects.extend([from, to]),
             Command::FillBuffer { buffer, .. } | Command::Sample { buffer, .. } => {

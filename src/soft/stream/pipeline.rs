@@ -2,8 +2,10 @@
 
 use super::settings::Settings;
 use super::table::Entry;
-use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter};
-use std::sync::Arc;
+use crate::soft::fork::lock;
+use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter, limits};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, Weak};
 
 /// What dispatches of a kernel need to know.
 pub(crate) struct Pipeline {
@@ -61,10 +63,60 @@ impl Pipeline {
 }
 
 impl Pipeline {
+    /// Refuses threadgroups of a size that the kernel does not take.
+    #[inline]
+    pub(crate) fn check_group(&self, [x, y, z]: [usize; 3], is_empty: bool) -> Result<(), String> {
+        let threads = x.saturating_mul(y).saturating_mul(z);
+        if threads == 0 && !is_empty
+            || threads > self.max_threads
+            || x.max(y).max(z) > limits::THREADS as usize
+            || self.whole_simd_groups && !threads.is_multiple_of(limits::SIMD_WIDTH as usize)
+        {
+            return Err(self.wrong_group([x, y, z], threads));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn wrong_group(&self, [x, y, z]: [usize; 3], threads: usize) -> String {
+        let (name, most) = (self.kernel.name(), self.max_threads);
+        let whole = if self.whole_simd_groups { ", in whole SIMD-groups of 32," } else { "" };
+        format!(
+            "kernel '{name}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to \
+             {most}{whole} are possible"
+        )
+    }
+
     /// How many slots a dispatch has: its arguments, and what it may reach.
     pub(crate) fn slots(&self) -> usize {
         self.takes.len() + usize::from(self.kernel.reaches_residents())
     }
+}
+
+/// The pipelines that indirect commands may use, by the numbers of their states.
+static INDIRECT: Mutex<BTreeMap<u64, Weak<Pipeline>>> = Mutex::new(BTreeMap::new());
+
+/// Lets indirect commands use a pipeline, until it is dropped.
+pub(crate) fn allow_indirect(number: u64, pipeline: &Arc<Pipeline>) {
+    lock(&INDIRECT).insert(number, Arc::downgrade(pipeline));
+}
+
+/// The state of that number was released.
+pub(crate) fn forbid_indirect(number: u64) {
+    lock(&INDIRECT).remove(&number);
+}
+
+/// The pipeline of an indirect command.
+pub(crate) fn indirect_pipeline(number: u64) -> Result<Arc<Pipeline>, String> {
+    if number == 0 {
+        return Err("no pipeline state is set".to_owned());
+    }
+    let found = lock(&INDIRECT).get(&number).and_then(Weak::upgrade);
+    found.ok_or_else(|| {
+        format!(
+            "the pipeline state {number} was released, or was made without supportIndirectCommandBuffers"
+        )
+    })
 }
 
 /// Whether a dispatch is refused when nothing is bound for an argument. With checks off it is not: missing memory has no

@@ -5,6 +5,7 @@
 
 use super::event::Signal;
 use super::image::Image;
+use super::indirect::Execution;
 use super::memory::Memory;
 use super::pipeline::Pipeline;
 use super::table::{ObjectIndex, Slot, Table};
@@ -36,6 +37,8 @@ pub(crate) enum Grid {
 pub(crate) enum Command {
     /// A kernel with its arguments, which begin at `slots`.
     Dispatch { pipeline: ObjectIndex, slots: u32, grid: Grid, group: [u32; 3] },
+    /// Executes indirect commands: an index into [`Recording::executions`].
+    Execute(u32),
     /// Dispatches from here to the next `Serial` may run in any order, except across barriers.
     Concurrent,
     /// Dispatches run in order again.
@@ -146,6 +149,7 @@ pub(crate) struct Recording {
     /// Ranges of bytes of buffers, for [`Slot::Part`].
     pub(crate) parts: Vec<Range<usize>>,
     pub(crate) pixels: Vec<PixelCopy>,
+    pub(crate) executions: Vec<Execution>,
     pub(crate) objects: Vec<Object>,
     /// What encoders have declared: memory or an image, and whether kernels may write to it.
     pub(crate) residents: Vec<(ObjectIndex, bool)>,
@@ -180,6 +184,7 @@ impl Recording {
             bytes: Vec::new(),
             parts: Vec::new(),
             pixels: Vec::new(),
+            executions: Vec::new(),
             objects: Vec::new(),
             residents: Vec::new(),
             first_resident: 0,
@@ -211,6 +216,7 @@ impl Recording {
         self.bytes.clear();
         self.parts.clear();
         self.pixels.clear();
+        self.executions.clear();
         self.objects.clear();
         self.residents.clear();
         self.first_resident = 0;

@@ -13,7 +13,33 @@ pub(super) struct Residents<'a> {
     pub(super) textures: Vec<ResidentTexture<'a>>,
 }
 
+/// Where an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) object: ObjectIndex,
+    pub(super) offset: usize,
+    /// Whether kernels may write there.
+    pub(super) writable: bool,
+}
+
 impl<'a> Residents<'a> {
+    /// The memory that has an address, among what was declared and what all encoders may use. An address just past the
+    /// end of a resource belongs to it, unless another one begins there.
+    pub(super) fn at(
+        recording: &Recording,
+        declared: &[(ObjectIndex, bool)],
+        address: u64,
+    ) -> Option<Place> {
+        let always = recording.always_resident.iter().map(|&object| (object, true));
+        let place = |(object, writable): (ObjectIndex, bool)| {
+            let Object::Memory(memory) = &recording.objects[object as usize] else { return None };
+            let offset = usize::try_from(address.checked_sub(memory.address())?).ok()?;
+            (offset <= memory.length()).then_some(Place { object, offset, writable })
+        };
+        let found = declared.iter().copied().chain(always).filter_map(place);
+        found.min_by_key(|place| (place.offset, !place.writable))
+    }
+
     /// Those of a dispatch, whose slots these are: what was declared for it, and its own arguments.
     pub(super) fn of(
         recording: &'a Recording,

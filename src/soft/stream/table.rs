@@ -70,7 +70,23 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The position of a buffer or of threadgroup memory among those that indirect commands inherit.
+    pub(crate) fn inherited(self) -> Option<usize> {
+        match usize::from(self.0) {
+            at if at < BUFFERS => Some(at),
+            at @ 32.. if at < 32 + BUFFERS => Some(at - 32 + BUFFERS),
+            _ => None,
+        }
+    }
+}
+
 impl Table {
+    /// What indirect commands inherit: the buffers, then the threadgroup memory.
+    pub(crate) fn inherited(&self) -> impl Iterator<Item = Slot> {
+        self.slots[..BUFFERS].iter().chain(&self.slots[32..32 + BUFFERS]).copied()
+    }
+
     pub(crate) const EMPTY: Self =
         Self { pipeline: None, slots: [Slot::Empty; 1 << u8::BITS], others: false };
 

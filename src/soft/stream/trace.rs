@@ -2,6 +2,7 @@
 //! `specs/soft-metal.md` has the fields.
 
 use super::error::CommandError;
+use super::indirect::Span;
 use super::label::Label;
 use super::memory::Memory;
 use super::recording::{Command, Grid, Note, Object, PixelCopy, Pixels, Recording, Rows};
@@ -264,6 +265,16 @@ fn command(recording: &Recording, command: &Command) -> Option<Line> {
             let kernel = &*recording.pipeline_at(pipeline)?.kernel;
             let slots = &recording.slots[slots as usize..][..kernel.parameters().count()];
             dispatch(recording, kernel, slots, grid, group)
+        }
+        Command::Execute(index) => {
+            let execution = &recording.executions[index as usize];
+            let mut line = Line::new("executeCommands");
+            let length = recording.length_at(execution.commands);
+            line.field("commands", buffer(recording, execution.commands, 0, length));
+            if let Span::Fixed { start, count } = execution.span {
+                line.field("start", start).field("count", count);
+            }
+            line
         }
         Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
             let mut line = Line::new("copyBuffer");

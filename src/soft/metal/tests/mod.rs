@@ -10,6 +10,8 @@ mod counters;
 mod declared;
 mod dispatches;
 mod fork;
+mod functions;
+mod indirect;
 mod life;
 mod misuse;
 mod order;

@@ -78,9 +78,52 @@ impl Checker {
             let name = self.label_name(&Label::Operator(Punct::LParen));
             return self.call_named_member(object, name, None, arguments, span);
         }
+        if let Some((pointer, result, parameters)) = self.function_pointer(&object) {
+            return self.call_pointer(pointer, result, &parameters, arguments, span);
+        }
         let name = self.types.name(object.qual.ty);
         self.error(span, format!("called object type '{name}' is not a function"));
         self.error_expr(span)
+    }
+
+    /// A pointer to a function, or what it points to: the pointer, and the function's type.
+    fn function_pointer(&mut self, callee: &Expr) -> Option<(Expr, Qual, Vec<Qual>)> {
+        let pointer = match (&callee.kind, self.types.get(callee.qual.ty)) {
+            (ExprKind::Deref(pointer), Ty::Function(..)) => Expr::clone(pointer),
+            _ => self.rvalue(callee.clone()),
+        };
+        let Ty::Pointer(to) = *self.types.get(pointer.qual.ty) else { return None };
+        match self.types.get(to.ty) {
+            Ty::Function(result, parameters) => Some((pointer, *result, parameters.clone())),
+            _ => None,
+        }
+    }
+
+    /// Calls a function through a pointer (`specs/functions.md`).
+    fn call_pointer(
+        &mut self,
+        pointer: Expr,
+        result: Qual,
+        parameters: &[Qual],
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
+        if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
+            return self.error_expr(span);
+        }
+        let (given, wanted) = (arguments.len(), parameters.len());
+        if given != wanted {
+            let what = if given < wanted { "few" } else { "many" };
+            let message =
+                format!("too {what} arguments to function call, expected {wanted}, have {given}");
+            self.error(span, message);
+            return self.error_expr(span);
+        }
+        let convert = |(argument, parameter): (Expr, &Qual)| {
+            self.implicit(argument, *parameter, "initialize a parameter of type")
+        };
+        let values = arguments.into_iter().zip(parameters).map(convert).collect();
+        self.wrap_result(ExprKind::Invoke(Box::new(pointer), values), result, span)
     }
 
     pub(super) fn call_path(&mut self, path: &Path, arguments: Vec<Expr>, span: Span) -> Expr {

@@ -5,7 +5,7 @@ use crate::soft::ir::{Input, Layout, Scalar, limits};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access as TextureAccess, Texture};
-use crate::soft::msl::types::{Qual, Ty, TyId, Types, scalar_name};
+use crate::soft::msl::types::{Field, Qual, Ty, TyId, Types, scalar_name};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,6 +54,8 @@ pub(crate) struct Argument {
     pub(crate) layout: Option<Arc<Layout>>,
     /// A reference: one element, not an array of them.
     pub(crate) reference: bool,
+    /// A `visible_function_table`: a buffer of handles, which the parameter holds the address of.
+    pub(crate) function_table: bool,
     /// `[[function_constant(c)]]`: the argument exists only when the constant is true.
     pub(crate) condition: Option<crate::soft::msl::hir::GlobalIndex>,
 }
@@ -146,6 +148,7 @@ impl Checker {
             pointers: self.points_to(qual.ty, is_pointer),
             layout: None,
             reference: false,
+            function_table: false,
             condition: None,
         };
         if let Some(attribute) = self.attribute(attributes, &["function_constant"])
@@ -167,8 +170,6 @@ impl Checker {
             let layout = self.types.layout(to.ty).unwrap_or((1, 1));
             (argument.size, argument.align) = layout;
             argument.layout = self.argument_layout(to.ty);
-            let attribute = self.attribute(attributes, &["buffer", "threadgroup"]);
-            let index = attribute.and_then(|a| a.arguments.first()).cloned();
             argument.kind = match space {
                 AddressSpace::Device | AddressSpace::Constant => ArgumentKind::Buffer,
                 AddressSpace::Threadgroup => ArgumentKind::Threadgroup,
@@ -180,13 +181,14 @@ impl Checker {
             if space == AddressSpace::Device && !to.constant {
                 argument.access = Access::ReadWrite;
             }
-            if let Some(index) = index
-                && let Some(number) = self.constant_int(&index)
-            {
-                argument.explicit = true;
-                // As many indices as for buffers: the limit of an encoder.
-                self.assign_index(&mut argument, number, limits::BUFFERS, index.span);
-            }
+            self.index_of_attribute(&mut argument, &["buffer", "threadgroup"], attributes);
+            return argument;
+        }
+        if self.is_function_table(qual.ty) {
+            argument.kind = ArgumentKind::Buffer;
+            argument.space = AddressSpace::Constant;
+            argument.function_table = true;
+            self.index_of_attribute(&mut argument, &["buffer"], attributes);
             return argument;
         }
         if let Some((of, count)) = self.resource(qual.ty) {
@@ -214,6 +216,32 @@ impl Checker {
             }
         }
         argument
+    }
+
+    /// The index of a buffer or of threadgroup memory, if an attribute states it.
+    fn index_of_attribute(
+        &mut self,
+        argument: &mut Argument,
+        names: &[&str],
+        attributes: &[&Attribute],
+    ) {
+        let attribute = self.attribute(attributes, names);
+        if let Some(index) = attribute.and_then(|a| a.arguments.first()).cloned()
+            && let Some(number) = self.constant_int(&index)
+        {
+            argument.explicit = true;
+            // As many indices as for buffers: the limit of an encoder.
+            self.assign_index(argument, number, limits::BUFFERS, index.span);
+        }
+    }
+
+    /// Whether a type is the library's `visible_function_table` (MSL 2.15).
+    fn is_function_table(&self, ty: TyId) -> bool {
+        self.types.structure(ty).is_some_and(|(_, class)| {
+            let of_library = |field: &Field| field.span.lo < self.library.end;
+            &*class.name.text == "visible_function_table"
+                && class.fields().first().is_some_and(of_library)
+        })
     }
 
     /// A texture or sampler, or an array of them (MSL 2.12.1): the element type, and the length.

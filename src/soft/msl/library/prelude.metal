@@ -502,6 +502,51 @@ template <typename A, size_t M> struct array {
 };
 #undef ARRAY_ACCESS
 
+// <metal_visible_function_table> (MSL 2.15): the number of the entries, then handles (specs/functions.md).
+template <typename A> struct visible_function_table {
+    constant ulong* entries;
+    A* operator[](uint at) const { return (A*)entries[ulong(at) + 1]; }
+    uint size() const { return entries ? uint(entries[0]) : 0; }
+    bool empty() const { return size() == 0; }
+};
+template <typename A> bool is_null_visible_function_table(visible_function_table<A> table) { return !table.entries; }
+
+// <metal_command_buffer> (MSL 6.16.2): commands of compute in memory (specs/commands.md).
+struct __command {
+    ulong pipeline;
+    uint action, barrier;
+    packed_uint3 grid, group;
+    ulong buffers[31];
+    uint lengths[31];
+};
+struct command_buffer { device __command* commands; };
+struct compute_pipeline_state { ulong number; };
+inline bool is_null_command_buffer(command_buffer b) { return !b.commands; }
+inline bool is_null_compute_pipeline_state(compute_pipeline_state p) { return p.number == 0; }
+struct compute_command {
+    device __command* command;
+    explicit compute_command(command_buffer b, uint index) : command(b.commands + index) {}
+    void set_compute_pipeline_state(compute_pipeline_state p) { command->pipeline = p.number; }
+#define SET_BUFFER(space) \
+    template <typename A> void set_kernel_buffer(space A* buffer, uint index) { command->buffers[index < 31 ? index : ~0u] = ulong(buffer); } \
+    template <typename A> void set_kernel_buffer(space A* buffer, size_t, uint index) { set_kernel_buffer(buffer, index); }
+    SET_BUFFER(device) SET_BUFFER(const device) SET_BUFFER(constant)
+#undef SET_BUFFER
+    void set_threadgroup_memory_length(uint length, uint index) { command->lengths[index < 31 ? index : ~0u] = (length + 15) / 16 * 16; }
+    void set_barrier() { command->barrier = 1; }
+    void clear_barrier() { command->barrier = 0; }
+    void __dispatch(uint action, uint3 grid, uint3 group) {
+        command->action = action;
+        command->grid = grid;
+        command->group = group;
+    }
+    void concurrent_dispatch_threadgroups(uint3 grid, uint3 group) { __dispatch(1, grid, group); }
+    void concurrent_dispatch_threads(uint3 grid, uint3 group) { __dispatch(2, grid, group); }
+    void set_stage_in_region(uint3 origin, uint3 size) {}
+    void reset() { *command = __command{}; }
+    void copy_command(compute_command source) { *command = *source.command; }
+};
+
 // MSL 6.7. Each lane has two elements of a matrix, adjacent in a row.
 template <typename A, int M, int R = M> simdgroup_matrix<A, M, R> make_filled_simdgroup_matrix(A value) {
     simdgroup_matrix<A, M, R> filled;

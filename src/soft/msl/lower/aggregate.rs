@@ -56,6 +56,11 @@ impl Body<'_, '_> {
             {
                 self.call(*index, arguments, Some(pointer));
             }
+            ExprKind::Invoke(callee, arguments)
+                if self.b.ty(pointer).space() == Some(Space::Thread) =>
+            {
+                self.invoke(callee, arguments, Some(pointer));
+            }
             ExprKind::Construct(index, arguments) => self.construct(*index, arguments, pointer, ty),
             ExprKind::Conditional(condition, yes, no) => {
                 let condition = self.value(condition);
@@ -107,14 +112,18 @@ impl Body<'_, '_> {
                         self.value(expr)
                     }
                     false => {
-                        if let ExprKind::Call(index, arguments) = &expr.kind
-                            && let Some(value) = self.call(*index, arguments, None)
-                        {
-                            value
-                        } else {
+                        let value = match &expr.kind {
+                            ExprKind::Call(index, arguments) => self.call(*index, arguments, None),
+                            ExprKind::Invoke(callee, arguments) => {
+                                self.invoke(callee, arguments, None)
+                            }
+                            _ => None,
+                        };
+                        let Some(value) = value else {
                             self.error("this value is not supported");
                             return;
-                        }
+                        };
+                        value
                     }
                 };
                 self.copy_object(pointer, value, ty);

@@ -4,7 +4,7 @@ use super::Body;
 use super::place::Place;
 use crate::soft::ir::{Barrier, MemFlags, Op, Probe, Scalar, Type, Value, internal_error};
 use crate::soft::msl::check::builtins::Builtin;
-use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex, InstanceIndex};
+use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex};
 use crate::soft::msl::types::{Ty, TyId, Types};
 
 fn operation(op: Binary) -> Op {
@@ -178,6 +178,10 @@ impl Body<'_, '_> {
             ExprKind::Call(index, arguments) => match self.call(*index, arguments, None) {
                 Some(value) => value,
                 // No value, or an error that is already reported.
+                None => self.zero(ty),
+            },
+            ExprKind::Invoke(callee, arguments) => match self.invoke(callee, arguments, None) {
+                Some(value) => value,
                 None => self.zero(ty),
             },
             ExprKind::Builtin(builtin, arguments) => self.builtin(*builtin, arguments, ty),
@@ -390,53 +394,7 @@ impl Body<'_, '_> {
         self.b.get(result)
     }
 
-    // ---- calls ---------------------------------------------------------------------------
-
-    /// Calls a function; an aggregate result goes to `into`, or to memory of its own.
-    pub(super) fn call(
-        &mut self,
-        index: InstanceIndex,
-        arguments: &[Expr],
-        into: Option<Value>,
-    ) -> Option<Value> {
-        let span = self.span;
-        let id = self.module.function_of(index);
-        self.module.calls.push((self.id, id, span));
-        let function = self.module.checked(index)?;
-        let mut values = Vec::new();
-        if self.is_aggregate(function.result) {
-            let size = self.size(function.result).max(1);
-            let pointer = match into {
-                Some(pointer) => pointer,
-                None => self.b.local("", size),
-            };
-            values.push(pointer);
-        }
-        for (argument, local) in arguments.iter().zip(&function.locals) {
-            let value = match self.is_aggregate(local.qual.ty) {
-                true => {
-                    // By value: the callee may change its copy.
-                    let size = self.size(argument.qual.ty).max(1);
-                    let copy = self.b.local("", size);
-                    self.put(copy, argument);
-                    copy
-                }
-                false => self.value(argument),
-            };
-            values.push(value);
-        }
-        self.at(span);
-        let result = match self.is_aggregate(function.result) {
-            true => Type::Void,
-            false => self.ty(function.result),
-        };
-        let returned = self.b.call(id, &values, result);
-        if result == Type::Void {
-            values.first().copied().filter(|_| self.is_aggregate(function.result))
-        } else {
-            returned
-        }
-    }
+    // ---- builtins ------------------------------------------------------------------------
 
     /// A value as it is in the memory of an atomic type.
     fn stored_atomic(&mut self, value: Value) -> Value {

@@ -1,6 +1,7 @@
 //! Lowering: translates the typed tree of one kernel and of all functions it calls to the IR.
 
 mod aggregate;
+mod call;
 mod data;
 mod expr;
 mod form;
@@ -19,8 +20,8 @@ use super::source::Span;
 use super::types::{Qual, Ty, TyId, Types};
 use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{
-    self, Allocation, AllocationId, AllocationKind, Bound, FunctionBuilder, Op, Scalar, Space,
-    Type, Value, VarId,
+    self, Allocation, AllocationId, AllocationKind, Bound, FunctionBuilder, HANDLE_BYTES, Op,
+    Scalar, Space, Type, Value, VarId,
 };
 use std::sync::Arc;
 
@@ -33,8 +34,34 @@ pub(crate) fn space(space: AddressSpace) -> Space {
     }
 }
 
+/// A function with all that it reaches: the kernel, or a function that is linked to it.
+#[derive(Clone, Copy)]
+pub(crate) struct Unit<'a> {
+    pub(crate) special: &'a Specialisation<'a>,
+    /// What pointers to the function are; 0 for the kernel.
+    pub(crate) handle: u64,
+    /// What its positions are moved by.
+    pub(crate) base: u32,
+}
+
+/// Why a kernel could not be lowered: the errors in one of the units.
+pub(crate) struct Failure {
+    pub(crate) unit: usize,
+    pub(crate) diagnostics: Diagnostics,
+}
+
+/// A function of a unit, at a depth of calls through pointers.
+type Key = (usize, InstanceIndex, u32);
+
 /// The state of lowering one kernel.
 struct Lowering<'a> {
+    /// The kernel, and the functions that are linked to it.
+    units: &'a [Unit<'a>],
+    /// The most calls through pointers that are open at once.
+    deepest: u32,
+    /// The unit and the depth of the function that is lowered.
+    unit: usize,
+    depth: u32,
     special: &'a Specialisation<'a>,
     types: &'a Types,
     diagnostics: Diagnostics,
@@ -43,11 +70,11 @@ struct Lowering<'a> {
     samplers: Vec<Bound>,
     functions: Vec<Option<ir::Function>>,
     /// The IR function of each instance that was reached, and the instances still to be lowered.
-    known: FastMap<InstanceIndex, ir::FuncId>,
-    waiting: Vec<InstanceIndex>,
+    known: FastMap<Key, ir::FuncId>,
+    waiting: Vec<Key>,
     /// The call graph, for the check against recursion.
     calls: Vec<(ir::FuncId, ir::FuncId, Span)>,
-    globals: FastMap<GlobalIndex, AllocationId>,
+    globals: FastMap<(usize, GlobalIndex), AllocationId>,
 }
 
 /// Where a local is stored.
@@ -76,10 +103,15 @@ struct Body<'a, 'b> {
     span: Span,
 }
 
-/// Lowers a kernel with the values of its function constants.
-pub(crate) fn lower(special: &Specialisation<'_>) -> Result<ir::Module, Diagnostics> {
+/// Lowers a kernel, the first of the units, with the functions that are linked to it.
+pub(crate) fn lower(units: &[Unit<'_>], deepest: u32) -> Result<ir::Module, Failure> {
+    let special = units[0].special;
     let instance = special.program.kernel;
     let mut lowering = Lowering {
+        units,
+        deepest,
+        unit: 0,
+        depth: 0,
         special,
         types: &special.program.types,
         diagnostics: Diagnostics::default(),
@@ -92,13 +124,17 @@ pub(crate) fn lower(special: &Specialisation<'_>) -> Result<ir::Module, Diagnost
         calls: Vec::new(),
         globals: FastMap::default(),
     };
-    lowering.known.insert(instance, ir::FuncId(0));
+    lowering.known.insert((0, instance, 0), ir::FuncId(0));
     let reflection = &special.program.reflection;
     let arguments = (special.program.role == Role::Kernel).then_some(reflection);
     lowering.instance(instance, ir::FuncId(0), arguments);
     while let Some(next) = lowering.waiting.pop() {
         let id = lowering.known[&next];
-        lowering.instance(next, id, None);
+        lowering.enter(next);
+        lowering.instance(next.1, id, None);
+        if lowering.unit > 0 && lowering.diagnostics.has_errors() {
+            return Err(Failure { unit: lowering.unit, diagnostics: lowering.diagnostics });
+        }
         if lowering.functions.len() > MAX_FUNCTIONS {
             let (number, span) = (lowering.functions.len(), special.program.span);
             let name = &special.program.name;
@@ -112,7 +148,7 @@ pub(crate) fn lower(special: &Specialisation<'_>) -> Result<ir::Module, Diagnost
     }
     lowering.find_recursion();
     if lowering.diagnostics.has_errors() {
-        return Err(lowering.diagnostics);
+        return Err(Failure { unit: 0, diagnostics: lowering.diagnostics });
     }
     let functions = lowering.functions.into_iter().flatten().collect();
     Ok(ir::Module {
@@ -127,6 +163,24 @@ pub(crate) fn lower(special: &Specialisation<'_>) -> Result<ir::Module, Diagnost
 }
 
 const MAX_FUNCTIONS: usize = 10_000;
+
+/// The IR type of a value; of an aggregate, a pointer to it in thread memory.
+fn type_of(types: &Types, ty: TyId) -> Type {
+    match *types.get(ty) {
+        Ty::Scalar(scalar) => Type::Scalar(scalar),
+        Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => Type::Vector(scalar, width),
+        Ty::SimdgroupMatrix(scalar) => Type::Vector(scalar, 2),
+        Ty::Enum(id) => Type::Scalar(types.enumeration(id).underlying),
+        // A pointer to a function is a handle.
+        Ty::Pointer(to) if matches!(types.get(to.ty), Ty::Function(..)) => Type::U64,
+        Ty::Pointer(to) | Ty::Reference(to) => Type::Pointer(space(to.space_or_thread())),
+        Ty::Nullptr | Ty::Texture(_) | Ty::Sampler | Ty::Opaque(_) => Type::U64,
+        Ty::Void | Ty::Unknown | Ty::Function(..) => Type::Void,
+        Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_) => {
+            Type::Pointer(Space::Thread)
+        }
+    }
+}
 
 impl Lowering<'_> {
     /// The checked body of an instance; reports its errors.
@@ -201,31 +255,30 @@ impl Lowering<'_> {
         self.functions[id.index()] = Some(lowered);
     }
 
-    /// The IR type of a value; of an aggregate, a pointer to it in thread memory.
     fn type_of(&self, ty: TyId) -> Type {
-        let types = self.types;
-        match *types.get(ty) {
-            Ty::Scalar(scalar) => Type::Scalar(scalar),
-            Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => Type::Vector(scalar, width),
-            Ty::SimdgroupMatrix(scalar) => Type::Vector(scalar, 2),
-            Ty::Enum(id) => Type::Scalar(types.enumeration(id).underlying),
-            Ty::Pointer(to) | Ty::Reference(to) => Type::Pointer(space(to.space_or_thread())),
-            Ty::Nullptr | Ty::Texture(_) | Ty::Sampler | Ty::Opaque(_) => Type::U64,
-            Ty::Void | Ty::Unknown | Ty::Function(..) => Type::Void,
-            Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_) => {
-                Type::Pointer(Space::Thread)
-            }
-        }
+        type_of(self.types, ty)
     }
 
+    /// Goes on with a function of another unit or depth.
+    fn enter(&mut self, (unit, _, depth): Key) {
+        (self.unit, self.depth) = (unit, depth);
+        self.special = self.units[unit].special;
+        self.types = &self.special.program.types;
+    }
+
+    /// A function of the same unit, called by its name.
     fn function_of(&mut self, index: InstanceIndex) -> ir::FuncId {
-        if let Some(&id) = self.known.get(&index) {
+        self.function_at((self.unit, index, self.depth))
+    }
+
+    fn function_at(&mut self, key: Key) -> ir::FuncId {
+        if let Some(&id) = self.known.get(&key) {
             return id;
         }
         let id = ir::FuncId(self.functions.len() as u32);
         self.functions.push(None);
-        self.known.insert(index, id);
-        self.waiting.push(index);
+        self.known.insert(key, id);
+        self.waiting.push(key);
         id
     }
 
@@ -264,7 +317,7 @@ impl Lowering<'_> {
 
     /// The memory of a variable at program scope.
     fn global(&mut self, index: GlobalIndex) -> AllocationId {
-        if let Some(&id) = self.globals.get(&index) {
+        if let Some(&id) = self.globals.get(&(self.unit, index)) {
             return id;
         }
         let global = self.special.global(index).clone();
@@ -280,7 +333,7 @@ impl Lowering<'_> {
         };
         let id = AllocationId(self.allocations.len() as u32);
         self.allocations.push(Allocation { name: global.name, kind });
-        self.globals.insert(index, id);
+        self.globals.insert((self.unit, index), id);
         id
     }
 }
@@ -294,9 +347,11 @@ impl Body<'_, '_> {
         self.span = span;
         // The library's functions get the position of their calls.
         let own = Library::get().is_of_program(span);
-        self.b.at(if own { ir::Span(span.lo) } else { ir::Span::default() });
+        let Unit { base, .. } = self.module.units[self.module.unit];
+        let moved = span.lo.checked_add(base).filter(|_| own).map(ir::Span);
+        self.b.at(moved.unwrap_or_default());
         if own {
-            ir::compiling(ir::Span(span.lo));
+            ir::compiling(moved.unwrap_or_default());
         }
     }
 
@@ -379,6 +434,10 @@ impl Body<'_, '_> {
                     self.absent_sampler()
                 }
                 _ if absent && argument.count.is_some() => self.b.local("", argument.size),
+                _ if absent && argument.function_table => {
+                    let null = self.zero(Type::Pointer(Space::Constant));
+                    self.function_table(null)
+                }
                 _ if absent => self.zero(ty),
                 ArgumentKind::Buffer | ArgumentKind::Threadgroup => {
                     let space = space(argument.space);
@@ -392,7 +451,8 @@ impl Body<'_, '_> {
                     };
                     let id = AllocationId(self.module.allocations.len() as u32);
                     self.module.allocations.push(Allocation { name: argument.name.clone(), kind });
-                    self.b.allocation(id, space)
+                    let pointer = self.b.allocation(id, space);
+                    if argument.function_table { self.function_table(pointer) } else { pointer }
                 }
                 ArgumentKind::Input(input) => self.input(input, qual),
                 ArgumentKind::Texture => {
@@ -405,6 +465,13 @@ impl Body<'_, '_> {
             };
             self.bind_parameter(local, value);
         }
+    }
+
+    /// A `visible_function_table` whose entries are at an address.
+    fn function_table(&mut self, entries: Value) -> Value {
+        let table = self.b.local("", HANDLE_BYTES);
+        self.b.store(table, entries);
+        table
     }
 
     fn input(&mut self, input: ir::Input, qual: Qual) -> Value {
