@@ -684,6 +684,10 @@ impl<'a> Worker<'a> {
                 FaultKind::Access { argument, offset, bytes, write, size, constant: false }
             }
             Wrong::Texture { number } => FaultKind::Handle { what: self.wrong_texture(number) },
+            Wrong::Format => FaultKind::Handle {
+                what: "an atomic function of a texture whose format is not R32Uint or R32Sint"
+                    .to_owned(),
+            },
             Wrong::Sampler { bits } => FaultKind::Handle {
                 what: format!("a sampler with the ID {bits:#x}, which is of no sampler"),
             },

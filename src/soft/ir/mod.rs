@@ -48,7 +48,7 @@ pub(crate) use internal_error::{InternalError, catch_internal_error, compiling, 
 pub(crate) use layout::{Layout, Member, MemberKind};
 #[cfg(test)]
 pub(crate) use op::Class;
-pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureSide, Uniform};
+pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureAtomic, TextureSide, Uniform};
 pub(crate) use probe::{AccessKind, Checks, Finding, MemFlags, Probe};
 pub(crate) use rule::result;
 pub(crate) use sampler::Sampler;

@@ -208,6 +208,8 @@ pub(crate) enum Imm {
     Probe,
     /// A [`TextureSide`].
     Side,
+    /// A [`TextureAtomic`].
+    TextureAtomic,
     /// An [`Expected`](super::Expected) texture; 0 for pointers.
     Expected,
 }
@@ -560,6 +562,9 @@ operations! {
     TextureRead "texture_read" Exactly(PIXEL.split_at(3).0, WORDS), None, Reads, IfOperands;
     /// Writes a pixel: as above, and the pixel.
     TextureWrite "texture_write" Exactly(PIXEL, Type::Void), None, Writes, Never;
+    /// Changes the 32-bit integer of a pixel at once: the texture, x, y, z and element, an operand, and what a
+    /// compare-exchange expects. The result is what it was; outside, 0.
+    TextureAtomic "texture_atomic" Exactly(&[Type::U64, WORDS, Type::U32, Type::U32], Type::U32), TextureAtomic, Syncs, Never;
     /// Samples: the texture, the sampler, coordinates and element, offsets, the level of detail.
     TextureSample "texture_sample" Exactly(SAMPLED.split_at(5).0, WORDS), None, Reads, IfOperands;
     /// The filtered share of pixels for which the sampler's comparison with the last operand holds; as above.
@@ -657,6 +662,60 @@ pub(crate) enum TextureSide {
     Elements = 3,
     /// Mip levels.
     Levels = 4,
+}
+
+/// What an atomic function does with the integer of a pixel and its operand (MSL 6.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextureAtomic {
+    /// Sum.
+    Add = 0,
+    /// Bitwise and.
+    And = 1,
+    /// Bitwise or.
+    Or = 2,
+    /// Bitwise exclusive or.
+    Xor = 3,
+    /// The operand.
+    Exchange = 4,
+    /// The smaller of signed integers.
+    Min = 5,
+    /// The larger of signed integers.
+    Max = 6,
+    /// The smaller of unsigned integers.
+    UnsignedMin = 7,
+    /// The larger of unsigned integers.
+    UnsignedMax = 8,
+    /// The operand, if the integer is the expected one.
+    CompareExchange = 9,
+}
+
+impl TextureAtomic {
+    /// All, by number.
+    pub(crate) const ALL: [Self; 10] = {
+        use TextureAtomic::*;
+        [Add, And, Or, Xor, Exchange, Min, Max, UnsignedMin, UnsignedMax, CompareExchange]
+    };
+    /// The names in print, by number.
+    pub(crate) const NAMES: [&'static str; 10] =
+        ["add", "and", "or", "xor", "exchange", "min", "max", "umin", "umax", "compare_exchange"];
+
+    /// The new integer.
+    pub(crate) fn apply(self, old: u32, operand: u32, expected: u32) -> u32 {
+        let (signed, other) = (old as i32, operand as i32);
+        match self {
+            Self::Add => old.wrapping_add(operand),
+            Self::And => old & operand,
+            Self::Or => old | operand,
+            Self::Xor => old ^ operand,
+            Self::Exchange => operand,
+            Self::Min => signed.min(other) as u32,
+            Self::Max => signed.max(other) as u32,
+            Self::UnsignedMin => old.min(operand),
+            Self::UnsignedMax => old.max(operand),
+            Self::CompareExchange if old == expected => operand,
+            Self::CompareExchange => old,
+        }
+    }
 }
 
 impl TextureSide {

@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter, Result, Write};
 
 use super::{
     AllocationId, AllocationKind, Barrier, Block, Expected, Function, Imm, Input, Inst, LocalId,
-    Module, Op, Probe, Scalar, Stmt, TextureSide, Type, Value, VarId,
+    Module, Op, Probe, Scalar, Stmt, TextureAtomic, TextureSide, Type, Value, VarId,
 };
 
 impl Display for Module {
@@ -132,6 +132,7 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
             }
         }
         Imm::Side => write!(out, ".{}", TextureSide::NAMES[inst.imm as usize % 5])?,
+        Imm::TextureAtomic => write!(out, ".{}", TextureAtomic::NAMES[inst.imm as usize % 10])?,
         Imm::Barrier => out.write_str(match Barrier::from_imm(inst.imm).0 {
             Barrier::Threadgroup => ".threadgroup",
             Barrier::Simdgroup => ".simdgroup",

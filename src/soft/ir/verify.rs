@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{
     AllocationKind, Block, Expected, FuncId, Function, Imm, Input, MemFlags, Module, Op, Probe,
-    Scalar, Space, Stmt, TextureSide, Type, Value, result,
+    Scalar, Space, Stmt, TextureAtomic, TextureSide, Type, Value, result,
 };
 
 /// What is wrong with a module, and where.
@@ -159,6 +159,7 @@ impl Check<'_> {
             Imm::Sampler => count(self.module.samplers.len()),
             Imm::Expected => inst.imm == 0 || Expected::from_imm(inst.imm).is_some(),
             Imm::Side => count(TextureSide::NAMES.len()),
+            Imm::TextureAtomic => count(TextureAtomic::ALL.len()),
             Imm::Local => {
                 count(self.function.locals.len()) && inst.ty.space() == Some(Space::Thread)
             }

@@ -1,5 +1,8 @@
 //! Textures as a launch sees them: their layout, and how pixels are read and written (MSL 6.12, 8.7).
 
+use crate::soft::ir::TextureAtomic;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 /// A pixel: red, green, blue and alpha; integers, or the bits of `f32`s.
 pub(crate) type Pixel = [u32; 4];
 
@@ -9,6 +12,10 @@ pub(crate) trait PixelFormat: Sync {
     fn bytes(&self) -> usize;
     /// Whether components are integers, which no filter mixes.
     fn is_integer(&self) -> bool;
+    /// Whether a pixel is one integer of 32 bits, which can be changed at once.
+    fn is_word(&self) -> bool {
+        false
+    }
     /// Whether there is an alpha component.
     fn has_alpha(&self) -> bool;
     /// Decodes a pixel. Components that the format lacks are 0, alpha 1.
@@ -166,6 +173,29 @@ impl Texture<'_> {
             Some((at, slice)) => self.pixel(at, slice, level),
             None => self.pixel([u32::MAX; 3], 0, level),
         }
+    }
+
+    /// Whether atomic functions can change its pixels. A texture without pixels is not refused.
+    pub(crate) fn has_words(&self) -> bool {
+        self.format.is_word() || self.levels.iter().all(|level| level.size == [0; 3])
+    }
+
+    /// Changes the integer of the pixel at x, y, z and element at once; returns what it was, 0 outside.
+    pub(crate) fn change(
+        &self,
+        at: [u32; 4],
+        function: TextureAtomic,
+        operand: u32,
+        expected: u32,
+    ) -> u32 {
+        let address = self.split(at).and_then(|(at, slice)| self.address(at, slice, 0));
+        let Some(address) = address.filter(|_| self.format.is_word()) else { return 0 };
+        // A linear texture begins at a multiple of 16 bytes, as other textures do.
+        debug_assert!(address.addr().is_multiple_of(4));
+        // SAFETY: the pixel is an aligned word inside the texture, which the launch may write.
+        let word = unsafe { AtomicU32::from_ptr(address.cast()) };
+        let change = |old| Some(function.apply(old, operand, expected));
+        word.fetch_update(Relaxed, Relaxed, change).unwrap_or_default()
     }
 
     /// Writes the pixel at x, y, z or face, and element; outside, nothing (MSL 6.12).

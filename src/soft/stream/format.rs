@@ -236,6 +236,10 @@ impl PixelFormat for Format {
         matches!(self.kind, Kind::Uint | Kind::Sint)
     }
 
+    fn is_word(&self) -> bool {
+        self.is_integer() && (self.channels, self.bytes) == (1, 4)
+    }
+
     fn has_alpha(&self) -> bool {
         self.channels == 4 || matches!(self.layout, Layout::Alpha)
     }

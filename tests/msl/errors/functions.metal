@@ -22,3 +22,9 @@ kernel void k(device int* out, uint i [[thread_position_in_grid]]) {
     continue;
     case 1: ;
 }
+kernel void through_pointers(metal::visible_function_table<float(float, int)> table, device float* out) {
+    out[0] = table[0](1.0f);
+    out[1] = table[0](1.0f, 2, 3);
+    out[2] = table[0](out, 2);
+    out[3] = table(1.0f, 2);
+}

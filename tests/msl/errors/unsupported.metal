@@ -4,7 +4,7 @@ kernel void good(device int* out) { out[0] = 1; }
 kernel void samples(texture2d_ms<float, access::read> t [[texture(0)]], device int* out) { out[0] = t.get_width(); }
 struct Images { texture2d<float> image; int count; };
 kernel void images(constant Images& all [[buffer(0)]], device int* out) { out[0] = all.image.get_width(); }
-kernel void adds(texture2d<int, access::read_write> t) { t.atomic_fetch_add(uint2(0), int4(1)); }
+kernel void adds(texture2d<uint, access::read_write> t) { t.atomic_min(uint2(0), ulong4(1)); }
 kernel void matrix(device float* out) { simdgroup_float8x8 m; simdgroup_load(m, out); }
 kernel void string(device int* out) { out[0] = "text"[0]; }
 template <typename T> T identity(T x) { return x; }

@@ -66,6 +66,8 @@ pub(crate) enum Wrong {
     Misaligned { region: u32, offset: i64, bytes: u32, write: bool },
     /// Use of the texture with a number that no texture has.
     Texture { number: u64 },
+    /// An atomic function of a texture whose pixels are not integers of 32 bits.
+    Format,
     /// Use of a number that is not a sampler.
     Sampler { bits: u64 },
     /// Some SIMD-groups or threads do not reach the barrier that others wait at.

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use super::code::{Handler, Ins, Run, Wave, Wrong, get, put};
 use super::isa::{Isa, IsaKind, LANES};
 use super::sample::{Position, compare, compares, gather, sample};
-use crate::soft::ir::{Op, Sampler, TextureSide};
+use crate::soft::ir::{Op, Sampler, TextureAtomic, TextureSide};
 use crate::soft::kernel::texture::{Pixel, Texture};
 
 /// The largest number of components of all operands together.
@@ -53,6 +53,10 @@ fetches! {
     Write(10, 1, 0) |texture, o, _own| {
         texture.write(words(o, 1), o[5] as u32, words(o, 6));
         [0; 4]
+    };
+    Change(7, 1, 1) |texture, o, own| {
+        let function = TextureAtomic::ALL[own as usize % TextureAtomic::ALL.len()];
+        [texture.change(words(o, 1), function, o[5] as u32, o[6] as u32), 0, 0, 0]
     };
     Sample(10, 2, 4) |texture, o, _own| {
         sample(texture, Sampler(o[1]), position(o), f32::from_bits(o[9] as u32))
@@ -134,6 +138,9 @@ impl<F: Fetch> Handler for Lanes<F> {
                     None if F::PURE => &Texture::MISSING,
                     None => return wave.fault(ip, lane as u32, Wrong::Texture { number }),
                 };
+                if F::OPERANDS == Change::OPERANDS && !texture.has_words() {
+                    return wave.fault(ip, lane as u32, Wrong::Format);
+                }
                 if F::WIDE == 2 && !Sampler(operands[1]).is_one() {
                     let wrong = Wrong::Sampler { bits: operands[1] };
                     return wave.fault(ip, lane as u32, wrong);
@@ -177,6 +184,7 @@ pub(crate) fn handler(op: Op) -> Run {
     match op {
         Op::TextureRead => ISA.run::<Lanes<Read>>(),
         Op::TextureWrite => ISA.run::<Lanes<Write>>(),
+        Op::TextureAtomic => ISA.run::<Lanes<Change>>(),
         Op::TextureSample => ISA.run::<Lanes<Sample>>(),
         Op::TextureCompare => ISA.run::<Lanes<Compared>>(),
         Op::TextureGather => ISA.run::<Lanes<Gather>>(),

@@ -289,3 +289,84 @@ fn kernels_see_the_bound_textures_and_samplers() {
     assert_eq!(run(0.0), [4.0, 1.0, 1.0]);
     assert_eq!(run(1.0), [5.0, 1.0, 1.0]);
 }
+
+/// Atomic functions of textures (MSL 6.12), at pixels that many threads share.
+const ATOMIC_TEXTURES: &str = "#include <metal_stdlib>
+    using namespace metal;
+    kernel void unsigned_ones(texture2d<uint, access::read_write> t [[texture(0)]], device uint *out [[buffer(0)]],
+                              uint i [[thread_position_in_grid]]) {
+        uint4 before = t.atomic_fetch_add(uint2(0, 0), uint4(1));
+        out[i] = before.x;
+        if (before.w != 1) t.atomic_fetch_add(uint2(1, 0), uint4(1000));
+        t.atomic_fetch_sub(ushort2(1, 0), uint4(2));
+        t.atomic_fetch_max(uint2(2, 0), uint4(i ^ 0x80000000u));
+        t.atomic_fetch_or(uint2(3, 0), uint4(1u << i % 32));
+        t.atomic_fetch_xor(uint2(0, 1), uint4(i));
+        t.atomic_fetch_and(uint2(1, 1), ~uint4(i));
+        uint4 seen = t.atomic_load(uint2(2, 1));
+        while (!t.atomic_compare_exchange_weak(uint2(2, 1), &seen, seen + 3)) {}
+        if (i == 7) t.atomic_store(uint4(77), uint2(3, 1));
+        // Outside: nothing, and 0.
+        if (t.atomic_exchange(uint2(4, 0), uint4(5)).x != 0) t.atomic_fetch_add(uint2(1, 0), uint4(1000));
+    }
+    kernel void signed_ones(texture_buffer<int, access::read_write> t [[texture(0)]], uint i [[thread_position_in_grid]]) {
+        t.atomic_fetch_min(0u, int4(10 - int(i)));
+        t.atomic_fetch_max(1u, int4(int(i) - 300));
+        t.atomic_exchange(ushort(2), int4(-5));
+    }
+    kernel void other(texture2d<uint, access::read_write> t [[texture(0)]]) { t.atomic_fetch_add(uint2(0), uint4(1)); }";
+
+#[test]
+fn pixels_are_changed_at_once() {
+    let launch_with = |name: &str, texture: Id, out: Id| {
+        let (queue, pipeline) = (queue(), pipeline(ATOMIC_TEXTURES, name));
+        let commands = commands(*queue);
+        let encoder = encoder(*commands);
+        bind(*encoder, *pipeline);
+        send!(*encoder, "setTexture:atIndex:", texture => Id, 0usize => usize; ());
+        bind_buffer(*encoder, out, 0, 0);
+        launch(*encoder, 256, 64);
+        end(*encoder);
+        finish(*commands)
+    };
+    let texture = |kind: usize, format: usize, width: usize, height: usize| {
+        let descriptor = new("MTLTextureDescriptor");
+        send!(*descriptor, "setTextureType:", kind => usize; ());
+        send!(*descriptor, "setPixelFormat:", format => usize; ());
+        send!(*descriptor, "setWidth:", width => usize; ());
+        send!(*descriptor, "setHeight:", height => usize; ());
+        // Read, write and atomic.
+        send!(*descriptor, "setUsage:", 0x23usize => usize; ());
+        Own::new(send!(*device(), "newTextureWithDescriptor:", *descriptor => Id; Id))
+    };
+    let pixels = |texture: Id, width: usize, height: usize| {
+        let size = MTLSize { width, height, depth: 1 };
+        let region = MTLRegion { origin: MTLOrigin { x: 0, y: 0, z: 0 }, size };
+        let mut pixels = vec![0u32; width * height];
+        send!(
+            texture, "getBytes:bytesPerRow:fromRegion:mipmapLevel:",
+            pixels.as_mut_ptr().cast() => *mut c_void, 4 * width => usize, region => MTLRegion,
+            0usize => usize; ()
+        );
+        pixels
+    };
+    let (words, out) = (texture(2, 53, 4, 2), buffer(4 * 256));
+    launch_with("unsigned_ones", *words, *out).unwrap();
+    let xor = (0..256).fold(0, |all, i| all ^ i);
+    let expected = [256, 512u32.wrapping_neg(), 255 | 1 << 31, u32::MAX, xor, 0, 768, 77];
+    assert_eq!(pixels(*words, 4, 2), expected);
+    // Each thread saw another number.
+    let mut seen = contents::<u32>(*out);
+    seen.sort_unstable();
+    assert_eq!(seen, (0..256).collect::<Vec<_>>());
+
+    let words = texture(9, 54, 4, 1);
+    launch_with("signed_ones", *words, Id::NIL).unwrap();
+    let found: Vec<i32> = pixels(*words, 4, 1).into_iter().map(|word| word as i32).collect();
+    assert_eq!(found, [-245, 0, -5, 0]);
+
+    // Pixels of other formats are not words.
+    let bytes = texture(2, 73, 4, 2);
+    let error = launch_with("other", *bytes, Id::NIL).unwrap_err();
+    assert!(error.contains("whose format is not R32Uint or R32Sint"), "{error}");
+}

@@ -3,7 +3,8 @@
 use super::Checker;
 use super::builtins::Builtin;
 use super::call::Candidate;
-use crate::soft::ir::Scalar;
+use crate::soft::ir::{Scalar, TextureAtomic};
+use crate::soft::msl::ast::AddressSpace;
 use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access, Kind, Texture};
@@ -24,12 +25,25 @@ pub(crate) enum Operation {
     Elements,
     Levels,
     Fence,
+    /// An atomic function, of which the result is what the pixel was.
+    Atomic(TextureAtomic),
+    /// The same with the negated operand.
+    AtomicSub,
+    AtomicLoad,
+    AtomicStore,
+}
+
+impl Operation {
+    fn is_atomic(self) -> bool {
+        use Operation::{Atomic, AtomicLoad, AtomicStore, AtomicSub};
+        matches!(self, Atomic(_) | AtomicSub | AtomicLoad | AtomicStore)
+    }
 }
 
 /// A member function: its name, its parameters, and which textures have it.
 ///
 /// The letters: `s` sampler · `c` coordinates, and the element of an array · `p` a pixel, with face and
-/// element, `q` the same in `ushort` · `v` a pixel's value · `f` a value to compare · `?` one of
+/// element, `q` the same in `ushort` · `v` a pixel's value · `e` a pointer to one · `f` a value to compare · `?` one of
 /// [`OPTIONS`] · and optional ones: `o` offsets · `k` a component · `l` a level.
 #[derive(Debug)]
 struct Method {
@@ -67,7 +81,44 @@ static METHODS: &[Method] = &[
     method("get_array_size", "", Operation::Elements, |kind| kind.array),
     method("get_num_mip_levels", "", Operation::Levels, |kind| !kind.is_buffer()),
     method("fence", "", Operation::Fence, any),
+    method("atomic_load", "p", Operation::AtomicLoad, flat),
+    method("atomic_load", "q", Operation::AtomicLoad, flat),
+    method("atomic_store", "vp", Operation::AtomicStore, flat),
+    method("atomic_store", "vq", Operation::AtomicStore, flat),
+    method("atomic_exchange", "pv", Operation::Atomic(TextureAtomic::Exchange), flat),
+    method("atomic_exchange", "qv", Operation::Atomic(TextureAtomic::Exchange), flat),
+    method(
+        "atomic_compare_exchange_weak",
+        "pev",
+        Operation::Atomic(TextureAtomic::CompareExchange),
+        flat,
+    ),
+    method(
+        "atomic_compare_exchange_weak",
+        "qev",
+        Operation::Atomic(TextureAtomic::CompareExchange),
+        flat,
+    ),
+    method("atomic_fetch_add", "pv", Operation::Atomic(TextureAtomic::Add), flat),
+    method("atomic_fetch_add", "qv", Operation::Atomic(TextureAtomic::Add), flat),
+    method("atomic_fetch_sub", "pv", Operation::AtomicSub, flat),
+    method("atomic_fetch_sub", "qv", Operation::AtomicSub, flat),
+    method("atomic_fetch_and", "pv", Operation::Atomic(TextureAtomic::And), flat),
+    method("atomic_fetch_and", "qv", Operation::Atomic(TextureAtomic::And), flat),
+    method("atomic_fetch_or", "pv", Operation::Atomic(TextureAtomic::Or), flat),
+    method("atomic_fetch_or", "qv", Operation::Atomic(TextureAtomic::Or), flat),
+    method("atomic_fetch_xor", "pv", Operation::Atomic(TextureAtomic::Xor), flat),
+    method("atomic_fetch_xor", "qv", Operation::Atomic(TextureAtomic::Xor), flat),
+    method("atomic_fetch_min", "pv", Operation::Atomic(TextureAtomic::Min), flat),
+    method("atomic_fetch_min", "qv", Operation::Atomic(TextureAtomic::Min), flat),
+    method("atomic_fetch_max", "pv", Operation::Atomic(TextureAtomic::Max), flat),
+    method("atomic_fetch_max", "qv", Operation::Atomic(TextureAtomic::Max), flat),
 ];
+
+/// The textures that have atomic functions (MSL 6.12): no cubes and no depths.
+fn flat(kind: &Kind) -> bool {
+    !kind.cube && !kind.depth
+}
 
 /// Options for the level of detail: `L` level, `B` bias, `G` gradients, `M` the minimum level.
 const OPTIONS: &[&str] = &["", "L", "B", "G", "M", "BM", "GM"];
@@ -81,6 +132,8 @@ pub(crate) enum Role {
     Face,
     Element,
     Value,
+    /// A pointer to the value that a pixel is expected to have.
+    Expected,
     Compared,
     Level,
     Bias,
@@ -129,6 +182,7 @@ impl TextureCall {
                     roles.extend(kind.array.then_some(Role::Element));
                 }
                 'v' => roles.push(Role::Value),
+                'e' => roles.push(Role::Expected),
                 'f' => roles.push(Role::Compared),
                 '?' => roles.extend(OPTIONS[usize::from(self.option)].chars().map(|o| match o {
                     'L' => Role::Level,
@@ -193,12 +247,20 @@ impl Checker {
             }
             return self.error_expr(span);
         };
+        let of_words = matches!(texture.scalar, Scalar::I32 | Scalar::U32);
+        if first.operation().is_atomic() && !of_words {
+            let ty = self.types.name(ty);
+            let message = format!("'{name}' needs a texture of 'int' or 'uint': this is '{ty}'");
+            self.error(span, message);
+            return self.error_expr(span);
+        }
         // MSL 6.12: the access limits the operations.
         use Operation::{Gather, GatherCompare, Read, Sample, SampleCompare, Write};
         let allowed = match first.operation() {
             Sample | SampleCompare | Gather | GatherCompare => texture.access == Access::Sample,
             Read => texture.access.reads(),
             Write => texture.access.writes(),
+            operation if operation.is_atomic() => texture.access == Access::ReadWrite,
             _ => true,
         };
         if !allowed {
@@ -220,7 +282,9 @@ impl Checker {
             Sample | Read if texture.kind().depth => Types::scalar(texture.scalar),
             SampleCompare => Types::scalar(texture.scalar),
             Sample | Read | Gather | GatherCompare => self.types.vector(texture.scalar, 4),
-            Write | Operation::Fence => Types::VOID,
+            Write | Operation::Fence | Operation::AtomicStore => Types::VOID,
+            Operation::Atomic(TextureAtomic::CompareExchange) => Types::scalar(Scalar::Bool),
+            operation if operation.is_atomic() => self.types.vector(texture.scalar, 4),
             _ => Types::scalar(Scalar::U32),
         };
         self.value(ExprKind::Builtin(Builtin::Texture(call), values), result, span)
@@ -239,6 +303,11 @@ impl Checker {
                 Role::Pixel => self.types.vector(integer, kind.sides),
                 Role::Face | Role::Element | Role::WholeLevel => Types::scalar(integer),
                 Role::Value => self.types.vector(texture.scalar, 4),
+                Role::Expected => {
+                    let value = self.types.vector(texture.scalar, 4);
+                    self.types
+                        .pointer(Qual { space: Some(AddressSpace::Thread), ..Qual::plain(value) })
+                }
                 Role::Compared => Types::scalar(Scalar::F32),
                 Role::Offset => self.types.vector(Scalar::I32, kind.sides),
                 Role::Level => self.library_type_named("level"),

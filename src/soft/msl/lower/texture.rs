@@ -1,7 +1,7 @@
 //! Textures (MSL 6.12): member functions become operations on four coordinates and pixels of four 32-bit words.
 
 use super::Body;
-use crate::soft::ir::{Bound, Op, Sampler, Scalar, TextureSide, Type, Value};
+use crate::soft::ir::{Bound, Op, Sampler, Scalar, TextureAtomic, TextureSide, Type, Value};
 use crate::soft::msl::check::texture::{Operation, Role, TextureCall};
 use crate::soft::msl::hir::{Constant, Expr};
 use crate::soft::msl::texture::{Kind, Texture};
@@ -16,6 +16,8 @@ struct Given {
     face: Option<Value>,
     element: Option<Value>,
     value: Option<Value>,
+    /// The pointer to the expected value of a pixel.
+    expected: Option<Value>,
     compared: Option<Value>,
     /// A level of detail, or a bias.
     lod: Option<Value>,
@@ -82,7 +84,59 @@ impl Body<'_, '_> {
             Operation::Levels => self.b.texture_size(TextureSide::Levels, texture, zero),
             // A thread's reads see its own writes anyway.
             Operation::Fence => zero,
+            Operation::Atomic(_)
+            | Operation::AtomicSub
+            | Operation::AtomicLoad
+            | Operation::AtomicStore => self.atomic_function(call.operation(), texture, ty, &given),
         }
+    }
+
+    /// An atomic function of the integer in a pixel, which is the first component of its value.
+    fn atomic_function(
+        &mut self,
+        operation: Operation,
+        texture: Value,
+        ty: Texture,
+        given: &Given,
+    ) -> Value {
+        let zero = self.b.u32(0);
+        let at = self.pixel_position(given, ty.kind());
+        let first = |body: &mut Self, value: Value| {
+            let words = body.words(value);
+            body.b.extract(words, 0)
+        };
+        let mut operand = given.value.map_or(zero, |value| first(self, value));
+        let function = match operation {
+            Operation::Atomic(TextureAtomic::Min) if ty.scalar == Scalar::U32 => {
+                TextureAtomic::UnsignedMin
+            }
+            Operation::Atomic(TextureAtomic::Max) if ty.scalar == Scalar::U32 => {
+                TextureAtomic::UnsignedMax
+            }
+            Operation::Atomic(function) => function,
+            Operation::AtomicSub => {
+                operand = self.b.op(Op::Neg, &[operand]);
+                TextureAtomic::Add
+            }
+            Operation::AtomicStore => TextureAtomic::Exchange,
+            // A load changes no bit.
+            _ => TextureAtomic::Or,
+        };
+        let vector = Type::Vector(ty.scalar, 4);
+        let expected = given.expected.map(|pointer| {
+            let value = self.b.load(pointer, vector);
+            (pointer, first(self, value))
+        });
+        let wanted = expected.map_or(zero, |expected| expected.1);
+        let operands = [texture, at, operand, wanted];
+        let old = self.b.emit(Op::TextureAtomic, Type::U32, &operands, function as u64);
+        let one = self.b.u32(1);
+        let pixel = self.b.op(Op::Compose, &[old, zero, zero, one]);
+        let pixel = self.b.bitcast(pixel, vector);
+        let Some((pointer, wanted)) = expected else { return pixel };
+        // What was found is left for the next attempt.
+        self.b.store(pointer, pixel);
+        self.b.op(Op::Eq, &[old, wanted])
     }
 
     fn argument(&mut self, given: &mut Given, role: Role, argument: &Expr) {
@@ -102,6 +156,7 @@ impl Body<'_, '_> {
             Role::Face => given.face = Some(value),
             Role::Element => given.element = Some(value),
             Role::Value => given.value = Some(value),
+            Role::Expected => given.expected = Some(value),
             Role::Compared => given.compared = Some(value),
             Role::Level | Role::Bias => {
                 given.lod = Some(self.b.load(value, Type::Scalar(Scalar::F32)));

@@ -86,6 +86,7 @@ impl Emit<'_> {
                 return;
             }
             Op::TextureRead
+            | Op::TextureAtomic
             | Op::TextureSample
             | Op::TextureCompare
             | Op::TextureGather
