@@ -252,6 +252,8 @@ door! {
 
     fn MTLCreateSystemDefaultDevice() -> Id;
     fn MTLCopyAllDevices() -> Id;
+    fn MTLCopyAllDevicesWithObserver(observer: *mut Id, handler: *const c_void) -> Id;
+    fn MTLRemoveDeviceObserver(observer: Id);
 }
 
 /// MTLCompiler's functions, for other programs: Apple's is a private library.

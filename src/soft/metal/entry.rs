@@ -2,9 +2,10 @@
 
 use super::compiler;
 use super::device::{self, Device};
-use super::foundation::{AFTER_FORK, List, Retained, Strong, is_forked};
+use super::foundation::{AFTER_FORK, ErrorOut, List, Retained, Strong, is_forked};
 use crate::abi::Id;
 use crate::soft::stream::settings;
+use std::ffi::c_void;
 use std::sync::Once;
 
 /// The device, owned by the caller; nil when it is hidden, and in a forked process.
@@ -35,3 +36,25 @@ pub unsafe extern "C" fn MTLCopyAllDevices() -> Id {
     let devices: Option<Retained> = device_if_usable().map(Strong::into_retained);
     List::object(devices).into_retained().into_owned()
 }
+
+/// The same, and an object at the first address that stands for the observation of changes. There are none, so that the
+/// block is never called.
+///
+/// # Safety
+///
+/// `observer` is null or the address of a variable.
+pub unsafe extern "C" fn MTLCopyAllDevicesWithObserver(
+    observer: *mut Id,
+    _handler: *const c_void,
+) -> Id {
+    ErrorOut::at(observer).set(List::object([]));
+    // SAFETY: it is always safe to call.
+    unsafe { MTLCopyAllDevices() }
+}
+
+/// Ends the observation of changes.
+///
+/// # Safety
+///
+/// None: it is always safe to call.
+pub unsafe extern "C" fn MTLRemoveDeviceObserver(_observer: Id) {}

@@ -8,7 +8,7 @@ import os
 os.environ.setdefault("DEV", "METAL")
 
 import numpy as np
-from tinygrad import Device, Tensor, TinyJit, dtypes
+from tinygrad import Context, Device, Tensor, TinyJit, dtypes
 from tinygrad.nn.optim import SGD
 
 assert Device.DEFAULT.split(":")[0] == "METAL", Device.DEFAULT
@@ -110,8 +110,8 @@ def training():
         optimizer.zero_grad()
         loss = ((X @ W1).relu() @ W2 - Y).square().mean()
         loss.backward()
-        optimizer.step()
-        return loss.realize()
+        # Together, so that the loss is that of the weights before the step.
+        return loss.realize(*optimizer.schedule_step())
 
     for _ in range(20):
         hidden = np.maximum(x @ w1, 0)
@@ -141,6 +141,7 @@ def compiled():
 
 
 operations()
-training()
+with Context(TRAINING=1):
+    training()
 compiled()
 print(f"{compared} results are those of numpy")
