@@ -3,7 +3,7 @@
 use super::enumeration::{StatePtr, enumerate};
 use super::string::slice;
 use super::{NSObject, Text};
-use crate::abi::{Bool, Id, Imp};
+use crate::abi::{Bool, Id, Imp, NSRange};
 use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::declare::{Ours, This, soft_class};
 use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong, class_of};
@@ -38,6 +38,23 @@ soft_class! {
     [indexOfObject:] = index_of;
     [countByEnumeratingWithState:objects:count:] =
         |list: &List, state: StatePtr, _: *mut Id, _: usize| enumerate(&list.0, state);
+    [getObjects:] = |list: &List, to: *mut Id| give(&list.0, to);
+    [getObjects:range:] = |list: This<'_, List>, to: *mut Id, range: NSRange| {
+        give(part(&list, range), to)
+    };
+    [subarrayWithRange:] = |list: This<'_, List>, range: NSRange| {
+        List::object(part(&list, range).iter().cloned())
+    };
+    [arrayByAddingObject:] = |list: &List, object: Option<Retained>| {
+        List::object(list.0.iter().cloned().chain(object))
+    };
+    [arrayByAddingObjectsFromArray:] = |list: &List, other: &Object<List>| {
+        List::object(list.0.iter().chain(&other.0).cloned())
+    };
+    [componentsJoinedByString:] = |list: &List, between: &Object<Text>| {
+        let texts: Vec<String> = list.0.iter().map(text_of).collect();
+        Text::object(texts.join(&between.to_str()))
+    };
     [enumerateObjectsUsingBlock:] = List::each;
     [isEqual:] = |list: &List, other: Ours<List>| list.is_equal(other.0);
     [isEqualToArray:] = List::is_equal;
@@ -135,6 +152,28 @@ fn object_at(this: This<'_, List>, index: usize) -> Retained {
     this.0.get(index).cloned().unwrap_or_else(|| {
         this.fault(format_args!("index {index} beyond bounds of an array of {}", this.0.len()))
     })
+}
+
+/// The objects of a range.
+fn part<'a>(this: &'a This<'_, List>, range: NSRange) -> &'a [Retained] {
+    let end = range.location.checked_add(range.length);
+    end.and_then(|end| this.0.get(range.location..end)).unwrap_or_else(|| {
+        let NSRange { location, length } = range;
+        this.fault(format_args!(
+            "range {{{location}, {length}}} beyond bounds of an array of {}",
+            this.0.len()
+        ))
+    })
+}
+
+/// Stores the objects at an address, without a reference.
+pub(super) fn give(objects: &[Retained], to: *mut Id) {
+    if !to.is_null() {
+        for (index, object) in objects.iter().enumerate() {
+            // SAFETY: the caller passed room for as many.
+            unsafe { to.add(index).write(object.id()) };
+        }
+    }
 }
 
 /// `NSNotFound` when the object is not there.

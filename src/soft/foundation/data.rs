@@ -2,7 +2,7 @@
 
 use super::string::slice;
 use super::{NSObject, Text};
-use crate::abi::Id;
+use crate::abi::{Id, NSRange};
 use crate::soft::runtime::declare::{Ours, This, soft_class};
 use crate::soft::runtime::object::{Object, Strong};
 use std::ffi::c_void;
@@ -33,6 +33,17 @@ soft_class! {
     [copy] = itself;
     [copyWithZone:] = |this, _: *mut c_void| itself(this);
 
+    make [dataWithData:] = Bytes::of_data;
+    init [initWithData:] = Bytes::of_data;
+    [getBytes:length:] = |data: &Bytes, to: *mut c_void, length: usize| {
+        give(&data.as_slice()[..length.min(data.as_slice().len())], to)
+    };
+    [getBytes:range:] = |data: This<'_, Bytes>, to: *mut c_void, range: NSRange| {
+        give(part(&data, range), to)
+    };
+    [subdataWithRange:] = |data: This<'_, Bytes>, range: NSRange| {
+        Bytes::object(part(&data, range))
+    };
     [bytes] = |data: &Bytes| data.as_slice().as_ptr().cast::<c_void>();
     [length] = |data: &Bytes| data.as_slice().len();
     [isEqual:] = |data: &Bytes, other: Ours<Bytes>| data.is_equal(other.0);
@@ -61,6 +72,10 @@ impl Bytes {
     /// An object with a copy of the bytes.
     pub(crate) fn object(bytes: &[u8]) -> Strong<Self> {
         Strong::new(Self::Owned(bytes.into()))
+    }
+
+    fn of_data(other: &Object<Self>) -> Self {
+        Self::Owned(other.as_slice().into())
     }
 
     fn copied(bytes: *const c_void, length: usize) -> Option<Self> {
@@ -107,6 +122,22 @@ impl Drop for Bytes {
             unsafe { free(bytes) }
         }
     }
+}
+
+/// The bytes of a range.
+fn part<'a>(this: &'a This<'_, Bytes>, range: NSRange) -> &'a [u8] {
+    let end = range.location.checked_add(range.length);
+    end.and_then(|end| this.as_slice().get(range.location..end)).unwrap_or_else(|| {
+        let NSRange { location, length } = range;
+        let all = this.as_slice().len();
+        this.fault(format_args!("range {{{location}, {length}}} beyond bounds of {all} bytes"))
+    })
+}
+
+/// Copies bytes to an address.
+fn give(bytes: &[u8], to: *mut c_void) {
+    // SAFETY: the caller passed room for as many.
+    unsafe { to.cast::<u8>().copy_from(bytes.as_ptr(), bytes.len()) }
 }
 
 fn itself(this: This<'_, Bytes>) -> Strong<Bytes> {

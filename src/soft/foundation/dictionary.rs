@@ -1,6 +1,6 @@
 //! NSDictionary: values by key.
 
-use super::array::{List, are_equal, text_of};
+use super::array::{List, are_equal, give, text_of};
 use super::enumeration::{StatePtr, enumerate};
 use super::string::slice;
 use super::{NSObject, Text};
@@ -51,6 +51,9 @@ soft_class! {
     make [dictionaryWithObjects:forKeys:count:] = Pairs::from_ids;
     init [initWithObjects:forKeys:count:] = Pairs::from_ids;
     make [dictionaryWithObjects:forKeys:] = from_lists;
+    init [initWithObjects:forKeys:] = from_lists;
+    make [dictionaryWithDictionary:] = Pairs::of_pairs;
+    init [initWithDictionary:] = Pairs::of_pairs;
     [copy] = itself;
     [copyWithZone:] = |this, _: *mut c_void| itself(this);
 
@@ -61,6 +64,10 @@ soft_class! {
     [allValues] = |pairs: &Pairs| List::object(pairs.values.iter().cloned());
     [countByEnumeratingWithState:objects:count:] =
         |pairs: &Pairs, state: StatePtr, _: *mut Id, _: usize| enumerate(&pairs.keys, state);
+    [getObjects:andKeys:] = |pairs: &Pairs, values: *mut Id, keys: *mut Id| {
+        pairs.give(values, keys, pairs.keys.len())
+    };
+    [getObjects:andKeys:count:] = Pairs::give;
     [enumerateKeysAndObjectsUsingBlock:] = Pairs::each;
     [isEqual:] = |pairs: &Pairs, other: Ours<Pairs>| pairs.is_equal(other.0);
     [isEqualToDictionary:] = Pairs::is_equal;
@@ -69,6 +76,21 @@ soft_class! {
 }
 
 impl Pairs {
+    fn of_pairs(other: Option<&Object<Self>>) -> Self {
+        let mut all = Self::default();
+        for (key, value) in other.iter().flat_map(|other| other.keys.iter().zip(&other.values)) {
+            all.insert(key.clone(), value.clone());
+        }
+        all
+    }
+
+    /// Stores the first values and keys at two addresses, each of which may be null.
+    fn give(&self, values: *mut Id, keys: *mut Id, count: usize) {
+        let count = count.min(self.keys.len());
+        give(&self.values[..count], values);
+        give(&self.keys[..count], keys);
+    }
+
     /// An NSDictionary of keys and values.
     pub(crate) fn object(pairs: impl IntoIterator<Item = (Retained, Retained)>) -> Strong<Self> {
         let mut all = Self::default();

@@ -65,6 +65,10 @@ soft_class! {
     init [initWithInt:] = Number::from_i32;
     make [numberWithUnsignedInt:] = Number::from_u32;
     init [initWithUnsignedInt:] = Number::from_u32;
+    make [numberWithLong:] = Number::from_i64;
+    init [initWithLong:] = Number::from_i64;
+    make [numberWithUnsignedLong:] = Number::from_u64;
+    init [initWithUnsignedLong:] = Number::from_u64;
     make [numberWithLongLong:] = Number::from_i64;
     make [numberWithUnsignedLongLong:] = Number::from_u64;
     make [numberWithInteger:] = Number::from_i64;
@@ -85,6 +89,8 @@ soft_class! {
     [unsignedShortValue] = |number: &Number| number.to_u16();
     [intValue] = |number: &Number| number.to_i32();
     [unsignedIntValue] = |number: &Number| number.to_u32();
+    [longValue] = |number: &Number| number.to_i64();
+    [unsignedLongValue] = |number: &Number| number.to_u64();
     [longLongValue] = |number: &Number| number.to_i64();
     [unsignedLongLongValue] = |number: &Number| number.to_u64();
     [integerValue] = |number: &Number| number.to_i64();

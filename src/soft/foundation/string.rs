@@ -1,6 +1,6 @@
 //! NSString: text, stored as UTF-8 and accessible as UTF-16.
 
-use super::{Failure, NSObject, file};
+use super::{Bytes, Failure, List, NSObject, file};
 use crate::abi::NSRange;
 use crate::soft::runtime::declare::{ErrorOut, Ours, This, soft_class};
 use crate::soft::runtime::object::{Object, Strong};
@@ -51,6 +51,12 @@ soft_class! {
     make [stringWithUTF8String:] = Text::from_c;
     init [initWithUTF8String:] = Text::from_c;
     init [initWithBytes:length:encoding:] = Text::from_bytes;
+    make [stringWithCString:encoding:] = Text::from_c_in;
+    init [initWithCString:encoding:] = Text::from_c_in;
+    init [initWithData:encoding:] = |data: &Object<Bytes>, encoding: usize| {
+        let bytes = data.as_slice();
+        Text::from_bytes(bytes.as_ptr().cast(), bytes.len(), encoding)
+    };
     make [stringWithCharacters:length:] = Text::from_characters;
     init [initWithCharacters:length:] = Text::from_characters;
     make [stringWithString:] = Text::from_string;
@@ -85,6 +91,39 @@ soft_class! {
     [stringByAppendingString:] = Text::appending;
     [substringFromIndex:] = substring_from;
     [substringToIndex:] = substring_to;
+    [substringWithRange:] = |this: This<'_, Text>, range: NSRange| {
+        Strong::new(Text::from_units(units_in(&this, range)))
+    };
+    [rangeOfString:] = Text::range_of;
+    [componentsSeparatedByString:] = |this: &Text, between: &Object<Text>| {
+        let (all, between) = (this.to_str(), between.to_str());
+        let parts: Vec<&str> = if between.is_empty() { vec![&all] } else { all.split(&*between).collect() };
+        List::object(parts.into_iter().map(|part| Text::object(part).into_retained()))
+    };
+    [stringByReplacingOccurrencesOfString:withString:] =
+        |this: &Text, old: &Object<Text>, new: &Object<Text>| match old.to_str() {
+            old if old.is_empty() => Text::object(this.to_str()),
+            old => Text::object(this.to_str().replace(&*old, &new.to_str())),
+        };
+    [cStringUsingEncoding:] = |this: &Text, encoding: usize| match TextEncoding::of(encoding) {
+        Some(TextEncoding::Utf8) => this.utf8_string(),
+        Some(TextEncoding::Ascii) if this.ascii => this.utf8_string(),
+        _ => std::ptr::null(),
+    };
+    [getCString:maxLength:encoding:] = Text::copy_c;
+    [dataUsingEncoding:] = Text::data;
+    [isAbsolutePath] = |this: &Text| this.to_str().starts_with('/');
+    [lastPathComponent] = |this: &Text| Text::object(last_component(&this.to_str()));
+    [pathExtension] = |this: &Text| {
+        let text = this.to_str();
+        let name = last_component(&text);
+        Text::object(name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map_or("", |(_, end)| end))
+    };
+    [stringByAppendingPathComponent:] = |this: &Text, name: &Object<Text>| {
+        let (folder, name) = (this.to_str(), name.to_str());
+        let between = if folder.is_empty() || folder.ends_with('/') { "" } else { "/" };
+        Text::object(format!("{folder}{between}{}", name.trim_start_matches('/')))
+    };
 }
 
 impl Default for Text {
@@ -132,6 +171,62 @@ impl Text {
         // SAFETY: the caller passed a C string.
         let text = unsafe { CStr::from_ptr(text) };
         Some(Self::new(text.to_str().ok()?.to_owned()))
+    }
+
+    fn from_c_in(text: *const c_char, encoding: usize) -> Option<Self> {
+        if text.is_null() {
+            return None;
+        }
+        // SAFETY: the caller passed a C string.
+        let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
+        Self::from_bytes(bytes.as_ptr().cast(), bytes.len(), encoding)
+    }
+
+    /// Copies the text and a NUL, if there is room and the encoding has all its characters.
+    fn copy_c(&self, to: *mut c_char, room: usize, encoding: usize) -> bool {
+        let suits = match TextEncoding::of(encoding) {
+            Some(TextEncoding::Utf8) => true,
+            Some(TextEncoding::Ascii) => self.ascii,
+            _ => false,
+        };
+        let Some(text) = self.utf8.as_ref().filter(|text| suits && text.len() <= room) else {
+            return false;
+        };
+        // SAFETY: the caller passed that much room.
+        unsafe { to.cast::<u8>().copy_from(text.as_ptr(), text.len()) };
+        true
+    }
+
+    /// The bytes in an encoding; UTF-16 begins with its byte order mark unless the encoding names an order.
+    fn data(&self, encoding: usize) -> Option<Strong<Bytes>> {
+        const UTF16: usize = 10;
+        let bytes = match TextEncoding::of(encoding)? {
+            TextEncoding::Ascii if !self.ascii => return None,
+            TextEncoding::Ascii | TextEncoding::Utf8 => {
+                self.utf8.as_ref().map(|text| text[..text.len() - 1].as_bytes().to_vec())?
+            }
+            TextEncoding::Utf16 { big_endian } => {
+                let mark = (encoding == UTF16).then_some(0xfeff);
+                let units = mark.into_iter().chain(self.units().iter().copied());
+                let bytes =
+                    |unit: u16| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() };
+                units.flat_map(bytes).collect()
+            }
+        };
+        Some(Bytes::object(&bytes))
+    }
+
+    /// Where a string begins in this one, in UTF-16 units; `NSNotFound` if it is not there.
+    fn range_of(&self, other: &Object<Self>) -> NSRange {
+        let (own, other) = (self.units(), other.units());
+        let at = match other.len() {
+            0 => None,
+            length => own.windows(length).position(|window| window == other),
+        };
+        match at {
+            Some(location) => NSRange { location, length: other.len() },
+            None => NSRange { location: isize::MAX as usize, length: 0 },
+        }
     }
 
     fn from_bytes(bytes: *const c_void, length: usize, encoding: usize) -> Option<Self> {
@@ -348,6 +443,16 @@ fn substring_from(this: This<'_, Text>, index: usize) -> Strong<Text> {
 
 fn substring_to(this: This<'_, Text>, index: usize) -> Strong<Text> {
     Strong::new(Text::from_units(units_in(&this, NSRange { location: 0, length: index })))
+}
+
+/// What follows the last slash of a path that is not at its end.
+fn last_component(path: &str) -> &str {
+    let trimmed = path.trim_end_matches('/');
+    match trimmed.rsplit_once('/') {
+        Some((_, name)) => name,
+        None if trimmed.is_empty() && !path.is_empty() => "/",
+        None => trimmed,
+    }
 }
 
 /// Compares UTF-8 where both have it, else the units.

@@ -403,3 +403,70 @@ fn objects_live_until_a_pool_object_is_drained() {
         assert!(objc_loadWeakRetained(&raw mut weak).is_nil());
     }
 }
+
+#[test]
+fn collections_give_their_objects() {
+    let items = [number("numberWithLong:", 1), string("b"), number("numberWithLong:", 3)];
+    let list = array(&items);
+    let mut got = [Id::NIL; 3];
+    send!(list, "getObjects:", got.as_mut_ptr() => *mut Id; ());
+    assert_eq!(got, items);
+    let range = NSRange::from(1..3);
+    send!(list, "getObjects:range:", got.as_mut_ptr() => *mut Id, range => NSRange; ());
+    assert_eq!(got, [items[1], items[2], items[2]]);
+    let rest = send!(list, "subarrayWithRange:", range => NSRange; Id);
+    assert!(equal(rest, array(&items[1..])));
+    let more = send!(rest, "arrayByAddingObject:", items[0] => Id; Id);
+    assert!(equal(more, array(&[items[1], items[2], items[0]])));
+    let joined = send!(list, "componentsJoinedByString:", string(", ") => Id; Id);
+    assert!(equal(joined, string("1, b, 3")));
+    let pairs = send!(
+        class("NSDictionary").as_id(), "dictionaryWithObjects:forKeys:",
+        array(&items[..1]) => Id, array(&items[1..2]) => Id; Id
+    );
+    let copy = send!(class("NSDictionary").as_id(), "dictionaryWithDictionary:", pairs => Id; Id);
+    let (mut value, mut key) = (Id::NIL, Id::NIL);
+    send!(copy, "getObjects:andKeys:", &raw mut value => *mut Id, &raw mut key => *mut Id; ());
+    assert_eq!((value, key), (items[0], items[1]));
+}
+
+#[test]
+fn strings_are_searched_cut_and_encoded() {
+    let text = string("größer, größer");
+    let range = send!(text, "rangeOfString:", string("ßer") => Id; NSRange);
+    assert_eq!(range, NSRange { location: 3, length: 3 });
+    let part = send!(text, "substringWithRange:", range => NSRange; Id);
+    assert!(equal(part, string("ßer")));
+    let nowhere = send!(text, "rangeOfString:", string("x") => Id; NSRange);
+    assert_eq!(nowhere.location, isize::MAX as usize);
+    let parts = send!(text, "componentsSeparatedByString:", string(", ") => Id; Id);
+    assert!(equal(parts, array(&[string("größer"), string("größer")])));
+    let other = send!(
+        text, "stringByReplacingOccurrencesOfString:withString:", string("ö") => Id,
+        string("oe") => Id; Id
+    );
+    assert!(equal(other, string("groeßer, groeßer")));
+    let data = send!(string("añ"), "dataUsingEncoding:", 4usize => usize; Id);
+    let mut bytes = [0u8; 4];
+    send!(data, "getBytes:length:", bytes.as_mut_ptr().cast() => *mut c_void, 9usize => usize; ());
+    assert_eq!(bytes, [b'a', 0xc3, 0xb1, 0]);
+    assert!(send!(string("ñ"), "dataUsingEncoding:", 1usize => usize; Id).is_nil());
+    let mut room = [1i8; 3];
+    let copied = |room: &mut [i8]| {
+        send!(
+            string("ab"), "getCString:maxLength:encoding:", room.as_mut_ptr().cast() => *mut c_void,
+            room.len() => usize, 4usize => usize; Bool
+        )
+        .get()
+    };
+    assert!(copied(&mut room) && !copied(&mut room[..2]));
+    assert_eq!(room, [97, 98, 0]);
+    for (path, last, extension) in
+        [("/a/b.txt", "b.txt", "txt"), ("/a/.rc/", ".rc", ""), ("/", "/", ""), ("", "", "")]
+    {
+        assert!(equal(send!(string(path), "lastPathComponent"; Id), string(last)), "{path}");
+        assert!(equal(send!(string(path), "pathExtension"; Id), string(extension)), "{path}");
+    }
+    let joined = send!(string("/a"), "stringByAppendingPathComponent:", string("b") => Id; Id);
+    assert!(equal(joined, string("/a/b")));
+}
