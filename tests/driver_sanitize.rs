@@ -4,6 +4,8 @@
 
 mod child;
 mod gpu;
+#[path = "sanitize/init.rs"]
+mod init;
 #[path = "sanitize/races.rs"]
 mod races;
 #[path = "sanitize/undefined.rs"]
@@ -280,6 +282,40 @@ fn undefined_arithmetic_is_found() {
         let right = |report: &Report| report.kind == kind && lines(report) == marked(&source);
         if !found.iter().any(right) {
             wrong.push(format!("{statement}: not found: {found:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn uses_of_what_nothing_wrote_are_found() {
+    let rig = Rig::new();
+    let kernel = |declarations: &str, statements: &str| {
+        format!(
+            "{declarations}
+            kernel void k(device int *data [[buffer(0)]], uint i [[thread_position_in_grid]],
+                    uint t [[thread_index_in_threadgroup]]) {{
+                {statements}
+            }}"
+        )
+    };
+    let mut wrong = Vec::new();
+    let mut is_silent = |source: &str| {
+        for report in run(&rig, source, Checks::INIT) {
+            wrong.push(format!("{source}: {report}"));
+        }
+    };
+    for (_, declarations, statements, mend) in init::INIT {
+        assert!(statements.contains(mend.0), "{statements}");
+        is_silent(&kernel(declarations, &statements.replace(mend.0, mend.1)));
+    }
+    init::SILENT.iter().for_each(|statements| is_silent(&kernel("", statements)));
+    for &(kind, declarations, statements, _) in init::INIT {
+        let source = kernel(declarations, statements);
+        let found = run(&rig, &source, Checks::INIT);
+        let right = |report: &Report| report.kind == kind && lines(report) == marked(&source);
+        if !found.iter().any(right) || found.len() != 1 {
+            wrong.push(format!("{source}: {kind:?}, found: {found:#?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -27,6 +27,8 @@ impl Checks {
     pub const BENIGN: Self = Self(2);
     /// Shifts by too many bits, division by zero, conversions out of range and signed overflow.
     pub const UNDEFINED: Self = Self(4);
+    /// Variables, thread memory and threadgroup memory that nothing wrote decide a branch or an address, or leave the kernel.
+    pub const INIT: Self = Self(8);
 }
 
 impl BitOr for Checks {
@@ -117,6 +119,12 @@ pub enum ReportKind {
     FloatToInteger,
     /// The result of signed arithmetic is out of range.
     SignedOverflow,
+    /// An uninitialised value decides a branch.
+    UninitialisedBranch,
+    /// An uninitialised value is part of an address.
+    UninitialisedAddress,
+    /// An uninitialised value is written to memory that outlives the kernel.
+    UninitialisedStore,
     /// Something that this version of the crate has no name for.
     Other,
 }
@@ -185,6 +193,9 @@ impl Report {
             "division overflow" => ReportKind::DivisionOverflow,
             "float to integer" => ReportKind::FloatToInteger,
             "signed overflow" => ReportKind::SignedOverflow,
+            "uninitialised branch" => ReportKind::UninitialisedBranch,
+            "uninitialised address" => ReportKind::UninitialisedAddress,
+            "uninitialised store" => ReportKind::UninitialisedStore,
             _ => ReportKind::Other,
         };
         Some(Self {

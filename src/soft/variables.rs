@@ -74,9 +74,9 @@ variables! {
              `threadgroup_barrier` that not all threads reach (otherwise the SIMD-groups that do reach it meet, and threads \
              that have ended are not waited for), and a read of up to 16 bytes past the end of threadgroup memory (otherwise \
              the value is unspecified)";
-        SANITIZE: "ARUMINIUM_SOFT_SANITIZE", List(&["races", "benign", "undefined"], &["order"]), "unset",
+        SANITIZE: "ARUMINIUM_SOFT_SANITIZE", List(&["races", "benign", "undefined", "init"], &["order"]), "unset",
             "checks that cost time, several of them with commas between. `races` reports accesses of different threads that \
-             nothing orders, `benign` those too that GPUs tolerate, and `undefined` arithmetic without a defined result \
+             nothing orders, `benign` those too that GPUs tolerate, `undefined` arithmetic without a defined result, and `init` the use of what nothing wrote \
              ([sanitizer.md](sanitizer.md)). With `order=SEED` launches of a concurrent encoder that no barrier orders run in an order \
              drawn from the seed, another one for each group of launches (otherwise the last runs first); the same program \
              with one queue runs in the same order each time";
@@ -282,7 +282,7 @@ mod tests {
             lines,
             [
                 "ARUMINIUM_SOFT_CHECKS=no is ignored: the value is on or off (default: on)",
-                "ARUMINIUM_SOFT_SANITIZE=races,undefinde is ignored: the value is a list of races,benign,undefined,order=NUMBER \
+                "ARUMINIUM_SOFT_SANITIZE=races,undefinde is ignored: the value is a list of races,benign,undefined,init,order=NUMBER \
                  (default: unset)",
                 "ARUMINIUM_SOFT_WORKERS=many is ignored: the value is a whole number from 1 to 256 (default: one \
                  thread per core)",

@@ -91,6 +91,8 @@ pub(crate) enum Rule {
     Barrier,
     /// A pointer to shared memory and `u64`, or nothing; nothing.
     Probe,
+    /// A pointer to shared memory; `u32`.
+    Unwritten,
 }
 
 /// Pixels, and positions in textures: four 32-bit words.
@@ -582,6 +584,8 @@ operations! {
     /// Observes an access to memory that follows, a barrier or a fence (`specs/sanitizer.md`). Kernels without checks lose
     /// theirs.
     Probe "probe" Rule::Probe, Probe, Writes, Never;
+    /// A bit for each of the bytes at a pointer into threadgroup memory that nothing wrote. Only checked kernels have any.
+    Unwritten "unwritten" Rule::Unwritten, Bytes, Reads, Never;
 }
 
 impl Op {

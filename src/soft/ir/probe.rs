@@ -13,9 +13,11 @@ impl Checks {
     pub(crate) const BENIGN: Self = Self(2);
     /// Arithmetic that the language leaves undefined.
     pub(crate) const UNDEFINED: Self = Self(4);
+    /// Use of memory and variables that nothing wrote.
+    pub(crate) const INIT: Self = Self(8);
 
     /// The names, in the order of the bits.
-    pub(crate) const NAMES: &'static [&'static str] = &["races", "benign", "undefined"];
+    pub(crate) const NAMES: &'static [&'static str] = &["races", "benign", "undefined", "init"];
 
     /// The checks in a number, without bits that name none.
     pub(crate) const fn of_bits(bits: u32) -> Self {
@@ -62,6 +64,11 @@ pub(crate) enum Probe {
     Simdgroup(MemFlags),
     /// A fence of device scope.
     Fence,
+    /// What the thread wrote last to these bytes of threadgroup memory is itself uninitialised.
+    Unwrite {
+        /// How many bytes.
+        bytes: u32,
+    },
     /// The active threads do what the language leaves undefined.
     Found(Finding),
 }
@@ -79,15 +86,24 @@ pub(crate) enum Finding {
     FloatToInt,
     /// The result of signed arithmetic is out of range.
     SignedOverflow,
+    /// An uninitialised value decides a branch.
+    Branch,
+    /// It is part of an address.
+    Address,
+    /// It is written to memory that outlives the kernel.
+    Stored,
 }
 
 impl Finding {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 8] = [
         Self::Shift,
         Self::DivideByZero,
         Self::DivideOverflow,
         Self::FloatToInt,
         Self::SignedOverflow,
+        Self::Branch,
+        Self::Address,
+        Self::Stored,
     ];
 }
 
@@ -155,6 +171,7 @@ impl Probe {
             Self::Threadgroup(flags) => 4 | flags.bits() << 8,
             Self::Simdgroup(flags) => 5 | flags.bits() << 8,
             Self::Fence => 6,
+            Self::Unwrite { bytes } => 8 | (bytes as u64) << 8,
             Self::Found(finding) => 7 | (finding as u64) << 8,
         }
     }
@@ -166,6 +183,7 @@ impl Probe {
             4 => Self::Threadgroup(flags),
             5 => Self::Simdgroup(flags),
             6 => Self::Fence,
+            8 => Self::Unwrite { bytes: (imm >> 8) as u32 },
             7 => Self::Found(*Finding::ALL.get((imm >> 8) as usize)?),
             kind => Self::Access {
                 kind: *AccessKind::ALL.get(kind as usize)?,
@@ -196,7 +214,9 @@ mod tests {
         for finding in Finding::ALL {
             assert_eq!(Probe::from_imm(Probe::Found(finding).imm()), Some(Probe::Found(finding)));
         }
-        assert_eq!(Probe::from_imm(8), None);
+        let unwrite = Probe::Unwrite { bytes: 8 };
+        assert_eq!(Probe::from_imm(unwrite.imm()), Some(unwrite));
+        assert_eq!(Probe::from_imm(9), None);
     }
 
     #[test]

@@ -62,6 +62,11 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
             same(operands[1], Type::U64)?;
             Ok(Type::Void)
         }
+        Rule::Unwritten => {
+            count(1)?;
+            shared(operands[0])?;
+            Ok(Type::U32)
+        }
         Rule::Exactly(types, result) => {
             count(types.len())?;
             types.iter().zip(operands).try_for_each(|(&want, &have)| same(want, have))?;

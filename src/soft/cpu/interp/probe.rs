@@ -78,17 +78,24 @@ impl Probes<'_> {
                     self.checker.found(wave.number, lane, site, finding);
                 });
             }
+            Some(Probe::Unwrite { bytes }) => {
+                return lanes(wave.exec).for_each(|lane| {
+                    // SAFETY: the caller's.
+                    let found = unsafe { address(wave, pointers(lane as usize), bytes) };
+                    if let Some((_, address, _)) = found {
+                        self.checker.unwrite(address, bytes);
+                    }
+                });
+            }
             None => return,
         };
         let site = self.site(at, kind);
         self.checker.step();
         for lane in lanes(wave.exec) {
-            let (number, offset) = split(pointers(lane as usize));
-            if number >= wave.region_count {
-                continue;
-            }
+            // An access out of bounds is a fault of the instruction that follows.
             // SAFETY: the caller's.
-            let region: &Region = unsafe { &*wave.regions.add(number as usize) };
+            let found = unsafe { address(wave, pointers(lane as usize), bytes) };
+            let Some((number, address, offset)) = found else { continue };
             let own = number.checked_sub(1).and_then(|nth| self.allocations.get(nth as usize));
             let own = own.is_some_and(|allocation| {
                 matches!(
@@ -96,12 +103,6 @@ impl Probes<'_> {
                     AllocationKind::Threadgroup(_) | AllocationKind::ThreadgroupArgument { .. }
                 )
             });
-            // An access out of bounds is a fault of the instruction that follows.
-            let inside = offset >= 0 && offset as u64 + u64::from(bytes) <= region.bytes;
-            if !inside {
-                continue;
-            }
-            let address = region.base.wrapping_add(offset as usize) as u64;
             let Self { checker, allocations, addresses, .. } = self;
             let name = || {
                 let allocation = allocations.get((number as usize).wrapping_sub(1));
@@ -132,4 +133,45 @@ impl Handler for Observe {
             ip.add(1)
         }
     }
+}
+
+/// Which bytes of threadgroup memory were not written: `a` a bit for each, `b` the lanes' pointers, `imm` how many bytes.
+#[derive(Debug)]
+pub(crate) struct Unwritten;
+
+impl Handler for Unwritten {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; as above.
+        unsafe {
+            let ins = &*ip;
+            let pointers = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
+            let mut bits = [0u32; LANES];
+            if let Some(probes) = wave.probes.as_mut() {
+                for lane in lanes(wave.exec) {
+                    let address = address(wave, pointers[lane as usize], ins.imm as u32);
+                    bits[lane as usize] = address.map_or(0, |(_, address, _)| {
+                        probes.checker.unwritten(address, ins.imm as u32)
+                    });
+                }
+            }
+            *frame.add(ins.a as usize).cast() = bits;
+            ip.add(1)
+        }
+    }
+}
+
+/// The region, the address and the offset of a pointer to bytes that are in bounds.
+///
+/// # Safety
+/// The regions are the launch's.
+unsafe fn address(wave: &Wave, pointer: u64, bytes: u32) -> Option<(u32, u64, i64)> {
+    let (number, offset) = split(pointer);
+    if number >= wave.region_count {
+        return None;
+    }
+    // SAFETY: the caller's.
+    let region: &Region = unsafe { &*wave.regions.add(number as usize) };
+    let inside = offset >= 0 && offset as u64 + u64::from(bytes) <= region.bytes;
+    inside.then(|| (number, region.base.wrapping_add(offset as usize) as u64, offset))
 }

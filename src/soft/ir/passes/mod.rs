@@ -7,6 +7,7 @@ pub(crate) mod flatten;
 pub(crate) mod fold;
 pub(crate) mod forward;
 pub(crate) mod index;
+pub(crate) mod init;
 pub(crate) mod inline;
 pub(crate) mod invariant;
 pub(crate) mod library;
@@ -109,11 +110,15 @@ pub(crate) const EXPANDED: &[Pass] = &[
 /// callers first. Small kernels have none.
 pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>, Refused> {
     verify(module).map_err(Refused::Invalid)?;
-    let mut functions = inline::run(module, pipeline.calls).map_err(Refused::TooLarge)?;
+    // Taints do not go through calls.
+    let follow = pipeline.checks.has(Checks::INIT);
+    let calls = if follow { inline::Calls::NONE } else { pipeline.calls };
+    let mut functions = inline::run(module, calls).map_err(Refused::TooLarge)?;
     let signatures: Vec<Function> = functions.iter().map(signature).collect();
     for (number, function) in functions.iter_mut().enumerate() {
         let check = |function: &Function, pass| check(module, &signatures, number, function, pass);
         check(function, "inline");
+        init::run(function, pipeline.checks);
         undefined::run(function, pipeline.checks);
         probes::run(function, pipeline.checks);
         check(function, "probes");

@@ -10,7 +10,8 @@ use crate::soft::ir::{
 
 /// Adds the probes that the checks need to a function, or removes those that it has.
 pub(crate) fn run(function: &mut Function, checks: Checks) {
-    if !checks.has(Checks::RACES) {
+    let (races, init) = (checks.has(Checks::RACES), checks.has(Checks::INIT));
+    if !races && !init {
         let fence = Probe::Fence.imm();
         if function.insts.iter().any(|inst| inst.op == Op::Probe && inst.imm == fence) {
             rewrite(function, &mut Remove);
@@ -19,7 +20,7 @@ pub(crate) fn run(function: &mut Function, checks: Checks) {
     }
     let body = std::mem::take(&mut function.body);
     let constants = Constants::of(function);
-    let mut pass = Add { function, constants, lane: None, span: Span::default() };
+    let mut pass = Add { function, constants, races, lane: None, span: Span::default() };
     let body = pass.block(body);
     function.body = body;
 }
@@ -37,6 +38,8 @@ impl Rewrite for Remove {
 struct Add<'a> {
     function: &'a mut Function,
     constants: Constants,
+    /// Whether all accesses are observed; else writes to threadgroup memory.
+    races: bool,
     /// The number of the lane, where a matrix needed it.
     lane: Option<Value>,
     /// The position of the instruction that is observed.
@@ -99,7 +102,11 @@ impl Add<'_> {
     }
 
     fn is_shared(&self, pointer: Value) -> bool {
-        matches!(self.function.ty(pointer).space(), Some(Space::Device | Space::Threadgroup))
+        match self.function.ty(pointer).space() {
+            Some(Space::Threadgroup) => true,
+            Some(Space::Device) => self.races,
+            _ => false,
+        }
     }
 
     fn access(
@@ -110,7 +117,7 @@ impl Add<'_> {
         bytes: u32,
         out: &mut Block,
     ) {
-        if self.is_shared(pointer) {
+        if self.is_shared(pointer) && (self.races || kind.writes()) {
             let known = stored.is_some();
             let stored = stored.unwrap_or_else(|| self.number(0));
             self.probe(Probe::Access { kind, bytes, known }, &[pointer, stored], out);

@@ -13,6 +13,7 @@ pub(crate) use report::{Access, Report, ReportKind};
 use shadow::{Apart, Record, Shadow};
 
 use super::SourcePosition;
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{AccessKind, Checks, Finding, MemFlags};
 
 /// The most reports of one command buffer.
@@ -126,6 +127,7 @@ impl Session {
             first_group,
             group: first_group,
             clocks: [Clock::default(); MOST_WAVES],
+            written: FastMap::default(),
         }
     }
 }
@@ -167,6 +169,8 @@ pub(crate) struct Checker<'a> {
     first_group: u32,
     group: u32,
     clocks: [Clock; MOST_WAVES],
+    /// The bytes of threadgroup memory that were written: a bit for each, by the address over 64.
+    written: FastMap<u64, u64>,
 }
 
 impl Checker<'_> {
@@ -174,6 +178,28 @@ impl Checker<'_> {
     pub(crate) fn enter(&mut self, number: u32) {
         self.group = self.first_group.wrapping_add(number);
         self.clocks = Default::default();
+        self.written.clear();
+    }
+
+    /// The bytes of threadgroup memory that were not written, a bit for each of at most 32.
+    pub(crate) fn unwritten(&self, address: u64, bytes: u32) -> u32 {
+        let was =
+            |at: u64| self.written.get(&(at / 64)).is_some_and(|bits| bits >> (at % 64) & 1 != 0);
+        (0..bytes.min(32))
+            .fold(0, |all, byte| all | u32::from(!was(address + u64::from(byte))) << byte)
+    }
+
+    /// The bytes of threadgroup memory were written with what is itself uninitialised.
+    pub(crate) fn unwrite(&mut self, address: u64, bytes: u32) {
+        self.mark(address, bytes, false);
+    }
+
+    fn mark(&mut self, address: u64, bytes: u32, written: bool) {
+        for at in address..address + u64::from(bytes) {
+            let word = self.written.entry(at / 64).or_default();
+            let bit = 1 << (at % 64);
+            *word = if written { *word | bit } else { *word & !bit };
+        }
     }
 
     /// The number of an instruction.
@@ -218,7 +244,7 @@ impl Checker<'_> {
     /// A thread does by itself what is undefined.
     pub(crate) fn found(&mut self, wave: u32, lane: u32, site: u32, finding: Finding) {
         let state = &mut *self.state;
-        let kind = ReportKind::Undefined(finding);
+        let kind = ReportKind::Of(finding);
         let place = &state.sites[site as usize];
         let (source, group) = (place.source.clone(), self.group);
         let launches = &state.launches;
@@ -250,6 +276,13 @@ impl Checker<'_> {
         value: Option<u64>,
         at: &Place<'_>,
     ) {
+        if at.own && self.state.sites[site as usize].kind.writes() && self.checks.has(Checks::INIT)
+        {
+            self.mark(at.address, at.bytes, true);
+        }
+        if !self.checks.has(Checks::RACES) {
+            return;
+        }
         let clock = self.clocks[wave as usize % MOST_WAVES];
         let [epoch, inner] = if at.own { clock.own } else { clock.device };
         let State { device, sites, launches, found, steps, fences, .. } = &mut *self.state;

@@ -35,8 +35,8 @@ pub(crate) enum ReportKind {
     SameValue,
     /// The same in one SIMD-group, by different instructions.
     Lockstep,
-    /// What the language leaves undefined.
-    Undefined(Finding),
+    /// What one thread did.
+    Of(Finding),
 }
 
 impl ReportKind {
@@ -46,11 +46,14 @@ impl ReportKind {
             Self::Race => "race",
             Self::SameValue => "same value",
             Self::Lockstep => "lockstep",
-            Self::Undefined(Finding::Shift) => "shift",
-            Self::Undefined(Finding::DivideByZero) => "division by zero",
-            Self::Undefined(Finding::DivideOverflow) => "division overflow",
-            Self::Undefined(Finding::FloatToInt) => "float to integer",
-            Self::Undefined(Finding::SignedOverflow) => "signed overflow",
+            Self::Of(Finding::Shift) => "shift",
+            Self::Of(Finding::DivideByZero) => "division by zero",
+            Self::Of(Finding::DivideOverflow) => "division overflow",
+            Self::Of(Finding::FloatToInt) => "float to integer",
+            Self::Of(Finding::SignedOverflow) => "signed overflow",
+            Self::Of(Finding::Branch) => "uninitialised branch",
+            Self::Of(Finding::Address) => "uninitialised address",
+            Self::Of(Finding::Stored) => "uninitialised store",
         }
     }
 
@@ -94,7 +97,7 @@ impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kernel, kind, offset, bytes, remedy, count, .. } = self;
         let what = match kind {
-            ReportKind::Undefined(finding) => return self.undefined(*finding, out),
+            ReportKind::Of(finding) => return self.of_thread(*finding, out),
             ReportKind::Race => "race",
             ReportKind::SameValue => "benign race (both write the same value)",
             ReportKind::Lockstep => "benign race (within a SIMD-group)",
@@ -121,7 +124,7 @@ fn counted(count: u64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     if count > 1 { write!(out, " (found {count} times)") } else { Ok(()) }
 }
 
-/// What would correct arithmetic that is undefined.
+/// What would correct what one thread did.
 pub(super) const fn remedy_of(finding: Finding) -> &'static str {
     match finding {
         Finding::Shift => "keep the count below the number of bits of the type",
@@ -129,12 +132,15 @@ pub(super) const fn remedy_of(finding: Finding) -> &'static str {
         Finding::DivideOverflow => "treat a divisor of -1 apart",
         Finding::FloatToInt => "clamp the value to the range of the integer type, and test for NaN",
         Finding::SignedOverflow => "compute in an unsigned or a wider type",
+        Finding::Branch | Finding::Address | Finding::Stored => {
+            "give the variable or memory that it comes from a value on every path to this line"
+        }
     }
 }
 
 impl Report {
-    /// The text of a report about undefined arithmetic.
-    fn undefined(&self, finding: Finding, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The text of a report about one thread.
+    fn of_thread(&self, finding: Finding, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match finding {
             Finding::Shift => {
                 "a shift by a negative number of bits, or by as many as the type has or more"
@@ -145,6 +151,11 @@ impl Report {
                 "a float is converted to an integer type that cannot represent it"
             }
             Finding::SignedOverflow => "the result of signed arithmetic is out of range",
+            Finding::Branch => "an uninitialised value decides a branch",
+            Finding::Address => "an uninitialised value is part of an address",
+            Finding::Stored => {
+                "an uninitialised value is written to memory that outlives the kernel"
+            }
         };
         write!(out, "kernel '{}': {what}", self.kernel)?;
         for access in &self.accesses {

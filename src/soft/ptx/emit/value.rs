@@ -75,7 +75,7 @@ impl Emit<'_> {
                 self.barrier(inst.imm);
                 return;
             }
-            Op::Probe => {
+            Op::Probe | Op::Unwritten => {
                 self.unsupported("checks of the sanitizer");
                 return;
             }

@@ -8,7 +8,7 @@ use crate::soft::cpu::interp::lanes;
 use crate::soft::cpu::interp::memory::{Access, Lanes, OFFSET_BITS, place};
 use crate::soft::cpu::interp::pointer::{self, Scaled, ScaledOnce, form};
 use crate::soft::cpu::interp::prepared::Prepare;
-use crate::soft::cpu::interp::probe::Observe;
+use crate::soft::cpu::interp::probe::{Observe, Unwritten};
 use crate::soft::cpu::interp::registers::Size;
 use crate::soft::cpu::interp::thread::thread_imm;
 use crate::soft::cpu::interp::{atomic, control};
@@ -176,6 +176,13 @@ impl Lowering<'_> {
             *field = self.in_lanes(arg);
         }
         self.emit::<Observe>(fields, inst.imm);
+    }
+
+    /// Which bytes of threadgroup memory were not written.
+    pub(super) fn unwritten(&mut self, value: Value, inst: &Inst) {
+        let pointers = self.in_lanes(inst.args[0]);
+        let to = self.destination(value);
+        self.emit::<Unwritten>([to, pointers, NONE, NONE], inst.imm);
     }
 
     pub(super) fn load(&mut self, value: Value, inst: &Inst) {

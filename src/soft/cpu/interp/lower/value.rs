@@ -74,6 +74,7 @@ impl Lowering<'_> {
             Rule::MatrixMultiplyAdd => self.matrix_multiply_add(value, &inst),
             Rule::Exactly(..) => self.texture(value, &inst),
             Rule::Probe => self.probe(&inst),
+            Rule::Unwritten => self.unwritten(value, &inst),
             Rule::Barrier => {
                 if Barrier::from_imm(inst.imm).0 == Barrier::Threadgroup {
                     self.has_barrier = true;

@@ -1,0 +1,221 @@
+//! Kernels that use what nothing wrote, and the same without. The line of the use ends in `// <-`.
+
+use aruminium::ReportKind::{
+    self, UninitialisedAddress as Address, UninitialisedBranch as Branch,
+    UninitialisedStore as Store,
+};
+
+/// Kinds, declarations before the kernel, its statements, and what to replace by what to correct it.
+type Row = (ReportKind, &'static str, &'static str, (&'static str, &'static str));
+
+/// `i` is the number of the thread in the grid, `t` that in the threadgroup, `data` an argument in device memory.
+pub(super) const INIT: &[Row] = &[
+    (
+        Store,
+        "",
+        "int x;
+        if (t > 3) x = 1;
+        data[i] = x; // <-",
+        ("int x;", "int x = 0;"),
+    ),
+    (
+        Branch,
+        "",
+        "int x;
+        if (t > 3) x = 1;
+        if (x > 0) // <-
+            data[i] = 1;",
+        ("int x;", "int x = 0;"),
+    ),
+    (
+        Branch,
+        "",
+        "int n;
+        if (t > 3) n = 2;
+        int sum = 0;
+        for (int k = 0; k < n; k++) // <-
+            sum += k;
+        data[i] = sum;",
+        ("int n;", "int n = 1;"),
+    ),
+    (
+        Address,
+        "",
+        "uint at;
+        if (t > 3) at = i;
+        data[at & 127] = 1; // <-",
+        ("uint at;", "uint at = 0;"),
+    ),
+    (
+        Store,
+        "",
+        "int x;
+        if (t > 3) x = 1;
+        int y = x * 3 + 1;
+        int z = y;
+        data[i] = z; // <-",
+        ("int x;", "int x = 0;"),
+    ),
+    (
+        Store,
+        "",
+        "int4 v;
+        v.x = 1; v.z = 3;
+        data[i] = v.y; // <-",
+        ("v.y", "v.z"),
+    ),
+    (
+        Store,
+        "",
+        "float3 v;
+        v.xy = float2(t);
+        data[i] = int(dot(v, v)); // <-",
+        ("dot(v, v)", "dot(v.xy, v.xy)"),
+    ),
+    (
+        Store,
+        "",
+        "int a[8];
+        for (int k = 0; k < 7; k++) a[k] = k;
+        data[i] = a[t % 8]; // <-",
+        ("k < 7", "k < 8"),
+    ),
+    (
+        Store,
+        "",
+        "int a[100];
+        for (int k = 1; k < 100; k++) a[k] = k;
+        int sum = 0;
+        for (int k = 0; k < 100; k++) sum += a[k];
+        data[i] = sum; // <-",
+        ("int k = 1", "int k = 0"),
+    ),
+    (
+        Store,
+        "struct Pair { int a; int b; };",
+        "Pair p;
+        p.a = 1;
+        Pair q = p;
+        data[i] = q.b; // <-",
+        ("q.b", "q.a"),
+    ),
+    (
+        Store,
+        "struct Padded { char a; int b; };",
+        "Padded p;
+        p.a = 1;
+        if (t > 3) p.b = 2;
+        data[i] = p.a + p.b; // <-",
+        ("if (t > 3)", ""),
+    ),
+    (
+        Store,
+        "void set(thread int &x, uint t) { if (t > 3) x = 1; }",
+        "int x;
+        set(x, t);
+        data[i] = x; // <-",
+        ("int x;", "int x = 0;"),
+    ),
+    (
+        Store,
+        "int pick(uint t) { int x; if (t > 3) x = 1; return x; }",
+        "int y = pick(t);
+        data[i] = y; // <-",
+        ("pick(t)", "pick(4)"),
+    ),
+    (
+        Store,
+        "",
+        "int x;
+        switch (t) { case 0: x = 1; break; case 1: x = 2; break; }
+        data[i] = x; // <-",
+        ("case 1:", "default:"),
+    ),
+    (
+        Store,
+        "",
+        "threadgroup int tile[64];
+        if (t > 3) tile[t] = 1;
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        data[i] = tile[63 - t]; // <-",
+        ("if (t > 3)", ""),
+    ),
+    (
+        Store,
+        "",
+        "threadgroup atomic_uint count;
+        atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        data[i] = atomic_load_explicit(&count, memory_order_relaxed); // <-",
+        (
+            "atomic_fetch_add_explicit(&count, 1, memory_order_relaxed)",
+            "if (t == 0) atomic_store_explicit(&count, 1, memory_order_relaxed)",
+        ),
+    ),
+    (
+        Branch,
+        "",
+        "threadgroup int limit;
+        if (t == 0 && i > 0) limit = 7;
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        if (int(t) < limit) // <-
+            data[i] = 1;",
+        ("&& i > 0", ""),
+    ),
+    (
+        Store,
+        "",
+        "threadgroup int tile[64];
+        int x;
+        if (t > 3) x = 1;
+        tile[t] = x;
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        data[i] = tile[63 - t]; // <-",
+        ("int x;", "int x = 0;"),
+    ),
+    (
+        Store,
+        "",
+        "threadgroup uchar bytes[256];
+        bytes[2 * t] = 1;
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        data[i] = *(threadgroup ushort *)&bytes[2 * t]; // <-",
+        ("bytes[2 * t] = 1", "bytes[2 * t] = 1; bytes[2 * t + 1] = 2"),
+    ),
+    (
+        Store,
+        "",
+        "int x;
+        if (t > 3) x = 1;
+        data[i] = simd_sum(x); // <-",
+        ("int x;", "int x = 0;"),
+    ),
+    (
+        Store,
+        "",
+        "int x;
+        if (t % 32 != 5) x = 1;
+        data[i] = simd_shuffle_down(x, 1); // <-",
+        ("int x;", "int x = 0;"),
+    ),
+    (
+        Store,
+        "",
+        "half2 h;
+        h.x = 1;
+        data[i] = as_type<int>(h); // <-",
+        ("h.x = 1", "h = half2(1)"),
+    ),
+];
+
+/// Statements that only copy what is not initialised, or do not use it.
+pub(super) const SILENT: &[&str] = &[
+    "int x; int y = x; (void)y; data[i] = 1;",
+    "int a[4]; int b[4]; for (int k = 0; k < 4; k++) b[k] = a[k]; data[i] = 2;",
+    "int x; if (t > 3) x = 1; data[i] = t > 3 ? x : 0;",
+    "int x; if (t > 3) x = 1; if (t > 3 && x > 0) data[i] = 3;",
+    "threadgroup int tile[64]; if (t < 32) tile[t] = 1; threadgroup_barrier(mem_flags::mem_threadgroup); if (t < 32) data[i] = tile[31 - t];",
+    "int4 v; v.xy = int2(1, 2); data[i] = v.x + v.y;",
+    "float whole; float x = modf(float(t) + 0.5f, whole); data[i] = int(x + whole);",
+    "simdgroup_float8x8 m(1.0f); simdgroup_float8x8 n; simdgroup_multiply(n, m, m); data[i] = int(n.thread_elements()[0]);",
+];
