@@ -18,6 +18,8 @@ const NONE: u64 = (1 << INDEX_BITS) - 1;
 /// The most indices that a stack can have.
 pub(super) const LIMIT: usize = NONE as usize;
 const TAG: u64 = 1 << INDEX_BITS;
+/// One index, in the depth of a node.
+const DEPTH: u64 = 1 << INDEX_BITS;
 
 impl Stack {
     /// All indices below a length, which is at most [`LIMIT`], 0 on top.
@@ -64,8 +66,9 @@ impl Stack {
         // Acquire: the depth is read from the node on top.
         let mut head = self.head.load(Ordering::Acquire);
         loop {
-            let depth = self.depth(head) + 1;
-            self.nodes[index].store((depth << INDEX_BITS) | (head & NONE), Ordering::Relaxed);
+            // One deeper than the node on top, which is below it now.
+            let node = (self.node(head) & !NONE).wrapping_add(DEPTH | (head & NONE));
+            self.nodes[index].store(node, Ordering::Relaxed);
             let then = (head & !NONE).wrapping_add(TAG) | index as u64;
             match self.head.compare_exchange_weak(head, then, Ordering::Release, Ordering::Acquire)
             {
@@ -90,7 +93,13 @@ impl Stack {
     /// The depth of the stack with this head; of any number if the head has changed meanwhile.
     #[inline]
     fn depth(&self, head: u64) -> u64 {
+        self.node(head) >> INDEX_BITS
+    }
+
+    /// The node of the index on top, 0 if there is none; of any index if the head has changed meanwhile.
+    #[inline]
+    fn node(&self, head: u64) -> u64 {
         let node = self.nodes.get((head & NONE) as usize);
-        node.map_or(0, |node| node.load(Ordering::Relaxed) >> INDEX_BITS)
+        node.map_or(0, |node| node.load(Ordering::Relaxed))
     }
 }
