@@ -55,18 +55,46 @@ impl Uses {
     }
 
     /// Appends a record.
+    #[inline]
     fn add(&mut self, record: &Arc<Record>) -> usize {
-        static SERIAL: AtomicU64 = AtomicU64::new(1);
         let position = self.list.len();
         if position == 0 {
-            self.serial = SERIAL.fetch_add(1, Relaxed) << POSITION_BITS;
-            self.list.reserve(4);
+            self.begin();
         }
         self.list.push(Use { record: Arc::clone(record), writes: false });
         if position as u64 <= POSITIONS {
             record.stamp.store(self.serial | position as u64, Relaxed);
         }
         position
+    }
+}
+
+thread_local! {
+    /// The memory of a list that was dropped, so that a loop that encodes and submits allocates none.
+    static SPARE: Cell<Vec<Use>> = const { Cell::new(Vec::new()) };
+}
+
+impl Uses {
+    /// Begins a list.
+    fn begin(&mut self) {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        self.serial = SERIAL.fetch_add(1, Relaxed) << POSITION_BITS;
+        if self.list.capacity() == 0 {
+            self.list = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.list.reserve(8);
+        }
+    }
+}
+
+impl Drop for Uses {
+    fn drop(&mut self) {
+        /// Longer lists are freed.
+        const MOST: usize = 256;
+        let mut list = std::mem::take(&mut self.list);
+        list.clear();
+        if (1..=MOST).contains(&list.capacity()) {
+            _ = SPARE.try_with(|spare| spare.set(list));
+        }
     }
 }
 
