@@ -18,8 +18,10 @@ pub(crate) struct FunctionBuilder {
     /// Open blocks, innermost last; the function's body is first.
     open: Vec<Open>,
     span: Span,
-    /// Free instructions made so far.
+    /// Free instructions made so far, but for parameters.
     free: FastMap<(Op, Type, u64), Value>,
+    /// The instruction of each parameter that has one.
+    params: Vec<Option<Value>>,
 }
 
 #[derive(Debug)]
@@ -50,7 +52,8 @@ impl FunctionBuilder {
             body: Block::new(),
         };
         let open = vec![Open { frame: Frame::Body, block: Block::new() }];
-        Self { function, open, span: Span::default(), free: FastMap::default() }
+        let params = vec![None; function.params.len()];
+        Self { function, open, span: Span::default(), free: FastMap::default(), params }
     }
 
     /// Finishes the function.
@@ -146,8 +149,14 @@ impl FunctionBuilder {
 
     /// A parameter of the function.
     pub(crate) fn param(&mut self, index: u32) -> Value {
-        let ty = self.function.params[index as usize];
-        self.free(Op::Param, ty, u64::from(index))
+        let at = index as usize;
+        if let Some(value) = self.params[at] {
+            return value;
+        }
+        let (op, ty, args, imm) = (Op::Param, self.function.params[at], Args::NONE, index.into());
+        let value = self.define(Inst { op, ty, args, imm, span: self.span });
+        self.params[at] = Some(value);
+        value
     }
 
     /// The start of an allocation of the module, whose address space is `space`.

@@ -246,10 +246,20 @@ pub(crate) struct Inst {
 }
 
 /// Up to six operands.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Args {
     list: [Value; 6],
     len: u8,
+}
+
+impl std::hash::Hash for Args {
+    /// Two operands at a time: tables of instructions are searched for every instruction.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        for pair in self.chunks(2) {
+            let second = pair.get(1).map_or(u32::MAX, |value| value.0);
+            state.write_u64(u64::from(second) << 32 | u64::from(pair[0].0));
+        }
+    }
 }
 
 impl Args {

@@ -78,7 +78,7 @@ pub(crate) const SCALAR: &[Pass] = &[
     ("fold unrolled", fold::run),
     // Removes pointers to locals that were passed as arguments and are not read any more.
     ("dead first", dead::run),
-    ("promote", |function| *function = promote::run(function)),
+    ("promote", promote::run),
     ("scalarise", |function| *function = scalarise::run(function)),
     ("forward", forward::run),
     ("fold", fold::run),

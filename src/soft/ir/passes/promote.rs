@@ -17,10 +17,13 @@ use crate::soft::ir::{
 const MOST_PIECES: usize = 1024;
 
 /// Rewrites a function without calls.
-pub(crate) fn run(function: &Function) -> Function {
-    if function.locals.is_empty() {
-        return function.clone();
+pub(crate) fn run(function: &mut Function) {
+    if !function.locals.is_empty() {
+        *function = promoted(function);
     }
+}
+
+fn promoted(function: &Function) -> Function {
     let mut find = Find {
         function,
         at: FastMap::default(),
@@ -469,7 +472,8 @@ mod tests {
         b.store(at, part);
         let bits = b.load(second, Type::F32);
         b.store(array, bits);
-        let f = run(&b.finish());
+        let mut f = b.finish();
+        run(&mut f);
         assert_eq!(left(&f), ["array"]);
         let text = f.to_string();
         assert_eq!(text.matches("var $").count(), 6, "{text}");
@@ -487,7 +491,8 @@ mod tests {
         let at = b.field(short, 4);
         b.store(at, x);
         b.store(good, wide);
-        let f = run(&b.finish());
+        let mut f = b.finish();
+        run(&mut f);
         assert_eq!(left(&f), ["parts", "short"]);
     }
 }

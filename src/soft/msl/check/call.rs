@@ -380,19 +380,19 @@ impl Checker {
     }
 
     fn convert_arguments(&mut self, id: FuncId, arguments: Vec<Expr>) -> Vec<Expr> {
-        let parameters = self.func(id).parameters.clone();
-        let scope = self.func(id).scope;
-        let mut values = Vec::new();
+        let mut values = Vec::with_capacity(arguments.len());
         let mut arguments = arguments.into_iter();
-        for parameter in parameters {
-            let argument = match arguments.next() {
-                Some(argument) => argument,
-                None => match &parameter.default {
-                    Some(default) => self.in_scope(scope).expr(default),
-                    None => break,
-                },
+        while let Some(parameter) = self.func(id).parameters.get(values.len()) {
+            let (qual, default) = (parameter.qual, parameter.default.clone());
+            let argument = match (arguments.next(), default) {
+                (Some(argument), _) => argument,
+                (None, Some(default)) => {
+                    let scope = self.func(id).scope;
+                    self.in_scope(scope).expr(&default)
+                }
+                (None, None) => break,
             };
-            values.push(self.implicit(argument, parameter.qual, "initialize a parameter of type"));
+            values.push(self.implicit(argument, qual, "initialize a parameter of type"));
         }
         values
     }

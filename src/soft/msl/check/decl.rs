@@ -494,9 +494,18 @@ impl Checker {
             let count = there.expansion_length(mentioned, span).unwrap_or(0);
             let first = parameters.len() as u32;
             packs.extend(name.map(|name| ParameterPack { name, first, count: count as u32 }));
+            // Neighbours with the same elements have the same type.
+            let mut last = None;
             for at in 0..count {
-                let qual = there.with_element(mentioned, at, |this| this.parameter_type(parameter));
+                let elements = there.pack_elements(mentioned, at);
+                let qual = match last {
+                    Some((known, qual)) if known == elements => qual,
+                    _ => {
+                        there.with_elements(elements.clone(), |this| this.parameter_type(parameter))
+                    }
+                };
                 parameters.push(Parameter { name: None, ..one(qual) });
+                last = Some((elements, qual));
             }
             if let (Some(name), true) = (name, signature.trailing.is_some()) {
                 let elements = &parameters[first as usize..];

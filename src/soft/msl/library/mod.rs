@@ -65,7 +65,7 @@ const PIPELINE: Pipeline = Pipeline {
         ("forward first", forward::run),
         ("fold first", fold::run),
         ("dead first", dead::run),
-        ("promote", |function| *function = promote::run(function)),
+        ("promote", promote::run),
         ("scalarise", |function| *function = scalarise::run(function)),
         ("forward", forward::run),
         ("fold", fold::run),

@@ -495,11 +495,27 @@ impl Checker {
         at: usize,
         check: impl FnOnce(&mut Self) -> T,
     ) -> T {
+        let elements = self.pack_elements(mentioned, at);
+        self.with_elements(elements, check)
+    }
+
+    /// The element at this index of each pack.
+    pub(in super::super) fn pack_elements(
+        &mut self,
+        mentioned: &Mentioned,
+        at: usize,
+    ) -> Vec<(Name, Entity)> {
+        let names = mentioned.iter();
+        names.filter_map(|&name| Some((name, self.pack_element(name, at)?))).collect()
+    }
+
+    /// Checks a pattern with these names of packs bound to elements of theirs.
+    pub(in super::super) fn with_elements<T>(
+        &mut self,
+        elements: Vec<(Name, Entity)>,
+        check: impl FnOnce(&mut Self) -> T,
+    ) -> T {
         let kind = self.scopes[self.scope.0 as usize].kind;
-        let mut elements = Vec::new();
-        for &name in mentioned.iter() {
-            elements.extend(self.pack_element(name, at).map(|element| (name, element)));
-        }
         let mut there = self.in_new_scope(kind);
         let scope = there.scope;
         for (name, element) in elements {
