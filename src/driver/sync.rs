@@ -96,7 +96,7 @@ impl SharedEvent {
     /// ```
     /// use std::time::Duration;
     /// let event = aruminium::Gpu::open()?.shared_event()?;
-    /// assert!(!event.wait(1, Duration::from_millis(1)), "nobody signals it");
+    /// assert!(!event.wait(1, Duration::from_millis(1)), "it is not signalled");
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn wait(&self, value: u64, timeout: Duration) -> bool {
@@ -130,13 +130,13 @@ impl SharedEvent {
 /// ```
 /// # let gpu = aruminium::Gpu::open()?;
 /// use aruminium::EventObject;
-/// fn tell(commands: &aruminium::Commands, event: &impl EventObject) {
+/// fn signal(commands: &aruminium::Commands, event: &impl EventObject) {
 ///     assert!(!event.event().is_nil());
 ///     commands.signal(event, 1);
 /// }
 /// let commands = gpu.new_command_queue()?.commands()?;
-/// tell(&commands, &gpu.event()?);
-/// tell(&commands, &gpu.shared_event()?);
+/// signal(&commands, &gpu.event()?);
+/// signal(&commands, &gpu.shared_event()?);
 /// # Ok::<(), aruminium::GpuError>(())
 /// ```
 pub trait EventObject: Sealed {

@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 /// let worker = Worker::spawn("encoder")?;
 /// let task = worker.submit(move || Stream::new(&gpu, &queue).finish());
 /// assert_eq!(task.wait()?.counters.launches, 0);
-/// // A panic is an error of its task, and the thread goes on.
+/// // A panic is an error of its task, and the thread continues.
 /// let failed = worker.submit(|| -> Result<(), Error> { panic!("out of tokens") });
 /// assert!(failed.wait().unwrap_err().to_string().contains("out of tokens"));
 /// assert_eq!(worker.submit(|| Ok(7)).wait()?, 7);

@@ -186,18 +186,18 @@ pub unsafe trait ObjcClass: Sized {
 /// use aruminium::metal_class;
 /// use aruminium::objc::{ClassState, Object};
 ///
-/// /// Counts what is asked.
+/// /// Counts requests.
 /// #[derive(Default)]
-/// struct Asked(std::cell::Cell<u32>);
-/// impl ClassState for Asked {
+/// struct Requests(std::cell::Cell<u32>);
+/// impl ClassState for Requests {
 ///     fn attach(_: &Object) -> Self {
 ///         Self::default()
 ///     }
 /// }
 ///
 /// metal_class! {
-///     /// A device that is asked things.
-///     pub class Device: MTLDevice, state Asked;
+///     /// A device that counts requests.
+///     pub class Device: MTLDevice, state Requests;
 ///     fn name() -> String = [name];
 /// }
 /// impl Device {

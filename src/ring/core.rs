@@ -1,4 +1,4 @@
-//! A ring as threads share it: its state behind a lock, the right to submit, and waiting for changes.
+//! A ring as threads share it: its state, which a lock guards, the right to submit, and waiting for changes.
 
 use super::error::RingError;
 use super::options::RingOptions;
@@ -84,7 +84,7 @@ impl Core {
     /// Waits for a change, up to a time limit. It also returns without one.
     pub(super) fn wait<'a>(&'a self, mut guard: Guard<'a>, time: Option<Duration>) -> Guard<'a> {
         if !guard.ready.is_empty() || !guard.gone.is_empty() {
-            // What they do may be what is waited for.
+            // Running and dropping those may cause the change that is waited for.
             drop(guard);
             return self.lock();
         }

@@ -183,7 +183,7 @@ impl State {
         let letter = self.letter(lane, head);
         self.seats[actor].post.head = head.wrapping_add(1);
         self.touch(actor);
-        // A slot is free: an actor that waits for room may go on.
+        // A slot is free: an actor that waits for room may continue.
         if self.stalled > 0 {
             self.add_work();
         }

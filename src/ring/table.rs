@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Values in a shared buffer.
 ///
-/// The host's side of it belongs to the ring's state, which is behind a lock. While launches are in flight the
+/// The host's side of it belongs to the ring's state, which a lock guards. While launches are in flight the
 /// state accesses only slots that those launches do not: the free ones of lanes that the host fills, and
 /// the full ones of lanes that it empties.
 #[derive(Debug)]

@@ -62,7 +62,7 @@ fn a_bump_is_cleared_without_spans_and_when_the_memory_is_unused() {
     bump.end_span();
     assert_eq!(bump.clear(|| Err("used")), Err(Held::Memory("used")));
     assert_eq!((bump.used(), bump.spans()), (16, 0));
-    // A span that began and ended during the question: the memory is asked about again.
+    // A span that began and ended during the check: the memory is checked again.
     let asked = std::cell::Cell::new(0);
     let result = bump.clear(|| {
         asked.set(asked.get() + 1);

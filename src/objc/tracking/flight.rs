@@ -66,7 +66,7 @@ impl Flight {
     /// Waits until the command buffer has completed or failed.
     pub(crate) fn wait(&self) {
         static WAIT: CachedSelector = CachedSelector::new("waitUntilCompleted\0");
-        // The command buffer is recorded before it is committed. Until then Metal must not be asked to wait for it.
+        // The command buffer is recorded before it is committed, and waiting for it is an error until then.
         while !self.over.load(Acquire) && self.status() < COMMITTED {
             std::thread::yield_now();
         }

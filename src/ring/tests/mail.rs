@@ -228,7 +228,7 @@ fn a_cycle_of_full_lanes_is_reported_with_its_actors() {
     let mut names = names.clone();
     names.sort();
     assert_eq!(names, ["a0", "a1", "a2"]);
-    // The others go on, and the cycle is reported again.
+    // The others continue, and the cycle is reported again.
     free.send(7).unwrap();
     assert!(matches!(ring.tick(), Err(RingError::Cycle(_))));
     assert_eq!(free.try_receive().unwrap(), Some(7));

@@ -222,7 +222,7 @@ fn the_thread_of_a_ring_begins_no_submission_when_nothing_wants_it_any_more() {
     until(|| wanted.lock().unwrap().is_none() && actor.core.lock().tasks == 0);
     thread::sleep(Duration::from_millis(50));
     assert_eq!((ring.faults().len(), ring.stat().submissions), (1, 1));
-    // The tick that was undone runs again when somebody ticks.
+    // The tick that was undone runs again at the next tick of any thread.
     assert_eq!(ring.run(10).unwrap().ticks, 1);
 }
 

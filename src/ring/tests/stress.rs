@@ -125,7 +125,7 @@ fn stress(seed: u64, rounds: usize) {
                             totals_.replies.fetch_add(1, Ordering::Relaxed);
                             totals_.found(reply);
                         }
-                        // Too slow, dead, or behind mail that nothing took in time.
+                        // Too slow, dead, or queued after mail that was not taken in time.
                         Err(
                             RingError::Timeout
                             | RingError::Idle(_)
@@ -197,7 +197,7 @@ fn stress(seed: u64, rounds: usize) {
         receivers.into_iter().for_each(|thread| thread.join().unwrap());
     });
 
-    // What is left arrives, and nothing more.
+    // The remaining messages arrive, and nothing more.
     actors.iter().for_each(|actor| _ = actor.resume());
     loop {
         let mut more = !ring.run(1000).unwrap().idle;

@@ -26,15 +26,15 @@ pub(crate) struct GroupState {
     /// The areas of strips, and the one after the last, which stands for the end of a round.
     areas: *mut u8,
     last_area: *mut u8,
-    /// The place of the threadgroup that runs, which the code moves on.
+    /// The position of the running threadgroup; the code advances it.
     pub(crate) place: *mut GroupPlace<'static>,
-    /// Set if the launch wants to know that a threadgroup has finished.
+    /// Set while the watchdog waits for a threadgroup to finish.
     pub(crate) beat_wanted: *const AtomicBool,
     /// The SIMD-group that stopped.
     pub(crate) stopped: *mut Wave,
     /// Threadgroups that have not finished yet.
     pub(crate) left: u32,
-    /// From one threadgroup to the next in the first dimension.
+    /// The distance of threadgroups in the first dimension.
     pub(crate) step: u32,
     /// One more than the number of the site that this round's strips wait at; 0 if none waits yet.
     expected: u32,
@@ -83,7 +83,7 @@ pub(crate) struct Areas {
 }
 
 impl Areas {
-    /// Forgets what another launch laid out.
+    /// Discards the layout of another launch.
     pub(crate) fn reset(&mut self) {
         self.laid_out = None;
     }
@@ -188,9 +188,9 @@ impl GroupState {
     }
 }
 
-/// What the code does not decide about barriers: a strip waits at another barrier than those before it, or the rules are
-/// strict. Then each strip calls this with its active lanes, and so does the end of a round. The site is given by its
-/// number in the code, and among the words of the run. An error has the SIMD-group and lane that are reported.
+/// Checks barriers where the code cannot: a strip waits at another barrier than those before it, or the rules are strict.
+/// Each strip then calls this with its active lanes, and so does the end of a round. A site has a number in the code, and
+/// one in the run. An error has the SIMD-group and lane that are reported.
 ///
 /// # Safety
 /// The SIMD-group is one of those that run the machine's code, and the area is a strip's or the one for the end of a round.

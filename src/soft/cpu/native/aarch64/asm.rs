@@ -63,7 +63,7 @@ pub(crate) enum Shift {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Label(pub(crate) u32);
 
-/// What a jump's distance is encoded in.
+/// The field that holds a jump's distance.
 #[derive(Clone, Copy, Debug)]
 enum Reach {
     Bits14,
@@ -76,11 +76,11 @@ enum Reach {
 pub(crate) struct Assembler {
     code: Vec<u32>,
     pool: Vec<u8>,
-    /// Where the pool has which constants.
+    /// The position of each constant in the pool.
     known: HashMap<Vec<u8>, u32>,
     labels: Vec<Option<u32>>,
     jumps: Vec<(u32, Reach, Label)>,
-    /// Loads of constants, and where those are in the pool.
+    /// Loads of constants, with the positions of these in the pool.
     pooled: Vec<(u32, u32)>,
 }
 
@@ -133,7 +133,7 @@ impl Assembler {
         self.labels[label.0 as usize] = Some(self.code.len() as u32);
     }
 
-    /// The offset of a constant in the pool, in which it stands once.
+    /// The offset of a constant in the pool, which holds it once.
     fn constant(&mut self, bytes: &[u8]) -> u32 {
         if let Some(&at) = self.known.get(bytes) {
             return at;
@@ -156,7 +156,7 @@ impl Assembler {
             self.patch(at, Reach::Bits19, i64::from((start + offset) / 4) - i64::from(at))?;
         }
         let mut bytes: Vec<u8> = self.code.iter().flat_map(|word| word.to_le_bytes()).collect();
-        // What lies between code and pool is never run: it is undefined.
+        // The bytes between code and pool are never run: they are an undefined instruction.
         bytes.resize(start as usize, 0);
         bytes.append(&mut self.pool);
         Some(bytes)

@@ -57,7 +57,7 @@ const fn pair(number: u8) -> Pair {
     [V(2 * number), V(2 * number + 1)]
 }
 
-/// For results, first and second operands, and what lies between.
+/// For results, first and second operands, and intermediate values.
 const SCRATCH: [Pair; 4] = [pair(0), pair(1), pair(2), pair(3)];
 
 /// Registers for virtual registers.
@@ -81,7 +81,7 @@ const NEON: Target = Target {
     budget: BUDGET.0 as u32,
 };
 
-/// What an instruction set has; none if there is no machine code for it.
+/// The emitter's traits of an instruction set; `None` if there is no machine code for it.
 pub(crate) const fn target(isa: IsaKind) -> Option<Target> {
     match isa {
         IsaKind::Baseline => Some(NEON),

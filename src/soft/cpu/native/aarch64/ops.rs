@@ -10,7 +10,7 @@ pub(crate) struct Op {
     pub(crate) bits: u32,
 }
 
-/// What a field's number stands for.
+/// The meaning of a field's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// A register of 32 bits, or of 64 if bit 31 is set; number 31 is zero.
@@ -212,7 +212,7 @@ table! {
     V_EOR = 0x6e20_1c00 "eor v{vd}.16b, v{vn}.16b, v{vm}.16b";
     /// The result is the mask.
     BSL = 0x6e60_1c00 "bsl v{vd}.16b, v{vn}.16b, v{vm}.16b";
-    /// Takes the bits of the second whose mask, the third, is set.
+    /// Selects the bits of the second whose mask, the third, is set.
     BIT = 0x6ea0_1c00 "bit v{vd}.16b, v{vn}.16b, v{vm}.16b";
     /// The same where the mask is not set.
     BIF = 0x6ee0_1c00 "bif v{vd}.16b, v{vn}.16b, v{vm}.16b";

@@ -116,7 +116,7 @@ impl Emitter<'_> {
         self.asm.bind(differs);
     }
 
-    /// What the old word becomes with the first operand, in `x14`.
+    /// Computes the new word from the old one and the first operand, in `x14`.
     fn changed(&mut self, op: Lane2) {
         let plain = match op {
             Lane2::And => Some(ops::AND),

@@ -117,7 +117,7 @@ impl Emitter<'_> {
             Lane1::AbsInt => ops::V_ABS,
             Lane1::FloatOfSigned => ops::SCVTF,
             Lane1::FloatOfUnsigned => ops::UCVTF,
-            // What is too large becomes the largest number, and a NaN 0.
+            // Numbers that are too large become the largest one, and a NaN becomes 0.
             Lane1::SignedOfFloat => ops::FCVTZS,
             Lane1::UnsignedOfFloat => ops::FCVTZU,
             Lane1::Shl(_) | Lane1::Shr(_) | Lane1::Sar(_) => {
