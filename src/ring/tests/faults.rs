@@ -244,7 +244,7 @@ fn after(ring: &Ring, ticks: u64) -> String {
 
 #[test]
 fn a_fresh_process_continues_from_a_file_with_equal_bytes() {
-    const FILE: &str = "ARUMINIUM_TEST_CHECKPOINT";
+    const FILE: &str = "ARUMINIUM_TEST_CHILD";
     if let Some(path) = std::env::var_os(FILE) {
         let (ring, _) = five();
         ring.restore(&Checkpoint::load(path).unwrap()).unwrap();
