@@ -11,9 +11,9 @@ use crate::infer::{DType, Error, Stream, Tensor};
 /// 256 values.
 ///
 /// ```
-/// assert_eq!(aruminium::infer::ops::FEW_TOKENS, 8);
+/// assert_eq!(aruminium::infer::ops::FEW_TOKENS, 12);
 /// ```
-pub const FEW_TOKENS: usize = 8;
+pub const FEW_TOKENS: usize = 12;
 
 /// The largest head that tiles have room for.
 const TILED_DIM: usize = 256;

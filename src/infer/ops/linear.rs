@@ -52,8 +52,8 @@ pub struct Experts<'a> {
     pub scratch: Option<&'a Tensor>,
 }
 
-/// The number of rows for each expert from which on sorting them by expert pays.
-const FEW_EXPERT_ROWS: usize = 2;
+/// Up to this number of rows for each expert, sorting them by expert does not pay.
+const FEW_EXPERT_ROWS: usize = 4;
 
 impl Default for Experts<'_> {
     fn default() -> Self {
