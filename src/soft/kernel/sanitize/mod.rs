@@ -116,7 +116,9 @@ impl Session {
         self.used.store(true, Ordering::Relaxed);
         let mut state = self.state();
         let first_group = state.groups;
-        let groups: u32 = (0..3).map(|d| grid[d].div_ceil(group[d].max(1))).product();
+        // Numbers repeat in launches of more threadgroups than there are numbers.
+        let groups = (0..3).map(|d| grid[d].div_ceil(group[d].max(1)));
+        let groups = groups.fold(1, u32::wrapping_mul);
         state.groups = first_group.wrapping_add(groups);
         state.launches.push(Run { first_group, grid, group });
         Checker {

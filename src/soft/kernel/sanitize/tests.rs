@@ -1,6 +1,7 @@
 //! The detector alone, without kernels.
 
 use super::*;
+use crate::test_random::Random;
 
 /// A thread's access: its SIMD-group and lane.
 fn access(checker: &mut Checker<'_>, kind: AccessKind, thread: (u32, u32), at: (u64, u32)) {
@@ -91,4 +92,94 @@ fn barriers_order_the_memory_that_their_flags_name() {
         );
         assert_eq!(!found.is_empty(), race, "{bits}");
     }
+}
+
+/// An access as the model remembers it.
+#[derive(Clone, Copy)]
+struct Seen {
+    thread: [u32; 3],
+    clock: [u32; 2],
+    kind: AccessKind,
+    bytes: [u64; 2],
+}
+
+impl Seen {
+    /// Whether this access races with a later one, by the definition.
+    fn races(&self, next: &Self) -> bool {
+        let overlap = self.bytes[0] < next.bytes[1] && next.bytes[0] < self.bytes[1];
+        let kinds = (self.kind.writes() || next.kind.writes())
+            && !(self.kind.is_atomic() && next.kind.is_atomic());
+        let ordered = self.thread == next.thread
+            || self.thread[0] == next.thread[0]
+                && (self.clock[0] < next.clock[0]
+                    || self.thread[1] == next.thread[1] && self.clock[1] < next.clock[1]);
+        overlap && kinds && !ordered
+    }
+}
+
+/// Random accesses and barriers: for each access the detector finds something if and only if it races with any of all
+/// earlier ones.
+#[test]
+fn random_programs_race_where_the_definition_says() {
+    const KINDS: [AccessKind; 4] =
+        [AccessKind::Read, AccessKind::Write, AccessKind::AtomicRead, AccessKind::AtomicWrite];
+    let (flags, checks) = (MemFlags::ALL, Checks::RACES.with(Checks::BENIGN));
+    let (mut racing, mut silent) = (0, 0);
+    for seed in 0..3000 {
+        let mut random = Random::new(seed);
+        let session = Session::default();
+        let mut checker = session.launch("k", checks, [384, 1, 1], [128, 1, 1]);
+        let sites = KINDS.map(|kind| checker.site(None, kind));
+        let (mut all, mut count) = (Vec::<Seen>::new(), 0);
+        // Few writes in half of the programs, so that reads collect.
+        let writes = random.pick(&[5, 50]);
+        for group in 0..3 {
+            checker.enter(group);
+            let (mut epoch, mut inner) = (0, [0; 4]);
+            for _ in 0..random.below(16) {
+                let wave = random.below(4);
+                if random.chance(12) {
+                    epoch += 1;
+                    (0..4).for_each(|wave| checker.threadgroup_barrier(wave, flags));
+                    continue;
+                }
+                if random.chance(12) {
+                    inner[wave] += 1;
+                    checker.simdgroup_barrier(wave as u32, flags);
+                    continue;
+                }
+                let kind = usize::from(random.chance(writes)) + 2 * usize::from(random.chance(30));
+                checker.step();
+                for lane in 0..1 + random.below(3) as u32 {
+                    let (start, length) = (random.below(12) as u64, random.pick(&[1, 2, 4, 8]));
+                    let seen = Seen {
+                        thread: [group, wave as u32, lane],
+                        clock: [epoch, inner[wave]],
+                        kind: KINDS[kind],
+                        bytes: [start, start + u64::from(length)],
+                    };
+                    let place = Place {
+                        own: false,
+                        address: start,
+                        bytes: length,
+                        name: &|| None,
+                        offset: 0,
+                    };
+                    checker.access(wave as u32, lane, sites[kind], None, &place);
+                    let now = checker.state.found.reports.iter().map(|report| report.count).sum();
+                    let expected = all.iter().any(|earlier| earlier.races(&seen));
+                    assert_eq!(
+                        now > count,
+                        expected,
+                        "seed {seed}, {:?}",
+                        (seen.thread, seen.bytes)
+                    );
+                    count = now;
+                    all.push(seen);
+                    *(if expected { &mut racing } else { &mut silent }) += 1;
+                }
+            }
+        }
+    }
+    assert!(racing > 1000 && silent > 1000, "{racing} {silent}");
 }
