@@ -5,7 +5,7 @@ use super::counters::{BlitSamples, ComputeSamples};
 use super::foundation::{
     List, NSObject, Object, Pairs, Retained, Strong, Text, This, lock, soft_class,
 };
-use super::function::Function;
+use super::function::{CALL_DEPTH, Function};
 use super::slots::Slots;
 use super::stage_input::{PipelineBufferDescriptor, StageInputOutputDescriptor};
 use crate::abi::{Class, MTLSize, MTLTextureSwizzleChannels, NSRange};
@@ -162,7 +162,7 @@ properties! {
         setThreadGroupSizeIsMultipleOfThreadExecutionWidth:] multiple_of_width: bool = false;
     [maxTotalThreadsPerThreadgroup, setMaxTotalThreadsPerThreadgroup:] max_threads: usize = 0;
     [linkedFunctions, setLinkedFunctions:] linked: Option<Strong<LinkedFunctions>> = None;
-    [maxCallStackDepth, setMaxCallStackDepth:] call_depth: usize = 1;
+    [maxCallStackDepth, setMaxCallStackDepth:] call_depth: usize = CALL_DEPTH;
     [supportIndirectCommandBuffers, setSupportIndirectCommandBuffers:] indirect: bool = false;
     [supportAddingBinaryFunctions, setSupportAddingBinaryFunctions:] adding: bool = false;
     [preloadedLibraries, setPreloadedLibraries:] preloaded: Option<Strong<List>> = None;

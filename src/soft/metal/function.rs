@@ -13,6 +13,9 @@ use crate::soft::ir::Checks;
 use crate::soft::kernel::{ArgumentKind, Kernel};
 use std::sync::Arc;
 
+/// The most calls through pointers that are open at once, unless a pipeline's descriptor sets it.
+pub(super) const CALL_DEPTH: usize = 1;
+
 /// A function.
 pub(super) struct Function {
     /// The code of a kernel to which no functions are linked. A visible function has no code of its own.
@@ -77,7 +80,9 @@ impl Function {
         let Origin { source, name: own, constants } = &origin;
         let kernel = match kind {
             FUNCTION_VISIBLE => source.check_visible(own, constants).map(|()| None),
-            _ => source.kernel(own, constants, checks, &[], 0).map(|kernel| Some(Arc::new(kernel))),
+            _ => source
+                .kernel(own, constants, checks, &[], CALL_DEPTH)
+                .map(|kernel| Some(Arc::new(kernel))),
         };
         let kernel = kernel.map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
         let (label, handle) = (Label::default(), next_id());
@@ -109,7 +114,7 @@ impl Function {
                 other.name
             ));
         }
-        if linked.is_empty() {
+        if linked.is_empty() && deepest == CALL_DEPTH {
             return Ok(Arc::clone(kernel));
         }
         let linked: Vec<Linked> = linked

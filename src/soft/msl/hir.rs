@@ -43,6 +43,8 @@ pub(crate) struct Function {
 pub(crate) struct Uses {
     pub(crate) functions: BTreeSet<InstanceIndex>,
     pub(crate) globals: BTreeSet<GlobalIndex>,
+    /// The functions whose addresses are used.
+    pub(crate) pointed: BTreeSet<InstanceIndex>,
     /// The locals of which more than the value is used: they may be assigned.
     pub(crate) places: BTreeSet<LocalIndex>,
     /// The number of expressions and statements.
@@ -146,6 +148,10 @@ impl Uses {
             Call(function, list) | Construct(function, list) => {
                 self.functions.insert(*function);
                 list.iter().for_each(|one| self.expr(one));
+            }
+            FunctionAddress(function) => {
+                self.functions.insert(*function);
+                self.pointed.insert(*function);
             }
             Invoke(pointer, list) => {
                 self.expr(pointer);
@@ -255,6 +261,8 @@ pub(crate) enum ExprKind {
     UnionValue(u32, Box<Expr>),
     Zero,
     Call(InstanceIndex, Vec<Expr>),
+    /// A pointer to a function.
+    FunctionAddress(InstanceIndex),
     /// A call through a pointer to a function.
     Invoke(Box<Expr>, Vec<Expr>),
     /// A constructor call: the object is new, and the first parameter points to it.

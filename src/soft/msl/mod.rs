@@ -300,7 +300,7 @@ impl Library {
         name: &str,
         constants: &ConstantValues,
     ) -> Result<(ir::Module, Reflection), CompileError> {
-        self.linked_kernel(name, constants, &[], 0)
+        self.linked_kernel(name, constants, &[], 1)
     }
 
     /// The same with functions that are linked to it, and the most calls through pointers that are open at once.
@@ -325,7 +325,7 @@ impl Library {
         ir::with_stack(|| {
             let program = self.program(func, Role::Function)?;
             let special = Specialisation::new(&program, &|constant| constants.get(constant));
-            self.lowered(name, &[Unit { special: &special, handle: 0, base: 0 }], 0, &[])?;
+            self.lowered(name, &[Unit { special: &special, handle: 0, base: 0 }], 1, &[])?;
             Ok(())
         })
     }
@@ -408,7 +408,7 @@ impl Library {
         let program = self.program(func, Role::Function).map_err(|error| error.to_string())?;
         let special = Specialisation::new(&program, &|_| None);
         let unit = Unit { special: &special, handle: 0, base: 0 };
-        let module = lower::lower(&[unit], 0)
+        let module = lower::lower(&[unit], 1)
             .map_err(|failure| failure.diagnostics.render(&self.sources))?;
         Ok(ir::Module { library: library::applied(&module.functions), ..module })
     }

@@ -79,6 +79,7 @@ fn the_corpus_compiles() {
 #[test]
 fn an_unsupported_feature_fails_only_the_kernels_that_use_it() {
     let text = "int twice(int x) { return 2 * x; }
+        float twice(float x) { return 2 * x; }
         kernel void good(device int* out) { out[0] = twice(1); }
         kernel void bad(device int* out) { int (*f)(int) = twice; out[0] = f(1); }";
     let library = whole(text).unwrap_or_else(|error| panic!("{error}"));
@@ -339,7 +340,7 @@ fn kernels_of_one_library_are_lowered_at_the_same_time() {
             both.wait();
             Some(vec![Constant::Int(value)])
         };
-        library.kernel_with(name, false, &values, &[], 0).unwrap().0.to_string()
+        library.kernel_with(name, false, &values, &[], 1).unwrap().0.to_string()
     };
     std::thread::scope(|scope| {
         let one = scope.spawn(|| make("one", 11));
@@ -355,7 +356,7 @@ fn kernels_of_one_library_are_lowered_at_the_same_time() {
 fn a_fault_report_never_waits_for_a_compilation() {
     let library = compile(SHARED, &Options::default()).unwrap();
     let (module, _) =
-        library.kernel_with("one", false, &|_| Some(vec![Constant::Int(1)]), &[], 0).unwrap();
+        library.kernel_with("one", false, &|_| Some(vec![Constant::Int(1)]), &[], 1).unwrap();
     let spans = &module.functions[0].insts;
     let span = spans
         .iter()

@@ -319,3 +319,35 @@ fn functions_are_linked_later_or_refused() {
     // A visible function whose constant has no value.
     assert!(send!(*functions, "newFunctionWithName:", *string("scaled") => Id; Id).is_nil());
 }
+
+/// Pointers to functions that the kernel itself names, in arrays, arguments and the calls of each other.
+#[test]
+fn kernels_point_to_their_own_functions() {
+    let source = "#include <metal_stdlib>
+        using namespace metal;
+        using Binary = float(float, float);
+        float add(float a, float b) { return a + b; }
+        [[visible]] float times(const float a, float b) { return a * b; }
+        float apply(Binary *f, float a, float b) { return f(a, b); }
+        kernel void k(device float *out [[buffer(0)]], visible_function_table<Binary> table [[buffer(2)]],
+                      uint i [[thread_position_in_grid]]) {
+            Binary *list[3] = {add, &times, table.empty() ? nullptr : table[0]};
+            bool same = list[1] == times;
+            out[i] = apply(list[i % 3], float(i), 3.0f) + (same ? 0 : 100);
+        }";
+    let library = library(source);
+    let kernel = function(*library, "k");
+    let minus = super::library("[[visible]] float minus(float a, float b) { return a - b; }");
+    let minus = function(*minus, "minus");
+    let pipeline = linked(*kernel, &[*minus], 1).unwrap();
+    let found = run(*pipeline, 12, Id::NIL, *table(*pipeline, &[*minus])).unwrap();
+    let expected = |i: usize| {
+        let x = i as f32;
+        [x + 3., x * 3., x - 3.][i % 3]
+    };
+    assert_eq!(found, (0..12).map(expected).collect::<Vec<_>>());
+    // Without a linked function the third pointer is one that the pipeline does not know.
+    let alone = linked(*kernel, &[], 1).unwrap();
+    let error = run(*alone, 12, Id::NIL, *table(*pipeline, &[*minus])).unwrap_err();
+    assert!(error.contains("thread (2, 0, 0)") && error.contains("does not link"), "{error}");
+}

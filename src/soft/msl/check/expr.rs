@@ -332,11 +332,14 @@ impl Checker {
                 self.through_reference(place)
             }
             Some(Entity::Value(ty, constant)) => self.value(ExprKind::Constant(constant), ty, span),
-            Some(Entity::Function(_)) => {
-                let text = self.path_text(path);
-                self.unsupported(span, format!("pointer to function '{text}' is"));
-                self.error_expr(span)
-            }
+            Some(Entity::Function(id)) => match self.pointer_to_function(id, span) {
+                Some(pointer) => pointer,
+                None => {
+                    let text = self.path_text(path);
+                    self.unsupported(span, format!("pointer to function '{text}' is"));
+                    self.error_expr(span)
+                }
+            },
             Some(Entity::Template(id)) => match self.variable_instance(path, id) {
                 Some(global) => {
                     let qual = self.globals[global.0 as usize].qual;
@@ -370,9 +373,29 @@ impl Checker {
         }
     }
 
+    /// A pointer to a function that is no member and no entry point (conv.func); `None` for others.
+    fn pointer_to_function(&mut self, id: super::FuncId, span: Span) -> Option<Expr> {
+        let func = self.func(id);
+        let result = func.result()?;
+        if func.this.is_some() || !matches!(func.stage, None | Some(ast::Stage::Visible)) {
+            return None;
+        }
+        let plain = |parameter: &super::Parameter| Qual::plain(parameter.qual.ty);
+        let parameters = func.parameters.iter().map(plain).collect();
+        let function = self.types.intern(Ty::Function(result, parameters));
+        let ty = self.types.pointer(Qual::plain(function));
+        let index = self.instance(id, None);
+        Some(self.value(ExprKind::FunctionAddress(index), ty, span))
+    }
+
     pub(super) fn path(&mut self, path: &Path) -> Expr {
         let span = path.span;
         match self.lookup_path(path) {
+            Found::Entities(list) if list.len() > 1 && matches!(list[0], Entity::Function(_)) => {
+                let text = self.path_text(path);
+                self.unsupported(span, format!("pointer to overloaded function '{text}' is"));
+                self.error_expr(span)
+            }
             Found::Entities(list) => self.named(list.first().copied(), path),
             Found::Member(class, fields) => match self.object_of_class(class, span) {
                 Some(object) if *self.types.get(object.qual.ty) == Ty::Struct(class) => {

@@ -170,6 +170,10 @@ impl Checker {
     }
 
     pub(super) fn address_of(&mut self, operand: Expr, span: Span) -> Expr {
+        // The name of a function is a pointer to it already.
+        if matches!(operand.kind, ExprKind::FunctionAddress(_)) {
+            return operand;
+        }
         let component = match &operand.kind {
             ExprKind::Swizzle(..) => true,
             ExprKind::Element(base, _) => {

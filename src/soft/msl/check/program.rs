@@ -16,6 +16,7 @@ use crate::soft::msl::hir::{
 };
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Types};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What the function that a program starts with is.
@@ -136,6 +137,15 @@ impl<'a> Specialisation<'a> {
 
     pub(crate) fn body(&self, index: InstanceIndex) -> &State {
         self.program.bodies.get(&index).unwrap_or(&State::Unchecked)
+    }
+
+    /// The functions whose addresses are used, in order.
+    pub(crate) fn pointed(&self) -> BTreeSet<InstanceIndex> {
+        let checked = self.program.bodies.values().filter_map(|state| match state {
+            State::Checked(function) => Some(&function.uses.pointed),
+            _ => None,
+        });
+        checked.flatten().copied().collect()
     }
 
     /// The value of a scalar expression outside of any function.

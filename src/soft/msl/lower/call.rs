@@ -1,6 +1,6 @@
 //! Calls: of functions that the program names, and through pointers (`specs/functions.md`).
 
-use super::Body;
+use super::{Body, Unit};
 use crate::soft::ir::{self, FAILED_CALL, Op, Scalar, Space, TOO_DEEP, Type, Value, VarId};
 use crate::soft::msl::check::State;
 use crate::soft::msl::hir::{Expr, InstanceIndex};
@@ -148,24 +148,34 @@ impl Body<'_, '_> {
 impl super::Lowering<'_> {
     /// Whether functions that are called through pointers from here would be at too great a depth.
     fn is_deepest(&self) -> bool {
-        self.units.len() > 1 && self.depth >= self.deepest
+        self.depth >= self.deepest
     }
 
-    /// The linked functions of a type, by handle.
+    /// What a pointer to a function is that a unit names itself: no number of a linked function is as high.
+    pub(super) fn handle_of(unit: usize, index: InstanceIndex) -> u64 {
+        const NAMED: u64 = 1 << 44;
+        NAMED | (unit as u64) << 32 | u64::from(index.0)
+    }
+
+    /// The functions of a type that pointers may point to, by handle.
     fn callees(&mut self, result: Qual, parameters: &[TyId]) -> Vec<Callee> {
         if self.is_deepest() {
             return Vec::new();
         }
         let wanted = self.signature(self.types, result.ty, parameters);
         let mut callees = Vec::new();
-        for (unit, linked) in self.units.iter().enumerate().skip(1) {
-            let program = linked.special.program;
-            let State::Checked(function) = linked.special.body(program.kernel) else { continue };
-            let own: Vec<TyId> =
-                function.locals[..function.parameters as usize].iter().map(|l| l.qual.ty).collect();
-            if self.signature(&program.types, function.result, &own) == wanted {
-                let id = self.function_at((unit, program.kernel, self.depth + 1));
-                callees.push(Callee { handle: linked.handle, id });
+        for (unit, Unit { special, handle, .. }) in self.units.iter().enumerate() {
+            let linked = (unit > 0).then_some((*handle, special.program.kernel));
+            let named = special.pointed().into_iter();
+            let named = named.map(|index| (Self::handle_of(unit, index), index));
+            for (handle, index) in linked.into_iter().chain(named) {
+                let State::Checked(function) = special.body(index) else { continue };
+                let own = &function.locals[..function.parameters as usize];
+                let own: Vec<TyId> = own.iter().map(|local| local.qual.ty).collect();
+                if self.signature(&special.program.types, function.result, &own) == wanted {
+                    let id = self.function_at((unit, index, self.depth + 1));
+                    callees.push(Callee { handle, id });
+                }
             }
         }
         callees.sort_unstable_by_key(|callee| callee.handle);

@@ -1,7 +1,7 @@
 //! Expressions: scalars and vectors to registers, aggregates to memory.
 
-use super::Body;
 use super::place::Place;
+use super::{Body, Lowering};
 use crate::soft::ir::{Barrier, MemFlags, Op, Probe, Scalar, Type, Value, internal_error};
 use crate::soft::msl::check::builtins::Builtin;
 use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex};
@@ -180,6 +180,10 @@ impl Body<'_, '_> {
                 // No value, or an error that is already reported.
                 None => self.zero(ty),
             },
+            ExprKind::FunctionAddress(index) => {
+                let handle = Lowering::handle_of(self.module.unit, *index);
+                self.b.constant(Scalar::U64, handle)
+            }
             ExprKind::Invoke(callee, arguments) => match self.invoke(callee, arguments, None) {
                 Some(value) => value,
                 None => self.zero(ty),
