@@ -1,6 +1,8 @@
 //! Back ends, and the kernels that they compile.
 
+use std::any::Any;
 use std::fmt;
+use std::ptr::NonNull;
 
 use super::{Argument, ArgumentKind, Fault, Launch, SourcePosition, limits};
 use crate::soft::ir::passes::TooLarge;
@@ -17,7 +19,31 @@ pub(crate) trait Backend: Send + Sync {
         module: &Module,
         options: &CompileOptions,
     ) -> Result<Box<dyn Executable>, CompileError>;
+
+    /// Zeroed memory that the host and kernels of this back end both access; `None` where pages of the host are that, or if
+    /// there is no more. `private` memory is hardly ever accessed by the host.
+    fn allocate(&self, _bytes: usize, _private: bool) -> Option<Box<dyn DeviceMemory>> {
+        None
+    }
+
+    /// Lets kernels access memory of the host where it is, until what this returns is dropped; `None` where they can
+    /// anyway, or cannot.
+    ///
+    /// # Safety
+    /// The memory can be read and written until then.
+    unsafe fn reach(&self, _base: NonNull<u8>, _bytes: usize) -> Option<Reach> {
+        None
+    }
 }
+
+/// Memory that a back end provides.
+pub(crate) trait DeviceMemory: Send + Sync {
+    /// Its first byte, at a page boundary.
+    fn base(&self) -> NonNull<u8>;
+}
+
+/// Keeps memory of the host accessible for kernels as long as it lives.
+pub(crate) type Reach = Box<dyn Any + Send + Sync>;
 
 /// How to compile a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +71,33 @@ pub(crate) trait Executable: Send + Sync {
     /// Memory and textures among the bindings can be read, and written unless the kernel declares them constant, until
     /// this returns. Other threads access them meanwhile only as the kernel's own threads may.
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault>;
+
+    /// The same, but it may return earlier. Launches that one thread submits to one device run in that order, and all are
+    /// done when [`finish`](Self::finish) returns. After a fault the later ones do nothing.
+    ///
+    /// # Safety
+    /// That of [`launch`](Self::launch), until it is done.
+    unsafe fn submit(&self, launch: &Launch<'_>) -> Result<Submitted, Fault> {
+        // SAFETY: the caller's.
+        unsafe { self.launch(launch) }.map(|()| Submitted::Done)
+    }
+
+    /// Waits for the launches that the calling thread has submitted to the device of this executable since it last did so. The
+    /// first fault, after the number of launches before it.
+    fn finish(&self) -> Result<(), (usize, Fault)> {
+        Ok(())
+    }
+}
+
+/// What became of a launch that was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Submitted {
+    /// It is done.
+    Done,
+    /// It runs, or waits for the launches before it.
+    Running,
+    /// The same, and nothing more may be submitted before [`Executable::finish`].
+    Full,
 }
 
 /// One thing that a launch passes: an argument, or an element of an array of textures or samplers.
@@ -243,21 +296,29 @@ impl Kernel {
         self.checks
     }
 
-    /// Launches it; see [`Executable::launch`]. A fault has its position in the source.
+    /// Submits a launch; see [`Executable::submit`]. A fault has its position in the source.
     ///
     /// # Safety
-    /// As for [`Executable::launch`].
-    pub(crate) unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault> {
+    /// As for [`Executable::submit`].
+    pub(crate) unsafe fn submit(&self, launch: &Launch<'_>) -> Result<Submitted, Fault> {
         let locate = |span| (self.locate)(span);
         let launch = Launch { locate: Some(&locate), ..*launch };
         // SAFETY: the caller's.
-        unsafe { self.executable.launch(&launch) }.map_err(|mut fault| {
-            if fault.position.is_some() {
-                fault.recognise_call(&self.linked);
-                fault.source = (self.locate)(fault.span).map(Box::new);
-            }
-            fault
-        })
+        unsafe { self.executable.submit(&launch) }.map_err(|fault| self.located(fault))
+    }
+
+    /// Waits for what the calling thread has submitted; see [`Executable::finish`]. The fault may be another kernel's.
+    pub(crate) fn finish(&self) -> Result<(), (usize, Fault)> {
+        self.executable.finish()
+    }
+
+    /// A fault of this kernel with its position in the source.
+    pub(crate) fn located(&self, mut fault: Fault) -> Fault {
+        if fault.position.is_some() {
+            fault.recognise_call(&self.linked);
+            fault.source = (self.locate)(fault.span).map(Box::new);
+        }
+        fault
     }
 }
 

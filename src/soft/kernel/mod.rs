@@ -13,6 +13,9 @@ pub(crate) mod texture;
 
 pub(crate) use super::ir::limits;
 pub(crate) use argument::{Access, Argument, ArgumentKind, TextureKind};
-pub(crate) use backend::{Backend, CompileError, CompileOptions, Executable, Kernel, Parameter};
+pub(crate) use backend::{
+    Backend, CompileError, CompileOptions, DeviceMemory, Executable, Kernel, Parameter, Reach,
+    Submitted,
+};
 pub(crate) use fault::{FIRST_ADDRESS, Fault, FaultKind, SourcePosition};
 pub(crate) use launch::{Binding, Launch, Owner, Resident, ResidentTexture};

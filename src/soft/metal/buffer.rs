@@ -1,6 +1,7 @@
 //! MTLBuffer: memory that kernels, blits and, unless it is private, the CPU read and write.
 
 use super::absent::BUFFER;
+use super::compiler::backend;
 use super::descriptors::TextureDescriptor;
 use super::foundation::{HeldBlock, NSObject, Object, Strong, This, in_pool};
 use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
@@ -70,7 +71,7 @@ impl Buffer {
     pub(super) fn new(length: usize, options: usize) -> Option<Strong<Self>> {
         let options = Options(options);
         let possible = options.are_known() && length <= longest_buffer();
-        let memory = possible.then(|| Memory::pages(length))??;
+        let memory = possible.then(|| Memory::new(backend(), length, options.is_private()))??;
         Some(Self::object(memory, options, None))
     }
 
@@ -99,7 +100,9 @@ impl Buffer {
         let options = Options(options);
         let possible = options.are_known() && !options.is_private() && length <= longest_buffer();
         let deallocator = deallocator.map(deallocator_of_block);
-        let memory = possible.then(|| Memory::lent(bytes, length, deallocator))??;
+        // SAFETY: the caller passed memory that lasts until the deallocator is called.
+        let lend = || unsafe { Memory::lent(backend(), bytes, length, deallocator) };
+        let memory = possible.then(lend)??;
         Some(Self::object(memory, options, None))
     }
 

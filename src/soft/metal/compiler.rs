@@ -45,7 +45,8 @@ pub(super) fn has_device() -> bool {
     chosen().is_some()
 }
 
-fn backend() -> &'static dyn Backend {
+/// The back end of the device.
+pub(super) fn backend() -> &'static dyn Backend {
     match chosen() {
         Some(backend) => backend,
         None => unreachable!("without a back end there is no device, and nothing that compiles"),

@@ -2,6 +2,7 @@
 
 use super::absent::HEAP;
 use super::buffer::Buffer;
+use super::compiler::backend;
 use super::descriptors::{HeapFields, TextureDescriptor};
 use super::foundation::{
     Label, NSObject, Object, Strong, This, device, label, labelled, set_label, soft_class,
@@ -68,8 +69,11 @@ impl Heap {
         };
         let options = fields.options();
         let possible = options.are_known() && fields.size <= longest_buffer();
-        let memory =
-            possible.then(|| Memory::pages(fields.size.checked_next_multiple_of(PAGE)?))??;
+        let make = || {
+            let bytes = fields.size.checked_next_multiple_of(PAGE)?;
+            Memory::new(backend(), bytes, options.is_private())
+        };
+        let memory = possible.then(make)??;
         Some(Strong::new(Self {
             memory: HeapMemory::new(memory, placement),
             options,

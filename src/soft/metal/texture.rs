@@ -1,6 +1,7 @@
 //! MTLTexture: its properties, views, and access by the CPU.
 
 use super::absent::TEXTURE;
+use super::compiler::backend;
 use super::descriptors::{TextureDescriptor, TextureFields, TextureViewDescriptor, full_levels};
 use super::foundation::{NSObject, Object, Retained, Strong, This};
 use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
@@ -173,7 +174,7 @@ impl Texture {
 
     /// A zeroed texture; `None` for invalid properties.
     pub(super) fn new(fields: &TextureFields) -> Option<Strong<Self>> {
-        let memory = Memory::pages(Self::length(fields)?)?;
+        let memory = Memory::new(backend(), Self::length(fields)?, false)?;
         Some(Strong::new(Self::in_memory(fields, memory, None)?))
     }
 

@@ -110,6 +110,20 @@ entry_points! {
     allocate = "cuMemAlloc_v2" (address: *mut Address, bytes: usize);
     /// Releases memory of the device.
     free = "cuMemFree_v2" (address: Address);
+    /// Takes memory of the host that stays where it is, which the device accesses at the same address.
+    allocate_host = "cuMemHostAlloc" (address: *mut *mut c_void, bytes: usize, flags: c_uint);
+    /// Takes memory that host and device access at the same address, and whose pages move between them.
+    allocate_managed = "cuMemAllocManaged" (address: *mut Address, bytes: usize, flags: c_uint);
+    /// Says how managed memory will be used.
+    advise = "cuMemAdvise" (at: Address, bytes: usize, advice: c_int, device: c_int);
+    /// Releases memory of the host.
+    free_host = "cuMemFreeHost" (address: *mut c_void);
+    /// Lets the device access memory of the host.
+    register = "cuMemHostRegister_v2" (at: *mut c_void, bytes: usize, flags: c_uint);
+    /// Ends that.
+    unregister = "cuMemHostUnregister" (at: *mut c_void);
+    /// The bytes of a device's memory.
+    device_memory = "cuDeviceTotalMem_v2" (bytes: *mut usize, device: c_int);
     /// Copies to the device, in the order of a stream.
     copy_to_device = "cuMemcpyHtoDAsync_v2" (
         to: Address, from: *const c_void, bytes: usize, stream: Handle

@@ -1,14 +1,17 @@
-//! An NVIDIA GPU: its context, its limits, and memory that is used again.
+//! An NVIDIA GPU: its context, its limits, and memory of its own that is used again.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cuda::{Address, Cuda, CudaError, Handle};
+use super::memory::Shared;
 
 /// Attributes, by CUDA's numbers.
 const COMPUTE_MAJOR: c_int = 75;
 const COMPUTE_MINOR: c_int = 76;
+const CONCURRENT_MANAGED_ACCESS: c_int = 89;
+const USES_HOST_POINTERS: c_int = 91;
 
 /// The most bytes of released memory that are kept to be used again.
 const MOST: usize = 1 << 30;
@@ -19,7 +22,17 @@ pub(super) struct Device {
     pub(super) name: String,
     /// The compute capability: 90 for 9.0.
     pub(super) target: u32,
+    /// The driver's number of it.
+    pub(super) number: c_int,
+    /// Whether host and device may access managed memory at the same time.
+    pub(super) has_managed: bool,
+    /// Whether memory of the host that is registered has the same address on the device.
+    pub(super) uses_host_pointers: bool,
+    /// The bytes of its memory.
+    pub(super) memory: usize,
     context: Handle,
+    /// Memory that the host accesses, too.
+    pub(super) shared: Shared,
     /// Released memory by its length, and the bytes of all of it.
     free: Mutex<(BTreeMap<usize, Vec<Address>>, usize)>,
     /// Streams that no launch uses now.
@@ -70,8 +83,22 @@ impl Device {
         let target = attribute(device, COMPUTE_MAJOR)? * 10 + attribute(device, COMPUTE_MINOR)?;
         // SAFETY: the driver ends the name with a zero, and the last byte is one in any case.
         let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
-        let (free, streams) = (Mutex::default(), Mutex::default());
-        Ok(Self { cuda, name, target: target as u32, context, free, streams })
+        let mut memory = 0;
+        // SAFETY: the number is written.
+        unsafe { cuda.device_memory(&raw mut memory, device)? };
+        Ok(Self {
+            cuda,
+            name,
+            target: target as u32,
+            number: device,
+            has_managed: attribute(device, CONCURRENT_MANAGED_ACCESS)? != 0,
+            uses_host_pointers: attribute(device, USES_HOST_POINTERS)? != 0,
+            memory,
+            context,
+            shared: Shared::default(),
+            free: Mutex::default(),
+            streams: Mutex::default(),
+        })
     }
 
     /// Makes the device that of the calling thread.

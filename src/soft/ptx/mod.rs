@@ -8,7 +8,10 @@ mod cuda;
 mod device;
 mod emit;
 mod launch;
+mod memory;
 mod pipeline;
+mod report;
+mod sequence;
 mod staging;
 #[cfg(test)]
 mod tests;
@@ -16,12 +19,14 @@ mod text;
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ir::facts::reach;
-use super::ir::{AllocationKind, Checks, Function, LocalMemory, Module, passes, with_stack};
+use super::ir::{AllocationKind, Checks, Function, LocalMemory, Module, Span, passes, with_stack};
 use super::kernel::{
-    Backend, CompileError, CompileOptions, Executable, Fault, Launch, Parameter, limits,
+    Backend, CompileError, CompileOptions, DeviceMemory, Executable, Fault, FaultKind, Launch,
+    Parameter, Reach, Submitted, limits,
 };
 use cuda::{CudaError, Handle};
 use device::Device;
@@ -68,17 +73,32 @@ impl Backend for Gpu {
         let ready = Ready {
             device: Arc::clone(&self.device),
             parameters: Parameter::of_module(module, used),
-            locals: function.locals.clone(),
-            module: Module { functions: Vec::new(), library: Default::default(), ..module.clone() },
+            facts: Arc::new(Facts {
+                locals: function.locals.clone(),
+                module: Module {
+                    functions: Vec::new(),
+                    library: Default::default(),
+                    ..module.clone()
+                },
+            }),
             function,
             max_threads: options.max_threads,
             codes: Mutex::default(),
         };
         // Whatever has no text is an error now, not at the first launch.
         let options = ready.options(16, ready.max_threads, false);
-        with_stack(|| emit::emit(&ready.module, &ready.function, options))
+        with_stack(|| emit::emit(&ready.facts.module, &ready.function, options))
             .map_err(|unsupported| CompileError::Unsupported { what: unsupported.0 })?;
         Ok(Box::new(ready))
+    }
+
+    fn allocate(&self, bytes: usize, private: bool) -> Option<Box<dyn DeviceMemory>> {
+        Some(Box::new(memory::Memory::new(&self.device, bytes, private)?))
+    }
+
+    unsafe fn reach(&self, base: NonNull<u8>, bytes: usize) -> Option<Reach> {
+        // SAFETY: the caller's.
+        Some(Box::new(unsafe { memory::Registered::new(&self.device, base, bytes)? }))
     }
 }
 
@@ -102,13 +122,26 @@ fn prepare(module: &Module, checks: Checks) -> Result<Function, CompileError> {
 struct Ready {
     device: Arc<Device>,
     parameters: Box<[Parameter]>,
-    locals: Vec<LocalMemory>,
-    /// The module without its functions.
-    module: Module,
+    facts: Arc<Facts>,
     function: Function,
     max_threads: u32,
     /// Its code by what the code depends on.
     codes: Mutex<HashMap<Options, Arc<Code>>>,
+}
+
+/// What reports of a kernel's faults need, too.
+struct Facts {
+    locals: Vec<LocalMemory>,
+    /// The module without its functions.
+    module: Module,
+}
+
+impl Facts {
+    /// A fault of no thread.
+    fn fault(&self, kind: FaultKind) -> Fault {
+        let (kernel, span) = (self.module.name.clone(), Span::default());
+        Fault { kernel, kind, span, source: None, position: None }
+    }
 }
 
 /// Machine code on the GPU.
@@ -150,7 +183,7 @@ impl Ready {
         if let Some(code) = codes.get(&options) {
             return Ok(Arc::clone(code));
         }
-        let emitted = with_stack(|| emit::emit(&self.module, &self.function, options));
+        let emitted = with_stack(|| emit::emit(&self.facts.module, &self.function, options));
         let error = |text: String| CudaError { call: "cuModuleLoadDataEx", code: 0, text };
         let emitted = emitted.map_err(|unsupported| error(unsupported.0))?;
         let code = Arc::new(self.load(emitted)?);
@@ -191,7 +224,7 @@ impl Ready {
             unsafe { cuda.global(&raw mut address, &raw mut bytes, module, name.as_ptr())? };
             Ok(address)
         };
-        let tables = self.module.allocations.iter().enumerate().map(address);
+        let tables = self.facts.module.allocations.iter().enumerate().map(address);
         let tables = tables.collect::<Result<_, CudaError>>()?;
         Ok(Code {
             device: Arc::clone(&self.device),
@@ -211,6 +244,16 @@ impl Executable for Ready {
 
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault> {
         // SAFETY: the caller's.
-        unsafe { self.run(launch) }
+        unsafe { self.begin(launch)? };
+        self.end().map_err(|(_, fault)| fault)
+    }
+
+    unsafe fn submit(&self, launch: &Launch<'_>) -> Result<Submitted, Fault> {
+        // SAFETY: the caller's.
+        unsafe { self.begin(launch) }
+    }
+
+    fn finish(&self) -> Result<(), (usize, Fault)> {
+        self.end()
     }
 }

@@ -4,6 +4,7 @@ use super::error::CommandError;
 use super::event::Signal;
 use super::image::{Image, copy_between};
 use super::indirect;
+use super::launched::Launched;
 use super::memory::Memory;
 use super::pipeline::Pipeline;
 use super::queue::nanoseconds;
@@ -40,21 +41,37 @@ pub(crate) fn run(
         .unwrap_or_else(|error| Step::Done(Err(CommandError::internal(error.message))))
 }
 
-fn run_commands<'a>(
+fn run_commands(
+    recording: &Recording,
+    next: &mut usize,
+    trace: Option<&mut Trace>,
+    session: &Session,
+) -> Step {
+    let mut launched = Launched::new(session);
+    let step = walk(recording, next, trace, &mut launched);
+    match launched.finish() {
+        Ok(()) => step,
+        Err(error) => Step::Done(Err(error)),
+    }
+}
+
+fn walk<'a>(
     recording: &'a Recording,
     next: &mut usize,
     mut trace: Option<&mut Trace>,
-    session: &'a Session,
+    launched: &mut Launched<'_>,
 ) -> Step {
+    let session = launched.session;
     // In a concurrent encoder: the dispatches since the last barrier, which may run in any order.
     let mut unordered: Option<Vec<usize>> = None;
     let mut bindings = Vec::new();
     let mut execute = |index: usize| {
         let Some(trace) = &mut trace else {
-            return run_one(recording, index, &mut bindings, session);
+            return run_one(recording, index, &mut bindings, launched);
         };
         let since = Instant::now();
-        let result = run_one(recording, index, &mut bindings, session);
+        let result =
+            run_one(recording, index, &mut bindings, launched).and_then(|()| launched.finish());
         trace.ran(index, since);
         result
     };
@@ -128,13 +145,16 @@ fn run_one<'a>(
     recording: &'a Recording,
     index: usize,
     bindings: &mut Vec<Binding<'a>>,
-    session: &'a Session,
+    launched: &mut Launched<'_>,
 ) -> Result<(), CommandError> {
+    if !matches!(recording.commands[index], Command::Dispatch { .. } | Command::Note(_)) {
+        launched.finish()?;
+    }
     match recording.commands[index] {
-        Command::Dispatch { .. } => dispatch(recording, index, bindings, session),
+        Command::Dispatch { .. } => dispatch(recording, index, bindings, launched),
         Command::Execute(index) => {
             let execution = &recording.executions[index as usize];
-            indirect::execute(recording, execution, bindings, session)
+            indirect::execute(recording, execution, bindings, launched)
         }
         Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
             copy_buffer(recording, (from, from_offset), (to, to_offset), length)
@@ -246,7 +266,7 @@ fn dispatch<'a>(
     recording: &'a Recording,
     index: usize,
     bindings: &mut Vec<Binding<'a>>,
-    session: &'a Session,
+    launched: &mut Launched<'_>,
 ) -> Result<(), CommandError> {
     let Command::Dispatch { pipeline, slots, grid, group } = recording.commands[index] else {
         return Err(misplaced("dispatch"));
@@ -256,6 +276,7 @@ fn dispatch<'a>(
     let grid = match grid {
         Grid::Threads(grid) => grid,
         Grid::Indirect { object, offset } => {
+            launched.finish()?;
             groups(memory_at(recording, object)?, offset, group, kernel.name())?
         }
     };
@@ -263,7 +284,7 @@ fn dispatch<'a>(
         return Ok(());
     }
     let slots = &recording.slots[slots as usize..][..pipeline.slots()];
-    launch(recording, pipeline, slots, grid, group, (bindings, session))
+    launch(recording, pipeline, slots, grid, group, (bindings, launched))
 }
 
 /// Launches a kernel with these arguments, in the order of its parameters.
@@ -273,7 +294,7 @@ pub(super) fn launch<'a>(
     slots: &[Slot],
     grid: [u32; 3],
     group: [u32; 3],
-    (bindings, session): (&mut Vec<Binding<'a>>, &'a Session),
+    (bindings, launched): (&mut Vec<Binding<'a>>, &mut Launched<'_>),
 ) -> Result<(), CommandError> {
     let kernel = &pipeline.kernel;
     bindings.clear();
@@ -330,12 +351,12 @@ pub(super) fn launch<'a>(
         resident_textures: &residents.textures,
         watchdog: settings.watchdog,
         strict: settings.strict,
-        session: kernel.checks().any().then_some(session),
+        session: kernel.checks().any().then_some(launched.session),
         locate: None,
     };
     // SAFETY: the recording keeps alive what is bound, and the lengths are those of the memory. Other threads access
     // it meanwhile in the order that the program itself enforces.
-    unsafe { kernel.launch(&launch) }.map_err(CommandError::from)
+    unsafe { launched.submit(kernel, &launch) }
 }
 
 /// The grid of an indirect dispatch.

@@ -2,13 +2,13 @@
 
 use super::error::CommandError;
 use super::execute::{disorder, launch, memory_at, range};
+use super::launched::Launched;
 use super::memory::Memory;
 use super::pipeline::{Pipeline, indirect_pipeline};
 use super::recording::Recording;
 use super::residents::Residents;
 use super::settings::Settings;
 use super::table::{BUFFERS, Entry, ObjectIndex, Slot};
-use crate::soft::kernel::sanitize::Session;
 use crate::soft::kernel::{ArgumentKind, Binding, limits};
 use std::mem::offset_of;
 use std::ops::Range;
@@ -132,8 +132,9 @@ pub(super) fn execute<'a>(
     recording: &'a Recording,
     execution: &Execution,
     bindings: &mut Vec<Binding<'a>>,
-    session: &'a Session,
+    launched: &mut Launched<'_>,
 ) -> Result<(), CommandError> {
+    let session = launched.session;
     let memory = memory_at(recording, execution.commands)?;
     let total = memory.length() / RECORD;
     let Range { start, end } = span(recording, execution.span)?;
@@ -146,10 +147,12 @@ pub(super) fn execute<'a>(
     let mut run = |indices: &mut Vec<usize>| {
         disorder(indices, Settings::get().order);
         indices.drain(..).try_for_each(|index| {
-            run_command(recording, execution, memory, index, (bindings, session)).map_err(|error| {
-                let text = format!("command {index} of {}: {error}", described(memory));
-                CommandError { message: text, ..error }
-            })
+            run_command(recording, execution, memory, index, (bindings, launched)).map_err(
+                |error| {
+                    let text = format!("command {index} of {}: {error}", described(memory));
+                    CommandError { message: text, ..error }
+                },
+            )
         })
     };
     for index in start..end {
@@ -189,7 +192,7 @@ fn run_command<'a>(
     execution: &Execution,
     memory: &Memory,
     index: usize,
-    sinks: (&mut Vec<Binding<'a>>, &'a Session),
+    sinks: (&mut Vec<Binding<'a>>, &mut Launched<'_>),
 ) -> Result<(), CommandError> {
     let invalid = |text: String| CommandError::invalid(text);
     let Some(record) = Record::read(memory, index).filter(|record| record.action != action::NONE)

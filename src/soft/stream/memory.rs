@@ -1,8 +1,8 @@
-//! The memory of resources: zeroed pages, memory of the program, or parts of other memory.
+//! The memory of resources: zeroed pages, memory of the device, memory of the program, or parts of other memory.
 
 use super::label::Label;
 use super::pages::{PAGE, Pages, physical};
-use crate::soft::kernel::{self, FIRST_ADDRESS};
+use crate::soft::kernel::{self, Backend, DeviceMemory, FIRST_ADDRESS, Reach};
 use std::any::Any;
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -28,8 +28,15 @@ pub(crate) type Deallocator = Box<dyn FnOnce(*mut c_void, usize) + Send>;
 
 enum Owner {
     Pages(Pages),
+    /// The device, and how many bytes it gave.
+    Device(Box<dyn DeviceMemory>, usize),
     /// The program.
-    Program(NonNull<u8>, Option<Deallocator>),
+    Program {
+        base: NonNull<u8>,
+        deallocator: Option<Deallocator>,
+        /// Kernels have access until this is dropped.
+        reach: Option<Reach>,
+    },
     /// Other memory that it is a part of.
     Part {
         whole: Arc<Memory>,
@@ -45,10 +52,10 @@ unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
 
-/// The bytes of pages of all resources.
+/// The bytes of pages and of the device's memory of all resources.
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
-/// The bytes of pages of all resources.
+/// The bytes of pages and of the device's memory of all resources.
 pub(crate) fn allocated() -> usize {
     ALLOCATED.load(Relaxed)
 }
@@ -64,19 +71,32 @@ impl Memory {
     fn with(length: usize, owner: Owner) -> Arc<Self> {
         let address = match &owner {
             Owner::Part { whole, offset, .. } => whole.address + *offset as u64,
-            Owner::Pages(_) | Owner::Program(..) => next_address(length),
+            Owner::Pages(_) | Owner::Device(..) | Owner::Program { .. } => next_address(length),
         };
         let released = AtomicBool::new(false);
         Arc::new(Self { length, address, owner, released, label: Label::default() })
     }
 
     /// Zeroed pages; `None` if the system does not have that many.
+    #[cfg(test)]
     pub(crate) fn pages(length: usize) -> Option<Arc<Self>> {
+        Self::made(length, |bytes| Pages::new(bytes).map(Owner::Pages))
+    }
+
+    /// Zeroed memory that kernels of a back end access; `None` if there is not that much.
+    pub(crate) fn new(backend: &dyn Backend, length: usize, private: bool) -> Option<Arc<Self>> {
+        Self::made(length, |bytes| match backend.allocate(bytes, private) {
+            Some(memory) => Some(Owner::Device(memory, bytes)),
+            None => Pages::new(bytes).map(Owner::Pages),
+        })
+    }
+
+    fn made(length: usize, owner: impl FnOnce(usize) -> Option<Owner>) -> Option<Arc<Self>> {
         let bytes = length.checked_next_multiple_of(PAGE).filter(|_| length > 0)?;
         let before = ALLOCATED.fetch_add(bytes, Relaxed);
         let fits = before.checked_add(bytes).is_some_and(|all| all <= physical());
-        match fits.then(|| Pages::new(bytes)).flatten() {
-            Some(pages) => Some(Self::with(length, Owner::Pages(pages))),
+        match fits.then(|| owner(bytes)).flatten() {
+            Some(owner) => Some(Self::with(length, owner)),
             None => {
                 ALLOCATED.fetch_sub(bytes, Relaxed);
                 None
@@ -85,14 +105,20 @@ impl Memory {
     }
 
     /// The program's own memory; `None` unless it begins and ends at a page boundary.
-    pub(crate) fn lent(
+    ///
+    /// # Safety
+    /// It can be read and written until the deallocator is called.
+    pub(crate) unsafe fn lent(
+        backend: &dyn Backend,
         base: *mut c_void,
         length: usize,
         deallocator: Option<Deallocator>,
     ) -> Option<Arc<Self>> {
         let aligned = base.addr().is_multiple_of(PAGE) && length.is_multiple_of(PAGE) && length > 0;
         let base = NonNull::new(base.cast()).filter(|_| aligned)?;
-        Some(Self::with(length, Owner::Program(base, deallocator)))
+        // SAFETY: the caller's; this drops it before it calls the deallocator.
+        let reach = unsafe { backend.reach(base, length) };
+        Some(Self::with(length, Owner::Program { base, deallocator, reach }))
     }
 
     /// A part of other memory; `None` past its end. `reservation` is dropped with it.
@@ -114,7 +140,8 @@ impl Memory {
     pub(crate) fn base(&self) -> *mut u8 {
         match &self.owner {
             Owner::Pages(pages) => pages.base().as_ptr(),
-            Owner::Program(base, _) => base.as_ptr(),
+            Owner::Device(memory, _) => memory.base().as_ptr(),
+            Owner::Program { base, .. } => base.as_ptr(),
             // SAFETY: the offset is inside.
             Owner::Part { whole, offset, .. } => unsafe { whole.base().add(*offset) },
         }
@@ -158,7 +185,9 @@ impl Drop for Memory {
     fn drop(&mut self) {
         match &mut self.owner {
             Owner::Pages(pages) => _ = ALLOCATED.fetch_sub(pages.bytes(), Relaxed),
-            Owner::Program(base, deallocator) => {
+            Owner::Device(_, bytes) => _ = ALLOCATED.fetch_sub(*bytes, Relaxed),
+            Owner::Program { base, deallocator, reach } => {
+                *reach = None;
                 if let Some(deallocate) = deallocator.take() {
                     deallocate(base.as_ptr().cast(), self.length);
                 }

@@ -14,6 +14,7 @@ pub(crate) mod heap;
 pub(crate) mod image;
 pub(crate) mod indirect;
 pub(crate) mod label;
+mod launched;
 pub(crate) mod memory;
 mod order;
 pub(crate) mod pages;

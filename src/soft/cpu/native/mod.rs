@@ -30,7 +30,7 @@ pub(crate) use select::MAX_REGION;
 const SHORTEST: &[u8] =
     if cfg!(target_arch = "aarch64") { &[0xc0, 0x03, 0x5f, 0xd6] } else { &[0xc3] };
 
-/// Whether machine code is made: the system gives executable memory, and `ARUMINIUM_SOFT_JIT` is not `off`. On arm64 it has
+/// Whether machine code is made: the system gives executable memory, and `ARUMINIUM_SOFT_JIT` is not `off`.
 /// to be given, until all tests of the library pass there with machine code.
 pub(crate) fn is_on() -> bool {
     static ON: std::sync::OnceLock<bool> = std::sync::OnceLock::new();

@@ -103,12 +103,20 @@ impl Emit<'_> {
         }
     }
 
-    /// The first thread of a threadgroup notes that it has started, for the watchdog.
+    /// Ends the thread if an earlier launch had a fault. The first thread of a threadgroup notes that it has started, for the
+    /// watchdog.
     fn progress(&mut self, place: Place) {
         let number = self.group_number(place);
         let text = &mut self.text;
         text.early(|text| {
             let (first, to) = (text.reg(Kind::Predicate), text.reg(Kind::Long));
+            let (own, faulted) = (text.reg(Kind::Word), text.reg(Kind::Word));
+            ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::FAULTED);
+            ptx!(text, "ld.param.u32 {own}, [args+{}];", layout::NUMBER);
+            ptx!(text, "ld.relaxed.gpu.global.u32 {faulted}, [{to}];");
+            ptx!(text, "setp.ne.u32 {first}, {faulted}, 0;");
+            ptx!(text, "setp.ne.and.u32 {first}, {faulted}, {own}, {first};");
+            ptx!(text, "@{first} exit;");
             ptx!(text, "setp.eq.u32 {first}, {}, 0;", place.index);
             ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::PROGRESS);
             ptx!(text, "@{first} st.relaxed.gpu.global.u64 [{to}], {number};");

@@ -497,6 +497,9 @@ impl Emit<'_> {
             ptx!(text, "st.relaxed.gpu.global.u32 [{at}+{field}], {reg};");
         }
         ptx!(text, "st.relaxed.gpu.global.u32 [{at}+{}], 1;", record::SET);
+        ptx!(text, "ld.param.u64 {other}, [args+{}];", layout::FAULTED);
+        ptx!(text, "ld.param.u32 {old}, [args+{}];", layout::NUMBER);
+        ptx!(text, "st.relaxed.gpu.global.u32 [{other}], {old};");
         text.place(unlock);
         ptx!(text, "atom.release.gpu.global.exch.b32 {old}, [{at}+{}], 0;", record::LOCK);
         ptx!(text, "mov.u32 {done}, 1;");

@@ -51,8 +51,11 @@ pub(super) mod layout {
     pub(crate) const ORIGIN: usize = 48;
     /// Whether thread positions have to be computed from the thread's number.
     pub(crate) const FLAT: usize = 60;
+    /// The address of the number of the first launch that had a fault, and the number of this one.
+    pub(crate) const FAULTED: usize = 64;
+    pub(crate) const NUMBER: usize = 72;
     /// For each region its start, its length, and whether it may be written; region 0 is the null pointer's.
-    pub(crate) const REGIONS: usize = 64;
+    pub(crate) const REGIONS: usize = 80;
     /// Bytes of a region's entry.
     pub(crate) const REGION: usize = 24;
 

@@ -1,0 +1,270 @@
+//! Memory that the host and a GPU access at the same address: what resources are made of, and what programs lend.
+//!
+//! Short buffers are memory of the host, which the GPU reads through its bus: to move pages forth and back takes longer than
+//! the accesses. The pages of longer ones move to where they are used.
+
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::device::Device;
+use crate::soft::kernel::DeviceMemory;
+
+/// The longest memory that stays with the host.
+const SMALL: usize = 64 << 10;
+/// The most bytes of released memory that are kept to be used again, and the longest of it.
+const MOST: usize = 1 << 30;
+const LONGEST: usize = 64 << 20;
+/// What the addresses of resources are multiples of.
+const PAGE: usize = 4096;
+
+/// `CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP`, the same for registered memory.
+const FOR_ALL_DEVICES: u32 = 1 | 2;
+/// `CU_MEM_ATTACH_GLOBAL`
+const GLOBAL: u32 = 1;
+/// `CU_MEM_ADVISE_SET_PREFERRED_LOCATION`
+const PREFERS: i32 = 3;
+
+/// A kind of memory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Home {
+    /// It stays with the host.
+    Host,
+    /// It moves.
+    Moves,
+    /// It moves, but is the device's unless the host accesses it.
+    Device,
+}
+
+/// What a device knows about memory that the host accesses, too.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// Ranges that the device accesses at their own address: their ends by their starts.
+    ranges: RwLock<BTreeMap<usize, usize>>,
+    /// Memory that was released.
+    free: Mutex<Free>,
+}
+
+#[derive(Default)]
+struct Free {
+    list: BTreeMap<(Home, usize), Vec<usize>>,
+    bytes: usize,
+    /// The bytes of all memory that moves, whether released or not.
+    moving: usize,
+}
+
+impl Shared {
+    /// Whether the device accesses a range at its own address.
+    pub(super) fn contains(&self, start: usize, bytes: usize) -> bool {
+        let ranges = self.ranges.read().unwrap_or_else(PoisonError::into_inner);
+        let before = ranges.range(..=start).next_back();
+        before.is_some_and(|(_, &end)| start + bytes <= end)
+    }
+
+    fn add(&self, start: usize, bytes: usize) {
+        self.ranges.write().unwrap_or_else(PoisonError::into_inner).insert(start, start + bytes);
+    }
+
+    fn remove(&self, start: usize) {
+        self.ranges.write().unwrap_or_else(PoisonError::into_inner).remove(&start);
+    }
+
+    fn free(&self) -> std::sync::MutexGuard<'_, Free> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Memory of a device and the host.
+pub(super) struct Memory {
+    device: Arc<Device>,
+    home: Home,
+    base: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: it is only an address; the driver may be called from all threads.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// Zeroed memory; `None` if there is no more of a kind that suits.
+    pub(super) fn new(device: &Arc<Device>, bytes: usize, private: bool) -> Option<Self> {
+        let home = match (bytes <= SMALL, private) {
+            (true, _) => Home::Host,
+            (false, false) => Home::Moves,
+            (false, true) => Home::Device,
+        };
+        // A length that released memory fits again.
+        let bytes = match home {
+            Home::Host => bytes.next_power_of_two().max(PAGE),
+            _ => bytes.checked_next_multiple_of(SMALL)?,
+        };
+        device.enter().ok()?;
+        let start =
+            Self::again(device, home, bytes).or_else(|| Self::fresh(device, home, bytes))?;
+        let base = NonNull::new(std::ptr::with_exposed_provenance_mut(start))?;
+        let memory = Self { device: Arc::clone(device), home, base, bytes };
+        memory.zero().ok()?;
+        device.shared.add(start, bytes);
+        Some(memory)
+    }
+
+    /// Memory that was released.
+    fn again(device: &Device, home: Home, bytes: usize) -> Option<usize> {
+        let mut free = device.shared.free();
+        let start = free.list.get_mut(&(home, bytes))?.pop()?;
+        free.bytes -= bytes;
+        Some(start)
+    }
+
+    /// Memory from the driver.
+    fn fresh(device: &Device, home: Home, bytes: usize) -> Option<usize> {
+        let cuda = device.cuda;
+        if home == Home::Host {
+            let mut address = std::ptr::null_mut();
+            // SAFETY: the address is written.
+            unsafe { cuda.allocate_host(&raw mut address, bytes, FOR_ALL_DEVICES) }.ok()?;
+            return Some(address.expose_provenance());
+        }
+        if !device.has_managed {
+            return None;
+        }
+        {
+            // More than the device has would move all the time.
+            let mut free = device.shared.free();
+            let all = free.moving.checked_add(bytes)?;
+            if all > device.memory / 4 * 3 {
+                return None;
+            }
+            free.moving = all;
+        }
+        let mut address = 0;
+        // SAFETY: the address is written; the memory is as long as the advice says.
+        let taken = unsafe {
+            cuda.allocate_managed(&raw mut address, bytes, GLOBAL).and_then(|()| match home {
+                Home::Device => cuda.advise(address, bytes, PREFERS, device.number),
+                _ => Ok(()),
+            })
+        };
+        if taken.is_err() {
+            device.shared.free().moving -= bytes;
+            return None;
+        }
+        Some(address as usize)
+    }
+
+    /// Sets all bytes to zero.
+    fn zero(&self) -> Result<(), super::CudaError> {
+        if self.home == Home::Host {
+            // SAFETY: the memory is this long, and nobody else has it.
+            unsafe { self.base.write_bytes(0, self.bytes) };
+            return Ok(());
+        }
+        let stream = self.device.take_stream()?;
+        let cuda = self.device.cuda;
+        // SAFETY: as above; the stream is waited for.
+        unsafe {
+            cuda.fill(self.base.addr().get() as u64, 0, self.bytes, stream.main)?;
+            cuda.synchronize(stream.main)?;
+        }
+        self.device.give_stream(stream);
+        Ok(())
+    }
+}
+
+impl DeviceMemory for Memory {
+    fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let start = self.base.addr().get();
+        self.device.shared.remove(start);
+        let mut free = self.device.shared.free();
+        if self.bytes <= LONGEST && free.bytes + self.bytes <= MOST {
+            free.bytes += self.bytes;
+            free.list.entry((self.home, self.bytes)).or_default().push(start);
+            return;
+        }
+        if self.home != Home::Host {
+            free.moving -= self.bytes;
+        }
+        drop(free);
+        if self.device.enter().is_ok() {
+            let cuda = self.device.cuda;
+            // SAFETY: no work uses it. Nothing can be done about an error.
+            let _ = unsafe {
+                match self.home {
+                    Home::Host => cuda.free_host(self.base.as_ptr().cast()),
+                    _ => cuda.free(start as u64),
+                }
+            };
+        }
+    }
+}
+
+/// Memory of the program that a device accesses.
+pub(super) struct Registered {
+    device: Arc<Device>,
+    base: NonNull<u8>,
+}
+
+// SAFETY: as for `Memory`.
+unsafe impl Send for Registered {}
+// SAFETY: as above.
+unsafe impl Sync for Registered {}
+
+impl Registered {
+    /// `None` if the driver refuses: it does for files and for memory that is registered already.
+    ///
+    /// # Safety
+    /// The memory can be read and written as long as this lives.
+    pub(super) unsafe fn new(
+        device: &Arc<Device>,
+        base: NonNull<u8>,
+        bytes: usize,
+    ) -> Option<Self> {
+        if !device.uses_host_pointers {
+            return None;
+        }
+        device.enter().ok()?;
+        // SAFETY: the caller's.
+        unsafe { device.cuda.register(base.as_ptr().cast(), bytes, FOR_ALL_DEVICES) }.ok()?;
+        device.shared.add(base.addr().get(), bytes);
+        Some(Self { device: Arc::clone(device), base })
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.device.shared.remove(self.base.addr().get());
+        if self.device.enter().is_ok() {
+            // SAFETY: it was registered, and no work uses it. Nothing can be done about an error.
+            let _ = unsafe { self.device.cuda.unregister(self.base.as_ptr().cast()) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_found_if_all_of_it_is_in_one_piece() {
+        let shared = Shared::default();
+        shared.add(0x1000, 0x1000);
+        shared.add(0x4000, 0x2000);
+        assert!(shared.contains(0x1000, 0x1000) && shared.contains(0x1800, 0));
+        assert!(shared.contains(0x5fff, 1) && !shared.contains(0x5fff, 2));
+        assert!(
+            !shared.contains(0xfff, 1)
+                && !shared.contains(0x2000, 1)
+                && !shared.contains(0x3fff, 2)
+        );
+        shared.remove(0x4000);
+        assert!(!shared.contains(0x4000, 1));
+    }
+}

@@ -1,0 +1,87 @@
+//! The report of a fault: what the record that a kernel wrote means.
+
+use super::emit::{OFFSET_BITS, Root, Site, SiteKind, record};
+use super::launch::{GLOBAL, Region, WRITABLE};
+use super::sequence::Pending;
+use crate::soft::ir::{AllocationKind, Space};
+use crate::soft::kernel::{Fault, FaultKind};
+
+impl Pending {
+    /// What a fault record says.
+    pub(super) fn fault(&self, record: &[u8]) -> Fault {
+        let position = std::array::from_fn(|d| number(record, record::POSITION + 4 * d, 4) as u32);
+        let value = number(record, record::VALUE, 8);
+        let Some(site) = self.code.sites.get(number(record, record::SITE, 4) as usize) else {
+            return self.facts.fault(FaultKind::Device { what: "a fault of no known site".into() });
+        };
+        let Site { span, kind } = *site;
+        let kernel = self.facts.module.name.clone();
+        let kind = match kind {
+            SiteKind::Stopped => FaultKind::Watchdog { limit: self.watchdog.unwrap_or_default() },
+            SiteKind::Misaligned { root, bytes, write } => {
+                let (argument, offset, _) = self.found(root, value);
+                FaultKind::Misaligned { argument, offset, bytes, write }
+            }
+            SiteKind::Access { root, space, bytes, write } => {
+                let (argument, offset, size, constant) = match (root, space) {
+                    (Root::Local(_), _) | (Root::Unknown, Space::Thread) => {
+                        let (argument, offset, size) = self.thread_found(root, value);
+                        (argument, offset, size, false)
+                    }
+                    _ => {
+                        let (argument, offset, region) = self.found(root, value);
+                        (argument, offset, region.bytes, region.flags & WRITABLE == 0)
+                    }
+                };
+                FaultKind::Access { argument, offset, bytes, write, size, constant }
+            }
+        };
+        Fault { kernel, kind, span, source: None, position: Some(position) }
+    }
+
+    /// The argument that a pointer is into, the offset, and the region.
+    fn found(&self, root: Root, value: u64) -> (Option<String>, i64, Region) {
+        let (number, offset) = match root {
+            Root::Allocation(number) => (u64::from(number) + 1, value as i64),
+            _ => split(value),
+        };
+        let at = (number as usize).wrapping_sub(1);
+        let name = self.facts.module.allocations.get(at).map(|allocation| allocation.name.clone());
+        let mut region = self.regions.get(at).copied().unwrap_or_default();
+        // Nothing that is bound is no memory, but it is not constant for that.
+        if region.flags & GLOBAL == 0
+            && let Some(allocation) = self.facts.module.allocations.get(at)
+            && let AllocationKind::Buffer { writable: true, .. } = allocation.kind
+        {
+            region.flags |= WRITABLE;
+        }
+        (name, offset, region)
+    }
+
+    /// The same in thread memory.
+    fn thread_found(&self, root: Root, value: u64) -> (Option<String>, i64, u64) {
+        if let Root::Local(number) = root
+            && let Some(local) = self.facts.locals.get(number as usize)
+        {
+            return (Some(local.name.clone()), value as i64, local.bytes.into());
+        }
+        let (number, offset) = split(value);
+        let own = number == 1;
+        (
+            own.then(|| "thread memory".to_owned()),
+            offset,
+            if own { self.code.thread_bytes } else { 0 },
+        )
+    }
+}
+
+/// The number of a pointer's region, and its offset.
+fn split(pointer: u64) -> (u64, i64) {
+    let number = pointer.wrapping_add(1 << (OFFSET_BITS - 1)) >> OFFSET_BITS;
+    (number, ((pointer << (64 - OFFSET_BITS)) as i64) >> (64 - OFFSET_BITS))
+}
+
+/// A number in a record.
+pub(super) fn number(record: &[u8], at: usize, bytes: usize) -> u64 {
+    record[at..at + bytes].iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}

@@ -1,0 +1,226 @@
+//! Launches of a command buffer that run while it is executed further.
+
+use super::error::CommandError;
+use crate::soft::kernel::sanitize::Session;
+use crate::soft::kernel::{Kernel, Launch, Submitted};
+use std::sync::Arc;
+
+/// The kernels of the launches that were submitted and not waited for.
+pub(super) struct Launched<'a> {
+    kernels: Vec<Arc<Kernel>>,
+    /// What checked kernels of the command buffer have in common.
+    pub(super) session: &'a Session,
+}
+
+impl<'a> Launched<'a> {
+    pub(super) fn new(session: &'a Session) -> Self {
+        Self { kernels: Vec::new(), session }
+    }
+
+    /// Submits a launch.
+    ///
+    /// # Safety
+    /// As for [`Kernel::submit`].
+    pub(super) unsafe fn submit(
+        &mut self,
+        kernel: &Arc<Kernel>,
+        launch: &Launch<'_>,
+    ) -> Result<(), CommandError> {
+        // SAFETY: the caller's.
+        match unsafe { kernel.submit(launch) } {
+            Ok(Submitted::Done) => Ok(()),
+            Ok(Submitted::Running) => {
+                self.kernels.push(Arc::clone(kernel));
+                Ok(())
+            }
+            Ok(Submitted::Full) => {
+                self.kernels.push(Arc::clone(kernel));
+                self.finish()
+            }
+            // A fault of an earlier launch comes first.
+            Err(fault) => self.finish().and(Err(fault.into())),
+        }
+    }
+
+    /// Waits for all of them.
+    pub(super) fn finish(&mut self) -> Result<(), CommandError> {
+        let Some(last) = self.kernels.last() else { return Ok(()) };
+        let result = last.finish();
+        let kernels = std::mem::take(&mut self.kernels);
+        result.map_err(|(number, fault)| match kernels.get(number) {
+            Some(kernel) => kernel.located(fault).into(),
+            None => fault.into(),
+        })
+    }
+}
+
+impl Drop for Launched<'_> {
+    fn drop(&mut self) {
+        // Where something panicked, nothing may run any more that uses the recording.
+        let _ = self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::{FuncId, Module, Span};
+    use crate::soft::kernel::{
+        Backend, CompileError, CompileOptions, Executable, Fault, FaultKind, Parameter,
+        SourcePosition,
+    };
+    use std::sync::Mutex;
+
+    /// A device that runs nothing before it is waited for, of two launches at most, and where the kernel `bad` has a fault.
+    #[derive(Clone, Default)]
+    struct Slow {
+        submitted: Arc<Mutex<Vec<String>>>,
+        done: Arc<Mutex<Vec<String>>>,
+    }
+
+    struct Code(Slow, String);
+
+    impl Code {
+        fn fault(&self, kernel: &str) -> Fault {
+            let kind = FaultKind::Device { what: "bad".into() };
+            let position = Some([0; 3]);
+            Fault { kernel: kernel.into(), kind, span: Span::default(), source: None, position }
+        }
+    }
+
+    impl Executable for Code {
+        fn parameters(&self) -> &[Parameter] {
+            &[]
+        }
+
+        unsafe fn launch(&self, _: &Launch<'_>) -> Result<(), Fault> {
+            unreachable!("it is submitted")
+        }
+
+        unsafe fn submit(&self, launch: &Launch<'_>) -> Result<Submitted, Fault> {
+            if launch.group == [0; 3] {
+                return Err(self.fault(&self.1));
+            }
+            let mut submitted = self.0.submitted.lock().unwrap();
+            submitted.push(self.1.clone());
+            Ok(if submitted.len() == 2 { Submitted::Full } else { Submitted::Running })
+        }
+
+        fn finish(&self) -> Result<(), (usize, Fault)> {
+            for (number, name) in self.0.submitted.lock().unwrap().drain(..).enumerate() {
+                if name == "bad" {
+                    return Err((number, self.fault(&name)));
+                }
+                self.0.done.lock().unwrap().push(name);
+            }
+            Ok(())
+        }
+    }
+
+    impl Backend for Slow {
+        fn device_name(&self) -> String {
+            "slow".into()
+        }
+
+        fn compile(
+            &self,
+            module: &Module,
+            _: &CompileOptions,
+        ) -> Result<Box<dyn Executable>, CompileError> {
+            Ok(Box::new(Code(self.clone(), module.name.clone())))
+        }
+    }
+
+    impl Slow {
+        /// A kernel whose source is a file of its name.
+        fn kernel(&self, name: &'static str) -> Arc<Kernel> {
+            let module = Module {
+                name: name.into(),
+                allocations: Vec::new(),
+                textures: Vec::new(),
+                samplers: Vec::new(),
+                functions: Vec::new(),
+                library: Default::default(),
+                entry: FuncId(0),
+            };
+            let locate = move |_| Some(SourcePosition { file: name.into(), line: 1, column: 1 });
+            let kernel =
+                Kernel::compile(self, &module, &CompileOptions::default(), Vec::new(), locate);
+            Arc::new(kernel.unwrap())
+        }
+
+        fn done(&self) -> Vec<String> {
+            self.done.lock().unwrap().clone()
+        }
+    }
+
+    /// A launch of threadgroups of this many threads.
+    fn launch(threads: u32) -> Launch<'static> {
+        Launch {
+            grid: [1; 3],
+            group: [threads; 3],
+            bindings: &[],
+            residents: &[],
+            resident_textures: &[],
+            watchdog: None,
+            strict: false,
+            session: None,
+            locate: None,
+        }
+    }
+
+    #[test]
+    fn launches_are_waited_for_when_the_device_takes_no_more_and_at_the_end() {
+        let device = Slow::default();
+        let (a, b) = (device.kernel("a"), device.kernel("b"));
+        let session = Session::default();
+        let mut launched = Launched::new(&session);
+        // SAFETY: nothing is bound.
+        unsafe {
+            launched.submit(&a, &launch(1)).unwrap();
+            assert!(device.done().is_empty());
+            launched.submit(&b, &launch(1)).unwrap();
+            assert_eq!(device.done(), ["a", "b"]);
+            launched.submit(&a, &launch(1)).unwrap();
+        }
+        drop(launched);
+        assert_eq!(device.done(), ["a", "b", "a"]);
+    }
+
+    #[test]
+    fn a_fault_is_reported_with_the_source_of_its_own_kernel() {
+        let device = Slow::default();
+        let (good, bad) = (device.kernel("good"), device.kernel("bad"));
+        let session = Session::default();
+        let mut launched = Launched::new(&session);
+        // SAFETY: nothing is bound.
+        let error = unsafe {
+            launched.submit(&bad, &launch(1)).unwrap();
+            launched.submit(&good, &launch(1)).unwrap_err()
+        };
+        assert!(
+            error.message.contains("kernel 'bad'") && error.message.contains("bad:"),
+            "{error:?}"
+        );
+        assert!(device.done().is_empty());
+        assert_eq!(launched.finish().map_err(|error| error.message), Ok(()));
+    }
+
+    #[test]
+    fn a_fault_of_an_earlier_launch_comes_before_that_of_a_refused_one() {
+        let device = Slow::default();
+        let (good, bad) = (device.kernel("good"), device.kernel("bad"));
+        let refused = |first: &Arc<Kernel>| {
+            let session = Session::default();
+            let mut launched = Launched::new(&session);
+            // SAFETY: nothing is bound.
+            unsafe {
+                launched.submit(first, &launch(1)).unwrap();
+                launched.submit(&good, &launch(0)).unwrap_err().message
+            }
+        };
+        assert!(refused(&bad).contains("kernel 'bad'"));
+        assert!(refused(&good).contains("kernel 'good'"));
+        assert_eq!(device.done(), ["good"]);
+    }
+}
