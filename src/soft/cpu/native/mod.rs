@@ -31,12 +31,10 @@ const SHORTEST: &[u8] =
     if cfg!(target_arch = "aarch64") { &[0xc0, 0x03, 0x5f, 0xd6] } else { &[0xc3] };
 
 /// Whether machine code is made: the system gives executable memory, and `ARUMINIUM_SOFT_JIT` is not `off`.
-/// to be given, until all tests of the library pass there with machine code.
 pub(crate) fn is_on() -> bool {
     static ON: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *ON.get_or_init(|| {
-        let by_default = cfg!(target_arch = "x86_64") || variables::JIT.given().is_some();
-        by_default && variables::JIT.word() != "off" && memory::Executable::new(SHORTEST).is_some()
+        variables::JIT.word() != "off" && memory::Executable::new(SHORTEST).is_some()
     })
 }
 
