@@ -1,6 +1,7 @@
 //! Loops that access memory at addresses that rise evenly: whether bounds are checked before the loop or in it, results and
 //! faults are those of a model that runs one thread after the other and checks each access.
 
+use crate::child::in_child;
 use crate::soft::cpu::{Way, Workers, by_index::*};
 use crate::soft::kernel::FaultKind;
 use crate::soft::msl::{self, ConstantValues, Options};
@@ -368,4 +369,47 @@ fn loops_at_the_edges_agree_with_the_model() {
             }
         }
     }
+}
+
+/// Otherwise the tests above would only test the checks of each access.
+#[test]
+fn bounds_are_checked_before_a_loop_that_counts() {
+    if !Way::all().into_iter().any(Way::is_native) {
+        return;
+    }
+    let run = || {
+        let touch = |write| Touch {
+            by: 1,
+            hidden: false,
+            lane: 1,
+            row: 64,
+            add: 0,
+            width: 1,
+            wide: false,
+            write,
+            odd: false,
+        };
+        let case = Case {
+            signed: false,
+            from: 0,
+            limit: 10,
+            step: 1,
+            test: "<",
+            leave: None,
+            touches: vec![touch(false), touch(true)],
+            bytes: [(127 + 10) * 4; 2],
+            group: [32, 2, 1],
+        };
+        case.check(0);
+    };
+    let module = module_path!().split_once("::").unwrap().1;
+    let test = format!("{module}::bounds_are_checked_before_a_loop_that_counts");
+    let Some(output) = in_child(&test, &[("ARUMINIUM_SOFT_JIT_DUMP", "k")], run) else { return };
+    let listing = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{listing}");
+    let checks = listing.matches("JumpUnlessBelow").count();
+    assert!(
+        checks >= 4,
+        "{checks} checks ahead, of two accesses in the first and last iteration:\n{listing}"
+    );
 }

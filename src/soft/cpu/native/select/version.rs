@@ -239,7 +239,9 @@ impl Selection<'_> {
         match leaf {
             Leaf::Variable(id) => self.variables.get(&id).is_some_and(|forms| forms.int.is_some()),
             Leaf::Value(value) => {
-                let made = matches!(self.function.inst(value).op, Op::Const | Op::Allocation);
+                // Ahead of all code, when they are first used.
+                let made = [Op::Const, Op::Allocation, Op::Input];
+                let made = made.contains(&self.function.inst(value).op);
                 let forms = &self.forms[value.index()];
                 let has_form = forms.int.is_some() || !forms.lanes.is_empty();
                 self.shapes.shape(value) != Shape::Any
