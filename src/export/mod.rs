@@ -2,7 +2,7 @@
 //! what is exported.
 //!
 //! A symbol is a jump to the function that `objc::link` has under the same name, so that there is one list of
-//! functions. The symbols that are variables are statics of the embedded system, which have their C names.
+//! functions; a few that only clients call follow. The symbols that are variables are statics of the embedded system, which have their C names.
 
 #![allow(non_snake_case)] // C's names.
 
@@ -45,9 +45,11 @@ macro_rules! jumps {
     (@one $(#[$attribute:meta])* $name:ident) => { jump!($(#[$attribute])* $name to link::$name); };
 }
 
-jump!(MTLCodeGenServiceCreate to link::compiler_service::MTLCodeGenServiceCreate);
-jump!(MTLCodeGenServiceDestroy to link::compiler_service::MTLCodeGenServiceDestroy);
-jump!(MTLCodeGenServiceBuildRequest to link::compiler_service::MTLCodeGenServiceBuildRequest);
+jump!(MTLCodeGenServiceCreate to link::clients::MTLCodeGenServiceCreate);
+jump!(MTLCodeGenServiceDestroy to link::clients::MTLCodeGenServiceDestroy);
+jump!(MTLCodeGenServiceBuildRequest to link::clients::MTLCodeGenServiceBuildRequest);
+jump!(MTLCopyAllDevicesWithObserver to link::clients::MTLCopyAllDevicesWithObserver);
+jump!(MTLRemoveDeviceObserver to link::clients::MTLRemoveDeviceObserver);
 link::objc_names!(jumps!);
 link::dispatch_names!(jumps!);
 link::metal_names!(jumps!);

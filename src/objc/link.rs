@@ -252,13 +252,14 @@ door! {
 
     fn MTLCreateSystemDefaultDevice() -> Id;
     fn MTLCopyAllDevices() -> Id;
-    fn MTLCopyAllDevicesWithObserver(observer: *mut Id, handler: *const c_void) -> Id;
-    fn MTLRemoveDeviceObserver(observer: Id);
 }
 
-/// MTLCompiler's functions, for other programs: Apple's is a private library.
+/// Functions for other programs alone: MTLCompiler's, which are private on a Mac, and those that observe devices.
 #[cfg(all(feature = "export", not(target_vendor = "apple")))]
-pub(crate) mod compiler_service {
+pub(crate) mod clients {
+    pub(crate) use crate::soft::metal::entry::{
+        MTLCopyAllDevicesWithObserver, MTLRemoveDeviceObserver,
+    };
     pub(crate) use crate::soft::metal::service::{
         MTLCodeGenServiceBuildRequest, MTLCodeGenServiceCreate, MTLCodeGenServiceDestroy,
     };

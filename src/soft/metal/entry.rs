@@ -2,10 +2,9 @@
 
 use super::compiler;
 use super::device::{self, Device};
-use super::foundation::{AFTER_FORK, ErrorOut, List, Retained, Strong, is_forked};
+use super::foundation::{AFTER_FORK, List, Retained, Strong, is_forked};
 use crate::abi::Id;
 use crate::soft::stream::settings;
-use std::ffi::c_void;
 use std::sync::Once;
 
 /// The device, owned by the caller; nil when it is hidden, and in a forked process.
@@ -43,11 +42,12 @@ pub unsafe extern "C" fn MTLCopyAllDevices() -> Id {
 /// # Safety
 ///
 /// `observer` is null or the address of a variable.
-pub unsafe extern "C" fn MTLCopyAllDevicesWithObserver(
+#[cfg(feature = "export")]
+pub(crate) unsafe extern "C" fn MTLCopyAllDevicesWithObserver(
     observer: *mut Id,
-    _handler: *const c_void,
+    _handler: *const std::ffi::c_void,
 ) -> Id {
-    ErrorOut::at(observer).set(List::object([]));
+    super::foundation::ErrorOut::at(observer).set(List::object([]));
     // SAFETY: it is always safe to call.
     unsafe { MTLCopyAllDevices() }
 }
@@ -57,4 +57,5 @@ pub unsafe extern "C" fn MTLCopyAllDevicesWithObserver(
 /// # Safety
 ///
 /// None: it is always safe to call.
-pub unsafe extern "C" fn MTLRemoveDeviceObserver(_observer: Id) {}
+#[cfg(feature = "export")]
+pub(crate) unsafe extern "C" fn MTLRemoveDeviceObserver(_observer: Id) {}
