@@ -75,9 +75,9 @@ pub(crate) unsafe extern "C" fn MTLCodeGenServiceBuildRequest(
     block: *const c_void,
 ) {
     type Reply = unsafe extern "C" fn(*const c_void, c_int, *const u8, usize, *const c_char);
-    // SAFETY: the caller's.
     let request = match request.is_null() {
         true => &[],
+        // SAFETY: the caller's.
         false => unsafe { std::slice::from_raw_parts(request.cast::<u8>(), length) },
     };
     // The block is called here, and so it is not retained: tinygrad passes one that has only a function.
