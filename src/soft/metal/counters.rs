@@ -3,6 +3,7 @@
 //! There is one set of counters, with one counter. A sample buffer is memory with a number of nanoseconds for each
 //! sample; commands write there, and blits copy from there.
 
+use super::compiler::backend;
 use super::descriptors::properties;
 use super::encoder::{HasEncoder, Why};
 use super::errors::{CounterError, Error};
@@ -103,7 +104,7 @@ impl CounterSampleBuffer {
             let count = fields.count;
             return invalid(format!("{count} samples: from 1 to {MOST_SAMPLES} are possible"));
         }
-        let memory = Memory::pages(fields.count * SAMPLE).ok_or_else(|| {
+        let memory = Memory::new(backend(), fields.count * SAMPLE, false).ok_or_else(|| {
             Error::new(CounterError::OutOfMemory, "there is no memory for the samples")
         })?;
         let this = Self {

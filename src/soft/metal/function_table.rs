@@ -1,5 +1,6 @@
 //! MTLFunctionHandle and MTLVisibleFunctionTable: what kernels call through pointers (`specs/functions.md`).
 
+use super::compiler::backend;
 use super::descriptors::VisibleFunctionTableDescriptor;
 use super::foundation::{Label, NSObject, Object, Strong, Text, device, soft_class};
 use super::function::Function;
@@ -73,7 +74,7 @@ impl VisibleFunctionTable {
     pub(super) fn object(descriptor: &VisibleFunctionTableDescriptor) -> Option<Strong<Self>> {
         let entries = descriptor.get().count;
         let bytes = entries.checked_add(1)?.checked_mul(HANDLE_BYTES as usize)?;
-        let memory = Memory::pages(bytes)?;
+        let memory = Memory::new(backend(), bytes, false)?;
         // SAFETY: the memory is new, and the count is at its start.
         unsafe { memory.base().cast::<u64>().write(entries as u64) };
         Some(Strong::new(Self { memory, entries, resource: Resource::new(Options(0), None) }))

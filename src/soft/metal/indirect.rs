@@ -2,6 +2,7 @@
 
 use super::absent::INDIRECT_COMMANDS;
 use super::buffer::Buffer;
+use super::compiler::backend;
 use super::descriptors::{IndirectCommandBufferDescriptor, IndirectCommandBufferFields};
 use super::foundation::{Label, NSObject, Object, Strong, soft_class};
 use super::pipeline::ComputePipelineState;
@@ -73,7 +74,7 @@ impl IndirectCommandBuffer {
             && (1..=MOST).contains(&count)
             && fields.kernel_buffers <= BUFFERS
             && options.are_known();
-        let memory = possible.then(|| Memory::pages(count * RECORD))??;
+        let memory = possible.then(|| Memory::new(backend(), count * RECORD, false))??;
         Some(Strong::new(Self {
             memory,
             count,
