@@ -55,8 +55,8 @@ fn run_commands(
     }
 }
 
-fn walk<'a>(
-    recording: &'a Recording,
+fn walk(
+    recording: &Recording,
     next: &mut usize,
     mut trace: Option<&mut Trace>,
     launched: &mut Launched<'_>,

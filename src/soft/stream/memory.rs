@@ -78,6 +78,7 @@ impl Memory {
     }
 
     /// Zeroed pages; `None` if the system does not have that many.
+    #[cfg(test)]
     pub(crate) fn pages(length: usize) -> Option<Arc<Self>> {
         Self::made(length, |bytes| Pages::new(bytes).map(Owner::Pages))
     }
