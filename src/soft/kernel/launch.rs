@@ -86,6 +86,6 @@ pub(crate) struct Launch<'a> {
     pub(crate) strict: bool,
     /// Where a checked kernel reports what it finds.
     pub(crate) session: Option<&'a Session>,
-    /// Finds the source position of an instruction; set by [`Kernel::launch`](super::Kernel::launch).
+    /// Finds the source position of an instruction; set by [`Kernel::submit`](super::Kernel::submit).
     pub(crate) locate: Option<&'a dyn Fn(Span) -> Option<SourcePosition>>,
 }
