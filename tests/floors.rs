@@ -38,7 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("soft::ptx", &["soft::kernel", "soft::ir"]),
     ("soft::msl", &["soft::ir"]),
     ("soft::kernel", &["soft::ir"]),
-    ("soft::ir", &[]),
+    ("soft::ir", &["soft::fork"]),
     ("soft::foundation", &["soft::runtime", "soft::fork", "abi"]),
     ("soft::runtime", &["soft::fork", "abi"]),
     ("soft::fork", &[]),
