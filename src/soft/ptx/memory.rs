@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use super::device::Device;
 use crate::soft::kernel::DeviceMemory;
@@ -39,8 +39,8 @@ enum Home {
 /// What a device knows about memory that the host accesses, too.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// Ranges that the device accesses at their own address: their ends by their starts.
-    ranges: RwLock<BTreeMap<usize, usize>>,
+    /// Ranges that the device accesses at their own address, by their starts.
+    ranges: RwLock<BTreeMap<usize, Known>>,
     /// Memory that was released.
     free: Mutex<Free>,
 }
@@ -53,16 +53,34 @@ struct Free {
     moving: usize,
 }
 
+/// A range that the device accesses at its own address.
+struct Known {
+    end: usize,
+    /// The registration that it depends on, if it is memory of the program.
+    registration: Option<Weak<Registration>>,
+}
+
+/// What keeps a range accessible.
+pub(super) type Keep = Option<Arc<Registration>>;
+
 impl Shared {
-    /// Whether the device accesses a range at its own address.
-    pub(super) fn contains(&self, start: usize, bytes: usize) -> bool {
+    /// If the device accesses a range at its own address: what keeps it so.
+    pub(super) fn find(&self, start: usize, bytes: usize) -> Option<Keep> {
         let ranges = self.ranges.read().unwrap_or_else(PoisonError::into_inner);
-        let before = ranges.range(..=start).next_back();
-        before.is_some_and(|(_, &end)| start + bytes <= end)
+        let (_, known) = ranges.range(..=start).next_back()?;
+        if start + bytes > known.end {
+            return None;
+        }
+        match &known.registration {
+            None => Some(None),
+            // It may be ending.
+            Some(registration) => registration.upgrade().map(Some),
+        }
     }
 
-    fn add(&self, start: usize, bytes: usize) {
-        self.ranges.write().unwrap_or_else(PoisonError::into_inner).insert(start, start + bytes);
+    fn add(&self, start: usize, bytes: usize, registration: Option<Weak<Registration>>) {
+        let known = Known { end: start + bytes, registration };
+        self.ranges.write().unwrap_or_else(PoisonError::into_inner).insert(start, known);
     }
 
     fn remove(&self, start: usize) {
@@ -106,7 +124,7 @@ impl Memory {
         let base = NonNull::new(std::ptr::with_exposed_provenance_mut(start))?;
         let memory = Self { device: Arc::clone(device), home, base, bytes };
         memory.zero().ok()?;
-        device.shared.add(start, bytes);
+        device.shared.add(start, bytes, None);
         Some(memory)
     }
 
@@ -206,39 +224,43 @@ impl Drop for Memory {
     }
 }
 
-/// Memory of the program that a device accesses.
-pub(super) struct Registered {
+/// Makes memory of the program accessible for a device.
+pub(super) struct Registration {
     device: Arc<Device>,
     base: NonNull<u8>,
 }
 
 // SAFETY: as for `Memory`.
-unsafe impl Send for Registered {}
+unsafe impl Send for Registration {}
 // SAFETY: as above.
-unsafe impl Sync for Registered {}
+unsafe impl Sync for Registration {}
 
-impl Registered {
-    /// `None` if the driver refuses: it does for files and for memory that is registered already.
+impl Registration {
+    /// The same one for memory that is registered already. `None` if the driver refuses, as it does for files.
     ///
     /// # Safety
     /// The memory can be read and written as long as this lives.
-    pub(super) unsafe fn new(
+    pub(super) unsafe fn of(
         device: &Arc<Device>,
         base: NonNull<u8>,
         bytes: usize,
-    ) -> Option<Self> {
+    ) -> Option<Arc<Self>> {
         if !device.uses_host_pointers {
             return None;
+        }
+        if let Some(known) = device.shared.find(base.addr().get(), bytes) {
+            return known;
         }
         device.enter().ok()?;
         // SAFETY: the caller's.
         unsafe { device.cuda.register(base.as_ptr().cast(), bytes, FOR_ALL_DEVICES) }.ok()?;
-        device.shared.add(base.addr().get(), bytes);
-        Some(Self { device: Arc::clone(device), base })
+        let registration = Arc::new(Self { device: Arc::clone(device), base });
+        device.shared.add(base.addr().get(), bytes, Some(Arc::downgrade(&registration)));
+        Some(registration)
     }
 }
 
-impl Drop for Registered {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.device.shared.remove(self.base.addr().get());
         if self.device.enter().is_ok() {
@@ -255,16 +277,20 @@ mod tests {
     #[test]
     fn a_range_is_found_if_all_of_it_is_in_one_piece() {
         let shared = Shared::default();
-        shared.add(0x1000, 0x1000);
-        shared.add(0x4000, 0x2000);
-        assert!(shared.contains(0x1000, 0x1000) && shared.contains(0x1800, 0));
-        assert!(shared.contains(0x5fff, 1) && !shared.contains(0x5fff, 2));
-        assert!(
-            !shared.contains(0xfff, 1)
-                && !shared.contains(0x2000, 1)
-                && !shared.contains(0x3fff, 2)
-        );
+        shared.add(0x1000, 0x1000, None);
+        shared.add(0x4000, 0x2000, None);
+        let found = |start, bytes| shared.find(start, bytes).is_some();
+        assert!(found(0x1000, 0x1000) && found(0x1800, 0));
+        assert!(found(0x5fff, 1) && !found(0x5fff, 2));
+        assert!(!found(0xfff, 1) && !found(0x2000, 1) && !found(0x3fff, 2));
         shared.remove(0x4000);
-        assert!(!shared.contains(0x4000, 1));
+        assert!(!found(0x4000, 1));
+    }
+
+    #[test]
+    fn a_range_whose_registration_ends_is_not_used() {
+        let shared = Shared::default();
+        shared.add(0x1000, 0x1000, Some(Weak::new()));
+        assert!(shared.find(0x1000, 1).is_none());
     }
 }

@@ -98,7 +98,7 @@ impl Backend for Gpu {
 
     unsafe fn reach(&self, base: NonNull<u8>, bytes: usize) -> Option<Reach> {
         // SAFETY: the caller's.
-        Some(Box::new(unsafe { memory::Registered::new(&self.device, base, bytes)? }))
+        Some(Box::new(unsafe { memory::Registration::of(&self.device, base, bytes)? }))
     }
 }
 

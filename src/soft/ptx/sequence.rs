@@ -1,5 +1,5 @@
-//! The launches of a thread on a device: they run in the order of a stream while the thread goes on, until it waits for
-//! all of them.
+//! The launches of a thread on a device: they run in the order of a stream, and the thread continues until it waits for all
+//! of them.
 
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -11,7 +11,7 @@ use super::cuda::{Address, CudaError, NOT_READY};
 use super::device::{Block, Device, Stream};
 use super::emit::record;
 use super::launch::{Piece, Region};
-use super::memory::Memory;
+use super::memory::{Keep, Memory};
 use super::report::number;
 use super::staging::{Range, Staging};
 use super::{Code, Facts};
@@ -38,6 +38,8 @@ pub(super) struct Pending {
     pub(super) watchdog: Option<Duration>,
     /// Copies of bound memory that the device does not access in place.
     staging: Staging,
+    /// What keeps the other bound memory accessible.
+    _keep: Vec<Keep>,
 }
 
 /// Where a launch reports, for its parameter.
@@ -149,22 +151,32 @@ impl Sequence {
             faulted: control + FAULTED,
             number: at as u32 + 1,
         };
-        let in_place = |range: &Range| self.device.shared.contains(range.start, range.bytes);
-        let apart: Vec<Range> =
-            memory.iter().flatten().filter(|range| !in_place(range)).copied().collect();
+        let found: Vec<Option<Keep>> = memory
+            .iter()
+            .map(|range| range.and_then(|range| self.device.shared.find(range.start, range.bytes)))
+            .collect();
+        let apart: Vec<Range> = memory
+            .iter()
+            .zip(&found)
+            .filter(|(_, found)| found.is_none())
+            .filter_map(|(range, _)| *range)
+            .collect();
         let cuda = self.device.cuda;
         // SAFETY: the caller's; the copies are kept until the stream was waited for.
         let staging = unsafe { Staging::new(&self.device, self.stream, &apart)? };
-        for (region, range) in regions.iter_mut().zip(&memory) {
+        for ((region, range), found) in regions.iter_mut().zip(&memory).zip(&found) {
             if let Some(range) = range {
-                let staged = || staging.address(range.start);
-                let start = if in_place(range) { range.start as Address } else { staged() };
+                let start = match found {
+                    Some(_) => range.start as Address,
+                    None => staging.address(range.start),
+                };
                 *region = Region::global(start, range.bytes as u64, range.write);
             }
         }
         let writes_back = apart.iter().any(|range| range.write);
         let function = code.function;
-        self.pending.push(Pending { facts, code, regions, watchdog, staging });
+        let keep = found.into_iter().flatten().collect();
+        self.pending.push(Pending { facts, code, regions, watchdog, staging, _keep: keep });
         for piece in pieces {
             let mut argument = argument(&reports, &self.pending[at].regions, &piece);
             let mut arguments = [argument.as_mut_ptr().cast::<c_void>()];
