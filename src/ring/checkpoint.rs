@@ -4,7 +4,7 @@ use super::bytes::{Reader, Writer, save};
 use super::error::RingError;
 use super::id::{ActorId, ActorState};
 use super::layout::{HEADER, RingHeader, RingRecord};
-use super::message::{bytes_of, value_of};
+use super::message::{Layout, bytes_of, value_of};
 use super::post::{DeadLetter, Letter, MessageId, Post};
 use super::record::Op;
 use super::state::State;
@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 const MAGIC: [u8; 8] = *b"ARURING\0";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const WHAT: &str = "the checkpoint";
 
 /// The state of a ring at the end of a tick: states, mail, clocks and counters of all actors.
@@ -141,7 +141,8 @@ impl State {
         out.u32(self.seats.len() as u32).u32(self.shapes.len() as u32);
         for (actor, seat) in self.seats.iter().enumerate() {
             let types = &self.kinds[seat.kind].types;
-            out.list(seat.name.as_bytes()).u32(types.input_type).u32(types.output_type);
+            out.list(seat.name.as_bytes());
+            types.layouts().iter().for_each(|layout| _ = out.u64(layout.digest()));
             out.list(&(seat.state as u8).to_le_bytes());
             out.u64(seat.careful).u32(seat.restarts).u32(seat.faults).u64(seat.handled);
             // The side of a state depends on ticks that were undone. A checkpoint must not, so it stores side 0.
@@ -195,11 +196,12 @@ impl State {
         let (mut restored, mut calls) = (Vec::new(), HashSet::new());
         for seat in &self.seats {
             let types = &self.kinds[seat.kind].types;
-            let (name, input, output) = (reader.list()?, reader.u32()?, reader.u32()?);
-            if (name, input, output) != (seat.name.as_bytes(), types.input_type, types.output_type)
-            {
+            let name = reader.list()?;
+            let digests = [reader.u64()?, reader.u64()?, reader.u64()?];
+            let same = digests == types.layouts().map(Layout::digest);
+            if name != seat.name.as_bytes() || !same {
                 return differs(format!(
-                    "actor `{}` is there with other messages than `{}` here",
+                    "actor `{}` is there with other messages or another state than `{}` here",
                     String::from_utf8_lossy(name),
                     seat.name
                 ));

@@ -35,7 +35,7 @@ impl Types {
         }
     }
 
-    fn layouts(&self) -> [&Layout; 3] {
+    pub(super) fn layouts(&self) -> [&Layout; 3] {
         [&self.input, &self.output, &self.state]
     }
 }

@@ -105,16 +105,18 @@ impl State {
     ) -> Result<usize, RingError> {
         let source = self.seat(from)?;
         let emits = source.launch.emits;
-        let output = &self.kinds[source.kind].types;
+        let output = &self.kinds[source.kind].types.output;
         let lane = match to {
             None => NO_LANE,
             Some(to) => {
                 let target = self.seat(to)?;
-                let input = &self.kinds[target.kind].types;
-                if output.output_type != input.input_type {
+                let input = &self.kinds[target.kind].types.input;
+                // Types with one name and one number may be laid out differently.
+                if output != input {
                     return Err(RingError::Invalid(format!(
-                        "actor `{}` sends `{}`, and actor `{}` receives `{}`: a lane needs one type",
-                        source.name, output.output.name, target.name, input.input.name
+                        "actor `{}` sends `{}` of {} bytes, and actor `{}` receives `{}` of {} bytes: a lane needs one type, \
+                         with one layout",
+                        source.name, output.name, output.size, target.name, input.name, input.size
                     )));
                 }
                 let ended =
@@ -126,7 +128,7 @@ impl State {
                         what: "connecting",
                     });
                 }
-                let (size, capacity) = (input.input.size, target.launch.input.max(emits));
+                let (size, capacity) = (input.size, target.launch.input.max(emits));
                 self.replanned();
                 let lane = self.lane(from.0, to.0, size, capacity)?;
                 self.seats[to.index()].ins.push(lane);

@@ -36,7 +36,8 @@ pub trait Field: Plain {
 /// assert_ne!(Add::TYPE, f32::TYPE);
 /// ```
 pub trait Message: Plain + Send {
-    /// The number of the type, derived from its name and fields.
+    /// The number of the type, derived from its name and the text of its fields. Types that are laid out differently may
+    /// have one number, if constants or other types in them do: compare layouts.
     const TYPE: u32;
 
     /// The layout of the structure.
@@ -112,6 +113,28 @@ impl Layout {
             text.push(';');
         }
         text + " };\n"
+    }
+
+    /// A number for this layout, derived from all of it.
+    pub(super) fn digest(&self) -> u64 {
+        let mut text = String::new();
+        self.spell(&mut text);
+        // FNV-1a.
+        let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+    }
+
+    /// Writes everything that layouts are compared by.
+    fn spell(&self, text: &mut String) {
+        _ = write!(text, "{} {} {} {{", self.name, self.size, self.align);
+        for FieldLayout { name, spelling, lengths, offset, structure } in &self.fields {
+            _ = write!(text, "{name} {spelling} {lengths:?} {offset} ");
+            if let Some(inner) = structure {
+                inner.spell(text);
+            }
+            text.push(';');
+        }
+        text.push('}');
     }
 
     /// This structure and those in it, each after those that it contains.

@@ -2,7 +2,8 @@
 
 use super::{ECHO, NOTHING, block_on, ring, ring_of, spawn};
 use crate::ring::{
-    ActorState, Clock, Launch, Priority, Receipt, RingError, RingOptions, TimeSource, Topology,
+    Actor, ActorState, Clock, Envelope, Launch, Message, Priority, Receipt, Ring, RingError,
+    RingOptions, TimeSource, Topology,
 };
 use std::thread;
 use std::time::Duration;
@@ -207,6 +208,67 @@ fn lanes_need_one_type() {
     let other = ring.spawn::<f32, u32, u32>("other", code, 0, Launch::new()).unwrap();
     let error = ring.connect(one.id(), other.id()).unwrap_err().to_string();
     assert!(error.contains("sends `uint`") && error.contains("receives `float`"), "{error}");
+}
+
+/// Structures of one name and one text of fields, and so of one number.
+macro_rules! structures {
+    ($($module:ident: $number:ty, $count:literal;)+) => {$(
+        mod $module {
+            pub(super) type Number = $number;
+            pub(super) const COUNT: usize = $count;
+            crate::message! { pub(super) struct Inner { values: [Number; COUNT] } }
+            crate::message! { pub(super) struct Outer { inner: Inner } }
+        }
+    )+};
+}
+
+structures! {
+    narrow: u32, 1;
+    wide: u32, 64;
+    real: f32, 1;
+}
+
+#[test]
+fn lanes_need_one_layout() {
+    fn end<M: Message>(ring: &Ring, name: &str) -> Actor<M, M, u32> {
+        let message = M::layout().name;
+        let code = format!(
+            "void handle(thread const {message} &m, thread uint &s, thread Outbox<{message}> &out) {{ out.send(0, m); }}"
+        );
+        ring.spawn(name, &code, 0, Launch::new().capacity(2)).unwrap()
+    }
+    fn refused<A: Message, B: Message>(ring: &Ring, names: [&str; 2]) -> String {
+        assert_eq!(A::TYPE, B::TYPE);
+        let (from, to) = (end::<A>(ring, names[0]), end::<B>(ring, names[1]));
+        ring.connect(from.id(), to.id()).unwrap_err().to_string()
+    }
+    let ring = ring();
+    let error = refused::<wide::Inner, narrow::Inner>(&ring, ["a", "b"]);
+    assert!(error.contains("256 bytes") && error.contains("4 bytes"), "{error}");
+    refused::<wide::Outer, narrow::Outer>(&ring, ["c", "d"]);
+    refused::<narrow::Inner, real::Inner>(&ring, ["e", "f"]);
+    refused::<narrow::Outer, real::Outer>(&ring, ["g", "h"]);
+    let (from, to) = (end::<wide::Outer>(&ring, "i"), end::<wide::Outer>(&ring, "j"));
+    assert_eq!(ring.connect(from.id(), to.id()).unwrap(), 0);
+}
+
+#[test]
+fn checkpoints_need_one_layout() {
+    const CODE: &str =
+        "void handle(thread const uint &m, thread Outer &s, thread Outbox<uint> &out) {}";
+    fn with<S: Message>(state: S) -> Ring {
+        let ring = ring();
+        ring.spawn::<u32, u32, S>("one", CODE, state, Launch::new()).unwrap();
+        ring
+    }
+    let whole = || narrow::Outer { inner: narrow::Inner { values: [7] } };
+    let checkpoint = with(whole()).checkpoint().unwrap();
+    let error = with(real::Outer { inner: real::Inner { values: [0.0] } })
+        .restore(&checkpoint)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("another state"), "{error}");
+    with(whole()).restore(&checkpoint).unwrap();
 }
 
 #[test]
