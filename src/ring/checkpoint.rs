@@ -275,6 +275,8 @@ impl State {
         reader.end()?;
 
         (self.version, self.clock, self.sequence, self.dead) = (version, clock, sequence, dead);
+        // Calls do not begin again with the clock: replies to those in the mail must not be taken for those of later ones.
+        self.called = calls.iter().fold(self.called, |last, &call| last.max(call));
         for (number, (head, tail, letters)) in mail.into_iter().enumerate() {
             self.lanes.update(number, |lane| (lane.head, lane.tail) = ([head; 2], [tail; 2]));
             let lane = self.lanes.get(number);

@@ -22,8 +22,8 @@ impl State {
         (self.sequence.wrapping_add(1).max(1), wall.max(self.clock + 1))
     }
 
-    /// Puts a message into the mailbox of an actor, and returns its header. A call has its clock as correlation, which no
-    /// other call has.
+    /// Puts a message into the mailbox of an actor, and returns its header. A call has a correlation that no other call of this
+    /// ring has, also after a checkpoint was restored: its clock, unless that was turned back.
     pub(super) fn send(
         &mut self,
         id: ActorId,
@@ -34,7 +34,7 @@ impl State {
         let (sequence, clock) = self.stamp();
         let header = RingHeader {
             sequence,
-            correlation: halves(correlation.unwrap_or(clock)),
+            correlation: halves(correlation.unwrap_or(clock.max(self.called.saturating_add(1)))),
             target: id.0,
             kind: self.kinds[self.seats[id.index()].kind].types.input_type,
             length: bytes.len() as u32,
@@ -74,6 +74,7 @@ impl State {
         }
         self.put(&lane, tail, header, bytes);
         (self.sequence, self.clock) = (header.sequence, header.clock);
+        self.called = self.called.max(header.call().unwrap_or(0));
         let post = &mut self.seats[actor].post;
         post.tail = tail.wrapping_add(1);
         post.sent.push_back(header.sequence);

@@ -11,6 +11,9 @@ use std::time::Instant;
 
 /// The id of a message: its sender, the sender's sequence number of 32 bits, and its target.
 ///
+/// A ring that restores a checkpoint continues with the numbers in it, so that its bytes are the same again: ids of messages
+/// that were sent after the checkpoint was taken are then used again.
+///
 /// ```
 /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
 /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";

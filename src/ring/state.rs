@@ -52,6 +52,8 @@ pub(super) struct State {
     pub(super) version: u64,
     pub(super) clock: u64,
     pub(super) sequence: u32,
+    /// The highest correlation of a call. Restoring a checkpoint does not turn it back.
+    pub(super) called: u64,
     pub(super) heads: Table<u32>,
     pub(super) seat_table: Table<RingSeat>,
     pub(super) records: Table<RingRecord>,
@@ -144,6 +146,7 @@ impl State {
             version: 0,
             clock: 0,
             sequence: 0,
+            called: 0,
             heads: Table::new(gpu, head::ERRORS)?,
             seat_table: Table::new(gpu, 16)?,
             records: Table::new(gpu, 32)?,

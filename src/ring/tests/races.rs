@@ -512,6 +512,36 @@ fn replies_to_calls_of_another_process_are_mail() {
 }
 
 #[test]
+fn calls_after_a_restored_checkpoint_have_their_own_replies() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new());
+    let checkpoint = ring.checkpoint().unwrap();
+    for ticks in 0..2 {
+        let (before, dropped) = (actor.call(5), actor.call(6));
+        ring.run(ticks).unwrap();
+        ring.restore(&checkpoint).unwrap();
+        let after = [7, 8].map(|message| (actor.call(message), message));
+        drop(dropped);
+        assert!(matches!(before.wait(), Err(RingError::Idle(_))));
+        ring.run(10).unwrap();
+        assert_eq!(actor.try_receive().unwrap(), None);
+        for (call, message) in after {
+            assert_eq!(call.wait().unwrap(), message);
+        }
+    }
+    // A ring that gets their replies with a checkpoint makes other calls.
+    ring.restore(&checkpoint).unwrap();
+    let open = actor.call(9);
+    let other = super::ring();
+    let same = spawn(&other, "echo", ECHO, Launch::new());
+    other.restore(&ring.checkpoint().unwrap()).unwrap();
+    for message in 10..30 {
+        assert_eq!(same.call(message).wait().unwrap(), message);
+    }
+    assert_eq!((same.try_receive().unwrap(), open.wait().unwrap()), (Some(9), 9));
+}
+
+#[test]
 fn a_future_may_move_between_tasks() {
     let ring = ring();
     let actor = spawn(&ring, "echo", ECHO, Launch::new());
