@@ -323,6 +323,67 @@ fn higher_priority_comes_first_and_causes_before_effects() {
     assert_eq!(order, [11, 12, 5, 1, 2]);
 }
 
+/// A sink with lanes from the host, from `relay`, and from `fork`, which sends to the sink, over the relay, and to the host.
+fn sink_of_three() -> (Ring, [Actor<u32, u32, u32>; 3]) {
+    let ring = ring();
+    let log = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.post(m); }";
+    let pass = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.send(0, m); }";
+    let both = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+        out.send(0, m); out.send(1, m + 1); out.post(m + 2); }";
+    let actors = [("sink", log), ("relay", pass), ("fork", both)]
+        .map(|(name, code)| spawn(&ring, name, code, Launch::new()));
+    // The sink's lane from the relay is before that from the fork: the order of lanes is not the order of causes.
+    for (from, to) in [(1, 0), (2, 0), (2, 1)] {
+        ring.connect(actors[from].id(), actors[to].id()).unwrap();
+    }
+    (ring, actors)
+}
+
+/// Resumes an actor, and returns what it handles.
+fn handled(ring: &Ring, sink: &Actor<u32, u32, u32>) -> Vec<u32> {
+    sink.resume().unwrap();
+    ring.run(10).unwrap();
+    std::iter::from_fn(|| sink.try_receive().unwrap()).collect()
+}
+
+#[test]
+fn causes_come_before_effects_on_other_lanes() {
+    let (ring, [sink, relay, fork]) = sink_of_three();
+    sink.suspend().unwrap();
+    fork.send(10).unwrap();
+    ring.run(10).unwrap();
+    assert_eq!(fork.try_receive().unwrap(), Some(12));
+    // The host sends this after it has received something that was sent after 10.
+    sink.send(20).unwrap();
+    ring.run(10).unwrap();
+    let order = handled(&ring, &sink);
+    assert_eq!((order.len(), order[0]), (3, 10), "{order:?}");
+
+    // What waits before a cause has another priority: a higher one does not matter, after a lower one the effect comes first.
+    for (first, expected) in [(Priority::Critical, [1, 2, 3]), (Priority::Low, [3, 1, 2])] {
+        sink.suspend().unwrap();
+        sink.send_envelope(Envelope { priority: first, ..Envelope::new(1, 0) }).unwrap();
+        sink.send(2).unwrap();
+        relay.send(3).unwrap();
+        ring.run(10).unwrap();
+        assert_eq!(handled(&ring, &sink), expected, "{first:?}");
+    }
+}
+
+#[test]
+fn replies_that_nothing_receives_do_not_end_receiving() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new().capacities(16, 2));
+    let calls: Vec<_> = (0..6).map(|message| actor.call(message)).collect();
+    for _ in 0..4 {
+        ring.run(10).unwrap();
+        assert_eq!(actor.try_receive().unwrap(), None);
+    }
+    for (call, message) in calls.into_iter().zip(0..) {
+        assert_eq!(call.wait().unwrap(), message);
+    }
+}
+
 #[test]
 fn clocks_of_threads_never_return_one_moment_twice() {
     let count = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
