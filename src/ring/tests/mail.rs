@@ -440,6 +440,39 @@ fn grids_have_their_neighbours_in_order() {
 }
 
 #[test]
+fn grids_of_three_dimensions_have_their_neighbours_in_order() {
+    let ring = ring();
+    let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+        if (m == 99) {
+            for (uint edge = 0; edge < out.edges(); edge++) { if (out.has(edge)) { out.send(edge, edge + 1); } }
+        } else { s = s * 10 + m; }
+    }";
+    let runs: [(bool, usize, &[(usize, u32)]); 4] = [
+        // At (0, 1, 2), and at (1, 2, 3), the last one.
+        (false, 14, &[(15, 2), (12, 3), (16, 4), (8, 5), (20, 6)]),
+        (false, 23, &[(22, 1), (21, 3), (17, 5)]),
+        // In a torus a row of two has each neighbour on both sides.
+        (true, 14, &[(15, 12), (12, 3), (16, 4), (8, 5), (20, 6)]),
+        (true, 23, &[(22, 12), (21, 3), (19, 4), (17, 5), (5, 6)]),
+    ];
+    for (number, (wrap, from, reached)) in runs.into_iter().enumerate() {
+        let actors: Vec<_> =
+            (0..24).map(|i| spawn(&ring, &format!("{number} {i}"), code, Launch::new())).collect();
+        let ids: Vec<_> = actors.iter().map(|actor| actor.id()).collect();
+        ring.topology(&ids, &Topology::Grid3 { width: 2, height: 3, depth: 4, wrap }).unwrap();
+        actors[from].send(99).unwrap();
+        ring.run(10).unwrap();
+        let mut expected = vec![0; 24];
+        reached.iter().for_each(|&(to, state)| expected[to] = state);
+        let states: Vec<u32> = actors.iter().map(|actor| actor.read_state().unwrap()).collect();
+        assert_eq!(states, expected, "{wrap} {from}");
+    }
+    let grid = Topology::Grid3 { width: 2, height: 3, depth: 3, wrap: false };
+    let ids: Vec<_> = ring.actors().into_iter().take(24).map(|(id, ..)| id).collect();
+    assert!(matches!(ring.topology(&ids, &grid), Err(RingError::Invalid(_))));
+}
+
+#[test]
 fn an_actor_of_many_threads_works_together() {
     crate::message! { struct Wide { sums: [u32; 256] } }
     let ring = ring();
