@@ -172,7 +172,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     ///
     /// # Errors
     ///
-    /// [`RingError::Full`] if as many dead letters or replies wait as the mailbox holds.
+    /// None, at present: replies to calls and dead letters are passed over, however many there are.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;

@@ -150,7 +150,7 @@ impl Clock {
     /// # Errors
     ///
     /// [`Skew`] if the sender is ahead of the wall clock by more than the maximum drift, or past the last moment that a clock
-    /// counts (the year 73,000).
+    /// counts (in the year 2103).
     ///
     /// ```
     /// use aruminium::ring::{Clock, Hlc};
