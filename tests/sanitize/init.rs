@@ -206,6 +206,15 @@ pub(super) const INIT: &[Row] = &[
         data[i] = as_type<int>(h); // <-",
         ("h.x = 1", "h = half2(1)"),
     ),
+    (
+        Store,
+        "",
+        "int x; int y = 1;
+        thread int *p = nullptr;
+        if (t > 3) p = &x; else p = &y;
+        data[i] = *p; // <-",
+        ("int x;", "int x = 0;"),
+    ),
 ];
 
 /// Statements that only copy what is not initialised, or do not use it.
@@ -218,4 +227,10 @@ pub(super) const SILENT: &[&str] = &[
     "int4 v; v.xy = int2(1, 2); data[i] = v.x + v.y;",
     "float whole; float x = modf(float(t) + 0.5f, whole); data[i] = int(x + whole);",
     "simdgroup_float8x8 m(1.0f); simdgroup_float8x8 n; simdgroup_multiply(n, m, m); data[i] = int(n.thread_elements()[0]);",
+    "struct Holder { thread int *at; }; int a = 1; int b = 2; Holder h; h.at = &a; thread int *p = &b; if (t > 3) p = h.at; data[i] = *p;",
+    "int a = 1; int b = 2; thread int *all[2] = {&a, &b}; thread int *p = all[t & 1]; *p = 3; data[i] = *p + a + b;",
+    "int a; int b; thread int *all[2] = {&a, &a}; thread int *p = &b; if (t > 3) p = all[t & 1]; *p = 3; if (t <= 3) data[i] = b; else data[i] = a;",
+    "int a; int b = 1; thread int *kept = &a; thread int *thread *place = &kept; thread int *p = t > 3 ? *place : &b; *p = 5; data[i] = *p + b;",
+    "float whole; thread float *kept[1] = {&whole}; float x = modf(float(t) + 0.5f, whole); data[i] = int(x + *kept[0]);",
+    "int a; thread int *p = nullptr; if (t > 3) p = &a; if (p) *p = 4; data[i] = t > 3 ? a : 0;",
 ];

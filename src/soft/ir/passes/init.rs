@@ -2,11 +2,12 @@
 //! it where such a value decides a branch or an address, or leaves the kernel (`specs/sanitizer.md`).
 //!
 //! A value has a *taint*, a `bool` for each component, where it may be uninitialised. A variable has a variable for the
-//! taint of its value. A local has a *twin* of its size, whose bytes are not zero where those of the local were not
+//! taint of its value. A local has a *shadow* of its size, whose bytes are not zero where those of the local were not
 //! written; a pointer into the one has a pointer into the other. The checker knows which bytes of threadgroup memory were
 //! written. All of it is IR, so that the passes that follow remove what is known.
 
 use super::rewrite::Constants;
+use super::shadow::{Shadowed, is_null};
 use crate::soft::ir::{
     Args, Block, Checks, Finding, Function, Inst, LocalMemory, Op, Probe, Rule, Scalar, Space,
     Span, Stmt, Type, Value, Variable,
@@ -21,14 +22,14 @@ pub(crate) fn run(function: &mut Function, checks: Checks) {
     let constants = Constants::of(function);
     let (values, locals) = (function.insts.len(), function.locals.len());
     let variables = function.variables.len();
-    let escaped = escaped(function);
+    let shadowed = Shadowed::of(function);
     let mut pass = Add {
         taints: vec![None; values],
-        twins: vec![None; values],
+        shadows: vec![None; values],
         variables: vec![None; variables],
         pointers: vec![None; variables],
         locals: vec![None; locals],
-        escaped,
+        shadowed,
         function,
         constants,
         span: Span::default(),
@@ -39,47 +40,27 @@ pub(crate) fn run(function: &mut Function, checks: Checks) {
     function.body = start;
 }
 
-/// The locals whose addresses are stored: what is written through such a pointer is not followed, so that these count as
-/// initialised. If the pointer's local is not known, it is all of them.
-fn escaped(function: &Function) -> Vec<bool> {
-    let mut escaped = vec![false; function.locals.len()];
-    for inst in function.insts.iter().filter(|inst| inst.op == Op::Store) {
-        let mut pointer = inst.args[1];
-        if function.ty(pointer).space() != Some(Space::Thread) {
-            continue;
-        }
-        while matches!(function.inst(pointer).op, Op::Index | Op::Field) {
-            pointer = function.inst(pointer).args[0];
-        }
-        match function.inst(pointer).op {
-            Op::Local => escaped[function.inst(pointer).imm as usize] = true,
-            _ => escaped.fill(true),
-        }
-    }
-    escaped
-}
-
 struct Add<'a> {
     function: &'a mut Function,
     constants: Constants,
     /// The taint of each value of the function; `None` if it is initialised.
     taints: Vec<Option<Value>>,
-    /// For each pointer into thread memory, the one into the twin.
-    twins: Vec<Option<Value>>,
-    /// For each variable the variable of its taint, and of the twin if it is a pointer.
+    /// For each pointer into thread memory, the one into the shadow.
+    shadows: Vec<Option<Value>>,
+    /// For each variable the variable of its taint, and of the shadow if it is a pointer.
     variables: Vec<Option<u64>>,
     pointers: Vec<Option<u64>>,
-    /// For each local the number of its twin.
+    /// For each local the number of its shadow.
     locals: Vec<Option<u64>>,
-    escaped: Vec<bool>,
+    shadowed: Shadowed,
     span: Span,
 }
 
-/// The most words of a twin that are set one by one, so that it may become variables.
+/// The most words of a shadow that are set one by one, so that it may become variables.
 const FEW_WORDS: u32 = 64;
 
 impl Add<'_> {
-    /// Makes the twins, and the code that marks everything as uninitialised.
+    /// Makes the shadows, and the code that marks everything as uninitialised.
     fn start(&mut self) -> Block {
         let mut out = Block::new();
         for number in 0..self.variables.len() {
@@ -90,13 +71,13 @@ impl Add<'_> {
                 self.variables[number] = Some(taint);
                 let yes = self.all(ty, true, &mut out);
                 self.put_at(Op::Set, Type::Void, &[yes], taint, &mut out);
-            } else if ty.space() == Some(Space::Thread) {
+            } else if ty.space() == Some(Space::Thread) && self.shadowed.variables[number] {
                 self.pointers[number] = Some(self.variable(&name, ty));
             }
         }
         for number in 0..self.locals.len() {
             let local = self.function.locals[number].clone();
-            if !local.handles && !self.escaped[number] {
+            if self.shadowed.locals[number] {
                 self.locals[number] = Some(self.function.locals.len() as u64);
                 let bytes = local.bytes.next_multiple_of(4);
                 self.function.locals.push(LocalMemory { bytes, ..local });
@@ -154,7 +135,7 @@ impl Add<'_> {
                         None => self.result(&inst, &mut out),
                     };
                     self.taints[value.index()] = taint;
-                    self.twins[value.index()] = self.twin_of(&inst, &mut out);
+                    self.shadows[value.index()] = self.shadow_of(&inst, &mut out);
                     self.written(&inst, before, &mut out);
                 }
                 stmt => {
@@ -230,8 +211,8 @@ impl Add<'_> {
             }
             Rule::Load => match self.space(inst.args[0])? {
                 Space::Thread => {
-                    let twin = self.twin(inst.args[0])?;
-                    self.twin_taint(twin, inst.ty, out)
+                    let shadow = self.shadow(inst.args[0])?;
+                    self.shadow_taint(shadow, inst.ty, out)
                 }
                 Space::Threadgroup => self.unwritten(inst.args[0], inst.ty, out),
                 Space::Device | Space::Constant => None,
@@ -308,37 +289,38 @@ impl Add<'_> {
         }
     }
 
-    /// The pointer into the twin that belongs to a pointer into thread memory.
-    fn twin_of(&mut self, inst: &Inst, out: &mut Block) -> Option<Value> {
+    /// The pointer into the shadow that belongs to a pointer into thread memory.
+    fn shadow_of(&mut self, inst: &Inst, out: &mut Block) -> Option<Value> {
         if inst.ty.space() != Some(Space::Thread) {
             return None;
         }
         match inst.op {
             Op::Get => {
-                let twin = self.pointers[inst.imm as usize]?;
-                Some(self.put_at(Op::Get, inst.ty, &[], twin, out))
+                let shadow = self.pointers[inst.imm as usize]?;
+                Some(self.put_at(Op::Get, inst.ty, &[], shadow, out))
             }
             Op::Index | Op::Field => {
                 let mut args = inst.args;
-                args[0] = self.twin(args[0])?;
+                args[0] = self.shadow(args[0])?;
                 Some(self.put_at(inst.op, inst.ty, &args, inst.imm, out))
             }
             Op::Select => {
                 let mut args = inst.args;
-                (args[1], args[2]) = (self.twin(args[1])?, self.twin(args[2])?);
+                (args[1], args[2]) = (self.shadow(args[1])?, self.shadow(args[2])?);
                 Some(self.put(inst.op, inst.ty, &args, out))
             }
+            _ if is_null(self.function, inst) => Some(self.put(inst.op, inst.ty, &inst.args, out)),
             _ => None,
         }
     }
 
-    fn twin(&mut self, pointer: Value) -> Option<Value> {
+    fn shadow(&mut self, pointer: Value) -> Option<Value> {
         let inst = *self.function.inst(pointer);
         if inst.op == Op::Local {
-            let twin = self.locals.get(inst.imm as usize).copied().flatten()?;
-            return Some(self.free(Op::Local, inst.ty, twin));
+            let shadow = self.locals.get(inst.imm as usize).copied().flatten()?;
+            return Some(self.free(Op::Local, inst.ty, shadow));
         }
-        self.twins.get(pointer.index()).copied().flatten()
+        self.shadows.get(pointer.index()).copied().flatten()
     }
 
     /// Marks what an instruction wrote. `before` is what an atomic found.
@@ -355,9 +337,9 @@ impl Add<'_> {
                     self.put_at(Op::Set, Type::Void, &[taint], to, out);
                 }
                 if let Some(to) = self.pointers.get(variable).copied().flatten()
-                    && let Some(twin) = self.twin(value)
+                    && let Some(shadow) = self.shadow(value)
                 {
-                    self.put_at(Op::Set, Type::Void, &[twin], to, out);
+                    self.put_at(Op::Set, Type::Void, &[shadow], to, out);
                 }
             }
             Rule::Store => {
@@ -365,9 +347,9 @@ impl Add<'_> {
                 let ty = self.function.ty(value);
                 match self.space(to) {
                     Some(Space::Thread) => {
-                        let Some(twin) = self.twin(to) else { return };
+                        let Some(shadow) = self.shadow(to) else { return };
                         let bits = self.mask(self.taint(value), ty, out);
-                        self.put(Op::Store, Type::Void, &[twin, bits], out);
+                        self.put(Op::Store, Type::Void, &[shadow, bits], out);
                     }
                     Some(Space::Threadgroup) => self.unwrite(to, self.taint(value), ty, out),
                     _ => {}
@@ -389,11 +371,11 @@ impl Add<'_> {
         }
     }
 
-    /// A copy within thread memory copies the twin; anything else that is copied counts as initialised, as its padding is
+    /// A copy within thread memory copies the shadow; anything else that is copied counts as initialised, as its padding is
     /// not known.
     fn copied(&mut self, inst: &Inst, out: &mut Block) {
-        let Some(to) = self.twin(inst.args[0]) else { return };
-        if let Some(from) = self.twin(inst.args[1]) {
+        let Some(to) = self.shadow(inst.args[0]) else { return };
+        if let Some(from) = self.shadow(inst.args[1]) {
             self.put_at(Op::Copy, Type::Void, &[to, from], inst.imm, out);
             return;
         }
@@ -477,7 +459,7 @@ impl Add<'_> {
         self.put(Op::Ne, ty.with_scalar(Scalar::Bool), &[bits, zero], out)
     }
 
-    /// The type of the bits of a twin for a value of a type.
+    /// The type of the bits of a shadow for a value of a type.
     fn bits_of(ty: Type) -> Type {
         let of = |bytes| match bytes {
             1 => Scalar::U8,
@@ -491,13 +473,13 @@ impl Add<'_> {
         }
     }
 
-    /// What the twin says of a value in thread memory.
-    fn twin_taint(&mut self, twin: Value, ty: Type, out: &mut Block) -> Option<Value> {
-        let bits = self.put(Op::Load, Self::bits_of(ty), &[twin], out);
+    /// What the shadow says of a value in thread memory.
+    fn shadow_taint(&mut self, shadow: Value, ty: Type, out: &mut Block) -> Option<Value> {
+        let bits = self.put(Op::Load, Self::bits_of(ty), &[shadow], out);
         Some(self.not_zero(bits, out))
     }
 
-    /// The bits for the twin of a value with a taint.
+    /// The bits for the shadow of a value with a taint.
     fn mask(&mut self, taint: Option<Value>, ty: Type, out: &mut Block) -> Value {
         let ty = Self::bits_of(ty);
         let Some(scalar) = ty.scalar() else { unreachable!("bits are integers") };

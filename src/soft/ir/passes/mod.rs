@@ -15,6 +15,7 @@ pub(crate) mod probes;
 pub(crate) mod promote;
 pub(crate) mod rewrite;
 pub(crate) mod scalarise;
+mod shadow;
 pub(crate) mod step;
 pub(crate) mod undefined;
 pub(crate) mod unroll;
