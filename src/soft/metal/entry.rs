@@ -36,18 +36,21 @@ pub unsafe extern "C" fn MTLCopyAllDevices() -> Id {
     List::object(devices).into_retained().into_owned()
 }
 
-/// The same, and an object at the first address that stands for the observation of changes. There are none, so that the
-/// block is never called.
+/// The same, and at the first address an object that stands for the observation of changes, which the caller owns too: Apple
+/// declares the variable `__strong`. There are no changes, so that the block is never called.
 ///
 /// # Safety
 ///
-/// `observer` is null or the address of a variable.
+/// `observer` is null or the address of a variable that holds no reference.
 #[cfg(feature = "export")]
 pub(crate) unsafe extern "C" fn MTLCopyAllDevicesWithObserver(
     observer: *mut Id,
     _handler: *const std::ffi::c_void,
 ) -> Id {
-    super::foundation::ErrorOut::at(observer).set(List::object([]));
+    if !observer.is_null() {
+        // SAFETY: it is the address of a variable, which owns the object from now on.
+        unsafe { *observer = List::object([]).into_retained().into_owned() };
+    }
     // SAFETY: it is always safe to call.
     unsafe { MTLCopyAllDevices() }
 }

@@ -34,6 +34,32 @@ fn the_device_can_be_hidden() {
     }
 }
 
+#[cfg(feature = "export")]
+#[test]
+fn the_observer_of_devices_is_owned_by_the_caller() {
+    let mut observer = Id::NIL;
+    let all = pool(|| {
+        let handler = std::ptr::null();
+        // SAFETY: the variable is one; the array is owned.
+        unsafe {
+            let entry = crate::soft::metal::entry::MTLCopyAllDevicesWithObserver;
+            Own::new(entry(&raw mut observer, handler))
+        }
+    });
+    // The pool has ended.
+    let observer = Own::new(observer);
+    assert_eq!(send!(*observer, "retainCount"; usize), 1);
+    assert_eq!(send!(*all, "count"; usize), 1);
+    // SAFETY: no observer is wanted.
+    let all = unsafe {
+        crate::soft::metal::entry::MTLCopyAllDevicesWithObserver(
+            std::ptr::null_mut(),
+            std::ptr::null(),
+        )
+    };
+    assert_eq!(send!(*Own::new(all), "count"; usize), 1);
+}
+
 #[test]
 fn there_is_one_device() {
     // SAFETY: it takes nothing; the array is owned.
