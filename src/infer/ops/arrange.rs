@@ -1,6 +1,6 @@
 //! Sorting, and values by index.
 
-use super::elementwise::{Unary, axes};
+use super::elementwise::axes;
 use super::source::{File, Variant};
 use super::{Matrix, Ops, bytes, float, plain, typed, word, wrong};
 use crate::infer::launch::{Arg, Grid};
@@ -70,6 +70,10 @@ impl Ops {
         for (name, tensor) in parts.iter().map(|part| ("a part", *part)).chain([("y", y)]) {
             plain(op, name, tensor)?;
         }
+        // A target of length 1 does not show it any more.
+        if y.count() > 0 && y.is_broadcast() {
+            return Err(wrong(op, "y is broadcast: several of its values are one in memory"));
+        }
         let mut end = 0;
         let targets = parts.iter().map(|part| {
             let start = end;
@@ -77,10 +81,10 @@ impl Ops {
             y.narrow(axis, start..end)
         });
         let targets = targets.collect::<Result<Vec<_>, _>>()?;
-        parts
-            .iter()
-            .zip(&targets)
-            .try_for_each(|(part, to)| self.unary(stream, Unary::Copy, part, to))
+        // Nothing is recorded unless all of it can be.
+        let copies = parts.iter().zip(&targets).map(|(part, to)| self.prepare_copy(op, part, to));
+        let copies = copies.collect::<Result<Vec<_>, _>>()?;
+        copies.iter().try_for_each(|copy| copy.record(stream))
     }
 
     /// The indices of the values of each row, in order. Of equal values the first comes first, and NaN is last in either

@@ -2,6 +2,7 @@
 
 use super::source::{File, Variant, metal};
 use super::{Ops, plain, word};
+use crate::infer::kernels::Kernel;
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{DType, Error, Stream, Tensor};
 
@@ -193,7 +194,7 @@ impl Ops {
         x: &Tensor,
         y: &Tensor,
     ) -> Result<(), Error> {
-        self.elementwise(stream, "unary", op.expression(), op == Unary::Copy, x, None, y)
+        self.prepare("unary", op.expression(), op == Unary::Copy, x, None, y)?.record(stream)
     }
 
     /// Applies an operation to each pair of values. `a` and `b` are broadcast to the shape of `y`.
@@ -222,20 +223,30 @@ impl Ops {
         b: &Tensor,
         y: &Tensor,
     ) -> Result<(), Error> {
-        self.elementwise(stream, "binary", op.expression(), false, a, Some(b), y)
+        self.prepare("binary", op.expression(), false, a, Some(b), y)?.record(stream)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the operands and the operation")]
-    fn elementwise(
+    /// A copy that can be recorded: all its checks are done.
+    pub(super) fn prepare_copy<'a>(
         &self,
-        stream: &mut Stream,
+        op: &str,
+        x: &Tensor,
+        y: &'a Tensor,
+    ) -> Result<Prepared<'a>, Error> {
+        let prepared = self.prepare(op, Unary::Copy.expression(), true, x, None, y)?;
+        prepared.check()?;
+        Ok(prepared)
+    }
+
+    fn prepare<'a>(
+        &self,
         op: &str,
         Expression(text, numbers, whole): Expression,
         copies: bool,
         a: &Tensor,
         b: Option<&Tensor>,
-        y: &Tensor,
-    ) -> Result<(), Error> {
+        y: &'a Tensor,
+    ) -> Result<Prepared<'a>, Error> {
         let mut float = false;
         let first = if b.is_some() { "a" } else { "x" };
         for (name, tensor) in [(first, Some(a)), ("b", b), ("y", Some(y))] {
@@ -256,7 +267,7 @@ impl Ops {
             .collect();
         let count = y.count();
         if count == 0 {
-            return Ok(());
+            return Ok(Prepared(None));
         }
         let axes = axes(shape, &strides);
         let mut words = vec![word(op, count)?, numbers[0].to_bits(), numbers[1].to_bits()];
@@ -282,12 +293,50 @@ impl Ops {
             .text_of("OP(a, b)", text)
             .ty("A", a.dtype())
             .ty("O", y.dtype());
-        let mut args = vec![y.into(), Arg::Bytes(&params), Arg::Tensor(&a)];
         if let Some(b) = &b {
             variant = variant.ty("B", b.dtype());
-            args.push(Arg::Tensor(b));
         }
-        self.launch(stream, variant, &args, Grid::threads_1d(count))
+        let launch = Launch { kernel: self.kernel(variant)?, y, params, a, b, count };
+        launch.kernel.parameters().check_results(launch.kernel.name(), &launch.args())?;
+        Ok(Prepared(Some(launch)))
+    }
+}
+
+/// An operation that was checked; none, if there are no values.
+pub(super) struct Prepared<'a>(Option<Launch<'a>>);
+
+struct Launch<'a> {
+    kernel: Kernel,
+    y: &'a Tensor,
+    params: Vec<u8>,
+    a: Tensor,
+    b: Option<Tensor>,
+    count: usize,
+}
+
+impl Launch<'_> {
+    fn args(&self) -> Vec<Arg<'_>> {
+        let mut args = vec![self.y.into(), Arg::Bytes(&self.params), Arg::Tensor(&self.a)];
+        args.extend(self.b.as_ref().map(Arg::Tensor));
+        args
+    }
+
+    fn grid(&self) -> Grid {
+        Grid::threads_1d(self.count)
+    }
+}
+
+impl Prepared<'_> {
+    /// The checks that recording makes.
+    fn check(&self) -> Result<(), Error> {
+        let Some(launch) = &self.0 else { return Ok(()) };
+        let (kernel, grid) = (&launch.kernel, launch.grid());
+        kernel.parameters().check(kernel.name(), &launch.args(), &grid)
+    }
+
+    pub(super) fn record(&self, stream: &mut Stream) -> Result<(), Error> {
+        let Some(launch) = &self.0 else { return Ok(()) };
+        stream.launch(&launch.kernel, &launch.args(), launch.grid())
     }
 }
 

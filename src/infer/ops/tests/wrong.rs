@@ -154,6 +154,11 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
         |o, s, t| o.concat(s, &[&t[0], &t[1]], &t[2], 1),
     ),
     (
+        "concat",
+        &[("a part", F, &[3, 1], "v"), ("a part", F, &[3, 1], "v"), ("y", F, &[3, 2], "ov")],
+        |o, s, t| o.concat(s, &[&t[0], &t[1]], &t[2], 1),
+    ),
+    (
         "take",
         &[("x", F, &[3, 16], "1v"), ("indices", I, &[3, 4], "v"), ("y", F, &[3, 4], "ov")],
         |o, s, t| o.take(s, &t[0], &t[1], &t[2], 1),
