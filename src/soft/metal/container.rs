@@ -31,7 +31,8 @@ pub(super) fn options(arguments: &str) -> Options {
             // `metal3.1`, or `macos-metal2.0`.
             let version = standard.rsplit("metal").next().and_then(|text| text.split_once('.'));
             options.language = version.and_then(|(major, minor)| {
-                Some(100 * major.parse::<u32>().ok()? + 10 * minor.parse::<u32>().ok()?)
+                let [major, minor] = [major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?];
+                major.checked_mul(100)?.checked_add(minor.checked_mul(10)?)
             });
         } else if let Some(name) = argument.strip_prefix("-D") {
             let (name, text) = name.split_once('=').unwrap_or((name, "1"));
@@ -54,6 +55,9 @@ mod tests {
         let expected = [("A", "7"), ("B", "1")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(options.macros, expected);
         assert_eq!(super::options("-std=macos-metal2.0").language, Some(200));
+        for too_large in ["42949673.0", "1.429496730", "42949672.10", "4294967296.0"] {
+            assert_eq!(super::options(&format!("-std=metal{too_large}")).language, None);
+        }
     }
 
     #[test]
