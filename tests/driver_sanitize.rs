@@ -112,6 +112,33 @@ fn races_are_found_at_their_lines() {
 }
 
 #[test]
+fn barriers_order_what_their_flags_say() {
+    let rig = Rig::new();
+    let source = "static mem_flags flags() { return mem_flags::mem_threadgroup; }
+    static mem_flags both(mem_flags a, mem_flags b) { return a; }
+    static mem_flags chosen(uint n) { return n > 3 ? mem_flags::mem_device : mem_flags::mem_threadgroup; }
+    kernel void k(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]],
+            uint t [[thread_index_in_threadgroup]], uint n [[threads_per_grid]]) {
+        threadgroup uint tile[64];
+        tile[t] = data[i];
+        threadgroup_barrier(FLAGS);
+        data[i] = tile[63 - t];
+    }";
+    for (flags, races) in [
+        ("flags()", 0),
+        ("flags() | mem_flags::mem_device", 0),
+        ("both(mem_flags::mem_device, mem_flags::mem_threadgroup)", 1),
+        ("both(mem_flags::mem_threadgroup, mem_flags::mem_none)", 0),
+        ("mem_flags::mem_threadgroup & mem_flags::mem_device", 1),
+        // Not known when the kernel is compiled: all memory.
+        ("chosen(n)", 0),
+    ] {
+        let found = run(&rig, &source.replace("FLAGS", flags), Checks::RACES);
+        assert_eq!(found.len(), races, "{flags}: {found:#?}");
+    }
+}
+
+#[test]
 fn a_fence_of_device_scope_orders_threadgroups() {
     let rig = Rig::new();
     let source =

@@ -437,11 +437,13 @@ impl Body<'_, '_> {
             }
             Builtin::Select => self.b.op(Op::Select, &[values[2], values[1], values[0]]),
             Builtin::ThreadgroupBarrier => {
-                self.b.barrier_of(Barrier::Threadgroup, ordered_memory(&arguments[0]));
+                let ordered = self.ordered_memory(&arguments[0]);
+                self.b.barrier_of(Barrier::Threadgroup, ordered);
                 self.b.i32(0)
             }
             Builtin::SimdgroupBarrier => {
-                self.b.barrier_of(Barrier::Simdgroup, ordered_memory(&arguments[0]));
+                let ordered = self.ordered_memory(&arguments[0]);
+                self.b.barrier_of(Barrier::Simdgroup, ordered);
                 self.b.i32(0)
             }
             Builtin::Fence => {
@@ -469,24 +471,16 @@ impl Body<'_, '_> {
             }
         }
     }
+
+    /// The memory that an argument of type `mem_flags` names. If its value is not known here, it is all memory.
+    fn ordered_memory(&mut self, flags: &Expr) -> MemFlags {
+        match self.known(flags) {
+            Some(Constant::Int(bits)) => MemFlags::of_bits(bits),
+            _ => MemFlags::ALL,
+        }
+    }
 }
 
 /// `thread_scope_device` and `thread_scope_system`.
 const DEVICE_SCOPE: u64 = 2;
 const SYSTEM_SCOPE: u64 = 3;
-
-/// The memory that an argument of type `mem_flags` names: a constant, or several combined by `|`. Of any other
-/// expression it is not known, so that it is all memory.
-fn ordered_memory(flags: &Expr) -> MemFlags {
-    fn bits(flags: &Expr) -> Option<u64> {
-        match &flags.kind {
-            ExprKind::Constant(Constant::Int(bits)) => Some(*bits),
-            ExprKind::Convert(inner) | ExprKind::Load(inner) | ExprKind::Temporary(inner) => {
-                bits(inner)
-            }
-            ExprKind::Call(_, both) => both.iter().try_fold(0, |all, one| Some(all | bits(one)?)),
-            _ => None,
-        }
-    }
-    bits(flags).map_or(MemFlags::ALL, MemFlags::of_bits)
-}
