@@ -195,10 +195,15 @@ properties! {
 }
 
 impl LinkedFields {
-    /// All functions in it. Those in groups are also in one of the other lists.
-    pub(super) fn all(&self) -> Vec<Strong<Function>> {
-        let lists = [&self.functions, &self.private, &self.binary].into_iter().flatten();
+    /// The functions that the pipeline makes handles of. Those in groups are also in one of the other lists.
+    pub(super) fn exported(&self) -> Vec<Strong<Function>> {
+        let lists = [&self.functions, &self.binary].into_iter().flatten();
         lists.flat_map(|list| functions(list)).collect()
+    }
+
+    /// Those that are linked only.
+    pub(super) fn private(&self) -> Vec<Strong<Function>> {
+        self.private.as_ref().map_or(Vec::new(), |list| functions(list))
     }
 }
 

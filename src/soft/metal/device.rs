@@ -295,6 +295,7 @@ fn made(fields: ComputePipelineFields) -> Pipeline {
         let text = "a compute pipeline state needs a function: nil was passed";
         Error::new(LibraryError::FunctionNotFound, text)
     })?;
+    let linked = fields.linked.map(|linked| linked.get()).unwrap_or_default();
     ComputePipelineState::new(PipelineSettings {
         function,
         limits: Limits {
@@ -302,7 +303,8 @@ fn made(fields: ComputePipelineFields) -> Pipeline {
             whole_simd_groups: fields.multiple_of_width,
         },
         label: fields.label,
-        linked: fields.linked.map_or(Vec::new(), |linked| linked.get().all()),
+        exported: linked.exported(),
+        private: linked.private(),
         call_depth: fields.call_depth,
         adding: fields.adding,
         indirect: fields.indirect,

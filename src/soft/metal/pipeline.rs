@@ -30,8 +30,9 @@ pub(super) struct Settings {
     pub(super) function: Strong<Function>,
     pub(super) limits: Limits,
     pub(super) label: Option<Strong<Text>>,
-    /// The functions that the kernel may call through pointers.
-    pub(super) linked: Vec<Strong<Function>>,
+    /// The functions that the kernel may call through pointers: those that have handles, and those that have none.
+    pub(super) exported: Vec<Strong<Function>>,
+    pub(super) private: Vec<Strong<Function>>,
     /// The most such calls that are open at once.
     pub(super) call_depth: usize,
     /// Whether more functions may be linked later.
@@ -74,9 +75,10 @@ soft_class! {
 impl ComputePipelineState {
     /// The state of a function's kernel, with the smaller of the limits that were set.
     pub(super) fn new(settings: Settings) -> Result<Strong<Self>, Error<LibraryError>> {
+        let linked = [&settings.exported[..], &settings.private].concat();
         let kernel = settings
             .function
-            .kernel(&settings.linked, settings.call_depth)
+            .kernel(&linked, settings.call_depth)
             .map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
         let (pipeline, id) = (Pipeline::new(kernel, settings.limits), next_id());
         if settings.indirect {
@@ -90,7 +92,7 @@ impl ComputePipelineState {
         self.settings.indirect
     }
 
-    /// The handle of a linked function; `None` for others.
+    /// The handle of an exported function; `None` for others.
     fn function_handle(
         &self,
         function: Option<&Object<Function>>,
@@ -100,7 +102,7 @@ impl ComputePipelineState {
     }
 
     fn handle_of(&self, wanted: impl Fn(&Function) -> bool) -> Option<Strong<FunctionHandle>> {
-        let found = self.settings.linked.iter().find(|linked| wanted(linked));
+        let found = self.settings.exported.iter().find(|exported| wanted(exported));
         found.cloned().map(FunctionHandle::object)
     }
 
@@ -114,7 +116,7 @@ impl ComputePipelineState {
             return Err(Error::new(LibraryError::Unsupported, text));
         }
         let mut settings = self.settings.clone();
-        settings.linked.extend(functions.into_iter().flat_map(|list| all_functions(list)));
+        settings.exported.extend(functions.into_iter().flat_map(|list| all_functions(list)));
         Self::new(settings)
     }
 

@@ -64,12 +64,22 @@ fn list(objects: &[Id]) -> Own {
 
 /// The pipeline of a kernel with linked functions, or the error.
 fn linked(kernel: Id, functions: &[Id], depth: usize) -> Result<Own, String> {
+    linked_with_private(kernel, functions, &[], depth)
+}
+
+fn linked_with_private(
+    kernel: Id,
+    functions: &[Id],
+    private: &[Id],
+    depth: usize,
+) -> Result<Own, String> {
     let descriptor = new("MTLComputePipelineDescriptor");
     send!(*descriptor, "setComputeFunction:", kernel => Id; ());
     send!(*descriptor, "setMaxCallStackDepth:", depth => usize; ());
     send!(*descriptor, "setSupportAddingBinaryFunctions:", 1i8 => i8; ());
     let links = pool(|| Own::retain(send!(class("MTLLinkedFunctions"), "linkedFunctions"; Id)));
     send!(*links, "setFunctions:", *list(functions) => Id; ());
+    send!(*links, "setPrivateFunctions:", *list(private) => Id; ());
     send!(*descriptor, "setLinkedFunctions:", *links => Id; ());
     let mut error = Id::NIL;
     let pipeline = send!(
@@ -318,6 +328,26 @@ fn functions_are_linked_later_or_refused() {
     assert!(error.contains("function 'by_two' is not a kernel"), "{error}");
     // A visible function whose constant has no value.
     assert!(send!(*functions, "newFunctionWithName:", *string("scaled") => Id; Id).is_nil());
+}
+
+#[test]
+fn private_functions_have_no_handles() {
+    let (kernels, functions) = (library(KERNELS), library(FUNCTIONS));
+    let (two, plus) = (function(*functions, "by_two"), function(*functions, "plus_table"));
+    let each = function(*kernels, "each");
+    let pipeline = linked_with_private(*each, &[*two], &[*plus], 1).unwrap();
+    let named = |name| {
+        pool(|| send!(*pipeline, "functionHandleWithName:", *string(name) => Id; Id).is_nil())
+    };
+    assert!(!named("by_two") && named("plus_table"));
+    let table_of_two = table(*pipeline, &[*two]);
+    assert!(!set(*table_of_two, 0, *pipeline, *plus));
+
+    // But they are linked: a handle that another pipeline made can be called.
+    let exporting = linked(*each, &[*plus], 1).unwrap();
+    let table_of_plus = table(*exporting, &[*plus]);
+    let found = run(*pipeline, 4, *buffer_of(&[0u32; 4]), *table_of_plus).unwrap();
+    assert_eq!(found, [1., 11., 102., 1003.]);
 }
 
 /// Pointers to functions that the kernel itself names, in arrays, arguments and the calls of each other.
