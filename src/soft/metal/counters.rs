@@ -147,6 +147,12 @@ impl CounterSampleBuffer {
     }
 }
 
+impl Drop for CounterSampleBuffer {
+    fn drop(&mut self) {
+        self.memory.release();
+    }
+}
+
 /// `sampleCountersInBuffer:atSampleIndex:withBarrier:` of an encoder.
 pub(super) fn sample_counters<P: HasEncoder>(
     this: &P,

@@ -117,6 +117,25 @@ fn wrong_samples_are_errors() {
 }
 
 #[test]
+fn samples_that_are_released_too_early_are_not_taken() {
+    let record = |selector: &str| {
+        let (samples, queue) = (samples(2), queue());
+        let commands = pool(|| Own::retain(send!(*queue, selector; Id)));
+        let encoder = encoder(*commands);
+        send!(
+            *encoder, "sampleCountersInBuffer:atSampleIndex:withBarrier:", *samples => Id,
+            0usize => usize, Bool::new(false) => Bool; ()
+        );
+        end(*encoder);
+        drop(samples);
+        finish(*commands)
+    };
+    assert_eq!(record("commandBuffer"), Ok(()));
+    let error = record("commandBufferWithUnretainedReferences").unwrap_err();
+    assert!(error.contains("was released before"), "{error}");
+}
+
+#[test]
 fn a_described_argument_buffer_is_that_of_the_kernel() {
     const SOURCE: &str = "#include <metal_stdlib>
         using namespace metal;
