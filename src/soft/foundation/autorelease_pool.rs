@@ -2,14 +2,22 @@
 
 use super::NSObject;
 use crate::abi::{Class, Id};
+use crate::soft::fork::lock;
 use crate::soft::runtime::declare::soft_class;
 use crate::soft::runtime::entry::{
     objc_autorelease, objc_autoreleasePoolPop, objc_autoreleasePoolPush, objc_release,
 };
+use crate::soft::runtime::object::Retained;
+use crate::soft::runtime::pool::is_innermost;
 use std::ffi::c_void;
+use std::sync::Mutex;
 
 /// A pool of the thread that made it, which ends when the object is deallocated.
-pub(crate) struct PoolObject(*mut c_void);
+pub(crate) struct PoolObject {
+    token: *mut c_void,
+    /// What was added while there was a pool in this one.
+    added: Mutex<Vec<Retained>>,
+}
 
 // SAFETY: the address is only passed back, by the thread that made the pool: programs promise that.
 unsafe impl Send for PoolObject {}
@@ -24,25 +32,37 @@ soft_class! {
         // SAFETY: the message passes ownership of the pool.
         unsafe { objc_release(pool) }
     };
-    [addObject:] = |_: &PoolObject, object: Id| add(object);
+    [addObject:] = PoolObject::add;
     class [addObject:] = |_: Class, object: Id| add(object);
 }
 
 impl PoolObject {
     fn begin() -> Self {
         // SAFETY: it is ended by `drop`.
-        Self(unsafe { objc_autoreleasePoolPush() })
+        Self { token: unsafe { objc_autoreleasePoolPush() }, added: Mutex::default() }
+    }
+
+    /// The pool takes over a reference that the caller has.
+    fn add(&self, object: Id) {
+        if is_innermost(self.token) {
+            return add(object);
+        }
+        // SAFETY: nil or an object, of which the caller has a reference.
+        let object = unsafe { Retained::from_owned(object) };
+        lock(&self.added).extend(object);
     }
 }
 
 impl Drop for PoolObject {
     fn drop(&mut self) {
+        // Before the pool ends, which releases what is autoreleased meanwhile.
+        drop(std::mem::take(&mut *lock(&self.added)));
         // SAFETY: the pool was begun by `begin`, on this thread.
-        unsafe { objc_autoreleasePoolPop(self.0) }
+        unsafe { objc_autoreleasePoolPop(self.token) }
     }
 }
 
-/// The pool takes over a reference that the caller has.
+/// The innermost pool takes over a reference that the caller has.
 fn add(object: Id) {
     // SAFETY: nil or an object.
     unsafe { objc_autorelease(object) };

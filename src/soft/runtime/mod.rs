@@ -15,7 +15,7 @@ mod fork;
 mod lock;
 pub(crate) mod nsobject;
 pub(crate) mod object;
-mod pool;
+pub(crate) mod pool;
 mod protocol;
 pub(crate) mod selector;
 pub(crate) mod send;

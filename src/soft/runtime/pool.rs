@@ -37,12 +37,17 @@ impl Entry {
 struct Stack {
     pages: Vec<Box<[Entry; PAGE]>>,
     length: usize,
+    /// Where the pools begin.
+    begins: Vec<usize>,
 }
 
 impl Stack {
     fn push(&mut self, entry: Entry) {
         if self.length == self.pages.len() * PAGE {
             self.pages.push(Box::new([Entry::POOL; PAGE]));
+        }
+        if entry == Entry::POOL {
+            self.begins.push(self.length);
         }
         self.pages[self.length / PAGE][self.length % PAGE] = entry;
         self.length += 1;
@@ -56,6 +61,9 @@ impl Stack {
     fn pop(&mut self) -> Option<Entry> {
         let top = self.get(self.length.checked_sub(1)?);
         self.length -= 1;
+        if top == Some(Entry::POOL) {
+            self.begins.pop();
+        }
         self.pages.truncate(self.length / PAGE + 2);
         top
     }
@@ -64,7 +72,7 @@ impl Stack {
 thread_local! {
     // Without a destructor, so that destructors of other thread-locals can use it.
     static STACK: RefCell<std::mem::ManuallyDrop<Stack>> =
-        const { RefCell::new(std::mem::ManuallyDrop::new(Stack { pages: Vec::new(), length: 0 })) };
+        const { RefCell::new(std::mem::ManuallyDrop::new(Stack { pages: Vec::new(), length: 0, begins: Vec::new() })) };
     static AT_EXIT: DrainAtExit = const { DrainAtExit(Cell::new(false)) };
 }
 
@@ -83,7 +91,7 @@ impl Drop for DrainAtExit {
             return;
         }
         drain_to(0);
-        STACK.with_borrow_mut(|stack| stack.pages = Vec::new());
+        STACK.with_borrow_mut(|stack| (stack.pages, stack.begins) = (Vec::new(), Vec::new()));
     }
 }
 
@@ -111,6 +119,11 @@ fn drain_to(length: usize) {
 pub(super) fn push_pool() -> *mut c_void {
     push(Entry::POOL);
     std::ptr::without_provenance_mut(STACK.with_borrow(|stack| stack.length))
+}
+
+/// Whether objects that are autoreleased now go to this pool of the thread.
+pub(crate) fn is_innermost(token: *mut c_void) -> bool {
+    STACK.with_borrow(|stack| stack.begins.last().map(|begin| begin + 1)) == Some(token.addr())
 }
 
 /// Ends a pool, and the pools that began after it.

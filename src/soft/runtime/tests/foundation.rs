@@ -405,6 +405,26 @@ fn objects_live_until_a_pool_object_is_drained() {
 }
 
 #[test]
+fn an_object_is_added_to_the_pool_that_gets_the_message() {
+    let new = |name| send!(class(name).as_id(), "new"; Id);
+    let (outer, object) = (new("NSAutoreleasePool"), new("NSObject"));
+    let inner = new("NSAutoreleasePool");
+    let mut weak = Id::NIL;
+    // SAFETY: the variable is destroyed by the load that finds no object.
+    unsafe {
+        objc_initWeak(&raw mut weak, object);
+        send!(outer, "addObject:", object => Id; ());
+        send!(inner, "drain"; ());
+        let held = objc_loadWeakRetained(&raw mut weak);
+        assert_eq!(held, object);
+        // The outer pool is the innermost one again.
+        send!(outer, "addObject:", held => Id; ());
+        send!(outer, "drain"; ());
+        assert!(objc_loadWeakRetained(&raw mut weak).is_nil());
+    }
+}
+
+#[test]
 fn collections_give_their_objects() {
     let items = [number("numberWithLong:", 1), string("b"), number("numberWithLong:", 3)];
     let list = array(&items);
