@@ -100,10 +100,10 @@ impl State {
             Some(letter) => Ok(Some(letter)),
             None => self.search(actor, wanted),
         };
-        let head = self.seats[actor].post.head;
+        let looked = self.seats[actor].post.head.wrapping_sub(before);
         let taken = matches!(found, Ok(Some(_)));
-        if taken || head != before {
-            self.note(Op::Take { actor: id.0, wanted, head, taken });
+        if taken || looked != 0 {
+            self.note(Op::Take { actor: id.0, wanted, looked, taken });
         }
         if let Ok(Some(letter)) = &found {
             self.received(actor, wanted, letter.header.clock);
@@ -111,20 +111,19 @@ impl State {
         found
     }
 
-    /// The same, of a recording: looks at the lane up to a given head, and takes the letter if that was found then.
+    /// The same, of a recording: looks at a number of letters in the lane, and takes the one that was found then.
     pub(super) fn take_again(
         &mut self,
         id: ActorId,
         wanted: Wanted,
-        head: u32,
+        looked: u32,
         taken: bool,
     ) -> Result<(), RingError> {
         let actor = id.index();
         let lane = self.shape(self.seats[actor].reply);
-        loop {
+        for _ in 0..looked {
             let post = &self.seats[actor].post;
-            let left = head.wrapping_sub(post.head);
-            if post.head == post.filled || left == 0 || left > lane.mask + 1 {
+            if post.head == post.filled {
                 break;
             }
             if let Some(letter) = self.pull(actor, &lane) {
@@ -139,7 +138,7 @@ impl State {
             };
             self.received(actor, wanted, letter.header.clock);
         }
-        self.note(Op::Take { actor: id.0, wanted, head, taken });
+        self.note(Op::Take { actor: id.0, wanted, looked, taken });
         Ok(())
     }
 
@@ -195,25 +194,30 @@ impl State {
         Some(letter)
     }
 
-    /// Moves dead letters out of the lanes to the host.
+    /// Moves dead letters out of the lanes to the host. The other mail moves up within its lane, and still fills it. No tick is
+    /// in flight.
     pub(super) fn sweep(&mut self) {
+        let is_dead = |header: &RingHeader| header.flags & DEAD != 0;
         for actor in 0..self.seats.len() {
             let lane = self.shape(self.seats[actor].reply);
             let post = &self.seats[actor].post;
-            let waiting = post.filled.wrapping_sub(post.head);
-            let is_dead = |at| {
-                let header: RingHeader =
-                    self.slots.value(Self::slot(&lane, post.head.wrapping_add(at)));
-                header.flags & DEAD != 0
-            };
-            if !(0..waiting).any(is_dead) {
+            let waiting: Vec<u32> = (0..post.filled.wrapping_sub(post.head))
+                .map(|at| post.head.wrapping_add(at))
+                .collect();
+            let header = |&at: &u32| self.slots.value::<RingHeader>(Self::slot(&lane, at));
+            if !waiting.iter().any(|at| is_dead(&header(at))) {
                 continue;
             }
-            for _ in 0..waiting {
-                if let Some(letter) = self.pull(actor, &lane) {
-                    self.seats[actor].post.aside.push_back(letter);
-                }
+            let letters = waiting.iter().map(|&at| self.letter(&lane, at));
+            let (dead, rest): (Vec<_>, Vec<_>) =
+                letters.partition(|letter| is_dead(&letter.header));
+            for (letter, &at) in rest.iter().zip(&waiting[dead.len()..]) {
+                self.put(&lane, at, &letter.header, &letter.bytes);
             }
+            let post = &mut self.seats[actor].post;
+            post.head = post.head.wrapping_add(dead.len() as u32);
+            self.touch(actor);
+            self.dead.extend(dead.into_iter().map(|letter| letter.die(NO_LANE_BACK)));
         }
     }
 

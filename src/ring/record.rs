@@ -8,7 +8,7 @@ use super::post::Wanted;
 use std::path::Path;
 
 const MAGIC: [u8; 8] = *b"ARURECRD";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// One operation of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +17,12 @@ pub(super) enum Op {
         header: RingHeader,
         bytes: Vec<u8>,
     },
-    /// Mail was looked for, up to a head of the lane; whether it was taken.
+    /// Mail was looked for, in the first `looked` letters of the lane; whether it was taken. (Their indices are others in a replay: in the
+    /// recorded ring the lane may have been searched before a submission ended that moved them.)
     Take {
         actor: u32,
         wanted: Wanted,
-        head: u32,
+        looked: u32,
         taken: bool,
     },
     /// A submission of this number of ticks.
@@ -110,12 +111,12 @@ impl Recording {
         for op in &self.ops {
             match op {
                 Op::Send { header, bytes } => out.u32(0).raw(bytes_of(header)).list(bytes),
-                Op::Take { actor, wanted, head, taken } => {
+                Op::Take { actor, wanted, looked, taken } => {
                     let (call, number) = match wanted {
                         Wanted::Any => (0, 0),
                         Wanted::Reply(number) => (1, *number),
                     };
-                    out.u32(1).u32(*actor).u32(call).u64(number).u32(*head).u32((*taken).into())
+                    out.u32(1).u32(*actor).u32(call).u64(number).u32(*looked).u32((*taken).into())
                 }
                 Op::Run(ticks) => out.u32(2).u32(*ticks),
                 Op::State(actor, state) => out.u32(3).u32(*actor).u32((*state).into()),
@@ -153,7 +154,7 @@ impl Recording {
                 1 => {
                     let (actor, call, number) = (reader.u32()?, reader.u32()?, reader.u64()?);
                     let wanted = if call == 0 { Wanted::Any } else { Wanted::Reply(number) };
-                    Op::Take { actor, wanted, head: reader.u32()?, taken: reader.u32()? != 0 }
+                    Op::Take { actor, wanted, looked: reader.u32()?, taken: reader.u32()? != 0 }
                 }
                 2 => Op::Run(reader.u32()?),
                 3 => Op::State(reader.u32()?, reader.u32()? as u8),

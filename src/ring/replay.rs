@@ -48,9 +48,9 @@ impl Core {
                 state.send_stamped(header, bytes)?;
                 calls.extend(header.call().map(|call| (id, call)));
             }
-            Op::Take { actor, wanted, head, taken } => {
+            Op::Take { actor, wanted, looked, taken } => {
                 let (id, _) = known(*actor)?;
-                state.take_again(id, *wanted, *head, *taken)?;
+                state.take_again(id, *wanted, *looked, *taken)?;
             }
             Op::Run(count) => {
                 let most = state.options.ticks;

@@ -112,6 +112,64 @@ fn a_replay_takes_mail_from_where_it_was() {
     assert_eq!(again.checkpoint().unwrap(), ring.checkpoint().unwrap());
 }
 
+/// An actor that gets mail over a lane of one direction: of each message it sends two to the host, and a dead letter.
+fn with_dead_letters() -> (Ring, [Actor<u32, u32, u32>; 2]) {
+    let ring = ring();
+    let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+        out.post(m); out.reply(m + 1); out.post(m + 2); }";
+    let from = spawn(&ring, "from", SEND, Launch::new());
+    let to = spawn(&ring, "to", code, Launch::new().capacities(16, 8).emits(3));
+    ring.connect(from.id(), to.id()).unwrap();
+    (ring, [from, to])
+}
+
+#[test]
+fn dead_letters_do_not_make_room_for_other_mail() {
+    let (ring, [from, to]) = with_dead_letters();
+    for number in 0..10 {
+        from.send(number * 10).unwrap();
+        ring.run(10).unwrap();
+    }
+    // Six messages wait: three more, one of them dead, would not fit.
+    assert_eq!((to.stat().output_depth, to.stat().processed), (6, 3));
+    assert_eq!(dead(&ring), [1, 11, 21]);
+    let mut received = Vec::new();
+    while let Some(message) = to.try_receive().unwrap() {
+        received.push(message);
+        ring.run(10).unwrap();
+    }
+    assert_eq!(received, (0..10).flat_map(|i| [i * 10, i * 10 + 2]).collect::<Vec<_>>());
+    assert_eq!(dead(&ring), (3..10).map(|i| i * 10 + 1).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_replay_takes_mail_that_dead_letters_have_moved() {
+    let (ring, [from, to]) = with_dead_letters();
+    ring.record();
+    from.send_all(&[10, 20]).unwrap();
+    ring.run(10).unwrap();
+    from.send(30).unwrap();
+    // The host takes two messages and passes over the others while a submission runs that makes a dead letter.
+    let mut state = to.core.lock();
+    let (plan, version) = (state.prepare(4).unwrap(), state.version);
+    let dispatch = state.engine.take().unwrap();
+    drop(state);
+    assert_eq!([0, 1].map(|_| to.try_receive().unwrap()), [Some(10), Some(12)]);
+    set_aside(&to);
+    // SAFETY: as for every submission.
+    let result = unsafe { dispatch.batch(|batch| plan.encode(batch, version, 4)) };
+    let mut state = to.core.lock();
+    state.engine = Some(dispatch);
+    state.settle(result);
+    drop(state);
+    assert_eq!(to.try_receive().unwrap(), Some(20));
+    let recording = ring.take_recording().unwrap();
+    let (again, _) = with_dead_letters();
+    again.replay(&recording).unwrap();
+    assert_eq!(again.checkpoint().unwrap(), ring.checkpoint().unwrap());
+    assert_eq!(mail(&to), [22, 30, 32]);
+}
+
 #[test]
 fn the_message_that_an_actor_fails_with_is_the_one_it_would_handle_next() {
     for priority in [Priority::High, Priority::Normal] {

@@ -55,7 +55,6 @@ struct Member {
     outs: Vec<usize>,
     reply: usize,
     budget: usize,
-    aside: VecDeque<Mail>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -89,9 +88,7 @@ impl Model {
     }
 
     fn take(&mut self, actor: usize) -> Option<Mail> {
-        let member = &mut self.members[actor];
-        let mail =
-            member.aside.pop_front().or_else(|| self.lanes[member.reply].mail.pop_front())?;
+        let mail = self.lanes[self.members[actor].reply].mail.pop_front()?;
         self.clock = self.clock.max(mail.clock) + 1;
         Some(mail)
     }
@@ -198,21 +195,19 @@ impl Model {
         }
     }
 
-    /// The host empties lanes of actors that ended, and those with dead letters.
+    /// The host empties lanes of actors that ended, and takes dead letters out of its own.
     fn end_submission(&mut self) {
         for lane in &mut self.lanes {
             if lane.to.is_some_and(|to| self.members[to].state == ActorState::Terminated) {
                 self.dead.extend(lane.mail.drain(..));
             }
         }
-        for member in &mut self.members {
+        for member in &self.members {
             let lane = &mut self.lanes[member.reply];
-            if lane.mail.iter().any(|mail| mail.dead) {
-                let (dead, mail): (Vec<Mail>, Vec<Mail>) =
-                    lane.mail.drain(..).partition(|mail| mail.dead);
-                self.dead.extend(dead);
-                member.aside.extend(mail);
-            }
+            let (dead, mail): (VecDeque<Mail>, VecDeque<Mail>) =
+                lane.mail.drain(..).partition(|mail| mail.dead);
+            self.dead.extend(dead);
+            lane.mail = mail;
         }
     }
 }
@@ -245,7 +240,6 @@ fn random_case(ring: &Ring, seed: u64) {
             outs: Vec::new(),
             reply,
             budget: budget as usize,
-            aside: VecDeque::new(),
         });
     }
     let edges: Vec<(usize, usize)> =
