@@ -78,5 +78,6 @@ fn sent(_shared: &Shared) -> std::io::Result<Stdio> {
 
 #[cfg(target_vendor = "apple")]
 fn received(id: &str) -> Result<Shared, Box<dyn std::error::Error>> {
-    Ok(Shared::lookup(id.parse()?)?)
+    // SAFETY: this process has made no surfaces.
+    Ok(unsafe { Shared::lookup(id.parse()?) }?)
 }

@@ -73,12 +73,17 @@ impl Shared {
 
     /// Memory of another process, by its id in that process; or memory of this process that [`open`](Self::open) made.
     ///
+    /// # Safety
+    ///
+    /// In the process that made a surface, its id finds it whatever made it. If it is a surface of this process that `open` did not
+    /// make, no other code of this process accesses it while the memory lives, as for [`import`](Self::import).
+    ///
     /// # Errors
     ///
     /// [`MemError::BlockCreateFailed`] if there is no such surface, [`MemError::Busy`] if a [`Block`](super::Block) of
     /// this process owns it.
     #[cfg(target_vendor = "apple")]
-    pub fn lookup(id: u32) -> Result<Self, MemError> {
+    pub unsafe fn lookup(id: u32) -> Result<Self, MemError> {
         Ok(Self(Arc::new(Pages::lookup(id)?)))
     }
 
