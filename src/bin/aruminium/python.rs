@@ -6,6 +6,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The libraries that programs look for in the folders of `LD_LIBRARY_PATH`.
 const FILES: [&str; 3] = ["Metal", "CoreGraphics", "MTLCompiler"];
@@ -55,9 +56,45 @@ pub(super) fn prepare(folder: &Path, library: &Path) -> std::io::Result<PathBuf>
     for name in FILES {
         let link = own.join(format!("lib{name}.so"));
         if fs::read_link(&link).ok().as_deref() != Some(library) {
-            _ = fs::remove_file(&link);
-            symlink(library, &link)?;
+            replace_link(library, &link)?;
         }
     }
     Ok(own)
+}
+
+/// Makes a symbolic link, or makes one that is there lead elsewhere. Several processes may do so at once.
+fn replace_link(target: &Path, link: &Path) -> std::io::Result<()> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let own = format!("part.{}.{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+    let part = link.with_extension(own);
+    // Of a process that had this number and was ended.
+    _ = fs::remove_file(&part);
+    symlink(target, &part)?;
+    fs::rename(&part, link)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_runs_at_the_same_time_all_make_the_links() {
+        let folder = std::env::temp_dir().join(format!("aruminium-links-{}", std::process::id()));
+        let library = folder.join("library.so");
+        for round in 0..100 {
+            let folder = folder.join(round.to_string());
+            std::thread::scope(|scope| {
+                let run = || prepare(&folder, &library).map(drop);
+                let runs = [(); 4].map(|()| scope.spawn(run));
+                runs.into_iter().for_each(|run| run.join().unwrap().unwrap());
+            });
+            let files = fs::read_dir(folder.join("python")).unwrap();
+            assert_eq!(files.count(), FILES.len() + 1);
+            for name in FILES {
+                let link = folder.join("python").join(format!("lib{name}.so"));
+                assert_eq!(fs::read_link(link).unwrap(), library);
+            }
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
 }
