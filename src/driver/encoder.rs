@@ -84,8 +84,11 @@ metal_class! {
     /// descriptor.set_command_types(aruminium::IndirectCommandTypes::DISPATCH_THREADS);
     /// descriptor.set_inherits_pipeline(false);
     /// let indirect = gpu.indirect_commands(&descriptor, 4)?;
-    /// encoder.execute(&indirect, (0..4).into());
-    /// encoder.execute_indirect(&indirect, &gpu.buffer(8)?, 0);
+    /// // SAFETY: the commands do nothing.
+    /// unsafe {
+    ///     encoder.execute(&indirect, (0..4).into());
+    ///     encoder.execute_indirect(&indirect, &gpu.buffer(8)?, 0);
+    /// }
     /// // The launches before the barrier complete before the launches after it.
     /// encoder.barrier(BarrierScope::BUFFERS);
     /// encoder.barrier_for(&[&texture]);
@@ -121,9 +124,18 @@ metal_class! {
     pub fn launch_indirect(buffer: &Buffer, offset: usize, threads: Size)
         = [dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:];
     /// Execute commands that are in memory.
-    pub fn execute(commands: &IndirectCommands, range: NSRange) = [executeCommandsInBuffer:withRange:];
+    ///
+    /// # Safety
+    ///
+    /// The pipelines and buffers that the commands name live until the command buffer has completed: commands in memory keep
+    /// nothing alive. Nothing encodes commands in the meantime.
+    pub unsafe fn execute(commands: &IndirectCommands, range: NSRange) = [executeCommandsInBuffer:withRange:];
     /// Execute commands whose range, the first and the number as two `u32`s, is in a buffer.
-    pub fn execute_indirect(commands: &IndirectCommands, range: &Buffer, offset: usize)
+    ///
+    /// # Safety
+    ///
+    /// As for `execute`, and the range is inside the commands.
+    pub unsafe fn execute_indirect(commands: &IndirectCommands, range: &Buffer, offset: usize)
         = [executeCommandsInBuffer:indirectBuffer:indirectBufferOffset:];
     /// A barrier: earlier launches finish their accesses to these kinds of memory before the next launch.
     pub fn barrier(scope: BarrierScope) = [memoryBarrierWithScope:];

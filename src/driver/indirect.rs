@@ -39,7 +39,7 @@ metal_class! {
 }
 
 metal_class! {
-    /// Commands in memory.
+    /// Commands in memory. They stay on one thread, as do their clones: two threads must not encode the same command.
     ///
     /// ```
     /// use aruminium::{Gpu, IndirectCommandTypes, IndirectCommandsDescriptor, PipelineDescriptor, ResourceUsage};
@@ -69,7 +69,8 @@ metal_class! {
     /// let commands = gpu.new_command_queue()?.commands()?;
     /// let encoder = commands.encoder()?;
     /// encoder.use_resource(&buffer, ResourceUsage::WRITE);
-    /// encoder.execute(&indirect, (0..2).into());
+    /// // SAFETY: the pipeline and the buffer live until the commands have completed.
+    /// unsafe { encoder.execute(&indirect, (0..2).into()) };
     /// encoder.finish();
     /// commands.submit();
     /// commands.finish()?;
@@ -96,11 +97,6 @@ metal_class! {
     fn resource_id() -> MTLResourceID = [gpuResourceID];
 }
 
-// SAFETY: Metal's resources may be used from any thread.
-unsafe impl Send for IndirectCommands {}
-// SAFETY: as above.
-unsafe impl Sync for IndirectCommands {}
-
 impl IndirectCommands {
     /// The number that stands for the commands in an argument buffer: a `command_buffer` of the kernel's.
     ///
@@ -118,7 +114,8 @@ impl IndirectCommands {
 }
 
 metal_class! {
-    /// A command of [`IndirectCommands`]. What it uses has to be declared by the encoder that executes it.
+    /// A command of [`IndirectCommands`]. What it uses has to be declared by the encoder that executes it, and to live until
+    /// that is done: the command keeps nothing alive.
     ///
     /// ```
     /// # use aruminium::{Gpu, IndirectCommandTypes, IndirectCommandsDescriptor, PipelineDescriptor};
@@ -162,6 +159,3 @@ metal_class! {
     /// Make the command do nothing.
     pub fn reset() = [reset];
 }
-
-// SAFETY: a command may move to another thread.
-unsafe impl Send for IndirectCommand {}
