@@ -447,7 +447,9 @@ fn grids_of_three_dimensions_have_their_neighbours_in_order() {
             for (uint edge = 0; edge < out.edges(); edge++) { if (out.has(edge)) { out.send(edge, edge + 1); } }
         } else { s = s * 10 + m; }
     }";
-    let runs: [(bool, usize, &[(usize, u32)]); 4] = [
+    /// Whether the grid wraps, the actor that sends, and the others' states.
+    type Case = (bool, usize, &'static [(usize, u32)]);
+    let runs: [Case; 4] = [
         // At (0, 1, 2), and at (1, 2, 3), the last one.
         (false, 14, &[(15, 2), (12, 3), (16, 4), (8, 5), (20, 6)]),
         (false, 23, &[(22, 1), (21, 3), (17, 5)]),
