@@ -415,18 +415,21 @@ fn the_wall_clock_stamps_what_the_host_sends() {
     assert!(envelope.clock > before, "{} {before}", envelope.clock);
 }
 
-#[test]
-fn grids_have_their_neighbours_in_order() {
-    let ring = ring();
-    let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+/// Sends each neighbour the number of its edge, from 1, when it gets 99; other numbers are noted.
+const NEIGHBOURS: &str = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
         if (m == 99) {
             for (uint edge = 0; edge < out.edges(); edge++) { if (out.has(edge)) { out.send(edge, edge + 1); } }
         } else { s = s * 10 + m; }
     }";
+
+#[test]
+fn grids_have_their_neighbours_in_order() {
+    let ring = ring();
     for (wrap, expected) in [(false, [0, 4, 0, 0, 0, 0]), (true, [0, 4, 3, 0, 0, 0])] {
         // The lower row of the torus gets north's message from both sides.
-        let actors: Vec<_> =
-            (0..6).map(|i| spawn(&ring, &format!("{wrap} {i}"), code, Launch::new())).collect();
+        let actors: Vec<_> = (0..6)
+            .map(|i| spawn(&ring, &format!("{wrap} {i}"), NEIGHBOURS, Launch::new()))
+            .collect();
         let ids: Vec<_> = actors.iter().map(|actor| actor.id()).collect();
         ring.topology(&ids, &Topology::Grid2 { width: 3, height: 2, wrap }).unwrap();
         actors[0].send(99).unwrap();
@@ -442,11 +445,6 @@ fn grids_have_their_neighbours_in_order() {
 #[test]
 fn grids_of_three_dimensions_have_their_neighbours_in_order() {
     let ring = ring();
-    let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
-        if (m == 99) {
-            for (uint edge = 0; edge < out.edges(); edge++) { if (out.has(edge)) { out.send(edge, edge + 1); } }
-        } else { s = s * 10 + m; }
-    }";
     /// Whether the grid wraps, the actor that sends, and the others' states.
     type Case = (bool, usize, &'static [(usize, u32)]);
     let runs: [Case; 4] = [
@@ -458,8 +456,9 @@ fn grids_of_three_dimensions_have_their_neighbours_in_order() {
         (true, 23, &[(22, 12), (21, 3), (19, 4), (17, 5), (5, 6)]),
     ];
     for (number, (wrap, from, reached)) in runs.into_iter().enumerate() {
-        let actors: Vec<_> =
-            (0..24).map(|i| spawn(&ring, &format!("{number} {i}"), code, Launch::new())).collect();
+        let actors: Vec<_> = (0..24)
+            .map(|i| spawn(&ring, &format!("{number} {i}"), NEIGHBOURS, Launch::new()))
+            .collect();
         let ids: Vec<_> = actors.iter().map(|actor| actor.id()).collect();
         ring.topology(&ids, &Topology::Grid3 { width: 2, height: 3, depth: 4, wrap }).unwrap();
         actors[from].send(99).unwrap();

@@ -1,6 +1,6 @@
 //! MTLArgumentDescriptor: a member of an argument buffer that no kernel declares, described by the program.
 
-use super::descriptors::properties;
+use super::descriptors::{SCALARS, properties};
 use super::foundation::{List, NSObject, Object, Strong, lock, soft_class};
 use crate::abi::Class;
 use crate::soft::ir::{Expected, HANDLE_BYTES, Layout, Member, MemberKind, Scalar};
@@ -29,23 +29,6 @@ properties! {
         class [argumentDescriptor] = |_: Class| Strong::new(ArgumentDescriptor::default());
     }
 }
-
-/// The scalars of `MTLDataType`: the number of the scalar, which those of its vectors of two to four follow, and
-/// the bytes of a component.
-const SCALARS: [(usize, u32); 12] = [
-    (3, 4),
-    (16, 2),
-    (29, 4),
-    (33, 4),
-    (37, 2),
-    (41, 2),
-    (45, 1),
-    (49, 1),
-    (53, 1),
-    (81, 8),
-    (85, 8),
-    (121, 2),
-];
 
 /// The matrices of `MTLDataType`: the number of the one of two columns and two rows, which the other eight follow,
 /// and the bytes of a component.

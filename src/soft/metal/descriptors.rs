@@ -467,27 +467,29 @@ fn with_range(
     }
 }
 
+/// The scalars of `MTLDataType`: the number of the scalar, which those of its vectors of two to four follow, and
+/// the bytes of a component.
+pub(super) const SCALARS: [(usize, u32); 12] = [
+    (3, 4),
+    (16, 2),
+    (29, 4),
+    (33, 4),
+    (37, 2),
+    (41, 2),
+    (45, 1),
+    (49, 1),
+    (53, 1),
+    (81, 8),
+    (85, 8),
+    (121, 2),
+];
+
 /// The size of a type that a function constant may have, of `MTLDataType`: scalars and vectors, where
 /// a vector of three has the size of one of four.
 pub(super) fn size_of_data_type(data_type: usize) -> Option<usize> {
-    // The first of each family of four, and the size of its scalar.
-    const FAMILIES: [(usize, usize); 12] = [
-        (3, 4),
-        (16, 2),
-        (29, 4),
-        (33, 4),
-        (37, 2),
-        (41, 2),
-        (45, 1),
-        (49, 1),
-        (53, 1),
-        (81, 8),
-        (85, 8),
-        (121, 2),
-    ];
-    FAMILIES.iter().find_map(|(first, size)| {
-        let nth = data_type.checked_sub(*first).filter(|nth| *nth < 4)?;
-        Some(size * [1, 2, 4, 4][nth])
+    SCALARS.iter().find_map(|&(first, size)| {
+        let nth = data_type.checked_sub(first).filter(|nth| *nth < 4)?;
+        Some(size as usize * [1, 2, 4, 4][nth])
     })
 }
 

@@ -13,7 +13,7 @@ use crate::soft::stream::recording::Recording;
 use crate::soft::stream::table::ObjectIndex;
 
 /// The indices of what an object is: a buffer, a texture, a table of functions, an indirect command buffer, or a heap with
-/// all its resources. `Err` if it is none of them. nil is nothing.
+/// all its resources. `Err` for any other object. For nil nothing is added.
 pub(super) fn objects(recording: &mut Recording, id: Id) -> Result<Vec<ObjectIndex>, String> {
     if id.is_nil() {
         return Ok(Vec::new());
