@@ -436,7 +436,6 @@ fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(
     let total = i64::from(size) * access.data.len() as i64;
     let end = region.bytes as i64 + if access.write { 0 } else { i64::from(region.slack) };
     let last = if access.write && !region.writable { -1 } else { end - total };
-    let numbers = access.data.iter().all(|data| matches!(data, Operand::Int { .. }));
     let active = saved.active(&access.exec);
     for lane in (0..saved.machine.lanes).filter(|lane| active >> lane & 1 != 0) {
         let offset = saved.offset(access, lane);
@@ -477,8 +476,8 @@ fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(
                 }
             }
         }
-        let shared = !matches!(access.region, RegionRef::Thread { .. });
-        if shared && access.terms.is_empty() && (numbers || !access.write) {
+        // The same for all lanes: what a store writes is uniform, or was found for the last lane.
+        if !matches!(access.region, RegionRef::Thread { .. }) && access.terms.is_empty() {
             break;
         }
     }

@@ -169,6 +169,70 @@ fn thread_memory_at_its_ends() {
     }
 }
 
+/// The bytes of one array as words at constant offsets and as narrower scalars at offsets of the run time, the same in all
+/// lanes or not.
+#[test]
+fn words_of_thread_memory_are_its_bytes() {
+    const WORDS: i64 = 6;
+    for (scalar, per_lane) in
+        [Scalar::U8, Scalar::U16].into_iter().flat_map(|s| [(s, false), (s, true)])
+    {
+        let size = i64::from(scalar.bytes());
+        let mut b = kernel("words");
+        let [out, values, offsets] = [0, 1, 2].map(|number| device(&mut b, number));
+        let lane = position(&mut b, 0);
+        let local = b.local("local", (4 * WORDS) as u32);
+        for word in 0..WORDS {
+            let from = b.index(values, lane, 4 * WORDS as u64 as i64);
+            let from = b.field(from, 4 * word);
+            let value = b.load(from, Type::U32);
+            let to = b.field(local, 4 * word);
+            b.store(to, value);
+        }
+        let offset = if per_lane { b.index(offsets, lane, 8) } else { offsets };
+        let offset = b.load(offset, Type::U64);
+        let at = b.index(local, offset, 1);
+        let value = b.load(at, Type::of(scalar, 1));
+        let to = b.index(out, lane, size);
+        b.store(to, value);
+        // And back: what is written at that offset is in the words.
+        let inverse = b.op(Op::Not, &[value]);
+        b.store(at, inverse);
+        for word in 0..WORDS {
+            let from = b.field(local, 4 * word);
+            let value = b.load(from, Type::U32);
+            let to = b.index(values, lane, 4 * WORDS);
+            let to = b.field(to, 4 * word);
+            b.store(to, value);
+        }
+        let names = ["out", "values", "offsets"].iter().zip(0..);
+        let buffers = names.map(|(name, index)| buffer(name, index, Space::Device)).collect();
+        let module = module(buffers, b.finish());
+        for way in Way::plain_and_native() {
+            for start in (0..=4 * WORDS - size).step_by(size as usize) {
+                let mut out = vec![0u8; 32 * size as usize];
+                let mut values: Vec<u8> =
+                    (0..32 * 4 * WORDS).map(|k| (k * 89 >> 2) as u8).collect();
+                let at =
+                    |lane: i64| if per_lane { (start + lane * size) % (4 * WORDS) } else { start };
+                let mut offsets: Vec<u64> = (0..32).map(|lane| at(lane) as u64).collect();
+                let (mut want, mut want_out) = (values.clone(), Vec::new());
+                for lane in 0..32 {
+                    let bytes =
+                        &mut want[(lane * 4 * WORDS + at(lane)) as usize..][..size as usize];
+                    want_out.extend_from_slice(bytes);
+                    bytes.iter_mut().for_each(|byte| *byte = !*byte);
+                }
+                let bindings = [bind(0, &mut out), bind(1, &mut values), bind(2, &mut offsets)];
+                run(&module, way, &launch([32, 1, 1], [32, 1, 1], &bindings)).expect("no fault");
+                let case = format!("{} {scalar:?} {per_lane} {start}", way.name());
+                assert!(out == want_out, "{case}: {out:?} {want_out:?}");
+                assert!(values == want, "{case}");
+            }
+        }
+    }
+}
+
 #[test]
 fn null_pointers_into_thread_memory_are_reported_as_null() {
     for (bits, lanes, write) in
