@@ -96,7 +96,7 @@ fn a_mark_of_an_earlier_tape_at_the_same_address_is_foreign() {
 /// Values that are aligned to more than a cell is.
 #[derive(Clone, Copy)]
 #[repr(align(128))]
-struct Wide(#[allow(dead_code)] [u8; 128]);
+struct Wide(#[allow(dead_code)] [u8; 128]); // Only its size and alignment matter.
 
 // SAFETY: all bytes belong to the array, and all of their values are valid.
 unsafe impl Plain for Wide {}

@@ -1,8 +1,13 @@
-//! MTLComputeCommandEncoder: checks arguments, binds them in a table, and records dispatches with a snapshot of it.
+//! MTLComputeCommandEncoder: its messages bind arguments and record dispatches.
 
 use super::absent::COMPUTE_ENCODER;
+use super::binding::{
+    BYTES, beyond, bind, bind_buffer, bind_sampler, bind_table, bind_texture, indices, items,
+    no_such_index, object, words, wrong_length,
+};
 use super::buffer::Buffer;
 use super::counters::{Samples, sample_counters};
+use super::dispatch::{GROUP_MEMORY, dispatch, narrow, sizes};
 use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
 use super::function_table::VisibleFunctionTable;
@@ -14,12 +19,11 @@ use super::resource::is_untracked;
 use super::sampler::Sampler;
 use super::texture::Texture;
 use crate::abi::{Id, MTLRegion, MTLSize, NSRange};
-use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter, limits};
+use crate::soft::kernel::ArgumentKind;
 use crate::soft::stream::indirect::{Execution, Span};
-use crate::soft::stream::pipeline::must_be_bound;
-use crate::soft::stream::recording::{Command, Grid, Object as Recorded, Recording};
+use crate::soft::stream::recording::{Command, Grid, Recording};
 use crate::soft::stream::submission::Submission;
-use crate::soft::stream::table::{BUFFERS, Entry, ObjectIndex, SAMPLERS, Slot, TEXTURES};
+use crate::soft::stream::table::{BUFFERS, Entry, SAMPLERS, Slot, TEXTURES};
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -36,11 +40,6 @@ const CONCURRENT: usize = 1;
 
 /// `MTLResourceUsageWrite`.
 const USAGE_WRITE: usize = 2;
-
-/// The most bytes that `setBytes:length:atIndex:` copies.
-const BYTES: usize = limits::INLINE_BYTES as usize;
-/// The most bytes of threadgroup memory.
-const GROUP_MEMORY: usize = limits::THREADGROUP_MEMORY as usize;
 
 encoder_class! {
     /// A compute encoder.
@@ -151,170 +150,6 @@ impl HasEncoder for ComputeEncoder {
         }
         self.samples.record(recording)
     }
-}
-
-/// Binds something in the argument table.
-#[inline]
-fn bind(
-    recording: &mut Recording,
-    kind: ArgumentKind,
-    index: usize,
-    slot: Slot,
-) -> Result<(), Why> {
-    recording.table.bind(kind, index, slot).ok_or_else(|| no_such_index(kind, index))
-}
-
-#[cold]
-fn no_such_index(kind: ArgumentKind, index: usize) -> Why {
-    let (what, count) = match kind {
-        ArgumentKind::Buffer => ("buffer", BUFFERS),
-        ArgumentKind::Threadgroup => ("threadgroup memory", BUFFERS),
-        ArgumentKind::Texture => ("texture", TEXTURES),
-        ArgumentKind::Sampler => ("sampler", SAMPLERS),
-    };
-    format!("{what} index {index}: the highest is {}", count - 1).into()
-}
-
-/// The indices of a range, if all of them are below `count`.
-fn indices(range: NSRange, what: &str, count: usize) -> Result<std::ops::Range<usize>, String> {
-    match range.location.checked_add(range.length) {
-        Some(end) if end <= count => Ok(range.location..end),
-        _ => Err(format!(
-            "{what} range {{{}, {}}}: the highest index is {}",
-            range.location,
-            range.length,
-            count - 1
-        )),
-    }
-}
-
-/// The items at an address that a message passed with a count.
-fn items<'a, T>(address: *const T, count: usize, what: &str) -> Result<&'a [T], String> {
-    match (count, address.is_null()) {
-        (0, _) => Ok(&[]),
-        (_, true) => Err(format!("NULL was passed for the {what}")),
-        // SAFETY: the message passed that many.
-        (_, false) => Ok(unsafe { std::slice::from_raw_parts(address, count) }),
-    }
-}
-
-/// An object in a list that a message passed; `None` for nil.
-fn object<'a, P: super::foundation::SoftClass>(
-    id: Id,
-    what: &str,
-) -> Result<Option<&'a Object<P>>, String> {
-    if id.is_nil() {
-        return Ok(None);
-    }
-    // SAFETY: the message passed objects, which live until it is answered.
-    match unsafe { Object::<P>::from_id(id) } {
-        Some(object) => Ok(Some(object)),
-        None => Err(format!("the list contains an object that is not a {what}")),
-    }
-}
-
-#[inline(always)]
-fn bind_buffer(
-    recording: &mut Recording,
-    buffer: Option<&Object<Buffer>>,
-    offset: usize,
-    index: usize,
-) -> Result<(), Why> {
-    let slot = match buffer {
-        None => Slot::Empty,
-        Some(buffer) => {
-            let memory = &buffer.memory;
-            if offset > memory.length() {
-                return Err(beyond(offset, memory.length(), index));
-            }
-            let object = recording.memory(memory, || is_untracked::<Buffer>(buffer));
-            Slot::Buffer { object, offset }
-        }
-    };
-    bind(recording, ArgumentKind::Buffer, index, slot)
-}
-
-#[cold]
-fn beyond(offset: usize, length: usize, index: usize) -> Why {
-    format!(
-        "offset {offset} is past the end of the buffer at index {index}, which has {length} bytes"
-    )
-    .into()
-}
-
-/// The index of a buffer from which a number of words is read at an offset.
-fn words(
-    recording: &mut Recording,
-    buffer: Option<&Object<Buffer>>,
-    offset: usize,
-    count: usize,
-) -> Result<ObjectIndex, Why> {
-    let buffer = buffer.ok_or("nil was passed for the indirect buffer")?;
-    let bytes = 4 * count;
-    if buffer.memory.range(offset, bytes).is_none() || !offset.is_multiple_of(4) {
-        let length = buffer.memory.length();
-        return Err(
-            format!("{bytes} bytes at offset {offset} of a buffer of {length} bytes").into()
-        );
-    }
-    Ok(recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer)))
-}
-
-fn bind_table(
-    recording: &mut Recording,
-    table: Option<&Object<VisibleFunctionTable>>,
-    index: usize,
-) -> Result<(), Why> {
-    let slot = table.map_or(Slot::Empty, |table| Slot::Buffer {
-        object: recording.memory(&table.memory, || false),
-        offset: 0,
-    });
-    bind(recording, ArgumentKind::Buffer, index, slot)
-}
-
-fn bind_texture(
-    recording: &mut Recording,
-    texture: Option<&Object<Texture>>,
-    index: usize,
-) -> Result<(), Why> {
-    let slot = texture.map_or(Slot::Empty, |texture| {
-        let untracked = || is_untracked::<Texture>(texture);
-        Slot::Texture { object: recording.image(&texture.image, untracked) }
-    });
-    bind(recording, ArgumentKind::Texture, index, slot)
-}
-
-fn bind_sampler(
-    recording: &mut Recording,
-    sampler: Option<&Object<Sampler>>,
-    index: usize,
-) -> Result<(), Why> {
-    let slot = sampler.map_or(Slot::Empty, |sampler| Slot::Sampler(sampler.state));
-    bind(recording, ArgumentKind::Sampler, index, slot)
-}
-
-#[cold]
-fn wrong_length(length: usize, index: usize) -> Why {
-    format!("{length} bytes at index {index}: the limit is {BYTES}").into()
-}
-
-/// Three numbers that kernels see as `uint`.
-#[inline]
-fn narrow(sizes: [usize; 3], what: &str) -> Result<[u32; 3], Why> {
-    let [x, y, z] = sizes;
-    match u32::try_from(x | y | z) {
-        Ok(_) => Ok([x as u32, y as u32, z as u32]),
-        Err(_) => Err(too_many(sizes, what)),
-    }
-}
-
-#[cold]
-fn too_many([x, y, z]: [usize; 3], what: &str) -> Why {
-    format!("{what} ({x}, {y}, {z}): a kernel counts with 32 bits").into()
-}
-
-fn sizes(size: MTLSize) -> [usize; 3] {
-    [size.width, size.height, size.depth]
 }
 
 impl ComputeEncoder {
@@ -601,97 +436,4 @@ impl ComputeEncoder {
             Ok(())
         });
     }
-}
-
-/// Records a dispatch. An empty grid, of no threads or threadgroups, is nothing to run and no error, so that a length that
-/// happens to be zero needs no special case: not even a threadgroup without threads is an error then.
-fn dispatch(
-    recording: &mut Recording,
-    grid: Grid,
-    is_empty: bool,
-    group: MTLSize,
-) -> Result<(), Why> {
-    let Recording { commands, slots, objects, table, residents, first_resident, .. } = recording;
-    let index = table.pipeline.ok_or("no compute pipeline state is set")?;
-    let Some(Recorded::Pipeline(pipeline)) = objects.get(index as usize) else {
-        return Err("no compute pipeline state is set".into());
-    };
-    let [x, y, z] = sizes(group);
-    pipeline.check_group([x, y, z], is_empty)?;
-    let start = slots.len();
-    let mut missing = false;
-    slots.extend(pipeline.takes.iter().map(|take| {
-        let slot = table.get(take.entry);
-        missing |= take.needed && matches!(slot, Slot::Empty);
-        slot
-    }));
-    let memory = if pipeline.takes_memory { bound_memory(&slots[start..]) } else { 0 };
-    let memory = memory + pipeline.kernel.static_threadgroup() as usize;
-    let refused = match missing || memory > GROUP_MEMORY {
-        true => Err(refused(&pipeline.kernel, &slots[start..], memory)),
-        false if pipeline.checks_textures => {
-            check_textures(&pipeline.kernel, &slots[start..], objects)
-        }
-        false => Ok(()),
-    };
-    if let Err(why) = refused {
-        slots.truncate(start);
-        return Err(why);
-    }
-    if pipeline.kernel.reaches_residents() {
-        let (start, end) = (*first_resident as u32, residents.len() as u32);
-        slots.push(Slot::Residents { start, end });
-    }
-    if !is_empty {
-        let group = [x as u32, y as u32, z as u32];
-        commands.push(Command::Dispatch { pipeline: index, slots: start as u32, grid, group });
-    }
-    Ok(())
-}
-
-/// The threadgroup memory that is bound, in bytes.
-fn bound_memory(slots: &[Slot]) -> usize {
-    let length = |slot: &Slot| match *slot {
-        Slot::Threadgroup { length } => length,
-        _ => 0,
-    };
-    slots.iter().map(length).sum()
-}
-
-/// What is wrong with the arguments: one is missing, or there is too much threadgroup memory.
-#[cold]
-fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
-    let name = kernel.name();
-    let missing = |((_, argument), slot): &((Parameter, &Argument), &Slot)| {
-        must_be_bound(argument) && **slot == Slot::Empty
-    };
-    match kernel.parameters().zip(slots).find(missing) {
-        Some(((_, argument), _)) => unbound(name, argument).into(),
-        None => format!(
-            "kernel '{name}': {memory} bytes of threadgroup memory: there are {GROUP_MEMORY}"
-        )
-        .into(),
-    }
-}
-
-/// Checks that the textures are of the kinds that the kernel declares.
-fn check_textures(kernel: &Kernel, slots: &[Slot], objects: &[Recorded]) -> Result<(), Why> {
-    for ((parameter, argument), slot) in kernel.parameters().zip(slots) {
-        let (Some(wanted), Slot::Texture { object }) = (argument.texture, slot) else { continue };
-        let Recorded::Image(image) = &objects[*object as usize] else { continue };
-        if argument.used {
-            let misfit = |why| {
-                let (kernel, name) = (kernel.name(), &argument.name);
-                let index = parameter.index;
-                format!("kernel '{kernel}': argument '{name}', texture({index}): {why}")
-            };
-            image.fits(wanted, argument.access).map_err(misfit)?;
-        }
-    }
-    Ok(())
-}
-
-fn unbound(kernel: &str, argument: &Argument) -> String {
-    let Argument { name, kind, index, .. } = argument;
-    format!("kernel '{kernel}': nothing is bound for argument '{name}', {}({index})", kind.name())
 }

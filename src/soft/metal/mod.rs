@@ -7,6 +7,7 @@ mod absent;
 mod argument_descriptor;
 mod argument_encoder;
 mod availability;
+mod binding;
 mod blit_encoder;
 mod buffer;
 mod capture;
@@ -18,6 +19,7 @@ mod counters;
 mod datum;
 mod descriptors;
 mod device;
+mod dispatch;
 mod encoder;
 #[allow(non_snake_case)] // C's names.
 pub(crate) mod entry;

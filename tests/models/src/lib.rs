@@ -12,10 +12,10 @@ mod atomic {
 #[allow(dead_code)] // Each part has more than its models need.
 #[path = "../../../src/memory/bump.rs"]
 mod bump;
-#[allow(dead_code)]
+#[allow(dead_code)] // As above.
 #[path = "../../../src/memory/shelf.rs"]
 mod shelf;
-#[allow(dead_code)]
+#[allow(dead_code)] // As above.
 #[path = "../../../src/memory/stack.rs"]
 mod stack;
 
