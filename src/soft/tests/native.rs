@@ -4,7 +4,7 @@ use crate::soft::cpu::{Way, Workers, by_index::*};
 use crate::soft::msl::{self, ConstantValues, Options};
 
 /// A kernel's body and the size of its threadgroups. The grid is 64 by 8 threads: buffer 0 is `out`, with as many
-/// words; buffer 1 is `a`, 4,096 numbers; `n` is 64.
+/// words; buffer 1 is `a`, 4,096 numbers; `n` is 64; `m` has 16 numbers in constant memory.
 const CASES: &[(&str, [u32; 3], &str)] = &[
     (
         "a uniform pointer with an offset",
@@ -104,6 +104,16 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
         "uint s = 0; for (uint k = 0; k < 40; k++) { if ((a[k] + l) % 5 == 0) { continue; } s += a[(k + l) & 255]; \
          if (s % 11 == l % 11) { break; } } out[at] = s;",
     ),
+    (
+        "a vector that was loaded before the first thread, stored as it is",
+        [32, 1, 1],
+        "out[at] = 0; *(device packed_uint2 *)(out + at / 2 * 2) = *(constant packed_uint2 *)m;",
+    ),
+    (
+        "a structure that is copied from constant memory",
+        [32, 2, 1],
+        "struct C { ushort w[10]; }; if (at < 100) { ((device C *)out)[at] = *(constant C *)(m + 3); }",
+    ),
 ];
 
 #[test]
@@ -112,7 +122,7 @@ fn machine_code_and_the_interpreter_agree() {
         let text = format!(
             "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
              device const uint *a [[buffer(1)]], constant uint &n [[buffer(2)]], device atomic_uint *c [[buffer(3)]], \
-             device uint *c2 [[buffer(4)]], uint3 g [[thread_position_in_grid]], \
+             device uint *c2 [[buffer(4)]], constant uint *m [[buffer(5)]], uint3 g [[thread_position_in_grid]], \
              uint l [[thread_index_in_threadgroup]]) {{ threadgroup uint t[1024]; t[l] = 0; \
              const uint at = g.y * n + g.x; {body} }}"
         );
@@ -128,12 +138,14 @@ fn machine_code_and_the_interpreter_agree() {
                 let mut a: Vec<u32> =
                     (0..4096).map(|i: u32| i.wrapping_mul(2_654_435_761) >> 9).collect();
                 let (mut n, mut c, mut c2) = ([64u32], [0u32; 8], [0u32; 8]);
+                let mut m: Vec<u32> = (1..17).map(|i: u32| i.wrapping_mul(0x9e37_79b9)).collect();
                 let bindings = [
                     Binding { index: 0, base: out.as_mut_ptr().cast(), bytes: 2048 },
                     Binding { index: 1, base: a.as_mut_ptr().cast(), bytes: 4096 * 4 },
                     Binding { index: 2, base: n.as_mut_ptr().cast(), bytes: 4 },
                     Binding { index: 3, base: c.as_mut_ptr().cast(), bytes: 32 },
                     Binding { index: 4, base: c2.as_mut_ptr().cast(), bytes: 32 },
+                    Binding { index: 5, base: m.as_mut_ptr().cast(), bytes: 64 },
                 ];
                 let launch = Launch {
                     grid: [64, 8, 1],

@@ -163,8 +163,10 @@ impl Planner<'_> {
                     || (self.body || !is_threadgroup_barrier(self.function.inst(*value)))
                         && self.is_ours(*value)
                         && self.function.inst(*value).args.iter().all(|&arg| {
-                            // Vectors do not cross from the interpreter to a run.
-                            self.function.ty(arg).width() == 1 || self.is_ours(arg)
+                            // Vectors do not cross from the interpreter to a run, nor from what is computed before
+                            // the first thread.
+                            self.function.ty(arg).width() == 1
+                                || self.is_ours(arg) && !self.done[arg.index()]
                         })
             }
             Stmt::If(..) | Stmt::Loop { .. } => {
