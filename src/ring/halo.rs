@@ -44,33 +44,6 @@ pub enum Reach {
     All,
 }
 
-/// Types of cells.
-///
-/// ```
-/// fn cells<T: aruminium::ring::CellType>(count: usize) -> usize {
-///     count * size_of::<T>()
-/// }
-/// assert_eq!(cells::<f32>(4), 16);
-/// ```
-pub trait CellType: Plain + Send {
-    /// An unsigned integer of MSL of the same size.
-    const WORD: &'static str;
-}
-
-macro_rules! cells {
-    ($($type:ty: $word:literal),+ $(,)?) => {$(
-        impl CellType for $type {
-            const WORD: &'static str = $word;
-        }
-    )+};
-}
-
-cells! {
-    u8: "uchar", i8: "uchar", u16: "ushort", i16: "ushort", crate::fp16::Half: "ushort", crate::fp16::Bfloat: "ushort",
-    u32: "uint", i32: "uint", f32: "uint", u64: "ulong", i64: "ulong",
-    [f32; 2]: "uint2", [f32; 4]: "uint4", [u32; 2]: "uint2", [u32; 4]: "uint4",
-}
-
 crate::message! {
     /// The domain, as an argument of the kernel.
     struct HaloShape {
@@ -104,9 +77,9 @@ const SOURCE: &str = "
     }
 
     kernel void ring_halo(
-        device WORD *cells [[buffer(0)]],
+        device CELL *cells [[buffer(0)]],
         constant HaloShape &shape [[buffer(1)]],
-        constant WORD &outside [[buffer(2)]],
+        constant CELL &outside [[buffer(2)]],
         uint3 at [[thread_position_in_grid]])
     {
         uint tx = shape.tile[0], ty = shape.tile[1], tz = shape.tile[2];
@@ -151,14 +124,30 @@ const SOURCE: &str = "
         cells[to] = cells[neighbour * shape.cells + ((uint(sz) + wz) * py + uint(sy) + wy) * px + uint(sx) + wx];
     }";
 
+/// The most bytes of a cell: those that Metal takes as bytes of an argument.
+const LARGEST: usize = 4096;
+
+/// The declaration of `CELL`, a type of MSL for cells of a size: as few integers as possible, whose alignment the size allows.
+fn cell_of(bytes: usize) -> String {
+    let words = [(16, "uint4"), (8, "uint2"), (4, "uint"), (2, "ushort"), (1, "uchar")];
+    let (size, word) =
+        words.into_iter().find(|(size, _)| bytes.is_multiple_of(*size)).unwrap_or((1, "uchar"));
+    match bytes / size {
+        1 => format!("#define CELL {word}\n"),
+        count => format!("struct RingCell {{ {word} words[{count}]; }};\n#define CELL RingCell\n"),
+    }
+}
+
 /// The work of an exchange by a [`Halo`].
+///
+/// The host copies nothing in an exchange: it encodes a launch, whose kernel reads and writes the tiles where they are.
 ///
 /// ```
 /// # let gpu = aruminium::Gpu::open()?;
 /// use aruminium::ring::{Border, Halo, HaloStat, Reach};
 /// let halo = Halo::<f32>::new(&gpu, [2, 2, 1], [8, 8, 1], 1, Border::Wrap, Reach::All)?;
 /// let stat: HaloStat = halo.stat();
-/// assert_eq!((stat.cells, stat.bytes, stat.launches, stat.host_copies), (4 * 36, 4 * 36 * 4, 1, 0));
+/// assert_eq!((stat.cells, stat.bytes, stat.launches), (4 * 36, 4 * 36 * 4, 1));
 /// # Ok::<(), aruminium::ring::RingError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,8 +159,6 @@ pub struct HaloStat {
     pub bytes: u64,
     /// Launches for an exchange of all tiles.
     pub launches: u32,
-    /// Copies by the host in an exchange: none.
-    pub host_copies: u32,
 }
 
 /// Tiles with cells around them, in one buffer.
@@ -195,7 +182,7 @@ pub struct Tiles<T> {
     cells: PhantomData<T>,
 }
 
-/// The exchange of cells between the tiles of a grid.
+/// The exchange of cells between the tiles of a grid. Cells are of any plain type of 1 to 4096 bytes.
 ///
 /// ```
 /// # let gpu = aruminium::Gpu::open()?;
@@ -220,13 +207,14 @@ impl<T> fmt::Debug for Halo<T> {
     }
 }
 
-impl<T: CellType> Halo<T> {
+impl<T: Plain> Halo<T> {
     /// An exchange for a grid of tiles of one size, with `width` cells around each. An axis along which grid and tile have
     /// size 1 has no such cells.
     ///
     /// # Errors
     ///
-    /// [`RingError::Invalid`] for a size of zero, or more cells than 32 bits count; [`RingError::Gpu`].
+    /// [`RingError::Invalid`] for a size of zero, more cells than 32 bits count, or a cell of more than 4096 bytes;
+    /// [`RingError::Gpu`].
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -243,6 +231,12 @@ impl<T: CellType> Halo<T> {
         border: Border<T>,
         reach: Reach,
     ) -> Result<Self, RingError> {
+        let bytes = size_of::<T>();
+        if !(1..=LARGEST).contains(&bytes) {
+            return Err(RingError::Invalid(format!(
+                "a cell of {bytes} bytes: cells of 1 to {LARGEST} are possible"
+            )));
+        }
         let shape = shape(grid, tile, width, reach).ok_or_else(|| {
             RingError::Invalid(format!(
                 "a grid of {grid:?} tiles of {tile:?} cells, {width} cells around each: sizes begin at 1, and all cells \
@@ -254,12 +248,11 @@ impl<T: CellType> Halo<T> {
             Border::Clamp => (1, None),
             Border::Constant(value) => (2, Some(value)),
         };
-        let outside =
-            outside.map_or_else(|| vec![0; size_of::<T>()], |value| bytes_of(&value).to_vec());
+        let outside = outside.map_or_else(|| vec![0; bytes], |value| bytes_of(&value).to_vec());
         let layout = <HaloShape as super::Message>::layout().msl();
         let source = format!(
-            "#include <metal_stdlib>\nusing namespace metal;\n#define WORD {}\n{layout}{SOURCE}",
-            T::WORD
+            "#include <metal_stdlib>\nusing namespace metal;\n{}{layout}{SOURCE}",
+            cell_of(bytes)
         );
         let pipeline = gpu.pipeline(&gpu.compile(&source)?.function("ring_halo")?)?;
         Ok(Self { pipeline, shape: HaloShape { mode, ..shape }, outside, cells: PhantomData })
@@ -399,7 +392,7 @@ impl<T: CellType> Halo<T> {
         };
         let cells = ghosts * tile_count(&self.shape) as u64;
         let bytes = cells * size_of::<T>() as u64;
-        HaloStat { cells, bytes, launches: (cells > 0).into(), host_copies: 0 }
+        HaloStat { cells, bytes, launches: (cells > 0).into() }
     }
 }
 
@@ -425,7 +418,7 @@ fn shape(grid: Dims, tile: Dims, width: usize, reach: Reach) -> Option<HaloShape
     Some(HaloShape { grid, tile, width, mode: 0, all: (reach == Reach::All).into(), cells })
 }
 
-impl<T: CellType> Tiles<T> {
+impl<T: Plain> Tiles<T> {
     /// The buffer: tile after tile, each with the cells around it, `x` first.
     ///
     /// ```

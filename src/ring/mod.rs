@@ -71,7 +71,7 @@ pub use checkpoint::Checkpoint;
 pub use clock::{Clock, Hlc, Skew};
 pub use driver::Driver;
 pub use error::{Cause, Fault, RingError};
-pub use halo::{Border, CellType, Dims, Halo, HaloStat, Reach, Tiles};
+pub use halo::{Border, Dims, Halo, HaloStat, Reach, Tiles};
 pub use handle::{Ring, is_available};
 pub use id::{ActorId, ActorState};
 pub use message::{Field, FieldLayout, Layout, Message, type_number};

@@ -1,9 +1,10 @@
 //! Stencils over tiles equal the same stencils over one array, bit for bit.
 
-use crate::Gpu;
+use crate::child::in_child;
 use crate::ring::{Border, Halo, Reach};
 use crate::test_random::Random;
 use crate::test_scale::scaled;
+use crate::{Capture, Gpu, Plain};
 
 /// A cell and its neighbours along the axes (a star), or all in the cube around it, in one order.
 const STENCIL: &str = "
@@ -183,4 +184,74 @@ fn tiles_of_another_shape_are_refused() {
     assert!(
         Halo::<f32>::new(&gpu, [1, 1, 1], [4, 4, 1], usize::MAX, Border::Wrap, Reach::All).is_err()
     );
+}
+
+/// A row of cells with one value each: after an exchange each has its neighbours' ends beside it.
+fn exchanged<T: Plain + PartialEq + std::fmt::Debug>(gpu: &Gpu, cell: impl Fn(u8) -> T) {
+    let halo =
+        Halo::new(gpu, [2, 1, 1], [2, 1, 1], 1, Border::Constant(cell(9)), Reach::Faces).unwrap();
+    let tiles = halo.tiles(gpu).unwrap();
+    tiles.write(&[1, 2, 3, 4].map(&cell));
+    halo.exchange(&gpu.new_command_queue().unwrap(), &tiles).unwrap();
+    let found = tiles.buffer().read_as(|cells: &[T]| cells.to_vec());
+    assert_eq!(found, [9, 1, 2, 3, 2, 3, 4, 9].map(&cell));
+    assert_eq!(tiles.read(), [1, 2, 3, 4].map(&cell));
+}
+
+#[test]
+fn cells_may_have_any_size() {
+    crate::message! {
+        struct Cell { density: f32, flow: [f32; 2], kind: u16, age: u16 }
+    }
+    let gpu = Gpu::open().unwrap();
+    exchanged(&gpu, |n| n);
+    exchanged(&gpu, |n| [n, n + 1, n + 2]);
+    exchanged(&gpu, |n| u16::from(n) << 8 | 1);
+    exchanged(&gpu, |n| [u16::from(n); 5]);
+    exchanged(&gpu, f32::from);
+    exchanged(&gpu, |n| [f32::from(n), 0.5, -1.0]);
+    exchanged(&gpu, |n| u64::from(n) << 40 | 3);
+    exchanged(&gpu, |n| [u64::from(n), 7, 8]);
+    exchanged(&gpu, |n| [f32::from(n), 2.0, 3.0, 4.0]);
+    exchanged(&gpu, |n| [u32::from(n); 12]);
+    exchanged(&gpu, |n| [n; 4096]);
+    exchanged(&gpu, |n| Cell { density: n.into(), flow: [1.0, n.into()], kind: n.into(), age: 5 });
+    for error in [
+        Halo::new(&gpu, [2, 1, 1], [2, 1, 1], 1, Border::Constant([0u8; 4097]), Reach::Faces).err(),
+        Halo::new(&gpu, [2, 1, 1], [2, 1, 1], 1, Border::Constant([0u32; 0]), Reach::Faces).err(),
+    ] {
+        let error = error.unwrap().to_string();
+        assert!(error.contains("cells of 1 to 4096 are possible"), "{error}");
+    }
+}
+
+/// The capture of an exchange is one launch, without copies, fills or anything else.
+#[test]
+fn an_exchange_is_one_launch_and_nothing_else() {
+    let test = "ring::tests::halo::an_exchange_is_one_launch_and_nothing_else";
+    let output = in_child(test, &[], || {
+        let gpu = Gpu::open().unwrap();
+        let queue = gpu.new_command_queue().unwrap();
+        let halo =
+            Halo::<f32>::new(&gpu, [3, 2, 2], [7, 5, 4], 2, Border::Clamp, Reach::All).unwrap();
+        let tiles = halo.tiles(&gpu).unwrap();
+        let path = std::env::temp_dir().join(format!("halo-{}.gputrace", std::process::id()));
+        Capture::shared().start_queue(&queue, &path).unwrap();
+        halo.exchange(&queue, &tiles).unwrap();
+        Capture::shared().stop();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let kinds: Vec<_> = text
+            .lines()
+            .map(|line| {
+                ["capture", "commandBuffer", "dispatch"]
+                    .map(|kind| usize::from(line.contains(&format!("\"type\":\"{kind}\""))))
+            })
+            .collect();
+        assert_eq!(kinds, [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "{text}");
+        assert_eq!(halo.stat().launches, 1);
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
