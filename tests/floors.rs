@@ -57,6 +57,7 @@ const RING: &[&str] = &[
     "interop",
     "stat",
     "topology",
+    "restore",
     "checkpoint",
     "run",
     "supervise",

@@ -385,15 +385,25 @@ impl Ring {
         self.core.settled().take_dead()
     }
 
-    /// All faults of actors since the ring was opened.
+    /// The last faults of actors since the ring was opened, the oldest first: as many as
+    /// [`RingOptions::faults`](super::RingOptions) says. [`RingStat`](super::RingStat) counts those that were forgotten.
     ///
     /// ```
-    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
-    /// assert!(ring.faults().is_empty());
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::ring::{Ring, RingOptions};
+    /// let ring = Ring::with(&gpu, RingOptions { faults: 1, ..Default::default() })?;
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.fail(m); }";
+    /// for code_of_fault in 1..4u32 {
+    ///     let name = format!("actor {code_of_fault}");
+    ///     ring.spawn::<u32, u32, u32>(&name, code, 0, Default::default())?.send(code_of_fault)?;
+    ///     assert!(ring.tick().is_err());
+    /// }
+    /// assert_eq!((ring.faults().len(), ring.faults()[0].name.as_str()), (1, "actor 3"));
+    /// assert_eq!((ring.stat().faults, ring.stat().faults_forgotten), (3, 2));
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn faults(&self) -> Vec<Fault> {
-        self.core.lock().faults.clone()
+        self.core.lock().faults.iter().cloned().collect()
     }
 
     /// End the ring after the ticks in flight. Everything that waits for an actor gets [`RingError::Closed`].

@@ -91,7 +91,9 @@ impl State {
             careful: 0,
             restarts: 0,
             faults: 0,
+            fault: None,
             handled: 0,
+            buried: 0,
             post: Post::default(),
         });
         Ok(id)

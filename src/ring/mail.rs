@@ -252,6 +252,9 @@ impl State {
         let letter = self.letter(&lane, head);
         let head = head.wrapping_add(1);
         self.lanes.update(number as usize, |lane| lane.head = [head; 2]);
+        if let Some(consumer) = (lane.to as usize).checked_sub(1) {
+            self.seats[consumer].buried = self.seats[consumer].buried.wrapping_add(1);
+        }
         if lane.from == 0 {
             let actor = lane.to as usize - 1;
             let post = &mut self.seats[actor].post;

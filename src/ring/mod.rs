@@ -57,6 +57,7 @@ mod prepare;
 mod receive;
 mod record;
 mod replay;
+mod restore;
 mod run;
 mod stat;
 mod state;

@@ -33,11 +33,19 @@ pub struct RingOptions {
     pub checkpoint_every: u64,
     /// How many dead letters are kept; when there are more, the next tick is refused until the program takes them.
     pub dead_letters: usize,
+    /// How many faults `Ring::faults` returns at most: the last ones. `RingStat` counts the others.
+    pub faults: usize,
 }
 
 impl Default for RingOptions {
     fn default() -> Self {
-        Self { ticks: 64, time: TimeSource::default(), checkpoint_every: 0, dead_letters: 1 << 16 }
+        Self {
+            ticks: 64,
+            time: TimeSource::default(),
+            checkpoint_every: 0,
+            dead_letters: 1 << 16,
+            faults: 1 << 10,
+        }
     }
 }
 

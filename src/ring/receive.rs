@@ -187,8 +187,7 @@ impl<M> Receive<M> {
         let seat = &state.seats[self.id.index()];
         match (seat.state, &state.cycle) {
             (ActorState::Failed, _) => {
-                let own = state.faults.iter().rev().find(|fault| fault.actor == self.id);
-                Err(own.map_or_else(
+                Err(seat.fault.as_ref().map_or_else(
                     || RingError::State {
                         actor: seat.name.clone(),
                         state: seat.state,

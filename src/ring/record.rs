@@ -8,7 +8,7 @@ use super::post::Wanted;
 use std::path::Path;
 
 const MAGIC: [u8; 8] = *b"ARURECRD";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// One operation of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,12 +152,15 @@ impl Recording {
                     bytes: reader.list()?.to_vec(),
                 },
                 1 => {
-                    let (actor, call, number) = (reader.u32()?, reader.u32()?, reader.u64()?);
-                    let wanted = if call == 0 { Wanted::Any } else { Wanted::Reply(number) };
-                    Op::Take { actor, wanted, looked: reader.u32()?, taken: reader.u32()? != 0 }
+                    let (actor, call, number) = (reader.u32()?, flag(&mut reader)?, reader.u64()?);
+                    let wanted = if call { Wanted::Reply(number) } else { Wanted::Any };
+                    Op::Take { actor, wanted, looked: reader.u32()?, taken: flag(&mut reader)? }
                 }
                 2 => Op::Run(reader.u32()?),
-                3 => Op::State(reader.u32()?, reader.u32()? as u8),
+                3 => {
+                    let (actor, state) = (reader.u32()?, reader.u32()?);
+                    Op::State(actor, u8::try_from(state).map_err(|_| unknown("state", state))?)
+                }
                 4 => Op::Terminate(reader.u32()?),
                 5 => Op::Await { actor: reader.u32()?, call: reader.u64()? },
                 6 => Op::Forget { actor: reader.u32()?, call: reader.u64()? },
@@ -165,11 +168,7 @@ impl Recording {
                 8 => Op::Write { actor: reader.u32()?, bytes: reader.list()?.to_vec() },
                 9 => Op::TakeDead,
                 10 => Op::Restore(reader.list()?.to_vec()),
-                other => {
-                    return Err(RingError::Format(format!(
-                        "the recording: operation {other} is unknown"
-                    )));
-                }
+                other => return Err(unknown("operation", other)),
             });
         }
         Ok(Self { ops })
@@ -201,5 +200,17 @@ impl Recording {
     /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self, RingError> {
         Self::parse(&std::fs::read(path)?)
+    }
+}
+
+fn unknown(what: &str, number: u32) -> RingError {
+    RingError::Format(format!("the recording: {what} {number} is unknown"))
+}
+
+/// A number that is 0 or 1.
+fn flag(reader: &mut Reader<'_>) -> Result<bool, RingError> {
+    match reader.u32()? {
+        number @ 0..=1 => Ok(number == 1),
+        other => Err(unknown("flag", other)),
     }
 }

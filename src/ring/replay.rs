@@ -31,20 +31,10 @@ impl Core {
         let known = |actor: u32| state.seat(ActorId(actor)).map(|seat| (ActorId(actor), seat.kind));
         match op {
             Op::Send { header, bytes } => {
-                let (id, kind) = known(header.target)?;
-                let types = &state.kinds[kind].types;
-                if (header.kind, bytes.len()) != (types.input_type, types.input.size)
-                    || header.length as usize != bytes.len()
-                    || header.source != 0
-                {
-                    return Err(RingError::Invalid(format!(
-                        "a message of type {} with {} bytes, and the actor receives type {} with {}",
-                        header.kind,
-                        bytes.len(),
-                        types.input_type,
-                        types.input.size
-                    )));
-                }
+                let (id, _) = known(header.target)?;
+                state
+                    .check_header(header, bytes.len(), (0, header.target))
+                    .map_err(RingError::Invalid)?;
                 state.send_stamped(header, bytes)?;
                 calls.extend(header.call().map(|call| (id, call)));
             }

@@ -94,8 +94,11 @@ impl Core {
         if let Some(broken) = ended.broken {
             let (after, actor, cause) = engine.blame(state, broken)?;
             state = after;
-            *escalated = state.supervise(actor, cause).or(escalated.take());
-            total.faults.extend(state.faults.last().cloned());
+            let (fault, escalates) = state.supervise(actor, cause);
+            if escalates {
+                *escalated = Some(fault.clone());
+            }
+            total.faults.push(fault);
         }
         engine.give_back(&mut state);
         Ok((state, broke || !(ended.idle || ended.stopped)))

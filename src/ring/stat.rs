@@ -31,7 +31,8 @@ pub struct ActorStat {
     pub state: ActorState,
     /// How many messages it handled.
     pub processed: u64,
-    /// How many messages were lost: always 0.
+    /// How many messages left its lanes and were neither handled nor became dead letters, by the counters of the lanes:
+    /// 0, because a ring loses none.
     pub dropped: u64,
     /// How many messages it sent.
     pub sent: u64,
@@ -86,6 +87,10 @@ pub struct RingStat {
     pub handled: u64,
     /// How many dead letters wait to be taken.
     pub dead_letters: usize,
+    /// How many faults actors had.
+    pub faults: u64,
+    /// How many of them [`Ring::faults`](super::Ring::faults) does not return any more.
+    pub faults_forgotten: u64,
     /// How many checkpoints were taken.
     pub checkpoints: u64,
     /// How long all submissions took.
@@ -106,12 +111,15 @@ impl State {
         let (seat, record) = (&self.seats[actor], self.record(actor));
         let post = &seat.post;
         let lanes: u64 = seat.ins[1..].iter().map(|&lane| u64::from(self.depth(lane))).sum();
+        // Counters of lanes have 32 bits.
+        let dropped =
+            self.taken(actor).wrapping_sub(record.handled as u32).wrapping_sub(seat.buried);
         ActorStat {
             id,
             name: seat.name.clone(),
             state: seat.state,
             processed: record.handled,
-            dropped: 0,
+            dropped: dropped.into(),
             sent: record.sent,
             stalls: record.stalls,
             latency_min: (record.handled > 0).then_some(record.latency_min),
@@ -149,6 +157,8 @@ impl State {
             received: figures.received,
             handled: figures.handled,
             dead_letters: self.dead.len(),
+            faults: figures.faults,
+            faults_forgotten: figures.faults - self.faults.len() as u64,
             checkpoints: figures.checkpoints,
             busy: Duration::from_nanos(figures.busy_ns),
             last_tick: Duration::from_nanos(figures.last_tick_ns),
@@ -186,7 +196,7 @@ impl State {
 /// A table of the actors, for a terminal.
 impl fmt::Display for RingStat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ticks, submissions, handled, sent, received, dead_letters, .. } = self;
+        let Self { ticks, submissions, handled, sent, received, dead_letters, faults, .. } = self;
         writeln!(
             f,
             "{ticks} ticks in {submissions} submissions, {:.1} us each (min {:.1}, max {:.1}); {} KiB",
@@ -197,7 +207,7 @@ impl fmt::Display for RingStat {
         )?;
         writeln!(
             f,
-            "host: {sent} sent, {received} received; actors: {handled} handled; {dead_letters} dead letters"
+            "host: {sent} sent, {received} received; actors: {handled} handled; {dead_letters} dead letters, {faults} faults"
         )?;
         writeln!(
             f,

@@ -35,7 +35,11 @@ pub(super) struct Seat {
     pub(super) careful: u64,
     pub(super) restarts: u32,
     pub(super) faults: u32,
+    /// The last one.
+    pub(super) fault: Option<Fault>,
     pub(super) handled: u64,
+    /// How many messages of its mail became dead letters before it handled them, modulo 2³².
+    pub(super) buried: u32,
     pub(super) post: Post,
 }
 
@@ -75,7 +79,8 @@ pub(super) struct State {
     /// Whether a tick may find something to do.
     pub(super) work: bool,
     pub(super) dead: Vec<DeadLetter>,
-    pub(super) faults: Vec<Fault>,
+    /// The last ones, as many as the options say.
+    pub(super) faults: VecDeque<Fault>,
     /// Actors that wait for each other, after the last submission.
     pub(super) cycle: Option<Vec<String>>,
     /// How many actors stalled in the last tick.
@@ -118,6 +123,7 @@ pub(super) struct Figures {
     pub(super) min_tick_ns: u64,
     pub(super) max_tick_ns: u64,
     pub(super) checkpoints: u64,
+    pub(super) faults: u64,
 }
 
 /// Another reference to a device: there is one object for each.
@@ -162,7 +168,7 @@ impl State {
             only: None,
             work: false,
             dead: Vec::new(),
-            faults: Vec::new(),
+            faults: VecDeque::new(),
             cycle: None,
             stalled: 0,
             broken: None,
@@ -241,6 +247,13 @@ impl State {
     pub(super) fn depth(&self, lane: u32) -> u32 {
         let (at, side) = (self.lanes.get(lane as usize), self.side());
         at.tail[side].wrapping_sub(at.head[side])
+    }
+
+    /// How many messages were taken out of the lanes to an actor, modulo 2³². No submission runs.
+    pub(super) fn taken(&self, actor: usize) -> u32 {
+        let heads = self.seats[actor].ins.iter();
+        let heads = heads.map(|&lane| self.lanes.get(lane as usize).head[self.side()]);
+        heads.fold(0, u32::wrapping_add)
     }
 
     /// The offset of a slot in the slots' buffer.

@@ -60,18 +60,19 @@ impl Engine<'_> {
 }
 
 impl State {
-    /// The record of a fault, and what supervision does about it. Returns whether the caller is to get it.
-    pub(super) fn supervise(&mut self, actor: usize, cause: Cause) -> Option<Fault> {
+    /// Notes a fault, and does what supervision says. Returns the fault, and whether it escalates.
+    pub(super) fn supervise(&mut self, actor: usize, cause: Cause) -> (Fault, bool) {
         let fault = Fault {
             actor: ActorId::of(actor),
             name: self.seats[actor].name.clone(),
             tick: self.version,
             cause,
         };
-        self.faults.push(fault.clone());
+        self.note_fault(fault.clone());
         let waiting = self.mail(actor);
         let seat = &mut self.seats[actor];
-        seat.faults += 1;
+        seat.faults = seat.faults.saturating_add(1);
+        seat.fault = Some(fault.clone());
         self.seats_changed = true;
         let policy = seat.launch.supervision;
         match policy {
@@ -90,7 +91,18 @@ impl State {
         }
         self.add_work();
         self.wake(actor);
-        (policy == Supervision::Escalate).then_some(fault)
+        (fault, policy == Supervision::Escalate)
+    }
+
+    /// Keeps a fault for `Ring::faults`, and forgets the oldest one if there are as many as the ring keeps.
+    fn note_fault(&mut self, fault: Fault) {
+        self.figures.faults += 1;
+        if self.faults.len() >= self.options.faults {
+            self.faults.pop_front();
+        }
+        if self.options.faults > 0 {
+            self.faults.push_back(fault);
+        }
     }
 
     /// The actor whose thread of a kernel this is.

@@ -469,3 +469,31 @@ fn actors_at_fault_are_searched_for_alone_without_new_mail_and_without_a_record_
     state.prepare(1).unwrap();
     assert_eq!(state.mail(0), 3);
 }
+
+#[test]
+fn the_last_faults_are_kept_and_the_others_counted() {
+    let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.fail(m); }";
+    for (limit, kept) in [(0, 0), (3, 3), (100, 10)] {
+        let ring = ring_of(RingOptions { faults: limit, ..RingOptions::default() });
+        let launch = Launch::new().supervision(Supervision::Stop);
+        let actor = spawn(&ring, "fails", code, launch.clone());
+        for code in 1..=10 {
+            actor.activate().unwrap();
+            actor.send(code).unwrap();
+            let faults = ring.tick().unwrap().faults;
+            assert_eq!(
+                faults.iter().map(|fault| &fault.cause).collect::<Vec<_>>(),
+                [&Cause::Failed(1)]
+            );
+            // The message is still there, and fails again. An actor's own fault is known, however many others there were.
+            let Err(RingError::Fault(fault)) = actor.receive().wait() else { panic!("no fault") };
+            assert_eq!(fault.name, "fails");
+        }
+        let (stat, faults) = (ring.stat(), ring.faults());
+        assert_eq!((faults.len() as u64, stat.faults), (kept, 10));
+        assert_eq!(stat.faults_forgotten, 10 - kept);
+        assert!(faults.windows(2).all(|pair| pair[0].tick <= pair[1].tick));
+        assert_eq!(actor.stat().faults, 10);
+        assert!(ring.stat().to_string().contains("10 faults"));
+    }
+}

@@ -404,3 +404,21 @@ fn a_replay_refuses_what_its_ring_cannot_do() {
         assert!(matches!(replay(8, &damaged), Err(RingError::Format(_))));
     }
 }
+
+/// As if a defect of the ring had lost a message: its lane counts one that no handler saw.
+#[test]
+fn lost_messages_are_counted() {
+    let ring = ring();
+    let (one, other) =
+        (spawn(&ring, "one", SEND, Launch::new()), spawn(&ring, "other", FAILS, Launch::new()));
+    ring.connect(one.id(), other.id()).unwrap();
+    one.send_all(&[1, 2, 3]).unwrap();
+    ring.tick().unwrap();
+    let mut state = one.core.lock();
+    let lane = state.seats[1].ins[1] as usize;
+    state.lanes.update(lane, |lane| lane.head = lane.head.map(|head| head + 1));
+    drop(state);
+    ring.run(5).unwrap();
+    assert_eq!((one.stat().dropped, other.stat().dropped, other.stat().processed), (0, 1, 2));
+    assert!(matches!(ring.restore(&ring.checkpoint().unwrap()), Err(RingError::Format(_))));
+}

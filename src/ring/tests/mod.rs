@@ -1,7 +1,9 @@
 //! What a ring promises, from inside.
 
+mod damage;
 mod faults;
 mod halo;
+mod interop;
 mod limits;
 mod load;
 mod mail;

@@ -1,0 +1,145 @@
+//! Damaged checkpoints and recordings with a correct checksum: an error, or exactly the state that the bytes say.
+
+use super::{ring_of, spawn};
+use crate::ring::checkpoint::Checkpoint;
+use crate::ring::post::Wanted;
+use crate::ring::{Actor, Launch, Priority, Recording, Ring, RingError, RingOptions, Supervision};
+use crate::test_scale::scaled;
+
+/// Fails for 7, replies, forwards, and replies to actors that it has no lane to.
+const CODE: &str = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+    if (m == 7) { out.fail(1); }
+    s += m;
+    out.reply(m);
+    if (m > 0 && m < 5 && out.has(0)) { out.send(0, m - 1); }
+}";
+
+fn build() -> (Ring, Vec<Actor<u32, u32, u32>>) {
+    let ring = ring_of(RingOptions { ticks: 4, ..RingOptions::default() });
+    let launch = Launch::new().capacities(8, 16).emits(2);
+    let launch = launch.supervision(Supervision::Restart { limit: 3 });
+    let actors: Vec<_> = ["first", "second", "third", "fourth", "ended"]
+        .map(|name| spawn(&ring, name, CODE, launch.clone().priority(Priority::High)))
+        .into();
+    for (from, to) in [(0, 1), (1, 2), (2, 2), (4, 0)] {
+        ring.connect(actors[from].id(), actors[to].id()).unwrap();
+    }
+    (ring, actors)
+}
+
+/// Mail in all kinds of lanes, mail put aside, calls, dead letters of each reason, and actors in all states but the first.
+fn busy() -> (Ring, Vec<Actor<u32, u32, u32>>, Vec<u8>) {
+    let (ring, actors) = build();
+    actors[0].send_all(&[3, 9, 4]).unwrap();
+    actors[1].send(7).unwrap();
+    actors[4].send(8).unwrap();
+    let call = actors[2].call(2);
+    ring.run(2).unwrap();
+    actors[4].terminate().unwrap();
+    let nothing = actors[0].core.lock().take(actors[0].id(), Wanted::Reply(u64::MAX)).unwrap();
+    assert!(nothing.is_none());
+    actors[3].suspend().unwrap();
+    actors[3].send_all(&[1, 2]).unwrap();
+    actors[0].send_all(&[1, 4]).unwrap();
+    actors[1].send_all(&[4, 7, 4]).unwrap();
+    ring.run(1).unwrap();
+    std::mem::forget((call, actors[2].call(3)));
+    let contents = ring.checkpoint().unwrap().contents;
+    let state = actors[0].core.lock();
+    assert!(state.seats[1].restarts > 0 && state.seats[1].careful > 0);
+    assert!(!state.seats[0].post.aside.is_empty() && !state.dead.is_empty());
+    assert!(state.seats.iter().any(|seat| seat.buried > 0));
+    drop(state);
+    (ring, actors, contents)
+}
+
+#[test]
+fn damaged_checkpoints_are_refused_or_restored_as_they_are() {
+    let (ring, actors, contents) = busy();
+    let restore = |contents: &[u8]| ring.restore(&Checkpoint { contents: contents.to_vec() });
+    let bits = scaled(1).min(8);
+    let (mut refused, mut restored) = (0, 0);
+    for at in 0..contents.len() {
+        for bit in 0..bits {
+            let mut damaged = contents.clone();
+            damaged[at] ^= 1 << ((at + bit) % 8);
+            restore(&contents).unwrap();
+            match restore(&damaged) {
+                Ok(()) => {
+                    assert_eq!(ring.checkpoint().unwrap().contents, damaged, "byte {at}");
+                    restored += 1;
+                }
+                Err(RingError::Format(_)) => {
+                    assert_eq!(ring.checkpoint().unwrap().contents, contents, "byte {at}");
+                    refused += 1;
+                    continue;
+                }
+                Err(error) => panic!("byte {at}: {error}"),
+            }
+            // The ring continues with that state, and loses nothing.
+            match ring.run(2) {
+                Ok(_) | Err(RingError::Cycle(_) | RingError::Fault(_)) => {}
+                Err(error) => panic!("byte {at}: {error}"),
+            }
+            for actor in &actors {
+                assert_eq!(actor.stat().dropped, 0, "byte {at}");
+                while actor.try_receive().unwrap().is_some() {}
+            }
+            ring.take_dead_letters();
+            assert!(!ring.stat().to_string().is_empty());
+            actors[3].resume().unwrap_or(());
+            let after = ring.checkpoint().unwrap().contents;
+            restore(&after).unwrap_or_else(|error| panic!("byte {at}: {error}"));
+        }
+    }
+    assert!(refused > 100 && restored > 100, "{refused} {restored}");
+    // Cut, and longer.
+    for end in 0..contents.len() {
+        assert!(matches!(restore(&contents[..end]), Err(RingError::Format(_))), "{end} bytes");
+    }
+    assert!(restore(&[&contents[..], &[0]].concat()).is_err());
+}
+
+#[test]
+fn damaged_recordings_never_panic() {
+    let (ring, actors) = build();
+    let start = ring.checkpoint().unwrap();
+    ring.record();
+    actors[0].send_all(&[3, 4]).unwrap();
+    let call = actors[1].call(2);
+    ring.run(3).unwrap();
+    call.wait().unwrap();
+    actors[3].suspend().unwrap();
+    actors[0].send(7).unwrap();
+    ring.run(4).unwrap();
+    actors[2].write_state(5).unwrap();
+    actors[3].resume().unwrap();
+    drop(actors[3].call(1));
+    ring.take_dead_letters();
+    while actors[0].try_receive().unwrap().is_some() {}
+    let recording = ring.take_recording().unwrap();
+    let end = ring.checkpoint().unwrap();
+    let bytes = recording.to_bytes();
+    // After the magic number, the version, the checksum and the length.
+    const HEAD: usize = 24;
+    let (mut refused, mut replayed) = (0, 0);
+    for at in HEAD..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let crc = crate::ring::bytes::crc32(&damaged[HEAD..]);
+        damaged[12..16].copy_from_slice(&crc.to_le_bytes());
+        ring.restore(&start).unwrap();
+        let outcome = Recording::parse(&damaged).and_then(|recording| ring.replay(&recording));
+        if outcome.is_ok() {
+            replayed += 1
+        } else {
+            refused += 1
+        }
+        let after = ring.checkpoint().unwrap();
+        ring.restore(&after).unwrap_or_else(|error| panic!("byte {at}: {error}"));
+    }
+    assert!(refused > 50 && replayed > 50, "{refused} {replayed}");
+    ring.restore(&start).unwrap();
+    ring.replay(&recording).unwrap();
+    assert_eq!(ring.checkpoint().unwrap(), end);
+}
