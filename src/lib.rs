@@ -76,6 +76,7 @@ pub use driver::future::Done;
 pub use driver::heap::{Allocation, Heap, ResidencySet};
 pub use driver::indirect::{IndirectCommand, IndirectCommands, IndirectCommandsDescriptor};
 pub use driver::pipeline::{Pipeline, RenderPipeline};
+pub use driver::profile::{Accesses, MemoryProfile, Profile, ProfileLine};
 pub use driver::reflection::Binding;
 pub use driver::sanitize::{Checks, Report, ReportAccess, ReportKind};
 pub use driver::shader::{Shader, ShaderLib};
@@ -84,7 +85,7 @@ pub use driver::texture::{Sampler, Texture};
 pub use driver::{
     CLASSES, argument, buffer, capture, command, descriptor, device, diagnostics, dispatch,
     encoder, enums, error, ffi, foundation, function_table, future, heap, indirect, pipeline,
-    reflection, sanitize, shader, sync, texture, usage,
+    profile, reflection, sanitize, shader, sync, texture, usage,
 };
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

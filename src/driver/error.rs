@@ -228,6 +228,18 @@ impl Fields {
         unsafe { self.0.get(&NSString::from(key)) }
     }
 
+    pub(super) fn record(&self, key: &str) -> Option<Self> {
+        // SAFETY: the values of keys requested as records are dictionaries.
+        unsafe { self.0.get(&NSString::from(key)) }.map(Self)
+    }
+
+    pub(super) fn texts(&self, key: &str) -> Vec<String> {
+        let Some(list) = self.list(key) else { return Vec::new() };
+        // SAFETY: the values of keys requested as texts are arrays of strings.
+        let text = |index| unsafe { list.get::<NSString>(index) };
+        (0..list.len()).filter_map(|index| Some(text(index)?.to_string())).collect()
+    }
+
     pub(super) fn small(&self, key: &str) -> Option<u32> {
         u32::try_from(self.number(key)?.as_u64()).ok()
     }

@@ -21,6 +21,7 @@ pub mod future;
 pub mod heap;
 pub mod indirect;
 pub mod pipeline;
+pub mod profile;
 pub mod reflection;
 pub mod sanitize;
 pub mod shader;

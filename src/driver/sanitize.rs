@@ -29,6 +29,8 @@ impl Checks {
     pub const UNDEFINED: Self = Self(4);
     /// Variables, thread memory and threadgroup memory that nothing wrote decide a branch or an address, or leave the kernel.
     pub const INIT: Self = Self(8);
+    /// What each line does is counted, for [`Pipeline::profile`](crate::Pipeline::profile).
+    pub const PROFILE: Self = Self(16);
 }
 
 impl BitOr for Checks {
@@ -162,7 +164,7 @@ impl fmt::Display for Report {
 }
 
 /// The records in a list from soft Metal.
-fn records<T>(list: &NSArray, record: impl Fn(&Fields) -> Option<T>) -> Vec<T> {
+pub(super) fn records<T>(list: &NSArray, record: impl Fn(&Fields) -> Option<T>) -> Vec<T> {
     // SAFETY: the list holds dictionaries.
     let field = |index| unsafe { list.get::<NSDictionary>(index) };
     (0..list.len()).filter_map(|index| record(&Fields::new(field(index)?))).collect()

@@ -80,6 +80,9 @@ variables! {
              ([sanitizer.md](sanitizer.md)). With `order=SEED` launches of a concurrent encoder that no barrier orders run in an order \
              drawn from the seed, another one for each group of launches (otherwise the last runs first); the same program \
              with one queue runs in the same order each time";
+        PROFILE: "ARUMINIUM_SOFT_PROFILE", Any, "unset",
+            "the file to which the profiles of all kernels are written when the process ends: what each line did, as a page if the name \
+             ends in `.html`, as JSON if it ends in `.json`, as annotated source otherwise; `-` is standard error ([profile.md](profile.md))";
         FAMILY: "ARUMINIUM_SOFT_FAMILY", Words(&["apple4", "apple5", "apple6", "apple7", "apple8", "apple9"]), "unset",
             "the family of GPUs that the device belongs to: a kernel that needs what GPUs of the family lack is an error \
              (unset: the device is of the family Apple 7, and every kernel runs)";

@@ -19,6 +19,7 @@ use super::watch::{Verdict, Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
 use crate::soft::ir::{AllocationKind, HANDLE_BYTES, Input, Sampler};
+use crate::soft::kernel::profile::Profile;
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
 
@@ -289,10 +290,14 @@ impl<'a> Worker<'a> {
         };
         let budget = place.watch.first_budget();
         let (program, launch) = (shared.program, shared.launch);
-        let mut probes = launch.session.map(|session| {
-            let checks = program.checks;
+        let checks = program.checks;
+        let observed = launch.session.is_some() || launch.profile.is_some();
+        let mut probes = observed.then(|| {
             Box::new(Probes {
-                checker: session.launch(&program.name, checks, launch.grid, launch.group),
+                checker: launch.session.map(|session| {
+                    session.launch(&program.name, checks, launch.grid, launch.group)
+                }),
+                counts: launch.profile.map(Profile::counts),
                 code: code.code.as_ptr(),
                 spans: &code.spans,
                 locate: launch.locate,
@@ -510,7 +515,7 @@ impl<'a> Worker<'a> {
         });
         if let Some(probes) = &mut self.probes {
             let [across, down, _] = self.shared.groups;
-            probes.checker.enter(position[0] + across * (position[1] + down * position[2]));
+            probes.enter(position[0] + across * (position[1] + down * position[2]));
         }
         self.place.positions = self.shapes[shape].1.as_ptr();
         self.place.origin = origin;

@@ -192,10 +192,7 @@ impl Program {
         isa: IsaKind,
         pipeline: &passes::Pipeline,
     ) -> Result<Self, CompileError> {
-        let functions = passes::run(module, pipeline).map_err(|refused| match refused {
-            passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
-            passes::Refused::TooLarge(large) => CompileError::TooLarge(large),
-        })?;
+        let functions = passes::run(module, pipeline)?;
         let (_, bytes) = lower::thread_rooms(&functions.iter().collect::<Vec<_>>());
         if bytes > MAX_THREAD_MEMORY {
             return Err(CompileError::ThreadMemory { bytes, limit: MAX_THREAD_MEMORY });

@@ -49,7 +49,7 @@ pub(crate) use layout::{Layout, Member, MemberKind};
 #[cfg(test)]
 pub(crate) use op::Class;
 pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureAtomic, TextureSide, Uniform};
-pub(crate) use probe::{AccessKind, Checks, Finding, MemFlags, Probe};
+pub(crate) use probe::{AccessKind, Checks, Finding, MemFlags, Probe, Site, SiteKind};
 pub(crate) use rule::result;
 pub(crate) use sampler::Sampler;
 pub(crate) use stack::{is_stack_left, with_stack};

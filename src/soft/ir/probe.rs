@@ -1,5 +1,7 @@
 //! What a probe observes, and which checks a kernel is compiled with (`specs/sanitizer.md`).
 
+use super::{Space, Span};
+
 /// The checks that a kernel is compiled with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checks(u32);
@@ -15,13 +17,15 @@ impl Checks {
     pub(crate) const UNDEFINED: Self = Self(4);
     /// Use of memory and variables that nothing wrote.
     pub(crate) const INIT: Self = Self(8);
+    /// What each line does is counted (`specs/profile.md`).
+    pub(crate) const PROFILE: Self = Self(16);
 
-    /// The names, in the order of the bits.
+    /// The names of those that report, in the order of the bits.
     pub(crate) const NAMES: &'static [&'static str] = &["races", "benign", "undefined", "init"];
 
     /// The checks in a number, without bits that name none.
     pub(crate) const fn of_bits(bits: u32) -> Self {
-        Self(bits & ((1 << Self::NAMES.len()) - 1))
+        Self(bits & (Self::PROFILE.0 | (Self::PROFILE.0 - 1)))
     }
 
     /// The checks that a list names.
@@ -43,6 +47,11 @@ impl Checks {
     /// Whether there are any that need the kernel to be changed.
     pub(crate) const fn any(self) -> bool {
         self.0 & !Self::BENIGN.0 != 0
+    }
+
+    /// Whether there are any that report what they find.
+    pub(crate) const fn report(self) -> bool {
+        self.0 & !(Self::BENIGN.0 | Self::PROFILE.0) != 0
     }
 }
 
@@ -71,6 +80,35 @@ pub(crate) enum Probe {
     },
     /// The active threads do what the language leaves undefined.
     Found(Finding),
+    /// The active threads come to a site of the profile; if it is an access, the first operand is its address.
+    Count {
+        /// Its number among those of the kernel.
+        site: u32,
+    },
+}
+
+/// Where a profile counts: a line in a block, or an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Site {
+    /// The number of its function in the module, of a line.
+    pub(crate) function: u32,
+    /// Where it is in the source.
+    pub(crate) span: Span,
+    /// What is counted.
+    pub(crate) kind: SiteKind,
+}
+
+/// What is counted at a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SiteKind {
+    /// Runs of a line; it has so many operations.
+    Line(u32),
+    /// Barriers.
+    Barrier,
+    /// Accesses of this many bytes each.
+    Access(Space, AccessKind, u32),
+    /// Accesses to an element of a matrix, which are a part of what the instruction accesses.
+    Element(Space, AccessKind, u32),
 }
 
 /// What a thread may do by itself that the language leaves undefined.
@@ -173,6 +211,7 @@ impl Probe {
             Self::Fence => 6,
             Self::Unwrite { bytes } => 8 | (bytes as u64) << 8,
             Self::Found(finding) => 7 | (finding as u64) << 8,
+            Self::Count { site } => 9 | (site as u64) << 8,
         }
     }
 
@@ -184,6 +223,7 @@ impl Probe {
             5 => Self::Simdgroup(flags),
             6 => Self::Fence,
             8 => Self::Unwrite { bytes: (imm >> 8) as u32 },
+            9 => Self::Count { site: (imm >> 8) as u32 },
             7 => Self::Found(*Finding::ALL.get((imm >> 8) as usize)?),
             kind => Self::Access {
                 kind: *AccessKind::ALL.get(kind as usize)?,
@@ -216,7 +256,9 @@ mod tests {
         }
         let unwrite = Probe::Unwrite { bytes: 8 };
         assert_eq!(Probe::from_imm(unwrite.imm()), Some(unwrite));
-        assert_eq!(Probe::from_imm(9), None);
+        let count = Probe::Count { site: 70_000 };
+        assert_eq!(Probe::from_imm(count.imm()), Some(count));
+        assert_eq!(Probe::from_imm(10), None);
     }
 
     #[test]
@@ -224,6 +266,7 @@ mod tests {
         let both = Checks::named(["races", " benign", "order=3"]);
         assert_eq!(both, Checks::RACES.with(Checks::BENIGN));
         assert!(both.any() && both.has(Checks::RACES) && !Checks::BENIGN.any());
-        assert_eq!(Checks::of_bits(u32::MAX).0, (1 << Checks::NAMES.len()) - 1);
+        assert_eq!(Checks::of_bits(u32::MAX).0, (2 << Checks::NAMES.len()) - 1);
+        assert!(Checks::PROFILE.any() && !Checks::PROFILE.report() && Checks::INIT.report());
     }
 }

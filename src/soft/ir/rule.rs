@@ -58,7 +58,10 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
         Rule::Probe if operands.is_empty() => Ok(Type::Void),
         Rule::Probe => {
             count(2)?;
-            shared(operands[0])?;
+            // Reads of constant memory are counted.
+            if operands[0].space() != Some(Space::Constant) {
+                shared(operands[0])?;
+            }
             same(operands[1], Type::U64)?;
             Ok(Type::Void)
         }

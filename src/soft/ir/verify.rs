@@ -170,8 +170,10 @@ impl Check<'_> {
             Imm::Width => imm == 32 || imm == 4,
             Imm::Joined => imm <= 1,
             Imm::Barrier => imm < 2 << MemFlags::BITS,
-            Imm::Probe => Probe::from_imm(imm).is_some_and(|probe| {
-                matches!(probe, Probe::Access { .. } | Probe::Unwrite { .. }) != operands.is_empty()
+            Imm::Probe => Probe::from_imm(imm).is_some_and(|probe| match probe {
+                Probe::Access { .. } | Probe::Unwrite { .. } => !operands.is_empty(),
+                Probe::Count { .. } => true,
+                _ => operands.is_empty(),
             }),
         };
         if fits { Ok(()) } else { Err(format!("{value}: {name} has the immediate {imm:#x}")) }

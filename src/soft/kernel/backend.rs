@@ -1,11 +1,14 @@
 //! Back ends, and the kernels that they compile.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
-use super::{Argument, ArgumentKind, Fault, Launch, SourcePosition, limits};
-use crate::soft::ir::passes::TooLarge;
+use super::profile::Profile;
+use super::{Argument, ArgumentKind, Binding, Fault, Launch, SourcePosition, limits};
+use crate::soft::ir::passes::{Refused, TooLarge, probes};
 use crate::soft::ir::{AllocationKind, Bound, Checks, Function, Invalid, Module, Op, Span};
 
 /// Compiles modules of the IR for one device.
@@ -173,6 +176,15 @@ pub(crate) enum CompileError {
     },
 }
 
+impl From<Refused> for CompileError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Invalid(invalid) => Self::Invalid(invalid),
+            Refused::TooLarge(large) => Self::TooLarge(large),
+        }
+    }
+}
+
 impl fmt::Display for CompileError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -200,8 +212,22 @@ impl fmt::Display for CompileError {
 
 impl std::error::Error for CompileError {}
 
-/// Finds the source position of an instruction.
-type Locate = Box<dyn Fn(Span) -> Option<SourcePosition> + Send + Sync>;
+/// The source of a kernel.
+pub(crate) trait SourceText: Send + Sync {
+    /// The position of an instruction.
+    fn position(&self, span: Span) -> Option<SourcePosition>;
+
+    /// The text of a file, if its lines are numbered as positions are.
+    fn file(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+impl<F: Fn(Span) -> Option<SourcePosition> + Send + Sync> SourceText for F {
+    fn position(&self, span: Span) -> Option<SourcePosition> {
+        self(span)
+    }
+}
 
 /// A kernel that can be launched, and what the host knows about it.
 pub(crate) struct Kernel {
@@ -216,7 +242,9 @@ pub(crate) struct Kernel {
     checks: Checks,
     /// The functions that it may call through pointers, by handle.
     linked: Vec<(u64, String)>,
-    locate: Locate,
+    source: Arc<dyn SourceText>,
+    /// What its lines do, if it is counted.
+    profile: Option<Arc<Profile>>,
 }
 
 impl Kernel {
@@ -226,8 +254,22 @@ impl Kernel {
         module: &Module,
         options: &CompileOptions,
         mut arguments: Vec<Argument>,
-        locate: impl Fn(Span) -> Option<SourcePosition> + Send + Sync + 'static,
+        source: impl SourceText + 'static,
     ) -> Result<Self, CompileError> {
+        let source: Arc<dyn SourceText> = Arc::new(source);
+        let counted = options.checks.has(Checks::PROFILE).then(|| {
+            // Lines get numbers in the order in which they are met.
+            let (mut lines, mut spans) = (HashMap::new(), HashMap::new());
+            probes::count(module, |span| {
+                *spans.entry(span).or_insert_with(|| {
+                    let SourcePosition { file, line, .. } = source.position(span)?;
+                    let next = lines.len() as u32;
+                    Some(*lines.entry((file, line)).or_insert(next))
+                })
+            })
+        });
+        let counted = counted.transpose()?;
+        let module = counted.as_ref().map_or(module, |(module, _)| module);
         let executable = backend.compile(module, options)?;
         let mut owners = Vec::new();
         for parameter in executable.parameters() {
@@ -241,17 +283,24 @@ impl Kernel {
             AllocationKind::Threadgroup(bytes) => bytes.next_multiple_of(16),
             _ => 0,
         });
+        let static_threadgroup = declared.sum();
+        let reaches_residents = module.functions.iter().any(has_memory_forms);
+        let name = module.name.clone();
+        let profile = counted.map(|(_, sites)| {
+            Arc::new(Profile::new(name.clone(), sites, static_threadgroup, Arc::clone(&source)))
+        });
         Ok(Self {
-            name: module.name.clone(),
+            name,
             arguments,
             owners: owners.into(),
-            static_threadgroup: declared.sum(),
+            static_threadgroup,
             max_threads: options.max_threads,
-            reaches_residents: module.functions.iter().any(has_memory_forms),
+            reaches_residents,
             checks: options.checks,
             executable,
             linked: Vec::new(),
-            locate: Box::new(locate),
+            source,
+            profile,
         })
     }
 
@@ -296,13 +345,26 @@ impl Kernel {
         self.checks
     }
 
+    /// What its lines do, if it is counted.
+    pub(crate) fn profile(&self) -> Option<&Arc<Profile>> {
+        self.profile.as_ref()
+    }
+
     /// Submits a launch; see [`Executable::submit`]. A fault has its position in the source.
     ///
     /// # Safety
     /// As for [`Executable::submit`].
     pub(crate) unsafe fn submit(&self, launch: &Launch<'_>) -> Result<Submitted, Fault> {
-        let locate = |span| (self.locate)(span);
-        let launch = Launch { locate: Some(&locate), ..*launch };
+        let locate = |span| self.source.position(span);
+        let profile = self.profile.as_deref();
+        if let Some(profile) = profile {
+            let bytes = |binding: &Binding<'_>| match binding {
+                Binding::Threadgroup(bytes) => bytes.next_multiple_of(16),
+                _ => 0,
+            };
+            profile.launched(launch, launch.bindings.iter().map(bytes).sum());
+        }
+        let launch = Launch { locate: Some(&locate), profile, ..*launch };
         // SAFETY: the caller's.
         unsafe { self.executable.submit(&launch) }.map_err(|fault| self.located(fault))
     }
@@ -316,7 +378,7 @@ impl Kernel {
     pub(crate) fn located(&self, mut fault: Fault) -> Fault {
         if fault.position.is_some() {
             fault.recognise_call(&self.linked);
-            fault.source = (self.locate)(fault.span).map(Box::new);
+            fault.source = self.source.position(fault.span).map(Box::new);
         }
         fault
     }

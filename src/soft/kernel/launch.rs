@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::SourcePosition;
+use super::profile::Profile;
 use super::sanitize::Session;
 use super::texture::Texture;
 use crate::soft::ir::{Expected, Sampler, Span};
@@ -86,6 +87,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) strict: bool,
     /// Where a checked kernel reports what it finds.
     pub(crate) session: Option<&'a Session>,
+    /// Where a kernel is counted; set by [`Kernel::submit`](super::Kernel::submit).
+    pub(crate) profile: Option<&'a Profile>,
     /// Finds the source position of an instruction; set by [`Kernel::submit`](super::Kernel::submit).
     pub(crate) locate: Option<&'a dyn Fn(Span) -> Option<SourcePosition>>,
 }

@@ -8,6 +8,7 @@ mod argument;
 mod backend;
 mod fault;
 mod launch;
+pub(crate) mod profile;
 pub(crate) mod sanitize;
 pub(crate) mod texture;
 
@@ -15,7 +16,7 @@ pub(crate) use super::ir::limits;
 pub(crate) use argument::{Access, Argument, ArgumentKind, TextureKind};
 pub(crate) use backend::{
     Backend, CompileError, CompileOptions, DeviceMemory, Executable, Kernel, Parameter, Reach,
-    Submitted,
+    SourceText, Submitted,
 };
 pub(crate) use fault::{FIRST_ADDRESS, Fault, FaultKind, SourcePosition};
 pub(crate) use launch::{Binding, Launch, Owner, Resident, ResidentTexture};

@@ -3,10 +3,12 @@
 use super::availability;
 use super::datum::{DIAGNOSTICS, Datum};
 use super::errors::{Error, LibraryError};
+use super::profile;
 use crate::soft::cpu::Cpu;
-use crate::soft::ir::{Checks, Scalar, catch_internal_error, with_stack};
+use crate::soft::ir::{Checks, Scalar, Span, catch_internal_error, with_stack};
 use crate::soft::kernel::{
-    self, Access, Argument, ArgumentKind, Backend, CompileOptions, Kernel, SourcePosition, limits,
+    self, Access, Argument, ArgumentKind, Backend, CompileOptions, Kernel, SourcePosition,
+    SourceText, limits,
 };
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
@@ -253,7 +255,9 @@ impl Source {
         linked: &[Linked],
         deepest: usize,
     ) -> Result<Kernel, String> {
-        let checks = checks.with(Settings::get().sanitize);
+        let settings = Settings::get();
+        let checks = checks.with(settings.sanitize);
+        let checks = if settings.profile { checks.with(Checks::PROFILE) } else { checks };
         with_stack(|| self.compile(function, constants, checks, linked, deepest))
     }
 
@@ -332,18 +336,34 @@ impl Source {
         let max_threads = [declared, set].into_iter().flatten().fold(limits::THREADS, u32::min);
         let arguments = reflection.arguments.iter().filter_map(reflected).collect();
         let options = CompileOptions { max_threads, checks };
-        let locate = move |span| {
-            let (file, line, column) = texts.position(span)?;
-            Some(SourcePosition { file, line, column })
-        };
+        let source = KernelTexts(texts);
         let cannot_run =
             |error: &dyn Display| format!("error: kernel '{function}' cannot be run: {error}");
-        let compile = || Kernel::compile(backend(), &module, &options, arguments, locate);
+        let compile = || Kernel::compile(backend(), &module, &options, arguments, source);
         let kernel = catch_internal_error(compile)
             .map_err(|error| cannot_run(&error))?
             .map_err(|error| cannot_run(&error))?;
+        if Settings::get().profile
+            && let Some(profile) = kernel.profile()
+        {
+            profile::register(profile);
+        }
         let names = linked.iter().map(|one| (one.handle, one.origin.name.clone()));
         Ok(kernel.with_linked(names.collect()))
+    }
+}
+
+/// The texts of a kernel, for positions and profiles.
+struct KernelTexts(msl::Texts);
+
+impl SourceText for KernelTexts {
+    fn position(&self, span: Span) -> Option<SourcePosition> {
+        let (file, line, column) = self.0.position(span)?;
+        Some(SourcePosition { file, line, column })
+    }
+
+    fn file(&self, name: &str) -> Option<String> {
+        self.0.file(name).map(str::to_owned)
     }
 }
 

@@ -3,8 +3,10 @@
 //! `specs/soft-metal.md` documents the keys.
 
 use super::foundation::{List, Number, Pairs, Retained, Text};
+use crate::soft::kernel::profile::{Line, Memory, Pattern, SPACES, Summary};
 use crate::soft::kernel::sanitize::{Access, Report};
 use crate::soft::kernel::{Fault, FaultKind, SourcePosition};
+use crate::soft::stream::trace::quoted;
 
 /// Under this key a command buffer's error has the fault of a kernel, a record.
 pub(super) const KERNEL_FAULT: &str = "AruminiumKernelFault";
@@ -37,6 +39,23 @@ impl Datum {
                     (Text::object(*key).into_retained(), value.object())
                 };
                 Pairs::object(fields.iter().map(field)).into_retained()
+            }
+        }
+    }
+}
+
+impl Datum {
+    /// The value as JSON.
+    pub(super) fn json(&self) -> String {
+        let list = |parts: Vec<String>| parts.join(",");
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::Integer(value) => value.to_string(),
+            Self::List(items) => format!("[{}]", list(items.iter().map(Self::json).collect())),
+            Self::Record(fields) => {
+                let field =
+                    |(key, value): &(&str, Self)| format!("{}:{}", quoted(key), value.json());
+                format!("{{{}}}", list(fields.iter().map(field).collect()))
             }
         }
     }
@@ -158,4 +177,64 @@ impl From<&Report> for Datum {
         }
         Self::Record(fields)
     }
+}
+
+impl From<&Summary> for Datum {
+    fn from(profile: &Summary) -> Self {
+        let extent = &profile.extent;
+        Self::Record(vec![
+            ("kernel", profile.kernel.as_str().into()),
+            ("launches", extent.launches.into()),
+            ("threadgroups", extent.threadgroups.into()),
+            ("simdgroups", extent.simdgroups.into()),
+            ("threads", extent.threads.into()),
+            ("threadsPerThreadgroup", extent.group_threads.into()),
+            ("threadgroupMemory", extent.group_memory.into()),
+            ("hints", texts(&profile.hints)),
+            ("lines", Self::List(profile.lines.iter().map(Self::from).collect())),
+        ])
+    }
+}
+
+impl From<&Line> for Datum {
+    fn from(line: &Line) -> Self {
+        let mut fields = vec![
+            ("file", line.file.as_str().into()),
+            ("line", line.number.into()),
+            ("runs", line.runs.into()),
+            ("lanes", line.lanes.into()),
+            ("operations", line.operations.into()),
+            ("barriers", line.barriers.into()),
+            ("atomics", line.atomics.into()),
+            ("contended", line.contended.into()),
+            ("hints", texts(&line.hints)),
+        ];
+        let memory = line.memory.iter().zip(SPACES).filter(|(memory, _)| memory.number() > 0);
+        fields.extend(memory.map(|(memory, space)| (space.name(), memory.into())));
+        Self::Record(fields)
+    }
+}
+
+impl From<&Memory> for Datum {
+    fn from(memory: &Memory) -> Self {
+        let pattern = |pattern: Pattern| {
+            let accesses = memory.accesses[pattern as usize];
+            let fields = vec![
+                ("accesses", accesses.number.into()),
+                ("bytes", accesses.bytes.into()),
+                ("cacheLines", accesses.cache_lines.into()),
+            ];
+            (pattern.name(), Self::Record(fields))
+        };
+        let mut fields: Vec<_> = Pattern::ALL.into_iter().map(pattern).collect();
+        if let Some((least, most)) = memory.stride {
+            fields.extend([("leastStride", least.into()), ("greatestStride", most.into())]);
+        }
+        fields.push(("bankConflicts", memory.conflicts.into()));
+        Self::Record(fields)
+    }
+}
+
+fn texts(texts: &[String]) -> Datum {
+    Datum::List(texts.iter().map(|text| text.as_str().into()).collect())
 }

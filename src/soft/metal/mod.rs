@@ -33,6 +33,7 @@ mod heap;
 mod indirect;
 mod library;
 mod pipeline;
+mod profile;
 mod queue;
 mod residency_set;
 mod residents;

@@ -10,6 +10,7 @@ use super::foundation::{
 use super::function::Function;
 use super::function_table::{FunctionHandle, VisibleFunctionTable};
 use super::library::or_error;
+use super::profile;
 use super::sampler::next_id;
 use crate::abi::{Id, MTLResourceID, MTLSize};
 use crate::soft::ir::Layout;
@@ -66,6 +67,10 @@ soft_class! {
         |_: &ComputePipelineState, descriptor: Option<&Object<VisibleFunctionTableDescriptor>>| {
             descriptor.and_then(|descriptor| VisibleFunctionTable::object(descriptor))
         };
+    // Beyond Metal's API.
+    [aruminiumProfile] = |pipeline: &ComputePipelineState| {
+        profile::of_kernel(&pipeline.pipeline.kernel)
+    };
     [newComputePipelineStateWithAdditionalBinaryFunctions:error:] =
         |pipeline: &ComputePipelineState, functions: Option<&Object<List>>, error: ErrorOut| {
             or_error(pipeline.with_more(functions), error)

@@ -155,6 +155,11 @@ impl Texts {
         let (base, library) = self.0.get(before.checked_sub(1)?)?;
         library.position(ir::Span(span.0 - base))
     }
+
+    /// The text of the first file of a name, if its lines are numbered as positions are.
+    pub(crate) fn file(&self, name: &str) -> Option<&str> {
+        self.0.iter().find_map(|(_, library)| library.sources.text_of_file(name))
+    }
 }
 
 /// A failed compilation: the report as Metal's own compiler prints it, and its diagnostics as data.

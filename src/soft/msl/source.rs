@@ -137,6 +137,12 @@ impl SourceMap {
         &self.files[index]
     }
 
+    /// The text of the first file of a name; `None` if `#line` directives number its lines.
+    pub(crate) fn text_of_file(&self, name: &str) -> Option<&str> {
+        let file = self.files.iter().find(|file| file.name == name)?;
+        file.renumbered.is_empty().then_some(&file.text)
+    }
+
     /// The offset past the end of the last file.
     pub(crate) fn end(&self) -> u32 {
         self.end
@@ -249,10 +255,11 @@ mod tests {
             Some(Position { file: "b", line: 2, column: 3, text: "  y" })
         );
         assert_eq!(map.text(Span::new(base + 4, base + 5)), "y");
+        assert_eq!((map.text_of_file("b"), map.text_of_file("c")), (Some("x\n  y\nz"), None));
         map.renumber(base + 2, 100, Some("c".into()));
         let position = map.position(base + 6).unwrap();
         assert_eq!((position.file, position.line, position.column), ("c", 101, 1));
-        assert_eq!(map.position(map.end() + 5), None);
+        assert_eq!((map.position(map.end() + 5), map.text_of_file("b")), (None, None));
     }
 
     #[test]

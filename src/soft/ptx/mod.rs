@@ -105,11 +105,7 @@ impl Backend for Gpu {
 /// Runs the passes.
 fn prepare(module: &Module, checks: Checks) -> Result<Function, CompileError> {
     let pipeline = passes::Pipeline { checks, ..pipeline::PIPELINE };
-    let functions = with_stack(|| passes::run(module, &pipeline));
-    let mut functions = functions.map_err(|refused| match refused {
-        passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
-        passes::Refused::TooLarge(large) => CompileError::TooLarge(large),
-    })?;
+    let mut functions = with_stack(|| passes::run(module, &pipeline))?;
     let function = functions.swap_remove(0);
     let (_, bytes) = super::ir::facts::rooms::rooms(&function, true);
     if bytes > MAX_THREAD_MEMORY {

@@ -351,7 +351,8 @@ pub(super) fn launch<'a>(
         resident_textures: &residents.textures,
         watchdog: settings.watchdog,
         strict: settings.strict,
-        session: kernel.checks().any().then_some(launched.session),
+        session: kernel.checks().report().then_some(launched.session),
+        profile: None,
         locate: None,
     };
     // SAFETY: the recording keeps alive what is bound, and the lengths are those of the memory. Other threads access

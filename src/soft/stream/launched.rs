@@ -165,6 +165,7 @@ mod tests {
             watchdog: None,
             strict: false,
             session: None,
+            profile: None,
             locate: None,
         }
     }

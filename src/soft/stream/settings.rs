@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) language: Option<u32>,
     /// The checks that every kernel is compiled with.
     pub(crate) sanitize: Checks,
+    /// Whether every kernel is counted, and a file is written at the end (`specs/profile.md`).
+    pub(crate) profile: bool,
     /// The seed of the order of launches that nothing orders; `None` is last first.
     pub(crate) order: Option<u64>,
 }
@@ -49,6 +51,7 @@ impl Settings {
                     .given()
                     .and_then(|word| Some(word.replace('.', "").parse::<u32>().ok()? * 10)),
                 sanitize: Checks::named(variables::SANITIZE.items().iter().map(String::as_str)),
+                profile: variables::PROFILE.given().is_some(),
                 order: variables::SANITIZE.numbered("order"),
             }
         })

@@ -1,4 +1,5 @@
-//! Handlers of probes: they pass what the lanes do to the launch's checker (`specs/sanitizer.md`).
+//! Handlers of probes: they pass what the lanes do to the launch's checker (`specs/sanitizer.md`) and to the kernel's
+//! profile (`specs/profile.md`).
 
 use super::code::{Handler, Ins, Wave};
 use super::isa::{Isa, LANES};
@@ -6,11 +7,15 @@ use super::memory::{Region, split};
 use crate::soft::cpu::addresses::Addresses;
 use crate::soft::ir::{AccessKind, Allocation, AllocationKind, Probe, Span};
 use crate::soft::kernel::SourcePosition;
+use crate::soft::kernel::profile::Counts;
 use crate::soft::kernel::sanitize::{Checker, Place};
 
-/// The checker of a launch, and what it needs to know of the running code.
+/// The checker and the counts of a launch, and what they need to know of the running code.
 pub(crate) struct Probes<'a> {
-    pub(crate) checker: Checker<'a>,
+    /// Of kernels with checks that report.
+    pub(crate) checker: Option<Checker<'a>>,
+    /// Of kernels with a profile.
+    pub(crate) counts: Option<Counts<'a>>,
     /// The code, and where its instructions are in the source.
     pub(crate) code: *const Ins,
     pub(crate) spans: &'a [Span],
@@ -37,17 +42,11 @@ fn lanes(mut mask: u32) -> impl Iterator<Item = u32> {
 }
 
 impl Probes<'_> {
-    /// The checker's number of an instruction.
-    fn site(&mut self, at: usize, kind: AccessKind) -> u32 {
-        if let Some(site) = self.sites.get(at).copied().flatten() {
-            return site;
+    /// A threadgroup begins.
+    pub(crate) fn enter(&mut self, number: u32) {
+        if let Some(checker) = &mut self.checker {
+            checker.enter(number);
         }
-        let span = self.spans.get(at).copied().unwrap_or_default();
-        let site = self.checker.site(self.locate.and_then(|locate| locate(span)), kind);
-        if let Some(known) = self.sites.get_mut(at) {
-            *known = Some(site);
-        }
-        site
     }
 
     /// The active lanes of a SIMD-group do what a probe observes.
@@ -63,47 +62,66 @@ impl Probes<'_> {
     ) {
         // SAFETY: the caller's.
         let (imm, at) = unsafe { ((*ip).imm, ip.offset_from(self.code) as usize) };
-        let (kind, bytes, known) = match Probe::from_imm(imm) {
-            Some(Probe::Access { kind, bytes, known }) => (kind, bytes, known),
-            Some(Probe::Threadgroup(flags)) => {
-                return self.checker.threadgroup_barrier(wave.number, flags);
+        let Some(probe) = Probe::from_imm(imm) else { return };
+        if let Probe::Count { site } = probe {
+            if let Some(counts) = &mut self.counts {
+                // A pointer is a number and an offset, not an address, so that counts are the same each time.
+                let pointers = lanes(wave.exec).map(|lane| (lane, pointers(lane as usize)));
+                counts.count(site, wave.exec, pointers);
             }
-            Some(Probe::Simdgroup(flags)) => {
-                return self.checker.simdgroup_barrier(wave.number, flags);
+            return;
+        }
+        let Self { checker: Some(checker), sites, spans, locate, allocations, addresses, .. } =
+            self
+        else {
+            return;
+        };
+        let mut site = |checker: &mut Checker<'_>, kind: AccessKind| {
+            if let Some(site) = sites.get(at).copied().flatten() {
+                return site;
             }
-            Some(Probe::Fence) => return self.checker.fence(),
-            Some(Probe::Found(finding)) => {
-                let site = self.site(at, AccessKind::Read);
-                return lanes(wave.exec).for_each(|lane| {
-                    self.checker.found(wave.number, lane, site, finding);
-                });
+            let span = spans.get(at).copied().unwrap_or_default();
+            let site = checker.site(locate.and_then(|locate| locate(span)), kind);
+            if let Some(known) = sites.get_mut(at) {
+                *known = Some(site);
             }
-            Some(Probe::Unwrite { bytes }) => {
+            site
+        };
+        let (kind, bytes, known) = match probe {
+            Probe::Access { kind, bytes, known } => (kind, bytes, known),
+            Probe::Threadgroup(flags) => return checker.threadgroup_barrier(wave.number, flags),
+            Probe::Simdgroup(flags) => return checker.simdgroup_barrier(wave.number, flags),
+            Probe::Fence => return checker.fence(),
+            Probe::Found(finding) => {
+                let site = site(checker, AccessKind::Read);
+                return lanes(wave.exec)
+                    .for_each(|lane| checker.found(wave.number, lane, site, finding));
+            }
+            Probe::Unwrite { bytes } => {
                 return lanes(wave.exec).for_each(|lane| {
                     // SAFETY: the caller's.
                     let found = unsafe { address(wave, pointers(lane as usize), bytes) };
                     if let Some((_, address, _)) = found {
-                        self.checker.unwrite(address, bytes);
+                        checker.unwrite(address, bytes);
                     }
                 });
             }
-            None => return,
+            Probe::Count { .. } => return,
         };
-        let site = self.site(at, kind);
-        self.checker.step();
+        let site = site(checker, kind);
+        checker.step();
         for lane in lanes(wave.exec) {
             // An access out of bounds is a fault of the instruction that follows.
             // SAFETY: the caller's.
             let found = unsafe { address(wave, pointers(lane as usize), bytes) };
             let Some((number, address, offset)) = found else { continue };
-            let own = number.checked_sub(1).and_then(|nth| self.allocations.get(nth as usize));
+            let own = number.checked_sub(1).and_then(|nth| allocations.get(nth as usize));
             let own = own.is_some_and(|allocation| {
                 matches!(
                     allocation.kind,
                     AllocationKind::Threadgroup(_) | AllocationKind::ThreadgroupArgument { .. }
                 )
             });
-            let Self { checker, allocations, addresses, .. } = self;
             let name = || {
                 let allocation = allocations.get((number as usize).wrapping_sub(1));
                 let resident = || Some(addresses.resident(number)?.owner.name());
@@ -147,12 +165,11 @@ impl Handler for Unwritten {
             let ins = &*ip;
             let pointers = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
             let mut bits = [0u32; LANES];
-            if let Some(probes) = wave.probes.as_mut() {
+            if let Some(Probes { checker: Some(checker), .. }) = wave.probes.as_ref() {
                 for lane in lanes(wave.exec) {
                     let address = address(wave, pointers[lane as usize], ins.imm as u32);
-                    bits[lane as usize] = address.map_or(0, |(_, address, _)| {
-                        probes.checker.unwritten(address, ins.imm as u32)
-                    });
+                    bits[lane as usize] = address
+                        .map_or(0, |(_, address, _)| checker.unwritten(address, ins.imm as u32));
                 }
             }
             *frame.add(ins.a as usize).cast() = bits;

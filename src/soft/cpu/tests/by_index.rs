@@ -72,7 +72,7 @@ pub(crate) fn with_bindings<T>(
     let Launch { grid, group, watchdog, strict, .. } = *by_index;
     let (residents, resident_textures) = (&[][..], &[][..]);
     let bindings = &bindings;
-    let (session, locate) = (None, None);
+    let (session, profile, locate) = (None, None, None);
     run(&kernel::Launch {
         grid,
         group,
@@ -82,6 +82,7 @@ pub(crate) fn with_bindings<T>(
         watchdog,
         strict,
         session,
+        profile,
         locate,
     })
 }

@@ -1,11 +1,14 @@
 //! Probes: checked kernels observe each access to memory that threads share, and each barrier (`specs/sanitizer.md`).
 //!
-//! It runs before all passes that merge, move or remove accesses, so that each is observed where the source has it.
+//! It runs before all passes that merge, move or remove accesses, so that each is observed where the source has it. With
+//! the same walk, [`count`] adds the counters of a profile (`specs/profile.md`).
 
 use super::rewrite::{Change, Constants, Rewrite, rewrite};
+use super::{Refused, inline};
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{
-    AccessKind, Args, Barrier, Block, Checks, Function, Input, Inst, Op, Probe, Rule, Scalar,
-    Space, Span, Stmt, Type, Value,
+    AccessKind, Args, Barrier, Block, Checks, FuncId, Function, Input, Inst, Module, Op, Probe,
+    Rule, Scalar, Site, SiteKind, Space, Span, Stmt, Type, Value, verify,
 };
 
 /// Adds the probes that the checks need to a function, or removes those that it has.
@@ -18,11 +21,55 @@ pub(crate) fn run(function: &mut Function, checks: Checks) {
         }
         return;
     }
+    add(function, races, None);
+}
+
+/// The module with counters of what each line does, all calls inlined, and what they count, by their numbers. `line` is a
+/// number for the line of a position, if that is in the source.
+pub(crate) fn count(
+    module: &Module,
+    mut line: impl FnMut(Span) -> Option<u32>,
+) -> Result<(Module, Vec<Site>), Refused> {
+    verify(module).map_err(Refused::Invalid)?;
+    let (mut module, mut sites) = (module.clone(), Vec::new());
+    // Lines are counted in the functions of the source, so that all calls of one share its counters.
+    for (number, function) in module.functions.iter_mut().enumerate() {
+        let line = Some::<&mut dyn FnMut(_) -> _>(&mut line);
+        let counters = Counters { function: number as u32, line, sites: &mut sites };
+        add(function, false, Some(counters));
+    }
+    // The code of the language's own functions is at the position of their call, which it gets here.
+    module.functions = inline::run(&module, inline::Calls::NONE).map_err(Refused::TooLarge)?;
+    module.entry = FuncId(0);
+    for function in &mut module.functions {
+        add(function, false, Some(Counters { function: 0, line: None, sites: &mut sites }));
+    }
+    Ok((module, sites))
+}
+
+fn add(function: &mut Function, races: bool, counters: Option<Counters<'_>>) {
     let body = std::mem::take(&mut function.body);
     let constants = Constants::of(function);
-    let mut pass = Add { function, constants, races, lane: None, span: Span::default() };
+    let (lane, span, of_matrix) = (None, Span::default(), false);
+    let mut pass = Add { function, constants, races, counters, of_matrix, lane, span };
     let body = pass.block(body);
     function.body = body;
+}
+
+/// The counters of a profile.
+struct Counters<'a> {
+    function: u32,
+    /// The number of a line, if lines are counted; else accesses and barriers are.
+    line: Option<&'a mut (dyn FnMut(Span) -> Option<u32> + 'a)>,
+    sites: &'a mut Vec<Site>,
+}
+
+impl Counters<'_> {
+    /// A counter of its own.
+    fn site(&mut self, span: Span, kind: SiteKind) -> Probe {
+        self.sites.push(Site { function: self.function, span, kind });
+        Probe::Count { site: self.sites.len() as u32 - 1 }
+    }
 }
 
 struct Remove;
@@ -35,11 +82,15 @@ impl Rewrite for Remove {
     }
 }
 
-struct Add<'a> {
+struct Add<'a, 'c> {
     function: &'a mut Function,
     constants: Constants,
     /// Whether all accesses are observed; else writes to threadgroup memory.
     races: bool,
+    /// Everything is counted, and not observed.
+    counters: Option<Counters<'c>>,
+    /// Whether the access is to an element of a matrix.
+    of_matrix: bool,
     /// The number of the lane, where a matrix needed it.
     lane: Option<Value>,
     /// The position of the instruction that is observed.
@@ -48,16 +99,43 @@ struct Add<'a> {
 
 const U64: Type = Type::U64;
 
-impl Add<'_> {
+impl Add<'_, '_> {
     fn block(&mut self, block: Block) -> Block {
         let mut out = Block::with_capacity(2 * block.len());
+        // The counter of each line that the block has had.
+        let mut lines = FastMap::default();
         for stmt in block {
-            if let Stmt::Do(value) = stmt {
+            self.line(&stmt, &mut lines, &mut out);
+            if let Stmt::Do(value) = stmt
+                && self.counters.as_ref().is_none_or(|counters| counters.line.is_none())
+            {
                 self.observe(value, &mut out);
             }
             out.push(stmt.map_blocks(|inner| self.block(inner)));
         }
         out
+    }
+
+    /// Counts the line of a statement, if the block has not.
+    fn line(&mut self, stmt: &Stmt, lines: &mut FastMap<u32, u32>, out: &mut Block) {
+        let Some(counters) = &mut self.counters else { return };
+        let Some(line_of) = &mut counters.line else { return };
+        let span = match stmt {
+            Stmt::Do(value) => self.function.inst(*value).span,
+            Stmt::Call { span, .. } | Stmt::Loop { span, .. } => *span,
+            _ => return,
+        };
+        let Some(line) = line_of(span) else { return };
+        if let Some(known) = lines.get(&line) {
+            if let SiteKind::Line(operations) = &mut counters.sites[*known as usize].kind {
+                *operations += 1;
+            }
+            return;
+        }
+        lines.insert(line, counters.sites.len() as u32);
+        let probe = counters.site(span, SiteKind::Line(1));
+        self.span = span;
+        self.probe(probe, &[], out);
     }
 
     /// Adds the probes of one instruction, which follows them.
@@ -69,9 +147,10 @@ impl Add<'_> {
                 self.access(AccessKind::Read, inst.args[0], None, inst.ty.bytes(), out);
             }
             Rule::Store if self.is_shared(inst.args[0]) => {
-                let stored = self.bits(inst.args[1], out);
+                let counts = self.counters.is_some();
+                let stored = (!counts).then(|| self.bits(inst.args[1], out));
                 let bytes = self.function.ty(inst.args[1]).bytes();
-                self.access(AccessKind::Write, inst.args[0], Some(stored), bytes, out);
+                self.access(AccessKind::Write, inst.args[0], stored, bytes, out);
             }
             Rule::Copy => {
                 let bytes = inst.imm as u32;
@@ -85,17 +164,19 @@ impl Add<'_> {
                 let bytes = self.function.ty(inst.args[1]).bytes();
                 self.access(AccessKind::AtomicWrite, inst.args[0], None, bytes, out);
             }
-            Rule::MatrixLoad | Rule::MatrixStore => self.matrix(&inst, out),
+            Rule::MatrixLoad | Rule::MatrixStore => {
+                self.of_matrix = true;
+                self.matrix(&inst, out);
+                self.of_matrix = false;
+            }
             Rule::Barrier => {
                 let (barrier, flags) = Barrier::from_imm(inst.imm);
-                self.probe(
-                    match barrier {
-                        Barrier::Threadgroup => Probe::Threadgroup(flags),
-                        Barrier::Simdgroup => Probe::Simdgroup(flags),
-                    },
-                    &[],
-                    out,
-                );
+                let probe = match (&mut self.counters, barrier) {
+                    (Some(counters), _) => counters.site(inst.span, SiteKind::Barrier),
+                    (None, Barrier::Threadgroup) => Probe::Threadgroup(flags),
+                    (None, Barrier::Simdgroup) => Probe::Simdgroup(flags),
+                };
+                self.probe(probe, &[], out);
             }
             _ => {}
         }
@@ -104,7 +185,8 @@ impl Add<'_> {
     fn is_shared(&self, pointer: Value) -> bool {
         match self.function.ty(pointer).space() {
             Some(Space::Threadgroup) => true,
-            Some(Space::Device) => self.races,
+            Some(Space::Device) => self.races || self.counters.is_some(),
+            Some(Space::Constant) => self.counters.is_some(),
             _ => false,
         }
     }
@@ -117,9 +199,21 @@ impl Add<'_> {
         bytes: u32,
         out: &mut Block,
     ) {
-        if self.is_shared(pointer) && (self.races || kind.writes()) {
+        if !self.is_shared(pointer) {
+            return;
+        }
+        let zero = self.number(0);
+        let space = self.function.ty(pointer).space();
+        if let (Some(counters), Some(space)) = (&mut self.counters, space) {
+            let kind = match self.of_matrix {
+                true => SiteKind::Element(space, kind, bytes),
+                false => SiteKind::Access(space, kind, bytes),
+            };
+            let probe = counters.site(self.span, kind);
+            self.probe(probe, &[pointer, zero], out);
+        } else if self.races || kind.writes() {
             let known = stored.is_some();
-            let stored = stored.unwrap_or_else(|| self.number(0));
+            let stored = stored.unwrap_or(zero);
             self.probe(Probe::Access { kind, bytes, known }, &[pointer, stored], out);
         }
     }

@@ -1,0 +1,150 @@
+//! Lines of a profile: what was counted at their sites.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Count, Extent, Memory, hints};
+use crate::soft::ir::{AccessKind, Site, SiteKind, Space};
+use crate::soft::kernel::SourceText;
+
+/// What a kernel did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) kernel: String,
+    pub(crate) extent: Extent,
+    /// By file and line. Lines without code are not there.
+    pub(crate) lines: Vec<Line>,
+    /// About the kernel as a whole.
+    pub(crate) hints: Vec<String>,
+    /// The text of the files, where it is known.
+    pub(super) files: BTreeMap<String, Option<String>>,
+}
+
+/// What a line did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) file: String,
+    /// From 1 on.
+    pub(crate) number: u32,
+    /// How often SIMD-groups ran it.
+    pub(crate) runs: u64,
+    /// The active lanes of these runs in sum.
+    pub(crate) lanes: u64,
+    /// The operations of SIMD-groups.
+    pub(crate) operations: u64,
+    pub(crate) barriers: u64,
+    /// The atomic operations of all lanes.
+    pub(crate) atomics: u64,
+    /// Those on an address that another lane changed by the same instruction.
+    pub(crate) contended: u64,
+    /// `device`, `constant` and `threadgroup` memory.
+    pub(crate) memory: [Memory; 3],
+    pub(crate) hints: Vec<String>,
+}
+
+/// The address spaces of [`Line::memory`].
+pub(crate) const SPACES: [Space; 3] = [Space::Device, Space::Constant, Space::Threadgroup];
+
+impl Line {
+    /// The active lanes of a run on average.
+    pub(crate) fn average_lanes(&self) -> f64 {
+        self.lanes as f64 / self.runs.max(1) as f64
+    }
+
+    fn add(&mut self, site: &Site, count: &Count) {
+        match site.kind {
+            SiteKind::Line(operations) => self.operations += count.runs * u64::from(operations),
+            SiteKind::Barrier => self.barriers += count.runs,
+            SiteKind::Access(space, kind, _) | SiteKind::Element(space, kind, _) => {
+                if let Some(at) = SPACES.iter().position(|one| *one == space) {
+                    self.memory[at].add(&count.memory);
+                }
+                if matches!(kind, AccessKind::AtomicRead | AccessKind::AtomicWrite) {
+                    self.atomics += count.lanes;
+                    self.contended += count.contended;
+                }
+            }
+        }
+    }
+}
+
+impl Summary {
+    /// The lines of sites.
+    pub(super) fn new<'a>(
+        kernel: &str,
+        extent: Extent,
+        source: &dyn SourceText,
+        sites: impl Iterator<Item = (&'a Site, &'a Count)>,
+    ) -> Self {
+        let mut lines: BTreeMap<(String, u32), Line> = BTreeMap::new();
+        // The runs and lanes of a line in each function: those of its part that ran most often.
+        let mut most: HashMap<(String, u32, u32), (u64, u64)> = HashMap::new();
+        for (site, count) in sites {
+            let Some(at) = source.position(site.span) else { continue };
+            let line = lines.entry((at.file.clone(), at.line)).or_default();
+            line.add(site, count);
+            if let SiteKind::Line(_) = site.kind {
+                let known = most.entry((at.file, at.line, site.function)).or_default();
+                *known = (*known).max((count.runs, count.lanes));
+            }
+        }
+        for ((file, number, _), (runs, lanes)) in most {
+            if let Some(line) = lines.get_mut(&(file, number)) {
+                line.runs += runs;
+                line.lanes += lanes;
+            }
+        }
+        let lines = lines.into_iter().map(|((file, number), line)| Line { file, number, ..line });
+        let mut lines: Vec<Line> = lines.collect();
+        let files = lines.iter().map(|line| line.file.clone());
+        let files = files.map(|file| (file.clone(), source.file(&file))).collect();
+        let total = lines.iter().map(|line| line.operations).sum();
+        for line in &mut lines {
+            line.hints = hints::of_line(line, &extent, total);
+        }
+        let hints = hints::of_kernel(&extent);
+        Self { kernel: kernel.to_owned(), extent, lines, hints, files }
+    }
+
+    /// All operations.
+    pub(super) fn operations(&self) -> u64 {
+        self.lines.iter().map(|line| line.operations).sum()
+    }
+
+    /// The lines of each file to show, with their texts: those with counts, and some around them. `None` is a gap.
+    pub(super) fn shown(&self) -> Vec<(&str, Vec<Option<Shown<'_>>>)> {
+        let of_file = |(file, text)| (String::as_str(file), self.shown_of(file, text));
+        self.files.iter().map(of_file).collect()
+    }
+
+    fn shown_of<'a>(&'a self, file: &str, text: &'a Option<String>) -> Vec<Option<Shown<'a>>> {
+        /// Lines around one with counts.
+        const AROUND: u32 = 3;
+        let texts: Vec<&str> = text.as_deref().unwrap_or_default().lines().collect();
+        let mut next = self.lines.iter().filter(|line| line.file == file).peekable();
+        let last = self.lines.iter().rfind(|line| line.file == file).map_or(0, |line| line.number);
+        let mut shown: Vec<Option<Shown<'_>>> = Vec::new();
+        let mut before = None;
+        for number in 1..=last.max(texts.len() as u32) {
+            let line = next.next_if(|line| line.number == number);
+            before = line.map(|line| line.number).or(before);
+            let is_near = next.peek().is_some_and(|after| after.number - number <= AROUND)
+                || before.is_some_and(|before| number - before <= AROUND);
+            let text = texts.get(number as usize - 1).copied();
+            if line.is_some() || is_near && text.is_some() {
+                shown.push(Some(Shown { number, text: text.unwrap_or(""), line }));
+            } else if shown.last().is_some_and(Option::is_some) {
+                shown.push(None);
+            }
+        }
+        shown.pop_if(|last| last.is_none());
+        shown
+    }
+}
+
+/// A line of the source as it is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<'a> {
+    pub(super) number: u32,
+    pub(super) text: &'a str,
+    pub(super) line: Option<&'a Line>,
+}
