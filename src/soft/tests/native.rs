@@ -47,6 +47,15 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
          out[at] = v.x * 3 + v.y * 5 + v.z * 7 + v.w; c2[at & 7] = 0; out[at] ^= v.y; out[at] += a[v.x & 15];",
     ),
     (
+        "values in every register across an atomic and a barrier",
+        [64, 1, 1],
+        "uint w0 = a[at * 3 & 511] + 1, w1 = a[at * 5 & 511] + 1, w2 = a[at * 7 & 511] + 1, w3 = a[w0 & 511] + 1, w4 = a[w1 & 511] + 1, \
+         w5 = a[w2 & 511] + 1, w6 = a[w3 & 511] + 1, w7 = a[w4 & 511] + 1; \
+         bool many = atomic_exchange_explicit(&c[l & 7], l, memory_order_relaxed) > 100000; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); \
+         out[at] = many ? 1 : w0 ^ w1 * 3 ^ w2 * 5 ^ w3 * 7 ^ w4 * 9 ^ w5 * 11 ^ w6 * 13 ^ w7 * 15;",
+    ),
+    (
         "an index of a variable that changes before the access",
         [32, 1, 1],
         "uint i = g.x + 1; uint s = 0; for (uint k = 0; k < (a[0] & 3) + 2; k++) { ulong w = ulong(i) - 1ul; i = i * 2 + 1; \

@@ -26,7 +26,10 @@ use crate::soft::ir::half::f16_value;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Area {
     pub(crate) own: u32,
-    /// All registers while a slow path runs: 64 bytes for a vector, 8 for others.
+    /// For loops over the lanes of a vector: [`Self::LOOPS`] vectors of 64 bytes.
+    pub(crate) loops: u32,
+    /// All registers while a slow path runs, and between barriers those that only slow paths change: 64 bytes for a
+    /// vector, 8 for others.
     pub(crate) vectors: u32,
     pub(crate) ints: u32,
     pub(crate) masks: u32,
@@ -43,10 +46,14 @@ pub(crate) struct Area {
 }
 
 impl Area {
+    /// Offsets, two operands, old values, and two general-purpose registers.
+    const LOOPS: u32 = 5;
+
     /// The layout for `spilled` bytes of spilled registers, followed by `own` bytes for the code's own use, on a machine
     /// with `registers` general-purpose registers.
     pub(crate) fn new(spilled: u32, own: u32, registers: u32) -> Self {
-        let vectors = (spilled + own).next_multiple_of(64);
+        let loops = (spilled + own).next_multiple_of(64);
+        let vectors = loops + Self::LOOPS * 64;
         let ints = vectors + 32 * 64;
         let masks = ints + registers * 8;
         let machine = masks + 8 * 8;
@@ -55,7 +62,20 @@ impl Area {
         let waiting = first + 8;
         let bytes = (waiting + 8).next_multiple_of(64);
         let own = spilled;
-        Self { own, vectors, ints, masks, machine, stack, resume, wave, first, waiting, bytes }
+        Self {
+            own,
+            loops,
+            vectors,
+            ints,
+            masks,
+            machine,
+            stack,
+            resume,
+            wave,
+            first,
+            waiting,
+            bytes,
+        }
     }
 }
 

@@ -687,9 +687,16 @@ const FAILED: &[u64] = &[
     1515,
 ];
 
+/// The same of programs in which lanes exchange values.
+const FAILED_ACROSS: &[u64] = &[
+    // An atomic changed what a register had before a barrier.
+    213,
+];
+
 #[test]
 fn random_programs_that_failed_agree_with_the_reference() {
     FAILED.iter().for_each(|&seed| check(seed));
+    FAILED_ACROSS.iter().for_each(|&seed| check_across(seed));
 }
 
 fn first_seed() -> u64 {

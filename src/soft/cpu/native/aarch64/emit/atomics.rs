@@ -36,19 +36,19 @@ impl Emitter<'_> {
         self.asm.mov_imm(X10, 0x0101_0101_0101_0101);
         self.asm.int(ops::AND, true, X9, X9, X10);
         self.asm.jump_zero(true, true, X9, done);
-        // The area of saved registers is unused between calls: operands and old values are there, 64 bytes apart.
+        // Operands and old values are 64 bytes apart.
         let [first_at, second_at, old_at] = [64, 128, 192];
         let operands = match op {
             AtomicOp::Load => 0,
             AtomicOp::CompareExchange => 2,
             _ => 1,
         };
-        self.add(X16, OWN_MEMORY, self.area.vectors.into());
+        self.add(X16, OWN_MEMORY, self.area.loops.into());
         let stored = [(offsets, 0), (a, first_at), (b, second_at)];
         for (reg, at) in stored.into_iter().take(1 + operands) {
             // This may need the address of a frame's lanes.
             let s = self.vector(reg, SCRATCH[1]);
-            self.add(X16, OWN_MEMORY, self.area.vectors.into());
+            self.add(X16, OWN_MEMORY, self.area.loops.into());
             self.access_pair(ops::STP_Q, s, X16, at);
         }
         let base = self.int(base, X11);
@@ -73,7 +73,7 @@ impl Emitter<'_> {
         self.asm.bind(done);
         if returns {
             let to = self.vector_to(d, SCRATCH[0]);
-            self.add(X16, OWN_MEMORY, (self.area.vectors + old_at as u32).into());
+            self.add(X16, OWN_MEMORY, (self.area.loops + old_at as u32).into());
             self.access_pair(ops::LDP_Q, to, X16, 0);
             self.vector_done(d, to);
         }

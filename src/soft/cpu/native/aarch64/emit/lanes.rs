@@ -79,7 +79,7 @@ impl Emitter<'_> {
         self.int_done(d, to);
     }
 
-    /// The bits of the last of the lanes whose bits are set, by way of memory that is unused between calls.
+    /// The bits of the last of the lanes whose bits are set, by way of memory.
     pub(super) fn last(&mut self, d: Reg, s: Reg, bits: Reg) {
         let bits = self.int(bits, X9);
         self.asm.int1(ops::CLZ, false, X9, bits);
@@ -88,7 +88,7 @@ impl Emitter<'_> {
         // Without a bit it is any lane.
         self.asm.extend(false, false, 3, X9, X9);
         let s = self.vector(s, SCRATCH[1]);
-        self.add(X16, OWN_MEMORY, self.area.vectors.into());
+        self.add(X16, OWN_MEMORY, self.area.loops.into());
         self.access_pair(ops::STP_Q, s, X16, 0);
         let to = self.int_to(d, X9);
         self.asm.indexed(ops::LDR_W_INDEXED, to, X16, X9);

@@ -29,10 +29,9 @@ impl Emitter<'_> {
         self.mask_bits(mask);
         self.asm.test(false, RAX, RAX);
         self.asm.jump_if(Cond::Equal, done);
-        // This memory is used only while a slow path runs, so it is free here.
-        let at = |vector: u32| (self.area.vectors + vector * 64) as i32;
-        let [offset_at, first_at, second_at, old_at] = [0, 1, 2, 3].map(at);
-        let saved = [0, 1].map(|slot| Mem::at(R12, (self.area.ints + slot * 8) as i32));
+        let at = |vector: u32| (self.area.loops + vector * 64) as i32;
+        let [offset_at, first_at, second_at, old_at, ints_at] = [0, 1, 2, 3, 4].map(at);
+        let saved = [0, 8].map(|slot| Mem::at(R12, ints_at + slot));
         let operands = match op {
             AtomicOp::Load => 0,
             AtomicOp::CompareExchange => 2,

@@ -250,8 +250,7 @@ impl Emitter<'_> {
         self.mask_bits(mask);
         self.asm.test(false, RAX, RAX);
         self.asm.jump_if(Cond::Equal, done);
-        // This memory is used only while a slow path runs, so it is free here.
-        let at = |vector: u32| (self.area.vectors + vector * 64) as i32;
+        let at = |vector: u32| (self.area.loops + vector * 64) as i32;
         let (offset_at, value_at) = (at(0), at(1));
         let offsets = self.lanes(offsets, SCRATCH[1]);
         self.vec(ops::MOVUPS_STORE, offsets, V(0), Mem::at(R12, offset_at));
