@@ -480,6 +480,64 @@ fn access_outside_a_texture_is_an_error() {
     assert!(why.to_string().contains("private"), "{why}");
 }
 
+/// Rows of blocks, from the CPU to a kernel and back.
+#[test]
+fn compressed_textures_are_written_in_blocks() {
+    let rig = Rig::new();
+    if !rig.gpu.supports_bc_formats() {
+        return;
+    }
+    let texture =
+        rig.gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::BC4_RUnorm, 6, 6)).unwrap();
+    let all = region((0, 0, 0), (6, 6, 1));
+    // Both endpoints of a block are its number.
+    let blocks = [0u64, 51, 102, 255].map(|value| value | value << 8);
+    texture.write(Subresource::default(), all, &blocks).unwrap();
+    texture.write(Subresource::default(), region((4, 0, 0), (2, 4, 1)), &blocks[3..]).unwrap();
+    let mut back = [0u64; 2];
+    texture.read(Subresource::default(), region((4, 0, 0), (2, 6, 1)), &mut back).unwrap();
+    assert_eq!(back, [blocks[3], blocks[3]]);
+    for wrong in [region((1, 0, 0), (4, 4, 1)), region((0, 0, 0), (3, 4, 1))] {
+        let why = texture.write(Subresource::default(), wrong, &blocks[..1]).unwrap_err();
+        assert!(why.to_string().contains("blocks, which have 4 × 4 pixels"), "{why}");
+    }
+    let look = rig.kernel(
+        "kernel void look(texture2d<float, access::read> from [[texture(0)]], device float *out,
+            uint2 p [[thread_position_in_grid]]) { out[p.y * 6 + p.x] = from.read(p).x; }",
+    );
+    let out = rig.gpu.buffer(36 * 4).unwrap();
+    rig.run(|encoder| {
+        encoder.bind(&look);
+        encoder.bind_texture(&texture, 0);
+        encoder.bind_buffer(&out, 0, 0);
+        encoder.launch((6, 6, 1), (6, 6, 1));
+    })
+    .unwrap();
+    let found = out.read_f32(|all| all.to_vec());
+    assert_eq!([found[0], found[4], found[30], found[35]], [0.0, 1.0, 0.4, 1.0]);
+}
+
+#[test]
+fn samples_are_not_the_cpus() {
+    let rig = Rig::new();
+    let descriptor = TextureDescriptor::new_2d(PixelFormat::R32Float, 4, 4);
+    descriptor.set_texture_type(TextureType::Type2DMultisample);
+    descriptor.set_sample_count(4);
+    descriptor.set_storage_mode(StorageMode::Private);
+    assert_eq!(descriptor.sample_count(), 4);
+    assert!(rig.gpu.supports_sample_count(4) && !rig.gpu.supports_sample_count(5));
+    let texture = rig.gpu.texture_with(&descriptor).unwrap();
+    assert_eq!((texture.sample_count(), texture.depth()), (4, 1));
+    #[cfg(not(target_vendor = "apple"))] // There such textures are private.
+    {
+        descriptor.set_storage_mode(StorageMode::Shared);
+        let texture = rig.gpu.texture_with(&descriptor).unwrap();
+        let all = region((0, 0, 0), (4, 4, 1));
+        let why = texture.read(Subresource::default(), all, &mut [0.0f32; 16]).unwrap_err();
+        assert!(why.to_string().contains("several samples"), "{why}");
+    }
+}
+
 /// 16 pixels take 16 times as much, for each format that has a size.
 #[test]
 #[cfg(not(target_vendor = "apple"))] // The layout of Apple's textures is private.

@@ -271,6 +271,7 @@ metal_class! {
     /// descriptor.set_depth(1);
     /// descriptor.set_mip_levels(3);
     /// descriptor.set_array_length(4);
+    /// descriptor.set_sample_count(1);
     /// descriptor.set_storage_mode(StorageMode::Private);
     /// descriptor.set_cpu_cache_mode(CpuCacheMode::DefaultCache);
     /// descriptor.set_hazard_tracking(HazardTracking::Tracked);
@@ -278,6 +279,7 @@ metal_class! {
     /// assert_eq!(descriptor.pixel_format(), PixelFormat::R16Float);
     /// assert_eq!((descriptor.width(), descriptor.height(), descriptor.depth()), (64, 32, 1));
     /// assert_eq!((descriptor.mip_levels(), descriptor.array_length()), (3, 4));
+    /// assert_eq!(descriptor.sample_count(), 1);
     /// assert_eq!(descriptor.storage_mode(), StorageMode::Private);
     /// assert!(descriptor.usage().contains(TextureUsage::SHADER_READ));
     /// // Storage, cache and tracking mode can be set as one word, too.
@@ -316,6 +318,11 @@ metal_class! {
     pub fn array_length() -> usize = [arrayLength];
     /// Set the number of textures of an array.
     pub fn set_array_length(length: usize) = [setArrayLength:];
+    /// The number of samples of a pixel.
+    pub fn sample_count() -> usize = [sampleCount];
+    /// Set the number of samples of a pixel, for the types of multisampled textures
+    /// ([`Gpu::supports_sample_count`](crate::Gpu::supports_sample_count)).
+    pub fn set_sample_count(count: usize) = [setSampleCount:];
     /// The intended uses of the texture.
     pub fn usage() -> TextureUsage = [usage];
     /// Set the intended uses of the texture.

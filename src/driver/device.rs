@@ -34,6 +34,8 @@ metal_class! {
     /// println!("low power: {}", gpu.is_low_power());
     /// println!("without a display: {}, can be unplugged: {}", gpu.is_headless(), gpu.is_removable());
     /// assert!(gpu.supports_family(GpuFamily::Common1));
+    /// assert!(gpu.supports_sample_count(4) && !gpu.supports_sample_count(3));
+    /// let format = if gpu.supports_bc_formats() { "BC7" } else { "ASTC" };
     /// assert!(gpu.max_buffer_length() >= 256 << 20);
     /// assert!(gpu.max_threads_per_threadgroup().width >= 256);
     /// assert!(gpu.max_threadgroup_memory_length() >= 16 << 10);
@@ -87,6 +89,10 @@ metal_class! {
     pub fn current_allocated_size() -> usize = [currentAllocatedSize];
     /// Whether the device has all features of a family.
     pub fn supports_family(family: GpuFamily) -> bool = [supportsFamily:];
+    /// Whether pixels can have this many samples ([`TextureDescriptor::set_sample_count`](crate::TextureDescriptor::set_sample_count)).
+    pub fn supports_sample_count(count: usize) -> bool = [supportsTextureSampleCount:];
+    /// Whether textures can have the compressed formats BC1 to BC7.
+    pub fn supports_bc_formats() -> bool = [supportsBCTextureCompression];
     /// Make a command queue.
     ///
     /// # Errors

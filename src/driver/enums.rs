@@ -496,6 +496,48 @@ enumerations! {
 }
 
 impl PixelFormat {
+    /// The columns and rows of a block of a compressed format, and its bytes; `None` for other formats and those of
+    /// PVRTC, whose images are not made of such blocks.
+    ///
+    /// ```
+    /// use aruminium::PixelFormat;
+    /// assert_eq!(PixelFormat::BC1_RGBA.block(), Some((4, 4, 8)));
+    /// assert_eq!(PixelFormat::ASTC_10x6_sRGB.block(), Some((10, 6, 16)));
+    /// assert_eq!(PixelFormat::RGBA8Unorm.block(), None);
+    /// ```
+    pub const fn block(self) -> Option<(usize, usize, usize)> {
+        // The sizes of ASTC's blocks are in the same order three times: sRGB, low and high range. A number is unused.
+        const ASTC: [(usize, usize); 15] = [
+            (4, 4),
+            (5, 4),
+            (5, 5),
+            (6, 5),
+            (6, 6),
+            (0, 0),
+            (8, 5),
+            (8, 6),
+            (8, 8),
+            (10, 5),
+            (10, 6),
+            (10, 8),
+            (10, 10),
+            (12, 10),
+            (12, 12),
+        ];
+        let number = match self.0 {
+            130 | 131 | 140 | 141 | 170 | 172 | 180..=183 => return Some((4, 4, 8)),
+            132..=135 | 142 | 143 | 150..=153 | 174 | 176 | 178 | 179 => return Some((4, 4, 16)),
+            186..=200 => self.0 - 186,
+            204..=218 => self.0 - 204,
+            222..=236 => self.0 - 222,
+            _ => return None,
+        };
+        match ASTC[number] {
+            (0, _) => None,
+            (columns, rows) => Some((columns, rows, 16)),
+        }
+    }
+
     /// The number of bytes of a pixel; `None` if that is not a whole number, as in compressed
     /// formats.
     ///

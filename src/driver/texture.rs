@@ -26,7 +26,7 @@ metal_class! {
     /// texture.set_label("six pixels");
     /// assert_eq!(texture.label().as_deref(), Some("six pixels"));
     /// assert_eq!((texture.width(), texture.height(), texture.depth()), (3, 2, 1));
-    /// assert_eq!((texture.mip_levels(), texture.array_length()), (1, 1));
+    /// assert_eq!((texture.mip_levels(), texture.array_length(), texture.sample_count()), (1, 1, 1));
     /// assert_eq!(texture.texture_type(), TextureType::Type2D);
     /// assert_eq!(texture.pixel_format(), PixelFormat::R8Unorm.0);
     /// assert_eq!(texture.storage_mode(), StorageMode::Shared);
@@ -70,6 +70,8 @@ metal_class! {
     pub fn mip_levels() -> usize = [mipmapLevelCount];
     /// The number of textures of an array.
     pub fn array_length() -> usize = [arrayLength];
+    /// The number of samples of a pixel.
+    pub fn sample_count() -> usize = [sampleCount];
     fn resource_id() -> MTLResourceID = [gpuResourceID];
     /// The intended uses of the texture.
     pub fn usage() -> TextureUsage = [usage];
@@ -234,8 +236,13 @@ impl Texture {
         if self.lies_in_a_buffer() {
             return wrong("its pixels are a buffer's: read and write that".into());
         }
+        if self.sample_count() > 1 {
+            return wrong("its pixels have several samples, which only the GPU can read".into());
+        }
         let format = PixelFormat(self.pixel_format());
-        let Some(pixel) = format.bytes_per_pixel() else {
+        // One pixel is a block of formats that are not compressed.
+        let block = format.block().or(format.bytes_per_pixel().map(|bytes| (1, 1, bytes)));
+        let Some((columns, rows, bytes_of_block)) = block else {
             return wrong(format!("pixels of format {format:?} are not whole bytes each"));
         };
         let (ty, levels) = (self.texture_type(), self.mip_levels());
@@ -254,14 +261,22 @@ impl Texture {
             (origin.y, size.height, self.height()),
             (origin.z, size.depth, self.depth()),
         ];
-        for (start, length, side) in axes {
+        for ((start, length, side), block) in axes.into_iter().zip([columns, rows, 1]) {
             let side = (side >> level).max(1);
             if length == 0 || start.checked_add(length).is_none_or(|end| end > side) {
                 return wrong(format!("{region:?} is not within level {level}"));
             }
+            if !start.is_multiple_of(block)
+                || !length.is_multiple_of(block) && start + length != side
+            {
+                return wrong(format!(
+                    "{region:?} cuts blocks, which have {columns} × {rows} pixels"
+                ));
+            }
         }
         // No overflow: the texture is at least as large.
-        let (row, image) = (size.width * pixel, size.width * pixel * size.height);
+        let row = size.width.div_ceil(columns) * bytes_of_block;
+        let image = row * size.height.div_ceil(rows);
         match image * size.depth {
             needed if needed == bytes => {
                 // Metal requires 0 as the distance of images if there is only one.

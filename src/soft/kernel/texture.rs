@@ -8,8 +8,12 @@ pub(crate) type Pixel = [u32; 4];
 
 /// How the bytes of a pixel are read.
 pub(crate) trait PixelFormat: Sync {
-    /// How many bytes a pixel has, at most 16.
+    /// How many bytes a block has, at most 16.
     fn bytes(&self) -> usize;
+    /// The columns and rows of a block: one of each, unless the format is compressed.
+    fn block(&self) -> [u32; 2] {
+        [1, 1]
+    }
     /// Whether components are integers, which no filter mixes.
     fn is_integer(&self) -> bool;
     /// Whether a pixel is one integer of 32 bits, which can be changed at once.
@@ -18,9 +22,18 @@ pub(crate) trait PixelFormat: Sync {
     }
     /// Whether there is an alpha component.
     fn has_alpha(&self) -> bool;
-    /// Decodes a pixel. Components that the format lacks are 0, alpha 1.
+    /// Decodes the first pixel of a block. Components that the format lacks are 0, alpha 1.
     fn decode(&self, bytes: &[u8]) -> Pixel;
-    /// Encodes a pixel.
+    /// Decodes the pixel at a column and row of a block.
+    fn decode_at(&self, block: &[u8], _: [u32; 2]) -> Pixel {
+        self.decode(block)
+    }
+    /// The pixel outside of textures: components of the format are 0, and others as in [`decode`](Self::decode)
+    /// (MSL 6.12).
+    fn outside(&self) -> Pixel {
+        self.decode(&[0; 16][..self.bytes()])
+    }
+    /// Encodes a pixel of a format that is not compressed; kernels write no others.
     fn encode(&self, pixel: Pixel, bytes: &mut [u8]);
 }
 
@@ -29,11 +42,11 @@ pub(crate) trait PixelFormat: Sync {
 pub(crate) struct Level {
     /// Its offset from the start of the slice.
     pub(crate) offset: usize,
-    /// The distance from row to row.
+    /// The distance from one row of blocks to the next.
     pub(crate) row: usize,
     /// The distance from image to image.
     pub(crate) image: usize,
-    /// Width, height and depth.
+    /// Width, height and depth; in a multisampled texture the depth is the number of samples.
     pub(crate) size: [u32; 3],
 }
 
@@ -117,13 +130,15 @@ impl Texture<'_> {
         slice.filter(|&slice| slice < self.slices && (!self.cube || face < 6))
     }
 
-    /// The address of a pixel; `None` outside.
+    /// The address of a pixel's block; `None` outside.
     fn address(&self, [x, y, z]: [u32; 3], slice: u32, level: u32) -> Option<*mut u8> {
         let layout = self.levels.get(level as usize)?;
         let [width, height, depth] = layout.size;
         if x >= width || y >= height || z >= depth {
             return None;
         }
+        let [columns, rows] = self.format.block();
+        let [x, y] = if columns > 1 { [x / columns, y / rows] } else { [x, y] };
         let offset = slice as usize * self.stride
             + layout.offset
             + z as usize * layout.image
@@ -138,12 +153,6 @@ impl Texture<'_> {
         Some(([x, y, if self.cube { 0 } else { z }], slice))
     }
 
-    /// Decodes a pixel as the kernel sees it.
-    fn seen(&self, bytes: &[u8]) -> Pixel {
-        let pixel = self.format.decode(bytes);
-        if self.swizzle == NO_SWIZZLE { pixel } else { self.swizzled(pixel) }
-    }
-
     /// Applies the swizzle.
     pub(crate) fn swizzled(&self, pixel: Pixel) -> Pixel {
         let one = if self.format.is_integer() { 1 } else { 1.0f32.to_bits() };
@@ -156,15 +165,18 @@ impl Texture<'_> {
 
     /// The pixel at x, y and z of a slice.
     pub(crate) fn pixel(&self, at: [u32; 3], slice: u32, level: u32) -> Pixel {
-        let mut bytes = [0; 16];
-        let bytes = &mut bytes[..self.format.bytes()];
-        // Outside, components of the format are 0 and others have their default: as if all bytes were 0
-        // (MSL 6.12).
-        if let Some(address) = self.address(at, slice, level) {
-            // SAFETY: the pixel is inside the texture, which the launch may read.
-            unsafe { address.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
-        }
-        self.seen(bytes)
+        let pixel = match self.address(at, slice, level) {
+            Some(address) => {
+                let mut bytes = [0; 16];
+                let bytes = &mut bytes[..self.format.bytes()];
+                // SAFETY: the block is inside the texture, which the launch may read.
+                unsafe { address.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+                let [columns, rows] = self.format.block();
+                self.format.decode_at(bytes, [at[0] % columns, at[1] % rows])
+            }
+            None => self.format.outside(),
+        };
+        if self.swizzle == NO_SWIZZLE { pixel } else { self.swizzled(pixel) }
     }
 
     /// Reads the pixel at x, y, z or face, and element.

@@ -116,15 +116,22 @@ fn rows(
     what: &str,
 ) -> Result<Rows, String> {
     let length = image
-        .format()
-        .bytes_of(size, bytes_per_row, bytes_per_image)
+        .check_samples()
+        .and_then(|()| image.format().bytes_of(size, bytes_per_row, bytes_per_image))
         .map_err(|why| format!("{what}: {why}"))?;
     inside(buffer, offset, length, what)?;
     Ok(Rows { buffer: memory(recording, buffer), offset, bytes_per_row, bytes_per_image })
 }
 
 fn same_format(from: &Image, to: &Image) -> Result<(), String> {
-    match from.format().bytes == to.format().bytes {
+    if from.samples() != to.samples() {
+        return Err(format!(
+            "a texture with {} samples a pixel cannot be copied to one with {}",
+            from.samples(),
+            to.samples()
+        ));
+    }
+    match from.format().has_blocks_of(to.format()) {
         true => Ok(()),
         false => Err(format!(
             "pixels of format {} cannot be copied to format {}: their sizes differ",
@@ -365,7 +372,7 @@ impl BlitEncoder {
     fn generate_mipmaps(&self, texture: Passed<'_, Texture>) {
         self.0.record("generateMipmapsForTexture:", |recording| {
             let texture = required(texture, "texture")?;
-            if !texture.image.format().can_be_filtered() {
+            if !texture.image.format().can_be_averaged() {
                 let name = texture.image.format().name;
                 return Err(format!("pixels of format {name} cannot be averaged").into());
             }

@@ -28,7 +28,7 @@ use super::pipeline::{
 use super::queue::Queue;
 use super::residency_set::ResidencySet;
 use super::sampler::Sampler;
-use super::texture::Texture;
+use super::texture::{Texture, has_sample_count};
 use crate::abi::{Id, Imp, MTLSize, MTLSizeAndAlign};
 use crate::soft::foundation::file;
 use crate::soft::kernel::limits;
@@ -146,12 +146,12 @@ soft_class! {
         };
     [supportsFamily:] = supports_family;
     [supportsFeatureSet:] = |_: &Device, _: usize| false;
-    [supportsTextureSampleCount:] = |_: &Device, count: usize| count == 1;
+    [supportsTextureSampleCount:] = |_: &Device, count: usize| has_sample_count(count);
     [supportsVertexAmplificationCount:] = |_: &Device, count: usize| count == 1;
     [supportsRasterizationRateMapWithLayerCount:] = |_: &Device, _: usize| false;
     [supports32BitFloatFiltering] = |_: &Device| true;
     [supports32BitMSAA] = |_: &Device| false;
-    [supportsBCTextureCompression] = |_: &Device| false;
+    [supportsBCTextureCompression] = |_: &Device| true;
     [supportsDynamicLibraries] = |_: &Device| false;
     [supportsFunctionPointers] = |_: &Device| true;
     [supportsFunctionPointersFromRender] = |_: &Device| false;

@@ -65,7 +65,13 @@ impl Heap {
         let placement = match fields.kind {
             0 => false,
             1 => true,
-            _ => return None,
+            kind => {
+                let what = if kind == 2 { "sparse heaps" } else { "heaps of such a type" };
+                eprintln!(
+                    "aruminium: a heap is nil: soft Metal does not have {what} (type {kind})"
+                );
+                return None;
+            }
         };
         let options = fields.options();
         let possible = options.are_known() && fields.size <= longest_buffer();

@@ -9,11 +9,12 @@ use super::sampler::next_id;
 use crate::abi::{Id, MTLRegion, MTLResourceID, MTLSize, MTLTextureSwizzleChannels, NSRange};
 use crate::soft::kernel::texture::Level;
 use crate::soft::stream::format::Format;
-use crate::soft::stream::image::{Image, kind, shape, side_lengths};
+use crate::soft::stream::image::{Image, SHADER_WRITE, is_multisampled, kind, shape, side_lengths};
 use crate::soft::stream::label::Label;
 use crate::soft::stream::memory::Memory;
 use crate::soft::stream::pages::longest_buffer;
 use std::ffi::c_void;
+use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
@@ -23,6 +24,14 @@ const LONGEST: usize = 16384;
 const LONGEST_3D: usize = 2048;
 /// The most slices of an array.
 const MOST_SLICES: usize = 2048;
+
+/// The bits of `MTLTextureUsage` by which a GPU changes pixels: writing, rendering and atomic functions.
+const WRITING_USAGE: usize = SHADER_WRITE | 4 | 32;
+
+/// Whether pixels can have this many samples.
+pub(super) fn has_sample_count(count: usize) -> bool {
+    matches!(count, 1 | 2 | 4)
+}
 
 /// A texture.
 pub(super) struct Texture {
@@ -44,7 +53,7 @@ resource_class! {
     [depth] = |texture: &Texture| texture.image.size(0).depth;
     [mipmapLevelCount] = |texture: &Texture| texture.image.levels.len();
     [arrayLength] = |texture: &Texture| texture.image.array_length();
-    [sampleCount] = |_: &Texture| 1usize;
+    [sampleCount] = |texture: &Texture| texture.image.samples();
     [usage] = |texture: &Texture| texture.image.usage;
     [swizzle] = |texture: &Texture| texture.image.swizzle;
     [isShareable] = |_: &Texture| false;
@@ -122,10 +131,15 @@ fn halved(size: MTLSize, level: usize) -> MTLSize {
     MTLSize { width: half(size.width), height: half(size.height), depth: half(size.depth) }
 }
 
-/// The layout of a texture: its levels, the bytes of a slice, the number of slices. `None` for invalid properties.
-fn layout(fields: &TextureFields) -> Option<(Vec<Level>, usize, usize)> {
-    let format = Format::of(fields.format)?;
-    let (sides, array, faces) = shape(fields.kind)?;
+/// The layout of a texture: its levels, the bytes of a slice, and the number of slices.
+type Layout = (Vec<Level>, usize, usize);
+
+/// The layout of a texture, or why there is none.
+fn layout(fields: &TextureFields) -> Result<Layout, String> {
+    let format = Format::of(fields.format)
+        .ok_or_else(|| format!("there are no textures of pixel format {}", fields.format))?;
+    let (sides, array, faces) = shape(fields.kind)
+        .ok_or_else(|| format!("there is no texture type with the number {}", fields.kind))?;
     let size = MTLSize { width: fields.width, height: fields.height, depth: fields.depth };
     let longest = match (sides, fields.kind) {
         (_, kind::BUFFER) => 1 << 28,
@@ -133,32 +147,69 @@ fn layout(fields: &TextureFields) -> Option<(Vec<Level>, usize, usize)> {
         _ => LONGEST,
     };
     let all_sides = [size.width, size.height, size.depth];
-    let possible = all_sides.iter().all(|side| (1..=longest).contains(side))
-        && all_sides[sides..].iter().all(|side| *side == 1)
-        && (faces == 1 || size.width == size.height)
-        && (1..=MOST_SLICES).contains(&fields.array_length)
-        && (array || fields.array_length == 1)
-        && fields.samples == 1
-        && (1..=full_levels(size.width.max(size.height).max(size.depth))).contains(&fields.levels)
-        && (fields.kind != kind::BUFFER || fields.levels == 1)
-        && fields.options().are_known();
-    if !possible {
-        return None;
+    let most_levels = match fields.kind {
+        kind::BUFFER | kind::D2_MS | kind::D2_MS_ARRAY => 1,
+        _ => full_levels(size.width.max(size.height).max(size.depth)),
+    };
+    let multisampled = is_multisampled(fields.kind);
+    // What must be true, and else the property and its value.
+    let conditions = [
+        (all_sides.iter().all(|side| (1..=longest).contains(side)), "size", &size as &dyn Debug),
+        (all_sides[sides..].iter().all(|side| *side == 1), "size", &size),
+        (faces == 1 || size.width == size.height, "size", &size),
+        ((1..=MOST_SLICES).contains(&fields.array_length), "arrayLength", &fields.array_length),
+        (array || fields.array_length == 1, "arrayLength", &fields.array_length),
+        (has_sample_count(fields.samples), "sampleCount", &fields.samples),
+        (multisampled || fields.samples == 1, "sampleCount", &fields.samples),
+        ((1..=most_levels).contains(&fields.levels), "mipmapLevelCount", &fields.levels),
+        (fields.options().are_known(), "resourceOptions", &fields.options().0),
+        (fields.page_size == 0, "placementSparsePageSize", &fields.page_size),
+    ];
+    if let Some((_, property, value)) = conditions.iter().find(|condition| !condition.0) {
+        return Err(format!(
+            "a texture of type {} cannot have the {property} {value:?}",
+            fields.kind
+        ));
     }
-    let mut stride = 0usize;
-    let mut levels = Vec::with_capacity(fields.levels);
-    for level in 0..fields.levels {
-        let size = halved(size, level);
-        let row = size.width.checked_mul(format.bytes)?;
-        let image = row.checked_mul(size.height)?;
-        // The longest side fits into 32 bits.
-        let sides = [size.width as u32, size.height as u32, size.depth as u32];
-        levels.push(Level { offset: stride, row, image, size: sides });
-        // Levels begin at an alignment that suits all pixels.
-        stride =
-            stride.checked_add(image.checked_mul(size.depth)?)?.checked_next_multiple_of(16)?;
+    if let Some(codec) = format.codec() {
+        let kinds = [kind::D2, kind::D2_ARRAY, kind::CUBE, kind::CUBE_ARRAY];
+        let fits = kinds.contains(&fields.kind) || fields.kind == kind::D3 && codec.has_volumes();
+        if !fits {
+            return Err(format!("the format {} with texture type {}", format.name, fields.kind));
+        }
+        if fields.usage & WRITING_USAGE != 0 {
+            return Err(format!("the format {} is compressed: no usage can write it", format.name));
+        }
     }
-    Some((levels, stride, fields.array_length.checked_mul(faces)?))
+    let too_large = || "the texture is too large".to_owned();
+    let lay_out = || {
+        let mut stride = 0usize;
+        let mut levels = Vec::with_capacity(fields.levels);
+        for level in 0..fields.levels {
+            let mut size = halved(size, level);
+            if multisampled {
+                size.depth = fields.samples;
+            }
+            let (columns, rows) = format.blocks(size.width, size.height);
+            let row = columns.checked_mul(format.bytes)?;
+            let image = row.checked_mul(rows)?;
+            // The longest side fits into 32 bits.
+            let sides = [size.width as u32, size.height as u32, size.depth as u32];
+            levels.push(Level { offset: stride, row, image, size: sides });
+            // Levels begin at an alignment that suits all pixels.
+            stride =
+                stride.checked_add(image.checked_mul(size.depth)?)?.checked_next_multiple_of(16)?;
+        }
+        let slices = fields.array_length.checked_mul(faces)?;
+        let fits = stride.checked_mul(slices)? <= longest_buffer();
+        fits.then_some((levels, stride, slices))
+    };
+    lay_out().ok_or_else(too_large)
+}
+
+/// Reports why a texture is nil.
+fn or_report<T>(made: Result<T, String>) -> Option<T> {
+    made.inspect_err(|why| eprintln!("aruminium: a texture is nil: {why}")).ok()
 }
 
 impl Texture {
@@ -166,10 +217,9 @@ impl Texture {
         Self { image: Arc::new(image), resource, parent: None, buffer: None }
     }
 
-    /// How many bytes a texture takes; `None` for invalid properties.
+    /// How many bytes a texture takes; `None` for invalid properties, which are reported.
     pub(super) fn length(fields: &TextureFields) -> Option<usize> {
-        let (_, stride, slices) = layout(fields)?;
-        stride.checked_mul(slices).filter(|length| *length <= longest_buffer())
+        or_report(layout(fields)).map(|(_, stride, slices)| stride * slices)
     }
 
     /// A zeroed texture; `None` for invalid properties.
@@ -192,7 +242,7 @@ impl Texture {
         memory: Arc<Memory>,
         region: Option<HeapRegion>,
     ) -> Option<Self> {
-        let (levels, stride, slices) = layout(fields)?;
+        let (levels, stride, slices) = layout(fields).ok()?;
         let image = Image {
             memory,
             start: 0,
@@ -220,13 +270,13 @@ impl Texture {
         bytes_per_row: usize,
     ) -> Option<Strong<Self>> {
         let fields = descriptor.get();
-        let (mut levels, _, slices) = layout(&fields)?;
+        let (mut levels, _, slices) = or_report(layout(&fields))?;
         let format = Format::of(fields.format)?;
         let size = side_lengths(&levels[0]);
         let flat = matches!(fields.kind, kind::D1 | kind::D2 | kind::BUFFER);
         let aligned =
             offset.is_multiple_of(format.bytes) && bytes_per_row.is_multiple_of(format.bytes);
-        if !flat || levels.len() > 1 || slices > 1 || !aligned {
+        if !flat || levels.len() > 1 || slices > 1 || !aligned || format.codec().is_some() {
             return None;
         }
         let length = format.bytes_of(size, bytes_per_row, 0).ok()?;
@@ -283,7 +333,7 @@ fn view(
     swizzle: Option<MTLTextureSwizzleChannels>,
 ) -> Option<Strong<Texture>> {
     let image = &this.image;
-    let format = Format::of(format).filter(|format| format.bytes == image.format.bytes)?;
+    let format = Format::of(format).filter(|format| image.format.can_be_viewed_as(format))?;
     let (sides, array, faces) = shape(kind)?;
     let inside = !levels.is_empty()
         && levels.end <= image.levels.len()
@@ -291,6 +341,7 @@ fn view(
         && slices.end <= image.slices;
     let fits = sides == shape(image.kind)?.0
         && (kind == kind::BUFFER) == (image.kind == kind::BUFFER)
+        && is_multisampled(kind) == is_multisampled(image.kind)
         && slices.len().is_multiple_of(faces)
         && (faces == 1 || image.levels.iter().all(|level| level.size[0] == level.size[1]))
         && (array || slices.len() == faces);
@@ -329,6 +380,7 @@ fn admits(
 ) -> bool {
     let MTLRegion { origin, size } = region;
     let checked = texture.image.check(level, slice, origin, size);
+    let checked = checked.and_then(|()| texture.image.check_samples());
     let checked = checked.and_then(|()| texture.image.format.bytes_of(size, row, image));
     let checked = checked.and_then(|length| match () {
         () if length > 0 && bytes.is_null() => Err("NULL was passed for the bytes".to_owned()),

@@ -15,12 +15,14 @@ pub(crate) struct Kind {
     pub(crate) cube: bool,
     /// Whether it is a depth texture.
     pub(crate) depth: bool,
+    /// Whether its pixels have several samples, which are only read.
+    pub(crate) samples: bool,
     /// The value of `MTLTextureType`.
     pub(crate) host: u8,
 }
 
 const fn kind(name: &'static str, sides: u32, host: u8) -> Kind {
-    Kind { name, sides, array: false, cube: false, depth: false, host }
+    Kind { name, sides, array: false, cube: false, depth: false, samples: false, host }
 }
 
 const fn array(of: Kind, name: &'static str, host: u8) -> Kind {
@@ -35,7 +37,11 @@ const fn depth(of: Kind) -> Kind {
     Kind { depth: true, ..of }
 }
 
-/// Every kind except the multisampled ones.
+const fn samples(of: Kind) -> Kind {
+    Kind { samples: true, ..of }
+}
+
+/// Every kind.
 pub(crate) static KINDS: &[Kind] = &[
     kind("texture1d", 1, 0),
     array(kind("", 1, 0), "texture1d_array", 1),
@@ -49,12 +55,21 @@ pub(crate) static KINDS: &[Kind] = &[
     array(depth(kind("", 2, 0)), "depth2d_array", 3),
     cube(depth(kind("depthcube", 2, 5))),
     array(cube(depth(kind("", 2, 0))), "depthcube_array", 6),
+    samples(kind("texture2d_ms", 2, 4)),
+    array(samples(kind("", 2, 0)), "texture2d_ms_array", 8),
+    samples(depth(kind("depth2d_ms", 2, 4))),
+    array(samples(depth(kind("", 2, 0))), "depth2d_ms_array", 8),
 ];
 
 impl Kind {
     /// Whether it is a texture buffer, which cannot be sampled.
     pub(crate) fn is_buffer(&self) -> bool {
         self.host == 9
+    }
+
+    /// Whether a sampler can be used.
+    pub(crate) fn can_be_sampled(&self) -> bool {
+        !self.is_buffer() && !self.samples
     }
 
     /// The number of coordinates that a sampler takes; for a cube, a direction.
@@ -103,10 +118,10 @@ impl Texture {
     pub(crate) fn new(name: &str, scalar: Scalar, access: Option<Access>) -> Option<Texture> {
         let number = KINDS.iter().position(|kind| kind.name == name)?;
         let kind = &KINDS[number];
-        let default = if kind.is_buffer() { Access::Read } else { Access::Sample };
+        let default = if kind.can_be_sampled() { Access::Sample } else { Access::Read };
         let access = access.unwrap_or(default);
-        // MSL 2.9: `T` is one of six types; for depth textures only `float`. Depth textures cannot be
-        // written, texture buffers cannot be sampled.
+        // MSL 2.9: `T` is one of six types; for depth textures only `float`. Depth textures and those with several
+        // samples cannot be written, and the latter and texture buffers cannot be sampled.
         let scalars: &[Scalar] = match kind.depth {
             true => &[Scalar::F32],
             false => {
@@ -114,8 +129,8 @@ impl Texture {
             }
         };
         let fits = scalars.contains(&scalar)
-            && !(kind.depth && access.writes())
-            && !(kind.is_buffer() && access == Access::Sample);
+            && !((kind.depth || kind.samples) && access.writes())
+            && (kind.can_be_sampled() || access != Access::Sample);
         fits.then_some(Texture { kind: number as u8, scalar, access })
     }
 

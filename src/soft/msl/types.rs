@@ -701,10 +701,6 @@ pub(crate) const OPAQUE_TEMPLATES: &[&str] = &[
     "rgba8unorm",
     "srgba8unorm",
     "tensor",
-    "texture2d_ms",
-    "texture2d_ms_array",
-    "depth2d_ms",
-    "depth2d_ms_array",
 ];
 
 #[cfg(test)]

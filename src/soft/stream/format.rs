@@ -1,5 +1,6 @@
 //! Pixel formats: a table of the values of `MTLPixelFormat`, and conversions between bytes and pixels.
 
+use super::compressed::{Codec, Profile, texel};
 use crate::abi::MTLSize;
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::kernel::texture::{Pixel, PixelFormat};
@@ -33,6 +34,8 @@ enum Layout {
     Float11,
     /// Three times nine bits, and an exponent for all.
     Exponent,
+    /// Compressed in blocks.
+    Blocks(Codec),
 }
 
 /// A pixel format.
@@ -40,7 +43,7 @@ enum Layout {
 pub(crate) struct Format {
     pub(crate) name: &'static str,
     pub(crate) value: usize,
-    /// The size of a pixel.
+    /// The size of a block: of a pixel, unless it is compressed.
     pub(crate) bytes: usize,
     channels: usize,
     pub(crate) kind: Kind,
@@ -67,7 +70,7 @@ macro_rules! formats {
     };
 }
 
-use Layout::{Alpha, Bytes, BytesBgr, Exponent, Float11};
+use Layout::{Alpha, Blocks, Bytes, BytesBgr, Exponent, Float11};
 
 // Name, number, bytes, channels, kind, layout. In the order of the numbers.
 formats! {
@@ -122,6 +125,72 @@ formats! {
     RGBA32Uint 123: 16 4 Uint Bytes;
     RGBA32Sint 124: 16 4 Sint Bytes;
     RGBA32Float 125: 16 4 Float Bytes;
+    BC1_RGBA 130: 8 4 Unorm Blocks(Codec::Bc1);
+    BC1_RGBA_sRGB 131: 8 4 Srgb Blocks(Codec::Bc1);
+    BC2_RGBA 132: 16 4 Unorm Blocks(Codec::Bc2);
+    BC2_RGBA_sRGB 133: 16 4 Srgb Blocks(Codec::Bc2);
+    BC3_RGBA 134: 16 4 Unorm Blocks(Codec::Bc3);
+    BC3_RGBA_sRGB 135: 16 4 Srgb Blocks(Codec::Bc3);
+    BC4_RUnorm 140: 8 1 Unorm Blocks(Codec::Bc4 { signed: false });
+    BC4_RSnorm 141: 8 1 Snorm Blocks(Codec::Bc4 { signed: true });
+    BC5_RGUnorm 142: 16 2 Unorm Blocks(Codec::Bc5 { signed: false });
+    BC5_RGSnorm 143: 16 2 Snorm Blocks(Codec::Bc5 { signed: true });
+    BC6H_RGBFloat 150: 16 3 Float Blocks(Codec::Bc6h { signed: true });
+    BC6H_RGBUfloat 151: 16 3 Float Blocks(Codec::Bc6h { signed: false });
+    BC7_RGBAUnorm 152: 16 4 Unorm Blocks(Codec::Bc7);
+    BC7_RGBAUnorm_sRGB 153: 16 4 Srgb Blocks(Codec::Bc7);
+    EAC_R11Unorm 170: 8 1 Unorm Blocks(Codec::Eac { both: false, signed: false });
+    EAC_R11Snorm 172: 8 1 Snorm Blocks(Codec::Eac { both: false, signed: true });
+    EAC_RG11Unorm 174: 16 2 Unorm Blocks(Codec::Eac { both: true, signed: false });
+    EAC_RG11Snorm 176: 16 2 Snorm Blocks(Codec::Eac { both: true, signed: true });
+    EAC_RGBA8 178: 16 4 Unorm Blocks(Codec::Etc2Eac);
+    EAC_RGBA8_sRGB 179: 16 4 Srgb Blocks(Codec::Etc2Eac);
+    ETC2_RGB8 180: 8 3 Unorm Blocks(Codec::Etc2);
+    ETC2_RGB8_sRGB 181: 8 3 Srgb Blocks(Codec::Etc2);
+    ETC2_RGB8A1 182: 8 4 Unorm Blocks(Codec::Etc2Punch);
+    ETC2_RGB8A1_sRGB 183: 8 4 Srgb Blocks(Codec::Etc2Punch);
+    ASTC_4x4_sRGB 186: 16 4 Srgb Blocks(Codec::Astc(4, 4, Profile::Srgb));
+    ASTC_5x4_sRGB 187: 16 4 Srgb Blocks(Codec::Astc(5, 4, Profile::Srgb));
+    ASTC_5x5_sRGB 188: 16 4 Srgb Blocks(Codec::Astc(5, 5, Profile::Srgb));
+    ASTC_6x5_sRGB 189: 16 4 Srgb Blocks(Codec::Astc(6, 5, Profile::Srgb));
+    ASTC_6x6_sRGB 190: 16 4 Srgb Blocks(Codec::Astc(6, 6, Profile::Srgb));
+    ASTC_8x5_sRGB 192: 16 4 Srgb Blocks(Codec::Astc(8, 5, Profile::Srgb));
+    ASTC_8x6_sRGB 193: 16 4 Srgb Blocks(Codec::Astc(8, 6, Profile::Srgb));
+    ASTC_8x8_sRGB 194: 16 4 Srgb Blocks(Codec::Astc(8, 8, Profile::Srgb));
+    ASTC_10x5_sRGB 195: 16 4 Srgb Blocks(Codec::Astc(10, 5, Profile::Srgb));
+    ASTC_10x6_sRGB 196: 16 4 Srgb Blocks(Codec::Astc(10, 6, Profile::Srgb));
+    ASTC_10x8_sRGB 197: 16 4 Srgb Blocks(Codec::Astc(10, 8, Profile::Srgb));
+    ASTC_10x10_sRGB 198: 16 4 Srgb Blocks(Codec::Astc(10, 10, Profile::Srgb));
+    ASTC_12x10_sRGB 199: 16 4 Srgb Blocks(Codec::Astc(12, 10, Profile::Srgb));
+    ASTC_12x12_sRGB 200: 16 4 Srgb Blocks(Codec::Astc(12, 12, Profile::Srgb));
+    ASTC_4x4_LDR 204: 16 4 Unorm Blocks(Codec::Astc(4, 4, Profile::Ldr));
+    ASTC_5x4_LDR 205: 16 4 Unorm Blocks(Codec::Astc(5, 4, Profile::Ldr));
+    ASTC_5x5_LDR 206: 16 4 Unorm Blocks(Codec::Astc(5, 5, Profile::Ldr));
+    ASTC_6x5_LDR 207: 16 4 Unorm Blocks(Codec::Astc(6, 5, Profile::Ldr));
+    ASTC_6x6_LDR 208: 16 4 Unorm Blocks(Codec::Astc(6, 6, Profile::Ldr));
+    ASTC_8x5_LDR 210: 16 4 Unorm Blocks(Codec::Astc(8, 5, Profile::Ldr));
+    ASTC_8x6_LDR 211: 16 4 Unorm Blocks(Codec::Astc(8, 6, Profile::Ldr));
+    ASTC_8x8_LDR 212: 16 4 Unorm Blocks(Codec::Astc(8, 8, Profile::Ldr));
+    ASTC_10x5_LDR 213: 16 4 Unorm Blocks(Codec::Astc(10, 5, Profile::Ldr));
+    ASTC_10x6_LDR 214: 16 4 Unorm Blocks(Codec::Astc(10, 6, Profile::Ldr));
+    ASTC_10x8_LDR 215: 16 4 Unorm Blocks(Codec::Astc(10, 8, Profile::Ldr));
+    ASTC_10x10_LDR 216: 16 4 Unorm Blocks(Codec::Astc(10, 10, Profile::Ldr));
+    ASTC_12x10_LDR 217: 16 4 Unorm Blocks(Codec::Astc(12, 10, Profile::Ldr));
+    ASTC_12x12_LDR 218: 16 4 Unorm Blocks(Codec::Astc(12, 12, Profile::Ldr));
+    ASTC_4x4_HDR 222: 16 4 Float Blocks(Codec::Astc(4, 4, Profile::Hdr));
+    ASTC_5x4_HDR 223: 16 4 Float Blocks(Codec::Astc(5, 4, Profile::Hdr));
+    ASTC_5x5_HDR 224: 16 4 Float Blocks(Codec::Astc(5, 5, Profile::Hdr));
+    ASTC_6x5_HDR 225: 16 4 Float Blocks(Codec::Astc(6, 5, Profile::Hdr));
+    ASTC_6x6_HDR 226: 16 4 Float Blocks(Codec::Astc(6, 6, Profile::Hdr));
+    ASTC_8x5_HDR 228: 16 4 Float Blocks(Codec::Astc(8, 5, Profile::Hdr));
+    ASTC_8x6_HDR 229: 16 4 Float Blocks(Codec::Astc(8, 6, Profile::Hdr));
+    ASTC_8x8_HDR 230: 16 4 Float Blocks(Codec::Astc(8, 8, Profile::Hdr));
+    ASTC_10x5_HDR 231: 16 4 Float Blocks(Codec::Astc(10, 5, Profile::Hdr));
+    ASTC_10x6_HDR 232: 16 4 Float Blocks(Codec::Astc(10, 6, Profile::Hdr));
+    ASTC_10x8_HDR 233: 16 4 Float Blocks(Codec::Astc(10, 8, Profile::Hdr));
+    ASTC_10x10_HDR 234: 16 4 Float Blocks(Codec::Astc(10, 10, Profile::Hdr));
+    ASTC_12x10_HDR 235: 16 4 Float Blocks(Codec::Astc(12, 10, Profile::Hdr));
+    ASTC_12x12_HDR 236: 16 4 Float Blocks(Codec::Astc(12, 12, Profile::Hdr));
     Depth16Unorm 250: 2 1 Unorm Bytes;
     Depth32Float 252: 4 1 Float Bytes;
     Stencil8 253: 1 1 Uint Bytes;
@@ -138,9 +207,41 @@ impl Format {
         self.kind == Kind::Sint
     }
 
-    /// Whether the mean of two pixels is one.
-    pub(crate) fn can_be_filtered(&self) -> bool {
-        !self.is_integer()
+    /// The compression, if there is one.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        match self.layout {
+            Blocks(codec) => Some(codec),
+            _ => None,
+        }
+    }
+
+    /// Whether the mean of two pixels can be computed and stored.
+    pub(crate) fn can_be_averaged(&self) -> bool {
+        !self.is_integer() && self.codec().is_none()
+    }
+
+    /// Whether a view of a texture of this format can have the other format: blocks of the same size, and compressed ones
+    /// of the same kind, with or without sRGB.
+    pub(crate) fn can_be_viewed_as(&self, other: &Self) -> bool {
+        let kind = |format: &Self| {
+            let name = format.name;
+            name.trim_end_matches("_sRGB").trim_end_matches("_LDR")
+        };
+        match self.codec().or(other.codec()) {
+            Some(_) => kind(self) == kind(other),
+            None => self.bytes == other.bytes,
+        }
+    }
+
+    /// Whether the blocks of two formats have the same size, so that they can be copied.
+    pub(crate) fn has_blocks_of(&self, other: &Self) -> bool {
+        (self.bytes, self.block()) == (other.bytes, other.block())
+    }
+
+    /// How many columns and rows of blocks cover this many pixels.
+    pub(crate) fn blocks(&self, width: usize, height: usize) -> (usize, usize) {
+        let [columns, rows] = self.block();
+        (width.div_ceil(columns as usize), height.div_ceil(rows as usize))
     }
 
     /// The value of a component that the format lacks.
@@ -152,7 +253,8 @@ impl Format {
         }
     }
 
-    /// How many bytes of a buffer a region takes. Bytes per row and per image do not matter if there is only one.
+    /// How many bytes of a buffer a region takes. Rows are of blocks. Bytes per row and per image do not matter if there
+    /// is only one.
     pub(crate) fn bytes_of(
         &self,
         size: MTLSize,
@@ -163,17 +265,18 @@ impl Format {
         if width == 0 || height == 0 || depth == 0 {
             return Ok(0);
         }
-        let row = width.checked_mul(self.bytes).ok_or("the row is too long")?;
-        if height > 1 && bytes_per_row < row {
+        let (columns, rows) = self.blocks(width, height);
+        let row = columns.checked_mul(self.bytes).ok_or("the row is too long")?;
+        if rows > 1 && bytes_per_row < row {
             return Err(format!(
                 "{bytes_per_row} bytes per row: {width} pixels of {} take {row}",
                 self.name
             ));
         }
-        let rows = bytes_per_row.checked_mul(height - 1).and_then(|rows| rows.checked_add(row));
-        let image = rows.ok_or("the image is too large")?;
+        let all = bytes_per_row.checked_mul(rows - 1).and_then(|rows| rows.checked_add(row));
+        let image = all.ok_or("the image is too large")?;
         if depth > 1 && bytes_per_image < image {
-            return Err(format!("{bytes_per_image} bytes per image: {height} rows take {image}"));
+            return Err(format!("{bytes_per_image} bytes per image: {rows} rows take {image}"));
         }
         let images = bytes_per_image.checked_mul(depth - 1);
         images.and_then(|images| images.checked_add(image)).ok_or("the images are too large".into())
@@ -232,6 +335,27 @@ impl PixelFormat for Format {
         self.bytes
     }
 
+    fn block(&self) -> [u32; 2] {
+        self.codec().map_or([1, 1], Codec::size)
+    }
+
+    fn decode_at(&self, block: &[u8], at: [u32; 2]) -> Pixel {
+        let Blocks(codec) = self.layout else { return self.decode(block) };
+        let mut pixel = texel(codec, block, at);
+        if self.kind == Kind::Srgb {
+            pixel[..3].iter_mut().for_each(|color| *color = from_srgb(*color));
+        }
+        pixel.map(f32::to_bits)
+    }
+
+    fn outside(&self) -> Pixel {
+        match self.layout {
+            Blocks(_) if self.has_alpha() => [0; 4],
+            Blocks(_) => [0, 0, 0, 1.0f32.to_bits()],
+            _ => self.decode(&[0; 16][..self.bytes]),
+        }
+    }
+
     fn is_integer(&self) -> bool {
         matches!(self.kind, Kind::Uint | Kind::Sint)
     }
@@ -282,6 +406,7 @@ impl PixelFormat for Format {
                     *number = ((all >> (9 * channel) & 0x1ff) as f32 * scale).to_bits();
                 }
             }
+            Layout::Blocks(_) => return self.decode_at(bytes, [0, 0]),
         }
         pixel
     }
@@ -312,6 +437,8 @@ impl PixelFormat for Format {
                 put(0, 4, part(0, 6) | part(1, 6) << 11 | part(2, 5) << 22);
             }
             Layout::Exponent => put(0, 4, to_shared_exponent(&pixel)),
+            // Kernels cannot write such textures.
+            Layout::Blocks(_) => {}
         }
     }
 }
@@ -397,7 +524,7 @@ mod tests {
     /// Every pixel of the small formats, and a sample of the large ones, survives decoding and encoding.
     #[test]
     fn pixels_survive_both_ways() {
-        for format in FORMATS {
+        for format in FORMATS.iter().filter(|format| format.codec().is_none()) {
             let mut seed = 1u32;
             for nth in 0..1u32 << 16 {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -16,9 +16,11 @@ pub(crate) mod kind {
     pub(crate) const D1_ARRAY: usize = 1;
     pub(crate) const D2: usize = 2;
     pub(crate) const D2_ARRAY: usize = 3;
+    pub(crate) const D2_MS: usize = 4;
     pub(crate) const CUBE: usize = 5;
     pub(crate) const CUBE_ARRAY: usize = 6;
     pub(crate) const D3: usize = 7;
+    pub(crate) const D2_MS_ARRAY: usize = 8;
     pub(crate) const BUFFER: usize = 9;
 }
 
@@ -26,7 +28,7 @@ pub(crate) mod kind {
 pub(crate) const SHADER_READ: usize = 1;
 
 /// `MTLTextureUsageShaderWrite`.
-const SHADER_WRITE: usize = 2;
+pub(crate) const SHADER_WRITE: usize = 2;
 
 /// The pixels of a texture or of a view of one.
 pub(crate) struct Image {
@@ -52,13 +54,18 @@ pub(crate) fn shape(kind: usize) -> Option<(usize, bool, usize)> {
     Some(match kind {
         kind::D1 | kind::BUFFER => (1, false, 1),
         kind::D1_ARRAY => (1, true, 1),
-        kind::D2 => (2, false, 1),
-        kind::D2_ARRAY => (2, true, 1),
+        kind::D2 | kind::D2_MS => (2, false, 1),
+        kind::D2_ARRAY | kind::D2_MS_ARRAY => (2, true, 1),
         kind::CUBE => (2, false, 6),
         kind::CUBE_ARRAY => (2, true, 6),
         kind::D3 => (3, false, 1),
         _ => return None,
     })
+}
+
+/// Whether pixels have several samples, which are the images of a level.
+pub(crate) fn is_multisampled(kind: usize) -> bool {
+    matches!(kind, kind::D2_MS | kind::D2_MS_ARRAY)
 }
 
 pub(crate) fn side_lengths(level: &Level) -> MTLSize {
@@ -125,6 +132,10 @@ impl Image {
                 self.format.name, wanted.scalar
             ));
         }
+        if access != Access::ReadOnly && self.format.codec().is_some() {
+            let name = self.format.name;
+            return Err(format!("the texture has the format {name}, which kernels cannot write"));
+        }
         // Usage 0 (unknown) allows everything.
         let needed = match access {
             Access::ReadOnly => SHADER_READ,
@@ -168,7 +179,13 @@ impl Image {
 
     /// The size of an existing level.
     pub(crate) fn size(&self, level: usize) -> MTLSize {
-        side_lengths(&self.levels[level])
+        let size = side_lengths(&self.levels[level]);
+        if is_multisampled(self.kind) { MTLSize { depth: 1, ..size } } else { size }
+    }
+
+    /// How many samples a pixel has.
+    pub(crate) fn samples(&self) -> usize {
+        if is_multisampled(self.kind) { self.levels[0].size[2] as usize } else { 1 }
     }
 
     pub(crate) fn is_released(&self) -> bool {
@@ -187,21 +204,21 @@ impl Image {
         origin: MTLOrigin,
         size: MTLSize,
     ) -> Result<(), String> {
-        let Some(there) = self.levels.get(level) else {
+        if level >= self.levels.len() {
             return Err(format!("mip level {level} of a texture that has {}", self.levels.len()));
-        };
+        }
         if slice >= self.slices {
             return Err(format!("slice {slice} of a texture that has {}", self.slices));
         }
         let ends = |start: usize, length: usize, most: usize| {
             start.checked_add(length).is_some_and(|end| end <= most)
         };
-        let whole = side_lengths(there);
+        let whole = self.size(level);
         if ends(origin.x, size.width, whole.width)
             && ends(origin.y, size.height, whole.height)
             && ends(origin.z, size.depth, whole.depth)
         {
-            return Ok(());
+            return self.check_blocks(origin, size, whole);
         }
         Err(format!(
             "a region at ({}, {}, {}) of ({}, {}, {}) pixels: mip level {level} has ({}, {}, {})",
@@ -217,15 +234,44 @@ impl Image {
         ))
     }
 
-    /// The address of a row at a position inside.
+    /// Checks that a region inside begins at the corner of a block, and ends at one or at the edge of the level.
+    fn check_blocks(&self, origin: MTLOrigin, size: MTLSize, whole: MTLSize) -> Result<(), String> {
+        let [columns, rows] = self.format.block();
+        let fits = |start: usize, length: usize, whole: usize, block: u32| {
+            let block = block as usize;
+            start.is_multiple_of(block) && (length.is_multiple_of(block) || start + length == whole)
+        };
+        if fits(origin.x, size.width, whole.width, columns)
+            && fits(origin.y, size.height, whole.height, rows)
+        {
+            return Ok(());
+        }
+        Err(format!(
+            "a region at ({}, {}) of ({}, {}) pixels cuts blocks: {} has blocks of {columns} × {rows} pixels",
+            origin.x, origin.y, size.width, size.height, self.format.name
+        ))
+    }
+
+    /// Checks that the CPU or a buffer can have the pixels.
+    pub(crate) fn check_samples(&self) -> Result<(), String> {
+        match self.samples() {
+            1 => Ok(()),
+            count => Err(format!(
+                "the texture has {count} samples a pixel; its pixels can only be copied to a texture that has as many"
+            )),
+        }
+    }
+
+    /// The address of a row of blocks, counted from a position inside.
     fn row(&self, level: usize, slice: usize, origin: MTLOrigin, y: usize, z: usize) -> *mut u8 {
         let layout = &self.levels[level];
+        let (column, first) = self.format.blocks(origin.x, origin.y);
         let offset = self.start
             + slice * self.stride
             + layout.offset
             + (origin.z + z) * layout.image
-            + (origin.y + y) * layout.row
-            + origin.x * self.format.bytes;
+            + (first + y) * layout.row
+            + column * self.format.bytes;
         self.memory.base().wrapping_add(offset)
     }
 
@@ -245,12 +291,13 @@ impl Image {
         bytes_per_row: usize,
         bytes_per_image: usize,
     ) {
+        let (columns, rows) = self.format.blocks(size.width, size.height);
         for z in 0..size.depth {
-            for y in 0..size.height {
+            for y in 0..rows {
                 let source = from.wrapping_add(z * bytes_per_image + y * bytes_per_row);
                 let target = self.row(level, slice, origin, y, z);
                 // SAFETY: the caller's. The program's bytes may be this very memory.
-                unsafe { std::ptr::copy(source, target, size.width * self.format.bytes) };
+                unsafe { std::ptr::copy(source, target, columns * self.format.bytes) };
             }
         }
     }
@@ -271,12 +318,13 @@ impl Image {
         bytes_per_row: usize,
         bytes_per_image: usize,
     ) {
+        let (columns, rows) = self.format.blocks(size.width, size.height);
         for z in 0..size.depth {
-            for y in 0..size.height {
+            for y in 0..rows {
                 let source = self.row(level, slice, origin, y, z);
                 let target = to.wrapping_add(z * bytes_per_image + y * bytes_per_row);
                 // SAFETY: the caller's. The program's bytes may be this very memory.
-                unsafe { std::ptr::copy(source, target, size.width * self.format.bytes) };
+                unsafe { std::ptr::copy(source, target, columns * self.format.bytes) };
             }
         }
     }
@@ -344,7 +392,7 @@ impl Image {
     }
 }
 
-/// Copies a region from one texture to another whose pixels have the same size. Positions are a level, a slice and an
+/// Copies a region from one texture to another whose blocks have the same size and pixels as many samples. Positions are a level, a slice and an
 /// origin, and are inside.
 pub(crate) fn copy_between(
     from: &Image,
@@ -353,9 +401,11 @@ pub(crate) fn copy_between(
     (to_level, to_slice, to_origin): (usize, usize, MTLOrigin),
     size: MTLSize,
 ) {
-    let length = size.width * from.format.bytes;
-    for z in 0..size.depth {
-        for y in 0..size.height {
+    let (columns, rows) = from.format.blocks(size.width, size.height);
+    let length = columns * from.format.bytes;
+    // All samples are copied.
+    for z in 0..size.depth * from.samples() {
+        for y in 0..rows {
             let source = from.row(from_level, from_slice, from_origin, y, z);
             let target = to.row(to_level, to_slice, to_origin, y, z);
             // SAFETY: the encoder checked that both regions are inside. They may be in the same texture.

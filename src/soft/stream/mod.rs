@@ -6,6 +6,7 @@
 //! command buffer from its first encoder to its end, and [`queue`] runs submissions in order on [`threads`] while
 //! [`stall`] ends waits that cannot succeed.
 
+mod compressed;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod execute;

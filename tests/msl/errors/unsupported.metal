@@ -1,7 +1,7 @@
 #include <metal_stdlib>
 using namespace metal;
 kernel void good(device int* out) { out[0] = 1; }
-kernel void samples(texture2d_ms<float, access::read> t [[texture(0)]], device int* out) { out[0] = t.get_width(); }
+kernel void samples(tensor<device float, int> t, device int* out) { out[0] = t.get_rank(); }
 struct Images { texture2d<float> image; int count; };
 kernel void images(constant Images& all [[buffer(0)]], device int* out) { out[0] = all.image.get_width(); }
 kernel void adds(texture2d<uint, access::read_write> t) { t.atomic_min(uint2(0), ulong4(1)); }

@@ -24,6 +24,7 @@ pub(crate) enum Operation {
     Depth,
     Elements,
     Levels,
+    Samples,
     Fence,
     /// An atomic function, of which the result is what the pixel was.
     Atomic(TextureAtomic),
@@ -42,8 +43,8 @@ impl Operation {
 
 /// A member function: its name, its parameters, and which textures have it.
 ///
-/// The letters: `s` sampler · `c` coordinates, and the element of an array · `p` a pixel, with face and
-/// element, `q` the same in `ushort` · `v` a pixel's value · `e` a pointer to one · `f` a value to compare · `?` one of
+/// The letters: `s` sampler · `c` coordinates, and the element of an array · `p` a pixel, with face, element and
+/// sample, `q` the same in `ushort` · `v` a pixel's value · `e` a pointer to one · `f` a value to compare · `?` one of
 /// [`OPTIONS`] · and optional ones: `o` offsets · `k` a component · `l` a level.
 #[derive(Debug)]
 struct Method {
@@ -67,10 +68,10 @@ fn any(_: &Kind) -> bool {
 }
 
 static METHODS: &[Method] = &[
-    method("sample", "sc?o", Operation::Sample, |kind| !kind.is_buffer()),
-    method("sample_compare", "scf?o", Operation::SampleCompare, |kind| kind.depth),
-    method("gather", "scok", Operation::Gather, |kind| kind.sides == 2),
-    method("gather_compare", "scfo", Operation::GatherCompare, |kind| kind.depth),
+    method("sample", "sc?o", Operation::Sample, Kind::can_be_sampled),
+    method("sample_compare", "scf?o", Operation::SampleCompare, |kind| kind.depth && !kind.samples),
+    method("gather", "scok", Operation::Gather, |kind| kind.sides == 2 && !kind.samples),
+    method("gather_compare", "scfo", Operation::GatherCompare, |kind| kind.depth && !kind.samples),
     method("read", "pl", Operation::Read, any),
     method("read", "ql", Operation::Read, any),
     method("write", "vpl", Operation::Write, any),
@@ -79,7 +80,8 @@ static METHODS: &[Method] = &[
     method("get_height", "l", Operation::Height, |kind| kind.sides >= 2),
     method("get_depth", "l", Operation::Depth, |kind| kind.sides == 3),
     method("get_array_size", "", Operation::Elements, |kind| kind.array),
-    method("get_num_mip_levels", "", Operation::Levels, |kind| !kind.is_buffer()),
+    method("get_num_mip_levels", "", Operation::Levels, Kind::can_be_sampled),
+    method("get_num_samples", "", Operation::Samples, |kind| kind.samples),
     method("fence", "", Operation::Fence, any),
     method("atomic_load", "p", Operation::AtomicLoad, flat),
     method("atomic_load", "q", Operation::AtomicLoad, flat),
@@ -115,9 +117,9 @@ static METHODS: &[Method] = &[
     method("atomic_fetch_max", "qv", Operation::Atomic(TextureAtomic::Max), flat),
 ];
 
-/// The textures that have atomic functions (MSL 6.12): no cubes and no depths.
+/// The textures that have atomic functions (MSL 6.12): no cubes, depths and samples.
 fn flat(kind: &Kind) -> bool {
-    !kind.cube && !kind.depth
+    !kind.cube && !kind.depth && !kind.samples
 }
 
 /// Options for the level of detail: `L` level, `B` bias, `G` gradients, `M` the minimum level.
@@ -131,6 +133,7 @@ pub(crate) enum Role {
     Pixel,
     Face,
     Element,
+    Sample,
     Value,
     /// A pointer to the value that a pixel is expected to have.
     Expected,
@@ -180,6 +183,7 @@ impl TextureCall {
                     roles.push(Role::Pixel);
                     roles.extend(kind.cube.then_some(Role::Face));
                     roles.extend(kind.array.then_some(Role::Element));
+                    roles.extend(kind.samples.then_some(Role::Sample));
                 }
                 'v' => roles.push(Role::Value),
                 'e' => roles.push(Role::Expected),
@@ -193,7 +197,7 @@ impl TextureCall {
                 // MSL 6.12: offsets are for textures of two and three dimensions.
                 'o' => roles.extend((kind.sides >= 2 && !kind.cube).then_some(Role::Offset)),
                 'k' => roles.extend((!kind.depth).then_some(Role::Component)),
-                _ => roles.extend((!kind.is_buffer()).then_some(Role::WholeLevel)),
+                _ => roles.extend(kind.can_be_sampled().then_some(Role::WholeLevel)),
             }
             if !optional {
                 least = roles.len();
@@ -301,7 +305,9 @@ impl Checker {
                 Role::Sampler => self.types.intern(Ty::Sampler),
                 Role::Coordinates => self.types.vector(Scalar::F32, kind.coordinates()),
                 Role::Pixel => self.types.vector(integer, kind.sides),
-                Role::Face | Role::Element | Role::WholeLevel => Types::scalar(integer),
+                Role::Face | Role::Element | Role::Sample | Role::WholeLevel => {
+                    Types::scalar(integer)
+                }
                 Role::Value => self.types.vector(texture.scalar, 4),
                 Role::Expected => {
                     let value = self.types.vector(texture.scalar, 4);

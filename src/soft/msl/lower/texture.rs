@@ -15,6 +15,7 @@ struct Given {
     pixel: Option<Value>,
     face: Option<Value>,
     element: Option<Value>,
+    sample: Option<Value>,
     value: Option<Value>,
     /// The pointer to the expected value of a pixel.
     expected: Option<Value>,
@@ -78,6 +79,8 @@ impl Body<'_, '_> {
             Operation::Width => self.b.texture_size(TextureSide::Width, texture, level),
             Operation::Height => self.b.texture_size(TextureSide::Height, texture, level),
             Operation::Depth => self.b.texture_size(TextureSide::Depth, texture, level),
+            // The samples of a pixel are its images.
+            Operation::Samples => self.b.texture_size(TextureSide::Depth, texture, zero),
             Operation::Elements => self.b.texture_size(TextureSide::Elements, texture, zero),
             // MSL 6.12.1: always 0 for one dimension.
             Operation::Levels if kind.sides == 1 => zero,
@@ -155,6 +158,7 @@ impl Body<'_, '_> {
             Role::Pixel => given.pixel = Some(value),
             Role::Face => given.face = Some(value),
             Role::Element => given.element = Some(value),
+            Role::Sample => given.sample = Some(value),
             Role::Value => given.value = Some(value),
             Role::Expected => given.expected = Some(value),
             Role::Compared => given.compared = Some(value),
@@ -184,7 +188,7 @@ impl Body<'_, '_> {
         self.b.op(Op::Compose, &parts)
     }
 
-    /// x, y, z or face, element.
+    /// x, y, z or face or sample, element.
     fn pixel_position(&mut self, given: &Given, kind: &Kind) -> Value {
         let zero = self.b.u32(0);
         let mut parts = match given.pixel {
@@ -199,6 +203,9 @@ impl Body<'_, '_> {
             && let Some(face) = given.face
         {
             parts[2] = self.wide(face);
+        }
+        if let Some(sample) = given.sample {
+            parts[2] = self.wide(sample);
         }
         parts.push(given.element.map_or(zero, |element| self.wide(element)));
         self.b.op(Op::Compose, &parts)
