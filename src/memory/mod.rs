@@ -33,6 +33,7 @@ mod error;
 mod frames;
 mod grid;
 mod layout;
+mod lending;
 mod local;
 mod pool;
 mod record;

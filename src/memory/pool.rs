@@ -1,14 +1,14 @@
 //! Buffers that are lent, returned and reused.
 
+use super::lending::{Lending, Lent};
 use super::residency::Residency;
-use super::shelf::Shelf;
 use super::work::{Declared, Work, keep_forever};
 use crate::usage::Epoch;
 use crate::{Buffer, Gpu, GpuError};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Shared buffers by size class, which are lent and reused. A clone is another handle to the same pool.
 ///
@@ -36,15 +36,7 @@ struct Inner {
     gpu: Gpu,
     limits: PoolLimits,
     residency: Option<Residency>,
-    state: Mutex<State>,
-}
-
-struct State {
-    shelf: Shelf<Entry>,
-    /// Bytes in all buffers, lent or not.
-    total: usize,
-    /// Its `free` and `pending` are computed when the statistics are requested.
-    stat: PoolStat,
+    lending: Lending<Entry>,
 }
 
 /// A buffer of the pool.
@@ -54,10 +46,51 @@ struct Entry {
     /// residency set at that time.
     references: usize,
     commits: u64,
+    /// The pool's residency set, which has the buffer as long as this lives.
+    residency: Option<Residency>,
     /// Work that was declared for the last lease of the buffer.
     declared: Declared,
     /// When it came back. Command buffers that begin to use the pool's residency set later do not use it.
     returned: Epoch,
+}
+
+impl Lent for Entry {
+    fn bytes(&self) -> usize {
+        self.buffer.size()
+    }
+
+    fn come_back(&mut self) {
+        self.returned = Epoch::now();
+    }
+
+    fn is_referred_to(&self) -> bool {
+        let of_set = self.residency.as_ref().map_or(0, |set| set.references(self.commits));
+        self.buffer.references() > self.references + of_set
+    }
+
+    fn is_declared(&mut self) -> bool {
+        !self.declared.is_done()
+    }
+
+    fn is_in_set(&self) -> bool {
+        self.residency.as_ref().is_some_and(|set| set.is_used(self.returned))
+    }
+
+    fn is_encoded(&self) -> bool {
+        self.buffer.is_encoded()
+    }
+
+    fn is_in_flight(&self) -> bool {
+        self.buffer.is_in_flight_except_sets(self.returned)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(residency) = &self.residency {
+            residency.remove_of_pool(&self.buffer);
+        }
+    }
 }
 
 /// The limits of a [`Pool`].
@@ -178,8 +211,8 @@ impl Pool {
     }
 
     fn with(gpu: &Gpu, limits: PoolLimits, residency: Option<Residency>) -> Self {
-        let state = State { shelf: Shelf::new(CLASSES), total: 0, stat: PoolStat::default() };
-        Self(Arc::new(Inner { gpu: gpu.clone(), limits, residency, state: Mutex::new(state) }))
+        let lending = Lending::new(CLASSES, limits.total, limits.free);
+        Self(Arc::new(Inner { gpu: gpu.clone(), limits, residency, lending }))
     }
 
     /// Lends a buffer of at least `bytes` bytes. Its contents are those of its last use.
@@ -232,20 +265,14 @@ impl Pool {
                 let range = format!("a lease has 1 to {} bytes", 7usize << (usize::BITS - 3));
                 GpuError::BufferCreationFailed(format!("{bytes} bytes were requested; {range}"))
             })?;
-        // Dropped after the lock is released.
-        let mut released = Vec::new();
-        let mut state = self.0.lock();
-        let found = state.shelf.take(class, |entry| self.0.is_idle(entry));
-        let new = found.is_none();
-        let mut entry = match found {
-            Some(entry) => entry,
-            None => self.0.make(&mut state, size, &mut released)?,
+        let refuse = |used: usize| {
+            GpuError::BufferCreationFailed(format!(
+                "{size} bytes beside the {used} that are in use are past the pool's limit of {}",
+                self.0.limits.total
+            ))
         };
-        state.stat.takes += 1;
-        state.stat.made += u64::from(new);
-        state.stat.lent += size;
-        state.stat.requested += bytes;
-        drop(state);
+        let make = || self.0.make(size);
+        let (mut entry, new) = self.0.lending.lend(class, size, bytes, make, refuse)?;
         entry.declared.clear();
         let pool = Arc::clone(&self.0);
         Ok((Lease { entry: ManuallyDrop::new(entry), class, requested: bytes, pool }, new))
@@ -264,12 +291,7 @@ impl Pool {
     /// # }
     /// ```
     pub fn trim(&self, keep: usize) {
-        let mut released = Vec::new();
-        let mut state = self.0.lock();
-        state.shelf.settle(|entry| self.0.is_idle(entry));
-        self.0.trim(&mut state, keep, &mut released);
-        drop(state);
-        drop(released);
+        self.0.lending.trim(keep);
     }
 
     /// Statistics of the pool.
@@ -285,50 +307,20 @@ impl Pool {
     /// # }
     /// ```
     pub fn stat(&self) -> PoolStat {
-        let mut state = self.0.lock();
-        state.shelf.settle(|entry| self.0.is_idle(entry));
-        let size = |entry: &Entry| entry.buffer.size();
-        let (free, pending) =
-            (state.shelf.free().map(size).sum(), state.shelf.pending().map(size).sum());
-        PoolStat { free, pending, ..state.stat }
+        let figures = self.0.lending.figures();
+        PoolStat {
+            takes: figures.takes,
+            made: figures.made,
+            lent: figures.lent,
+            requested: figures.requested,
+            free: figures.free,
+            pending: figures.pending,
+        }
     }
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No panic leaves the state inconsistent, so poisoning is ignored.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether only the pool has the buffer, and no command buffer of its last lease can still use it.
-    fn is_idle(&self, entry: &mut Entry) -> bool {
-        let set = self.residency.as_ref();
-        let of_set = set.map_or(0, |set| set.references(entry.commits));
-        entry.buffer.references() <= entry.references + of_set
-            && entry.declared.is_done()
-            && !set.is_some_and(|set| set.is_used(entry.returned))
-            // In this order, because another thread may submit encoded work between the two.
-            && !entry.buffer.is_encoded()
-            && !entry.buffer.is_in_flight_except_sets(entry.returned)
-    }
-
-    fn make(
-        &self,
-        state: &mut State,
-        size: usize,
-        released: &mut Vec<Entry>,
-    ) -> Result<Entry, GpuError> {
-        let over = |state: &State| state.total.saturating_add(size) > self.limits.total;
-        if over(state) {
-            state.shelf.settle(|entry| self.is_idle(entry));
-            self.trim_while(state, released, over);
-        }
-        if over(state) {
-            return Err(GpuError::BufferCreationFailed(format!(
-                "{size} bytes beside the {} that are in use are past the pool's limit of {}",
-                state.total, self.limits.total
-            )));
-        }
+    fn make(&self, size: usize) -> Result<Entry, GpuError> {
         let buffer = self.gpu.buffer(size)?;
         let references = buffer.references();
         let mut commits = 0;
@@ -337,68 +329,20 @@ impl Inner {
             residency.add_of_pool(&buffer);
             commits = residency.commits();
         }
-        state.total += size;
-        let (declared, returned) = (Declared::default(), Epoch::now());
-        Ok(Entry { buffer, references, commits, declared, returned })
-    }
-
-    fn trim(&self, state: &mut State, keep: usize, released: &mut Vec<Entry>) {
-        self.trim_while(state, released, |state| state.total - state.stat.lent > keep);
-    }
-
-    /// Moves free buffers to `released`, which the caller drops after it has released the lock: the last reference to a
-    /// command buffer that was declared may run any code.
-    fn trim_while(
-        &self,
-        state: &mut State,
-        released: &mut Vec<Entry>,
-        more: impl Fn(&State) -> bool,
-    ) {
-        while more(state)
-            && let Some(entry) = state.shelf.remove_largest()
-        {
-            state.total -= entry.buffer.size();
-            if let Some(residency) = &self.residency {
-                residency.remove_of_pool(&entry.buffer);
-            }
-            released.push(entry);
-        }
-    }
-
-    fn take_back(&self, class: usize, requested: usize, mut entry: Entry) {
-        entry.returned = Epoch::now();
-        let idle = self.is_idle(&mut entry);
-        let mut released = Vec::new();
-        let mut state = self.lock();
-        state.stat.lent -= entry.buffer.size();
-        state.stat.requested -= requested;
-        state.shelf.put(class, entry, idle);
-        if state.total - state.stat.lent > self.limits.free {
-            state.shelf.settle(|entry| self.is_idle(entry));
-            self.trim(&mut state, self.limits.free, &mut released);
-        }
-        drop(state);
-        drop(released);
+        let (residency, declared) = (self.residency.clone(), Declared::default());
+        Ok(Entry { buffer, references, commits, residency, declared, returned: Epoch::now() })
     }
 }
 
 impl Drop for Inner {
     /// Declared work does not retain its buffers, so wait for it.
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for entry in state.shelf.pending_mut() {
+        self.lending.for_each_pending(|entry| {
             if !entry.declared.wait() {
                 keep_forever(&entry.buffer);
             }
             entry.buffer.wait_until_unused();
-        }
-        if let Some(residency) = &self.residency {
-            state
-                .shelf
-                .free()
-                .chain(state.shelf.pending())
-                .for_each(|entry| residency.remove_of_pool(&entry.buffer));
-        }
+        });
     }
 }
 
@@ -480,6 +424,6 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // SAFETY: the entry is not used after this.
         let entry = unsafe { ManuallyDrop::take(&mut self.entry) };
-        self.pool.take_back(self.class, self.requested, entry);
+        self.pool.lending.take_back(self.class, self.requested, entry);
     }
 }

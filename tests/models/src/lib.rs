@@ -8,10 +8,14 @@
 
 mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
 }
 #[allow(dead_code)] // Each part has more than its models need.
 #[path = "../../../src/memory/bump.rs"]
 mod bump;
+#[allow(dead_code)] // As above.
+#[path = "../../../src/memory/lending.rs"]
+mod lending;
 #[allow(dead_code)] // As above.
 #[path = "../../../src/memory/shelf.rs"]
 mod shelf;
@@ -21,10 +25,11 @@ mod stack;
 
 use atomic::Ordering;
 use bump::Bump;
+use lending::{Lending, Lent};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
+use loom::sync::atomic::AtomicBool;
 use loom::thread;
-use shelf::Shelf;
 use stack::Stack;
 
 /// Memory of two slots of 8 bytes, handed out by a tape.
@@ -116,7 +121,7 @@ fn no_span_lives_when_the_tape_is_cleared() {
 fn what_encoded_work_uses_is_not_cleared() {
     loom::model(|| {
         let memory = Memory::new();
-        let used = Arc::new(loom::sync::atomic::AtomicBool::new(false));
+        let used = Arc::new(AtomicBool::new(false));
         let user = {
             let (memory, used) = (Arc::clone(&memory), Arc::clone(&used));
             thread::spawn(move || {
@@ -253,44 +258,150 @@ fn cells_of_three_threads() {
     cells(2, &[1, 1, 1], 2);
 }
 
-/// A buffer of a pool, and the work of the GPU that uses it.
-#[derive(Clone)]
-struct Lent(Arc<(UnsafeCell<u64>, loom::sync::atomic::AtomicBool)>);
+/// A buffer of a pool, with the uses of it that the driver records.
+struct Buffer {
+    contents: UnsafeCell<u64>,
+    encoded: AtomicBool,
+    in_flight: AtomicBool,
+}
 
-impl Lent {
-    fn is_idle(&mut self) -> bool {
-        self.0.1.load(Ordering::Acquire)
+/// What the pool lends: its handle of the buffer. Clones are the model's, of the program and of the GPU.
+#[derive(Clone)]
+struct Item(Arc<Buffer>);
+
+const BYTES: usize = 8;
+
+impl Item {
+    fn new(encoded: bool, in_flight: bool) -> Self {
+        let contents = UnsafeCell::new(0);
+        let (encoded, in_flight) = (AtomicBool::new(encoded), AtomicBool::new(in_flight));
+        Self(Arc::new(Buffer { contents, encoded, in_flight }))
+    }
+
+    /// Submits the command buffer that was encoded with it, as the driver does: it is in flight before it is not encoded
+    /// any more.
+    fn submit(&self) {
+        self.0.in_flight.store(true, Ordering::Release);
+        self.0.encoded.store(false, Ordering::Release);
+    }
+
+    /// The GPU runs the command buffer.
+    fn complete(&self) {
+        write(&self.0.contents, 1);
+        self.0.in_flight.store(false, Ordering::Release);
     }
 }
 
-#[test]
-fn a_buffer_returned_in_use_is_lent_after_its_last_use() {
-    loom::model(|| {
-        let pool = Arc::new(loom::sync::Mutex::new(Shelf::new(1)));
-        let lent = Lent(Arc::new((UnsafeCell::new(0), loom::sync::atomic::AtomicBool::new(false))));
+impl Lent for Item {
+    fn bytes(&self) -> usize {
+        BYTES
+    }
+
+    fn come_back(&mut self) {}
+
+    fn is_referred_to(&self) -> bool {
+        false
+    }
+
+    fn is_declared(&mut self) -> bool {
+        false
+    }
+
+    fn is_in_set(&self) -> bool {
+        false
+    }
+
+    fn is_encoded(&self) -> bool {
+        self.0.encoded.load(Ordering::Acquire)
+    }
+
+    fn is_in_flight(&self) -> bool {
+        self.0.in_flight.load(Ordering::Acquire)
+    }
+}
+
+/// Lends an item of the pool, which may have one; `None` if it would be a second one.
+fn lend(pool: &Lending<Item>, make: impl FnOnce() -> Item) -> Option<Item> {
+    let lent = pool.lend(0, BYTES, 1, || Ok(make()), |in_use| assert_eq!(in_use, BYTES));
+    lent.ok().map(|(item, _)| item)
+}
+
+/// A pool that may have one item, which is lent, encoded or in flight.
+fn pool_of_one(encoded: bool) -> (Arc<Lending<Item>>, Item) {
+    let pool = Arc::new(Lending::new(1, BYTES, usize::MAX));
+    let item = lend(&pool, || Item::new(encoded, !encoded)).expect("the pool is empty");
+    (pool, item)
+}
+
+/// The lease is returned while the GPU runs, and two threads want the buffer.
+fn returned_in_use(encoded: bool, preemptions: Option<usize>) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = preemptions;
+    model.check(move || {
+        let (pool, item) = pool_of_one(encoded);
         let gpu = {
-            let lent = lent.clone();
+            let item = item.clone();
             thread::spawn(move || {
-                write(&lent.0.0, 1);
-                lent.0.1.store(true, Ordering::Release);
+                if encoded {
+                    item.submit();
+                }
+                item.complete();
             })
         };
-        let takers: Vec<_> = (0..2)
-            .map(|taker| {
-                let (pool, mut lent) = (Arc::clone(&pool), lent.clone());
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                // Not before its last use, which the checker knows.
+                lend(&pool, || unreachable!("the pool has its item"))
+                    .inspect(|item| write(&item.0.contents, 2))
+            })
+        };
+        pool.take_back(0, 1, item);
+        let here = lend(&pool, || unreachable!("the pool has its item"))
+            .inspect(|item| write(&item.0.contents, 3));
+        let there = other.join().unwrap();
+        assert!(here.is_none() || there.is_none(), "it is lent once");
+        gpu.join().unwrap();
+        let taken = here.or(there);
+        let figures = pool.figures();
+        let lent = if taken.is_some() { BYTES } else { 0 };
+        assert_eq!((figures.made, figures.lent, figures.pending), (1, lent, 0));
+        assert_eq!(figures.free, BYTES - lent, "it can be lent when the GPU has finished");
+    });
+}
+
+#[test]
+fn a_buffer_returned_in_flight_is_lent_after_its_last_use() {
+    returned_in_use(false, None);
+}
+
+#[test]
+fn a_buffer_returned_before_its_submission_is_lent_after_its_last_use() {
+    returned_in_use(true, Some(3));
+}
+
+/// Threads lend and return at the limit: never more than it, and each has the buffer alone.
+#[test]
+fn a_pool_at_its_limit_lends_to_one_thread_at_a_time() {
+    loom::model(|| {
+        let pool = Arc::new(Lending::new(1, BYTES, 0));
+        let threads: Vec<_> = (1..3)
+            .map(|value| {
+                let pool = Arc::clone(&pool);
                 thread::spawn(move || {
-                    if taker == 0 {
-                        let idle = lent.is_idle();
-                        pool.lock().unwrap().put(0, lent, idle);
-                    }
-                    let taken: Option<Lent> = pool.lock().unwrap().take(0, Lent::is_idle);
-                    // Lent once, after the GPU's last use.
-                    taken.inspect(|lent| write(&lent.0.0, 2)).is_some()
+                    let Some(item) = lend(&pool, || Item::new(false, false)) else { return };
+                    write(&item.0.contents, value);
+                    assert_eq!(read(&item.0.contents), value);
+                    pool.take_back(0, 1, item);
                 })
             })
             .collect();
-        let times = takers.into_iter().map(|taker| taker.join().unwrap());
-        assert!(times.filter(|&taken| taken).count() <= 1);
-        gpu.join().unwrap();
+        pool.trim(0);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let figures = pool.figures();
+        assert_eq!((figures.lent, figures.requested), (0, 0));
+        // What is returned beyond the limit of free bytes is released, so that each lease is of a new item.
+        assert_eq!((figures.free, figures.pending), (0, 0));
+        assert!(figures.made == figures.takes && (1..=2).contains(&figures.takes));
     });
 }

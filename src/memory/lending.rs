@@ -1,0 +1,178 @@
+//! The core of a pool: items that are lent and come back, and within which limits.
+//!
+//! `tests/models` compiles this file with a model checker's lock, and with items whose uses are its atomics.
+
+use super::atomic::{Mutex, MutexGuard};
+use super::shelf::Shelf;
+use std::sync::PoisonError;
+
+/// An item that is lent, and what may still use it after its return.
+pub(super) trait Lent {
+    /// Its size.
+    fn bytes(&self) -> usize;
+
+    /// Called when it is returned: what begins to use it later uses it by a new lease.
+    fn come_back(&mut self);
+
+    /// Whether anything but the pool refers to it.
+    fn is_referred_to(&self) -> bool;
+
+    /// Whether declared work is not done.
+    fn is_declared(&mut self) -> bool;
+
+    /// Whether work that began before its return may use it by a residency set.
+    fn is_in_set(&self) -> bool;
+
+    /// Whether work was encoded with it and not submitted.
+    fn is_encoded(&self) -> bool;
+
+    /// Whether work that was submitted uses it.
+    fn is_in_flight(&self) -> bool;
+
+    /// Whether only the pool has it, and no work of its last lease can still use it.
+    fn is_idle(&mut self) -> bool {
+        !self.is_referred_to()
+            && !self.is_declared()
+            && !self.is_in_set()
+            // In this order, because another thread may submit encoded work between the two.
+            && !self.is_encoded()
+            && !self.is_in_flight()
+    }
+}
+
+/// Items by class.
+#[derive(Debug)]
+pub(super) struct Lending<T> {
+    /// The most bytes in all items, and in those that are not lent.
+    total: usize,
+    free: usize,
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    shelf: Shelf<T>,
+    /// Bytes in all items, lent or not.
+    bytes: usize,
+    figures: Figures,
+}
+
+/// What was lent so far, and what is lent. `free` and `pending` are computed when they are requested.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Figures {
+    pub(super) takes: u64,
+    pub(super) made: u64,
+    pub(super) lent: usize,
+    pub(super) requested: usize,
+    pub(super) free: usize,
+    pub(super) pending: usize,
+}
+
+impl<T: Lent> Lending<T> {
+    /// Without items. At most `total` bytes are in items, and at most `free` in those that are not lent.
+    pub(super) fn new(classes: usize, total: usize, free: usize) -> Self {
+        let state = State { shelf: Shelf::new(classes), bytes: 0, figures: Figures::default() };
+        Self { total, free, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // No panic leaves the state inconsistent, so poisoning is ignored.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lends an item of a class, whose items have `size` bytes; returns whether it is new. Where none is idle, `make` makes one, or
+    /// `refuse` makes the error, of the bytes in items that are in use, if that exceeds the limit.
+    pub(super) fn lend<E>(
+        &self,
+        class: usize,
+        size: usize,
+        requested: usize,
+        make: impl FnOnce() -> Result<T, E>,
+        refuse: impl FnOnce(usize) -> E,
+    ) -> Result<(T, bool), E> {
+        // Dropped after the lock is released: the last reference to a command buffer that was declared may run any code.
+        let mut released = Vec::new();
+        let mut state = self.lock();
+        let found = state.shelf.take(class, T::is_idle);
+        let new = found.is_none();
+        let item = match found {
+            Some(item) => item,
+            None => {
+                let over = |state: &State<T>| state.bytes.saturating_add(size) > self.total;
+                // Those that are idle are free now: `take` has looked.
+                state.release_while(&mut released, over);
+                if over(&state) {
+                    return Err(refuse(state.bytes));
+                }
+                let item = make()?;
+                state.bytes += size;
+                item
+            }
+        };
+        let figures = &mut state.figures;
+        figures.takes += 1;
+        figures.made += u64::from(new);
+        figures.lent += size;
+        figures.requested += requested;
+        drop(state);
+        drop(released);
+        Ok((item, new))
+    }
+
+    /// Takes an item back, with its class and the bytes that were requested of it.
+    pub(super) fn take_back(&self, class: usize, requested: usize, mut item: T) {
+        item.come_back();
+        let idle = item.is_idle();
+        let mut released = Vec::new();
+        let mut state = self.lock();
+        state.figures.lent -= item.bytes();
+        state.figures.requested -= requested;
+        state.shelf.put(class, item, idle);
+        if state.unlent() > self.free {
+            state.shelf.settle(T::is_idle);
+            state.release_while(&mut released, |state| state.unlent() > self.free);
+        }
+        drop(state);
+        drop(released);
+    }
+
+    /// Releases items that are not lent, the largest first, until at most `keep` bytes of them are left.
+    pub(super) fn trim(&self, keep: usize) {
+        let mut released = Vec::new();
+        let mut state = self.lock();
+        state.shelf.settle(T::is_idle);
+        state.release_while(&mut released, |state| state.unlent() > keep);
+        drop(state);
+        drop(released);
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let mut state = self.lock();
+        state.shelf.settle(T::is_idle);
+        let free = state.shelf.free().map(T::bytes).sum();
+        let pending = state.shelf.pending().map(T::bytes).sum();
+        Figures { free, pending, ..state.figures }
+    }
+
+    /// Calls the closure for the items that came back in use and were not idle since.
+    pub(super) fn for_each_pending(&self, f: impl FnMut(&mut T)) {
+        self.lock().shelf.pending_mut().for_each(f);
+    }
+}
+
+impl<T: Lent> State<T> {
+    /// Bytes in items that are not lent.
+    fn unlent(&self) -> usize {
+        self.bytes - self.figures.lent
+    }
+
+    /// Moves free items to `released`.
+    fn release_while(&mut self, released: &mut Vec<T>, more: impl Fn(&Self) -> bool) {
+        while more(self)
+            && let Some(item) = self.shelf.remove_largest()
+        {
+            self.bytes -= item.bytes();
+            released.push(item);
+        }
+    }
+}
