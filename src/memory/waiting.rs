@@ -2,12 +2,19 @@
 
 use super::record::Record;
 use crate::usage::Epoch;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The indices of such cells, each with the time of its return. It is not known while a command buffer that may use
 /// the cell is encoded and not submitted. Command buffers that are submitted later do not use the cell.
+///
+/// A grid is lock-free as long as there are none: then nothing here takes the lock.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<Vec<(usize, Option<Epoch>)>>);
+pub(super) struct Waiting {
+    /// Whether there are any.
+    any: AtomicBool,
+    cells: Mutex<Vec<(usize, Option<Epoch>)>>,
+}
 
 impl Waiting {
     /// Takes a cell that is returned, if a command buffer may use it.
@@ -18,7 +25,9 @@ impl Waiting {
         let uses = encoded || record.usage().is_in_flight();
         if uses {
             let returned = (!encoded).then(Epoch::now);
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push((index, returned));
+            let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+            cells.push((index, returned));
+            self.any.store(true, Ordering::Release);
         }
         uses
     }
@@ -27,7 +36,11 @@ impl Waiting {
     #[cold]
     #[inline(never)]
     pub(super) fn settle(&self, record: &Record, mut free: impl FnMut(usize)) {
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A cell that another thread returns meanwhile is found by the next call.
+        if !self.any.load(Ordering::Acquire) {
+            return;
+        }
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         if cells.iter().any(|(_, returned)| returned.is_none()) && !record.may_be_encoded() {
             let now = Epoch::now();
             cells.iter_mut().for_each(|(_, returned)| _ = returned.get_or_insert(now));
@@ -40,5 +53,6 @@ impl Waiting {
             }
             waits
         });
+        self.any.store(!cells.is_empty(), Ordering::Release);
     }
 }

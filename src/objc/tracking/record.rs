@@ -359,13 +359,15 @@ impl Footprint {
     /// Whether a command buffer that was submitted and has not completed uses the memory.
     pub(crate) fn is_in_flight(&self) -> bool {
         self.records().any(|record| {
-            let mut over = Over::default();
-            let mut state = lock(&record.state);
-            record.prune(&mut state, &mut over);
-            let busy = !state.flights.is_empty();
-            drop(state);
-            drop(over);
-            busy
+            record.has_flights.load(Acquire) && {
+                let mut over = Over::default();
+                let mut state = lock(&record.state);
+                record.prune(&mut state, &mut over);
+                let busy = !state.flights.is_empty();
+                drop(state);
+                drop(over);
+                busy
+            }
         })
     }
 
