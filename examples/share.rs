@@ -4,6 +4,7 @@
 
 use aruminium::Gpu;
 use aruminium::memory::Shared;
+use std::os::unix::process::parent_id;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
@@ -15,9 +16,10 @@ const SQUARES: &str = "
     kernel void squares(device uint *x, uint i [[thread_position_in_grid]]) { x[i] = i * i; }";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    match std::env::args().nth(1) {
-        Some(child) => read(&child),
-        None => write(),
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next(), arguments.next()) {
+        (Some(id), Some(parent)) => read(&id, parent.parse()?),
+        _ => write(),
     }
 }
 
@@ -28,7 +30,8 @@ fn write() -> Result<(), Box<dyn std::error::Error>> {
 
     // The child gets the memory before it has contents.
     let mut command = Command::new(std::env::current_exe()?);
-    let mut child = command.arg(shared.id().to_string()).stdin(sent(&shared)?).spawn()?;
+    let arguments = [shared.id().to_string(), std::process::id().to_string()];
+    let mut child = command.args(arguments).stdin(sent(&shared)?).spawn()?;
 
     // SAFETY: the child only reads, and only after the flag says that the values are written.
     let buffer = unsafe { gpu.wrap_shared(&shared)? };
@@ -46,9 +49,13 @@ fn write() -> Result<(), Box<dyn std::error::Error>> {
     if status.success() { Ok(()) } else { Err(format!("the child failed: {status}").into()) }
 }
 
-fn read(id: &str) -> Result<(), Box<dyn std::error::Error>> {
+fn read(id: &str, parent: u32) -> Result<(), Box<dyn std::error::Error>> {
     let shared = received(id)?;
     while shared.atomic_u32(0)?.load(Ordering::Acquire) == 0 {
+        // A process whose parent has ended gets another one.
+        if parent_id() != parent {
+            return Err(format!("process {parent} ended before the values were there").into());
+        }
         std::thread::yield_now();
     }
     let mut values = vec![0u32; VALUES];
