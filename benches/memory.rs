@@ -106,10 +106,11 @@ mod peer {
 #[cfg(feature = "memory")]
 mod arenas {
     use super::rounds::{compare, way};
-    use aruminium::memory::{Block, Frames, Pool, PoolLimits, Slab, Tape};
-    use aruminium::{Gpu, GpuError};
+    use aruminium::memory::{Block, Frames, Lease, Pool, PoolLimits, Slab, Tape};
+    use aruminium::{Buffer, Commands, Gpu, GpuError, Queue};
     use std::hint::black_box;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{Duration, Instant};
 
     /// The smallest possible lock-free step: the limit for everything below.
     #[inline(always)]
@@ -180,18 +181,106 @@ mod arenas {
         Ok(())
     }
 
+    /// How many leases or frames are used by the GPU before the time of each is taken.
+    const USED: usize = 256;
+
+    /// A command buffer of its own that writes a buffer.
+    fn use_on(queue: &Queue, buffer: &Buffer) -> Result<Commands, GpuError> {
+        let commands = queue.commands()?;
+        let copier = commands.copier()?;
+        copier.fill(buffer, (0..64).into(), 1);
+        copier.finish();
+        commands.submit();
+        Ok(commands)
+    }
+
+    /// The time of `times` calls of `next`, each for a frame that a finished command buffer has used.
+    fn next_after_use(
+        frames: &mut Frames,
+        queue: &Queue,
+        times: usize,
+    ) -> Result<Duration, GpuError> {
+        let (mut time, mut left) = (Duration::ZERO, times);
+        while left > 0 {
+            let mut last = None;
+            for _ in 0..USED {
+                last = Some(use_on(queue, frames.next()?.buffer())?);
+            }
+            last.map_or(Ok(()), |commands| commands.finish())?;
+            let count = left.min(USED);
+            let start = Instant::now();
+            for _ in 0..count {
+                black_box(frames.next()?);
+            }
+            time += start.elapsed();
+            for _ in count..USED {
+                frames.next()?;
+            }
+            left -= count;
+        }
+        Ok(time)
+    }
+
+    /// The same of leases: returned and taken after the command buffers that use them are done, or, if `early`, returned
+    /// while these run, and taken afterwards; then only the taking is measured.
+    fn lease_after_use(
+        pool: &Pool,
+        queue: &Queue,
+        early: bool,
+        times: usize,
+    ) -> Result<Duration, GpuError> {
+        let (mut time, mut left) = (Duration::ZERO, times);
+        while left > 0 {
+            let mut leases =
+                (0..USED).map(|_| pool.take(64 << 10)).collect::<Result<Vec<Lease>, _>>()?;
+            let commands =
+                leases.iter().map(|lease| use_on(queue, lease)).collect::<Result<Vec<_>, _>>()?;
+            if early {
+                leases.clear();
+            }
+            commands.last().map_or(Ok(()), Commands::finish)?;
+            drop(commands);
+            let (count, mut taken) = (left.min(USED), Vec::with_capacity(USED));
+            let start = Instant::now();
+            for _ in 0..count {
+                drop(leases.pop());
+                taken.push(pool.take(64 << 10)?);
+            }
+            time += start.elapsed();
+            left -= count;
+        }
+        Ok(time)
+    }
+
+    /// The time of clearing a tape that was used.
+    fn clear_after_use(tapes: &[Tape], times: usize) -> Duration {
+        let (mut time, mut left) = (Duration::ZERO, times);
+        while left > 0 {
+            tapes.iter().for_each(|tape| _ = black_box(tape.take(64, 8)));
+            let count = left.min(tapes.len());
+            let start = Instant::now();
+            tapes[..count].iter().for_each(|tape| black_box(tape).clear());
+            time += start.elapsed();
+            tapes.iter().for_each(Tape::clear);
+            left -= count;
+        }
+        time
+    }
+
     pub(super) fn measure(gpu: &Gpu) -> Result<(), GpuError> {
         takes(64)?;
         takes(4096)?;
 
         let (empty, used, mut other, word) =
             (Tape::start(4096)?, Tape::start(4096)?, Tape::start(4096)?, AtomicU64::new(0));
+        let tapes = (0..USED).map(|_| Tape::start(4096)).collect::<Result<Vec<_>, _>>()?;
         compare(
             "clearing a tape",
             None,
             &mut [
                 way!("compare-exchange", exchange(black_box(&word), 64)),
                 way!("Tape::clear, empty", black_box(&empty).clear()),
+                way!("Tape::clear, used", timed | times | clear_after_use(&tapes, times)),
                 way!("Tape::reset", black_box(&mut other).reset()),
                 way!("two compare-exchanges", {
                     exchange(black_box(&word), 64);
@@ -228,21 +317,36 @@ mod arenas {
             ],
         );
 
+        let queue = gpu.new_command_queue()?;
         let pool = Pool::new(gpu, PoolLimits::default());
+        let lease = |early| {
+            let (pool, queue) = (&pool, &queue);
+            move |times| lease_after_use(pool, queue, early, times).expect("leases")
+        };
+        let (late, early) = (lease(false), lease(true));
         compare(
             "a lease of 64 KiB, and back",
             None,
             &mut [
                 way!("a fresh buffer", drop(black_box(gpu.buffer(64 << 10).expect("a buffer")))),
                 way!("Pool::take", drop(black_box(pool.take(64 << 10).expect("a lease")))),
+                way!("the same, the GPU used it", timed | times | late(times)),
+                way!("taken, it came back in use", timed | times | early(times)),
             ],
         );
 
         let mut frames = Frames::new(gpu, 2, 64 << 10)?;
+        let mut many = Frames::new(gpu, USED, 64 << 10)?;
         compare(
             "the next frame",
             None,
-            &mut [way!("Frames::next", _ = black_box(frames.next().expect("a frame")))],
+            &mut [
+                way!("Frames::next", _ = black_box(frames.next().expect("a frame"))),
+                way!(
+                    "the same, the GPU used it",
+                    timed | times | { next_after_use(&mut many, &queue, times).expect("frames") }
+                ),
+            ],
         );
 
         let block = Block::open(1 << 20)?;

@@ -1,16 +1,25 @@
-//! Rings compared with their parts: a call with a dispatch, a batch with single sends, tiles with plain Rust.
+//! Rings compared with their parts: a call with a dispatch, a batch with single sends, tiles with plain Rust; and what
+//! `ringkernel` declares figures for, which `specs/ring.md` has beside these.
 
-use aruminium::ring::{Actor, Border, Halo, Launch, Reach, Ring, Topology};
+use aruminium::ring::interop::{MessageHeader, write_message};
+use aruminium::ring::{
+    Actor, Border, Clock, Dims, Envelope, Halo, Hlc, Launch, Reach, Ring, RingError, Supervision,
+    Topology,
+};
 use aruminium::{Dispatch, Gpu, GpuError};
 use rounds::{compare, way};
 use std::error::Error;
 use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 
 mod rounds;
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 aruminium::message! {
     /// 64 bytes.
@@ -27,6 +36,14 @@ const PASS: &str =
     next.words[0] = m.words[0] - 1;
     if (m.words[0] > 0) { out.send(0, next); } else { out.post(m); }
 }";
+
+const FORWARD: &str =
+    "void handle(thread const Packet &m, thread Count &s, thread Outbox<Packet> &out) {
+    s.handled += 1;
+    if (out.has(0)) { out.send(0, m); } else { out.post(m); }
+}";
+const FAIL: &str =
+    "void handle(thread const uint &m, thread Count &s, thread Outbox<uint> &out) { out.fail(m); }";
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(thread::Thread);
@@ -46,7 +63,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// The time from a call of an idle ring to the reply.
-fn calls(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
+fn calls(gpu: &Gpu) -> Outcome {
     let source = "kernel void one(device uint *x) { x[0] += 1; }";
     let pipeline = gpu.pipeline(&gpu.compile(source)?.function("one")?)?;
     let buffer = gpu.buffer(4)?;
@@ -71,7 +88,7 @@ fn calls(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
 }
 
 /// 4,096 messages to one actor: in one batch, and one tick for each.
-fn batches(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
+fn batches(gpu: &Gpu) -> Outcome {
     const COUNT: usize = 4096;
     let ring = Ring::open(gpu)?;
     let launch = Launch::new().capacity(COUNT as u32);
@@ -97,7 +114,7 @@ fn batches(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
 }
 
 /// Messages between actors, without the host.
-fn lanes(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
+fn lanes(gpu: &Gpu) -> Outcome {
     const ACTORS: usize = 64;
     const EACH: usize = 32;
     const HOPS: usize = 63;
@@ -131,7 +148,119 @@ fn lanes(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The clock, and a message as bytes of the other crate.
+fn clocks() {
+    let (clock, word, received) = (Clock::new(1), AtomicU64::new(0), Hlc::new(1, 0, 2));
+    compare(
+        "a clock",
+        None,
+        &mut [
+            way!("compare-exchange", {
+                let now = word.load(Ordering::Relaxed);
+                let then = black_box(now + 1);
+                word.compare_exchange(now, then, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            }),
+            way!("Clock::tick", clock.tick()),
+            way!("Clock::update", clock.update(black_box(received)).expect("it is not ahead")),
+            way!("Clock::now", clock.now()),
+        ],
+    );
+    let (header, packet) = (MessageHeader::default(), Envelope::new(Packet { words: [1; 16] }, 7));
+    compare(
+        "a message of the other crate",
+        None,
+        &mut [
+            way!("a header to bytes", black_box(&header).to_bytes()),
+            way!("a message to bytes", write_message(black_box(&packet), None)),
+        ],
+    );
+}
+
+/// The time to spawn `times` actors, in rings that have few.
+fn spawned(gpu: &Gpu, times: usize) -> Result<Duration, RingError> {
+    const EACH: usize = 256;
+    let names: Vec<String> = (0..=EACH).map(|i| format!("{i}")).collect();
+    let (mut time, mut left) = (Duration::ZERO, times);
+    while left > 0 {
+        let ring = Ring::open(gpu)?;
+        let spawn = |name| {
+            let launch = Launch::new().capacity(16);
+            ring.spawn::<u32, u32, Count>(name, ECHO, Count { handled: 0 }, launch)
+        };
+        // Compiles the handler.
+        spawn(&names[EACH])?;
+        let count = left.min(EACH);
+        let start = Instant::now();
+        for name in &names[..count] {
+            spawn(name)?;
+        }
+        time += start.elapsed();
+        left -= count;
+    }
+    Ok(time)
+}
+
+/// The lives of actors: a new one of a known handler; one that fails, and is restarted.
+fn lives(gpu: &Gpu) -> Outcome {
+    let ring = Ring::open(gpu)?;
+    let launch = Launch::new().supervision(Supervision::Restart { limit: u32::MAX });
+    let fails = ring.spawn::<u32, u32, Count>("fails", FAIL, Count { handled: 0 }, launch)?;
+    compare(
+        "an actor",
+        None,
+        &mut [
+            way!("spawned", timed | times | spawned(gpu, times).expect("actors")),
+            way!("failed and restarted", {
+                fails.send(1).expect("there is room");
+                assert_eq!(ring.tick().expect("it is restarted").faults.len(), 1);
+                ring.take_dead_letters()
+            }),
+        ],
+    );
+    Ok(())
+}
+
+/// Messages through four actors in a row.
+fn pipelines(gpu: &Gpu) -> Outcome {
+    const COUNT: usize = 4096;
+    let ring = Ring::open(gpu)?;
+    let stages = (0..4)
+        .map(|i| {
+            let launch = Launch::new().capacity(COUNT as u32);
+            ring.spawn::<Packet, Packet, Count>(
+                &format!("{i}"),
+                FORWARD,
+                Count { handled: 0 },
+                launch,
+            )
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    for pair in stages.windows(2) {
+        ring.connect(pair[0].id(), pair[1].id())?;
+    }
+    let packets = vec![Packet { words: [1; 16] }; COUNT];
+    compare(
+        "64 B through four actors",
+        Some(COUNT),
+        &mut [way!("sent, and received", {
+            stages[0].send_all(&packets).expect("there is room");
+            ring.run(5).expect("it runs");
+            for _ in 0..COUNT {
+                black_box(stages[3].try_receive().expect("it is there"));
+            }
+        })],
+    );
+    Ok(())
+}
+
 const HEAT: &str = "
+    kernel void heat_3d(device const float *from [[buffer(0)]], device float *to [[buffer(1)]],
+                        constant uint &tile [[buffer(2)]], uint3 at [[thread_position_in_grid]]) {
+        uint row = tile + 2, layer = row * row;
+        uint i = at.z / tile * layer * row + (at.z % tile + 1) * layer + (at.y + 1) * row + at.x + 1;
+        float around = (from[i - 1] + from[i + 1]) + (from[i - row] + from[i + row]) + (from[i - layer] + from[i + layer]);
+        to[i] = from[i] + 0.1f * (around - 6.0f * from[i]);
+    }
     kernel void heat(device const float *from [[buffer(0)]], device float *to [[buffer(1)]],
                      constant uint &tile [[buffer(2)]], uint3 at [[thread_position_in_grid]]) {
         uint row = tile + 2;
@@ -140,39 +269,56 @@ const HEAT: &str = "
         to[i] = from[i] + 0.2f * (around - 4.0f * from[i]);
     }";
 
-/// A step of heat on tiles, the exchange included.
-fn stencils(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
-    const TILES: usize = 8;
-    const TILE: usize = 128;
-    const SIDE: usize = TILES * TILE;
-    const STEPS: usize = 8;
-    let halo = Halo::new(
-        gpu,
-        [TILES, TILES, 1],
-        [TILE, TILE, 1],
-        1,
-        Border::Constant(0.0f32),
-        Reach::Faces,
-    )?;
+/// Steps of a stencil over tiles of one width along each axis, exchanges included.
+fn steps_on_tiles(
+    gpu: &Gpu,
+    kernel: &str,
+    (grid, tile): (Dims, Dims),
+    steps: usize,
+) -> Outcome<impl FnMut() -> Outcome> {
+    let halo = Halo::new(gpu, grid, tile, 1, Border::Constant(0.0f32), Reach::Faces)?;
     let (one, other) = (halo.tiles(gpu)?, halo.tiles(gpu)?);
-    let pipeline = gpu.pipeline(&gpu.compile(HEAT)?.function("heat")?)?;
+    let pipeline = gpu.pipeline(&gpu.compile(HEAT)?.function(kernel)?)?;
     let queue = gpu.new_command_queue()?;
-    let steps = || -> Result<(), Box<dyn Error>> {
+    let threads = (tile[0], tile[1], tile[2] * grid.iter().product::<usize>());
+    Ok(move || {
         let commands = queue.commands()?;
         let encoder = commands.encoder()?;
-        for step in 0..STEPS {
+        for step in 0..steps {
             let (from, to) = if step % 2 == 0 { (&one, &other) } else { (&other, &one) };
             halo.encode(&encoder, from)?;
             encoder.bind(&pipeline);
             encoder.bind_buffer(from.buffer(), 0, 0);
             encoder.bind_buffer(to.buffer(), 0, 1);
-            encoder.push(&(TILE as u32).to_ne_bytes(), 2);
-            encoder.launch((TILE, TILE, TILES * TILES), (TILE, 4, 1));
+            encoder.push(&(tile[0] as u32).to_ne_bytes(), 2);
+            encoder.launch(threads, (tile[0], 4, 1));
         }
         encoder.finish();
         commands.submit();
         Ok(commands.finish()?)
-    };
+    })
+}
+
+/// A volume, as `ringkernel` declares a figure for: no plain Rust beside it.
+fn volumes(gpu: &Gpu) -> Outcome {
+    const STEPS: usize = 8;
+    let mut steps = steps_on_tiles(gpu, "heat_3d", ([2; 3], [32; 3]), STEPS)?;
+    compare(
+        "8 steps of 64 x 64 x 64 cells",
+        Some(STEPS << 18),
+        &mut [way!("2 x 2 x 2 tiles, exchanged", steps().expect("it runs"))],
+    );
+    Ok(())
+}
+
+/// A step of heat on tiles, the exchange included.
+fn stencils(gpu: &Gpu) -> Outcome {
+    const TILES: usize = 8;
+    const TILE: usize = 128;
+    const SIDE: usize = TILES * TILE;
+    const STEPS: usize = 8;
+    let sizes = ([TILES, TILES, 1], [TILE, TILE, 1]);
+    let mut steps = steps_on_tiles(gpu, "heat", sizes, STEPS)?;
     let row = SIDE + 2;
     let (mut plate, mut next) = (vec![1.0f32; row * row], vec![0.0f32; row * row]);
     let mut plain = || {
@@ -198,6 +344,8 @@ fn stencils(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
             way!("8 x 8 tiles, exchanged", steps().expect("it runs")),
         ],
     );
+    let halo = Halo::new(gpu, sizes.0, sizes.1, 1, Border::Constant(0.0f32), Reach::Faces)?;
+    let (queue, one) = (gpu.new_command_queue()?, halo.tiles(gpu)?);
     let exchange = || halo.exchange(&queue, &one).expect("it runs");
     compare(
         "an exchange of 8 x 8 tiles",
@@ -207,10 +355,14 @@ fn stencils(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Outcome {
     let gpu = Gpu::open()?;
     calls(&gpu)?;
     batches(&gpu)?;
     lanes(&gpu)?;
+    pipelines(&gpu)?;
+    lives(&gpu)?;
+    clocks();
+    volumes(&gpu)?;
     stencils(&gpu)
 }

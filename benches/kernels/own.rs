@@ -239,9 +239,11 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
     let mut compiled = ALL.map(|source| {
         let gpu = place.gpu;
         let repeat = move |times: usize| {
+            let start = std::time::Instant::now();
             for _ in 0..times {
                 std::hint::black_box(runnable(gpu, source).expect("it compiled before"));
             }
+            start.elapsed()
         };
         (source.name, repeat)
     });

@@ -23,26 +23,34 @@ const TURN: Duration = Duration::from_micros(500);
 const ROUNDS: RangeInclusive<usize> = 15..=101;
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// One way to do the work: its name, and a function that does it `n` times.
+/// One way to do the work: its name, and a function that does it `n` times and returns how long that took.
 pub(crate) struct Way<'a> {
     pub(crate) name: &'a str,
-    pub(crate) repeat: &'a mut dyn FnMut(usize),
+    pub(crate) repeat: &'a mut dyn FnMut(usize) -> Duration,
 }
 
-/// Makes a way: of an expression, which is repeated, or of code that repeats the work `n` times itself.
+/// Makes a way: of an expression, which is repeated, of code that repeats the work `n` times itself, or, after `timed`, of code
+/// that also returns how long it took, without what prepares the work.
 macro_rules! way {
-    ($name:expr, |$times:ident| $repeat:expr) => {
+    ($name:expr, timed |$times:ident| $repeat:expr) => {
         $crate::rounds::Way { name: $name, repeat: &mut |$times| $repeat }
     };
-    ($name:expr, $work:expr) => {
+    ($name:expr, |$times:ident| $repeat:expr) => {
         $crate::rounds::Way {
             name: $name,
-            repeat: &mut |times| {
-                for _ in 0..times {
-                    std::hint::black_box($work);
-                }
+            repeat: &mut |$times| {
+                let start = std::time::Instant::now();
+                $repeat;
+                start.elapsed()
             },
         }
+    };
+    ($name:expr, $work:expr) => {
+        $crate::rounds::way!($name, |times| {
+            for _ in 0..times {
+                std::hint::black_box($work);
+            }
+        })
     };
 }
 pub(crate) use way;
@@ -71,7 +79,7 @@ fn measure(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) -> Vec<Ro
     let times: Vec<usize> = ways.iter_mut().map(times_in_a_turn).collect();
     let mut round = || -> Vec<f64> {
         let turns = ways.iter_mut().zip(&times);
-        turns.map(|(way, &times)| turn(way, times).as_secs_f64() * 1e9 / times as f64).collect()
+        turns.map(|(way, &times)| (way.repeat)(times).as_secs_f64() * 1e9 / times as f64).collect()
     };
     let start = Instant::now();
     let mut rounds = Vec::new();
@@ -114,16 +122,10 @@ fn record(rows: &[Row]) -> io::Result<()> {
 /// programs ran meanwhile.
 fn times_in_a_turn(way: &mut Way<'_>) -> usize {
     let mut times = 1;
-    while (0..3).any(|_| turn(way, times) < TURN) {
+    while (0..3).any(|_| (way.repeat)(times) < TURN) {
         times *= 2;
     }
     times
-}
-
-fn turn(way: &mut Way<'_>, times: usize) -> Duration {
-    let start = Instant::now();
-    (way.repeat)(times);
-    start.elapsed()
 }
 
 fn quantile(values: impl Iterator<Item = f64>, part: f64) -> f64 {

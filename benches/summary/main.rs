@@ -14,8 +14,8 @@ use std::error::Error;
 use std::fs;
 
 /// The benchmarks, from one message up to whole kernels.
-const BENCHES: [&str; 8] =
-    ["message", "encode", "commands", "dispatch", "memory", "compile", "fp16", "kernels"];
+const BENCHES: [&str; 9] =
+    ["message", "encode", "commands", "dispatch", "memory", "ring", "compile", "fp16", "kernels"];
 
 /// The ways of one group, which are compared with its first one.
 struct Group {
