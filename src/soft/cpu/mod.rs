@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 pub(crate) use interp::isa::IsaKind;
 use interp::lower;
 #[cfg(test)]
-pub(crate) use tests::{Way, by_index};
+pub(crate) use tests::{Pages, Way, by_index};
 pub(crate) use workers::Workers;
 
 use super::ir::facts::{self, reach};

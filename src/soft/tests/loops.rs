@@ -2,7 +2,7 @@
 //! faults are those of a model that runs one thread after the other and checks each access.
 
 use crate::child::in_child;
-use crate::soft::cpu::{Way, Workers, by_index::*};
+use crate::soft::cpu::{Pages, Way, Workers, by_index::*};
 use crate::soft::kernel::FaultKind;
 use crate::soft::msl::{self, ConstantValues, Options};
 use crate::test_random::Random;
@@ -12,9 +12,11 @@ const GRID: [u32; 3] = [64, 2, 1];
 /// Iterations after which every loop ends.
 const TURNS: u32 = 40;
 
-/// An access in the loop: at `k * by + x * lane + add` of words, or of vectors.
+/// An access in the loop: at `(k * by + x * lane + y * row + add) + more + base` of scalars, or of vectors.
 #[derive(Clone, Debug)]
 struct Touch {
+    /// Bytes of a scalar.
+    scalar: u32,
     by: i64,
     /// The factor is in memory, where the compiler does not see it.
     hidden: bool,
@@ -23,8 +25,11 @@ struct Touch {
     add: i64,
     /// Words of a vector.
     width: u32,
-    /// Computed in 64 bits.
+    /// What is in parentheses is computed in 64 bits, as the rest is.
     wide: bool,
+    more: i64,
+    /// A number in memory.
+    base: i64,
     write: bool,
     /// Only in odd iterations.
     odd: bool,
@@ -73,6 +78,7 @@ impl Case {
             (from, limit) = (limit, if random.chance(50) { 0 } else { from });
         }
         let touch = |random: &mut Random| Touch {
+            scalar: random.pick(&[4, 4, 4, 1, 2]),
             by: random.pick(&[1i64, 1, 1, 2, 3, 0, -1, -2, 16, 1 << 30]),
             hidden: random.chance(40),
             lane: random.pick(&[0, 0, 1, 1, 1, 2, 3]),
@@ -80,11 +86,25 @@ impl Case {
             add: random.pick(&[0i64, 0, 1, 2, 5, 40, -1, -40, 1 << 31, -(1 << 30)]),
             width: random.pick(&[1, 1, 1, 2, 4]),
             wide: random.chance(25),
+            more: random.pick(&[0, 0, 0, 1, -1, 1 << 32]),
+            base: random.pick(&[0, 0, 0, 2, -(1 << 32), 40 - edge]),
             write: random.chance(30),
             odd: random.chance(20),
         };
-        let count = 1 + random.below(3);
-        let touches = (0..count).map(|_| touch(random)).collect();
+        let mut touches = vec![touch(random)];
+        for _ in 0..random.below(3) {
+            // Those that differ by constants are checked together.
+            let like = touches[0].clone();
+            let near = random.below(5) as i64 - 2;
+            touches.push(match random.below(4) {
+                0 => Touch { add: like.add + near, ..like },
+                1 => Touch { add: like.add + near, more: like.more - near, ..like },
+                _ => touch(random),
+            });
+        }
+        for touch in &mut touches {
+            touch.scalar = if touch.width == 1 { touch.scalar } else { 4 };
+        }
         let bytes = [0; 2].map(|_: i32| match random.below(6) {
             0 => random.below(64) as u64,
             1 => 4096,
@@ -112,30 +132,44 @@ impl Case {
         }
     }
 
-    /// The kernel; `p` has what is hidden: start, limit, and the factors of accesses.
+    /// The kernel; `p` has what is hidden: start, limit, and the factors and bases of accesses.
     fn text(&self) -> String {
         let ty = if self.signed { "int" } else { "uint" };
-        let mut body = String::new();
+        let (mut body, mut bases) = (String::new(), String::new());
         for (number, touch) in self.touches.iter().enumerate() {
             let wide = if touch.wide { "long" } else { ty };
             let by = match touch.hidden {
-                true => format!("{wide}({ty}(p[{}]))", number + 2),
+                true => format!("{wide}({ty}(p[{}]))", 3 * number + 2),
                 false => format!("{wide}({})", touch.by),
             };
-            let at = format!(
+            let mut at = format!(
                 "{wide}(k) * {by} + {wide}(g.x * {}u) + {wide}(g.y * {}u) + {wide}({})",
                 touch.lane, touch.row, touch.add
             );
-            let vector = if touch.width == 1 {
-                "uint".to_owned()
-            } else {
-                format!("packed_uint{}", touch.width)
+            if (touch.more, touch.base) != (0, 0) {
+                at = format!("long({at}) + {}l", touch.more);
+            }
+            if touch.base != 0 {
+                let low = 3 * number + 3;
+                at += &format!(" + b{number}");
+                bases += &format!(
+                    "const long b{number} = long(ulong(p[{low}]) | ulong(p[{}]) << 32); ",
+                    low + 1
+                );
+            }
+            let element = match touch.scalar {
+                1 => "uchar".to_owned(),
+                2 => "ushort".to_owned(),
+                _ if touch.width == 1 => "uint".to_owned(),
+                _ => format!("packed_uint{}", touch.width),
             };
             let access = match touch.write {
-                true => format!("((device {vector} *)w)[{at}] = {vector}(7u);"),
-                false if touch.width == 1 => format!("s = s * 31u + a[{at}];"),
+                true => format!("((device {element} *)w)[{at}] = {element}(7u);"),
+                false if touch.width == 1 => {
+                    format!("s = s * 31u + ((device const {element} *)a)[{at}];")
+                }
                 false => format!(
-                    "{{ {vector} v = ((device const {vector} *)a)[{at}]; s = s * 31u + v[0] + v[{}]; }}",
+                    "{{ {element} v = ((device const {element} *)a)[{at}]; s = s * 31u + v[0] + v[{}]; }}",
                     touch.width - 1
                 ),
             };
@@ -152,7 +186,7 @@ impl Case {
         format!(
             "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
              device const uint *a [[buffer(1)]], device uint *w [[buffer(2)]], constant uint *p [[buffer(3)]], \
-             uint3 g [[thread_position_in_grid]]) {{ uint s = 1; uint turns = 0; \
+             uint3 g [[thread_position_in_grid]]) {{ uint s = 1; uint turns = 0; {bases}\
              for ({ty} k = {ty}(p[0]); k {} {ty}(p[1]); k += {ty}({})) {{ {body} \
              turns++; if (turns >= {TURNS}u) {{ break; }} }} out[g.y * 64 + g.x] = s; }}",
             self.test, self.step
@@ -205,16 +239,20 @@ impl Case {
         let lanes = x * i64::from(touch.lane) + y * i64::from(touch.row);
         let at = k.wrapping_mul(by).wrapping_add(lanes).wrapping_add(add);
         let at = if touch.wide { at } else { self.wrap(at) };
-        let bytes = 4 * touch.width;
+        let at = at.wrapping_add(touch.more).wrapping_add(touch.base);
+        let bytes = touch.scalar * touch.width;
         let offset = at.wrapping_mul(bytes.into());
         let length = self.bytes[usize::from(touch.write)] as i64;
         if offset < 0 || offset > length - i64::from(bytes) {
             return Err(Bad { offset, bytes, write: touch.write });
         }
         if !touch.write {
-            let word = |at: usize| u32::from_le_bytes(a[at..at + 4].try_into().unwrap());
-            let first = word(offset as usize);
-            let last = word(offset as usize + bytes as usize - 4);
+            let read = |at: usize| {
+                let bytes = &a[at..at + touch.scalar as usize];
+                bytes.iter().rev().fold(0u32, |number, byte| number << 8 | u32::from(*byte))
+            };
+            let first = read(offset as usize);
+            let last = read(offset as usize + (bytes - touch.scalar) as usize);
             let sum = if touch.width == 1 { first } else { first.wrapping_add(last) };
             *s = s.wrapping_mul(31).wrapping_add(sum);
         }
@@ -228,21 +266,28 @@ impl Case {
         let (module, _) = library
             .kernel("k", &ConstantValues::default())
             .unwrap_or_else(|e| panic!("{seed}: {e}\n{text}"));
-        let mut a: Vec<u8> =
-            (0..self.bytes[0]).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 7) as u8).collect();
+        // An access before or past them ends the process.
+        let [mut a, mut w] = self.bytes.map(|bytes| Pages::new((bytes as usize).max(1)));
+        let [a_place, w_place] = [(&a, self.bytes[0]), (&w, self.bytes[1])]
+            .map(|(pages, bytes)| pages.place(bytes as usize, seed.is_multiple_of(4)));
+        let a = &mut a[a_place..][..self.bytes[0] as usize];
+        for (byte, at) in a.iter_mut().zip(0u64..) {
+            *byte = (at.wrapping_mul(0x9e37_79b9) >> 7) as u8;
+        }
         let want: Vec<Result<u32, Bad>> = (0..GRID[1])
             .flat_map(|y| (0..GRID[0]).map(move |x| (x, y)))
-            .map(|(x, y)| self.model(x, y, &a))
+            .map(|(x, y)| self.model(x, y, a))
             .collect();
         let mut p = vec![self.from as u32, self.limit as u32];
-        p.extend(self.touches.iter().map(|touch| touch.by as u32));
+        let hidden =
+            |touch: &Touch| [touch.by as u32, touch.base as u32, (touch.base >> 32) as u32];
+        p.extend(self.touches.iter().flat_map(hidden));
         for way in Way::all() {
             let mut out = vec![0u32; (GRID[0] * GRID[1]) as usize];
-            let mut w = vec![0u8; self.bytes[1] as usize];
             let bindings = [
                 Binding { index: 0, base: out.as_mut_ptr().cast(), bytes: 4 * out.len() as u64 },
                 Binding { index: 1, base: a.as_mut_ptr(), bytes: self.bytes[0] },
-                Binding { index: 2, base: w.as_mut_ptr(), bytes: self.bytes[1] },
+                Binding { index: 2, base: w[w_place..].as_mut_ptr(), bytes: self.bytes[1] },
                 Binding { index: 3, base: p.as_mut_ptr().cast(), bytes: 4 * p.len() as u64 },
             ];
             let launch = Launch {
@@ -285,20 +330,25 @@ fn random_loops_agree_with_the_model() {
     }
 }
 
+/// Each thread reads the word at its number and that of the iteration.
+const PLAIN: Touch = Touch {
+    scalar: 4,
+    by: 1,
+    hidden: false,
+    lane: 1,
+    row: 0,
+    add: 0,
+    width: 1,
+    wide: false,
+    more: 0,
+    base: 0,
+    write: false,
+    odd: false,
+};
+
 /// Loops at the edges: none of their accesses is out of bounds, or just one.
 #[test]
 fn loops_at_the_edges_agree_with_the_model() {
-    let touch = Touch {
-        by: 1,
-        hidden: false,
-        lane: 1,
-        row: 0,
-        add: 0,
-        width: 1,
-        wide: false,
-        write: false,
-        odd: false,
-    };
     let plain = Case {
         signed: false,
         from: 0,
@@ -306,7 +356,7 @@ fn loops_at_the_edges_agree_with_the_model() {
         step: 1,
         test: "<",
         leave: None,
-        touches: vec![touch.clone()],
+        touches: vec![PLAIN],
         bytes: [(63 + 10) * 4, 0],
         group: [32, 2, 1],
     };
@@ -354,6 +404,11 @@ fn loops_at_the_edges_agree_with_the_model() {
         }),
         // The access in odd iterations only; the last iteration is even.
         with(&|case| (case.touches[0].odd, case.limit) = (true, 11)),
+        // Neighbours, of which the second is the one before the first byte, or past the last.
+        with(&|case| case.touches.push(Touch { add: -1, wide: true, ..PLAIN })),
+        with(&|case| case.touches.push(Touch { more: -1, ..PLAIN })),
+        with(&|case| case.touches.push(Touch { more: 1, ..PLAIN })),
+        with(&|case| case.touches.push(Touch { add: 1, ..PLAIN })),
     ];
     for (number, case) in cases.iter().enumerate() {
         for (hidden, wide, width) in
@@ -371,6 +426,79 @@ fn loops_at_the_edges_agree_with_the_model() {
     }
 }
 
+/// Bytes and 16-bit numbers that are not adjacent are read as parts of words: not past the end of memory.
+#[test]
+fn narrow_numbers_at_the_end_agree_with_the_model() {
+    for (scalar, lane) in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (4, 2)] {
+        for missing in [0, 1] {
+            let last = i64::from(63 * lane + 9);
+            let case = Case {
+                signed: false,
+                from: 0,
+                limit: 10,
+                step: 1,
+                test: "<",
+                leave: None,
+                touches: vec![Touch { scalar, lane, ..PLAIN }],
+                bytes: [(last as u64 + 1) * u64::from(scalar) - missing, 0],
+                group: [32, 2, 1],
+            };
+            case.check(1);
+            Case { group: [5, 1, 1], ..case }.check(1);
+        }
+    }
+}
+
+/// Indices of 32 bits that come to the end of their type, or wrap in one lane of one iteration, and a base of 64 bits that
+/// brings the others into memory.
+#[test]
+fn loops_with_indices_at_the_ends_of_their_type_agree_with_the_model() {
+    let up_by_one = Touch { add: 1, more: -1, ..PLAIN };
+    let down_by_one = Touch { add: -1, more: 1, ..PLAIN };
+    for bits in 0..16 {
+        let [signed, down, at_top, write] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+        let (least, end) = if signed { (-1i64 << 31, 1 << 31) } else { (0, 1 << 32) };
+        for past in -2..=1 {
+            // Of the first and the last thread, in the first and the last of ten iterations.
+            let lowest = if at_top { end - 73 + past } else { least - past };
+            let begin = if at_top { lowest } else { least };
+            let near = if at_top { up_by_one.clone() } else { down_by_one.clone() };
+            for touches in [vec![PLAIN], vec![PLAIN, near.clone()], vec![near, PLAIN]] {
+                let change = |touch: Touch| Touch {
+                    // Without an addition the index begins where the counter does.
+                    add: touch.add + if at_top { 0 } else { lowest - least },
+                    base: -lowest,
+                    write,
+                    ..touch
+                };
+                let (from, limit, step, test) = match down {
+                    false => (begin, begin + 10, 1, "<"),
+                    true => (begin + 9, begin, -1, ">="),
+                };
+                let case = Case {
+                    signed,
+                    from,
+                    limit,
+                    step,
+                    test,
+                    leave: None,
+                    touches: touches.into_iter().map(change).collect(),
+                    bytes: [73 * 4; 2],
+                    group: [32, 2, 1],
+                };
+                // A counter that comes to the end of its type never ends by itself.
+                if !(down && begin == least) {
+                    case.check(1);
+                }
+                // One iteration, of which the index is the same in all.
+                let mut once = case;
+                once.limit = if down { once.from } else { once.from + 1 };
+                once.check(1);
+            }
+        }
+    }
+}
+
 /// Otherwise the tests above would only test the checks of each access.
 #[test]
 fn bounds_are_checked_before_a_loop_that_counts() {
@@ -378,17 +506,7 @@ fn bounds_are_checked_before_a_loop_that_counts() {
         return;
     }
     let run = || {
-        let touch = |write| Touch {
-            by: 1,
-            hidden: false,
-            lane: 1,
-            row: 64,
-            add: 0,
-            width: 1,
-            wide: false,
-            write,
-            odd: false,
-        };
+        let touch = |write| Touch { row: 64, write, ..PLAIN };
         let case = Case {
             signed: false,
             from: 0,

@@ -72,6 +72,20 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
         "out[at] = 0; if (g.y == 0 && g.x < 32) { *(device packed_uint2 *)(out + g.x) = packed_uint2(g.x, g.x + 100); }",
     ),
     (
+        "vectors that overlap, in a loop and in a run with many accesses",
+        [32, 1, 1],
+        "out[at] = 0; if (g.y < 2 && g.x < 32) { for (uint k = 0; k < 3; k++) { \
+         *(device packed_uint2 *)(out + g.x + k * 64 + g.y * 256) = packed_uint2(g.x, g.x + 100); } } \
+         if (g.y == 3 && g.x < 32) { device uint *to = out + 192 + g.x; *(device packed_uint2 *)to = packed_uint2(1, l); \
+         out[at] += a[g.x] + a[g.x + 1] * 3 + a[g.x + 2] * 5 + a[g.x + 3] * 7 + a[g.x + 4] * 9 + a[g.x + 5] * 11; }",
+    ),
+    (
+        "wide numbers of rows, in a loop",
+        [32, 1, 1],
+        "ulong s = 0; for (uint k = 0; k < 5; k++) { s = s * 3ul + ((device const ulong *)a)[g.x + k * 64]; \
+         ((device ulong *)c2)[0] = 1ul; } out[at] = uint(s) ^ uint(s >> 32);",
+    ),
+    (
         "half of a wide variable that changes afterwards",
         [32, 1, 1],
         "long3 v = long3(1); for (uint k = 0; k < (g.x & 3); k++) { v = long3(1 + k); } int w = v.z; \

@@ -20,6 +20,7 @@ use crate::soft::ir::{
 };
 use crate::soft::kernel::Executable;
 use by_index::{Binding, Launch};
+pub(crate) use edges::Pages;
 
 /// A way to run kernels: an instruction set, with machine code or by the interpreter alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ mod wrap;
 use super::super::FaultKind;
 use super::*;
 use crate::soft::ir::{Op, Scalar};
-use pages::Pages;
+pub(crate) use pages::Pages;
 
 /// Bytes of memory, of which the memory under test is a part: more than twice as many as lanes are apart.
 const MEMORY: usize = 4096;

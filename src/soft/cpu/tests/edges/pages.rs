@@ -29,11 +29,11 @@ fn page() -> usize {
 
 /// Whole pages of bytes; an access before or past them ends the process.
 #[derive(Debug)]
-pub(super) struct Pages(*mut [u8]);
+pub(crate) struct Pages(*mut [u8]);
 
 impl Pages {
     /// At least this many bytes, all 0.
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         let length = bytes.next_multiple_of(page());
         // SAFETY: the pages are new, and the middle ones may be accessed from now on.
         unsafe {
@@ -48,7 +48,7 @@ impl Pages {
 
 impl Pages {
     /// Where memory of a length begins that touches the page before all of it, or the one after it.
-    pub(super) fn place(&self, length: usize, first: bool) -> usize {
+    pub(crate) fn place(&self, length: usize, first: bool) -> usize {
         if first { 0 } else { self.len() - length }
     }
 }
