@@ -38,7 +38,9 @@ struct Touch {
 /// A loop over `k`.
 #[derive(Clone, Debug)]
 struct Case {
+    /// Whether the counter is signed, and whether it has 64 bits.
     signed: bool,
+    long: bool,
     from: i64,
     limit: i64,
     step: i64,
@@ -121,6 +123,7 @@ impl Case {
         };
         Self {
             signed,
+            long: false,
             from,
             limit,
             step: if down { -step } else { step },
@@ -134,12 +137,12 @@ impl Case {
 
     /// The kernel; `p` has what is hidden: start, limit, and the factors and bases of accesses.
     fn text(&self) -> String {
-        let ty = if self.signed { "int" } else { "uint" };
+        let ty = self.counter();
         let (mut body, mut bases) = (String::new(), String::new());
         for (number, touch) in self.touches.iter().enumerate() {
             let wide = if touch.wide { "long" } else { ty };
             let by = match touch.hidden {
-                true => format!("{wide}({ty}(p[{}]))", 3 * number + 2),
+                true => format!("{wide}({ty}(p[{}]))", 3 * number + 4),
                 false => format!("{wide}({})", touch.by),
             };
             let mut at = format!(
@@ -150,7 +153,7 @@ impl Case {
                 at = format!("long({at}) + {}l", touch.more);
             }
             if touch.base != 0 {
-                let low = 3 * number + 3;
+                let low = 3 * number + 5;
                 at += &format!(" + b{number}");
                 bases += &format!(
                     "const long b{number} = long(ulong(p[{low}]) | ulong(p[{}]) << 32); ",
@@ -187,14 +190,30 @@ impl Case {
             "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
              device const uint *a [[buffer(1)]], device uint *w [[buffer(2)]], constant uint *p [[buffer(3)]], \
              uint3 g [[thread_position_in_grid]]) {{ uint s = 1; uint turns = 0; {bases}\
-             for ({ty} k = {ty}(p[0]); k {} {ty}(p[1]); k += {ty}({})) {{ {body} \
+             const {ty} from = {ty}(ulong(p[0]) | ulong(p[1]) << 32), limit = {ty}(ulong(p[2]) | ulong(p[3]) << 32); \
+             for ({ty} k = from; k {} limit; k += {ty}({})) {{ {body} \
              turns++; if (turns >= {TURNS}u) {{ break; }} }} out[g.y * 64 + g.x] = s; }}",
             self.test, self.step
         )
     }
 
+    /// The type of the counter.
+    fn counter(&self) -> &'static str {
+        match (self.signed, self.long) {
+            (true, false) => "int",
+            (false, false) => "uint",
+            (true, true) => "long",
+            (false, true) => "ulong",
+        }
+    }
+
+    /// A number in the counter's type. No test has those that only fit in `ulong`.
     fn wrap(&self, number: i64) -> i64 {
-        if self.signed { i64::from(number as i32) } else { i64::from(number as u32) }
+        match self.counter() {
+            "int" => i64::from(number as i32),
+            "uint" => i64::from(number as u32),
+            _ => number,
+        }
     }
 
     /// What a thread computes, or its first access that is out of bounds.
@@ -278,10 +297,12 @@ impl Case {
             .flat_map(|y| (0..GRID[0]).map(move |x| (x, y)))
             .map(|(x, y)| self.model(x, y, a))
             .collect();
-        let mut p = vec![self.from as u32, self.limit as u32];
-        let hidden =
-            |touch: &Touch| [touch.by as u32, touch.base as u32, (touch.base >> 32) as u32];
-        p.extend(self.touches.iter().flat_map(hidden));
+        let halves = |number: i64| [number as u32, (number >> 32) as u32];
+        let mut p = [halves(self.from), halves(self.limit)].concat();
+        for touch in &self.touches {
+            p.push(touch.by as u32);
+            p.extend(halves(touch.base));
+        }
         for way in Way::all() {
             let mut out = vec![0u32; (GRID[0] * GRID[1]) as usize];
             let bindings = [
@@ -351,6 +372,7 @@ const PLAIN: Touch = Touch {
 fn loops_at_the_edges_agree_with_the_model() {
     let plain = Case {
         signed: false,
+        long: false,
         from: 0,
         limit: 10,
         step: 1,
@@ -409,6 +431,17 @@ fn loops_at_the_edges_agree_with_the_model() {
         with(&|case| case.touches.push(Touch { more: -1, ..PLAIN })),
         with(&|case| case.touches.push(Touch { more: 1, ..PLAIN })),
         with(&|case| case.touches.push(Touch { add: 1, ..PLAIN })),
+        // A counter that wraps after its first or second iteration, and the address with it.
+        with(&|case| {
+            let last = u32::MAX.into();
+            (case.from, case.limit, case.test) = (last, last, "<=");
+            case.touches[0] = Touch { wide: true, base: -last, ..PLAIN };
+        }),
+        with(&|case| {
+            let last = u32::MAX.into();
+            (case.from, case.limit, case.step) = (last - 6, last, 4);
+            case.touches[0] = Touch { wide: true, base: 6 - last, ..PLAIN };
+        }),
     ];
     for (number, case) in cases.iter().enumerate() {
         for (hidden, wide, width) in
@@ -434,6 +467,7 @@ fn narrow_numbers_at_the_end_agree_with_the_model() {
             let last = i64::from(63 * lane + 9);
             let case = Case {
                 signed: false,
+                long: false,
                 from: 0,
                 limit: 10,
                 step: 1,
@@ -458,13 +492,15 @@ fn loops_with_indices_at_the_ends_of_their_type_agree_with_the_model() {
     for bits in 0..16 {
         let [signed, down, at_top, write] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
         let (least, end) = if signed { (-1i64 << 31, 1 << 31) } else { (0, 1 << 32) };
-        for past in -2..=1 {
+        for (past, lane) in (-2..=1).flat_map(|past| [(past, 0), (past, 1)]) {
             // Of the first and the last thread, in the first and the last of ten iterations.
-            let lowest = if at_top { end - 73 + past } else { least - past };
+            let reach = i64::from(63 * lane + 10);
+            let lowest = if at_top { end - reach + past } else { least - past };
             let begin = if at_top { lowest } else { least };
             let near = if at_top { up_by_one.clone() } else { down_by_one.clone() };
             for touches in [vec![PLAIN], vec![PLAIN, near.clone()], vec![near, PLAIN]] {
                 let change = |touch: Touch| Touch {
+                    lane,
                     // Without an addition the index begins where the counter does.
                     add: touch.add + if at_top { 0 } else { lowest - least },
                     base: -lowest,
@@ -477,13 +513,14 @@ fn loops_with_indices_at_the_ends_of_their_type_agree_with_the_model() {
                 };
                 let case = Case {
                     signed,
+                    long: false,
                     from,
                     limit,
                     step,
                     test,
                     leave: None,
                     touches: touches.into_iter().map(change).collect(),
-                    bytes: [73 * 4; 2],
+                    bytes: [reach as u64 * 4; 2],
                     group: [32, 2, 1],
                 };
                 // A counter that comes to the end of its type never ends by itself.
@@ -499,6 +536,29 @@ fn loops_with_indices_at_the_ends_of_their_type_agree_with_the_model() {
     }
 }
 
+/// The address in the last iteration is that in the first one modulo 2^64: the distance of the iterations is too large, or
+/// their number is.
+#[test]
+fn loops_that_come_back_to_their_first_address_agree_with_the_model() {
+    let far = Touch { by: 1 << 31, hidden: true, wide: true, width: 4, ..PLAIN };
+    let long = Touch { width: 4, ..PLAIN };
+    for (touch, turns, counter) in [(far, 1i64 << 29, false), (long, 1 << 60, true)] {
+        let case = Case {
+            signed: false,
+            long: counter,
+            from: 0,
+            limit: turns + 1,
+            step: 1,
+            test: "<",
+            leave: None,
+            touches: vec![touch],
+            bytes: [(63 + 20) * 16, 0],
+            group: [32, 2, 1],
+        };
+        case.check(1);
+    }
+}
+
 /// Otherwise the tests above would only test the checks of each access.
 #[test]
 fn bounds_are_checked_before_a_loop_that_counts() {
@@ -509,6 +569,7 @@ fn bounds_are_checked_before_a_loop_that_counts() {
         let touch = |write| Touch { row: 64, write, ..PLAIN };
         let case = Case {
             signed: false,
+            long: false,
             from: 0,
             limit: 10,
             step: 1,
