@@ -308,11 +308,14 @@ impl EncoderUses {
     }
 
     /// Records a buffer that is bound. Of one with several records the pipeline only decides about the first.
-    #[cold]
     #[inline(never)]
     fn add(&self, footprint: &Footprint) -> u32 {
         let mut encoding = self.encoding.borrow_mut();
         let Some(encoding) = &mut *encoding else { return 0 };
+        if !encoding.uses.list.is_empty() && footprint.rest.is_empty() {
+            // Its stamp was looked at: it is not in the list.
+            return encoding.uses.add(&footprint.first) as u32 + 1;
+        }
         let position = encoding.note(&footprint.first, false);
         footprint.rest.iter().for_each(|record| _ = encoding.note(record, true));
         self.serial.set(encoding.uses.serial);

@@ -209,8 +209,10 @@ impl FunctionBuilder {
     ///
     /// Raises an [`internal_error()`] if the operands do not fit the operation.
     pub(crate) fn emit(&mut self, op: Op, stated: Type, args: &[Value], imm: u64) -> Value {
-        let types: Vec<Type> = args.iter().map(|&arg| self.ty(arg)).collect();
-        let ty = match result(op, stated, &types, imm) {
+        let mut types = [Type::Void; 6];
+        types.iter_mut().zip(args).for_each(|(ty, &arg)| *ty = self.ty(arg));
+        let types = &types[..args.len()];
+        let ty = match result(op, stated, types, imm) {
             Ok(ty) => ty,
             Err(misfit) => {
                 internal_error(format!("{}{types:?} -> {stated}: {misfit:?}", op.row().name))

@@ -15,6 +15,7 @@ mod fork;
 mod lock;
 pub(crate) mod nsobject;
 pub(crate) mod object;
+mod payload;
 pub(crate) mod pool;
 mod protocol;
 pub(crate) mod selector;

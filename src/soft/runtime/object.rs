@@ -4,6 +4,7 @@ use super::class::{ClassData, Kind};
 use super::declare::soft_class;
 use super::fatal::{MethodName, fatal};
 use super::nsobject::NSObject;
+use super::payload::PayloadCell;
 use super::selector::known;
 use super::{block, deallocate, side};
 use crate::abi::{Id, Sel};
@@ -15,7 +16,7 @@ use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, offset_of};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*, fence};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard};
 
 /// The beginning of every object.
 #[repr(C)]
@@ -33,7 +34,7 @@ const DEALLOCATING: usize = 1 << 62;
 #[repr(C)]
 pub(crate) struct Object<P> {
     header: Header,
-    payload: OnceLock<P>,
+    payload: PayloadCell<P>,
 }
 
 /// The payload of a class, as its declaration describes it.
@@ -53,11 +54,11 @@ impl Payload {
             )
         };
         Self {
-            layout: Layout::new::<OnceLock<P>>(),
+            layout: Layout::new::<PayloadCell<P>>(),
             // SAFETY: called with the payload's address in fresh memory.
-            empty: |payload| unsafe { payload.cast::<OnceLock<P>>().write(OnceLock::new()) },
+            empty: |payload| unsafe { payload.cast::<PayloadCell<P>>().write(PayloadCell::EMPTY) },
             // SAFETY: called once, with the payload's address, after the last release.
-            drop: |payload| unsafe { payload.cast::<OnceLock<P>>().drop_in_place() },
+            drop: |payload| unsafe { payload.cast::<PayloadCell<P>>().drop_in_place() },
         }
     }
 }
@@ -372,7 +373,7 @@ impl<P: SoftClass> Object<P> {
 
     /// Fills the payload. False when it was full.
     pub(super) fn fill(&self, payload: P) -> bool {
-        self.payload.set(payload).is_ok()
+        self.payload.fill(payload)
     }
 
     /// Retains the object.
@@ -478,12 +479,12 @@ impl<P: SoftClass> Strong<P> {
     /// A new object.
     pub(crate) fn new(payload: P) -> Self {
         let id = allocate(P::class());
-        // SAFETY: it is new, of the class of `P`, and owned here.
-        let (object, strong) = unsafe {
-            (&*id.as_ptr().cast::<Object<P>>(), Retained::from_owned(id).expect("not nil"))
+        // SAFETY: it is new, of the class of `P`, and owned here; no one else knows it yet.
+        let object = unsafe {
+            (&raw mut (*id.as_ptr().cast::<Object<P>>()).payload).write(PayloadCell::full(payload));
+            Retained::from_owned(id).expect("not nil")
         };
-        object.fill(payload);
-        Self { object: strong, class: PhantomData }
+        Self { object, class: PhantomData }
     }
 
     /// Forgets the payload's type.

@@ -31,27 +31,35 @@ pub(crate) struct Divergence {
     pub(crate) continues: bool,
 }
 
-/// A set of variables.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A set of variables. It has words up to the last that ever had a member, so that an empty set takes no memory: most
+/// branches assign few variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Set(Vec<u64>);
 
 impl Set {
-    fn new(variables: usize) -> Self {
-        Self(vec![0; variables.div_ceil(64)])
-    }
-
     fn has(&self, variable: usize) -> bool {
-        self.0[variable / 64] >> (variable % 64) & 1 != 0
+        self.0.get(variable / 64).is_some_and(|word| word >> (variable % 64) & 1 != 0)
     }
 
     fn put(&mut self, variable: usize, member: bool) {
-        let bit = 1 << (variable % 64);
-        let word = &mut self.0[variable / 64];
-        *word = if member { *word | bit } else { *word & !bit };
+        let (at, bit) = (variable / 64, 1 << (variable % 64));
+        if member {
+            self.grow(at + 1);
+            self.0[at] |= bit;
+        } else if let Some(word) = self.0.get_mut(at) {
+            *word &= !bit;
+        }
     }
 
     fn join(&mut self, other: &Self) {
+        self.grow(other.0.len());
         self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
+    }
+
+    fn grow(&mut self, words: usize) {
+        if self.0.len() < words {
+            self.0.resize(words, 0);
+        }
     }
 }
 
@@ -103,7 +111,7 @@ pub(crate) fn analyse_called(function: &Function, uniform: &[bool]) -> Uniformit
         loops: Vec::new(),
         begun: 0,
         changed: true,
-        assigned: Set::new(function.variables.len()),
+        assigned: Set::default(),
     };
     for (index, inst) in function.insts.iter().enumerate() {
         let varying = inst.op == Op::Input
@@ -115,7 +123,7 @@ pub(crate) fn analyse_called(function: &Function, uniform: &[bool]) -> Uniformit
     while walk.changed {
         walk.changed = false;
         walk.begun = 0;
-        walk.block(&function.body, Some(Set::new(function.variables.len())));
+        walk.block(&function.body, Some(Set::default()));
     }
     walk.result
 }
@@ -165,7 +173,7 @@ impl Walk<'_> {
     fn block(&mut self, block: &Block, mut state: Option<Set>) -> Option<Set> {
         for stmt in block {
             // Unreachable code is walked as well, so that its loops are counted.
-            let here = state.take().unwrap_or_else(|| Set::new(self.function.variables.len()));
+            let here = state.take().unwrap_or_default();
             state = self.stmt(stmt, here);
         }
         state
@@ -173,7 +181,7 @@ impl Walk<'_> {
 
     /// Walks a block in the same way, and returns the variables that it assigns as well.
     fn collect(&mut self, block: &Block, state: Option<Set>) -> (Option<Set>, Set) {
-        let outer = std::mem::replace(&mut self.assigned, Set::new(self.function.variables.len()));
+        let outer = std::mem::take(&mut self.assigned);
         let after = self.block(block, state);
         let assigned = std::mem::replace(&mut self.assigned, outer);
         self.assigned.join(&assigned);

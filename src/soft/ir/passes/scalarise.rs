@@ -17,7 +17,9 @@ pub(crate) fn run(function: &Function) -> Function {
                 Type::Vector(scalar, _) => Type::Scalar(scalar),
                 other => other,
             };
-            (0..variable.ty.width()).map(|_| out.variable(&variable.name, ty)).collect()
+            let first = out.variable(&variable.name, ty);
+            (1..variable.ty.width()).for_each(|_| _ = out.variable(&variable.name, ty));
+            (first, variable.ty.width())
         })
         .collect();
     for local in &function.locals {
@@ -45,6 +47,16 @@ impl Parts {
         Self { list, width: parts.len() as u8 }
     }
 
+    /// Components in order; at most four.
+    fn of(parts: impl Iterator<Item = Value>) -> Self {
+        let mut all = Self::NONE;
+        for part in parts {
+            all.list[all.width as usize] = part;
+            all.width += 1;
+        }
+        all
+    }
+
     fn get(&self) -> &[Value] {
         &self.list[..self.width as usize]
     }
@@ -58,8 +70,8 @@ impl Parts {
 struct Scalarise<'a> {
     function: &'a Function,
     out: FunctionBuilder,
-    /// The variables of the components of each old variable.
-    variables: Vec<Vec<VarId>>,
+    /// The variables of the components of each old variable: the first, and their number.
+    variables: Vec<(VarId, u32)>,
     parts: Vec<Parts>,
 }
 
@@ -85,6 +97,12 @@ impl<'a> Rebuild<'a> for Scalarise<'a> {
 }
 
 impl Scalarise<'_> {
+    /// The variables of the components of an old variable.
+    fn variables(&self, old: u64) -> impl Iterator<Item = VarId> + use<> {
+        let (first, width) = self.variables[old as usize];
+        (first.0..first.0 + width).map(VarId)
+    }
+
     /// The components of an old value.
     fn of(&mut self, value: Value) -> Parts {
         let inst = self.function.inst(value);
@@ -122,7 +140,17 @@ impl Scalarise<'_> {
 
     fn components(&mut self, inst: &Inst) -> Parts {
         let width = inst.ty.width() as usize;
-        let args: Vec<Parts> = inst.args.iter().map(|&arg| self.of(arg)).collect();
+        let mut list = [Parts::NONE; 6];
+        for (parts, &arg) in list.iter_mut().zip(inst.args.iter()) {
+            *parts = self.of(arg);
+        }
+        let args = &list[..inst.args.len()];
+        // The operands at a component.
+        let at = |k: usize| {
+            let mut list = inst.args;
+            list.iter_mut().zip(args).for_each(|(value, parts)| *value = parts.at(k));
+            list
+        };
         match inst.op.row().rule {
             Rule::Same(..)
             | Rule::Compare(_)
@@ -135,22 +163,13 @@ impl Scalarise<'_> {
             | Rule::Shuffle
             | Rule::ShuffleFill => {
                 let ty = inst.ty.scalar().map_or(inst.ty, Type::Scalar);
-                let parts: Vec<Value> = (0..width)
-                    .map(|k| {
-                        let args: Vec<Value> = args.iter().map(|arg| arg.at(k)).collect();
-                        self.out.emit(inst.op, ty, &args, inst.imm)
-                    })
-                    .collect();
-                Parts::new(&parts)
+                Parts::of((0..width).map(|k| self.out.emit(inst.op, ty, &at(k), inst.imm)))
             }
             Rule::Given if inst.op == Op::Get => {
-                let variables = self.variables[inst.imm as usize].clone();
-                let parts: Vec<Value> = variables.iter().map(|&v| self.out.get(v)).collect();
-                Parts::new(&parts)
+                Parts::of(self.variables(inst.imm).map(|variable| self.out.get(variable)))
             }
             Rule::Set => {
-                let variables = self.variables[inst.imm as usize].clone();
-                for (k, &variable) in variables.iter().enumerate() {
+                for (k, variable) in self.variables(inst.imm).enumerate() {
                     self.out.set(variable, args[0].at(k));
                 }
                 Parts::NONE
@@ -242,11 +261,7 @@ impl Scalarise<'_> {
                 self.copy(args[0].at(0), args[1].at(0), inst.imm as u32);
                 Parts::NONE
             }
-            _ => {
-                let args: Vec<Value> = args.iter().map(|arg| arg.at(0)).collect();
-                let value = self.out.emit(inst.op, inst.ty, &args, inst.imm);
-                Parts::new(&[value])
-            }
+            _ => Parts::new(&[self.out.emit(inst.op, inst.ty, &at(0), inst.imm)]),
         }
     }
 

@@ -6,8 +6,7 @@ mod shadow;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use report::{Access, Report, ReportKind};
 use shadow::{Apart, Record, Shadow};
@@ -22,9 +21,8 @@ const MOST_REPORTS: usize = 1000;
 /// The checks of one command buffer.
 #[derive(Default)]
 pub(crate) struct Session {
-    /// Whether a checked kernel was launched.
-    used: AtomicBool,
-    state: Mutex<State>,
+    /// Made when the first checked kernel is launched, so that other command buffers pay nothing for it.
+    state: OnceLock<Box<Mutex<State>>>,
 }
 
 #[derive(Default)]
@@ -84,16 +82,14 @@ struct Site {
 }
 
 impl Session {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The state, locked, if a checked kernel was launched.
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        self.state.get().map(|state| state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// All launches that follow are ordered after those that were.
     pub(crate) fn order(&self) {
-        if !self.used.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut state = self.state();
+        let Some(mut state) = self.state() else { return };
         state.device.clear();
         state.launches.clear();
         state.fences.clear();
@@ -102,7 +98,7 @@ impl Session {
 
     /// What was found.
     pub(crate) fn reports(&self) -> Vec<Report> {
-        self.state().found.reports.clone()
+        self.state().map(|state| state.found.reports.clone()).unwrap_or_default()
     }
 
     /// Begins a launch. It has the session until it is dropped.
@@ -113,8 +109,8 @@ impl Session {
         grid: [u32; 3],
         group: [u32; 3],
     ) -> Checker<'_> {
-        self.used.store(true, Ordering::Relaxed);
-        let mut state = self.state();
+        let state = self.state.get_or_init(Box::default);
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         let first_group = state.groups;
         // Numbers repeat in launches of more threadgroups than there are numbers.
         let groups = (0..3).map(|d| grid[d].div_ceil(group[d].max(1)));

@@ -43,6 +43,30 @@ impl Checker {
         Found::Nothing
     }
 
+    /// The first entity that [`lookup`](Self::lookup) finds, without a list of them: names of packs are looked up once for
+    /// each of their elements.
+    pub(super) fn lookup_first(&mut self, name: Name) -> Option<Entity> {
+        let mut at = Some(self.scope);
+        while let Some(id) = at {
+            let scope = &self.scopes[id.0 as usize];
+            if let ScopeKind::Namespace = scope.kind {
+                break;
+            }
+            if let Some(&first) = scope.names.get(&name).and_then(|list| list.first()) {
+                return Some(first);
+            }
+            // Fields, bases and opened namespaces are looked up in the usual way.
+            if scope.kind != ScopeKind::Block || !scope.opened.is_empty() {
+                break;
+            }
+            at = scope.parent;
+        }
+        match self.lookup(name) {
+            Found::Entities(list) => list.first().copied(),
+            _ => None,
+        }
+    }
+
     /// The names of a scope and of the namespaces that it opens.
     pub(super) fn lookup_in(&mut self, scope: ScopeId, name: Name) -> Vec<Entity> {
         let of_library = match scope {

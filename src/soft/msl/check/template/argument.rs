@@ -476,8 +476,7 @@ impl Checker {
 
     /// The element of a named pack at this index.
     pub(in super::super) fn pack_element(&mut self, name: Name, at: usize) -> Option<Entity> {
-        let Found::Entities(list) = self.lookup(name) else { return None };
-        match list.first()? {
+        match &self.lookup_first(name)? {
             Entity::Pack(id) => {
                 self.templates.packs[id.0 as usize].get(at).and_then(|one| one.entity())
             }
