@@ -92,6 +92,11 @@ pub(crate) fn release_queue(queue: &Object) {
 }
 
 impl Tracker {
+    /// Whether an encoder has returned uses, or something else has recorded one.
+    pub(super) fn is_used(&self) -> bool {
+        self.used.load(Acquire)
+    }
+
     /// Moves the uses to an encoder. If another encoder has them, the result is a new list.
     pub(super) fn take(&self) -> Uses {
         std::mem::take(&mut lock(&self.uses))
@@ -139,7 +144,7 @@ impl Tracker {
 
     /// Called before the command buffer is committed.
     pub(crate) fn submit(&self, commands: &Object) -> Result<(), Busy> {
-        if !self.used.load(Acquire) && !ANY_QUEUES.load(Acquire) {
+        if !self.is_used() && !ANY_QUEUES.load(Acquire) {
             return Ok(());
         }
         let submitting = lock(&self.submitting);

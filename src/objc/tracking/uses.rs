@@ -109,7 +109,7 @@ struct Encoding {
 impl Encoding {
     /// Records a use; returns its position in the list.
     fn note(&mut self, record: &Arc<Record>, writes: bool) -> usize {
-        if self.uses.list.is_empty() {
+        if self.uses.list.is_empty() && self.tracker.is_used() {
             self.uses = self.tracker.take();
         }
         self.uses.note(record, writes)
