@@ -108,7 +108,7 @@ impl Uses {
         use ExprKind::*;
         self.size += 1;
         match &expr.kind {
-            Error | Constant(_) | List(_) | Zero => {}
+            Error | Constant(_) | List(_) | Overloaded(_) | Zero => {}
             Local(local) => {
                 self.places.insert(*local);
             }
@@ -221,6 +221,8 @@ pub(crate) enum ExprKind {
     ThreadElements(Box<Expr>),
     /// `{…}` as an argument, until its parameter is known.
     List(Box<super::ast::Expr>),
+    /// A name of several functions, until the type of the pointer is known: a number of the checker's.
+    Overloaded(u32),
     /// A temporary: a value in memory, so that a reference can bind to it.
     Temporary(Box<Expr>),
     /// An assignment; the result is the left side as an lvalue.

@@ -381,3 +381,64 @@ fn kernels_point_to_their_own_functions() {
     let error = run(*alone, 12, Id::NIL, *table(*pipeline, &[*minus])).unwrap_err();
     assert!(error.contains("thread (2, 0, 0)") && error.contains("does not link"), "{error}");
 }
+
+/// The type of the pointer selects one of several functions, or the instance of a template ([over.over]).
+#[test]
+fn pointers_to_overloaded_functions_and_instances() {
+    let source = "#include <metal_stdlib>
+        using namespace metal;
+        float f(float x) { return x + 0.5f; }
+        int f(int x) { return x * 2; }
+        float f(float x, float y) { return x - y; }
+        template <typename T> T f(T x, int) { return x + 100; }
+        template <typename T> T twice(T x) { return x + x; }
+        template <typename T, int N> T times(T x) { return x * N; }
+        template <typename T> T chosen(T x) { return -x; }
+        float chosen(float x) { return 1000 + x; }
+        void increase(thread int &x) { x += 1; }
+        void increase(thread float &x) { x += 10; }
+        namespace other { int g(int x) { return x + 3; } int g(int, int) { return 0; } }
+        using Unary = int(int);
+        int apply(Unary *f, int x) { return f(x); }
+        float apply(float (*f)(float, float), float x) { return f(x, 1.0f); }
+        struct Holder { Unary *member; };
+        Unary *pick(bool first) {
+            if (first) return f;
+            return &other::g;
+        }
+        kernel void k(device float *out, uint i [[thread_position_in_grid]]) {
+            float (*a)(float) = f;
+            int (*b)(int) = &f;
+            float (*c)(float, int) = f;
+            out[0] = a(1) + b(3) + c(2.0f, 0);
+            out[1] = apply(other::g, 4);
+            out[2] = apply(f, 5.0f);
+            a = twice;
+            out[3] = a(1.25f);
+            auto d = &times<int, 7>;
+            out[4] = d(3);
+            out[5] = static_cast<int (*)(int)>(f)(21);
+            a = chosen;
+            out[6] = a(1);
+            b = chosen;
+            out[7] = b(1);
+            void (*e)(thread float &) = increase;
+            float x = 1;
+            e(x);
+            out[8] = x;
+            Holder h = {f};
+            out[9] = h.member(4) + pick(i == 0)(5) + pick(i == 1)(5);
+            out[10] = apply(twice<int>, 8);
+            f;
+        }";
+    let (pipeline, out) = (pipeline(source, "k"), buffer(44));
+    let commands = commands(*queue());
+    let encoder = encoder(*commands);
+    bind(*encoder, *pipeline);
+    bind_buffer(*encoder, *out, 0, 0);
+    launch(*encoder, 1, 1);
+    end(*encoder);
+    assert_eq!(finish(*commands), Ok(()));
+    let wanted = [109.5, 7.0, 4.0, 2.5, 21.0, 42.0, 1001.0, -1.0, 11.0, 8.0 + 10.0 + 8.0, 16.0];
+    assert_eq!(contents::<f32>(*out), wanted);
+}

@@ -29,6 +29,8 @@ pub(super) struct Source {
     pub(super) zero: bool,
     /// `{…}` with its number of elements, which are not checked yet.
     pub(super) list: Option<usize>,
+    /// A name of several functions.
+    pub(super) overloaded: Option<u32>,
 }
 
 impl Checker {
@@ -43,7 +45,11 @@ impl Checker {
         };
         // No reference binds to a bit-field itself (class.bit/3).
         let place = expr.place && !self.is_bit_field(expr);
-        Source { qual: expr.qual, place, zero, list }
+        let overloaded = match expr.kind {
+            ExprKind::Overloaded(number) => Some(number),
+            _ => None,
+        };
+        Source { qual: expr.qual, place, zero, list, overloaded }
     }
 
     pub(super) fn is_bit_field(&self, expr: &Expr) -> bool {
@@ -62,6 +68,9 @@ impl Checker {
         }
         if let Some(elements) = from.list {
             return self.rank_list(elements, to.ty);
+        }
+        if let Some(number) = from.overloaded {
+            return self.overload_of(number, to.ty, Span::default()).map(|_| Rank::Exact);
         }
         self.rank_value(from, to.ty)
     }
@@ -249,9 +258,10 @@ impl Checker {
 
     /// A function's result of this type: an lvalue if the type is a reference.
     pub(super) fn source_of(&self, qual: Qual) -> Source {
+        let plain = Source { qual, place: false, zero: false, list: None, overloaded: None };
         match *self.types.get(qual.ty) {
-            Ty::Reference(to) => Source { qual: to, place: true, zero: false, list: None },
-            _ => Source { qual, place: false, zero: false, list: None },
+            Ty::Reference(to) => Source { qual: to, place: true, ..plain },
+            _ => plain,
         }
     }
 
@@ -306,6 +316,9 @@ impl Checker {
     /// The value of an lvalue; arrays become pointers to their first element (conv.lval, conv.array).
     pub(super) fn rvalue(&mut self, expr: Expr) -> Expr {
         let span = expr.span;
+        if let ExprKind::Overloaded(number) = expr.kind {
+            return self.unresolved_overloaded(number, span);
+        }
         match *self.types.get(expr.qual.ty) {
             Ty::Array(element, _) if expr.place => {
                 let pointee =
@@ -401,6 +414,9 @@ impl Checker {
         if let ExprKind::List(list) = &expr.kind {
             let list = list.clone();
             return self.list_value(to, &list);
+        }
+        if let ExprKind::Overloaded(number) = expr.kind {
+            return self.resolve_overloaded(number, to.ty, span);
         }
         let source = self.source(&expr);
         let Some(rank) = self.rank(source, to) else {
@@ -520,6 +536,9 @@ impl Checker {
         let span = expr.span;
         if expr.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
             return self.error_expr(span);
+        }
+        if let ExprKind::Overloaded(number) = expr.kind {
+            return self.resolve_overloaded(number, to.ty, span);
         }
         if to.ty == Types::VOID {
             return self.value(ExprKind::Convert(Box::new(expr)), Types::VOID, span);

@@ -10,7 +10,7 @@ use crate::soft::msl::lex::{self, Literal, LiteralType, Punct};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::parse::assignment_operator;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{Qual, Ty, Types};
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 
 fn literal_scalar(ty: LiteralType) -> Scalar {
     match ty {
@@ -340,6 +340,9 @@ impl Checker {
                     self.error_expr(span)
                 }
             },
+            Some(Entity::Template(id)) if self.is_function_template(id) => {
+                self.name_of_functions(path, &[Entity::Template(id)])
+            }
             Some(Entity::Template(id)) => match self.variable_instance(path, id) {
                 Some(global) => {
                     let qual = self.globals[global.0 as usize].qual;
@@ -374,7 +377,14 @@ impl Checker {
     }
 
     /// A pointer to a function that is no member and no entry point (conv.func); `None` for others.
-    fn pointer_to_function(&mut self, id: super::FuncId, span: Span) -> Option<Expr> {
+    pub(super) fn pointer_to_function(&mut self, id: super::FuncId, span: Span) -> Option<Expr> {
+        let ty = self.type_of_pointer(id)?;
+        let index = self.instance(id, None);
+        Some(self.value(ExprKind::FunctionAddress(index), ty, span))
+    }
+
+    /// The type of that pointer.
+    pub(super) fn type_of_pointer(&mut self, id: super::FuncId) -> Option<TyId> {
         let func = self.func(id);
         let result = func.result()?;
         if func.this.is_some() || !matches!(func.stage, None | Some(ast::Stage::Visible)) {
@@ -383,18 +393,17 @@ impl Checker {
         let plain = |parameter: &super::Parameter| Qual::plain(parameter.qual.ty);
         let parameters = func.parameters.iter().map(plain).collect();
         let function = self.types.intern(Ty::Function(result, parameters));
-        let ty = self.types.pointer(Qual::plain(function));
-        let index = self.instance(id, None);
-        Some(self.value(ExprKind::FunctionAddress(index), ty, span))
+        Some(self.types.pointer(Qual::plain(function)))
     }
 
     pub(super) fn path(&mut self, path: &Path) -> Expr {
         let span = path.span;
         match self.lookup_path(path) {
-            Found::Entities(list) if list.len() > 1 && matches!(list[0], Entity::Function(_)) => {
-                let text = self.path_text(path);
-                self.unsupported(span, format!("pointer to overloaded function '{text}' is"));
-                self.error_expr(span)
+            Found::Entities(list)
+                if list.len() > 1
+                    && matches!(list[0], Entity::Function(_) | Entity::Template(_)) =>
+            {
+                self.name_of_functions(path, &list)
             }
             Found::Entities(list) => self.named(list.first().copied(), path),
             Found::Member(class, fields) => match self.object_of_class(class, span) {

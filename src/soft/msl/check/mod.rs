@@ -27,6 +27,7 @@ mod lookup;
 mod metal_builtin;
 mod operator;
 mod overload;
+mod overloaded;
 mod position;
 pub(crate) mod program;
 mod range;
@@ -315,6 +316,8 @@ pub(crate) struct Checker {
     pub(crate) types: Types,
     scopes: Vec<Scope>,
     variables: Vec<Variable>,
+    /// The names of several functions in expressions.
+    overloaded: Vec<overloaded::Overloaded>,
     /// The parts that structured bindings name, each with the body that it belongs to.
     bindings: Vec<(Owner, hir::Expr)>,
     /// The number of bodies so far, for [`Owner::Body`].
@@ -387,6 +390,7 @@ impl Checker {
             types: Types::new(),
             scopes: vec![scope(None), scope(Some(LIBRARY_SCOPE)), scope(Some(GLOBAL_SCOPE))],
             variables: Vec::new(),
+            overloaded: Vec::new(),
             bindings: Vec::new(),
             bodies: 0,
             unevaluated: 0,

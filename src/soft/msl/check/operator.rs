@@ -171,7 +171,7 @@ impl Checker {
 
     pub(super) fn address_of(&mut self, operand: Expr, span: Span) -> Expr {
         // The name of a function is a pointer to it already.
-        if matches!(operand.kind, ExprKind::FunctionAddress(_)) {
+        if matches!(operand.kind, ExprKind::FunctionAddress(_) | ExprKind::Overloaded(_)) {
             return operand;
         }
         let component = match &operand.kind {
@@ -323,6 +323,10 @@ impl Checker {
     }
 
     fn bad_binary(&mut self, left: &Expr, right: &Expr, span: Span) -> Expr {
+        // An error was reported when an operand's value was taken.
+        if left.qual.ty == Types::UNKNOWN || right.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
         let (a, b) = (self.types.name(left.qual.ty), self.types.name(right.qual.ty));
         self.error(span, format!("invalid operands to binary expression ('{a}' and '{b}')"));
         self.error_expr(span)

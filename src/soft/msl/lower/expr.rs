@@ -200,6 +200,8 @@ impl Body<'_, '_> {
                 let known = !self.module.special.global(*global).lacks_value();
                 self.b.bool(known)
             }
+            // The value of the name of functions alone is not used: anything else was an error.
+            ExprKind::Overloaded(_) => self.b.i32(0),
             ExprKind::Error => {
                 internal_error("an expression has no type, and no error was reported")
             }

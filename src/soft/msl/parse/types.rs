@@ -571,7 +571,8 @@ impl Parser<'_> {
         let token = self.token();
         if token.kind == Kind::Ident && token.name.is_keyword() {
             return is_type_word(token.name)
-                && matches!(self.peek(1).kind, Kind::Punct(Punct::LParen | Punct::LBrace));
+                && (self.peek(1).is(Punct::LBrace)
+                    || self.peek(1).is(Punct::LParen) && !self.is_nested_declarator(1));
         }
         let at = self.at;
         let path = self.attempt(Self::path).is_some();

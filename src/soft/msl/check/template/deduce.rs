@@ -420,6 +420,19 @@ impl Checker {
         found.filter(|_| !diagnostics.has_errors())
     }
 
+    /// The instance that a pointer with these parameters requires; others are not convertible to it.
+    pub(in super::super) fn deduced_for_pointer(
+        &mut self,
+        id: TemplateId,
+        explicit: Option<&[TemplateArgument]>,
+        parameters: &[(Qual, bool)],
+        span: Span,
+    ) -> Option<FuncId> {
+        let (found, diagnostics) =
+            self.silently(|this| this.deduced_candidate(id, explicit, parameters, span));
+        found.ok().filter(|_| !diagnostics.has_errors())
+    }
+
     pub(super) fn deduced_candidate(
         &mut self,
         id: TemplateId,
