@@ -6,6 +6,7 @@
 
 mod c_type;
 mod imp_table;
+mod include_metal;
 mod line;
 mod metal_class;
 mod method;

@@ -80,12 +80,13 @@ pub use driver::profile::{Accesses, MemoryProfile, Profile, ProfileLine};
 pub use driver::reflection::Binding;
 pub use driver::sanitize::{Checks, Report, ReportAccess, ReportKind};
 pub use driver::shader::{Shader, ShaderLib};
+pub use driver::source::Source;
 pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
     CLASSES, argument, buffer, capture, command, descriptor, device, diagnostics, dispatch,
     encoder, enums, error, ffi, foundation, function_table, future, heap, indirect, pipeline,
-    profile, reflection, sanitize, shader, sync, texture, usage,
+    profile, reflection, sanitize, shader, source, sync, texture, usage,
 };
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("export", &["macros", "objc", "abi"]),
     ("lib", &["infer", "ring", "memory", "driver", "macros", "objc", "fp16", "abi"]),
-    ("infer", &["memory", "driver", "objc", "fp16"]),
+    ("infer", &["memory", "driver", "macros", "objc", "fp16"]),
     ("ring", &["memory", "driver", "fp16"]),
     ("memory", &["driver", "objc", "abi"]),
     ("driver", &["macros", "objc", "fp16", "abi"]),

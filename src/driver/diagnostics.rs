@@ -9,6 +9,7 @@ use super::shader::ShaderLib;
 use crate::abi::Id;
 use crate::objc::{ObjcClass, Object, autorelease_pool};
 use crate::{msg, selector};
+use std::fmt;
 
 /// One message of the compiler.
 ///
@@ -45,6 +46,20 @@ pub struct Diagnostic {
     pub column: Option<u32>,
 }
 
+impl fmt::Display for Diagnostic {
+    /// The message with its place, on one line: `add.metal:3:12: error: …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}:")?;
+            for number in [self.line, self.column].into_iter().flatten() {
+                write!(f, "{number}:")?;
+            }
+            f.write_str(" ")?;
+        }
+        write!(f, "{}: {}", self.severity, self.message)
+    }
+}
+
 /// The severity of a diagnostic.
 ///
 /// ```
@@ -59,6 +74,16 @@ pub enum Severity {
     Warning,
     /// A note on the message before it.
     Note,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
 }
 
 /// The messages in a list from soft Metal.

@@ -25,6 +25,7 @@ pub mod profile;
 pub mod reflection;
 pub mod sanitize;
 pub mod shader;
+pub mod source;
 pub mod sync;
 pub mod texture;
 pub mod usage;

@@ -1,9 +1,10 @@
 //! The commands `check` and `ir`: what the compiler says about a source.
 
 use super::Failure;
-use super::source::{Arguments, Source};
+use super::source::Arguments;
 use aruminium::{Diagnostic, Gpu, GpuError, Severity};
 use std::fmt::Write;
+use std::fs;
 use std::process::ExitCode;
 
 /// Compiles each file. The exit status is 1 if one has an error.
@@ -15,16 +16,16 @@ pub(super) fn check(arguments: &[String]) -> Result<ExitCode, Failure> {
     let gpu = Gpu::open().map_err(|error| error.to_string())?;
     let (mut errors, mut warnings, mut records) = (0, 0, Vec::new());
     for path in &arguments.names {
-        let source = Source::read(path, &arguments)?;
-        for one in messages(&gpu, &source, &arguments)? {
+        let found = arguments.source(path).check(&gpu).map_err(reason)?;
+        for one in found {
             match one.severity {
                 Severity::Error => errors += 1,
                 Severity::Warning => warnings += 1,
                 _ => {}
             }
             match arguments.json {
-                true => records.push(json(&one, &source)),
-                false => eprint!("{}", text(&one, &source)),
+                true => records.push(json(&one)),
+                false => eprint!("{}", text(&one)),
             }
         }
     }
@@ -35,12 +36,12 @@ pub(super) fn check(arguments: &[String]) -> Result<ExitCode, Failure> {
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What the compiler says about a source, and about each of its kernels if the source compiles.
-fn messages(gpu: &Gpu, source: &Source, arguments: &Arguments) -> Result<Vec<Diagnostic>, Failure> {
-    let options = source.options(arguments)?;
-    let say = |error: GpuError| format!("{}: {error}", source.path);
-    let found = gpu.diagnose(&source.text, Some(&options)).map_err(say)?;
-    Ok(found)
+/// The compiler's messages, or the file that cannot be read, without a preface.
+fn reason(error: GpuError) -> Failure {
+    match error {
+        GpuError::LibraryCompilationFailed(why) => why,
+        other => other.to_string(),
+    }
 }
 
 /// `2 warnings and 1 error generated.`, as clang says it.
@@ -55,23 +56,14 @@ fn summary(errors: usize, warnings: usize) {
     }
 }
 
-fn name(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        _ => "note",
-    }
-}
-
 /// A message as clang prints it: position, message, the line, and a caret.
-fn text(one: &Diagnostic, source: &Source) -> String {
-    let (path, file) = source.file(one.file.as_deref().unwrap_or_default());
-    let severity = name(one.severity);
-    let (Some(line), Some(column)) = (one.line, one.column) else {
-        return format!("{path}: {severity}: {}\n", one.message);
-    };
-    let mut text = format!("{path}:{line}:{column}: {severity}: {}\n", one.message);
-    if let Some(shown) = file.lines().nth(line as usize - 1) {
+fn text(one: &Diagnostic) -> String {
+    let mut text = format!("{one}\n");
+    let place = (&one.file, one.line, one.column);
+    if let (Some(file), Some(line), Some(column)) = place
+        && let Ok(source) = fs::read_to_string(file)
+        && let Some(shown) = source.lines().nth(line as usize - 1)
+    {
         // Tabs stay tabs, so that the caret is below its character.
         let before = shown.chars().take(column as usize - 1);
         let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
@@ -81,16 +73,15 @@ fn text(one: &Diagnostic, source: &Source) -> String {
 }
 
 /// A message as a JSON object.
-fn json(one: &Diagnostic, source: &Source) -> String {
-    let (path, _) = source.file(one.file.as_deref().unwrap_or_default());
+fn json(one: &Diagnostic) -> String {
     let number =
         |number: Option<u32>| number.map_or("null".to_owned(), |number| number.to_string());
     format!(
         "{{\"file\": {}, \"line\": {}, \"column\": {}, \"severity\": \"{}\", \"message\": {}}}",
-        quoted(&path),
+        quoted(one.file.as_deref().unwrap_or_default()),
         number(one.line),
         number(one.column),
-        name(one.severity),
+        one.severity,
         quoted(&one.message)
     )
 }
@@ -114,12 +105,8 @@ pub(super) fn ir(arguments: &[String]) -> Result<ExitCode, Failure> {
     let [path, kernel] = &arguments.names[..] else {
         return Err("ir: a file and the name of a kernel are needed; see 'aruminium help'".into());
     };
-    let source = Source::read(path, &arguments)?;
     let gpu = Gpu::open().map_err(|error| error.to_string())?;
-    let options = source.options(&arguments)?;
-    let library = gpu
-        .compile_with(&source.text, Some(&options))
-        .map_err(|error| format!("{path}: {error}"))?;
+    let library = arguments.source(path).compile(&gpu).map_err(reason)?;
     println!("{}", library.ir(kernel).map_err(|error| format!("{path}: {error}"))?);
     Ok(ExitCode::SUCCESS)
 }

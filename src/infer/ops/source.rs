@@ -1,5 +1,6 @@
 //! The sources of kernels: files of ours after the defines that choose a variant.
 
+use crate::include_metal;
 use crate::infer::turboquant::codebook;
 use crate::infer::weights::grids;
 use crate::infer::{DType, Quant};
@@ -130,48 +131,48 @@ impl Variant {
         text.push_str(&tables);
         if let Some(dtype) = decoded {
             text.push_str(&grid(dtype));
-            text.push_str(include_str!("../kernels/decode.metal"));
+            text.push_str(include_metal!("../kernels/decode.metal"));
         }
         text.push_str(match self.file {
             File::Linear => concat!(
-                include_str!("../kernels/activations.metal"),
-                include_str!("../kernels/linear.metal")
+                include_metal!("../kernels/activations.metal"),
+                include_metal!("../kernels/linear.metal")
             ),
-            File::Experts => include_str!("../kernels/experts.metal"),
-            File::Matmul => include_str!("../kernels/matmul.metal"),
-            File::Rows => include_str!("../kernels/rows.metal"),
+            File::Experts => include_metal!("../kernels/experts.metal"),
+            File::Matmul => include_metal!("../kernels/matmul.metal"),
+            File::Rows => include_metal!("../kernels/rows.metal"),
             File::Elementwise => concat!(
-                include_str!("../kernels/activations.metal"),
-                include_str!("../kernels/elementwise.metal")
+                include_metal!("../kernels/activations.metal"),
+                include_metal!("../kernels/elementwise.metal")
             ),
-            File::Rope => include_str!("../kernels/rope.metal"),
-            File::Attention => include_str!("../kernels/attention.metal"),
+            File::Rope => include_metal!("../kernels/rope.metal"),
+            File::Attention => include_metal!("../kernels/attention.metal"),
             File::AttentionTiled => concat!(
-                include_str!("../kernels/attention.metal"),
-                include_str!("../kernels/attention_tiled.metal")
+                include_metal!("../kernels/attention.metal"),
+                include_metal!("../kernels/attention_tiled.metal")
             ),
             File::AttentionTurbo => concat!(
-                include_str!("../kernels/turbo.metal"),
-                include_str!("../kernels/attention.metal")
+                include_metal!("../kernels/turbo.metal"),
+                include_metal!("../kernels/attention.metal")
             ),
             File::AttentionTurboTiled => concat!(
-                include_str!("../kernels/turbo.metal"),
-                include_str!("../kernels/attention.metal"),
-                include_str!("../kernels/attention_tiled.metal")
+                include_metal!("../kernels/turbo.metal"),
+                include_metal!("../kernels/attention.metal"),
+                include_metal!("../kernels/attention_tiled.metal")
             ),
-            File::Turbo => include_str!("../kernels/turbo.metal"),
-            File::Arrange => include_str!("../kernels/arrange.metal"),
-            File::Images => include_str!("../kernels/images.metal"),
-            File::Solve => include_str!("../kernels/solve.metal"),
+            File::Turbo => include_metal!("../kernels/turbo.metal"),
+            File::Arrange => include_metal!("../kernels/arrange.metal"),
+            File::Images => include_metal!("../kernels/images.metal"),
+            File::Solve => include_metal!("../kernels/solve.metal"),
             File::DeltaChunked => concat!(
-                include_str!("../kernels/activations.metal"),
-                include_str!("../kernels/sequence.metal"),
-                include_str!("../kernels/delta_chunked.metal")
+                include_metal!("../kernels/activations.metal"),
+                include_metal!("../kernels/sequence.metal"),
+                include_metal!("../kernels/delta_chunked.metal")
             ),
-            File::Select => include_str!("../kernels/select.metal"),
+            File::Select => include_metal!("../kernels/select.metal"),
             File::Sequence => concat!(
-                include_str!("../kernels/activations.metal"),
-                include_str!("../kernels/sequence.metal")
+                include_metal!("../kernels/activations.metal"),
+                include_metal!("../kernels/sequence.metal")
             ),
         });
         text

@@ -238,6 +238,12 @@ impl SourceMap {
             text: file.text[start..end].trim_end_matches('\r'),
         })
     }
+
+    /// The name under which the file at an offset was added, whatever its lines say that it is called.
+    pub(crate) fn added_as(&self, offset: u32) -> Option<&str> {
+        let offset = self.in_file(Span::new(offset, offset)).lo;
+        Some(&self.files[self.file_of(offset)?].name)
+    }
 }
 
 #[cfg(test)]

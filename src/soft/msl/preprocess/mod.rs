@@ -515,10 +515,9 @@ impl Preprocessor<'_> {
     /// pragma: `once` marks this file; others are hints, or options of accuracy that change nothing here.
     fn pragma(&mut self, span: Span, rest: &[Token]) {
         if rest.first().is_some_and(|once| once.name == Name::ONCE)
-            && let Some(position) = self.context.sources.position(span.lo)
+            && let Some(file) = self.context.sources.added_as(span.lo)
         {
-            let file = position.file.to_string();
-            self.included_once.insert(file);
+            self.included_once.insert(file.to_string());
         }
     }
 

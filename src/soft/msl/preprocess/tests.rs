@@ -81,6 +81,9 @@ fn includes_pragmas_and_lines() {
     let headers = [("a.h", "#pragma once\nint a;"), ("b.h", "#include \"a.h\"\nint b;")];
     let text = "#include \"a.h\"\n#include <b.h>\n#define H \"a.h\"\n#include H\n";
     assert_eq!(run_with(text, &headers), ("int a ; int b ;".into(), String::new()));
+    let renamed = [("a.h", "#line 1 \"folder/a.h\"\n#pragma once\nint a;")];
+    let twice = run_with("#include \"a.h\"\n#include \"a.h\"", &renamed);
+    assert_eq!(twice, ("int a ;".into(), String::new()));
     let report = run_with("#include \"c.h\"", &[("c.h", "#include \"c.h\"\n")]).1;
     assert!(report.contains("nested too deeply"), "{report}");
     fails("#include \"none.h\"", "program_source:1:10: error: 'none.h' file not found");

@@ -1,0 +1,113 @@
+//! Metal sources in files: paths in messages and faults, included files, and the output for Cargo.
+
+use aruminium::{Dispatch, Gpu, GpuError, Severity, Source, include_metal};
+use std::fs;
+use std::path::PathBuf;
+
+#[allow(dead_code)] // Every test program that uses this file uses another part of it.
+mod child;
+
+/// A file in a folder of the test's own.
+fn file(test: &str, name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("source").join(test).join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// The error of one thread that runs `kernel` with a buffer of a word.
+#[cfg(not(target_vendor = "apple"))]
+fn fault(gpu: &Gpu, library: &aruminium::ShaderLib, kernel: &str) -> String {
+    let pipeline = gpu.pipeline(&library.function(kernel).unwrap()).unwrap();
+    let buffer = gpu.buffer(4).unwrap();
+    let dispatch = Dispatch::new(&gpu.new_command_queue().unwrap());
+    let buffers = [(&buffer, 0, 0), (&buffer, 0, 1), (&buffer, 0, 2)];
+    // SAFETY: soft Metal checks every access.
+    unsafe { dispatch.dispatch(&pipeline, &buffers, (2, 1, 1), (2, 1, 1)) }.unwrap_err().to_string()
+}
+
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn faults_name_the_file_that_was_embedded_or_read() {
+    let gpu = Gpu::open().unwrap();
+    let library = gpu.compile(include_metal!("../benches/kernels/saxpy.metal")).unwrap();
+    let error = fault(&gpu, &library, "saxpy");
+    assert!(error.contains("(../benches/kernels/saxpy.metal:6:"), "{error}");
+
+    let header = file(
+        "faults",
+        "parts/next.h",
+        "#pragma once\nint next(device int *x) {\n    return x[1];\n}\n",
+    );
+    let text = "#include \"next.h\"\n#include \"next.h\"\nkernel void k(device int *x) { x[0] = next(x); }";
+    let path = file("faults", "a \"k\".metal", text);
+    let library = Source::new(&path).include(header.parent().unwrap()).compile(&gpu).unwrap();
+    let error = fault(&gpu, &library, "k");
+    assert!(error.contains(&format!("({}:3:12", header.display())), "{error}");
+}
+
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn messages_name_their_files() {
+    let gpu = Gpu::open().unwrap();
+    let header = file("messages", "value.h", "constant int VALUE = N;\n");
+    let path = file(
+        "messages",
+        "a \"k\".metal",
+        "#include \"value.h\"\nkernel void k(device int *x) { x[0] = M; }",
+    );
+    let found = Source::new(&path).check(&gpu).unwrap();
+    let shown: Vec<String> = found.iter().map(|one| one.to_string()).collect();
+    let expected = [
+        format!("{}:1:22: error: use of undeclared identifier 'N'", header.display()),
+        format!("{}:2:39: error: use of undeclared identifier 'M'", path.display()),
+    ];
+    assert_eq!(shown, expected);
+    assert!(found.iter().all(|one| one.severity == Severity::Error));
+    assert_eq!(Source::new(&path).define("N", "1").define("M", "2").check(&gpu).unwrap(), []);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error() {
+    let gpu = Gpu::open().unwrap();
+    for result in [
+        Source::new("no/such.metal").compile(&gpu).map(drop),
+        Source::new("no/such.metal").check(&gpu).map(drop),
+    ] {
+        let Err(GpuError::LibraryCompilationFailed(why)) = result else { panic!("{result:?}") };
+        assert!(why.starts_with("no/such.metal: "), "{why}");
+    }
+}
+
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn a_build_script_prints_what_cargo_reads() {
+    let header = file("build", "value.h", "constant int VALUE = N;\n");
+    let path = file(
+        "build",
+        "k.metal",
+        "#include \"value.h\"\nkernel void k(device int *x) { x[0] = VALUE; }",
+    );
+    let source = Source::new(&path);
+    let test = "a_build_script_prints_what_cargo_reads";
+    let Some(output) = child::in_child(test, &[], || {
+        source.clone().define("N", "3").check_in_build().unwrap();
+        println!("and now");
+        let error = source.check_in_build().unwrap_err().to_string();
+        assert!(error.contains("value.h:1:22: error:"), "{error}");
+    }) else {
+        return;
+    };
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let again = format!(
+        "cargo:rerun-if-changed={}\ncargo:rerun-if-changed={}\n",
+        path.display(),
+        header.display()
+    );
+    let warning = format!(
+        "cargo:warning={}:1:22: error: use of undeclared identifier 'N'\n",
+        header.display()
+    );
+    assert!(printed.contains(&format!("{again}and now\n{again}{warning}")), "{printed}");
+    assert!(output.status.success());
+}
