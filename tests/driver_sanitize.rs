@@ -6,17 +6,20 @@ mod child;
 mod gpu;
 #[path = "sanitize/init.rs"]
 mod init;
+#[path = "sanitize/queues.rs"]
+mod queues;
 #[path = "sanitize/races.rs"]
 mod races;
 #[path = "sanitize/undefined.rs"]
 mod undefined;
 
 use aruminium::{
-    BarrierScope, Checks, DispatchType, Encoder, Gpu, Pipeline, Report, ReportKind,
+    BarrierScope, Checks, Commands, DispatchType, Encoder, Gpu, Pipeline, Report, ReportKind,
     autorelease_pool,
 };
 use child::{in_child, run_child};
 use gpu::Rig;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// A kernel with a fault.
 struct Case {
@@ -50,9 +53,14 @@ fn reports(rig: &Rig, kind: DispatchType, record: impl FnOnce(&Encoder)) -> Vec<
         record(&encoder);
         encoder.finish();
         commands.submit();
-        commands.finish().unwrap();
-        commands.reports().unwrap()
+        reports_of(&commands)
     })
+}
+
+/// What a command buffer reports that was committed.
+fn reports_of(commands: &Commands) -> Vec<Report> {
+    commands.finish().unwrap();
+    commands.reports().unwrap()
 }
 
 /// What a kernel reports that runs on 128 threads in threadgroups of 64.
@@ -346,4 +354,94 @@ fn uses_of_what_nothing_wrote_are_found() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn reports_do_not_wait_for_the_kernel() {
+    let rig = Rig::new();
+    let source =
+        "kernel void k(device uint *data [[buffer(0)]], device atomic_uint *flags [[buffer(1)]],
+            uint i [[thread_position_in_grid]]) {
+        data[0] = i;
+        atomic_store_explicit(flags, 1, memory_order_relaxed);
+        while (atomic_load_explicit(flags + 1, memory_order_relaxed) == 0) {}
+    }";
+    let pipeline = checked(&rig.gpu, source, Checks::RACES);
+    let [data, flags] = [(); 2].map(|()| rig.gpu.buffer(64).unwrap());
+    flags.write(|bytes| bytes.fill(0));
+    // SAFETY: the buffer has room for two, and outlives the kernel; kernel and program access it atomically.
+    let shared = unsafe { flags.contents().cast::<[AtomicU32; 2]>().as_ref() }.unwrap();
+    let commands = rig.queue.commands().unwrap();
+    let encoder = commands.encoder().unwrap();
+    encoder.bind(&pipeline);
+    encoder.bind_buffer(&data, 0, 0);
+    encoder.bind_buffer(&flags, 0, 1);
+    encoder.launch((32, 1, 1), (32, 1, 1));
+    encoder.finish();
+    commands.submit();
+    while shared[0].load(Relaxed) == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(commands.reports().unwrap().len(), 1);
+    assert!(commands.status() < Commands::STATUS_COMPLETED);
+    shared[1].store(1, Relaxed);
+    assert_eq!(reports_of(&commands).len(), 1);
+}
+
+/// The order in which the threadgroups and SIMD-groups of a launch ran.
+fn order_of_groups() -> [Vec<u32>; 2] {
+    let rig = Rig::new();
+    let pipeline = rig.kernel(
+        "kernel void k(device atomic_uint *next, device uint *groups, device uint *simdgroups, threadgroup uint *tile,
+            uint group [[threadgroup_position_in_grid]], uint t [[thread_index_in_threadgroup]],
+            uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+        tile[t] = t;
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        if (t == 0) groups[atomic_fetch_add_explicit(next, 1, memory_order_relaxed)] = group;
+        if (t % 32 == 0 && group == 3)
+            simdgroups[atomic_fetch_add_explicit(next + 1, 1, memory_order_relaxed)] = simdgroup;
+        tile[t] += tile[t ^ 1];
+    }",
+    );
+    let [next, groups, simdgroups] = [(); 3].map(|()| rig.gpu.buffer(1024).unwrap());
+    next.write(|bytes| bytes.fill(0));
+    rig.run(|encoder| {
+        encoder.bind(&pipeline);
+        for (index, buffer) in [&next, &groups, &simdgroups].into_iter().enumerate() {
+            encoder.bind_buffer(buffer, 0, index);
+        }
+        encoder.threadgroup_memory(4096, 0);
+        encoder.launch((64 * 256, 1, 1), (256, 1, 1));
+    })
+    .unwrap();
+    let list =
+        |buffer: &aruminium::Buffer, length| buffer.read_as::<u32, _>(|all| all[..length].to_vec());
+    [list(&groups, 64), list(&simdgroups, 8)]
+}
+
+#[test]
+fn a_seed_orders_threadgroups_and_simdgroups() {
+    let test = "a_seed_orders_threadgroups_and_simdgroups";
+    let run = |seed: &str, jit: &str| {
+        let variables = [("ARUMINIUM_SOFT_SANITIZE", seed), ("ARUMINIUM_SOFT_JIT", jit)];
+        let output = in_child(test, &variables, || println!("order: {:?}", order_of_groups()))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}");
+        let (_, order) = text.split_once("order: ").expect("the child prints it");
+        Some(order.lines().next().unwrap().to_owned())
+    };
+    let Some(first) = run("order=1", "on") else { return };
+    assert_eq!(run("order=1", "on").unwrap(), first);
+    assert_eq!(run("order=1", "always").unwrap(), first);
+    assert_ne!(run("order=2", "on").unwrap(), first);
+    let numbers = |text: &str| -> Vec<u32> {
+        text.split(|c: char| !c.is_ascii_digit()).filter_map(|one| one.parse().ok()).collect()
+    };
+    let all = numbers(&first);
+    for (order, length) in [(&all[..64], 64), (&all[64..], 8)] {
+        let mut sorted = order.to_vec();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..length).collect::<Vec<_>>());
+        assert_ne!(order, sorted);
+    }
 }

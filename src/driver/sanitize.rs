@@ -25,7 +25,7 @@ impl Checks {
     pub const RACES: Self = Self(1);
     /// With races: those too that GPUs tolerate, [`ReportKind::SameValue`] and [`ReportKind::Lockstep`].
     pub const BENIGN: Self = Self(2);
-    /// Shifts by too many bits, division by zero, conversions out of range and signed overflow.
+    /// Shifts by too many bits, division by zero, conversions out of range, signed overflow and misaligned accesses.
     pub const UNDEFINED: Self = Self(4);
     /// Variables, thread memory and threadgroup memory that nothing wrote decide a branch or an address, or leave the kernel.
     pub const INIT: Self = Self(8);
@@ -127,6 +127,8 @@ pub enum ReportKind {
     UninitialisedAddress,
     /// An uninitialised value is written to memory that outlives the kernel.
     UninitialisedStore,
+    /// An address is not a multiple of the alignment of the type that is accessed there.
+    MisalignedAccess,
     /// Something that this version of the crate has no name for.
     Other,
 }
@@ -198,6 +200,7 @@ impl Report {
             "uninitialised branch" => ReportKind::UninitialisedBranch,
             "uninitialised address" => ReportKind::UninitialisedAddress,
             "uninitialised store" => ReportKind::UninitialisedStore,
+            "misaligned access" => ReportKind::MisalignedAccess,
             _ => ReportKind::Other,
         };
         Some(Self {

@@ -78,8 +78,8 @@ variables! {
             "checks that cost time, several of them with commas between. `races` reports accesses of different threads that \
              nothing orders, `benign` those too that GPUs tolerate, `undefined` arithmetic without a defined result, and `init` the use of what nothing wrote \
              ([sanitizer.md](sanitizer.md)). With `order=SEED` launches of a concurrent encoder that no barrier orders run in an order \
-             drawn from the seed, another one for each group of launches (otherwise the last runs first); the same program \
-             with one queue runs in the same order each time";
+             drawn from the seed, another one for each group of launches (otherwise the last runs first), and so do the threadgroups of a \
+             launch and the SIMD-groups of a threadgroup, on one thread; the same program with one queue runs in the same order each time";
         PROFILE: "ARUMINIUM_SOFT_PROFILE", Any, "unset",
             "the file to which the profiles of all kernels are written when the process ends: what each line did, as a page if the name \
              ends in `.html`, as JSON if it ends in `.json`, as annotated source otherwise; `-` is standard error ([profile.md](profile.md))";

@@ -59,6 +59,21 @@ pub(super) const UNDEFINED: &[(ReportKind, &str, &str)] = &[
     case(ReportKind::SignedOverflow, "out = INT_MAX + n;", "out = INT_MAX - n;"),
     case(ReportKind::SignedOverflow, "out = n * 100000000;", "out = n * 10000000;"),
     case(ReportKind::SignedOverflow, "out = INT_MIN - n;", "out = int(uint(INT_MIN) - i);"),
+    case(
+        ReportKind::MisalignedAccess,
+        "out = int(((device float4 *)(data + 512 + n % 4))->x);",
+        "out = int(((device packed_float4 *)(data + 512 + n % 4))->x);",
+    ),
+    case(
+        ReportKind::MisalignedAccess,
+        "((device short *)((device char *)(data + 512) + n % 7))[2] = 0;",
+        "((device char *)(data + 512) + n % 7)[4] = 0;",
+    ),
+    case(
+        ReportKind::MisalignedAccess,
+        "out = ((device int2 *)data)[256].x + (*(device uint3 *)(data + 513)).y;",
+        "out = ((device int2 *)data)[256].x + (*(device uint3 *)(data + 516)).y;",
+    ),
 ];
 
 /// Functions of the library whose results are defined for every argument.

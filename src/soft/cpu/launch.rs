@@ -18,8 +18,10 @@ use super::native::region::Run;
 use super::watch::{Verdict, Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
-use crate::soft::ir::{AllocationKind, HANDLE_BYTES, Input, Sampler};
+use crate::soft::ir::{Allocation, AllocationKind, HANDLE_BYTES, Input, Sampler};
+use crate::soft::kernel::order::{Random, Shuffle};
 use crate::soft::kernel::profile::Profile;
+use crate::soft::kernel::sanitize::{BufferName, Extent};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
 
@@ -159,8 +161,9 @@ impl Program {
             Addresses::new(residents, resident_textures, starts, &mut regions, &mut textures);
         let groups: [u32; 3] = std::array::from_fn(|d| launch.grid[d].div_ceil(launch.group[d]));
         let total = product(groups);
-        // A checker belongs to one thread, so that it reports the same each time.
-        let alone = product(launch.grid) <= SMALL || launch.session.is_some();
+        // One thread reports the same each time, and keeps an order.
+        let repeats = launch.session.is_some() || launch.order.is_some();
+        let alone = product(launch.grid) <= SMALL || repeats;
         let helpers = if alone { 0 } else { workers.count() as u64 - 1 };
         let tallies = tally::choose(&self.tallies, &regions, product(launch.grid));
         let shared = Shared {
@@ -228,6 +231,8 @@ struct Worker<'a> {
     /// What machine code needs to run threadgroups by itself, and memory for it.
     state: GroupState,
     areas: Areas,
+    /// The order of SIMD-groups, if a seed chooses it.
+    random: Option<Random>,
     /// What observes the threads of a checked kernel.
     probes: Option<Box<Probes<'a>>>,
     /// Positions by the size of the group; there are few, as only those at the edges differ.
@@ -295,7 +300,9 @@ impl<'a> Worker<'a> {
         let mut probes = observed.then(|| {
             Box::new(Probes {
                 checker: launch.session.map(|session| {
-                    session.launch(&program.name, checks, launch.grid, launch.group)
+                    let (grid, group) = (launch.grid, launch.group);
+                    let arguments = buffers(&program.allocations, launch);
+                    session.launch(&program.name, checks, Extent { grid, group, arguments })
                 }),
                 counts: launch.profile.map(Profile::counts),
                 code: code.code.as_ptr(),
@@ -332,8 +339,21 @@ impl<'a> Worker<'a> {
             (GroupState::new(at(0), beat, strict), std::mem::take(&mut scratch.areas))
         };
         areas.reset();
-        let (frames, shapes) = (at(0), Vec::new());
-        Self { shared, code, regions, place, budget, waves, frames, state, areas, probes, shapes }
+        let (frames, shapes, random) = (at(0), Vec::new(), launch.order.map(Random::new));
+        Self {
+            shared,
+            code,
+            regions,
+            place,
+            budget,
+            waves,
+            frames,
+            state,
+            areas,
+            random,
+            probes,
+            shapes,
+        }
     }
 
     /// Runs threadgroups until none is left. Returns false if a hoisted load is out of bounds; then nothing was run.
@@ -345,6 +365,7 @@ impl<'a> Worker<'a> {
         if !self.once() {
             return false;
         }
+        let shuffle = shared.launch.order.map(|seed| Shuffle::new(seed, shared.total));
         while !shared.watchdog.is_aborted() {
             let start = shared.next.fetch_add(shared.chunk, Ordering::Relaxed);
             if start >= shared.total {
@@ -355,7 +376,14 @@ impl<'a> Worker<'a> {
                 [start % gx, start / gx % gy, start / gx / gy].map(|part| part as u32);
             let (mut number, end) = (start, shared.total.min(start + shared.chunk));
             while number < end {
-                let (done, ended) = self.groups(position, end - number);
+                let (done, ended) = match shuffle {
+                    Some(shuffle) => {
+                        let number = shuffle.at(number);
+                        let position = [number % gx, number / gx % gy, number / gx / gy];
+                        self.groups(position.map(|part| part as u32), 1)
+                    }
+                    None => self.groups(position, end - number),
+                };
                 number += u64::from(done);
                 position[0] += done;
                 for d in 0..2 {
@@ -532,7 +560,10 @@ impl<'a> Worker<'a> {
     /// Runs SIMD-groups without barriers, one after the other.
     fn one_by_one(&mut self, waves: u32, initial: impl Fn(u32) -> u32) -> Ended {
         let start = self.start();
-        for number in 0..waves {
+        let mut left = u32::MAX >> (32 - waves);
+        while left != 0 {
+            let number = self.pick(left);
+            left &= !(1 << number);
             let wave = &mut self.waves[0];
             wave.place = (&raw const self.place).cast();
             wave.number = number;
@@ -546,6 +577,15 @@ impl<'a> Worker<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The next of these SIMD-groups, a bit each.
+    #[inline(always)]
+    fn pick(&mut self, left: u32) -> u32 {
+        match &mut self.random {
+            Some(random) => random.bit(left),
+            None => left.trailing_zeros(),
+        }
     }
 
     /// Counts the work of code outside of loops, for `waves` SIMD-groups, and checks the watchdog if the budget is used up.
@@ -595,8 +635,8 @@ impl<'a> Worker<'a> {
             let mut ended = None;
             let mut left = going;
             while left != 0 {
-                let number = left.trailing_zeros() as usize;
-                left &= left - 1;
+                let number = self.pick(left) as usize;
+                left &= !(1 << number);
                 // SAFETY: each SIMD-group has its own frame.
                 match unsafe { self.run(number, from, self.frames.add(frame * number)) } {
                     Stop::End => {
@@ -722,6 +762,26 @@ impl Worker<'_> {
     }
 }
 
+/// The buffers of a launch with the names of their arguments.
+fn buffers(allocations: &[Allocation], launch: &Launch<'_>) -> Vec<BufferName> {
+    let mut bindings = launch.bindings.iter();
+    let named = |allocation: &Allocation| match allocation.kind {
+        AllocationKind::Buffer { .. } => match *bindings.next()? {
+            Binding::Memory { base, bytes, address } => {
+                let (base, name) = (base as u64, allocation.name.clone());
+                Some(BufferName { base, bytes, name, shared: address != 0 })
+            }
+            _ => None,
+        },
+        AllocationKind::ThreadgroupArgument { .. } => {
+            bindings.next();
+            None
+        }
+        _ => None,
+    };
+    allocations.iter().filter_map(named).collect()
+}
+
 /// The lanes of a SIMD-group that have threads.
 fn active_lanes(threads: u32, wave: u32) -> u32 {
     match threads - wave * LANES as u32 {
@@ -733,6 +793,10 @@ fn active_lanes(threads: u32, wave: u32) -> u32 {
 /// Whether code can run a launch: the code of a whole body, made for each size of threadgroups that the launch has.
 fn is_ready(code: &Code, launch: &Launch<'_>) -> bool {
     if let Some(run) = code.body() {
+        // Such code runs the SIMD-groups of a threadgroup in its own order between barriers.
+        if launch.order.is_some() && code.has_barrier {
+            return false;
+        }
         let sizes = |d: usize| {
             let (grid, group) = (launch.grid[d], launch.group[d]);
             [group.min(grid), grid % group]

@@ -80,6 +80,11 @@ pub(crate) enum Probe {
     },
     /// The active threads do what the language leaves undefined.
     Found(Finding),
+    /// The first operand is dereferenced as a type with this alignment.
+    Aligned {
+        /// In bytes.
+        bytes: u32,
+    },
     /// The active threads come to a site of the profile; if it is an access, the first operand is its address.
     Count {
         /// Its number among those of the kernel.
@@ -130,10 +135,12 @@ pub(crate) enum Finding {
     Address,
     /// It is written to memory that outlives the kernel.
     Stored,
+    /// An address is not a multiple of the alignment of the type that is there.
+    Misaligned,
 }
 
 impl Finding {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Shift,
         Self::DivideByZero,
         Self::DivideOverflow,
@@ -142,6 +149,7 @@ impl Finding {
         Self::Branch,
         Self::Address,
         Self::Stored,
+        Self::Misaligned,
     ];
 }
 
@@ -212,6 +220,7 @@ impl Probe {
             Self::Unwrite { bytes } => 8 | (bytes as u64) << 8,
             Self::Found(finding) => 7 | (finding as u64) << 8,
             Self::Count { site } => 9 | (site as u64) << 8,
+            Self::Aligned { bytes } => 10 | (bytes as u64) << 8,
         }
     }
 
@@ -223,6 +232,7 @@ impl Probe {
             5 => Self::Simdgroup(flags),
             6 => Self::Fence,
             8 => Self::Unwrite { bytes: (imm >> 8) as u32 },
+            10 => Self::Aligned { bytes: (imm >> 8) as u32 },
             9 => Self::Count { site: (imm >> 8) as u32 },
             7 => Self::Found(*Finding::ALL.get((imm >> 8) as usize)?),
             kind => Self::Access {
@@ -258,7 +268,9 @@ mod tests {
         assert_eq!(Probe::from_imm(unwrite.imm()), Some(unwrite));
         let count = Probe::Count { site: 70_000 };
         assert_eq!(Probe::from_imm(count.imm()), Some(count));
-        assert_eq!(Probe::from_imm(10), None);
+        let aligned = Probe::Aligned { bytes: 16 };
+        assert_eq!(Probe::from_imm(aligned.imm()), Some(aligned));
+        assert_eq!(Probe::from_imm(11), None);
     }
 
     #[test]

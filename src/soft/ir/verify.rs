@@ -171,7 +171,9 @@ impl Check<'_> {
             Imm::Joined => imm <= 1,
             Imm::Barrier => imm < 2 << MemFlags::BITS,
             Imm::Probe => Probe::from_imm(imm).is_some_and(|probe| match probe {
-                Probe::Access { .. } | Probe::Unwrite { .. } => !operands.is_empty(),
+                Probe::Access { .. } | Probe::Unwrite { .. } | Probe::Aligned { .. } => {
+                    !operands.is_empty()
+                }
                 Probe::Count { .. } => true,
                 _ => operands.is_empty(),
             }),

@@ -85,6 +85,8 @@ pub(crate) struct Launch<'a> {
     /// Whether what GPUs accept from kernels against the rules of the language is a fault: a barrier that not all
     /// threads reach, and a read just past the end of threadgroup memory.
     pub(crate) strict: bool,
+    /// The seed of the order of threadgroups and SIMD-groups; `None` for any order.
+    pub(crate) order: Option<u64>,
     /// Where a checked kernel reports what it finds.
     pub(crate) session: Option<&'a Session>,
     /// Where a kernel is counted; set by [`Kernel::submit`](super::Kernel::submit).

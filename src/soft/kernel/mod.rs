@@ -8,6 +8,7 @@ mod argument;
 mod backend;
 mod fault;
 mod launch;
+pub(crate) mod order;
 pub(crate) mod profile;
 pub(crate) mod sanitize;
 pub(crate) mod texture;

@@ -20,7 +20,7 @@ use crate::abi::{Id, Imp};
 use crate::soft::stream::error::CommandError;
 use crate::soft::stream::queue::Queue;
 use crate::soft::stream::recording::{Command, Recording};
-use crate::soft::stream::submission::{Handler, Stage, Submission};
+use crate::soft::stream::submission::{Handler, Stage, Submission, status};
 use std::sync::{Arc, Mutex};
 
 /// A command buffer.
@@ -42,6 +42,16 @@ struct Handlers {
     completed: Vec<HeldBlock>,
 }
 
+impl CommandBuffer {
+    fn status(&self) -> usize {
+        let now = self.submission.status();
+        if now >= status::COMPLETED {
+            self.submission.session.seen();
+        }
+        now
+    }
+}
+
 impl Labelled for CommandBuffer {
     fn label(&self) -> &Label {
         &self.submission.label
@@ -57,7 +67,7 @@ soft_class! {
     [commandQueue] = |buffer: &CommandBuffer| buffer.queue_object.clone();
     [retainedReferences] = |buffer: &CommandBuffer| buffer.submission.retained;
     [errorOptions] = |buffer: &CommandBuffer| buffer.error_options;
-    [status] = |buffer: &CommandBuffer| buffer.submission.status();
+    [status] = CommandBuffer::status;
     [error] = CommandBuffer::error;
     // Beyond Metal's API.
     [aruminiumReports] = |buffer: &CommandBuffer| {

@@ -65,10 +65,19 @@ soft_class! {
     [label] = label::<SharedEvent>;
     [setLabel:] = set_label::<SharedEvent>;
     [device] = device::<SharedEvent>;
-    [signaledValue] = |event: &SharedEvent| event.signal.value();
-    [setSignaledValue:] = |event: &SharedEvent, value: u64| event.signal.change(|_| value);
+    [signaledValue] = |event: &SharedEvent| {
+        let value = event.signal.value();
+        event.signal.clock.seen();
+        value
+    };
+    [setSignaledValue:] = |event: &SharedEvent, value: u64| {
+        event.signal.clock.signalled();
+        event.signal.change(|_| value);
+    };
     [waitUntilSignaledValue:timeoutMS:] = |event: &SharedEvent, value: u64, milliseconds: u64| {
-        event.signal.wait(value, Duration::from_millis(milliseconds))
+        let reached = event.signal.wait(value, Duration::from_millis(milliseconds));
+        event.signal.clock.seen();
+        reached
     };
     [notifyListener:atValue:block:] = notify;
     [newSharedEventHandle] = SharedEvent::handle;
@@ -172,6 +181,9 @@ impl Notification {
     /// Has the block called. If the event has been deallocated meanwhile (its counter may live on in a handle or a
     /// command buffer), the block is passed another event with the same counter.
     fn deliver(self, value: u64) {
+        if let Some(signal) = self.signal.upgrade() {
+            signal.clock.seen();
+        }
         let event = self
             .event
             .upgrade()

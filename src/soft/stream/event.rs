@@ -3,6 +3,7 @@
 use super::label::Label;
 use super::stall::{self, Watched};
 use crate::soft::fork::{is_forked, lock};
+use crate::soft::kernel::sanitize::SharedClock;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ pub(crate) struct Signal {
     state: Mutex<State>,
     changed: Condvar,
     pub(crate) label: Label,
+    /// What comes before those who wait for it, for checks.
+    pub(crate) clock: SharedClock,
 }
 
 #[derive(Default)]

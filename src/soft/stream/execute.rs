@@ -14,6 +14,7 @@ use super::settings::Settings;
 use super::table::{ObjectIndex, Slot};
 use super::trace::Trace;
 use crate::soft::ir::catch_internal_error;
+use crate::soft::kernel::order::Random;
 use crate::soft::kernel::sanitize::Session;
 use crate::soft::kernel::{Binding, Launch};
 use std::ops::Range;
@@ -106,7 +107,10 @@ fn walk(
                 Ok(signal) if signal.value() < value => {
                     return Step::Wait(Arc::clone(signal), value);
                 }
-                Ok(_) => execute(*next),
+                Ok(signal) => {
+                    session.after(&signal.clock);
+                    execute(*next)
+                }
                 Err(error) => Err(error),
             },
             _ => execute(*next),
@@ -126,18 +130,17 @@ pub(super) fn disorder(launches: &mut [usize], seed: Option<u64>) {
     let Some(seed) = seed.filter(|_| launches.len() > 1) else { return };
     /// Counts the groups of launches of the process, so that each has an order of its own.
     static GROUPS: AtomicU64 = AtomicU64::new(0);
-    let mut state = seed.wrapping_add(GROUPS.fetch_add(1, Ordering::Relaxed) << 32);
+    let mut random = Random::new(seed.wrapping_add(GROUPS.fetch_add(1, Ordering::Relaxed) << 32));
     for last in (1..launches.len()).rev() {
-        launches.swap(last, (next_random(&mut state) % (last as u64 + 1)) as usize);
+        launches.swap(last, random.below(last as u64 + 1) as usize);
     }
 }
 
-/// The generator SplitMix64.
-fn next_random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+/// The seed of the order within a launch, another one for each.
+fn order_within() -> Option<u64> {
+    static LAUNCHES: AtomicU64 = AtomicU64::new(0);
+    let seed = Settings::get().order?;
+    Some(seed.wrapping_add(LAUNCHES.fetch_add(1, Ordering::Relaxed) << 32))
 }
 
 /// Executes one command. The caller waits, and orders dispatches.
@@ -170,7 +173,10 @@ fn run_one<'a>(
             image_at(recording, texture).map(|image| image.generate_mipmaps())
         }
         Command::Signal { event, value } => {
-            signal_at(recording, event).map(|signal| signal.raise(value))
+            let signal = signal_at(recording, event)?;
+            launched.session.before(&signal.clock);
+            signal.raise(value);
+            Ok(())
         }
         Command::Sample { buffer, offset } => {
             let at = range(memory_at(recording, buffer)?, offset, size_of::<u64>())?;
@@ -353,6 +359,7 @@ pub(super) fn launch<'a>(
         strict: settings.strict,
         session: kernel.checks().report().then_some(launched.session),
         profile: None,
+        order: order_within(),
         locate: None,
     };
     // SAFETY: the recording keeps alive what is bound, and the lengths are those of the memory. Other threads access

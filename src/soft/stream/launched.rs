@@ -166,6 +166,7 @@ mod tests {
             strict: false,
             session: None,
             profile: None,
+            order: None,
             locate: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::label::Label;
 use super::pages::{PAGE, Pages, physical};
+use crate::soft::kernel::sanitize::forget;
 use crate::soft::kernel::{self, Backend, DeviceMemory, FIRST_ADDRESS, Reach};
 use std::any::Any;
 use std::ffi::c_void;
@@ -183,6 +184,7 @@ impl kernel::Owner for Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        forget(self.base(), self.length);
         match &mut self.owner {
             Owner::Pages(pages) => _ = ALLOCATED.fetch_sub(pages.bytes(), Relaxed),
             Owner::Device(_, bytes) => _ = ALLOCATED.fetch_sub(*bytes, Relaxed),

@@ -17,6 +17,7 @@ use super::submission::{Handler, Stage, Submission, Ticket, status};
 use super::threads::{self, Jobs, RUNNER};
 use super::trace::{Ending, Trace};
 use crate::soft::fork::{AFTER_FORK, is_forked, lock};
+use crate::soft::kernel::sanitize::SharedClock;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,6 +30,8 @@ pub(crate) struct Queue {
     pub(crate) label: Label,
     line: Mutex<Line>,
     recordings: Arc<RecordingPool>,
+    /// What its command buffers have done, for checks.
+    clock: SharedClock,
 }
 
 /// The submissions that have not ended.
@@ -115,12 +118,13 @@ impl Queue {
             label: Label::default(),
             line: Mutex::default(),
             recordings: Arc::default(),
+            clock: SharedClock::default(),
         })
     }
 
     /// A new command buffer.
     pub(crate) fn submission(&self, retained: bool) -> Arc<Submission> {
-        Submission::new(&self.recordings, retained, Trace::new(self.number))
+        Submission::new(&self.recordings, retained, Trace::new(self.number), self.number)
     }
 
     /// Reserves the next position for a command buffer. `misuse` makes an error of why that cannot be.
@@ -158,6 +162,7 @@ impl Queue {
         }
         (state.on_scheduled, state.on_completed) = (on_scheduled, on_completed);
         state.times.kernel.0 = now();
+        submission.session.committed();
         submission.set_status(&mut state, status::COMMITTED);
         let ticket = state.ticket.take();
         if is_forked() {
@@ -203,14 +208,16 @@ impl Queue {
             return;
         }
         let over = || submission.is_at(stage);
-        if over() {
-            return;
+        if !over() {
+            if is_forked() {
+                // What the parent committed completes in the parent.
+                return submission.end(&mut submission.lock(), misuse(AFTER_FORK));
+            }
+            submission.wait(over);
         }
-        if is_forked() {
-            // What the parent committed completes in the parent.
-            return submission.end(&mut submission.lock(), misuse(AFTER_FORK));
+        if stage == Stage::Completed {
+            submission.session.seen();
         }
-        submission.wait(over);
     }
 
     /// Ends a command buffer that was not committed. Returns whether it was uncommitted.
@@ -348,6 +355,7 @@ impl Queue {
         };
         if next == 0 {
             order::put_in_order(&mut recording);
+            submission.session.after(&self.clock);
         }
         loop {
             let running = Busy::new();
@@ -356,6 +364,7 @@ impl Queue {
             drop(running);
             match step {
                 execute::Step::Done(result) => {
+                    submission.session.before(&self.clock);
                     let trace = trace.map(|trace| {
                         let commands = trace.commands(&recording);
                         (trace, commands)
@@ -440,6 +449,7 @@ impl Queue {
         }
         if let Some(handler) = on_completed {
             threads::call_back(move || {
+                submission.session.seen();
                 handler();
                 submission.set_done(&submission.lock());
             });

@@ -73,6 +73,7 @@ impl Submission {
         recordings: &Arc<RecordingPool>,
         retained: bool,
         trace: Option<Box<Trace>>,
+        queue: u64,
     ) -> Arc<Self> {
         let mut recording = recordings.take();
         recording.retaining = retained;
@@ -92,7 +93,7 @@ impl Submission {
         Arc::new(Self {
             label: Label::default(),
             retained,
-            session: Session::default(),
+            session: Session::new(queue),
             recordings: Arc::clone(recordings),
             state: Mutex::new(state),
             status: AtomicUsize::new(status::NOT_ENQUEUED),

@@ -5,7 +5,7 @@ use super::code::{Handler, Ins, Wave};
 use super::isa::{Isa, LANES};
 use super::memory::{Region, split};
 use crate::soft::cpu::addresses::Addresses;
-use crate::soft::ir::{AccessKind, Allocation, AllocationKind, Probe, Span};
+use crate::soft::ir::{AccessKind, Allocation, AllocationKind, Finding, Probe, Span};
 use crate::soft::kernel::SourcePosition;
 use crate::soft::kernel::profile::Counts;
 use crate::soft::kernel::sanitize::{Checker, Place};
@@ -96,6 +96,17 @@ impl Probes<'_> {
                 let site = site(checker, AccessKind::Read);
                 return lanes(wave.exec)
                     .for_each(|lane| checker.found(wave.number, lane, site, finding));
+            }
+            Probe::Aligned { bytes } => {
+                let is_wrong = |lane: u32| {
+                    // SAFETY: the caller's.
+                    let found = unsafe { address(wave, pointers(lane as usize), 1) };
+                    found.is_some_and(|(_, address, _)| !address.is_multiple_of(bytes.into()))
+                };
+                return lanes(wave.exec).filter(|lane| is_wrong(*lane)).for_each(|lane| {
+                    let site = site(checker, AccessKind::Read);
+                    checker.found(wave.number, lane, site, Finding::Misaligned);
+                });
             }
             Probe::Unwrite { bytes } => {
                 return lanes(wave.exec).for_each(|lane| {

@@ -72,7 +72,7 @@ pub(crate) fn with_bindings<T>(
     let Launch { grid, group, watchdog, strict, .. } = *by_index;
     let (residents, resident_textures) = (&[][..], &[][..]);
     let bindings = &bindings;
-    let (session, profile, locate) = (None, None, None);
+    let (session, profile, order, locate) = (None, None, None, None);
     run(&kernel::Launch {
         grid,
         group,
@@ -83,6 +83,7 @@ pub(crate) fn with_bindings<T>(
         strict,
         session,
         profile,
+        order,
         locate,
     })
 }

@@ -14,11 +14,16 @@ use crate::soft::ir::{
 /// Adds the probes that the checks need to a function, or removes those that it has.
 pub(crate) fn run(function: &mut Function, checks: Checks) {
     let (races, init) = (checks.has(Checks::RACES), checks.has(Checks::INIT));
+    let is_wanted = |probe| match probe {
+        Some(Probe::Fence) => races || init,
+        Some(Probe::Aligned { .. }) => checks.has(Checks::UNDEFINED),
+        _ => true,
+    };
+    let is_removed = |inst: &Inst| inst.op == Op::Probe && !is_wanted(Probe::from_imm(inst.imm));
+    if function.insts.iter().any(is_removed) {
+        rewrite(function, &mut Remove(is_removed));
+    }
     if !races && !init {
-        let fence = Probe::Fence.imm();
-        if function.insts.iter().any(|inst| inst.op == Op::Probe && inst.imm == fence) {
-            rewrite(function, &mut Remove);
-        }
         return;
     }
     add(function, races, None);
@@ -72,13 +77,12 @@ impl Counters<'_> {
     }
 }
 
-struct Remove;
+/// Removes instructions.
+struct Remove<F>(F);
 
-impl Rewrite for Remove {
+impl<F: Fn(&Inst) -> bool> Rewrite for Remove<F> {
     fn instruction(&mut self, function: &mut Function, value: Value) -> Change {
-        let inst = function.inst(value);
-        let fence = inst.op == Op::Probe && inst.imm == Probe::Fence.imm();
-        if fence { Change::Remove } else { Change::Keep }
+        if (self.0)(function.inst(value)) { Change::Remove } else { Change::Keep }
     }
 }
 
@@ -121,6 +125,7 @@ impl Add<'_, '_> {
         let Some(counters) = &mut self.counters else { return };
         let Some(line_of) = &mut counters.line else { return };
         let span = match stmt {
+            Stmt::Do(value) if self.function.inst(*value).op == Op::Probe => return,
             Stmt::Do(value) => self.function.inst(*value).span,
             Stmt::Call { span, .. } | Stmt::Loop { span, .. } => *span,
             _ => return,

@@ -1,5 +1,6 @@
 //! The sanitizer's memory of a command buffer: which accesses there were, and what was found (`specs/sanitizer.md`).
 
+mod queues;
 mod report;
 mod shadow;
 #[cfg(test)]
@@ -8,6 +9,8 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use queues::Batch;
+pub(crate) use queues::{SharedClock, forget};
 pub(crate) use report::{Access, Report, ReportKind};
 use shadow::{Apart, Record, Shadow};
 
@@ -21,8 +24,24 @@ const MOST_REPORTS: usize = 1000;
 /// The checks of one command buffer.
 #[derive(Default)]
 pub(crate) struct Session {
+    /// The number of its queue.
+    queue: u64,
+    /// What comes before what is executed now, in other queues too.
+    clock: SharedClock,
     /// Made when the first checked kernel is launched, so that other command buffers pay nothing for it.
-    state: OnceLock<Box<Mutex<State>>>,
+    made: OnceLock<Box<Made>>,
+}
+
+/// What the checked kernels of a command buffer have in common.
+#[derive(Default)]
+struct Made {
+    state: Mutex<State>,
+    /// What was found; apart, so that it can be read while a kernel runs.
+    found: Mutex<Found>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Default)]
@@ -33,7 +52,6 @@ struct State {
     launches: Vec<Run>,
     sites: Vec<Site>,
     site_numbers: HashMap<Site, u32>,
-    found: Found,
     /// The threadgroups of these launches.
     groups: u32,
     steps: u32,
@@ -51,12 +69,12 @@ fn fenced(fences: &HashMap<u32, (u32, u32)>, old: &Record, new: &Record) -> bool
 #[derive(Default)]
 struct Found {
     reports: Vec<Report>,
-    numbers: HashMap<(ReportKind, u32, u32), usize>,
+    numbers: HashMap<Key, usize>,
 }
 
 impl Found {
     /// Counts one occurrence; the first one is described.
-    fn note(&mut self, key: (ReportKind, u32, u32), report: impl FnOnce() -> Report) {
+    fn note(&mut self, key: Key, report: impl FnOnce() -> Report) {
         if let Some(&known) = self.numbers.get(&key) {
             self.reports[known].count += 1;
         } else if self.reports.len() < MOST_REPORTS {
@@ -66,11 +84,47 @@ impl Found {
     }
 }
 
-/// A launch, as far as positions of its threads need it.
+/// The kind of a report, and its two sites, the lower first.
+type Key = (ReportKind, u32, u32);
+
+/// Counts one occurrence.
+fn note(found: &Mutex<Found>, key: Key, report: impl FnOnce() -> Report) {
+    lock(found).note(key, report);
+}
+
+/// A launch, as far as positions of its threads and names of its memory need it.
+#[derive(Clone)]
 struct Run {
     first_group: u32,
     grid: [u32; 3],
     group: [u32; 3],
+    arguments: Vec<BufferName>,
+    checks: Checks,
+}
+
+impl Run {
+    /// The argument at an address.
+    fn argument_at(&self, address: u64) -> Option<&BufferName> {
+        let is_in = |one: &&BufferName| (one.base..one.base + one.bytes).contains(&address);
+        self.arguments.iter().find(is_in)
+    }
+}
+
+/// A buffer of a launch: where it is, and the name of the argument.
+#[derive(Clone)]
+pub(crate) struct BufferName {
+    pub(crate) base: u64,
+    pub(crate) bytes: u64,
+    pub(crate) name: String,
+    /// Whether other launches may access it.
+    pub(crate) shared: bool,
+}
+
+/// How much was launched, and with what.
+pub(crate) struct Extent {
+    pub(crate) grid: [u32; 3],
+    pub(crate) group: [u32; 3],
+    pub(crate) arguments: Vec<BufferName>,
 }
 
 /// An instruction that accesses memory.
@@ -81,44 +135,144 @@ struct Site {
     kind: AccessKind,
 }
 
+impl State {
+    /// The number of a site.
+    fn number_of(&mut self, site: Site) -> u32 {
+        let Self { sites, site_numbers, .. } = self;
+        *site_numbers.entry(site).or_insert_with_key(|site| {
+            sites.push(site.clone());
+            sites.len() as u32 - 1
+        })
+    }
+}
+
 impl Session {
+    /// The checks of a command buffer of a queue.
+    pub(crate) fn new(queue: u64) -> Self {
+        Self { queue, ..Self::default() }
+    }
+
     /// The state, locked, if a checked kernel was launched.
     fn state(&self) -> Option<MutexGuard<'_, State>> {
-        self.state.get().map(|state| state.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(lock(&self.made.get()?.state))
     }
 
     /// All launches that follow are ordered after those that were.
     pub(crate) fn order(&self) {
         let Some(mut state) = self.state() else { return };
-        state.device.clear();
+        self.publish(&mut state);
         state.launches.clear();
         state.fences.clear();
         state.groups = 0;
     }
 
+    /// Compares the accesses with those of other queues, which may be executed at the same time.
+    fn publish(&self, state: &mut State) {
+        if state.device.is_empty() {
+            return;
+        }
+        let clock = self.clock.get();
+        let batch = Batch::new(self.queue, state.sites.clone(), state.launches.clone());
+        // Bytes that were pushed are the launch's own.
+        let is_shared = |&(cell, record): &(u64, Record)| {
+            let run = &batch.launches[launch_of(&batch.launches, record.group)];
+            run.argument_at(cell * 4).is_none_or(|argument| argument.shared)
+        };
+        let records = state.device.take().filter(is_shared);
+        let mut pairs = Vec::new();
+        queues::publish(&batch, &clock, records, |other, old, new, address| {
+            let side = |batch: &Batch, record: &Record| {
+                (batch.sites[record.site as usize].clone(), *record)
+            };
+            let old_thread = thread(&other.launches, old.group, old.wave.into(), old.lane.into());
+            let checks = batch.launches[launch_of(&batch.launches, new.group)].checks;
+            let same =
+                old.kind == AccessKind::Write && new.kind == old.kind && old.value == new.value;
+            let kind = if same { ReportKind::SameValue } else { ReportKind::Race };
+            if !same || checks.has(Checks::BENIGN) {
+                pairs.push((kind, side(other, old), old_thread, *new, address));
+            }
+        });
+        self.clock.add(self.queue, batch.tick);
+        let Some(made) = self.made.get() else { return };
+        let mut found = lock(&made.found);
+        for (kind, (site, old), old_thread, new, address) in pairs {
+            let old_site = state.number_of(site.clone());
+            let key = (kind, old_site.min(new.site), old_site.max(new.site));
+            found.note(key, || {
+                let run = &batch.launches[launch_of(&batch.launches, new.group)];
+                let argument = run.argument_at(address);
+                let own = &batch.sites[new.site as usize];
+                let access = |site: &Site, thread| {
+                    let Site { kernel, source, kind } = site.clone();
+                    Access { kernel, source, kind, thread }
+                };
+                let new_thread =
+                    thread(&batch.launches, new.group, new.wave.into(), new.lane.into());
+                Report {
+                    kernel: own.kernel.clone(),
+                    kind,
+                    argument: argument.map(|argument| argument.name.clone()),
+                    offset: argument.map_or(0, |argument| (address - argument.base) as i64),
+                    bytes: (old.mask & new.mask).count_ones(),
+                    accesses: vec![access(&site, old_thread), access(own, new_thread)],
+                    remedy: report::OF_QUEUES.to_owned(),
+                    count: 1,
+                }
+            });
+        }
+    }
+
+    /// The command buffer is committed: what the program has seen to be done comes before it.
+    pub(crate) fn committed(&self) {
+        if queues::is_active() {
+            self.clock.join(&queues::all_seen());
+        }
+    }
+
+    /// What the clock is about comes before what is executed from now on: an event was waited for, or the queue was.
+    pub(crate) fn after(&self, clock: &SharedClock) {
+        if queues::is_active() {
+            self.order();
+            self.clock.join(&clock.get());
+        }
+    }
+
+    /// All that was executed comes before what the clock is about: an event that is signalled, or the next in the queue.
+    pub(crate) fn before(&self, clock: &SharedClock) {
+        if queues::is_active() {
+            self.order();
+            clock.join(&self.clock.get());
+        }
+    }
+
+    /// The program sees that the command buffer has completed.
+    pub(crate) fn seen(&self) {
+        self.clock.seen();
+    }
+
     /// What was found.
     pub(crate) fn reports(&self) -> Vec<Report> {
-        self.state().map(|state| state.found.reports.clone()).unwrap_or_default()
+        self.made.get().map(|made| lock(&made.found).reports.clone()).unwrap_or_default()
     }
 
     /// Begins a launch. It has the session until it is dropped.
-    pub(crate) fn launch(
-        &self,
-        kernel: &str,
-        checks: Checks,
-        grid: [u32; 3],
-        group: [u32; 3],
-    ) -> Checker<'_> {
-        let state = self.state.get_or_init(Box::default);
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn launch(&self, kernel: &str, checks: Checks, extent: Extent) -> Checker<'_> {
+        if checks.has(Checks::RACES) {
+            queues::activate();
+        }
+        let Extent { grid, group, arguments } = extent;
+        let made = self.made.get_or_init(Box::default);
+        let mut state = lock(&made.state);
         let first_group = state.groups;
         // Numbers repeat in launches of more threadgroups than there are numbers.
         let groups = (0..3).map(|d| grid[d].div_ceil(group[d].max(1)));
         let groups = groups.fold(1, u32::wrapping_mul);
         state.groups = first_group.wrapping_add(groups);
-        state.launches.push(Run { first_group, grid, group });
+        state.launches.push(Run { first_group, grid, group, arguments, checks });
         Checker {
             state,
+            found: &made.found,
             kernel: kernel.to_owned(),
             checks,
             own: Shadow::of_threadgroups(),
@@ -161,6 +315,7 @@ pub(crate) struct Place<'a> {
 /// One launch that is checked.
 pub(crate) struct Checker<'a> {
     state: MutexGuard<'a, State>,
+    found: &'a Mutex<Found>,
     kernel: String,
     checks: Checks,
     own: Shadow,
@@ -202,12 +357,7 @@ impl Checker<'_> {
 
     /// The number of an instruction.
     pub(crate) fn site(&mut self, source: Option<SourcePosition>, kind: AccessKind) -> u32 {
-        let site = Site { kernel: self.kernel.clone(), source, kind };
-        let State { sites, site_numbers, .. } = &mut *self.state;
-        *site_numbers.entry(site).or_insert_with_key(|site| {
-            sites.push(site.clone());
-            sites.len() as u32 - 1
-        })
+        self.state.number_of(Site { kernel: self.kernel.clone(), source, kind })
     }
 
     /// A SIMD-group has passed a barrier of its threadgroup.
@@ -261,7 +411,7 @@ impl Checker<'_> {
             remedy: report::remedy_of(finding).to_owned(),
             count: 1,
         };
-        state.found.note((kind, site, site), report);
+        note(self.found, (kind, site, site), report);
     }
 
     /// A thread accesses memory, in the instruction of the last [`step`](Self::step). `value` is what it writes, if that is
@@ -283,7 +433,7 @@ impl Checker<'_> {
         }
         let clock = self.clocks[wave as usize % MOST_WAVES];
         let [epoch, inner] = if at.own { clock.own } else { clock.device };
-        let State { device, sites, launches, found, steps, fences, .. } = &mut *self.state;
+        let State { device, sites, launches, steps, fences, .. } = &mut *self.state;
         let kind = sites[site as usize].kind;
         // What is not known is different in every thread.
         let number = u64::from(self.group) << 10 | u64::from(wave) << 5 | u64::from(lane);
@@ -333,7 +483,7 @@ impl Checker<'_> {
                     thread: thread(launches, record.group, record.wave.into(), record.lane.into()),
                 }
             };
-            found.note(key, || Report {
+            note(self.found, key, || Report {
                 kernel: self.kernel.clone(),
                 kind: race,
                 argument: (at.name)(),

@@ -54,6 +54,7 @@ impl ReportKind {
             Self::Of(Finding::Branch) => "uninitialised branch",
             Self::Of(Finding::Address) => "uninitialised address",
             Self::Of(Finding::Stored) => "uninitialised store",
+            Self::Of(Finding::Misaligned) => "misaligned access",
         }
     }
 
@@ -124,6 +125,10 @@ fn counted(count: u64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     if count > 1 { write!(out, " (found {count} times)") } else { Ok(()) }
 }
 
+/// What would order accesses of two queues.
+pub(super) const OF_QUEUES: &str = "nothing orders the two command buffers, which are of different queues: signal an event after the first and wait for \
+     it before the second, or wait until the first has completed before the second is committed";
+
 /// What would correct what one thread did.
 pub(super) const fn remedy_of(finding: Finding) -> &'static str {
     match finding {
@@ -131,6 +136,9 @@ pub(super) const fn remedy_of(finding: Finding) -> &'static str {
         Finding::DivideByZero => "test the divisor",
         Finding::DivideOverflow => "treat a divisor of -1 apart",
         Finding::FloatToInt => "clamp the value to the range of the integer type, and test for NaN",
+        Finding::Misaligned => {
+            "use a packed type, or make the offset (of the binding, or in the kernel) a multiple of the alignment"
+        }
         Finding::SignedOverflow => "compute in an unsigned or a wider type",
         Finding::Branch | Finding::Address | Finding::Stored => {
             "give the variable or memory that it comes from a value on every path to this line"
@@ -151,6 +159,9 @@ impl Report {
                 "a float is converted to an integer type that cannot represent it"
             }
             Finding::SignedOverflow => "the result of signed arithmetic is out of range",
+            Finding::Misaligned => {
+                "an address is not a multiple of the alignment of the type that is accessed there"
+            }
             Finding::Branch => "an uninitialised value decides a branch",
             Finding::Address => "an uninitialised value is part of an address",
             Finding::Stored => {

@@ -59,20 +59,25 @@ impl Record {
     }
 
     /// Whether two accesses without order are a race.
-    fn conflicts(&self, next: &Self) -> bool {
+    pub(super) fn conflicts(&self, next: &Self) -> bool {
         (self.kind.writes() || next.kind.writes())
             && !(self.kind.is_atomic() && next.kind.is_atomic())
     }
 
     /// Whether each later access that races with `other`, which came before or is at the same time, also races with this one.
     fn implies(&self, other: &Self) -> bool {
+        self.group == other.group && self.is_as_strong_as(other)
+    }
+
+    /// Whether what conflicts with the other access conflicts with this one.
+    pub(super) fn is_as_strong_as(&self, other: &Self) -> bool {
         let stronger = match self.kind {
             AccessKind::Write => true,
             AccessKind::AtomicWrite => other.kind.is_atomic(),
             AccessKind::Read => !other.kind.writes(),
             AccessKind::AtomicRead => other.kind == AccessKind::AtomicRead,
         };
-        stronger && self.group == other.group && other.mask & !self.mask == 0
+        stronger && other.mask & !self.mask == 0
     }
 }
 
@@ -172,9 +177,22 @@ impl Shadow {
         }
     }
 
-    /// Forgets everything: what follows is ordered after all that was.
-    pub(super) fn clear(&mut self) {
-        self.pages.clear();
+    /// Whether there are no records.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+    }
+
+    /// Forgets everything, as what follows is ordered after all that was: the records, with the numbers of their cells, in
+    /// that order.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (u64, Record)> {
+        let mut pages: Vec<_> = std::mem::take(&mut self.pages).into_iter().collect();
+        pages.sort_unstable_by_key(|page| page.0);
+        pages.into_iter().flat_map(|(page, cells)| {
+            cells.into_iter().zip(page * CELLS as u64..).flat_map(|(cell, number)| {
+                let records: Vec<Record> = cell.records().copied().collect();
+                records.into_iter().map(move |record| (number, record))
+            })
+        })
     }
 }
 

@@ -20,7 +20,7 @@ fn pair(
 ) -> Vec<ReportKind> {
     let session = Session::default();
     let checks = Checks::RACES.with(Checks::BENIGN);
-    let mut checker = session.launch("k", checks, [1024, 1, 1], [1024, 1, 1]);
+    let mut checker = session.launch("k", checks, extent([1024, 1, 1], [1024, 1, 1]));
     checker.enter(0);
     access(&mut checker, first.0, first.1, first.2);
     between(&mut checker);
@@ -128,7 +128,7 @@ fn random_programs_race_where_the_definition_says() {
     for seed in 0..3000 {
         let mut random = Random::new(seed);
         let session = Session::default();
-        let mut checker = session.launch("k", checks, [384, 1, 1], [128, 1, 1]);
+        let mut checker = session.launch("k", checks, extent([384, 1, 1], [128, 1, 1]));
         let sites = KINDS.map(|kind| checker.site(None, kind));
         let (mut all, mut count) = (Vec::<Seen>::new(), 0);
         // Few writes in half of the programs, so that reads collect.
@@ -166,7 +166,14 @@ fn random_programs_race_where_the_definition_says() {
                         offset: 0,
                     };
                     checker.access(wave as u32, lane, sites[kind], None, &place);
-                    let now = checker.state.found.reports.iter().map(|report| report.count).sum();
+                    let now = checker
+                        .found
+                        .lock()
+                        .unwrap()
+                        .reports
+                        .iter()
+                        .map(|report| report.count)
+                        .sum();
                     let expected = all.iter().any(|earlier| earlier.races(&seen));
                     assert_eq!(
                         now > count,
@@ -182,4 +189,45 @@ fn random_programs_race_where_the_definition_says() {
         }
     }
     assert!(racing > 1000 && silent > 1000, "{racing} {silent}");
+}
+
+/// A write by one thread in a command buffer of a queue, which ends.
+fn written_by(queue: u64, address: u64) -> Session {
+    let session = Session::new(queue);
+    let mut checker = session.launch("k", Checks::RACES, extent([1; 3], [1; 3]));
+    checker.enter(0);
+    let site = checker.site(None, AccessKind::Write);
+    checker.step();
+    let place = Place { own: false, address, bytes: 4, name: &|| None, offset: 0 };
+    checker.access(0, 0, site, None, &place);
+    drop(checker);
+    session.order();
+    session
+}
+
+#[test]
+fn queues_race_unless_a_clock_or_new_memory_is_between() {
+    // Nothing is there: the addresses are of this test alone.
+    let at = |number: u64| 0x7000_0000_0000 + number * 0x1_0000;
+    let reports = |session: &Session| session.reports().len();
+    written_by(1, at(0));
+    assert_eq!(reports(&written_by(1, at(0))), 0);
+    assert_eq!(reports(&written_by(2, at(0) + 4)), 0);
+    assert_eq!(reports(&written_by(2, at(0))), 1);
+    for (base, bytes, left) in [(at(1), 4, 0), (at(1) - 4096, 4096, 1), (at(1) - 5000, 9000, 0)] {
+        let mine = written_by(3, at(1));
+        forget(base as *const u8, bytes);
+        assert_eq!(reports(&written_by(4, at(1))), left, "{base:#x} {bytes}");
+        forget(at(1) as *const u8, 4);
+        assert_eq!(reports(&mine), 0);
+    }
+    let (first, clock) = (written_by(5, at(2)), SharedClock::default());
+    first.before(&clock);
+    let second = Session::new(6);
+    second.after(&clock);
+    assert_eq!(second.clock.get(), first.clock.get());
+}
+
+fn extent(grid: [u32; 3], group: [u32; 3]) -> Extent {
+    Extent { grid, group, arguments: Vec::new() }
 }

@@ -1,7 +1,7 @@
 //! Places: the register or memory of an lvalue, its loads and stores.
 
 use super::{Body, Slot};
-use crate::soft::ir::{Op, Scalar, Type, Value, VarId};
+use crate::soft::ir::{Op, Probe, Scalar, Space, Type, Value, VarId};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind, GlobalIndex};
 use crate::soft::msl::types::{Bits, Ty, TyId};
 
@@ -44,7 +44,11 @@ impl Body<'_, '_> {
                 Some(value) => Place::Value(value),
                 None => Place::Memory(self.global_memory(*global)),
             },
-            ExprKind::Deref(pointer) => Place::Memory(self.value(pointer)),
+            ExprKind::Deref(pointer) => {
+                let pointer = self.value(pointer);
+                self.check_alignment(pointer, expr.qual.ty);
+                Place::Memory(pointer)
+            }
             ExprKind::Field(base, index) => {
                 let pointer = self.address(base);
                 self.field_place(pointer, base.qual.ty, *index)
@@ -125,6 +129,17 @@ impl Body<'_, '_> {
                     Place::Value(value)
                 }
             }
+        }
+    }
+
+    /// Of a kernel with checks: observes a pointer that is dereferenced as a type.
+    fn check_alignment(&mut self, pointer: Value, ty: TyId) {
+        let align = self.module.types.layout(ty).map_or(1, |layout| layout.1);
+        let space = self.b.ty(pointer).space();
+        if self.module.special.exact && align > 1 && space != Some(Space::Thread) {
+            let none = self.b.int(Scalar::U64, 0);
+            let probe = Probe::Aligned { bytes: align };
+            self.b.emit(Op::Probe, Type::Void, &[pointer, none], probe.imm());
         }
     }
 

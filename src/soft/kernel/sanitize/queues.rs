@@ -1,0 +1,158 @@
+//! Races between command buffers of different queues, which only events and the program's own waits order.
+//!
+//! When the accesses of a command buffer are ordered before all that follows in it, they are *published*: they get the next
+//! tick of the process, and stay until a later access of the same queue to the same bytes implies them, or the memory is
+//! freed. [`Ticks`] say up to which tick of each queue everything is ordered before what has them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::shadow::Record;
+use super::{Run, Site};
+use crate::soft::ir::hash::FastMap;
+
+/// For each queue the tick up to which everything that it did comes before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ticks(Vec<(u64, u64)>);
+
+impl Ticks {
+    /// What comes before `other` comes before this, too.
+    fn join(&mut self, other: &Self) {
+        other.0.iter().for_each(|&(queue, tick)| self.add(queue, tick));
+    }
+
+    fn add(&mut self, queue: u64, tick: u64) {
+        match self.0.iter_mut().find(|known| known.0 == queue) {
+            Some(known) => known.1 = known.1.max(tick),
+            None => self.0.push((queue, tick)),
+        }
+    }
+
+    fn is_after(&self, batch: &Batch) -> bool {
+        self.0.iter().any(|&(queue, tick)| queue == batch.queue && tick >= batch.tick)
+    }
+}
+
+/// A clock that threads share: that of an event, or of a queue.
+#[derive(Debug, Default)]
+pub(crate) struct SharedClock(Mutex<Ticks>);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SharedClock {
+    pub(super) fn get(&self) -> Ticks {
+        lock(&self.0).clone()
+    }
+
+    pub(super) fn join(&self, other: &Ticks) {
+        lock(&self.0).join(other);
+    }
+
+    pub(super) fn add(&self, queue: u64, tick: u64) {
+        lock(&self.0).add(queue, tick);
+    }
+
+    /// The program sees it: what it commits from now on comes after.
+    pub(crate) fn seen(&self) {
+        if is_active() {
+            SEEN.join(&self.get());
+        }
+    }
+
+    /// The program signals: what it has seen comes before.
+    pub(crate) fn signalled(&self) {
+        if is_active() {
+            self.join(&SEEN.get());
+        }
+    }
+}
+
+/// What the program has seen to be done.
+static SEEN: SharedClock = SharedClock(Mutex::new(Ticks(Vec::new())));
+static ACTIVE: AtomicBool = AtomicBool::new(false);
+static TICKS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether any kernel was checked for races.
+pub(super) fn is_active() -> bool {
+    ACTIVE.load(Relaxed)
+}
+
+pub(super) fn activate() {
+    ACTIVE.store(true, Relaxed);
+}
+
+/// What the program has seen.
+pub(super) fn all_seen() -> Ticks {
+    SEEN.get()
+}
+
+/// What is published at once: the accesses of launches that nothing orders.
+pub(super) struct Batch {
+    pub(super) queue: u64,
+    pub(super) tick: u64,
+    pub(super) sites: Vec<Site>,
+    pub(super) launches: Vec<Run>,
+}
+
+impl Batch {
+    pub(super) fn new(queue: u64, sites: Vec<Site>, launches: Vec<Run>) -> Arc<Self> {
+        let tick = TICKS.fetch_add(1, Relaxed) + 1;
+        Arc::new(Self { queue, tick, sites, launches })
+    }
+}
+
+/// An access that was published.
+struct Published {
+    batch: Arc<Batch>,
+    record: Record,
+}
+
+/// The published accesses, by the number of the four bytes; a page of them at a time, so that freed memory is found.
+static PUBLISHED: Mutex<BTreeMap<u64, FastMap<u64, Vec<Published>>>> = Mutex::new(BTreeMap::new());
+
+/// Four-byte cells of a page.
+const CELLS: u64 = 1024;
+
+/// Publishes accesses, and calls `found` for each earlier one of another queue that one races with: the earlier one first.
+pub(super) fn publish(
+    batch: &Arc<Batch>,
+    clock: &Ticks,
+    records: impl Iterator<Item = (u64, Record)>,
+    mut found: impl FnMut(&Batch, &Record, &Record, u64),
+) {
+    let mut published = lock(&PUBLISHED);
+    for (cell, record) in records {
+        let here = published.entry(cell / CELLS).or_default().entry(cell).or_default();
+        for old in here.iter() {
+            let ordered = old.batch.queue == batch.queue || clock.is_after(&old.batch);
+            if !ordered && old.record.mask & record.mask != 0 && old.record.conflicts(&record) {
+                found(&old.batch, &old.record, &record, cell * 4);
+            }
+        }
+        // A later access of a queue is not ordered before what an earlier one is not ordered before.
+        here.retain(|old| old.batch.queue != batch.queue || !record.is_as_strong_as(&old.record));
+        here.push(Published { batch: Arc::clone(batch), record });
+    }
+}
+
+/// Memory is freed: what is allocated there next is other memory.
+pub(crate) fn forget(base: *const u8, bytes: usize) {
+    if !is_active() || bytes == 0 {
+        return;
+    }
+    let (first, last) = (base as u64 / 4, (base as u64 + bytes as u64 - 1) / 4);
+    let mut published = lock(&PUBLISHED);
+    let pages: Vec<u64> =
+        published.range(first / CELLS..=last / CELLS).map(|page| *page.0).collect();
+    for number in pages {
+        if let Some(page) = published.get_mut(&number) {
+            page.retain(|cell, _| !(first..=last).contains(cell));
+            if page.is_empty() {
+                published.remove(&number);
+            }
+        }
+    }
+}
