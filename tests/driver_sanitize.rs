@@ -14,8 +14,8 @@ mod races;
 mod undefined;
 
 use aruminium::{
-    BarrierScope, Checks, Commands, DispatchType, Encoder, Gpu, Pipeline, Report, ReportKind,
-    autorelease_pool,
+    BarrierScope, Buffer, Checks, Commands, Copier, DispatchType, Encoder, Gpu, Pipeline, Report,
+    ReportKind, autorelease_pool,
 };
 use child::{in_child, run_child};
 use gpu::Rig;
@@ -414,8 +414,7 @@ fn order_of_groups() -> [Vec<u32>; 2] {
         encoder.launch((64 * 256, 1, 1), (256, 1, 1));
     })
     .unwrap();
-    let list =
-        |buffer: &aruminium::Buffer, length| buffer.read_as::<u32, _>(|all| all[..length].to_vec());
+    let list = |buffer: &Buffer, length| buffer.read_as::<u32, _>(|all| all[..length].to_vec());
     [list(&groups, 64), list(&simdgroups, 8)]
 }
 
@@ -444,4 +443,68 @@ fn a_seed_orders_threadgroups_and_simdgroups() {
         assert_eq!(sorted, (0..length).collect::<Vec<_>>());
         assert_ne!(order, sorted);
     }
+}
+
+/// What a kernel reports that reads a private buffer of 256 numbers, after `write` has written some of them.
+fn reads_private(rig: &Rig, write: impl FnOnce(&Commands, &Buffer)) -> Vec<u64> {
+    let buffer = rig.gpu.buffer_private(1024).unwrap();
+    let to = rig.gpu.buffer(1024).unwrap();
+    let reads = rig.kernel(
+        "kernel void reads(device uint *to, device const uint4 *from, uint i [[thread_position_in_grid]]) {
+            uint4 all = from[i];
+            to[i] = all.y;
+        }",
+    );
+    let commands = rig.queue.commands().unwrap();
+    write(&commands, &buffer);
+    let encoder = commands.encoder().unwrap();
+    encoder.bind(&reads);
+    encoder.bind_buffer(&to, 0, 0);
+    encoder.bind_buffer(&buffer, 0, 1);
+    encoder.launch((64, 1, 1), (32, 1, 1));
+    encoder.finish();
+    commands.submit();
+    let found = reports_of(&commands);
+    let right =
+        |report: &Report| report.kind == ReportKind::UninitialisedStore && report.kernel == "reads";
+    assert!(found.iter().all(right), "{found:#?}");
+    found.iter().map(|report| report.count).collect()
+}
+
+#[test]
+fn private_buffers_are_uninitialised() {
+    let body = || {
+        let rig = Rig::new();
+        let source = rig.gpu.buffer(1024).unwrap();
+        let writes = rig.kernel(
+            "kernel void writes(device uint *to, uint i [[thread_position_in_grid]]) { to[4 * i + 1] = i; }",
+        );
+        let blit = |commands: &Commands, record: &dyn Fn(&Copier)| {
+            let copier = commands.copier().unwrap();
+            record(&copier);
+            copier.finish();
+        };
+        assert_eq!(reads_private(&rig, |_, _| {}), [64]);
+        let fill = |bytes: std::ops::Range<usize>| {
+            reads_private(&rig, |commands, buffer| {
+                blit(commands, &|copier| copier.fill(buffer, bytes.clone().into(), 0));
+            })
+        };
+        assert_eq!((fill(0..1024), fill(0..520), fill(5..1024)), (vec![], vec![31], vec![1]));
+        let copied = reads_private(&rig, |commands, buffer| {
+            blit(commands, &|copier| copier.copy(&source, 0, buffer, 0, 1000));
+        });
+        assert_eq!(copied, [1]);
+        let written = reads_private(&rig, |commands, buffer| {
+            let encoder = commands.encoder().unwrap();
+            encoder.bind(&writes);
+            encoder.bind_buffer(buffer, 0, 0);
+            encoder.launch((60, 1, 1), (30, 1, 1));
+            encoder.finish();
+        });
+        assert_eq!(written, [4]);
+    };
+    let test = "private_buffers_are_uninitialised";
+    let Some(output) = in_child(test, &[("ARUMINIUM_SOFT_SANITIZE", "init")], body) else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -584,7 +584,7 @@ operations! {
     /// Observes an access to memory that follows, a barrier or a fence (`specs/sanitizer.md`). Kernels without checks lose
     /// theirs.
     Probe "probe" Rule::Probe, Probe, Writes, Never;
-    /// A bit for each of the bytes at a pointer into threadgroup memory that nothing wrote. Only checked kernels have any.
+    /// A bit for each of the bytes at a pointer into threadgroup memory or a buffer that nothing wrote. Only checked kernels have any.
     Unwritten "unwritten" Rule::Unwritten, Bytes, Reads, Never;
 }
 

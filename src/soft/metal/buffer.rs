@@ -7,9 +7,11 @@ use super::foundation::{HeldBlock, NSObject, Object, Strong, This, in_pool};
 use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
 use super::texture::Texture;
 use crate::abi::{Id, Imp, NSRange};
+use crate::soft::ir::Checks;
 use crate::soft::stream::label::Label;
 use crate::soft::stream::memory::{Deallocator, Memory};
 use crate::soft::stream::pages::{self, longest_buffer};
+use crate::soft::stream::settings::Settings;
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -72,6 +74,9 @@ impl Buffer {
         let options = Options(options);
         let possible = options.are_known() && length <= longest_buffer();
         let memory = possible.then(|| Memory::new(backend(), length, options.is_private()))??;
+        if options.is_private() && Settings::get().sanitize.has(Checks::INIT) {
+            memory.track();
+        }
         Some(Self::object(memory, options, None))
     }
 
@@ -87,6 +92,7 @@ impl Buffer {
         let buffer = Self::new(length, options)?;
         // SAFETY: the caller passed that many bytes, and the new buffer has as many.
         unsafe { std::ptr::copy_nonoverlapping(bytes.cast(), buffer.memory.base(), length) };
+        buffer.memory.untrack();
         Some(buffer)
     }
 
@@ -135,6 +141,7 @@ fn texture(
     offset: usize,
     bytes_per_row: usize,
 ) -> Option<Strong<Texture>> {
+    this.memory.untrack();
     let options = this.resource.options;
     let buffer = this.retain().into_retained();
     Texture::in_buffer(buffer, &this.memory, options, descriptor?, offset, bytes_per_row)

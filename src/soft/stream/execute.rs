@@ -15,7 +15,7 @@ use super::table::{ObjectIndex, Slot};
 use super::trace::Trace;
 use crate::soft::ir::catch_internal_error;
 use crate::soft::kernel::order::Random;
-use crate::soft::kernel::sanitize::Session;
+use crate::soft::kernel::sanitize::{Session, mark};
 use crate::soft::kernel::{Binding, Launch};
 use std::ops::Range;
 use std::sync::Arc;
@@ -166,6 +166,7 @@ fn run_one<'a>(
             let at = range(memory_at(recording, buffer)?, start, length)?;
             // SAFETY: the range is inside memory that the recording keeps alive.
             unsafe { at.write_bytes(value, length) };
+            mark(at, length);
             Ok(())
         }
         Command::CopyPixels(index) => copy_pixels(recording, &recording.pixels[index as usize]),
@@ -265,6 +266,7 @@ fn copy_buffer(
     let target = range(memory_at(recording, to.0)?, to.1, length)?;
     // SAFETY: both ranges are inside memory that the recording keeps alive. They may overlap.
     unsafe { std::ptr::copy(source, target, length) };
+    mark(target, length);
     Ok(())
 }
 
@@ -402,6 +404,7 @@ fn copy_pixels(recording: &Recording, copy: &PixelCopy) -> Result<(), CommandErr
         }
         PixelCopy::FromTexture { from, to, size } => {
             let (start, row, layer) = rows(to)?;
+            mark(start, memory_at(recording, to.buffer)?.length() - to.offset);
             // SAFETY: as above.
             unsafe {
                 image(from)?.read(from.level, from.slice, from.origin, *size, start, row, layer)

@@ -2,7 +2,7 @@
 
 use super::label::Label;
 use super::pages::{PAGE, Pages, physical};
-use crate::soft::kernel::sanitize::forget;
+use crate::soft::kernel::sanitize::{forget, track, untrack};
 use crate::soft::kernel::{self, Backend, DeviceMemory, FIRST_ADDRESS, Reach};
 use std::any::Any;
 use std::ffi::c_void;
@@ -164,6 +164,16 @@ impl Memory {
         inside.then(|| unsafe { self.base().add(offset) })
     }
 
+    /// Nothing but kernels and blits writes to the memory, so that checks know what was written.
+    pub(crate) fn track(&self) {
+        track(self.base(), self.length);
+    }
+
+    /// Something else writes there.
+    pub(crate) fn untrack(&self) {
+        untrack(self.base());
+    }
+
     /// Notes that the resource was released.
     pub(crate) fn release(&self) {
         self.released.store(true, Release);
@@ -185,6 +195,9 @@ impl kernel::Owner for Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         forget(self.base(), self.length);
+        if !matches!(self.owner, Owner::Part { .. }) {
+            untrack(self.base());
+        }
         match &mut self.owner {
             Owner::Pages(pages) => _ = ALLOCATED.fetch_sub(pages.bytes(), Relaxed),
             Owner::Device(_, bytes) => _ = ALLOCATED.fetch_sub(*bytes, Relaxed),

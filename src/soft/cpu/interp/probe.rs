@@ -5,7 +5,7 @@ use super::code::{Handler, Ins, Wave};
 use super::isa::{Isa, LANES};
 use super::memory::{Region, split};
 use crate::soft::cpu::addresses::Addresses;
-use crate::soft::ir::{AccessKind, Allocation, AllocationKind, Finding, Probe, Span};
+use crate::soft::ir::{AccessKind, Allocation, Finding, Probe, Space, Span};
 use crate::soft::kernel::SourcePosition;
 use crate::soft::kernel::profile::Counts;
 use crate::soft::kernel::sanitize::{Checker, Place};
@@ -41,7 +41,18 @@ fn lanes(mut mask: u32) -> impl Iterator<Item = u32> {
     })
 }
 
+/// Whether a region is threadgroup memory.
+fn is_own(allocations: &[Allocation], region: u32) -> bool {
+    let allocation = region.checked_sub(1).and_then(|nth| allocations.get(nth as usize));
+    allocation.is_some_and(|allocation| allocation.kind.space() == Space::Threadgroup)
+}
+
 impl Probes<'_> {
+    /// Whether a region is threadgroup memory.
+    fn is_own(&self, region: u32) -> bool {
+        is_own(self.allocations, region)
+    }
+
     /// A threadgroup begins.
     pub(crate) fn enter(&mut self, number: u32) {
         if let Some(checker) = &mut self.checker {
@@ -126,13 +137,7 @@ impl Probes<'_> {
             // SAFETY: the caller's.
             let found = unsafe { address(wave, pointers(lane as usize), bytes) };
             let Some((number, address, offset)) = found else { continue };
-            let own = number.checked_sub(1).and_then(|nth| allocations.get(nth as usize));
-            let own = own.is_some_and(|allocation| {
-                matches!(
-                    allocation.kind,
-                    AllocationKind::Threadgroup(_) | AllocationKind::ThreadgroupArgument { .. }
-                )
-            });
+            let own = is_own(allocations, number);
             let name = || {
                 let allocation = allocations.get((number as usize).wrapping_sub(1));
                 let resident = || Some(addresses.resident(number)?.owner.name());
@@ -164,7 +169,7 @@ impl Handler for Observe {
     }
 }
 
-/// Which bytes of threadgroup memory were not written: `a` a bit for each, `b` the lanes' pointers, `imm` how many bytes.
+/// Which bytes of memory were not written: `a` a bit for each, `b` the lanes' pointers, `imm` how many bytes.
 #[derive(Debug)]
 pub(crate) struct Unwritten;
 
@@ -176,11 +181,14 @@ impl Handler for Unwritten {
             let ins = &*ip;
             let pointers = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
             let mut bits = [0u32; LANES];
-            if let Some(Probes { checker: Some(checker), .. }) = wave.probes.as_ref() {
+            if let Some(probes) = wave.probes.as_ref()
+                && let Some(checker) = &probes.checker
+            {
                 for lane in lanes(wave.exec) {
-                    let address = address(wave, pointers[lane as usize], ins.imm as u32);
-                    bits[lane as usize] = address
-                        .map_or(0, |(_, address, _)| checker.unwritten(address, ins.imm as u32));
+                    let found = address(wave, pointers[lane as usize], ins.imm as u32);
+                    bits[lane as usize] = found.map_or(0, |(number, address, _)| {
+                        checker.unwritten(probes.is_own(number), address, ins.imm as u32)
+                    });
                 }
             }
             *frame.add(ins.a as usize).cast() = bits;

@@ -3,8 +3,8 @@
 //!
 //! A value has a *taint*, a `bool` for each component, where it may be uninitialised. A variable has a variable for the
 //! taint of its value. A local has a *shadow* of its size, whose bytes are not zero where those of the local were not
-//! written; a pointer into the one has a pointer into the other. The checker knows which bytes of threadgroup memory were
-//! written. All of it is IR, so that the passes that follow remove what is known.
+//! written; a pointer into the one has a pointer into the other. The checker knows which bytes of threadgroup memory and of
+//! private buffers were written. All of it is IR, so that the passes that follow remove what is known.
 
 use super::rewrite::Constants;
 use super::shadow::{Shadowed, is_null};
@@ -214,8 +214,8 @@ impl Add<'_> {
                     let shadow = self.shadow(inst.args[0])?;
                     self.shadow_taint(shadow, inst.ty, out)
                 }
-                Space::Threadgroup => self.unwritten(inst.args[0], inst.ty, out),
-                Space::Device | Space::Constant => None,
+                Space::Threadgroup | Space::Device => self.unwritten(inst.args[0], inst.ty, out),
+                Space::Constant => None,
             },
             Rule::AtomicLoad if self.space(inst.args[0]) == Some(Space::Threadgroup) => {
                 self.unwritten(inst.args[0], inst.ty, out)
@@ -503,7 +503,7 @@ impl Add<'_> {
         }
     }
 
-    /// The taint of a value in threadgroup memory: a bit for each byte that was not written.
+    /// The taint of a value in memory that threads share: a bit for each byte that was not written.
     fn unwritten(&mut self, pointer: Value, ty: Type, out: &mut Block) -> Option<Value> {
         let (bytes, width) = (ty.bytes(), ty.width());
         if bytes > 32 {

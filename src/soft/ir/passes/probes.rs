@@ -89,7 +89,7 @@ impl<F: Fn(&Inst) -> bool> Rewrite for Remove<F> {
 struct Add<'a, 'c> {
     function: &'a mut Function,
     constants: Constants,
-    /// Whether all accesses are observed; else writes to threadgroup memory.
+    /// Whether all accesses are observed; else writes.
     races: bool,
     /// Everything is counted, and not observed.
     counters: Option<Counters<'c>>,
@@ -190,7 +190,7 @@ impl Add<'_, '_> {
     fn is_shared(&self, pointer: Value) -> bool {
         match self.function.ty(pointer).space() {
             Some(Space::Threadgroup) => true,
-            Some(Space::Device) => self.races || self.counters.is_some(),
+            Some(Space::Device) => true,
             Some(Space::Constant) => self.counters.is_some(),
             _ => false,
         }

@@ -5,6 +5,7 @@ mod report;
 mod shadow;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,6 +14,7 @@ use queues::Batch;
 pub(crate) use queues::{SharedClock, forget};
 pub(crate) use report::{Access, Report, ReportKind};
 use shadow::{Apart, Record, Shadow};
+pub(crate) use written::{mark, track, untrack};
 
 use super::SourcePosition;
 use crate::soft::ir::hash::FastMap;
@@ -273,6 +275,7 @@ impl Session {
         Checker {
             state,
             found: &made.found,
+            queue: self.queue,
             kernel: kernel.to_owned(),
             checks,
             own: Shadow::of_threadgroups(),
@@ -316,6 +319,8 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Checker<'a> {
     state: MutexGuard<'a, State>,
     found: &'a Mutex<Found>,
+    /// The number of the queue.
+    queue: u64,
     kernel: String,
     checks: Checks,
     own: Shadow,
@@ -334,8 +339,11 @@ impl Checker<'_> {
         self.written.clear();
     }
 
-    /// The bytes of threadgroup memory that were not written, a bit for each of at most 32.
-    pub(crate) fn unwritten(&self, address: u64, bytes: u32) -> u32 {
+    /// The bytes of threadgroup memory (`own`) or of a buffer that were not written, a bit for each of at most 32.
+    pub(crate) fn unwritten(&self, own: bool, address: u64, bytes: u32) -> u32 {
+        if !own {
+            return written::unwritten(address, bytes);
+        }
         let was =
             |at: u64| self.written.get(&(at / 64)).is_some_and(|bits| bits >> (at % 64) & 1 != 0);
         (0..bytes.min(32))
@@ -424,9 +432,11 @@ impl Checker<'_> {
         value: Option<u64>,
         at: &Place<'_>,
     ) {
-        if at.own && self.state.sites[site as usize].kind.writes() && self.checks.has(Checks::INIT)
-        {
-            self.mark(at.address, at.bytes, true);
+        if self.state.sites[site as usize].kind.writes() && self.checks.has(Checks::INIT) {
+            match at.own {
+                true => self.mark(at.address, at.bytes, true),
+                false => mark(at.address as *const u8, at.bytes as usize),
+            }
         }
         if !self.checks.has(Checks::RACES) {
             return;
@@ -437,6 +447,7 @@ impl Checker<'_> {
         let kind = sites[site as usize].kind;
         // What is not known is different in every thread.
         let number = u64::from(self.group) << 10 | u64::from(wave) << 5 | u64::from(lane);
+        let number = number ^ self.queue << 42;
         let value = value.unwrap_or_else(|| (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mixed = value ^ at.address.rotate_left(40) ^ u64::from(at.bytes) << 20;
         let new = Record {

@@ -1,0 +1,81 @@
+//! Which bytes of private buffers were written: only kernels and blits write there, so that it is known.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The bytes of a buffer that were written, a bit for each.
+struct Written {
+    bytes: u64,
+    bits: Vec<u64>,
+}
+
+/// The buffers, by address.
+static BUFFERS: Mutex<BTreeMap<u64, Written>> = Mutex::new(BTreeMap::new());
+static ANY: AtomicBool = AtomicBool::new(false);
+
+/// The buffers, if there are any.
+fn buffers() -> Option<MutexGuard<'static, BTreeMap<u64, Written>>> {
+    ANY.load(Relaxed).then(|| BUFFERS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Nothing was written to this memory yet.
+pub(crate) fn track(base: *const u8, bytes: usize) {
+    ANY.store(true, Relaxed);
+    let bits = vec![0; bytes.div_ceil(64)];
+    if let Some(mut buffers) = buffers() {
+        buffers.insert(base as u64, Written { bytes: bytes as u64, bits });
+    }
+}
+
+/// The memory is freed, or others write there too.
+pub(crate) fn untrack(base: *const u8) {
+    if let Some(mut buffers) = buffers() {
+        buffers.remove(&(base as u64));
+    }
+}
+
+/// Memory is written.
+pub(crate) fn mark(base: *const u8, bytes: usize) {
+    let Some(mut buffers) = buffers() else { return };
+    let Some((start, buffer)) = buffers.range_mut(..=base as u64).next_back() else { return };
+    let from = base as u64 - start;
+    let end = buffer.bytes.min(from + bytes as u64);
+    let mut at = from;
+    while at < end {
+        let (bit, next) = (at % 64, end.min((at / 64 + 1) * 64));
+        buffer.bits[(at / 64) as usize] |= (u64::MAX >> (64 - (next - at))) << bit;
+        at = next;
+    }
+}
+
+/// The bytes of memory that were not written, a bit for each of at most 32; those of other memory were.
+pub(super) fn unwritten(address: u64, bytes: u32) -> u32 {
+    let Some(buffers) = buffers() else { return 0 };
+    let Some((start, buffer)) = buffers.range(..=address).next_back() else { return 0 };
+    let was = |byte: u32| {
+        let at = address - start + u64::from(byte);
+        at >= buffer.bytes || buffer.bits[(at / 64) as usize] >> (at % 64) & 1 != 0
+    };
+    (0..bytes.min(32)).fold(0, |all, byte| all | u32::from(!was(byte)) << byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_unwritten_until_they_are_marked() {
+        // Nothing is there: the addresses are of this test alone.
+        let at = |offset: usize| (0x7100_0000_0000 + offset) as *const u8;
+        track(at(0), 200);
+        let unwritten = |offset| unwritten(at(offset) as u64, 8);
+        assert_eq!([0, 192, 196, 200].map(unwritten), [0xff, 0xff, 0xf, 0]);
+        mark(at(60), 70);
+        assert_eq!([56, 60, 64, 122, 126].map(unwritten), [0xf, 0, 0, 0, 0xf0]);
+        mark(at(199), 100);
+        assert_eq!(unwritten(192), 0x7f);
+        untrack(at(0));
+        assert_eq!(unwritten(0), 0);
+    }
+}
