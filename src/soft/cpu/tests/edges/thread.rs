@@ -212,7 +212,7 @@ fn words_of_thread_memory_are_its_bytes() {
             for start in (0..=4 * WORDS - size).step_by(size as usize) {
                 let mut out = vec![0u8; 32 * size as usize];
                 let mut values: Vec<u8> =
-                    (0..32 * 4 * WORDS).map(|k| (k * 89 >> 2) as u8).collect();
+                    (0..32 * 4 * WORDS).map(|k| ((k * 89) >> 2) as u8).collect();
                 let at =
                     |lane: i64| if per_lane { (start + lane * size) % (4 * WORDS) } else { start };
                 let mut offsets: Vec<u64> = (0..32).map(|lane| at(lane) as u64).collect();
