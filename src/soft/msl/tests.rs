@@ -18,6 +18,28 @@ fn errors(text: &str) -> String {
 }
 
 #[test]
+fn a_product_of_another_type_is_not_assigned() {
+    let kernel = |declarations: &str, body: &str| {
+        format!(
+            "#include <metal_stdlib>\nusing namespace metal;\n{declarations}\n\
+             kernel void k(device float* out [[buffer(0)]]) {{ {body} out[0] = t[0][0]; }}"
+        )
+    };
+    for (declarations, body, given) in [
+        ("", "float4x2 t(1.0f); float2x4 m(2.0f); t *= m;", "float2x2"),
+        (
+            "struct S {}; float4x2 operator*(float4x2 m, S) { return m; }",
+            "float4x2 t(1.0f); S s; t *= s;",
+            "S",
+        ),
+    ] {
+        let found = errors(&kernel(declarations, body));
+        let want = format!("error: assigning to 'float4x2' from incompatible type '{given}'");
+        assert!(found.contains(&want), "{found}");
+    }
+}
+
+#[test]
 fn a_kernel_becomes_ir() {
     let text = "#include <metal_stdlib>\nusing namespace metal;\n\
         kernel void saxpy(device const float* x [[buffer(0)]], device float* y [[buffer(1)]],\n\

@@ -411,6 +411,11 @@ fn alignments() {
 #[test]
 fn arithmetic_on_bools_and_enums() {
     expect(
+        "",
+        "bool3 v = bool3(true, false, out[0] != 0); bool3 n = -v, p = +v; out[0] = n.x + 2 * n.y + 4 * n.z; out[1] = all(n == p); out[2] = -true;",
+        &[5, 1, -1],
+    );
+    expect(
         "enum E { A, B, C }; enum F : short { X = -1, Y = 1 };",
         "bool b = false; out[0] = b++; out[1] = b; out[2] = b++ + ++b; out[3] = b; bool2 v = false; v++; out[4] = v.x + v.y; E e = C; out[5] = -e + ~e;",
         &[0, 1, 2, 1, 2, -5],

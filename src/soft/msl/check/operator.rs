@@ -246,6 +246,8 @@ impl Checker {
         let ty = value.qual.ty;
         let kind = match (punct, &value.kind) {
             (Punct::Plus, _) => return value,
+            // Numbers of 0 and 1 that become a vector of bools again, as in all arithmetic on such vectors.
+            (Punct::Minus, _) if scalar == Scalar::Bool => return value,
             (Punct::Minus, ExprKind::Constant(constant)) => {
                 ExprKind::Constant(super::constant::negate(*constant, scalar))
             }
@@ -571,6 +573,11 @@ impl Checker {
         Expr { kind: ExprKind::Assign(Box::new(left), Box::new(right)), qual, place: true, span }
     }
 
+    fn incompatible(&mut self, to: TyId, from: TyId, span: Span) {
+        let (to, from) = (self.types.name(to), self.types.name(from));
+        self.error(span, format!("assigning to '{to}' from incompatible type '{from}'"));
+    }
+
     pub(super) fn compound(&mut self, punct: Punct, left: Expr, right: Expr, span: Span) -> Expr {
         if left.qual.ty == Types::UNKNOWN || right.qual.ty == Types::UNKNOWN {
             return self.error_expr(span);
@@ -601,8 +608,12 @@ impl Checker {
         if matches!(self.types.get(qual.ty), Ty::Pointer(_) | Ty::Matrix(..)) {
             // The rules of `+` and `-`, then a store.
             let value = self.rvalue(left.clone());
+            let given = right.qual.ty;
             let sum = self.binary(punct, value, right, span);
             if sum.qual.ty != qual.ty {
+                if sum.qual.ty != Types::UNKNOWN {
+                    self.incompatible(qual.ty, sum.qual.ty, span);
+                }
                 return self.error_expr(span);
             }
             let kind = match sum.kind {
@@ -615,15 +626,18 @@ impl Checker {
                 ExprKind::Binary(op, _, by) => {
                     ExprKind::Compound { op, left: Box::new(left), right: by, common: qual.ty }
                 }
-                _ => return self.error_expr(span),
+                // An operator of the program's own.
+                _ => {
+                    self.incompatible(qual.ty, given, span);
+                    return self.error_expr(span);
+                }
             };
             return Expr { kind, qual, place: true, span };
         }
         let right = self.as_arithmetic(right, &left);
         if let Ty::Enum(_) = self.types.get(qual.ty) {
             // Only a value of the enum itself can be assigned to it ([expr.ass]/3).
-            let (to, from) = (self.types.name(qual.ty), self.types.name(right.qual.ty));
-            self.error(span, format!("assigning to '{to}' from incompatible type '{from}'"));
+            self.incompatible(qual.ty, right.qual.ty, span);
             return self.error_expr(span);
         }
         let common = self.common_type(operator, qual.ty, right.qual.ty);
