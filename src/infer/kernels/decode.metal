@@ -21,7 +21,10 @@ inline uint uint_at(device const uchar *b) { return ushort_at(b) | ushort_at(b +
 
 inline float half_at(device const uchar *b) { return float(as_type<half>(ushort(ushort_at(b)))); }
 
-#if FORMAT == 0 || FORMAT == 1 || FORMAT == 30
+// Whether rows are of whole groups of 16 values.
+#define BLOCKS (FORMAT != 0 && FORMAT != 1 && FORMAT != 30)
+
+#if !BLOCKS
 
 #if FORMAT == 0
 typedef float Plain;
@@ -116,10 +119,10 @@ inline void block(device const uchar *b, uint g, thread float *v) {
     }
 #elif FORMAT == 8 // Q8_0
     float d = half_at(b);
-    for (uint i = 0; i < 16; i++) v[i] = float(char(b[2 + 16 * g + i])) * d;
+    for (uint i = 0; i < 16; i++) v[i] = float(((device const char *)b)[2 + 16 * g + i]) * d;
 #elif FORMAT == 9 // Q8_1
     float d = half_at(b);
-    for (uint i = 0; i < 16; i++) v[i] = float(char(b[4 + 16 * g + i])) * d;
+    for (uint i = 0; i < 16; i++) v[i] = float(((device const char *)b)[4 + 16 * g + i]) * d;
 #elif FORMAT == 10 // Q2_K
     float d = half_at(b + 80) * float(b[g] & 15), m = half_at(b + 82) * float(b[g] >> 4);
     for (uint i = 0; i < 16; i++) v[i] = d * float(two_bits(b + 16, g, i)) - m;
@@ -159,7 +162,7 @@ inline void block(device const uchar *b, uint g, thread float *v) {
     }
 #elif FORMAT == 15 // Q8_K
     float d = as_type<float>(uint_at(b));
-    for (uint i = 0; i < 16; i++) v[i] = float(char(b[4 + 16 * g + i])) * d;
+    for (uint i = 0; i < 16; i++) v[i] = float(((device const char *)b)[4 + 16 * g + i]) * d;
 #elif FORMAT == 16 // IQ2_XXS
     uint rest = uint_at(b + 6 + g / 2 * 8);
     float d = half_at(b) * (0.5f + float(rest >> 28)) * 0.25f;

@@ -63,7 +63,11 @@ kernel void linear_few(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]
         float a[16], b[16];
         decode(matrix, row0 + first, g, a);
         decode(other, row0 + second, g, b);
+#if BLOCKS
+        constexpr uint count = 16;
+#else
         uint count = min(16u, p.columns - 16 * g);
+#endif
         for (uint r = 0; r < ROWS; r++) {
             device const X *row = x + ulong(min(r, rows - 1)) * p.x_stride + 16 * g;
             float one = 0.0f, two = 0.0f;
@@ -74,10 +78,13 @@ kernel void linear_few(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]
                     two = fma(value, b[i], two);
                 }
             } else {
-                for (uint i = 0; i < count; i++) {
-                    float value = float(row[i]);
-                    one = fma(value, a[i], one);
-                    two = fma(value, b[i], two);
+                // A constant number of steps keeps the decoded values in registers.
+                for (uint i = 0; i < 15; i++) {
+                    if (i < count) {
+                        float value = float(row[i]);
+                        one = fma(value, a[i], one);
+                        two = fma(value, b[i], two);
+                    }
                 }
             }
             sums[0][r] += one;

@@ -154,14 +154,30 @@ struct Best {
 
 inline bool before(Best a, Best b) { return a.value > b.value || (a.value == b.value && a.index < b.index); }
 
-inline Best best(Best mine) {
-    for (ushort step = 16; step > 0; step /= 2) {
+// The best one of `count` neighbouring lanes, a power of two.
+inline Best best(Best mine, ushort count) {
+    for (ushort step = count / 2; step > 0; step /= 2) {
         Best other = {simd_shuffle_xor(mine.value, step), simd_shuffle_xor(mine.index, step)};
         if (before(other, mine)) mine = other;
     }
     return mine;
 }
 
+constant Best NO_BEST = {-INFINITY, UINT_MAX};
+
+// The best value of a thread's columns, of those after `last` if `all` is false.
+inline Best own_best(device const X *x, uint columns, uint start, bool all, Best last) {
+    Best mine = NO_BEST;
+    for (uint i = start; i < columns; i += 256) {
+        float value = float(x[i]);
+        Best one = {isnan(value) ? -INFINITY : value, i};
+        if ((all || before(last, one)) && before(one, mine)) mine = one;
+    }
+    return mine;
+}
+
+// Each thread keeps the best of its columns, and each SIMD-group the best of its threads. Only those that had the value that
+// was chosen look for their next one.
 kernel void top(device const X *x [[buffer(0)]], device int *indices [[buffer(1)]], constant Rows &p [[buffer(2)]],
 #if VALUES
                 device float *values [[buffer(3)]],
@@ -170,32 +186,28 @@ kernel void top(device const X *x [[buffer(0)]], device int *indices [[buffer(1)
     threadgroup float scratch_values[8];
     threadgroup uint scratch_indices[8];
     x += ulong(row) * p.x_stride;
-    Best last = {INFINITY, 0};
-    bool first = true;
+    Best mine = own_best(x, p.columns, start, true, NO_BEST), group = best(mine, 32);
     for (uint k = 0; k < p.y_stride; k++) {
-        Best mine = {-INFINITY, UINT_MAX};
-        for (uint i = start; i < p.columns; i += 256) {
-            float value = float(x[i]);
-            Best one = {isnan(value) ? -INFINITY : value, i};
-            // Only values after the one that the last step found.
-            if ((first || before(last, one)) && before(one, mine)) mine = one;
-        }
-        mine = best(mine);
-        threadgroup_barrier(mem_flags::mem_threadgroup);
         if (lane == 0) {
-            scratch_values[simd] = mine.value;
-            scratch_indices[simd] = mine.index;
+            scratch_values[simd] = group.value;
+            scratch_indices[simd] = group.index;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
-        Best group = {-INFINITY, UINT_MAX};
-        if (lane < 8) group = Best{scratch_values[lane], scratch_indices[lane]};
-        last = best(group);
-        first = false;
+        Best last = NO_BEST;
+        if (lane < 8) last = Best{scratch_values[lane], scratch_indices[lane]};
+        last = best(last, 8);
+        last = Best{simd_broadcast_first(last.value), simd_broadcast_first(last.index)};
+        threadgroup_barrier(mem_flags::mem_threadgroup);
         if (start == 0) {
             indices[row * p.y_stride + k] = int(last.index);
 #if VALUES
             values[row * p.y_stride + k] = float(x[last.index]);
 #endif
+        }
+        uint chosen = last.index % 256;
+        if (chosen / 32 == simd) {
+            if (chosen == start) mine = own_best(x, p.columns, start, false, last);
+            group = best(mine, 32);
         }
     }
 }

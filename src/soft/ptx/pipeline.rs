@@ -2,12 +2,12 @@
 //! NVIDIA's assembler does what is left: it schedules, allocates registers, and removes bounds checks that repeat.
 
 use crate::soft::ir::Checks;
-use crate::soft::ir::passes::{EXPANDED, ONCE, Pipeline, SCALAR, inline};
+use crate::soft::ir::passes::{EXPANDED, Pipeline, SCALAR, adjacent, inline, once};
 
 /// The passes, in order.
 pub(super) const PIPELINE: Pipeline = Pipeline {
     checks: Checks::NONE,
     calls: inline::Calls::NONE,
-    first: &[SCALAR, ONCE],
+    first: &[SCALAR, &once(adjacent::four)],
     expanded: EXPANDED,
 };

@@ -529,6 +529,18 @@ fn vectors_with_numbers_and_other_registers() {
     same("vinsertf128 ymm5,ymm9,xmm3,1", |asm| {
         asm.vec_imm(Width::Ymm, ops::INSERTF128, Vector(5), Vector(9), Vector(3), 1);
     });
+    same("vbroadcastf32x4 zmm25,[r12+0x40]", |asm| {
+        asm.vec(zmm, ops::BROADCASTF128, Vector(25), Vector(0), mem);
+    });
+    same("vbroadcastf128 ymm5,[r12+0x40]", |asm| {
+        asm.vec(Width::Ymm, ops::BROADCASTF128, Vector(5), Vector(0), mem);
+    });
+    same("vinsertf32x4 zmm25,zmm9,[r12+0x40],3", |asm| {
+        asm.vec_imm(zmm, ops::INSERTF128, Vector(25), Vector(9), mem, 3);
+    });
+    same("vinsertf128 ymm5,ymm9,[r12+0x40],1", |asm| {
+        asm.vec_imm(Width::Ymm, ops::INSERTF128, Vector(5), Vector(9), mem, 1);
+    });
     same("pdep r9d,r10d,[r12+0x40]", |asm| asm.vex(ops::PDEP, false, 9, 10, mem.into(), 0));
     same("vcvtph2ps zmm25,ymm3", |asm| {
         asm.vec(zmm, ops::CVTPH2PS, Vector(25), Vector(0), Vector(3))

@@ -415,6 +415,11 @@ pub(crate) enum Ins {
         s: Reg,
         mask: Reg,
     },
+    /// Reads 16 bytes from each address, into 128 bits of the vector each. Addresses past the end of the vector are ignored.
+    LoadQuads {
+        d: Reg,
+        mems: [MemRef; 4],
+    },
     /// Reads 32 bits at `base` plus the lane's byte offset, in the lanes of a mask.
     Gather {
         d: Reg,
@@ -594,6 +599,10 @@ impl Ins {
                 mem(&m, f);
                 f(d);
             }
+            I::LoadQuads { d, mems } => {
+                mems.iter().for_each(|m| mem(m, f));
+                f(d);
+            }
             I::StoreInt { mem: m, s, .. } | I::StoreAll { mem: m, s } => {
                 mem(&m, f);
                 f(s);
@@ -646,6 +655,7 @@ impl Ins {
             | I::First { d, .. }
             | I::LoadSpread { d, .. }
             | I::Load { d, .. }
+            | I::LoadQuads { d, .. }
             | I::MaskBin { d, .. }
             | I::MaskNot { d, .. } => Some(d),
             _ => None,

@@ -16,6 +16,7 @@ use super::target::{self, Emitted, emit};
 use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::interp;
 use crate::soft::cpu::interp::code::{Ins, Stop, Wave, Wrong};
+use crate::soft::cpu::interp::lower::PIECE;
 use crate::soft::cpu::interp::memory::{OFFSET_BITS, Region, Target, place};
 use crate::soft::cpu::interp::thread::thread_byte;
 use crate::soft::cpu::watch::Verdict;
@@ -400,7 +401,20 @@ unsafe extern "C" fn slow(
                 Some((lane, wrong))
             })
         }
-        SiteKind::Access(access) => lanes_one_by_one(&saved, access, wave).err().map(Some),
+        SiteKind::Access(access) => {
+            // Scalars that were joined are read piece by piece, as in the bytecode.
+            let joined = access.unit == access.scalar.bytes();
+            let pieces = if joined { PIECE } else { access.data.len() };
+            let ended = access
+                .data
+                .chunks(pieces)
+                .enumerate()
+                .try_for_each(|(piece, data)| {
+                    let first = (piece * pieces) as i64 * i64::from(access.scalar.bytes());
+                    lanes_one_by_one(&saved, access, first, data, wave)
+                });
+            ended.err().map(Some)
+        }
         SiteKind::Atomic { access, run, operands } => {
             // SAFETY: the SIMD-group is the one that called.
             unsafe { atomic(&saved, access, *run, operands, wave) }.err().map(Some)
@@ -433,9 +447,15 @@ unsafe extern "C" fn slow(
     1
 }
 
-/// Does an access for the active lanes one after the other, and checks each. An error has the first lane that is
-/// wrong.
-fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(), (u32, Wrong)> {
+/// Does an access for the active lanes one after the other, and checks each: of adjacent components, those that begin
+/// `first` bytes after the address. An error has the first lane that is wrong.
+fn lanes_one_by_one(
+    saved: &Saved<'_>,
+    access: &Access,
+    first: i64,
+    data: &[Operand],
+    wave: &Wave,
+) -> Result<(), (u32, Wrong)> {
     let none =
         Region { base: std::ptr::null_mut(), bytes: 0, slack: 0, writable: false, alone: false };
     let (number, region) = match access.region {
@@ -453,16 +473,16 @@ fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(
         None => none,
     };
     let size = access.scalar.bytes();
-    let total = i64::from(size) * access.data.len() as i64;
+    let total = i64::from(size) * data.len() as i64;
     let end = region.bytes as i64 + if access.write { 0 } else { i64::from(region.slack) };
     let last = if access.write && !region.writable { -1 } else { end - total };
     let active = saved.active(&access.exec);
     for lane in (0..saved.machine.lanes).filter(|lane| active >> lane & 1 != 0) {
-        let offset = saved.offset(access, lane);
+        let offset = saved.offset(access, lane).wrapping_add(first);
         if !(0..=last).contains(&offset) {
             return Err(((saved.first + lane) as u32, wrong(access, number, offset, last, total)));
         }
-        for (component, data) in access.data.iter().enumerate() {
+        for (component, data) in data.iter().enumerate() {
             let at = offset as usize + component * size as usize;
             if let RegionRef::Thread { start, .. } = access.region {
                 let lane_number = saved.first + lane;

@@ -70,6 +70,11 @@ impl Way {
         self.native
     }
 
+    /// The instruction set.
+    pub(crate) fn isa(self) -> IsaKind {
+        self.isa
+    }
+
     /// The name, for messages.
     pub(crate) fn name(self) -> String {
         format!(

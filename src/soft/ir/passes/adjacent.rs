@@ -11,17 +11,28 @@ use crate::soft::ir::{
     Address, Args, Block, Effect, Function, Inst, Op, Scalar, Space, Stmt, Type, Value,
 };
 
-/// Joins the loads of a function.
-pub(crate) fn run(function: &mut Function) {
+/// Joins up to four loads of a function.
+pub(crate) fn four(function: &mut Function) {
+    run(function, |_| 4);
+}
+
+/// Joins loads of up to 16 bytes together.
+pub(crate) fn sixteen_bytes(function: &mut Function) {
+    run(function, |scalar| 16 / scalar.bytes() as usize);
+}
+
+fn run(function: &mut Function, most: fn(Scalar) -> usize) {
     let varying = uniform::analyse(function).values.into_iter().map(|uniform| !uniform).collect();
     let body = std::mem::take(&mut function.body);
-    let body = Adjacent { function, varying }.block(body);
+    let body = Adjacent { function, varying, most }.block(body);
     function.body = body;
 }
 
 struct Adjacent<'a> {
     function: &'a mut Function,
     varying: Vec<bool>,
+    /// The largest number of scalars that are loaded together.
+    most: fn(Scalar) -> usize,
 }
 
 /// One load: its distance from its group's address, its position among the statements, and its value.
@@ -78,7 +89,10 @@ impl Adjacent<'_> {
             let next_to = |a: &Member, b: &Member| b.0.wrapping_sub(a.0) == scalar.bytes().into();
             for run in members.chunk_by(next_to) {
                 let mut rest = run;
-                while let Some(width) = [4, 2].into_iter().find(|&width| width <= rest.len()) {
+                let fits = |width: usize, rest: &[Member]| {
+                    width <= rest.len() && width <= (self.most)(scalar)
+                };
+                while let Some(width) = [16, 8, 4, 2].into_iter().find(|&width| fits(width, rest)) {
                     let (joined, after) = rest.split_at(width);
                     rest = after;
                     let bytes = width as i64 * i64::from(scalar.bytes());
@@ -124,9 +138,21 @@ impl Adjacent<'_> {
             (true, ..) | (_, Some(_), Some(_)) => true,
             (false, Some(&(index, scale)), None) => {
                 let wide = self.function.ty(index).scalar().is_some_and(|ty| ty.bytes() == 8);
-                wide || scale.unsigned_abs() >= bytes.unsigned_abs()
+                let apart = scale.unsigned_abs().saturating_mul(self.factor(index));
+                wide || apart >= bytes.unsigned_abs()
             }
             (false, None, _) => false,
+        }
+    }
+
+    /// A power of two that divides an index.
+    fn factor(&self, index: Value) -> u64 {
+        let inst = self.function.inst(index);
+        let by = inst.args.get(1).and_then(|&by| self.function.constant_index(by));
+        match (inst.op, by) {
+            (Op::Shl, Some(bits @ 0..32)) => 1 << bits,
+            (Op::Mul, Some(by)) => 1 << by.trailing_zeros().min(31),
+            _ => 1,
         }
     }
 
@@ -163,6 +189,10 @@ mod tests {
 
     /// Loads at these distances, by lanes that are `scale` bytes apart, with a store before the last.
     fn loads(distances: &[i64], scale: i64, store: bool) -> String {
+        loads_of(Type::F32, distances, scale, store)
+    }
+
+    fn loads_of(ty: Type, distances: &[i64], scale: i64, store: bool) -> String {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let (from, to) = (AllocationId(0), AllocationId(1));
         let from = b.allocation(from, Space::Device);
@@ -176,14 +206,14 @@ mod tests {
                 b.store(target, lane);
             }
             let place = b.field(start, distance);
-            values.push(b.load(place, Type::F32));
+            values.push(b.load(place, ty));
         }
         for (k, value) in values.into_iter().enumerate() {
             let place = b.field(target, 4 * k as i64);
             b.store(place, value);
         }
         let mut f = b.finish();
-        run(&mut f);
+        sixteen_bytes(&mut f);
         f.to_string()
     }
 
@@ -195,6 +225,38 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("f32 = load"), "{text}");
+    }
+
+    #[test]
+    fn sixteen_bytes_are_loaded_together() {
+        let bytes: Vec<i64> = (0..23).collect();
+        let text = loads_of(Type::Scalar(Scalar::U8), &bytes, 64, false);
+        for width in [16, 4, 2] {
+            assert!(text.contains(&format!("u8x{width} = load.joined")), "{text}");
+        }
+        let text = loads(&[0, 4, 8, 12, 16, 20, 24, 28], 64, false);
+        assert_eq!(text.matches("f32x4 = load.joined").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn lanes_are_apart_by_the_factors_of_their_index() {
+        let text = |bits: u32| {
+            let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+            let (from, out) = (b.allocation(AllocationId(0), Space::Device), b.local("out", 8));
+            let (lane, bits) = (b.input(Input::ThreadPositionInGrid, 0), b.u32(bits));
+            let index = b.op(Op::Shl, &[lane, bits]);
+            let start = b.index(from, index, 4);
+            let values = [0, 4].map(|distance| {
+                let place = b.field(start, distance);
+                b.load(place, Type::F32)
+            });
+            let sum = b.add(values[0], values[1]);
+            b.store(out, sum);
+            let mut f = b.finish();
+            sixteen_bytes(&mut f);
+            f.to_string()
+        };
+        assert!(text(1).contains("f32x2 = load.joined") && !text(0).contains("f32x2"));
     }
 
     #[test]

@@ -130,6 +130,23 @@ impl Indices<'_> {
                 _ => {}
             }
         }
+        // A constant that is added to a narrower number, where their sum cannot wrap.
+        if inst.op == Op::Add && from.bytes() <= 4 && most(self.function, index, DEEPEST).is_some()
+        {
+            let known = |k: usize| self.function.constant_index(inst.args[k]);
+            let rest = match (known(0), known(1)) {
+                (Some(_), None) => Some((0, 1)),
+                (None, Some(_)) => Some((1, 0)),
+                _ => None,
+            };
+            if let Some((number, rest)) = rest
+                && depth > 0
+            {
+                sum.changed = true;
+                self.term(inst.args[number], scale, depth - 1, sum)?;
+                return self.term(inst.args[rest], scale, depth - 1, sum);
+            }
+        }
         sum.terms.push((index, scale));
         (sum.terms.len() <= MOST_TERMS).then_some(())
     }
@@ -249,6 +266,22 @@ mod tests {
         assert_eq!(text.matches(" index +").count(), 1, "{text}");
         assert!(text.contains("shl thread_position_in_threadgroup.y, 4u32"), "{text}");
         assert!(text.contains("field +256, @0"), "{text}");
+    }
+
+    #[test]
+    fn constants_leave_sums_that_cannot_wrap() {
+        let of = |input: Input| {
+            after(|b, tile| {
+                let (x, sixteen, three) = (b.input(input, 0), b.u32(16), b.u32(3));
+                let sum = b.add(sixteen, x);
+                let sum = b.add(sum, three);
+                b.index(tile, sum, 4)
+            })
+        };
+        let text = of(Input::ThreadIndexInSimdgroup);
+        assert!(text.contains("field +76, @0") && !text.contains("add"), "{text}");
+        let text = of(Input::ThreadPositionInGrid);
+        assert!(text.contains("add") && !text.contains("field"), "{text}");
     }
 
     #[test]

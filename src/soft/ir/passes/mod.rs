@@ -1,6 +1,7 @@
 //! The passes over the IR, one file each. Which of them run, and in what order, is each back end's choice.
 
 pub(crate) mod adjacent;
+pub(crate) mod broadcast;
 pub(crate) mod common;
 pub(crate) mod dead;
 pub(crate) mod flatten;
@@ -89,14 +90,17 @@ pub(crate) const SCALAR: &[Pass] = &[
 ];
 
 /// The last of the first passes of back ends: each value is computed once, early, and only if it is used.
-pub(crate) const ONCE: &[Pass] = &[
-    ("forward again", forward::run),
-    ("fold again", fold::run),
-    ("common again", common::run),
-    ("adjacent", adjacent::run),
-    ("invariant", invariant::run),
-    ("dead", dead::run),
-];
+/// `joined` joins adjacent loads.
+pub(crate) const fn once(joined: fn(&mut Function)) -> [Pass; 6] {
+    [
+        ("forward again", forward::run),
+        ("fold again", fold::run),
+        ("common again", common::run),
+        ("adjacent", joined),
+        ("invariant", invariant::run),
+        ("dead", dead::run),
+    ]
+}
 
 /// The passes after the code of library functions was put in, which has been through such passes: here it meets constants
 /// and its neighbours.

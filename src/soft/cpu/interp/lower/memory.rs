@@ -16,6 +16,9 @@ use crate::soft::ir::facts::address::{Base, Lanewise, Plan};
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Block, Inst, Op, Scalar, Space, Type, Value};
 
+/// Scalars that one instruction of the bytecode loads, at most. Longer vectors are loaded, and checked, piece by piece.
+pub(crate) const PIECE: usize = 4;
+
 /// How an access finds its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Addressing {
@@ -186,21 +189,17 @@ impl Lowering<'_> {
     }
 
     pub(super) fn load(&mut self, value: Value, inst: &Inst) {
-        let plan = Plan::of(self.function, self.uniform, inst.args[0]);
+        let mut plan = Plan::of(self.function, self.uniform, inst.args[0]);
         let uniform = self.is_uniform(value);
-        let mut address = self.address(&plan, self.space(inst.args[0]));
-        if inst.imm != 0 {
-            address.flags |= place::part(self.scalar(value).bytes());
-        }
+        let scalar = self.scalar(value);
         let registers = if inst.ty.width() == 1 {
             vec![self.destination(value)]
         } else {
-            let ty = self.scalar(value);
             let component = |lowering: &mut Self| {
                 let field = if lowering.hoisting {
                     lowering.hoisted_slot()
                 } else {
-                    lowering.temporary(size_of_type(Type::Scalar(ty), uniform))
+                    lowering.temporary(size_of_type(Type::Scalar(scalar), uniform))
                 };
                 Operand { field, uniform }
             };
@@ -209,13 +208,24 @@ impl Lowering<'_> {
             self.vectors.insert(value, parts);
             fields
         };
-        let access = match address.kind {
-            Addressing::Uniform => Access::Uniform,
-            Addressing::Indexed => self.indexed(&plan, inst.ty, false),
-            Addressing::Prepared => Access::Prepared { write: false },
-            Addressing::Thread { lanewise } => Access::Thread { write: false, lanewise },
-        };
-        self.access(access, inst.ty, &address, &registers);
+        for registers in registers.chunks(PIECE) {
+            let ty = match inst.ty {
+                Type::Vector(scalar, _) => Type::of(scalar, registers.len() as u32),
+                ty => ty,
+            };
+            let mut address = self.address(&plan, self.space(inst.args[0]));
+            if inst.imm != 0 {
+                address.flags |= place::part(scalar.bytes());
+            }
+            let access = match address.kind {
+                Addressing::Uniform => Access::Uniform,
+                Addressing::Indexed => self.indexed(&plan, ty, false),
+                Addressing::Prepared => Access::Prepared { write: false },
+                Addressing::Thread { lanewise } => Access::Thread { write: false, lanewise },
+            };
+            self.access(access, ty, &address, registers);
+            plan.displacement = plan.displacement.wrapping_add(ty.bytes().into());
+        }
     }
 
     pub(super) fn store(&mut self, inst: &Inst) {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use self::call::{Routine, assemble};
 pub(crate) use self::call::{lower_all, thread_rooms};
+pub(crate) use self::memory::PIECE;
 use self::flow::LoopCode;
 use super::code::{Handler, Ins, Run};
 use super::control;

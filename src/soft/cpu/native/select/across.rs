@@ -341,9 +341,16 @@ impl Selection<'_> {
             let number = self.read_lane(&from, lane);
             return self.give_one(value, number);
         }
-        let mem = self.lane_in_memory(&from, lane);
         let d = self.lane();
-        self.emit(Ins::LoadSpread { d, mem });
+        if let ([a, b], 16) = (&from[..], self.strip.lanes) {
+            // The index is taken modulo 32.
+            let index = self.lane();
+            self.emit(Ins::Spread { d: index, s: lane });
+            self.emit(Ins::PermuteTwo { d, index, a: *a, b: *b });
+        } else {
+            let mem = self.lane_in_memory(&from, lane);
+            self.emit(Ins::LoadSpread { d, mem });
+        }
         self.give_lanes(value, vec![d; self.parts()]);
     }
 
@@ -365,10 +372,7 @@ impl Selection<'_> {
     }
 
     fn lane_in_memory(&mut self, from: &[Reg], lane: Reg) -> MemRef {
-        let row = *self.row.get_or_insert_with(|| {
-            self.code.own_bytes += 32 * 4;
-            self.code.own_bytes - 32 * 4
-        });
+        let row = self.row();
         for (part, &s) in from.iter().enumerate() {
             let disp = (row + part as u32 * self.strip.lanes * 4) as i32;
             self.emit(Ins::StoreAll { mem: MemRef { base: MemBase::Own, index: None, disp }, s });

@@ -341,12 +341,7 @@ impl Selection<'_> {
         let one_address = sum.lanes.is_empty();
         let width = data.len();
         let extent = match step {
-            None if !one_address => {
-                // Narrow scalars are gathered as words, which may extend past the end.
-                let bytes = scalar.bytes() * width as u32;
-                let whole = write || words_of(scalar, width) > 1;
-                if whole { bytes } else { bytes + 4u32.saturating_sub(scalar.bytes()) }.into()
-            }
+            None if !one_address => span(scalar, width, write),
             _ => self.extent(step, scalar, width, write),
         };
         let Target { region, base, limit, offset, .. } = self.target(start, offset, extent, write);
@@ -552,14 +547,92 @@ impl Selection<'_> {
                 });
             }
         } else {
-            let at = self.plus(base, start);
-            for part in 0..self.parts() {
-                let first = part as u32 * self.strip.lanes;
-                let offsets = self.lane_home(Home::Iota { first, factor: step as u32 });
-                self.lanes_at(at, offsets, scalar, data, part, write);
-            }
+            self.stepping(MemRef { base: MemBase::Reg(base), index: Some(start), disp: 0 }, step, scalar, data, write);
         }
         self.emit(Ins::SiteEnd { site });
+    }
+
+    /// Reads or writes the components of each lane, from `first` on for the first lane and `step` bytes further for each
+    /// lane after it. All lanes are in bounds.
+    pub(super) fn stepping(
+        &mut self,
+        first: MemRef,
+        step: i64,
+        scalar: Scalar,
+        data: &[Operand],
+        write: bool,
+    ) {
+        let lanes = self.strip.lanes;
+        if !write && word_count(scalar, data.len()) == 4 {
+            for part in 0..self.parts() {
+                let words = self.words(scalar, data, part);
+                self.quads(&words, |_, lane| {
+                    let lane = part as u32 * lanes + lane;
+                    MemRef { disp: first.disp + (i64::from(lane) * step) as i32, ..first }
+                });
+                self.parts_of_words(&words, scalar, data, part);
+            }
+            return;
+        }
+        let MemBase::Reg(base) = first.base else { unreachable!("a region is at an address") };
+        let at = first.index.map_or(base, |index| self.plus(base, index));
+        let at = self.plus_constant(at, first.disp.into());
+        for part in 0..self.parts() {
+            let offsets =
+                self.lane_home(Home::Iota { first: part as u32 * lanes, factor: step as u32 });
+            self.lanes_at(at, offsets, scalar, data, part, write);
+        }
+    }
+
+    /// Four words of each lane, adjacent in memory: reads 16 bytes of each lane, four lanes to a vector, and transposes them.
+    fn quads(&mut self, words: &[Reg], mut mem: impl FnMut(&mut Self, u32) -> MemRef) {
+        let quads = self.strip.lanes / 4;
+        let [a, b, c, d] = std::array::from_fn(|k| {
+            let mems = std::array::from_fn(|quad| {
+                let quad = (quad as u32).min(quads - 1);
+                mem(self, 4 * quad + k as u32)
+            });
+            let d = self.lane();
+            self.emit(Ins::LoadQuads { d, mems });
+            d
+        });
+        let both = [Lane2::MixLow, Lane2::MixHigh];
+        let even = both.map(|op| self.lane2(op, a, c));
+        let odd = both.map(|op| self.lane2(op, b, d));
+        for (half, words) in words.chunks(2).enumerate() {
+            for (&d, op) in words.iter().zip(both) {
+                self.emit(Ins::Lane2 { op, d, a: even[half], b: odd[half] });
+            }
+        }
+    }
+
+    /// The same for active lanes at `base` plus an offset for each. If no lane is active, the results are of no use.
+    fn quads_at(&mut self, base: Reg, offsets: Reg, part: usize, words: &[Reg]) {
+        let (mask, done, bits) = (self.exec[part], self.label(), self.int());
+        self.emit(Ins::BitsOfMask { d: bits, s: mask });
+        self.emit(Ins::JumpIf { zero: true, s: bits, to: done });
+        // The offset of an inactive lane was not checked, so it reads what the last active one does.
+        let (last, spread, s) = (self.int(), self.lane(), self.lane());
+        self.emit(Ins::Last { d: last, s: offsets, bits });
+        self.emit(Ins::Spread { d: spread, s: last });
+        self.emit(Ins::Select { d: s, mask, a: offsets, b: spread });
+        let row = self.row() + part as u32 * self.strip.lanes * 4;
+        let own = |lane: u32| MemRef { base: MemBase::Own, index: None, disp: (row + 4 * lane) as i32 };
+        self.emit(Ins::StoreAll { mem: own(0), s });
+        self.quads(words, |selection, lane| {
+            let offset = selection.int();
+            selection.emit(Ins::LoadInt { from: Scalar::U32, d: offset, mem: own(lane) });
+            MemRef { base: MemBase::Reg(base), index: Some(offset), disp: 0 }
+        });
+        self.emit(Ins::Label(done));
+    }
+
+    /// Room for the lanes of a strip in the code's own memory: its offset.
+    pub(super) fn row(&mut self) -> u32 {
+        *self.row.get_or_insert_with(|| {
+            self.code.own_bytes += 32 * 4;
+            self.code.own_bytes - 32 * 4
+        })
     }
 
     pub(super) fn part_of_row(
@@ -600,28 +673,42 @@ impl Selection<'_> {
     ) {
         let mask = self.exec[part];
         let bytes = scalar.bytes();
-        let reg = |data: &Operand| match data {
-            Operand::Lanes(regs) | Operand::Masks(regs) => regs[part],
-            Operand::Int { .. } | Operand::Wide { .. } => {
-                unreachable!("components are lanes of 32 bits")
-            }
-        };
         if write {
-            for (component, data) in data.iter().enumerate() {
-                let disp = component as i32 * bytes as i32;
-                self.emit(Ins::Scatter { bytes, base, offsets, disp, s: reg(data), mask });
+            for (number, data) in data.iter().enumerate() {
+                let (disp, s) = (number as i32 * bytes as i32, component(data, part));
+                self.emit(Ins::Scatter { bytes, base, offsets, disp, s, mask });
             }
             return;
         }
-        let each = words_of(scalar, data.len());
-        for (number, data) in data.chunks(each).enumerate() {
-            let disp = (number * each) as i32 * bytes as i32;
-            let word = if bytes == 4 { reg(&data[0]) } else { self.lane() };
-            self.emit(Ins::Gather { d: word, base, offsets, disp, mask });
-            if bytes < 4 {
-                for (component, data) in data.iter().enumerate() {
-                    self.part_of_word(word, component as u32 * bytes, scalar, reg(data));
-                }
+        let words = self.words(scalar, data, part);
+        if words.len() == 4 {
+            self.quads_at(base, offsets, part, &words);
+        } else {
+            for (number, &d) in words.iter().enumerate() {
+                let disp = 4 * number as i32;
+                self.emit(Ins::Gather { d, base, offsets, disp, mask });
+            }
+        }
+        self.parts_of_words(&words, scalar, data, part);
+    }
+
+    /// The adjacent words of each lane that have the components: those themselves, if they are words.
+    fn words(&mut self, scalar: Scalar, data: &[Operand], part: usize) -> Vec<Reg> {
+        if scalar.bytes() == 4 {
+            return data.iter().map(|data| component(data, part)).collect();
+        }
+        (0..word_count(scalar, data.len())).map(|_| self.lane()).collect()
+    }
+
+    /// Sets narrow components to the parts of their words.
+    fn parts_of_words(&mut self, words: &[Reg], scalar: Scalar, data: &[Operand], part: usize) {
+        let bytes = scalar.bytes();
+        if bytes == 4 {
+            return;
+        }
+        for (&word, data) in words.iter().zip(data.chunks(4 / bytes as usize)) {
+            for (number, data) in data.iter().enumerate() {
+                self.part_of_word(word, number as u32 * bytes, scalar, component(data, part));
             }
         }
     }
@@ -761,10 +848,25 @@ impl Selection<'_> {
     }
 }
 
-/// How many components are read as one word: narrow ones are combined if they fill words.
-pub(super) fn words_of(scalar: Scalar, components: usize) -> usize {
-    let bytes = scalar.bytes() as usize;
-    if bytes < 4 && (components * bytes).is_multiple_of(4) { 4 / bytes } else { 1 }
+/// The register of a component's lanes.
+fn component(data: &Operand, part: usize) -> Reg {
+    match data {
+        Operand::Lanes(regs) | Operand::Masks(regs) => regs[part],
+        Operand::Int { .. } | Operand::Wide { .. } => {
+            unreachable!("components are lanes of 32 bits")
+        }
+    }
+}
+
+/// The number of words that have the adjacent components of a lane.
+fn word_count(scalar: Scalar, components: usize) -> usize {
+    (scalar.bytes() as usize * components).div_ceil(4)
+}
+
+/// The bytes that a lane accesses: narrow scalars are read as whole words, which may extend past the last of them.
+pub(super) fn span(scalar: Scalar, components: usize, write: bool) -> u64 {
+    let bytes = u64::from(scalar.bytes()) * components as u64;
+    if write { bytes } else { bytes.next_multiple_of(4) }
 }
 
 /// The first lanes of terms, their strides, signs and scales.

@@ -423,14 +423,28 @@ impl Selection<'_> {
                 two(self, Lane2::Xor, args[0], ones)
             }
             (Op::Shl | Op::Shr, _) => {
-                let bits = self.lane_constant(8 * row.bytes() - 1);
-                let by = two(self, Lane2::And, args[1], bits);
-                let kind = match (op, row.is_signed()) {
-                    (Op::Shl, _) => Lane2::Shl,
-                    (_, true) => Lane2::Sar,
-                    (_, false) => Lane2::Shr,
+                let most = 8 * row.bytes() - 1;
+                let shifted = match self.code.regs[args[1].0 as usize] {
+                    Info { home: Some(Home::Constant(by)), carried: false, .. } => {
+                        let by = (by & most) as u8;
+                        let shift = match (op, row.is_signed()) {
+                            (Op::Shl, _) => Lane1::Shl(by),
+                            (_, true) => Lane1::Sar(by),
+                            (_, false) => Lane1::Shr(by),
+                        };
+                        self.lane1(shift, args[0])
+                    }
+                    _ => {
+                        let bits = self.lane_constant(most);
+                        let by = two(self, Lane2::And, args[1], bits);
+                        let shift = match (op, row.is_signed()) {
+                            (Op::Shl, _) => Lane2::Shl,
+                            (_, true) => Lane2::Sar,
+                            (_, false) => Lane2::Shr,
+                        };
+                        two(self, shift, args[0], by)
+                    }
                 };
-                let shifted = two(self, kind, args[0], by);
                 let wraps = op == Op::Shl && row.bytes() < 4;
                 if wraps { self.wrapped_lanes(shifted, row) } else { shifted }
             }

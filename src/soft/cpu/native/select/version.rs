@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::memory::{Target, words_of};
+use super::memory::{Target, span};
 use super::{Forms, Selection};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::plan::Kind;
@@ -276,14 +276,9 @@ impl Selection<'_> {
         let size = u64::from(scalar.bytes());
         let total = size * width as u64;
         let contiguous = step == Some(total as i64) && width == 1;
-        // Narrow scalars are gathered as words, which may extend past the end.
-        let over = if step.is_none() || contiguous || write || words_of(scalar, width) > 1 {
-            0
-        } else {
-            4u64.saturating_sub(size)
-        };
+        let last = if step.is_none() || contiguous { total } else { span(scalar, width, write) };
         let lanes = u64::from(self.strip.lanes * self.strip.parts);
-        total + over + step.map_or(0, |step| step as u64 * (lanes - 1))
+        last + step.map_or(0, |step| step as u64 * (lanes - 1))
     }
 
     // --- Checks --------------------------------------------------------------------------------------
@@ -563,13 +558,8 @@ impl Selection<'_> {
                 self.part_of_row(mem, scalar, &data[0], part, write);
             }
         } else {
-            let at = moving.map_or(base, |moving| self.plus(base, moving));
-            let at = self.plus_constant(at, disp.into());
-            for part in 0..self.parts() {
-                let first = part as u32 * self.strip.lanes;
-                let offsets = self.lane_home(Home::Iota { first, factor: step as u32 });
-                self.lanes_at(at, offsets, scalar, data, part, write);
-            }
+            let mem = MemRef { base: base_of, index: moving, disp };
+            self.stepping(mem, step, scalar, data, write);
         }
     }
 }

@@ -242,9 +242,11 @@ pub(crate) mod ops {
     pub(crate) const MOVQ_LOAD: Op = op(1, 2, false, 0x7e);
     pub(crate) const MOVHPS_LOAD: Op = op(1, 0, false, 0x16);
     pub(crate) const MOVHPS_STORE: Op = op(1, 0, false, 0x17);
-    /// 128 bits into 256, or 256 into 512, by an immediate; and out of them.
+    /// 128 bits into 256 or 512, or 256 into 512, by an immediate; and out of them.
     pub(crate) const INSERTF128: Op = op(3, 1, false, 0x18);
     pub(crate) const EXTRACTF128: Op = op(3, 1, false, 0x19);
+    /// 128 bits of memory in all of the vector.
+    pub(crate) const BROADCASTF128: Op = op(2, 1, false, 0x1a);
     pub(crate) const INSERTF64X4: Op = op(3, 1, true, 0x1a);
     pub(crate) const EXTRACTF64X4: Op = op(3, 1, true, 0x1b);
     /// 64-bit lanes of each 256 bits in an order that is an immediate.

@@ -10,6 +10,7 @@ mod thread;
 mod wrap;
 
 use super::super::FaultKind;
+use super::super::interp::lower::PIECE;
 use super::*;
 use crate::soft::ir::{Op, Scalar};
 pub(crate) use pages::Pages;
@@ -428,6 +429,13 @@ impl Bench {
         self.memory.copy_from_slice(&before);
     }
 
+    /// How many lanes make an access before others do: of machine code, those of a strip.
+    fn together(&self) -> usize {
+        let varying_pointers = matches!(self.kernel.form, Form::Pointers | Form::TwoArguments);
+        let strips = self.way.is_native() && !varying_pointers;
+        if strips && self.way.isa() != IsaKind::Avx512 { 8 } else { 32 }
+    }
+
     /// The expected outcome.
     fn model(
         &self,
@@ -448,8 +456,16 @@ impl Bench {
         };
         let atomic = matches!(kernel.what, What::Atomic(_));
         let active = || (0..32usize).filter(|k| mask >> k & 1 == 1);
-        for k in active() {
-            for at in (offsets[k]..offsets[k] + bytes).step_by(size as usize) {
+        // Joined loads are checked piece by piece, of all lanes that run together.
+        let piece = (size * PIECE as i64).min(bytes);
+        let mut order: Vec<(i64, usize)> = (0..bytes)
+            .step_by(piece as usize)
+            .flat_map(|from| active().map(move |k| (from, k)))
+            .collect();
+        order.sort_by_key(|&(_, k)| k / self.together());
+        for (from, k) in order {
+            let (from, to) = (offsets[k] + from, offsets[k] + bytes.min(from + piece));
+            for at in (from..to).step_by(size as usize) {
                 let inside = at >= 0 && at + size <= end;
                 let address = self.memory.as_ptr() as i64 + part.start as i64 + at;
                 // What threadgroup memory begins with is aligned.
@@ -689,10 +705,12 @@ fn prepared_lanes_at_the_ends_of_memory() {
 #[test]
 fn joined_loads_at_the_ends_of_memory() {
     for scalar in [Scalar::U8, Scalar::U16, Scalar::U32, Scalar::U64] {
-        for count in [2, 4] {
+        for count in [2, 4, 8, 16].into_iter().filter(|count| count * scalar.bytes() <= 32) {
             let what = What::Joined(count);
-            for form in [Form::Index { signed: false }, Form::Sum, Form::Pointers] {
-                sweep([plain(form, what, vector(scalar, 1))], &Way::all());
+            let grid = Form::Grid { distance: 0 };
+            for form in [Form::Index { signed: false }, Form::Sum, Form::Pointers, grid] {
+                let kernel = plain(form, what, vector(scalar, 1));
+                sweep([Kernel { masked: count == 4 || count == 16, ..kernel }], &Way::all());
             }
         }
     }

@@ -54,6 +54,15 @@ impl Emitter<'_> {
         self.vector_done(d, to);
     }
 
+    pub(super) fn load_quads(&mut self, d: Reg, mems: &[MemRef; 4]) {
+        let to = self.vector_to(d, SCRATCH[0]);
+        for (to, mem) in to.into_iter().zip(mems) {
+            let (base, disp) = self.mem(mem);
+            self.access(ops::LDR_Q, to.0, base, disp, 16);
+        }
+        self.vector_done(d, to);
+    }
+
     pub(super) fn load_pairs(&mut self, low: Reg, high: Reg, mem: &MemRef) {
         let (base, disp) = self.mem(mem);
         let (first, second) = (SCRATCH[1], SCRATCH[2]);

@@ -30,6 +30,18 @@ impl Emitter<'_> {
         self.lanes_done(d, to);
     }
 
+    pub(super) fn load_quads(&mut self, d: Reg, mems: &[MemRef; 4]) {
+        let to = self.lanes_to(d, SCRATCH[0]);
+        for (at, mem) in (0..self.width.lanes() / 4).zip(mems) {
+            let mem = self.mem(mem);
+            match at {
+                0 => self.vec(ops::BROADCASTF128, to, V(0), mem),
+                _ => self.asm.vec_imm(self.width, ops::INSERTF128, to, to, mem, at as u8),
+            }
+        }
+        self.lanes_done(d, to);
+    }
+
     /// The first lanes of pairs, or the second.
     fn pair_index(&mut self, second: bool) -> Mem {
         self.pool(|lane| 2 * lane + u32::from(second))
