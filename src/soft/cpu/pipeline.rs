@@ -1,7 +1,9 @@
 //! The passes that prepare a kernel for this back end: scalar arithmetic only, few memory accesses, short branches as selects.
 
 use crate::soft::ir::Checks;
-use crate::soft::ir::passes::{EXPANDED, Pipeline, SCALAR, adjacent, broadcast, inline, once, step};
+use crate::soft::ir::passes::{
+    EXPANDED, Pipeline, SCALAR, adjacent, broadcast, inline, once, step,
+};
 
 /// The passes, in order.
 pub(super) const PIPELINE: Pipeline = Pipeline {

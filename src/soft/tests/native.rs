@@ -1,5 +1,6 @@
 //! Kernels that machine code could get wrong, by each way to run them: the results are those of the plain interpreter.
 
+use crate::child::in_child;
 use crate::soft::cpu::{Way, Workers, by_index::*};
 use crate::soft::msl::{self, ConstantValues, Options};
 
@@ -137,60 +138,109 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
         [32, 2, 1],
         "struct C { ushort w[10]; }; if (at < 100) { ((device C *)out)[at] = *(constant C *)(m + 3); }",
     ),
+    (
+        "accesses that only active lanes have in bounds",
+        [32, 1, 1],
+        "threadgroup uint s[8]; threadgroup half h[5]; threadgroup uint2 p[3]; threadgroup uint4 q[2]; threadgroup uchar b[7]; \
+         if (l < 8) s[l] = a[at]; if (l < 5) h[l] = half(a[at] & 63); if (l < 3) p[l] = uint2(a[at], at); \
+         if (l < 2) q[l] = uint4(a[at], at, 5, l); if (l > 1 && l < 7) b[l] = uchar(a[at]); \
+         threadgroup_barrier(mem_flags::mem_threadgroup); uint v = l < 8 ? s[l] : 3; if (l < 5) v += uint(h[l]) * 3; \
+         if (l > 0 && l < 3) v += p[l].x * 5 + p[l].y; if (l < 2) v ^= q[l].x + q[l].y * 7 + q[l].w; \
+         if (l > 1 && l < 7) v += b[l]; if (l < 6) v += a[4090 + l]; if (l > 4) v += a[l - 5] * 9; \
+         if (l >= 20 && l < 24) v ^= a[(l - 20) * 4 + 4083]; out[at] = v;",
+    ),
+    (
+        "four words of some lanes",
+        [32, 1, 1],
+        "device const uint4 *w = (device const uint4 *)a; uint v = 0; if (l % 3 == 1) { uint4 x = w[a[at] & 1023]; \
+         v = x.x + x.y * 3 + x.z * 5 + x.w * 7; } device const uchar *b = (device const uchar *)a; uint j = a[at + 64] & 8191; \
+         if (l > 20) { for (uint k = 0; k < 16; k++) v = v * 31 + b[2 * j + k]; } \
+         for (uint k = 0; k < 16; k++) v += b[16 * l + k] * k; out[at] = v;",
+    ),
+    (
+        "broadcasts from a lane known at run time",
+        [32, 1, 1],
+        "uint s = 0; for (uint k = 0; k < (a[0] & 7) + 3; k++) { uint x = simd_shuffle(a[at], ushort(k)); \
+         if (x % 3 == 0) continue; s = s * 5 + x + simd_shuffle(l, ushort(31 - k)); } out[at] = s;",
+    ),
 ];
 
 #[test]
 fn machine_code_and_the_interpreter_agree() {
     for &(name, group, body) in CASES {
-        let text = format!(
-            "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
-             device const uint *a [[buffer(1)]], constant uint &n [[buffer(2)]], device atomic_uint *c [[buffer(3)]], \
-             device uint *c2 [[buffer(4)]], constant uint *m [[buffer(5)]], uint3 g [[thread_position_in_grid]], \
-             uint l [[thread_index_in_threadgroup]]) {{ threadgroup uint t[1024]; t[l] = 0; \
-             const uint at = g.y * n + g.x; {body} }}"
-        );
-        let library =
-            msl::compile(&text, &Options::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let (module, _) = library
-            .kernel("k", &ConstantValues::default())
-            .unwrap_or_else(|e| panic!("{name}: {e}"));
-        let results: Vec<(String, Vec<u32>)> = Way::all()
-            .into_iter()
-            .map(|way| {
-                let mut out = vec![7u32; 512];
-                let mut a: Vec<u32> =
-                    (0..4096).map(|i: u32| i.wrapping_mul(2_654_435_761) >> 9).collect();
-                let (mut n, mut c, mut c2) = ([64u32], [0u32; 8], [0u32; 8]);
-                let mut m: Vec<u32> = (1..17).map(|i: u32| i.wrapping_mul(0x9e37_79b9)).collect();
-                let bindings = [
-                    Binding { index: 0, base: out.as_mut_ptr().cast(), bytes: 2048 },
-                    Binding { index: 1, base: a.as_mut_ptr().cast(), bytes: 4096 * 4 },
-                    Binding { index: 2, base: n.as_mut_ptr().cast(), bytes: 4 },
-                    Binding { index: 3, base: c.as_mut_ptr().cast(), bytes: 32 },
-                    Binding { index: 4, base: c2.as_mut_ptr().cast(), bytes: 32 },
-                    Binding { index: 5, base: m.as_mut_ptr().cast(), bytes: 64 },
-                ];
-                let launch = Launch {
-                    grid: [64, 8, 1],
-                    group,
-                    bindings: &bindings,
-                    textures: &[],
-                    samplers: &[],
-                    threadgroup_memory: &[],
-                    watchdog: Some(std::time::Duration::from_secs(20)),
-                    strict: false,
-                };
-                let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
-                // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
-                let done = unsafe { program.launch_by_index(&launch, &Workers::new(1)) };
-                done.unwrap_or_else(|fault| panic!("{name}, {}: {fault}", way.name()));
-                (way.name(), out)
-            })
-            .collect();
-        let (_, want) = &results[0];
-        for (way, found) in &results[1..] {
-            let wrong = found.iter().zip(want).position(|(a, b)| a != b);
-            assert_eq!(wrong, None, "{name}, {way}: {found:?} instead of {want:?}");
-        }
+        check(name, group, body);
     }
+}
+
+fn check(name: &str, group: [u32; 3], body: &str) {
+    let text = format!(
+        "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
+         device const uint *a [[buffer(1)]], constant uint &n [[buffer(2)]], device atomic_uint *c [[buffer(3)]], \
+         device uint *c2 [[buffer(4)]], constant uint *m [[buffer(5)]], uint3 g [[thread_position_in_grid]], \
+         uint l [[thread_index_in_threadgroup]]) {{ threadgroup uint t[1024]; t[l] = 0; \
+         const uint at = g.y * n + g.x; {body} }}"
+    );
+    let library =
+        msl::compile(&text, &Options::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let (module, _) =
+        library.kernel("k", &ConstantValues::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let results: Vec<(String, Vec<u32>)> = Way::all()
+        .into_iter()
+        .map(|way| {
+            let mut out = vec![7u32; 512];
+            let mut a: Vec<u32> =
+                (0..4096).map(|i: u32| i.wrapping_mul(2_654_435_761) >> 9).collect();
+            let (mut n, mut c, mut c2) = ([64u32], [0u32; 8], [0u32; 8]);
+            let mut m: Vec<u32> = (1..17).map(|i: u32| i.wrapping_mul(0x9e37_79b9)).collect();
+            let bindings = [
+                Binding { index: 0, base: out.as_mut_ptr().cast(), bytes: 2048 },
+                Binding { index: 1, base: a.as_mut_ptr().cast(), bytes: 4096 * 4 },
+                Binding { index: 2, base: n.as_mut_ptr().cast(), bytes: 4 },
+                Binding { index: 3, base: c.as_mut_ptr().cast(), bytes: 32 },
+                Binding { index: 4, base: c2.as_mut_ptr().cast(), bytes: 32 },
+                Binding { index: 5, base: m.as_mut_ptr().cast(), bytes: 64 },
+            ];
+            let launch = Launch {
+                grid: [64, 8, 1],
+                group,
+                bindings: &bindings,
+                textures: &[],
+                samplers: &[],
+                threadgroup_memory: &[],
+                watchdog: Some(std::time::Duration::from_secs(20)),
+                strict: false,
+            };
+            let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
+            // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
+            let done = unsafe { program.launch_by_index(&launch, &Workers::new(1)) };
+            done.unwrap_or_else(|fault| panic!("{name}, {}: {fault}", way.name()));
+            (way.name(), out)
+        })
+        .collect();
+    let (_, want) = &results[0];
+    for (way, found) in &results[1..] {
+        let wrong = found.iter().zip(want).position(|(a, b)| a != b);
+        assert_eq!(wrong, None, "{name}, {way}: {found:?} instead of {want:?}");
+    }
+}
+
+/// Otherwise each reduction in threadgroup memory would call a slow path.
+#[test]
+fn lanes_out_of_bounds_that_are_inactive_are_no_slow_path() {
+    if !Way::all().into_iter().any(Way::is_native) {
+        return;
+    }
+    let run = || {
+        let (name, group, body) =
+            CASES.iter().find(|case| case.0.contains("have in bounds")).unwrap();
+        check(name, *group, body);
+    };
+    let module = module_path!().split_once("::").unwrap().1;
+    let test = format!("{module}::lanes_out_of_bounds_that_are_inactive_are_no_slow_path");
+    let Some(output) = in_child(&test, &[("ARUMINIUM_SOFT_JIT_DUMP", "k")], run) else { return };
+    let listing = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{listing}");
+    // One for each access that depends on the lane.
+    let checks = listing.matches("JumpUnlessBelow").count();
+    assert!(checks >= 10, "{checks} checks of active lanes:\n{listing}");
 }

@@ -656,6 +656,7 @@ impl Ins {
             | I::LoadSpread { d, .. }
             | I::Load { d, .. }
             | I::LoadQuads { d, .. }
+            | I::Gather { d, .. }
             | I::MaskBin { d, .. }
             | I::MaskNot { d, .. } => Some(d),
             _ => None,

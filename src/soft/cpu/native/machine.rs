@@ -405,14 +405,10 @@ unsafe extern "C" fn slow(
             // Scalars that were joined are read piece by piece, as in the bytecode.
             let joined = access.unit == access.scalar.bytes();
             let pieces = if joined { PIECE } else { access.data.len() };
-            let ended = access
-                .data
-                .chunks(pieces)
-                .enumerate()
-                .try_for_each(|(piece, data)| {
-                    let first = (piece * pieces) as i64 * i64::from(access.scalar.bytes());
-                    lanes_one_by_one(&saved, access, first, data, wave)
-                });
+            let ended = access.data.chunks(pieces).enumerate().try_for_each(|(piece, data)| {
+                let first = (piece * pieces) as i64 * i64::from(access.scalar.bytes());
+                lanes_one_by_one(&saved, access, first, data, wave)
+            });
             ended.err().map(Some)
         }
         SiteKind::Atomic { access, run, operands } => {

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use self::call::{Routine, assemble};
 pub(crate) use self::call::{lower_all, thread_rooms};
-pub(crate) use self::memory::PIECE;
 use self::flow::LoopCode;
+pub(crate) use self::memory::PIECE;
 use super::code::{Handler, Ins, Run};
 use super::control;
 use super::fetch;

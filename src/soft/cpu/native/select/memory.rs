@@ -344,7 +344,7 @@ impl Selection<'_> {
             None if !one_address => span(scalar, width, write),
             _ => self.extent(step, scalar, width, write),
         };
-        let Target { region, base, limit, offset, .. } = self.target(start, offset, extent, write);
+        let Target { region, base, limit, offset, row } = self.target(start, offset, extent, write);
         let affine = step.is_some();
         let terms: Vec<Term> = sum
             .lanes
@@ -384,8 +384,7 @@ impl Selection<'_> {
             return self.evenly(
                 &access_parts(&terms),
                 offset,
-                base,
-                limit,
+                (base, limit, row),
                 step,
                 site,
                 scalar,
@@ -490,8 +489,7 @@ impl Selection<'_> {
         &mut self,
         firsts: &[(Reg, u32, bool, i64)],
         offset: Reg,
-        base: Reg,
-        limit: Reg,
+        (base, limit, row): (Reg, Reg, (Reg, i32)),
         step: i64,
         site: u32,
         scalar: Scalar,
@@ -528,7 +526,12 @@ impl Selection<'_> {
                 self.plus(start, scaled)
             };
         }
-        self.emit(Ins::CheckBelow { a: start, limit, site });
+        // Where lanes may be inactive, it may be these that are out of bounds: `lane < 8 ? x[lane] : 0`.
+        let some = (self.depth > 0).then(|| (self.label(), self.label()));
+        self.emit(match some {
+            Some((to, _)) => Ins::JumpUnlessBelow { a: start, limit, to },
+            None => Ins::CheckBelow { a: start, limit, site },
+        });
         if data.len() == 1 && step == size {
             for part in 0..self.parts() {
                 let disp = (part as i64 * i64::from(self.strip.lanes) * size) as i32;
@@ -547,9 +550,63 @@ impl Selection<'_> {
                 });
             }
         } else {
-            self.stepping(MemRef { base: MemBase::Reg(base), index: Some(start), disp: 0 }, step, scalar, data, write);
+            let first = MemRef { base: MemBase::Reg(base), index: Some(start), disp: 0 };
+            self.stepping(first, step, scalar, data, write);
+        }
+        if let Some((some, end)) = some {
+            self.emit(Ins::Jump(end));
+            self.emit(Ins::Label(some));
+            let mut code = Vec::new();
+            let bytes = span(scalar, data.len(), write);
+            let limit = self.limit(&mut code, row.0, row.1, bytes, write);
+            self.out.append(&mut code);
+            self.evenly_if_active(start, base, limit, step, site, scalar, data, write);
+            self.emit(Ins::Label(end));
         }
         self.emit(Ins::SiteEnd { site });
+    }
+
+    /// The same lane by lane, with checks of the first and of the last active lane of each part.
+    #[allow(clippy::too_many_arguments)] // As above.
+    fn evenly_if_active(
+        &mut self,
+        start: Reg,
+        base: Reg,
+        limit: Reg,
+        step: i64,
+        site: u32,
+        scalar: Scalar,
+        data: &[Operand],
+        write: bool,
+    ) {
+        let at = self.plus(base, start);
+        for part in 0..self.parts() {
+            let first = part as u32 * self.strip.lanes;
+            let offsets = self.lane_home(Home::Iota { first, factor: step as u32 });
+            let (bits, next) = (self.int(), self.label());
+            self.emit(Ins::BitsOfMask { d: bits, s: self.exec[part] });
+            self.emit(Ins::JumpIf { zero: true, s: bits, to: next });
+            let (lowest, last) = (self.int(), self.int());
+            self.emit(Ins::LowestBit { d: lowest, s: bits });
+            self.emit(Ins::Last { d: last, s: offsets, bits });
+            let lowest = self.scaled(lowest, step);
+            let lowest = self.plus_constant(lowest, i64::from(first) * step);
+            for offset in [lowest, last] {
+                let a = self.plus(start, offset);
+                self.emit(Ins::CheckBelow { a, limit, site });
+            }
+            match data {
+                [Operand::Lanes(regs)] if scalar == Scalar::F16 && !write => {
+                    let bits = self.lane();
+                    let lanes = Operand::Lanes(vec![bits; self.parts()]);
+                    self.lanes_at(at, offsets, Scalar::U16, &[lanes], part, write);
+                    let op = Lane1::ValueOfHalf { exact: false };
+                    self.emit(Ins::Lane1 { op, d: regs[part], a: bits });
+                }
+                _ => self.lanes_at(at, offsets, scalar, data, part, write),
+            }
+            self.emit(Ins::Label(next));
+        }
     }
 
     /// Reads or writes the components of each lane, from `first` on for the first lane and `step` bytes further for each
@@ -617,7 +674,8 @@ impl Selection<'_> {
         self.emit(Ins::Spread { d: spread, s: last });
         self.emit(Ins::Select { d: s, mask, a: offsets, b: spread });
         let row = self.row() + part as u32 * self.strip.lanes * 4;
-        let own = |lane: u32| MemRef { base: MemBase::Own, index: None, disp: (row + 4 * lane) as i32 };
+        let own =
+            |lane: u32| MemRef { base: MemBase::Own, index: None, disp: (row + 4 * lane) as i32 };
         self.emit(Ins::StoreAll { mem: own(0), s });
         self.quads(words, |selection, lane| {
             let offset = selection.int();

@@ -708,7 +708,9 @@ fn joined_loads_at_the_ends_of_memory() {
         for count in [2, 4, 8, 16].into_iter().filter(|count| count * scalar.bytes() <= 32) {
             let what = What::Joined(count);
             let grid = Form::Grid { distance: 0 };
-            for form in [Form::Index { signed: false }, Form::Sum, Form::Pointers, grid] {
+            let forms = [Form::Index { signed: false }, Form::Sum, Form::Pointers, grid];
+            // Numbers of 64 bits stay apart, which makes a difference only to lanes that are evenly apart.
+            for form in forms.into_iter().filter(|&form| form != grid || scalar != Scalar::U64) {
                 let kernel = plain(form, what, vector(scalar, 1));
                 sweep([Kernel { masked: count == 4 || count == 16, ..kernel }], &Way::all());
             }
