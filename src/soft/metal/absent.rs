@@ -68,7 +68,6 @@ lists! {
         "newAccelerationStructureWithSize:",
         "newArchiveWithURL:error:",
         "newArgumentTableWithDescriptor:error:",
-        "newBinaryArchiveWithDescriptor:error:",
         "newBufferWithLength:options:placementSparsePageSize:",
         "newCommandAllocator",
         "newCommandAllocatorWithDescriptor:error:",
@@ -114,6 +113,13 @@ lists! {
     /// `MTLTexture`: memory of other devices.
     TEXTURE {
         "newRemoteTextureViewForDevice:",
+    }
+    /// `MTLBinaryArchive`: rendering, and stitched libraries.
+    BINARY_ARCHIVE {
+        "addLibraryWithDescriptor:error:",
+        "addMeshRenderPipelineFunctionsWithDescriptor:error:",
+        "addRenderPipelineFunctionsWithDescriptor:error:",
+        "addTileRenderPipelineFunctionsWithDescriptor:error:",
     }
     /// `MTLIndirectCommandBuffer`: rendering.
     INDIRECT_COMMANDS {

@@ -132,6 +132,23 @@ pub(super) struct Source {
     library: Arc<msl::Library>,
     /// The most threads that a threadgroup may have; 0 if not set.
     max_threads: usize,
+    /// A hash of the text and the options.
+    fingerprint: u64,
+}
+
+/// A hash that is the same in every process: FNV-1a.
+pub(super) fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+impl Origin {
+    /// A hash of all that the function's code depends on.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let source = self.source.fingerprint;
+        fingerprint(&format!("{source:x} {} {:?}", self.name, self.constants))
+    }
 }
 
 /// The messages of the compiler as data: a list of records.
@@ -177,7 +194,8 @@ pub(super) fn compile(source: &str, options: &Options) -> Result<Source, Compile
         ..msl::Options::default()
     };
     let library = msl::compile(source, &options_of_compiler)?;
-    Ok(Source { library: Arc::new(library), max_threads: options.max_threads })
+    let fingerprint = fingerprint(&format!("{options:?}\n{source}"));
+    Ok(Source { library: Arc::new(library), max_threads: options.max_threads, fingerprint })
 }
 
 impl Source {

@@ -3,7 +3,7 @@
 use super::compiler::{Constant, ConstantKey};
 use super::counters::{BlitSamples, ComputeSamples};
 use super::foundation::{
-    List, NSObject, Object, Pairs, Retained, Strong, Text, This, lock, soft_class,
+    Address, List, NSObject, Object, Pairs, Retained, Strong, Text, This, lock, soft_class,
 };
 use super::function::{CALL_DEPTH, Function};
 use super::slots::Slots;
@@ -248,6 +248,12 @@ properties! {
             Strong::new(VisibleFunctionTableDescriptor::default())
         };
     }
+}
+
+properties! {
+    /// Names the file of an archive.
+    class MTLBinaryArchiveDescriptor(BinaryArchiveDescriptor, BinaryArchiveFields);
+    [url, setUrl:] url: Option<Strong<Address>> = None;
 }
 
 properties! {

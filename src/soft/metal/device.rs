@@ -2,14 +2,15 @@
 
 use super::absent::DEVICE;
 use super::argument_encoder::ArgumentEncoder;
+use super::binary_archive::{BinaryArchive, any_has};
 use super::buffer::Buffer;
 use super::compiler::MAX_SOURCE;
 use super::container;
 use super::counters::{self, CounterSampleBuffer, CounterSampleBufferDescriptor};
 use super::descriptors::{
-    CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor, ComputePipelineFields,
-    HeapDescriptor, IndirectCommandBufferDescriptor, ResidencySetDescriptor, SamplerDescriptor,
-    TextureDescriptor,
+    BinaryArchiveDescriptor, CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor,
+    ComputePipelineFields, HeapDescriptor, IndirectCommandBufferDescriptor, ResidencySetDescriptor,
+    SamplerDescriptor, TextureDescriptor,
 };
 use super::errors::{Error, LibraryError};
 use super::event::{Event, SharedEvent, SharedEventHandle};
@@ -22,9 +23,7 @@ use super::function::Function;
 use super::heap::Heap;
 use super::indirect::IndirectCommandBuffer;
 use super::library::{Library, complete_later, or_error};
-use super::pipeline::{
-    Bound, ComputePipelineState, PassedFunction, REFLECTION, Settings as PipelineSettings,
-};
+use super::pipeline::{Bound, ComputePipelineState, FAIL_ON_MISS, PassedFunction, REFLECTION};
 use super::queue::Queue;
 use super::residency_set::ResidencySet;
 use super::sampler::Sampler;
@@ -33,7 +32,6 @@ use crate::abi::{Id, Imp, MTLSize, MTLSizeAndAlign};
 use crate::soft::foundation::file;
 use crate::soft::kernel::limits;
 use crate::soft::stream::format::Format;
-use crate::soft::stream::pipeline::Limits;
 use crate::soft::stream::settings::Settings;
 use crate::soft::stream::{memory, pages};
 use std::sync::LazyLock;
@@ -239,6 +237,10 @@ soft_class! {
         }
     };
 
+    [newBinaryArchiveWithDescriptor:error:] =
+        |_: &Device, descriptor: Option<&Object<BinaryArchiveDescriptor>>, error: ErrorOut| {
+            or_error(BinaryArchive::new(descriptor), error)
+        };
     [newIndirectCommandBufferWithDescriptor:maxCommandCount:options:] = |
         _: &Device, descriptor: Option<&Object<IndirectCommandBufferDescriptor>>, count: usize,
         options: usize,
@@ -253,12 +255,12 @@ soft_class! {
     // Not in the headers, but metal-rs sends it.
     [newComputePipelineStateWithDescriptor:error:] =
         |_: &Device, descriptor: Option<&Object<ComputePipelineDescriptor>>, error: ErrorOut| {
-            or_error(described_pipeline(descriptor), error)
+            or_error(described_pipeline(descriptor, 0), error)
         };
     [newComputePipelineStateWithDescriptor:options:reflection:error:] = |
         _: &Device, descriptor: Option<&Object<ComputePipelineDescriptor>>, options: usize,
         reflection: ErrorOut, error: ErrorOut,
-    | with_reflection(or_error(described_pipeline(descriptor), error), options, reflection);
+    | with_reflection(or_error(described_pipeline(descriptor, options), error), options, reflection);
     [newComputePipelineStateWithFunction:completionHandler:] =
         |_: &Device, function: Option<Strong<Function>>, block: Option<HeldBlock>| {
             complete_later(block, move || pipeline(function.as_deref()));
@@ -268,9 +270,9 @@ soft_class! {
             pipeline_later(block, move || pipeline(function.as_deref()));
         };
     [newComputePipelineStateWithDescriptor:options:completionHandler:] = |
-        _: &Device, descriptor: Option<Strong<ComputePipelineDescriptor>>, _: usize,
+        _: &Device, descriptor: Option<Strong<ComputePipelineDescriptor>>, options: usize,
         block: Option<HeldBlock>,
-    | pipeline_later(block, move || described_pipeline(descriptor.as_deref()));
+    | pipeline_later(block, move || described_pipeline(descriptor.as_deref(), options));
 }
 
 /// The alignment of linear textures: 16 bytes suit all formats.
@@ -283,32 +285,25 @@ type Pipeline = Result<Strong<ComputePipelineState>, Error<LibraryError>>;
 /// The pipeline of a function, and otherwise of default properties.
 fn pipeline(function: PassedFunction<'_>) -> Pipeline {
     let function = function.map(Object::retain);
-    made(ComputePipelineFields { function, ..ComputePipelineFields::default() })
-}
-
-fn described_pipeline(descriptor: Option<&Object<ComputePipelineDescriptor>>) -> Pipeline {
-    made(descriptor.map(|descriptor| descriptor.get()).unwrap_or_default())
-}
-
-fn made(fields: ComputePipelineFields) -> Pipeline {
-    let function = fields.function.ok_or_else(|| {
-        let text = "a compute pipeline state needs a function: nil was passed";
-        Error::new(LibraryError::FunctionNotFound, text)
-    })?;
-    let linked = fields.linked.map(|linked| linked.get()).unwrap_or_default();
-    ComputePipelineState::new(PipelineSettings {
+    ComputePipelineState::described(ComputePipelineFields {
         function,
-        limits: Limits {
-            max_threads: fields.max_threads,
-            whole_simd_groups: fields.multiple_of_width,
-        },
-        label: fields.label,
-        exported: linked.exported(),
-        private: linked.private(),
-        call_depth: fields.call_depth,
-        adding: fields.adding,
-        indirect: fields.indirect,
+        ..ComputePipelineFields::default()
     })
+}
+
+/// The pipeline that a descriptor describes. With an option for that it must be in an archive.
+fn described_pipeline(
+    descriptor: Option<&Object<ComputePipelineDescriptor>>,
+    options: usize,
+) -> Pipeline {
+    let fields = descriptor.map(|descriptor| descriptor.get()).unwrap_or_default();
+    let archives = fields.archives.clone();
+    let pipeline = ComputePipelineState::described(fields)?;
+    if options & FAIL_ON_MISS != 0 && !any_has(archives.as_deref(), pipeline.fingerprint()) {
+        let text = "the pipeline is in none of the descriptor's binary archives";
+        return Err(Error::new(LibraryError::FunctionNotFound, text));
+    }
+    Ok(pipeline)
 }
 
 fn with_reflection(

@@ -42,6 +42,8 @@ domains! {
     }
     /// Why a counter sample buffer could not be made: `MTLCounterSampleBufferError`.
     CounterError = "MTLCounterErrorDomain" { OutOfMemory = 0, Invalid = 1, }
+    /// Why an archive could not be read or written: `MTLBinaryArchiveError`.
+    ArchiveError = "MTLBinaryArchiveDomain" { InvalidFile = 1, }
     /// Why a capture could not be started: `MTLCaptureError`.
     CaptureError = "MTLCaptureErrorDomain" {
         NotSupported = 1, AlreadyCapturing = 2, InvalidDescriptor = 3,
@@ -103,6 +105,7 @@ mod tests {
             ErrorCode::TABLE.iter().map(|(name, code)| (*name, code.code())).collect();
         check("MTLCommandBufferError", &codes);
         check("MTLLibraryError", LibraryError::TABLE);
+        check("MTLBinaryArchiveError", ArchiveError::TABLE);
         check("MTLCaptureError", CaptureError::TABLE);
         check("MTLCounterSampleBufferError", CounterError::TABLE);
     }

@@ -93,6 +93,11 @@ impl Function {
         &self.name
     }
 
+    /// A hash of all that its code depends on.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.origin.fingerprint()
+    }
+
     /// A number of `MTLFunctionType`.
     pub(super) fn kind(&self) -> usize {
         if self.kernel.is_some() { FUNCTION_KERNEL } else { FUNCTION_VISIBLE }

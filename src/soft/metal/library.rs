@@ -152,7 +152,7 @@ impl Library {
         or_error(self.of_descriptor(descriptor), error)
     }
 
-    fn of_descriptor(
+    pub(super) fn of_descriptor(
         &self,
         descriptor: &FunctionDescriptor,
     ) -> Result<Strong<Function>, LibraryFailure> {

@@ -7,6 +7,7 @@ mod absent;
 mod argument_descriptor;
 mod argument_encoder;
 mod availability;
+mod binary_archive;
 mod binding;
 mod blit_encoder;
 mod buffer;

@@ -1,8 +1,10 @@
 //! MTLComputePipelineState: a kernel ready to be launched, and its reflection.
 
 use super::absent::PIPELINE;
-use super::compiler::data_type_of;
-use super::descriptors::{VisibleFunctionTableDescriptor, functions as all_functions};
+use super::compiler::{data_type_of, fingerprint};
+use super::descriptors::{
+    ComputePipelineFields, VisibleFunctionTableDescriptor, functions as all_functions,
+};
 use super::errors::{Error, LibraryError};
 use super::foundation::{
     ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, device, soft_class,
@@ -78,8 +80,40 @@ soft_class! {
 }
 
 impl ComputePipelineState {
+    /// The state that a descriptor describes.
+    pub(super) fn described(
+        fields: ComputePipelineFields,
+    ) -> Result<Strong<Self>, Error<LibraryError>> {
+        let function = fields.function.ok_or_else(|| {
+            let text = "a compute pipeline state needs a function: nil was passed";
+            Error::new(LibraryError::FunctionNotFound, text)
+        })?;
+        let linked = fields.linked.map(|linked| linked.get()).unwrap_or_default();
+        Self::new(Settings {
+            function,
+            limits: Limits {
+                max_threads: fields.max_threads,
+                whole_simd_groups: fields.multiple_of_width,
+            },
+            label: fields.label,
+            exported: linked.exported(),
+            private: linked.private(),
+            call_depth: fields.call_depth,
+            adding: fields.adding,
+            indirect: fields.indirect,
+        })
+    }
+
+    /// A hash of all that its code depends on, the same in every process.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let Settings { function, exported, private, call_depth, .. } = &self.settings;
+        let linked = exported.iter().chain(private).map(|function| function.fingerprint());
+        let linked: Vec<u64> = linked.collect();
+        fingerprint(&format!("{:x} {linked:x?} {call_depth}", function.fingerprint()))
+    }
+
     /// The state of a function's kernel, with the smaller of the limits that were set.
-    pub(super) fn new(settings: Settings) -> Result<Strong<Self>, Error<LibraryError>> {
+    fn new(settings: Settings) -> Result<Strong<Self>, Error<LibraryError>> {
         let linked = [&settings.exported[..], &settings.private].concat();
         let kernel = settings
             .function
@@ -271,6 +305,9 @@ fn of_kind(argument: &Argument, kind: ArgumentKind, value: usize) -> usize {
 
 /// The bits of `MTLPipelineOption` that request reflection, under its newer and older names.
 pub(super) const REFLECTION: usize = 1 | 2;
+
+/// `MTLPipelineOptionFailOnBinaryArchiveMiss`.
+pub(super) const FAIL_ON_MISS: usize = 4;
 
 /// A function that a message passed.
 pub(super) type PassedFunction<'a> = Option<&'a Object<Function>>;

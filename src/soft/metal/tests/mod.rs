@@ -3,6 +3,7 @@
 //! `ARUMINIUM_TEST_SCALE=small` makes long loops short, for emulated CPUs.
 
 mod absent;
+mod archives;
 mod arguments;
 mod blits;
 mod buffers;
