@@ -40,7 +40,7 @@ pub(super) trait Lent {
     }
 }
 
-/// Items by class.
+/// Items by class, boxed: what a lease moves is an address.
 #[derive(Debug)]
 pub(super) struct Lending<T> {
     /// The most bytes in all items, and in those that are not lent.
@@ -51,7 +51,7 @@ pub(super) struct Lending<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    shelf: Shelf<T>,
+    shelf: Shelf<Box<T>>,
     /// Bytes in all items, lent or not.
     bytes: usize,
     figures: Figures,
@@ -89,11 +89,11 @@ impl<T: Lent> Lending<T> {
         requested: usize,
         make: impl FnOnce() -> Result<T, E>,
         refuse: impl FnOnce(usize) -> E,
-    ) -> Result<(T, bool), E> {
+    ) -> Result<(Box<T>, bool), E> {
         // Dropped after the lock is released: the last reference to a command buffer that was declared may run any code.
         let mut released = Vec::new();
         let mut state = self.lock();
-        let found = state.shelf.take(class, T::is_idle);
+        let found = state.shelf.take(class, |item| item.is_idle());
         let new = found.is_none();
         let item = match found {
             Some(item) => item,
@@ -104,7 +104,7 @@ impl<T: Lent> Lending<T> {
                 if over(&state) {
                     return Err(refuse(state.bytes));
                 }
-                let item = make()?;
+                let item = Box::new(make()?);
                 state.bytes += size;
                 item
             }
@@ -120,7 +120,7 @@ impl<T: Lent> Lending<T> {
     }
 
     /// Takes an item back, with its class and the bytes that were requested of it.
-    pub(super) fn take_back(&self, class: usize, requested: usize, mut item: T) {
+    pub(super) fn take_back(&self, class: usize, requested: usize, mut item: Box<T>) {
         item.come_back();
         let idle = item.is_idle();
         let mut released = Vec::new();
@@ -129,7 +129,7 @@ impl<T: Lent> Lending<T> {
         state.figures.requested -= requested;
         state.shelf.put(class, item, idle);
         if state.unlent() > self.free {
-            state.shelf.settle(T::is_idle);
+            state.shelf.settle(|item| item.is_idle());
             state.release_while(&mut released, |state| state.unlent() > self.free);
         }
         drop(state);
@@ -140,7 +140,7 @@ impl<T: Lent> Lending<T> {
     pub(super) fn trim(&self, keep: usize) {
         let mut released = Vec::new();
         let mut state = self.lock();
-        state.shelf.settle(T::is_idle);
+        state.shelf.settle(|item| item.is_idle());
         state.release_while(&mut released, |state| state.unlent() > keep);
         drop(state);
         drop(released);
@@ -148,15 +148,15 @@ impl<T: Lent> Lending<T> {
 
     pub(super) fn figures(&self) -> Figures {
         let mut state = self.lock();
-        state.shelf.settle(T::is_idle);
-        let free = state.shelf.free().map(T::bytes).sum();
-        let pending = state.shelf.pending().map(T::bytes).sum();
+        state.shelf.settle(|item| item.is_idle());
+        let free = state.shelf.free().map(|item| item.bytes()).sum();
+        let pending = state.shelf.pending().map(|item| item.bytes()).sum();
         Figures { free, pending, ..state.figures }
     }
 
     /// Calls the closure for the items that came back in use and were not idle since.
-    pub(super) fn for_each_pending(&self, f: impl FnMut(&mut T)) {
-        self.lock().shelf.pending_mut().for_each(f);
+    pub(super) fn for_each_pending(&self, mut f: impl FnMut(&mut T)) {
+        self.lock().shelf.pending_mut().for_each(|item| f(item));
     }
 }
 
@@ -167,7 +167,7 @@ impl<T: Lent> State<T> {
     }
 
     /// Moves free items to `released`.
-    fn release_while(&mut self, released: &mut Vec<T>, more: impl Fn(&Self) -> bool) {
+    fn release_while(&mut self, released: &mut Vec<Box<T>>, more: impl Fn(&Self) -> bool) {
         while more(self)
             && let Some(item) = self.shelf.remove_largest()
         {

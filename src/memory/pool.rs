@@ -370,7 +370,7 @@ impl Drop for Inner {
 /// # }
 /// ```
 pub struct Lease {
-    entry: ManuallyDrop<Entry>,
+    entry: ManuallyDrop<Box<Entry>>,
     class: usize,
     requested: usize,
     pool: Arc<Inner>,

@@ -321,13 +321,13 @@ impl Lent for Item {
 }
 
 /// Lends an item of the pool, which may have one; `None` if it would be a second one.
-fn lend(pool: &Lending<Item>, make: impl FnOnce() -> Item) -> Option<Item> {
+fn lend(pool: &Lending<Item>, make: impl FnOnce() -> Item) -> Option<Box<Item>> {
     let lent = pool.lend(0, BYTES, 1, || Ok(make()), |in_use| assert_eq!(in_use, BYTES));
     lent.ok().map(|(item, _)| item)
 }
 
 /// A pool that may have one item, which is lent, encoded or in flight.
-fn pool_of_one(encoded: bool) -> (Arc<Lending<Item>>, Item) {
+fn pool_of_one(encoded: bool) -> (Arc<Lending<Item>>, Box<Item>) {
     let pool = Arc::new(Lending::new(1, BYTES, usize::MAX));
     let item = lend(&pool, || Item::new(encoded, !encoded)).expect("the pool is empty");
     (pool, item)
