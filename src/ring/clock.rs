@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The bits of the counter within a microsecond.
 const COUNTER: u32 = 12;
 /// The last moment that is accepted, in the year 2103: nine years are left to moments that follow.
-const LAST: u64 = u64::MAX / 16 * 15;
+pub(super) const LAST: u64 = u64::MAX / 16 * 15;
 
 /// A moment of a [`Clock`]: ordered by time, then by counter, then by node.
 ///

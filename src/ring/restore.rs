@@ -2,6 +2,7 @@
 
 use super::bytes::Reader;
 use super::checkpoint::{REASONS, WHAT};
+use super::clock::LAST;
 use super::error::RingError;
 use super::id::{ActorId, ActorState};
 use super::layout::{CALL, DEAD, HEADER, RingHeader, RingRecord};
@@ -11,7 +12,7 @@ use super::record::Op;
 use super::state::State;
 use std::collections::HashSet;
 
-/// Counters and clocks are at most this: no ring comes near it, and one that continues there overflows nothing.
+/// Counters are at most this: no ring comes near it, and one that continues there overflows nothing.
 const LARGEST: u64 = 1 << 62;
 
 /// A checkpoint that was read and fits the ring.
@@ -49,9 +50,9 @@ fn wrong<T>(why: String) -> Result<T, RingError> {
     Err(RingError::Format(format!("{WHAT} is of no ring: {why}")))
 }
 
-/// A counter or a clock.
-fn counter(what: &str, value: u64) -> Result<u64, RingError> {
-    if value <= LARGEST { Ok(value) } else { wrong(format!("{what} is {value}")) }
+/// A counter or a clock, which is at most `largest`.
+fn up_to(largest: u64, what: &str, value: u64) -> Result<u64, RingError> {
+    if value <= largest { Ok(value) } else { wrong(format!("{what} is {value}")) }
 }
 
 /// The number of an actor; `None` is the host.
@@ -90,7 +91,7 @@ impl State {
         let call = header.call().unwrap_or(0);
         // The flags beside these bits are the priority.
         if header.flags & !(DEAD | CALL) > 3
-            || header.clock.max(call) > LARGEST
+            || header.clock.max(call) > LAST
             || (from == 0 && header.sequence == 0)
             || header.spare != [0; 4]
         {
@@ -134,9 +135,12 @@ impl State {
         if record.version != version && !(ended && record.version < version) {
             return Err(format!("it has completed {} ticks of {version}", record.version));
         }
-        let counters = [record.clock, handled, record.stalls, latency, record.sent];
-        if counters.iter().any(|&counter| counter > LARGEST) {
-            return Err(format!("one of its counters {counters:?} is too large"));
+        let counters = [handled, record.stalls, latency, record.sent];
+        if record.clock > LAST || counters.iter().any(|&counter| counter > LARGEST) {
+            let clock = record.clock;
+            return Err(format!(
+                "its clock {clock} or one of its counters {counters:?} is too large"
+            ));
         }
         let times = |each: u32| u128::from(handled) * u128::from(each);
         let possible = match handled {
@@ -185,7 +189,7 @@ impl State {
                 seat.name, seat.state
             ));
         }
-        let careful = counter("a number of messages", reader.u64()?)?;
+        let careful = up_to(LARGEST, "a number of messages", reader.u64()?)?;
         let (restarts, faults, buried) = (reader.u32()?, reader.u32()?, reader.u32()?);
         let record: RingRecord = value_of(reader.raw(size_of::<RingRecord>())?);
         self.check_record(number, state, &record, version)
@@ -255,8 +259,8 @@ impl State {
     fn read<'a>(&self, contents: &'a [u8]) -> Result<(Saved<'a>, HashSet<u64>), RingError> {
         let (mut reader, mut calls) = (Reader::new(contents, WHAT), HashSet::new());
         let reader = &mut reader;
-        let version = counter("the number of ticks", reader.u64()?)?;
-        let clock = counter("the clock", reader.u64()?)?;
+        let version = up_to(LARGEST, "the number of ticks", reader.u64()?)?;
+        let clock = up_to(LAST, "the clock", reader.u64()?)?;
         let sequence = reader.u32()?;
         let (actors, lanes) = (reader.u32()? as usize, reader.u32()? as usize);
         if (actors, lanes) != (self.seats.len(), self.shapes.len()) {

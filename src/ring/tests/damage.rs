@@ -3,7 +3,9 @@
 use super::{ring_of, spawn};
 use crate::ring::checkpoint::Checkpoint;
 use crate::ring::post::Wanted;
-use crate::ring::{Actor, Launch, Priority, Recording, Ring, RingError, RingOptions, Supervision};
+use crate::ring::{
+    Actor, Launch, Priority, Recording, Ring, RingError, RingOptions, Supervision, TimeSource,
+};
 use crate::test_scale::scaled;
 
 /// Fails for 7, replies, forwards, and replies to actors that it has no lane to.
@@ -142,4 +144,30 @@ fn damaged_recordings_never_panic() {
     ring.restore(&start).unwrap();
     ring.replay(&recording).unwrap();
     assert_eq!(ring.checkpoint().unwrap(), end);
+}
+
+/// Clocks of wall time are larger than any counter.
+#[test]
+fn rings_of_wall_time_are_restored_and_replayed() {
+    let build = || {
+        let ring = ring_of(RingOptions { time: TimeSource::Wall, ..RingOptions::default() });
+        let actor = spawn(&ring, "echo", super::ECHO, Launch::new());
+        (ring, actor)
+    };
+    let (ring, actor) = build();
+    ring.record();
+    actor.send_all(&[1, 2]).unwrap();
+    let call = actor.call(3);
+    ring.tick().unwrap();
+    actor.send(4).unwrap();
+    let checkpoint = ring.checkpoint().unwrap();
+    let (other, same) = build();
+    other.restore(&Checkpoint::parse(&checkpoint.to_bytes()).unwrap()).unwrap();
+    assert_eq!(other.checkpoint().unwrap(), checkpoint);
+    ring.run(5).unwrap();
+    assert_eq!((call.wait().unwrap(), other.run(5).unwrap().handled), (3, 1));
+    assert_eq!(same.read_state().unwrap(), actor.read_state().unwrap());
+    let (again, _) = build();
+    again.replay(&ring.take_recording().unwrap()).unwrap();
+    assert_eq!(again.checkpoint().unwrap(), ring.checkpoint().unwrap());
 }
