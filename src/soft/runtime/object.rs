@@ -56,7 +56,9 @@ impl Payload {
         Self {
             layout: Layout::new::<PayloadCell<P>>(),
             // SAFETY: called with the payload's address in fresh memory.
-            empty: |payload| unsafe { payload.cast::<PayloadCell<P>>().write(PayloadCell::EMPTY) },
+            empty: |payload| unsafe {
+                payload.cast::<PayloadCell<P>>().write(PayloadCell::empty())
+            },
             // SAFETY: called once, with the payload's address, after the last release.
             drop: |payload| unsafe { payload.cast::<PayloadCell<P>>().drop_in_place() },
         }

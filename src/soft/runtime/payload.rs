@@ -24,8 +24,9 @@ pub(super) struct PayloadCell<P> {
 unsafe impl<P: Send + Sync> Sync for PayloadCell<P> {}
 
 impl<P> PayloadCell<P> {
-    pub(super) const EMPTY: Self =
-        Self { value: UnsafeCell::new(MaybeUninit::uninit()), state: AtomicU8::new(EMPTY) };
+    pub(super) const fn empty() -> Self {
+        Self { value: UnsafeCell::new(MaybeUninit::uninit()), state: AtomicU8::new(EMPTY) }
+    }
 
     #[inline]
     pub(super) fn full(value: P) -> Self {
@@ -67,19 +68,19 @@ mod tests {
     #[test]
     fn a_cell_is_filled_once_and_drops_its_value_once() {
         let value = Arc::new(());
-        let cell = PayloadCell::EMPTY;
+        let cell = PayloadCell::empty();
         assert!(cell.get().is_none());
         assert!(cell.fill(Arc::clone(&value)) && !cell.fill(Arc::clone(&value)));
         assert!(cell.get().is_some_and(|found| Arc::ptr_eq(found, &value)));
         assert_eq!(Arc::strong_count(&value), 2);
-        drop((cell, PayloadCell::full(Arc::clone(&value)), PayloadCell::<Arc<()>>::EMPTY));
+        drop((cell, PayloadCell::full(Arc::clone(&value)), PayloadCell::<Arc<()>>::empty()));
         assert_eq!(Arc::strong_count(&value), 1);
     }
 
     #[test]
     fn one_of_the_threads_that_fill_a_cell_does() {
         for _ in 0..100 {
-            let cell = PayloadCell::EMPTY;
+            let cell = PayloadCell::empty();
             let filled = std::thread::scope(|scope| {
                 let threads = [0, 1, 2].map(|number| {
                     let cell = &cell;

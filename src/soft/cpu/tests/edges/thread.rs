@@ -183,7 +183,7 @@ fn words_of_thread_memory_are_its_bytes() {
         let lane = position(&mut b, 0);
         let local = b.local("local", (4 * WORDS) as u32);
         for word in 0..WORDS {
-            let from = b.index(values, lane, 4 * WORDS as u64 as i64);
+            let from = b.index(values, lane, 4 * WORDS);
             let from = b.field(from, 4 * word);
             let value = b.load(from, Type::U32);
             let to = b.field(local, 4 * word);
