@@ -137,7 +137,7 @@ fn bc7() {
 /// Halves, bit for bit.
 #[test]
 fn bc6h() {
-    let mode = |number: usize, block: &mut [u8]| block[0] = block[0] & !31 | number as u8 % 32;
+    let mode = |number: usize, block: &mut [u8]| block[0] = block[0] & !31 | (number as u8 % 32);
     for (format, signed) in
         [(PixelFormat::BC6H_RGBUfloat, false), (PixelFormat::BC6H_RGBFloat, true)]
     {
