@@ -386,7 +386,7 @@ impl Ring {
     }
 
     /// The last faults of actors since the ring was opened, the oldest first: as many as
-    /// [`RingOptions::faults`](super::RingOptions) says. [`RingStat`](super::RingStat) counts those that were forgotten.
+    /// [`RingOptions::faults`](super::RingOptions) says. [`RingStat`] counts those that were forgotten.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
