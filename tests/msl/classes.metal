@@ -101,3 +101,15 @@ kernel void bound(device int* out [[buffer(0)]]) {
 #define JOIN(a, b) a##b
 constant int JOIN(is_, and) = 3;
 kernel void spelled(device int* out [[buffer(0)]]) { out[0] = is_and; }
+
+struct Kept { Kept() : k(1), n({}) {} Kept(int k) : k(k), n({2}) {} int k; int n; };
+kernel void lists_in_parentheses(device int* out [[buffer(0)]]) {
+    threadgroup int zero({});
+    int three({3});
+    packed_int2 pair({1, 2});
+    Kept five({5}), one({});
+    out[0] = zero + three;
+    out[1] = pair.x * 10 + pair.y;
+    out[2] = five.k;
+    out[3] = one.k + one.n + five.n + int({1});
+}

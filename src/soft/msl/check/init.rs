@@ -45,6 +45,14 @@ impl Checker {
                 let value = self.expr(expr);
                 Some(self.implicit(value, qual, "initialize a variable of type"))
             }
+            ast::Init::Direct(arguments)
+                if matches!(
+                    arguments[..],
+                    [ast::Expr { kind: ast::ExprKind::InitList(_), .. }]
+                ) && !matches!(self.types.get(qual.ty), Ty::Reference(_)) =>
+            {
+                Some(self.list_value(qual, &arguments[0]))
+            }
             ast::Init::Direct(arguments) => {
                 let mut values = self.arguments(arguments);
                 if !matches!(self.types.get(qual.ty), Ty::Reference(_)) {

@@ -144,6 +144,7 @@ fn classes() {
     file.kernel("members_of_packs").expects(&[222, 9, 12 + 20 + 2, 321]);
     file.kernel("bound").expects(&[109, 24, 45, 6, 21]);
     file.kernel("spelled").expects(&[3]);
+    file.kernel("lists_in_parentheses").expects(&[3, 12, 5, 4]);
     file.finish();
 }
 
