@@ -153,12 +153,17 @@ impl Case {
                 at = format!("long({at}) + {}l", touch.more);
             }
             if touch.base != 0 {
-                let low = 3 * number + 5;
-                at += &format!(" + b{number}");
-                bases += &format!(
-                    "const long b{number} = long(ulong(p[{low}]) | ulong(p[{}]) << 32); ",
-                    low + 1
-                );
+                // Touches with equal bases share the variable, so that they differ by constants only.
+                let first = self.touches.iter().position(|other| other.base == touch.base);
+                let first = first.unwrap_or(number);
+                at += &format!(" + b{first}");
+                if first == number {
+                    let low = 3 * number + 5;
+                    bases += &format!(
+                        "const long b{number} = long(ulong(p[{low}]) | ulong(p[{}]) << 32); ",
+                        low + 1
+                    );
+                }
             }
             let element = match touch.scalar {
                 1 => "uchar".to_owned(),
