@@ -38,6 +38,7 @@ pub(crate) struct Area {
     /// The stack pointer of the caller.
     pub(crate) stack: u32,
     /// Of a strip of a whole body: where it continues, its SIMD-group, and four times its first lane.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for code of whole bodies"))]
     pub(crate) resume: u32,
     pub(crate) wave: u32,
     pub(crate) first: u32,

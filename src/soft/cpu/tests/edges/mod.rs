@@ -433,7 +433,7 @@ impl Bench {
     fn together(&self) -> usize {
         let varying_pointers = matches!(self.kernel.form, Form::Pointers | Form::TwoArguments);
         let strips = self.way.is_native() && !varying_pointers;
-        if strips && self.way.isa() != IsaKind::Avx512 { 8 } else { 32 }
+        if strips && self.way.isa().name() != "avx512" { 8 } else { 32 }
     }
 
     /// The expected outcome.
