@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::pages::Pages;
-use super::vector;
+use super::{is_tested, vector};
 use crate::soft::cpu::FaultKind;
 use crate::soft::ir::{Op, Scalar};
 
@@ -104,7 +104,7 @@ fn matrix_sweep(program: &Program, scalar: Scalar, write: bool, row: i64, column
     let bytes = i64::from(scalar.bytes());
     let corners = [0, 7 * row, 7 * column, 7 * row + 7 * column].map(|at| at * bytes);
     let (low, high) = (corners.into_iter().min().unwrap(), corners.into_iter().max().unwrap());
-    for more in 0..16 {
+    for more in (0..16).filter(|&more| more == 0 || is_tested(more as usize, column)) {
         let length = high - low + bytes + more;
         let first = if more == 0 { -16 } else { more - 2 };
         for start in (first..=more + 16).map(|start| start - low) {
