@@ -57,6 +57,12 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
          out[at] = many ? 1 : w0 ^ w1 * 3 ^ w2 * 5 ^ w3 * 7 ^ w4 * 9 ^ w5 * 11 ^ w6 * 13 ^ w7 * 15;",
     ),
     (
+        "pairs that some lanes load, across a barrier",
+        [64, 1, 1],
+        "if (g.x < n) { uint2 v = ((device const uint2 *)a)[at]; ulong w = ((device const ulong *)a)[at]; t[l] = l; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = v.x + 1000 * v.y + uint(w >> 7) + 0 * t[63 - l]; }",
+    ),
+    (
         "an index of a variable that changes before the access",
         [32, 1, 1],
         "uint i = g.x + 1; uint s = 0; for (uint k = 0; k < (a[0] & 3) + 2; k++) { ulong w = ulong(i) - 1ul; i = i * 2 + 1; \

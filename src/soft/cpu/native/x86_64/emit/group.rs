@@ -200,8 +200,12 @@ impl Emitter<'_> {
             self.live_across(at).into_iter().for_each(|(reg, ..)| found[reg.0 as usize] = true);
         }
         let mut results = vec![0; found.len()];
-        for d in self.code.code.iter().filter_map(Ins::only_result) {
-            results[d.0 as usize] += 1;
+        for ins in &self.code.code {
+            match ins.only_result() {
+                Some(d) => results[d.0 as usize] += 1,
+                // What these compute is not saved where they compute it.
+                None => ins.each_changed(&mut |reg| results[reg.0 as usize] += 2),
+            }
         }
         for ((found, results), info) in found.iter_mut().zip(results).zip(&self.code.regs) {
             *found &= results == 1 && !info.carried && info.home.is_none();
