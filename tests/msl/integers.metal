@@ -87,6 +87,12 @@ kernel void of_vectors(device int4* out [[buffer(0)]], device const int4* x [[bu
     int4 v = x[i];
     out[i] = popcount(v) + clz(v) * 100 + max(v, v.wzyx) - clamp(v, -5, 5) + mulhi(v, int4(1 << 20)) + abs(v);
 }
+// An index is the sum modulo 256, not the sum.
+kernel void narrow_sums_wrap(device uint* out [[buffer(0)]], device const uchar4* x [[buffer(1)]], device const uint* t [[buffer(2)]], uint i [[thread_position_in_grid]]) {
+    uchar4 v = x[i] + uchar4(200);
+    uchar by = 9;
+    out[i] = t[v.x] + t[(x[i] >> uchar4(by)).y];
+}
 kernel void of_narrow_vectors(device uchar4* out [[buffer(0)]], device const uchar4* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     out[i] = addsat(x[i], x[i].wzyx) ^ absdiff(x[i], x[i].yzwx) ^ rotate(x[i], uchar4(3)) ^ hadd(x[i], uchar4(7));
 }

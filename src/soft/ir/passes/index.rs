@@ -131,8 +131,9 @@ impl Indices<'_> {
             }
         }
         // A constant that is added to a narrower number, where their sum cannot wrap.
-        if inst.op == Op::Add && from.bytes() <= 4 && most(self.function, index, DEEPEST).is_some()
-        {
+        let of = |k: usize| most(self.function, *inst.args.get(k)?, DEEPEST);
+        let fits = || of(0)?.checked_add(of(1)?).filter(|&sum| sum <= limit(from));
+        if inst.op == Op::Add && from.bytes() <= 4 && fits().is_some() {
             let known = |k: usize| self.function.constant_index(inst.args[k]);
             let rest = match (known(0), known(1)) {
                 (Some(_), None) => Some((0, 1)),
@@ -197,12 +198,17 @@ fn common_divisor(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
+/// The largest value of a type of integers.
+fn limit(scalar: Scalar) -> u64 {
+    u64::MAX >> (64 - 8 * scalar.bytes() + u32::from(scalar.is_signed()))
+}
+
 /// The largest value of an index, if that is known and the index is never negative.
 fn most(function: &Function, value: Value, depth: u32) -> Option<u64> {
     let inst = function.inst(value);
     let scalar = inst.ty.scalar().filter(|scalar| scalar.is_int())?;
     let of = |k: usize| most(function, *inst.args.get(k)?, depth.checked_sub(1)?);
-    let limit = u64::MAX >> (64 - 8 * scalar.bytes() + u32::from(scalar.is_signed()));
+    let limit = limit(scalar);
     let constant = |k: usize| {
         let of = function.inst(*inst.args.get(k)?);
         (of.op == Op::Const).then_some(of.imm)
@@ -217,7 +223,8 @@ fn most(function: &Function, value: Value, depth: u32) -> Option<u64> {
             .and_then(|(a, by)| a.checked_mul(1u64.checked_shl(u32::try_from(by).ok()?)?)),
         Op::Shr => {
             let highest = of(0).or((!scalar.is_signed()).then_some(limit));
-            highest.zip(constant(1)).filter(|&(_, by)| by < 32).map(|(a, by)| a >> by)
+            let bits = u64::from(8 * scalar.bytes());
+            highest.zip(constant(1)).map(|(a, by)| a >> (by & (bits - 1)))
         }
         // A mask that is not negative, whatever is masked.
         Op::And => [of(0), of(1)].into_iter().flatten().min(),

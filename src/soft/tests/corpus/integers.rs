@@ -108,6 +108,12 @@ fn integers() {
     products::<i64>(&mut file, "products_long");
     products::<u64>(&mut file, "products_ulong");
 
+    let table: Vec<u32> = (0..512).map(|k| k * k + 1).collect();
+    let bytes: Vec<u8> = (0..=255).flat_map(|k: u8| [k, k.wrapping_mul(7), 0, 0]).collect();
+    file.kernel("narrow_sums_wrap").input(&bytes).input(&table).each(256, |i| {
+        let (x, y) = (bytes[4 * i].wrapping_add(200), bytes[4 * i + 1] >> 1);
+        table[usize::from(x)] + table[usize::from(y)]
+    });
     pairs(&mut file, "of_24_bits", |x: i32, y: i32| {
         let product = (x << 8 >> 8).wrapping_mul(y << 8 >> 8);
         [product.wrapping_add(77) ^ product]
