@@ -639,6 +639,28 @@ fn limits_hold_and_make_room() {
     assert!(pool.take_zeroed(4096).unwrap().read(|bytes| bytes.iter().all(|&byte| byte == 0)));
 }
 
+#[test]
+fn what_comes_back_in_use_is_released_beyond_the_limit_when_it_is_idle() {
+    let rig = Rig::new();
+    let kernel = rig.kernel(ADD);
+    let pool = Pool::new(&rig.gpu, PoolLimits { free: 0, ..PoolLimits::default() });
+    let returned = || {
+        let lease = pool.take(VALUES * 4).unwrap();
+        let held = Held::submitted(&rig, &kernel, &lease, 0);
+        drop(lease);
+        assert_eq!(pool.stat().pending, VALUES * 4);
+        held.finish();
+    };
+    returned();
+    let stat = pool.stat();
+    assert_eq!((stat.free, stat.pending), (0, 0), "found by a look at the figures");
+    returned();
+    // Another class finds it, and does not keep it.
+    let other = pool.take(VALUES * 16).unwrap();
+    drop(other);
+    assert_eq!((pool.stat().made, pool.stat().free), (3, 0));
+}
+
 /// A residency set; `None` on Apple's systems before macOS 15, which have none.
 fn residency(rig: &Rig, name: &str) -> Option<Residency> {
     match Residency::new(&rig.gpu, name) {

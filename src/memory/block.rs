@@ -470,7 +470,8 @@ mod processes {
         ///
         /// # Errors
         ///
-        /// [`MemError::Busy`] if another clone of the block lives, or a system error.
+        /// [`MemError::Busy`] if another clone of the block lives. A system error, for instance if another process has mapped the
+        /// memory for writing. The block and its contents are lost then: keep a clone of what you need, or freeze before you share.
         ///
         /// ```
         /// use aruminium::memory::Block;

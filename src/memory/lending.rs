@@ -114,6 +114,8 @@ impl<T: Lent> Lending<T> {
         figures.made += u64::from(new);
         figures.lent += size;
         figures.requested += requested;
+        // `take` may have found items that are idle only now.
+        state.release_while(&mut released, |state| state.is_over(self.free));
         drop(state);
         drop(released);
         Ok((item, new))
@@ -128,30 +130,38 @@ impl<T: Lent> Lending<T> {
         state.figures.lent -= item.bytes();
         state.figures.requested -= requested;
         state.shelf.put(class, item, idle);
-        if state.unlent() > self.free {
-            state.shelf.settle(|item| item.is_idle());
-            state.release_while(&mut released, |state| state.unlent() > self.free);
+        if state.is_over(self.free) {
+            self.settle(&mut state, &mut released, self.free);
         }
         drop(state);
         drop(released);
+    }
+
+    /// Finds the items that are idle by now, and releases those that are not lent until at most `keep` bytes of them are left.
+    fn settle(&self, state: &mut State<T>, released: &mut Vec<Box<T>>, keep: usize) {
+        state.shelf.settle(|item| item.is_idle());
+        state.release_while(released, |state| state.is_over(keep));
     }
 
     /// Releases items that are not lent, the largest first, until at most `keep` bytes of them are left.
     pub(super) fn trim(&self, keep: usize) {
         let mut released = Vec::new();
         let mut state = self.lock();
-        state.shelf.settle(|item| item.is_idle());
-        state.release_while(&mut released, |state| state.unlent() > keep);
+        self.settle(&mut state, &mut released, keep);
         drop(state);
         drop(released);
     }
 
     pub(super) fn figures(&self) -> Figures {
+        let mut released = Vec::new();
         let mut state = self.lock();
-        state.shelf.settle(|item| item.is_idle());
+        self.settle(&mut state, &mut released, self.free);
         let free = state.shelf.free().map(|item| item.bytes()).sum();
         let pending = state.shelf.pending().map(|item| item.bytes()).sum();
-        Figures { free, pending, ..state.figures }
+        let figures = Figures { free, pending, ..state.figures };
+        drop(state);
+        drop(released);
+        figures
     }
 
     /// Calls the closure for the items that came back in use and were not idle since.
@@ -164,6 +174,11 @@ impl<T: Lent> State<T> {
     /// Bytes in items that are not lent.
     fn unlent(&self) -> usize {
         self.bytes - self.figures.lent
+    }
+
+    /// Whether more than `keep` bytes are in items that are not lent.
+    fn is_over(&self, keep: usize) -> bool {
+        self.unlent() > keep
     }
 
     /// Moves free items to `released`.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 /// Shared buffers by size class, which are lent and reused. A clone is another handle to the same pool.
 ///
@@ -65,7 +66,10 @@ impl Lent for Entry {
 
     fn is_referred_to(&self) -> bool {
         let of_set = self.residency.as_ref().map_or(0, |set| set.references(self.commits));
-        self.buffer.references() > self.references + of_set
+        let referred = self.buffer.references() > self.references + of_set;
+        // What the last user did before it dropped its reference is visible from here on.
+        fence(Ordering::Acquire);
+        referred
     }
 
     fn is_declared(&mut self) -> bool {
