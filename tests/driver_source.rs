@@ -1,5 +1,7 @@
 //! Metal sources in files: paths in messages and faults, included files, and the output for Cargo.
 
+#![cfg(not(target_vendor = "apple"))]
+
 use aruminium::{Dispatch, Gpu, GpuError, Severity, Source, include_metal};
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +18,6 @@ fn file(test: &str, name: &str, text: &str) -> PathBuf {
 }
 
 /// The error of one thread that runs `kernel` with a buffer of a word.
-#[cfg(not(target_vendor = "apple"))]
 fn fault(gpu: &Gpu, library: &aruminium::ShaderLib, kernel: &str) -> String {
     let pipeline = gpu.pipeline(&library.function(kernel).unwrap()).unwrap();
     let buffer = gpu.buffer(4).unwrap();
@@ -27,7 +28,6 @@ fn fault(gpu: &Gpu, library: &aruminium::ShaderLib, kernel: &str) -> String {
 }
 
 #[test]
-#[cfg(not(target_vendor = "apple"))]
 fn faults_name_the_file_that_was_embedded_or_read() {
     let gpu = Gpu::open().unwrap();
     let library = gpu.compile(include_metal!("../benches/kernels/saxpy.metal")).unwrap();
@@ -47,7 +47,6 @@ fn faults_name_the_file_that_was_embedded_or_read() {
 }
 
 #[test]
-#[cfg(not(target_vendor = "apple"))]
 fn messages_name_their_files() {
     let gpu = Gpu::open().unwrap();
     let header = file("messages", "value.h", "constant int VALUE = N;\n");
@@ -80,7 +79,6 @@ fn a_file_that_is_not_there_is_an_error() {
 }
 
 #[test]
-#[cfg(not(target_vendor = "apple"))]
 fn a_build_script_prints_what_cargo_reads() {
     let header = file("build", "value.h", "constant int VALUE = N;\n");
     let path = file(
