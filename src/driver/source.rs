@@ -180,15 +180,25 @@ impl Source {
         let mut waiting = vec![(self.path.clone(), files.text.clone())];
         while let Some((from, text)) = waiting.pop() {
             for name in text.lines().filter_map(included) {
-                if files.headers.contains_key(name) {
-                    continue;
-                }
                 let beside = from.parent().unwrap_or(Path::new(""));
                 let folders =
                     std::iter::once(beside).chain(self.folders.iter().map(PathBuf::as_path));
                 // A name without a file may be a header of the language, or stand in a part that is left out.
                 let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
                 let Some(path) = found else { continue };
+                match files.headers.get(name) {
+                    Some((known, _)) if *known == path => continue,
+                    // The compiler knows files by the names in the directives.
+                    Some((known, _)) => {
+                        return Err(GpuError::LibraryCompilationFailed(format!(
+                            "'{name}' is {} in one place and {} in {}: include them by different names",
+                            known.display(),
+                            path.display(),
+                            from.display()
+                        )));
+                    }
+                    None => {}
+                }
                 let text = text_of(&path)?;
                 waiting.push((path.clone(), text.clone()));
                 files.headers.insert(name.to_owned(), (path, text));
