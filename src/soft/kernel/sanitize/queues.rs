@@ -1,8 +1,8 @@
 //! Races between command buffers of different queues, which only events and the program's own waits order.
 //!
 //! When the accesses of a command buffer are ordered before all that follows in it, they are *published*: they get the next
-//! tick of the process, and stay until a later access of the same queue to the same bytes implies them, or the memory is
-//! freed. [`Ticks`] say up to which tick of each queue everything is ordered before what has them.
+//! tick of the process, and stay until a later access to the same bytes that is ordered after them implies them, or the memory
+//! is freed. [`Ticks`] say up to which tick of each queue everything is ordered before what has them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -125,15 +125,20 @@ pub(super) fn publish(
 ) {
     let mut published = lock(&PUBLISHED);
     for (cell, record) in records {
-        let here = published.entry(cell / CELLS).or_default().entry(cell).or_default();
+        let page = published.entry(cell / CELLS).or_default();
+        // Most cells have one access.
+        let here = page.entry(cell).or_insert_with(|| Vec::with_capacity(1));
         for old in here.iter() {
             let ordered = old.batch.queue == batch.queue || clock.is_after(&old.batch);
             if !ordered && old.record.mask & record.mask != 0 && old.record.conflicts(&record) {
                 found(&old.batch, &old.record, &record, cell * 4);
             }
         }
-        // A later access of a queue is not ordered before what an earlier one is not ordered before.
-        here.retain(|old| old.batch.queue != batch.queue || !record.is_as_strong_as(&old.record));
+        // What races with an earlier access that is ordered before this one, and no stronger, races with this one, too.
+        here.retain(|old| {
+            let ordered = old.batch.queue == batch.queue || clock.is_after(&old.batch);
+            !(ordered && record.is_as_strong_as(&old.record))
+        });
         here.push(Published { batch: Arc::clone(batch), record });
     }
 }
