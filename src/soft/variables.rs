@@ -4,6 +4,7 @@
 //! reported on standard error, once, and ignored. The table for users in `specs/soft-metal.md` is written from this one.
 
 use std::env;
+use std::io::Write;
 use std::sync::Once;
 
 /// The values that a variable may have.
@@ -198,7 +199,8 @@ fn assignment(text: &str, names: &[&str]) -> Option<u64> {
 
 /// Writes a line to standard error.
 pub(crate) fn report(line: &str) {
-    eprintln!("aruminium: {line}");
+    // Not `eprintln`, which panics if standard error is closed.
+    let _ = writeln!(std::io::stderr(), "aruminium: {line}");
 }
 
 /// A line for each variable of the environment that is misspelt or has a wrong value.

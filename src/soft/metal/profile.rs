@@ -7,6 +7,7 @@ use crate::soft::kernel::Kernel;
 use crate::soft::kernel::profile::{Profile, Summary, page};
 use crate::soft::variables;
 use std::ffi::c_int;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 unsafe extern "C" {
@@ -41,10 +42,8 @@ extern "C" fn write() {
     let file = variables::PROFILE.given().unwrap_or_default();
     let text = || ran.iter().map(|profile| format!("{profile}\n")).collect::<String>();
     let written = match file.as_str() {
-        "-" => {
-            eprint!("{}", text());
-            Ok(())
-        }
+        // Whoever reads it may have read enough.
+        "-" => std::io::stderr().write_all(text().as_bytes()).or(Ok(())),
         html if html.ends_with(".html") => std::fs::write(html, page(&ran)),
         json if json.ends_with(".json") => {
             let all = Datum::List(ran.iter().map(Datum::from).collect());
