@@ -260,6 +260,18 @@ fn hints_say_what_to_change() {
 }
 
 #[test]
+fn addresses_far_apart_are_a_fault_and_no_panic() {
+    let gpu = Gpu::open().unwrap();
+    let source = "kernel void k(device int *p, uint i [[thread_index_in_threadgroup]]) { p[ulong(i) << 57] = 1; }";
+    let (pipeline, buffer) = (counted(&gpu, source), gpu.buffer(4).unwrap());
+    let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue().unwrap());
+    // SAFETY: soft Metal checks every access.
+    let done = unsafe { dispatch.dispatch(&pipeline, &[(&buffer, 0, 0)], (32, 1, 1), (32, 1, 1)) };
+    let error = done.unwrap_err().to_string();
+    assert!(error.contains("write of 4 bytes"), "{error}");
+}
+
+#[test]
 fn kernels_that_are_not_counted_have_no_profile() {
     let rig = Rig::new();
     let library = rig.gpu.compile("kernel void one(device int *x) { x[0] = 1; }").unwrap();

@@ -67,6 +67,45 @@ fn messages_name_their_files() {
 }
 
 #[test]
+fn two_files_of_one_name_are_an_error() {
+    let gpu = Gpu::open().unwrap();
+    let path = file(
+        "names",
+        "k.metal",
+        "#include \"x/a.h\"\n#include \"y/b.h\"\nkernel void k(device int *x) { x[0] = 1; }",
+    );
+    for folder in ["x", "y"] {
+        file("names", &format!("{folder}/util.h"), "");
+    }
+    file("names", "x/a.h", "#include \"util.h\"\n");
+    file("names", "y/b.h", "#include \"util.h\"\n");
+    let error = Source::new(&path).compile(&gpu).unwrap_err().to_string();
+    assert!(error.contains("x/util.h") && error.contains("y/util.h"), "{error}");
+}
+
+#[test]
+fn a_profile_has_the_lines_of_a_file() {
+    use aruminium::Checks;
+    let gpu = Gpu::open().unwrap();
+    // A line number from a generator does not make the profile long.
+    let text = "kernel void k(device int *x, uint i [[thread_position_in_grid]]) {\n    x[i] = 1;\n#line 2000000000\n    x[i] += 1;\n}";
+    for (name, text) in [("k.metal", text), ("one.metal", text.split_once("#line").unwrap().0)] {
+        let text = if name == "one.metal" { format!("{text}}}") } else { text.to_owned() };
+        let path = file("profile", name, &text);
+        let shader = Source::new(&path).compile(&gpu).unwrap().function("k").unwrap();
+        let pipeline = gpu.pipeline(&shader.checked(Checks::PROFILE).unwrap()).unwrap();
+        let buffer = gpu.buffer(32 * 4).unwrap();
+        let dispatch = Dispatch::new(&gpu.new_command_queue().unwrap());
+        // SAFETY: the kernel stays in its buffer.
+        unsafe { dispatch.dispatch(&pipeline, &[(&buffer, 0, 0)], (32, 1, 1), (32, 1, 1)) }
+            .unwrap();
+        let profile = pipeline.profile().unwrap().unwrap();
+        assert_eq!(profile.line(2).map(|line| line.runs), Some(1), "{profile}");
+        assert!(name == "k.metal" || profile.to_string().contains("x[i] = 1;"), "{profile}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_an_error() {
     let gpu = Gpu::open().unwrap();
     for result in [

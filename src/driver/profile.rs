@@ -215,7 +215,8 @@ impl Profile {
         })
     }
 
-    /// A line of the source that was compiled, by its number from 1 on; `None` if it has no code.
+    /// A line of the source that was compiled, by its number from 1 on; `None` if it has no code, or if the source names several
+    /// files: [`lines`](Self::lines) has the lines of all.
     ///
     /// ```
     /// # fn show(profile: &aruminium::Profile) {
@@ -223,7 +224,11 @@ impl Profile {
     /// # }
     /// ```
     pub fn line(&self, number: u32) -> Option<&ProfileLine> {
-        self.lines.iter().find(|line| line.line == number && line.file == "program_source")
+        let mut lines = self.lines.iter().filter(|line| line.line == number);
+        let first = lines.next()?;
+        let main = std::iter::once(first).chain(lines).find(|line| line.file == "program_source");
+        let alone = || self.lines.iter().all(|line| line.file == first.file).then_some(first);
+        main.or_else(alone)
     }
 
     /// The profile as JSON, with the names of the fields as `specs/profile.md` has them.

@@ -137,10 +137,17 @@ impl SourceMap {
         &self.files[index]
     }
 
-    /// The text of the first file of a name; `None` if `#line` directives number its lines.
+    /// The text of the first file of a name, which may be that of a `#line 1` directive in its first line; `None` if others
+    /// number its lines.
     pub(crate) fn text_of_file(&self, name: &str) -> Option<&str> {
-        let file = self.files.iter().find(|file| file.name == name)?;
-        file.renumbered.is_empty().then_some(&file.text)
+        self.files.iter().find_map(|file| match &file.renumbered[..] {
+            [] => (file.name == name).then_some(&*file.text),
+            [only] if only.number == 1 && only.name.as_deref() == Some(name) => {
+                let (first, rest) = file.text.split_at_checked((only.from - file.base) as usize)?;
+                (first.matches('\n').count() == 1).then_some(rest)
+            }
+            _ => None,
+        })
     }
 
     /// The offset past the end of the last file.
@@ -266,6 +273,9 @@ mod tests {
         let position = map.position(base + 6).unwrap();
         assert_eq!((position.file, position.line, position.column), ("c", 101, 1));
         assert_eq!((map.position(map.end() + 5), map.text_of_file("b")), (None, None));
+        let third = map.add("d", "#line 1 \"e\"\nx\ny").unwrap();
+        map.renumber(map.file(third).base + 12, 1, Some("e".into()));
+        assert_eq!((map.text_of_file("d"), map.text_of_file("e")), (None, Some("x\ny")));
     }
 
     #[test]

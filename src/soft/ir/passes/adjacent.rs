@@ -106,7 +106,7 @@ impl Adjacent<'_> {
         }
         for (at, value) in std::mem::take(open).into_iter().enumerate() {
             let mut loads = wide.remove(&at).unwrap_or_default();
-            // Their order is that of a table of hashes.
+            // The order of a HashMap is not deterministic.
             loads.sort_unstable();
             for members in loads {
                 self.join(value, &members, out);

@@ -1,6 +1,6 @@
 //! Lines of a profile: what was counted at their sites.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Count, Extent, Memory, hints};
 use crate::soft::ir::{AccessKind, Site, SiteKind, Space};
@@ -120,23 +120,25 @@ impl Summary {
         /// Lines around one with counts.
         const AROUND: u32 = 3;
         let texts: Vec<&str> = text.as_deref().unwrap_or_default().lines().collect();
-        let mut next = self.lines.iter().filter(|line| line.file == file).peekable();
-        let last = self.lines.iter().rfind(|line| line.file == file).map_or(0, |line| line.number);
+        let counted = self.lines.iter().filter(|line| line.file == file);
+        let counted: BTreeMap<u32, &Line> = counted.map(|line| (line.number, line)).collect();
+        // Not all numbers up to the last: a `#line` directive may have made it large.
+        let near = |&number: &u32| number.saturating_sub(AROUND)..=number.saturating_add(AROUND);
+        let near: BTreeSet<u32> = counted.keys().flat_map(near).collect();
         let mut shown: Vec<Option<Shown<'_>>> = Vec::new();
         let mut before = None;
-        for number in 1..=last.max(texts.len() as u32) {
-            let line = next.next_if(|line| line.number == number);
-            before = line.map(|line| line.number).or(before);
-            let is_near = next.peek().is_some_and(|after| after.number - number <= AROUND)
-                || before.is_some_and(|before| number - before <= AROUND);
-            let text = texts.get(number as usize - 1).copied();
-            if line.is_some() || is_near && text.is_some() {
-                shown.push(Some(Shown { number, text: text.unwrap_or(""), line }));
-            } else if shown.last().is_some_and(Option::is_some) {
+        for number in near {
+            let line = counted.get(&number).copied();
+            let text = number.checked_sub(1).and_then(|at| texts.get(at as usize)).copied();
+            if line.is_none() && text.is_none() {
+                continue;
+            }
+            if before.is_some_and(|before: u32| before + 1 < number) {
                 shown.push(None);
             }
+            shown.push(Some(Shown { number, text: text.unwrap_or(""), line }));
+            before = Some(number);
         }
-        shown.pop_if(|last| last.is_none());
         shown
     }
 }

@@ -184,7 +184,7 @@ fn pattern(lanes: &[(u32, u64)], bytes: u64) -> (Pattern, u64) {
     let [(first, base), (second, next), ..] = *lanes else { return (Pattern::Uniform, 0) };
     let (between, apart) = (i64::from(second - first), next.wrapping_sub(base) as i64);
     let stride = apart / between;
-    let at = |lane: u32| base.wrapping_add((stride * i64::from(lane - first)) as u64);
+    let at = |lane: u32| base.wrapping_add(stride.wrapping_mul(i64::from(lane - first)) as u64);
     if apart % between != 0 || lanes.iter().any(|&(lane, address)| address != at(lane)) {
         return (Pattern::Scattered, 0);
     }
