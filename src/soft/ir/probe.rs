@@ -106,7 +106,7 @@ pub(crate) struct Site {
 /// What is counted at a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SiteKind {
-    /// Runs of a line; it has so many operations.
+    /// Runs of a line, with its number of operations.
     Line(u32),
     /// Barriers.
     Barrier,

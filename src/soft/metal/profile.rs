@@ -42,7 +42,7 @@ extern "C" fn write() {
     let file = variables::PROFILE.given().unwrap_or_default();
     let text = || ran.iter().map(|profile| format!("{profile}\n")).collect::<String>();
     let written = match file.as_str() {
-        // Whoever reads it may have read enough.
+        // The reader may have closed it.
         "-" => std::io::stderr().write_all(text().as_bytes()).or(Ok(())),
         html if html.ends_with(".html") => std::fs::write(html, page(&ran)),
         json if json.ends_with(".json") => {

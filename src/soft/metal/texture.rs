@@ -134,7 +134,7 @@ fn halved(size: MTLSize, level: usize) -> MTLSize {
 /// The layout of a texture: its levels, the bytes of a slice, and the number of slices.
 type Layout = (Vec<Level>, usize, usize);
 
-/// The layout of a texture, or why there is none.
+/// The layout of a texture, or the reason why it cannot exist.
 fn layout(fields: &TextureFields) -> Result<Layout, String> {
     let format = Format::of(fields.format)
         .ok_or_else(|| format!("there are no textures of pixel format {}", fields.format))?;

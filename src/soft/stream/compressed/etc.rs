@@ -96,7 +96,7 @@ fn stepped(
     let flipped = block.bits(32, 1) == 1;
     let half = usize::from(if flipped { y >= 2 } else { x >= 2 });
     let [small, large] = STEPS[block.bits(37 - 3 * half as u32, 3) as usize];
-    // In a block with transparent texels the small step is none.
+    // In a block with transparent texels the small step is 0.
     let small = if opaque { small } else { 0 };
     let step = [small, large, -small, -large][code as usize];
     colors[half].map(|part| part + step)

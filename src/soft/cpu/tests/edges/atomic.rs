@@ -27,7 +27,7 @@ fn atomics_at_the_ends_of_memory() {
     }
 }
 
-/// Machine code has atomics with and without a lock. There are so many that the workers overlap on a busy machine, too.
+/// Machine code has atomics with and without a lock. The number of atomics is large, so that the workers overlap on a busy machine, too.
 #[test]
 fn atomics_of_several_workers_lose_nothing() {
     const THREADS: u32 = 1 << 17;
