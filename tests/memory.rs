@@ -222,6 +222,12 @@ fn a_tape_is_not_recycled_while_a_kernel_uses_it() {
     }
     assert!(matches!(tape.used(), 1024..));
 
+    let used = tape.used();
+    assert!(matches!(tape.try_reset(), Err(MemError::Busy(_))));
+    assert!(matches!(tape.try_rewind(start), Err(MemError::Busy(_))));
+    assert!(matches!(tape.local(64).unwrap().try_reset(), Err(MemError::Busy(_))));
+    assert_eq!(tape.used(), used.next_multiple_of(128) + 64, "only the local part was taken");
+
     // In flight: a tape is not cleared, and its reset waits.
     held.commands.submit();
     assert!(!tape.try_clear());

@@ -383,6 +383,11 @@ impl Block {
     pub(super) fn record(&self) -> &Record {
         &self.0.record
     }
+
+    /// Whether this is the only handle, and no buffer has another.
+    pub(super) fn is_sole(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
 }
 
 impl fmt::Debug for Block {

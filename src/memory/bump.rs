@@ -2,8 +2,9 @@
 
 use super::atomic::{AtomicU64, Ordering};
 
-/// The high bits are the offset, the bits below count spans. Both change in one step, so that no span
-/// begins between the check for live spans and the clearing.
+/// The high bits are the offset, the lowest bits count spans, and one bit between them says that the block is
+/// [shared](Bump::share). All change in one step, so that no span begins, and nothing else gets the block, between the
+/// check and the clearing.
 #[derive(Debug)]
 pub(super) struct Bump {
     word: AtomicU64,
@@ -11,12 +12,14 @@ pub(super) struct Bump {
     last: u64,
 }
 
-const SPAN_BITS: u32 = 24;
+/// The bits below the offset.
+const LOW_BITS: u32 = 24;
+const SHARED: u64 = 1 << (LOW_BITS - 1);
 /// The most spans that can live, and the mask of their number.
-const SPANS: u64 = (1 << SPAN_BITS) - 1;
+pub(super) const SPANS: u64 = SHARED - 1;
 /// The most bytes of a tape, and the largest alignment: a quarter of the offset's range, so that an
 /// offset, two alignments and a size can be added without overflow.
-pub(super) const LIMIT: usize = 1 << (u64::BITS - SPAN_BITS - 2);
+pub(super) const LIMIT: usize = 1 << (u64::BITS - LOW_BITS - 2);
 
 /// Why a tape cannot be cleared.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub(super) fn fit(next: usize, end: usize, size: usize, align: usize) -> Option<
 impl Bump {
     /// For this many bytes, at most `LIMIT`.
     pub(super) fn new(total: usize) -> Self {
-        Self { word: AtomicU64::new(0), last: (total as u64) << SPAN_BITS | SPANS }
+        Self { word: AtomicU64::new(0), last: (total as u64) << LOW_BITS | SHARED | SPANS }
     }
 
     /// Takes bytes, and counts a span if `span`. A call that fails changes nothing.
@@ -53,15 +56,15 @@ impl Bump {
             return None;
         }
         let now = self.word.load(Ordering::Relaxed);
-        let then = now + ((size as u64) << SPAN_BITS | u64::from(span));
-        let aligned = base & (align - 1) == 0 && now & ((align as u64 - 1) << SPAN_BITS) == 0;
+        let then = now + ((size as u64) << LOW_BITS | u64::from(span));
+        let aligned = base & (align - 1) == 0 && now & ((align as u64 - 1) << LOW_BITS) == 0;
         if aligned
             && then <= self.last
             && !(span && now & SPANS == SPANS)
             // Acquire: other threads may have used the bytes until the last `clear`, which released them.
             && self.word.compare_exchange(now, then, Ordering::Acquire, Ordering::Relaxed).is_ok()
         {
-            return Some((now >> SPAN_BITS) as usize);
+            return Some((now >> LOW_BITS) as usize);
         }
         self.take_at_any(base, size, align, span)
     }
@@ -72,9 +75,9 @@ impl Bump {
     fn take_at_any(&self, base: usize, size: usize, align: usize, span: bool) -> Option<usize> {
         // Throughput under contention depends on the latency of computing the next word: three
         // operations on the whole word. With sizes and alignments within the limit none overflows.
-        let low = ((base & (align - 1)) as u64) << SPAN_BITS;
-        let up = (align as u64 - 1) << SPAN_BITS;
-        let past = ((size as u64) << SPAN_BITS | u64::from(span)).wrapping_sub(low);
+        let low = ((base & (align - 1)) as u64) << LOW_BITS;
+        let up = (align as u64 - 1) << LOW_BITS;
+        let past = ((size as u64) << LOW_BITS | u64::from(span)).wrapping_sub(low);
         let mut now = self.word.load(Ordering::Relaxed);
         loop {
             let start = (now + (low + up)) & !up;
@@ -84,7 +87,7 @@ impl Bump {
             }
             // Acquire: as in `take`.
             match self.word.compare_exchange_weak(now, then, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(((start - low) >> SPAN_BITS) as usize),
+                Ok(_) => return Some(((start - low) >> LOW_BITS) as usize),
                 Err(changed) => now = changed,
             }
         }
@@ -96,9 +99,43 @@ impl Bump {
         self.word.fetch_sub(1, Ordering::Release);
     }
 
+    /// Other code may have the block from now on, and may wrap it in a buffer: a `clear_private` that has begun fails
+    /// or is over, and later ones have no effect.
+    #[inline]
+    pub(super) fn share(&self) {
+        if self.word.load(Ordering::Relaxed) & SHARED == 0 {
+            self.word.fetch_or(SHARED, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets the offset to zero, unless spans live; `None`, without any effect, if the block is shared.
+    ///
+    /// The compare-exchange fails if the block is shared meanwhile, so that nothing but the word needs to be read.
+    #[inline(always)]
+    pub(super) fn clear_private<E>(&self) -> Option<Result<(), Held<E>>> {
+        let mut now = self.word.load(Ordering::Acquire);
+        loop {
+            if now & !SHARED == 0 {
+                return Some(Ok(()));
+            }
+            if now & SHARED != 0 {
+                return None;
+            }
+            if now & SPANS != 0 {
+                return Some(Err(Held::Spans(now & SPANS)));
+            }
+            match self.word.compare_exchange_weak(now, 0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(Ok(())),
+                Err(changed) => now = changed,
+            }
+        }
+    }
+
     /// Sets the offset to zero, unless spans live, or `unused` returns the reason why the memory cannot be handed
     /// out again. It is called when no span lives: a span that begins later changes the offset, and it is called again.
-    #[inline(always)]
+    ///
+    /// One thread at a time may call it: otherwise others could clear, and take as much again, between the question
+    /// whether the memory is unused and the clearing.
     pub(super) fn clear<E>(&self, unused: impl Fn() -> Result<(), E>) -> Result<(), Held<E>> {
         // Acquire: what was done with the spans that have ended happens before `unused`.
         let mut now = self.word.load(Ordering::Acquire);
@@ -106,11 +143,12 @@ impl Bump {
             if now & SPANS != 0 {
                 return Err(Held::Spans(now & SPANS));
             }
-            if now == 0 {
+            if now & !SHARED == 0 {
                 return Ok(());
             }
             unused().map_err(Held::Memory)?;
-            match self.word.compare_exchange_weak(now, 0, Ordering::AcqRel, Ordering::Acquire) {
+            let empty = now & SHARED;
+            match self.word.compare_exchange_weak(now, empty, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(()),
                 Err(changed) => now = changed,
             }
@@ -120,25 +158,20 @@ impl Bump {
     /// Sets the offset. The caller has exclusive access.
     #[inline(always)]
     pub(super) fn set(&mut self, offset: usize) {
-        self.word.store((offset as u64) << SPAN_BITS, Ordering::Relaxed);
-    }
-
-    /// Whether nothing is taken. Acquire, as [`clear`](Self::clear) of an empty tape.
-    #[inline(always)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.word.load(Ordering::Acquire) == 0
+        let shared = self.word.load(Ordering::Relaxed) & SHARED;
+        self.word.store((offset as u64) << LOW_BITS | shared, Ordering::Relaxed);
     }
 
     /// The offset of the next free byte.
     #[inline]
     pub(super) fn used(&self) -> usize {
-        (self.word.load(Ordering::Relaxed) >> SPAN_BITS) as usize
+        (self.word.load(Ordering::Relaxed) >> LOW_BITS) as usize
     }
 
     /// How many bytes there are.
     #[inline(always)]
     pub(super) fn total(&self) -> usize {
-        (self.last >> SPAN_BITS) as usize
+        (self.last >> LOW_BITS) as usize
     }
 
     /// How many spans live.

@@ -52,6 +52,8 @@ pub enum MemError {
         /// What it must be a multiple of.
         multiple: u64,
     },
+    /// A tape has no such mark; holds why.
+    WrongMark(String),
     /// A descriptor of another process lacks a seal; holds which one.
     Unsealed(&'static str),
 }
@@ -87,6 +89,7 @@ impl fmt::Display for MemError {
             Self::Unaligned { what, value, multiple } => {
                 write!(f, "{what} is {value}, which is not a multiple of {multiple}")
             }
+            Self::WrongMark(why) => f.write_str(why),
             Self::Unsealed(missing) => write!(
                 f,
                 "the descriptor is not sealed against {missing}: another process could change it; the process that \

@@ -126,7 +126,7 @@ impl Frames {
         }
         let slot = &mut self.slots[self.next];
         let declared = slot.declared.wait();
-        let waited = slot.tape.block().record().wait_for_gpu(Some(slot.ended));
+        let waited = slot.tape.record().wait_for_gpu(Some(slot.ended));
         if waited.is_err() || !declared {
             return Err(GpuError::BufferAccess(format!(
                 "a command buffer that uses frame {} was encoded and never submitted: submit it, or drop it",
@@ -173,7 +173,7 @@ impl Drop for Frames {
             if !slot.declared.wait() {
                 slot.tape.buffer().into_iter().for_each(keep_forever);
             }
-            slot.tape.block().record().usage().wait();
+            slot.tape.record().usage().wait();
         }
     }
 }

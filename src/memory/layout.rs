@@ -82,11 +82,26 @@ impl Layout {
         self.scratch.clear();
     }
 
-    /// Frees the memory of one conversation: the history's and the scratch tape.
+    /// [`clear_pass`](Self::clear_pass), where it would not panic; returns whether the tape was cleared.
+    ///
+    /// ```
+    /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
+    /// let span = layout.scratch().slice::<u8>(16);
+    /// assert!(!layout.try_clear_pass());
+    /// drop(span);
+    /// assert!(layout.try_clear_pass());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn try_clear_pass(&self) -> bool {
+        self.scratch.try_clear()
+    }
+
+    /// Frees the memory of one conversation: the history's and the scratch tape. Where it panics, neither is cleared; if
+    /// another thread takes memory meanwhile, it may be that only the scratch tape is.
     ///
     /// # Panics
     ///
-    /// As for [`Tape::clear`].
+    /// As for [`Tape::clear`], of either tape.
     ///
     /// ```
     /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
@@ -97,8 +112,24 @@ impl Layout {
     /// ```
     #[track_caller]
     pub fn clear_talk(&self) {
-        self.history.clear();
+        self.history.assert_clearable();
         self.scratch.clear();
+        self.history.clear();
+    }
+
+    /// [`clear_talk`](Self::clear_talk), where it would not panic; returns whether both tapes were cleared.
+    ///
+    /// ```
+    /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
+    /// layout.scratch().take(100, 1);
+    /// let span = layout.history().slice::<u8>(16);
+    /// assert!(!layout.try_clear_talk() && layout.scratch().used() == 100, "neither was cleared");
+    /// drop(span);
+    /// assert!(layout.try_clear_talk() && layout.scratch().used() == 0);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn try_clear_talk(&self) -> bool {
+        self.history.is_clearable() && self.scratch.try_clear() && self.history.try_clear()
     }
 
     /// The size of the three tapes together, in bytes.

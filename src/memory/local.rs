@@ -2,7 +2,8 @@
 
 use super::bump;
 use super::span::Span;
-use super::tape::{Tape, check_alignment};
+use super::error::MemError;
+use super::tape::{Tape, cannot, check_alignment};
 use crate::Plain;
 use std::cell::Cell;
 use std::fmt;
@@ -110,8 +111,28 @@ impl<'a> Local<'a> {
     #[inline]
     #[track_caller]
     pub fn reset(&mut self) {
-        self.tape.wait();
+        self.try_reset().unwrap_or_else(|error| cannot("reset", error));
+    }
+
+    /// [`reset`](Self::reset), or the reason why it is not possible; then nothing has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] where `reset` panics.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 16)?;
+    /// let mut local = tape.local(4096).expect("there is room");
+    /// local.take(100, 1);
+    /// local.try_reset()?;
+    /// assert_eq!(local.used(), 0);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn try_reset(&mut self) -> Result<(), MemError> {
+        self.tape.wait()?;
         self.next.set(self.base.addr().get());
+        Ok(())
     }
 
     /// How many bytes are taken, gaps for alignment included.

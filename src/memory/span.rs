@@ -142,14 +142,14 @@ impl<'a, T: Plain> Span<'a, T> {
 
     fn reading(&self, waits: bool) -> Result<View<'_, T>, MemError> {
         let range = self.offset()..self.offset() + self.bytes();
-        let open = self.tape.block().record().view(range, false, waits)?;
+        let open = self.tape.record().view(range, false, waits)?;
         // SAFETY: the tape handed the bytes out once; while the view is open nothing writes them.
         Ok(unsafe { View::new(self.start.as_ptr(), self.len, open) })
     }
 
     fn writing(&mut self, waits: bool) -> Result<ViewMut<'_, T>, MemError> {
         let range = self.offset()..self.offset() + self.bytes();
-        let open = self.tape.block().record().view(range, true, waits)?;
+        let open = self.tape.record().view(range, true, waits)?;
         // SAFETY: as for reading, and while the view is open nothing else reads them.
         Ok(unsafe { ViewMut::new(self.start.as_ptr(), self.len, open) })
     }

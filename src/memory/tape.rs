@@ -4,6 +4,7 @@ use super::block::Block;
 use super::bump::{self, Bump, Held};
 use super::error::MemError;
 use super::local::Local;
+use super::record::Record;
 use super::span::Span;
 use super::sys::PAGE;
 use crate::{Buffer, Gpu, GpuError, Plain};
@@ -32,7 +33,7 @@ pub struct Tape {
     bump: Bump,
     block: Block,
     buffer: Option<Buffer>,
-    /// Held while a tape with a buffer is cleared.
+    /// Held while a tape whose block is shared is cleared.
     clearing: Mutex<()>,
 }
 
@@ -105,7 +106,11 @@ impl Tape {
             return Err(MemError::Unaligned { what: "the block's address", value, multiple });
         }
         block.record().divide()?;
-        Ok(Self { base, bump: Bump::new(total), block, buffer: None, clearing: Mutex::new(()) })
+        let bump = Bump::new(total);
+        if !block.is_sole() {
+            bump.share();
+        }
+        Ok(Self { base, bump, block, buffer: None, clearing: Mutex::new(()) })
     }
 
     /// The same tape with a buffer over its block, so that kernels can use its spans.
@@ -124,7 +129,7 @@ impl Tape {
     /// # }
     /// ```
     pub fn on(mut self, gpu: &Gpu) -> Result<Self, GpuError> {
-        self.buffer = Some(gpu.wrap(&self.block)?);
+        self.buffer = Some(gpu.wrap(self.block())?);
         Ok(self)
     }
 
@@ -190,7 +195,7 @@ impl Tape {
         self.take(size_of::<T>(), align_of::<T>()).map(<*mut u8>::cast)
     }
 
-    /// Takes room for values; `None` if there is no room (or 16,777,215 spans live), or for zero bytes.
+    /// Takes room for values; `None` if there is no room (or 8,388,607 spans live), or for zero bytes.
     /// The contents are those of the last use: zeros the first time.
     ///
     /// ```
@@ -250,7 +255,8 @@ impl Tape {
     ///
     /// # Panics
     ///
-    /// If the mark is of another tape, or the tape was rewound or cleared past it; or as for [`reset`](Self::reset).
+    /// If the mark is of another tape, or the tape was rewound or cleared past it; or as for [`reset`](Self::reset). See
+    /// [`try_rewind`](Self::try_rewind).
     ///
     /// ```should_panic
     /// # use aruminium::memory::Tape;
@@ -259,12 +265,36 @@ impl Tape {
     /// ```
     #[track_caller]
     pub fn rewind(&mut self, mark: Mark) {
-        let own = (mark.base, mark.id) == (self.base.addr().get(), self.block.id());
-        assert!(own, "the mark is of another tape");
+        self.try_rewind(mark).unwrap_or_else(|error| cannot("rewound", error));
+    }
+
+    /// [`rewind`](Self::rewind), or the reason why it is not possible; then nothing has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::WrongMark`] or [`MemError::Busy`] where `rewind` panics.
+    ///
+    /// ```
+    /// use aruminium::memory::{MemError, Tape};
+    /// let (mut one, other) = (Tape::start(4096)?, Tape::start(4096)?);
+    /// one.take(100, 1);
+    /// assert!(matches!(one.try_rewind(other.mark()), Err(MemError::WrongMark(_))));
+    /// assert_eq!(one.used(), 100);
+    /// # Ok::<(), MemError>(())
+    /// ```
+    pub fn try_rewind(&mut self, mark: Mark) -> Result<(), MemError> {
+        if (mark.base, mark.id) != (self.base.addr().get(), self.block.id()) {
+            return Err(MemError::WrongMark("the mark is of another tape".into()));
+        }
         let used = self.bump.used();
-        assert!(mark.used <= used, "the mark is at byte {}, past the tape's {used}", mark.used);
-        self.wait();
+        if mark.used > used {
+            let at = mark.used;
+            let why = format!("the mark is at byte {at}, past the tape's {used}");
+            return Err(MemError::WrongMark(why));
+        }
+        self.wait()?;
         self.bump.set(mark.used);
+        Ok(())
     }
 
     /// Frees everything, after the command buffers that use the tape have completed. No span can live: the compiler
@@ -273,7 +303,7 @@ impl Tape {
     /// # Panics
     ///
     /// If a command buffer was encoded with the tape and never submitted: it could still be submitted, and would find
-    /// other data. Submit it, or drop it with its encoders.
+    /// other data. Submit it, or drop it with its encoders. See [`try_reset`](Self::try_reset).
     ///
     /// ```
     /// let mut tape = aruminium::memory::Tape::start(4096)?;
@@ -285,8 +315,33 @@ impl Tape {
     #[inline]
     #[track_caller]
     pub fn reset(&mut self) {
-        self.wait();
+        self.try_reset().unwrap_or_else(|error| cannot("reset", error));
+    }
+
+    /// [`reset`](Self::reset), or the reason why it is not possible; then nothing has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] where `reset` panics.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let mut tape = aruminium::memory::Tape::start(4096)?.on(&gpu)?;
+    /// let encoder = commands.encoder()?;
+    /// tape.slice::<f32>(16).expect("there is room").bind(&encoder, 0);
+    /// assert!(tape.try_reset().is_err() && tape.used() == 64, "the command buffer can be submitted");
+    /// drop((encoder, commands));
+    /// tape.try_reset()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn try_reset(&mut self) -> Result<(), MemError> {
+        self.wait()?;
         self.restart();
+        Ok(())
     }
 
     /// [`reset`](Self::reset) of a tape that no command buffer uses.
@@ -296,11 +351,8 @@ impl Tape {
     }
 
     #[inline(always)]
-    #[track_caller]
-    pub(super) fn wait(&self) {
-        if let Err(error) = self.block.record().wait() {
-            panic!("the tape cannot be reset: {error}");
-        }
+    pub(super) fn wait(&self) -> Result<(), MemError> {
+        self.block.record().wait()
     }
 
     /// Frees everything, through a shared reference. Raw pointers from [`take`](Self::take) are no
@@ -319,19 +371,26 @@ impl Tape {
     #[inline]
     #[track_caller]
     pub fn clear(&self) {
-        #[cold]
-        #[inline(never)]
-        #[track_caller]
-        fn refuse(held: Held<MemError>) -> ! {
-            match held {
-                Held::Spans(spans) => {
-                    panic!("the tape cannot be cleared: {spans} of its spans live")
-                }
-                Held::Memory(error) => panic!("the tape cannot be cleared: {error}"),
-            }
-        }
-        if let Err(held) = self.clear_unused() {
-            refuse(held);
+        self.clear_unused().unwrap_or_else(|held| refuse(held));
+    }
+
+    /// Panics where [`clear`](Self::clear) would.
+    #[track_caller]
+    pub(super) fn assert_clearable(&self) {
+        self.held().unwrap_or_else(|held| refuse(held));
+    }
+
+    /// Whether [`try_clear`](Self::try_clear) would return `true`.
+    pub(super) fn is_clearable(&self) -> bool {
+        self.held().is_ok()
+    }
+
+    /// The reason why the tape cannot be cleared.
+    fn held(&self) -> Result<(), Held<MemError>> {
+        match (self.bump.spans(), self.used()) {
+            (0, 0) => Ok(()),
+            (0, _) => self.block.record().is_unused().map_err(Held::Memory),
+            (spans, _) => Err(Held::Spans(spans)),
         }
     }
 
@@ -352,20 +411,14 @@ impl Tape {
 
     #[inline(always)]
     fn clear_unused(&self) -> Result<(), Held<MemError>> {
-        let record = self.block.record();
-        if self.bump.is_empty() {
-            return Ok(());
+        match self.bump.clear_private() {
+            Some(cleared) => cleared,
+            None => self.clear_shared(),
         }
-        if record.is_wrapped() {
-            return self.clear_wrapped();
-        }
-        self.bump.clear(|| record.is_unused())
     }
 
-    /// With a buffer one thread at a time clears the tape: otherwise two others could clear it and take as much again
-    /// between the question whether the memory is unused and the clearing.
     #[inline(never)]
-    fn clear_wrapped(&self) -> Result<(), Held<MemError>> {
+    fn clear_shared(&self) -> Result<(), Held<MemError>> {
         let _clearing = self.clearing.lock().unwrap_or_else(PoisonError::into_inner);
         self.bump.clear(|| self.block.record().is_unused())
     }
@@ -438,7 +491,14 @@ impl Tape {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn block(&self) -> &Block {
+        self.bump.share();
         &self.block
+    }
+
+    /// The record of the memory's uses.
+    #[inline(always)]
+    pub(super) fn record(&self) -> &Record {
+        self.block.record()
     }
 
     #[inline(always)]
@@ -478,6 +538,24 @@ impl fmt::Debug for Tape {
 impl Drop for Tape {
     fn drop(&mut self) {
         self.block.record().unite();
+    }
+}
+
+/// The panic of a method that has a `try_` form.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(super) fn cannot(what: &str, error: MemError) -> ! {
+    panic!("the tape cannot be {what}: {error}")
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn refuse(held: Held<MemError>) -> ! {
+    match held {
+        Held::Spans(spans) => panic!("the tape cannot be cleared: {spans} of its spans live"),
+        Held::Memory(error) => cannot("cleared", error),
     }
 }
 

@@ -79,6 +79,26 @@ fn a_bump_is_cleared_without_spans_and_when_the_memory_is_unused() {
 }
 
 #[test]
+fn a_bump_whose_block_is_shared_is_cleared_by_the_slow_way_only() {
+    let mut bump = Bump::new(64);
+    let private = |bump: &Bump| bump.clear_private::<()>();
+    bump.take(0, 8, 8, true).unwrap();
+    assert_eq!(private(&bump), Some(Err(Held::Spans(1))));
+    bump.end_span();
+    assert_eq!((private(&bump), bump.used()), (Some(Ok(())), 0));
+    bump.share();
+    assert_eq!(private(&bump), Some(Ok(())), "an empty one");
+    assert_eq!((bump.take(0, 8, 8, false), bump.take(1, 4, 4, false)), (Some(0), Some(11)));
+    assert_eq!((private(&bump), bump.used(), bump.spans()), (None, 15, 0));
+    bump.share();
+    assert_eq!((clear(&bump), bump.used()), (Ok(()), 0));
+    assert_eq!((bump.take(0, 64, 8, true), bump.take(0, 1, 1, false)), (Some(0), None));
+    bump.end_span();
+    bump.set(8);
+    assert_eq!((private(&bump), bump.used()), (None, 8), "it is shared for ever");
+}
+
+#[test]
 fn threads_share_a_bump_and_a_stack() {
     let (bump, stack) = (Bump::new(4096), Stack::full(3));
     thread::scope(|scope| {

@@ -27,7 +27,7 @@ use atomic::Ordering;
 use bump::Bump;
 use lending::{Lending, Lent};
 use loom::cell::UnsafeCell;
-use loom::sync::Arc;
+use loom::sync::{Arc, Mutex};
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
 use stack::Stack;
@@ -62,9 +62,9 @@ fn read(slot: &UnsafeCell<u64>) -> u64 {
     slot.with(|slot| unsafe { *slot })
 }
 
-/// Clears a tape that no buffer wraps; returns whether no span lived.
+/// Clears a tape whose block no other code has; returns whether no span lived.
 fn clear(bump: &Bump) -> bool {
-    bump.clear(|| Ok::<(), ()>(())).is_ok()
+    bump.clear_private::<()>().expect("the block is not shared").is_ok()
 }
 
 #[test]
@@ -142,6 +142,46 @@ fn what_encoded_work_uses_is_not_cleared() {
         }
         user.join().unwrap();
         assert!(memory.bump.clear(unused).is_ok());
+    });
+}
+
+/// A thread gets the block, wraps it, clears the tape and takes the same bytes again while another one clears. What
+/// was encoded with them is in use, though the offset is what it was.
+#[test]
+fn a_block_that_is_wrapped_during_a_clear_is_asked_for() {
+    loom::model(|| {
+        let memory = Memory::new();
+        let (used, clearing) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(())));
+        memory.take(false).expect("the tape is empty");
+        let clear = |memory: &Memory, used: &AtomicBool, clearing: &Mutex<()>| {
+            memory.bump.clear_private::<()>().unwrap_or_else(|| {
+                let _clearing = clearing.lock().unwrap();
+                let unused = || if used.load(Ordering::Acquire) { Err(()) } else { Ok(()) };
+                memory.bump.clear(unused)
+            })
+        };
+        let user = {
+            let (memory, used) = (Arc::clone(&memory), Arc::clone(&used));
+            let clearing = Arc::clone(&clearing);
+            thread::spawn(move || {
+                memory.bump.share();
+                if clear(&memory, &used, &clearing).is_ok()
+                    && let Some(slot) = memory.take(true)
+                {
+                    used.store(true, Ordering::Relaxed);
+                    memory.bump.end_span();
+                    write(slot, 1);
+                    used.store(false, Ordering::Release);
+                }
+            })
+        };
+        if clear(&memory, &used, &clearing).is_ok()
+            && let Some(slot) = memory.take(true)
+        {
+            write(slot, 9);
+            memory.bump.end_span();
+        }
+        user.join().unwrap();
     });
 }
 
