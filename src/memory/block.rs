@@ -337,11 +337,15 @@ impl Block {
         Ok((start, self.size().checked_div(size_of::<T>()).unwrap_or(0)))
     }
 
-    /// Makes every page resident now, so that first accesses are not slow. The contents do not change.
+    /// Makes every page resident now, so that first accesses are not slow. The contents do not change, whatever writes
+    /// them meanwhile.
+    ///
+    /// On Apple's systems, and on Linux before 5.14, the pages of a mapped file are read for this, after the command
+    /// buffers that may write them have completed.
     ///
     /// # Errors
     ///
-    /// A system error.
+    /// A system error; [`MemError::Busy`] if pages must be read, and a buffer over the block is being written.
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(1 << 16)?;
@@ -354,14 +358,31 @@ impl Block {
         // Held, so that the locking and unlocking of prefaulting does not unpin the pages.
         let pins = self.0.pins.lock().unwrap_or_else(PoisonError::into_inner);
         // Pinned pages are resident.
-        if *pins == 0 { self.0.pages.prefault() } else { Ok(()) }
+        let present = *pins > 0 || self.0.pages.prefault()?;
+        drop(pins);
+        if present { Ok(()) } else { self.touch() }
+    }
+
+    /// Reads a byte of each page, so that all of them are present. It is a view like others, since what another thread or
+    /// a kernel writes must not be read at the same time.
+    pub(super) fn touch(&self) -> Result<(), MemError> {
+        let _open = self.0.record.view(0..self.size(), false, true)?;
+        // SAFETY: the pages are mapped, and while the view is open nothing writes them.
+        unsafe { sys::read_pages(self.0.pages.base(), self.size()) };
+        Ok(())
+    }
+
+    /// How pages are made present before Linux 5.14.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn lock_pages(&self) -> Result<(), MemError> {
+        self.0.pages.lock_pages()
     }
 
     /// Keeps the pages in RAM while the guard lives. The system limits how much a program may pin.
     ///
     /// # Errors
     ///
-    /// A system error.
+    /// A system error; or as for [`prefault`](Self::prefault).
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(4096)?;
@@ -373,11 +394,15 @@ impl Block {
     /// ```
     pub fn pin(&self) -> Result<Pinned<'_>, MemError> {
         let mut pins = self.0.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        if *pins == 0 {
-            self.0.pages.pin()?;
-        }
+        // Pinning pages again changes nothing.
+        let present = self.0.pages.pin()?;
         *pins += 1;
-        Ok(Pinned(self))
+        drop(pins);
+        let pinned = Pinned(self);
+        if !(present || self.0.pages.prefault()?) {
+            self.touch()?;
+        }
+        Ok(pinned)
     }
 
     pub(super) fn record(&self) -> &Record {
@@ -418,8 +443,11 @@ fn length(file: &File) -> Result<u64, MemError> {
 }
 
 #[cfg(not(target_vendor = "apple"))]
+pub use processes::NotFrozen;
+
+#[cfg(not(target_vendor = "apple"))]
 mod processes {
-    use super::{Block, MemError, Pages};
+    use super::{Block, Inner, MemError, Pages};
     use std::os::fd::OwnedFd;
     use std::sync::Arc;
 
@@ -475,8 +503,8 @@ mod processes {
         ///
         /// # Errors
         ///
-        /// [`MemError::Busy`] if another clone of the block lives. A system error, for instance if another process has mapped the
-        /// memory for writing. The block and its contents are lost then: keep a clone of what you need, or freeze before you share.
+        /// [`NotFrozen`], which has the block with its contents: with [`MemError::Busy`] if another clone of the block
+        /// lives, with a system error, for instance, if another process has mapped the memory for writing.
         ///
         /// ```
         /// use aruminium::memory::Block;
@@ -484,16 +512,69 @@ mod processes {
         /// assert!(block.is_read_only());
         /// # Ok::<(), aruminium::memory::MemError>(())
         /// ```
-        pub fn freeze(self) -> Result<Self, MemError> {
-            let inner = Arc::try_unwrap(self.0).map_err(|_| {
-                MemError::Busy(
+        pub fn freeze(self) -> Result<Self, NotFrozen> {
+            let inner = Arc::try_unwrap(self.0).map_err(|shared| NotFrozen {
+                error: MemError::Busy(
                     "another clone of the block, or a buffer or a tape over it, lives".into(),
-                )
+                ),
+                block: Self(shared),
             })?;
-            if inner.read_only {
-                return Ok(Self::new(inner.pages, inner.requested, true));
+            let Inner { pages, requested, read_only, .. } = inner;
+            if read_only {
+                return Ok(Self::new(pages, requested, true));
             }
-            Ok(Self::new(inner.pages.freeze()?, inner.requested, true))
+            match pages.freeze() {
+                Ok(pages) => Ok(Self::new(pages, requested, true)),
+                Err((error, pages)) => {
+                    Err(NotFrozen { error, block: Self::new(pages, requested, false) })
+                }
+            }
+        }
+    }
+
+    /// Why [`Block::freeze`] failed, and the block. It can be used as before; only if the block was
+    /// [exported](Block::export) and a process has it mapped for writing, it is now this process's own memory, and has no
+    /// descriptor: what other processes have no longer changes with it.
+    ///
+    /// ```
+    /// use aruminium::memory::Block;
+    /// let block = Block::open(4096)?;
+    /// let clone = block.clone();
+    /// let kept = block.freeze().unwrap_err();
+    /// assert!(kept.to_string().contains("another clone"));
+    /// drop(clone);
+    /// let block = kept.block.freeze()?;
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[derive(Debug)]
+    pub struct NotFrozen {
+        /// What failed.
+        pub error: MemError,
+        /// The block, with its contents. Its address may have changed.
+        pub block: Block,
+    }
+
+    impl std::fmt::Display for NotFrozen {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            self.error.fmt(f)
+        }
+    }
+
+    impl std::error::Error for NotFrozen {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.error.source()
+        }
+    }
+
+    impl From<NotFrozen> for MemError {
+        fn from(kept: NotFrozen) -> Self {
+            kept.error
+        }
+    }
+
+    impl From<NotFrozen> for crate::GpuError {
+        fn from(kept: NotFrozen) -> Self {
+            kept.error.into()
         }
     }
 }

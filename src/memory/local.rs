@@ -1,8 +1,8 @@
 //! A part of a tape that belongs to one thread.
 
 use super::bump;
-use super::span::Span;
 use super::error::MemError;
+use super::span::Span;
 use super::tape::{Tape, cannot, check_alignment};
 use crate::Plain;
 use std::cell::Cell;

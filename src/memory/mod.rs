@@ -49,6 +49,8 @@ mod waiting;
 mod work;
 mod wrap;
 
+#[cfg(not(target_vendor = "apple"))]
+pub use block::NotFrozen;
 pub use block::{Block, Pinned};
 pub use error::MemError;
 pub use frames::{Frame, Frames};

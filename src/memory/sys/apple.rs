@@ -176,12 +176,11 @@ impl Pages {
         false
     }
 
-    /// Makes every page present, with its contents. A page of a mapped file is only read, because a write would copy it.
-    pub(in super::super) fn prefault(&self) -> Result<(), MemError> {
+    /// Makes every page present, with its contents. Returns `false` where the system leaves it to the program to read
+    /// the pages: for a mapped file, whose pages a write would copy.
+    pub(in super::super) fn prefault(&self) -> Result<bool, MemError> {
         if self.surface.is_null() {
-            // SAFETY: the pages are this mapping's, and the program writes none of them.
-            unsafe { super::read_pages(self.base, self.bytes) };
-            return Ok(());
+            return Ok(false);
         }
         // Locked, a page is present: one at a time, because how much may be locked is limited.
         for offset in (0..self.bytes).step_by(page()) {
@@ -195,14 +194,14 @@ impl Pages {
                 return Err(MemError::system("mlock of a page", bytes, io::Error::last_os_error()));
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Keeps the pages in RAM.
-    pub(in super::super) fn pin(&self) -> Result<(), MemError> {
+    /// Keeps the pages in RAM; `true`, because all are present then.
+    pub(in super::super) fn pin(&self) -> Result<bool, MemError> {
         // SAFETY: the range is this mapping's.
         match unsafe { link::mlock(self.base.as_ptr().cast(), self.bytes) } {
-            0 => Ok(()),
+            0 => Ok(true),
             _ => Err(MemError::system("mlock", self.bytes, io::Error::last_os_error())),
         }
     }

@@ -44,6 +44,8 @@ enum Access {
     Shared,
     /// Another process may write; this one only reads.
     SharedReadOnly,
+    /// No process writes. (Before Linux 6.7 such memory cannot be mapped shared.)
+    Constant,
     /// Writes go to private copies of pages.
     Private,
 }
@@ -106,7 +108,9 @@ impl Pages {
         }
         let access = if constant {
             Access::Private
-        } else if seals.intersects(SealFlags::WRITE | SealFlags::FUTURE_WRITE) {
+        } else if seals.contains(SealFlags::WRITE) {
+            Access::Constant
+        } else if seals.contains(SealFlags::FUTURE_WRITE) {
             Access::SharedReadOnly
         } else {
             Access::Shared
@@ -114,15 +118,48 @@ impl Pages {
         Self::map(file.as_fd(), 0, bytes, access)?.with(file)
     }
 
-    /// Makes the memory constant for ever, for every process.
-    pub(in super::super) fn freeze(mut self) -> Result<Self, MemError> {
-        let bytes = self.bytes;
-        let file = self.file.take().ok_or(MemError::ReadOnly)?;
+    /// Makes the memory constant for ever, for every process. With an error it returns the memory, with its contents.
+    pub(in super::super) fn freeze(mut self) -> Result<Self, (MemError, Self)> {
+        let (bytes, id) = (self.bytes, self.id);
+        let Some(file) = self.file.take() else {
+            return Err((MemError::ReadOnly, self));
+        };
+        let map = |access| {
+            let mut pages = Self::map(file.as_fd(), 0, bytes, access)?;
+            pages.id = id;
+            Ok(pages)
+        };
+        let mut private = match map(Access::Private) {
+            Ok(private) => private,
+            Err(error) => {
+                self.file = Some(file);
+                return Err((error, self));
+            }
+        };
         // The seal is refused while the memory is mapped for writing.
         drop(self);
-        fcntl_add_seals(&file, SealFlags::WRITE)
-            .map_err(|error| MemError::system("sealing against writing", bytes, error))?;
-        Self::map(file.as_fd(), 0, bytes, Access::Private)?.with(file)
+        let Err(error) = fcntl_add_seals(&file, SealFlags::WRITE) else {
+            private.file = Some(file);
+            return Ok(private);
+        };
+        // What was exported cannot be mapped for writing again.
+        let mut kept = map(Access::Shared).unwrap_or_else(|_| private.into_copies());
+        if kept.access == Access::Shared {
+            kept.file = Some(file);
+        }
+        Err((MemError::system("sealing against writing", bytes, error), kept))
+    }
+
+    /// Makes this process's own copies of all pages of a private mapping, which nothing else uses.
+    fn into_copies(self) -> Self {
+        for offset in (0..self.bytes).step_by(page()) {
+            // SAFETY: the byte is in the mapping, and nothing else reads or writes it.
+            unsafe {
+                let byte = self.base.add(offset);
+                byte.write_volatile(byte.read_volatile());
+            }
+        }
+        self
     }
 
     /// A descriptor for other processes, which none of them can write by; what is mapped for writing
@@ -149,6 +186,7 @@ impl Pages {
         let (protection, flags) = match access {
             Access::Shared => (write, MapFlags::SHARED),
             Access::SharedReadOnly => (ProtFlags::READ, MapFlags::SHARED),
+            Access::Constant => (ProtFlags::READ, MapFlags::PRIVATE),
             // Reserves no memory for copies, which only kernels that write to the pages would need.
             Access::Private => (write, MapFlags::PRIVATE | MapFlags::NORESERVE),
         };
@@ -183,9 +221,9 @@ impl Pages {
         self.file.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
-    /// Whether only another process writes the memory.
+    /// Whether this process cannot write the memory.
     pub(in super::super) fn is_read_only(&self) -> bool {
-        self.access == Access::SharedReadOnly
+        matches!(self.access, Access::SharedReadOnly | Access::Constant)
     }
 
     /// The descriptor, which a mapped file has not.
@@ -193,9 +231,9 @@ impl Pages {
         self.file.as_ref().map(AsFd::as_fd)
     }
 
-    /// Makes every page present, with its contents. A page of a private mapping is only read: a write, as locking it
-    /// does, would copy it.
-    pub(in super::super) fn prefault(&self) -> Result<(), MemError> {
+    /// Makes every page present, with its contents. Returns `false` where the system leaves it to the program to read
+    /// the pages: for a private mapping, whose pages a write would copy, as locking them does.
+    pub(in super::super) fn prefault(&self) -> Result<bool, MemError> {
         let copies = self.access == Access::Private;
         #[cfg(target_os = "linux")]
         {
@@ -207,15 +245,21 @@ impl Pages {
             match unsafe { madvise(self.base.as_ptr().cast(), self.bytes, advice) } {
                 // Before Linux 5.14.
                 Err(Errno::INVAL) => {}
-                other => return other.map_err(|error| MemError::system(what, self.bytes, error)),
+                other => {
+                    return other
+                        .map(|()| true)
+                        .map_err(|error| MemError::system(what, self.bytes, error));
+                }
             }
         }
-        if copies {
-            // SAFETY: the pages are this mapping's, and the program writes none of them.
-            unsafe { super::read_pages(self.base, self.bytes) };
-            return Ok(());
+        match copies {
+            true => Ok(false),
+            false => self.lock_pages().map(|()| true),
         }
-        // Locked, a page is present: one at a time, because how much may be locked is limited.
+    }
+
+    /// Locks and unlocks each page, which makes it present: one at a time, because how much may be locked is limited.
+    pub(in super::super) fn lock_pages(&self) -> Result<(), MemError> {
         for offset in (0..self.bytes).step_by(page()) {
             // SAFETY: the page is this mapping's.
             let page_start = unsafe { self.base.as_ptr().add(offset) }.cast();
@@ -226,19 +270,20 @@ impl Pages {
         Ok(())
     }
 
-    /// Keeps the pages in RAM.
-    pub(in super::super) fn pin(&self) -> Result<(), MemError> {
+    /// Keeps the pages in RAM. Returns `false` if those that are not present are locked when they are: locking pages as
+    /// they become present copies none of a private mapping.
+    pub(in super::super) fn pin(&self) -> Result<bool, MemError> {
         let failed = |error| MemError::system("mlock (see `ulimit -l`)", self.bytes, error);
         let start = self.base.as_ptr().cast();
-        // Locking the pages as they become present copies none of a private mapping.
         #[cfg(target_os = "linux")]
         if self.access == Access::Private {
             // SAFETY: the range is this mapping's.
             unsafe { mlock_with(start, self.bytes, MlockFlags::ONFAULT) }.map_err(failed)?;
-            return self.prefault().inspect_err(|_| self.unpin());
+            return Ok(false);
         }
         // SAFETY: the range is this mapping's.
-        unsafe { mlock(start, self.bytes) }.map_err(failed)
+        unsafe { mlock(start, self.bytes) }.map_err(failed)?;
+        Ok(true)
     }
 
     /// Ends what `pin` began.

@@ -50,7 +50,7 @@ pub(super) fn whole_pages(bytes: usize) -> Result<usize, MemError> {
 ///
 /// # Safety
 ///
-/// The pages are mapped, and the program does not write them meanwhile.
+/// The pages are mapped, and nothing writes them meanwhile.
 pub(super) unsafe fn read_pages(base: NonNull<u8>, bytes: usize) {
     for offset in (0..bytes).step_by(page()) {
         // SAFETY: passed on to the caller.

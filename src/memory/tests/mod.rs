@@ -265,29 +265,150 @@ fn opening_leaks_nothing() {
     });
 }
 
+/// What the system says of the mapping at an address, in bytes.
+#[cfg(target_os = "linux")]
+fn of_mapping(start: *const u8, field: &str) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let header = format!("{:x}-", start.addr());
+    let mut mapping = maps.lines().skip_while(|line| !line.starts_with(&header)).skip(1);
+    let line = mapping.find(|line| line.starts_with(field)).expect("the mapping has it");
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+}
+
+/// An emulator of another processor does not pass advice about pages on.
+#[cfg(target_os = "linux")]
+fn is_emulated() -> bool {
+    std::env::var_os("ARUMINIUM_TEST_RUNNER").is_some()
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn prefault_keeps_contents_and_makes_pages() {
-    let block = Block::open(1 << 20).unwrap();
+    const BYTES: usize = 1 << 20;
+    let block = Block::open(BYTES).unwrap();
+    let present = || of_mapping(block.address(), "Rss:");
+    assert_eq!(present(), 0, "pages are made on first touch");
+    block.prefault().unwrap();
+    assert!(is_emulated() || present() == BYTES);
     for (index, byte) in block.as_bytes_mut().iter_mut().enumerate().step_by(4096) {
         *byte = index as u8 | 1;
     }
-    block.prefault().unwrap();
-    assert!(block.as_bytes().iter().enumerate().step_by(4096).all(|(i, &b)| b == i as u8 | 1));
     let tape = Tape::over(block.clone()).unwrap();
     tape.warm();
     drop(tape);
     assert!(block.as_bytes().iter().enumerate().step_by(4096).all(|(i, &b)| b == i as u8 | 1));
+    let warm = Tape::start_warm(BYTES).unwrap();
+    assert!(is_emulated() || of_mapping(warm.block().address(), "Rss:") == BYTES);
+    let half = Block::open(BYTES).unwrap();
+    half.as_bytes_mut()[..BYTES / 2].fill(7);
+    // As before Linux 5.14.
+    half.lock_pages().unwrap();
+    assert_eq!(of_mapping(half.address(), "Rss:"), BYTES);
+    assert_eq!(of_mapping(half.address(), "Locked:"), 0);
+    let bytes = half.as_bytes();
+    assert!(
+        bytes[..BYTES / 2].iter().all(|&b| b == 7) && bytes[BYTES / 2..].iter().all(|&b| b == 0)
+    );
 }
 
+/// Making pages present is not an access: what another thread writes meanwhile stays.
+#[cfg(target_os = "linux")]
+#[test]
+fn prefault_changes_nothing_while_another_thread_writes() {
+    const PAGES: usize = 64;
+    let rounds = scaled(2_000);
+    let block = Block::open(PAGES * 4096).unwrap();
+    let same = block.clone();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut view = same.view_mut::<u32>();
+            for round in 1..=rounds as u32 {
+                for word in view.iter_mut().step_by(1024) {
+                    assert_eq!(std::mem::replace(word, round), round - 1);
+                }
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            block.prefault().unwrap();
+            block.lock_pages().unwrap();
+        }
+    });
+    assert!(block.view::<u32>().iter().step_by(1024).all(|&word| word == rounds as u32));
+}
+
+/// Where the system cannot make pages present, they are read: not while a kernel or another view writes them.
+#[test]
+fn pages_that_must_be_read_are_read_as_a_view() {
+    use std::sync::atomic::AtomicBool;
+    let gpu = crate::Gpu::open().unwrap();
+    let block = Block::open(1 << 14).unwrap();
+    let buffer = gpu.wrap(&block).unwrap();
+    buffer.write(|_| assert!(matches!(block.touch(), Err(MemError::Busy(_)))));
+    buffer.read(|_| block.touch().unwrap());
+    let tape = Tape::over(block.clone()).unwrap();
+    let mut span = tape.slice::<u8>(1 << 14).unwrap();
+    let view = span.view_mut();
+    assert!(block.touch().is_err());
+    drop(view);
+    block.touch().unwrap();
+
+    let (gate, open) = (gpu.shared_event().unwrap(), AtomicBool::new(false));
+    let commands = gpu.new_command_queue().unwrap().commands().unwrap();
+    commands.wait_for(&gate, 1);
+    let copier = commands.copier().unwrap();
+    copier.fill(&buffer, (0..1 << 14).into(), 7);
+    copier.finish();
+    commands.submit();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(std::time::Duration::from_millis(10));
+            open.store(true, Ordering::SeqCst);
+            gate.set_signaled_value(1);
+        });
+        block.touch().unwrap();
+        assert!(open.load(Ordering::SeqCst), "the command buffer had not completed");
+    });
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn pins_are_counted() {
-    let block = Block::open(1 << 14).unwrap();
-    let Ok(one) = block.pin() else { return };
-    let two = block.pin().unwrap();
-    drop(one);
-    // Prefaulting does not unpin what is pinned.
-    block.prefault().unwrap();
-    drop(two);
+    const BYTES: usize = 1 << 14;
+    // Locked memory is counted for the whole process.
+    memory_use::measure("memory::tests::pins_are_counted", || {
+        let block = Block::open(BYTES).unwrap();
+        let locked = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find(|line| line.starts_with("VmLck:")).unwrap();
+            let process = line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10;
+            assert_eq!(of_mapping(block.address(), "Locked:"), process);
+            process
+        };
+        assert_eq!(locked(), 0);
+        let one = match block.pin() {
+            Ok(pinned) => pinned,
+            Err(error) => {
+                let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+                let line = limits.lines().find(|line| line.starts_with("Max locked memory"));
+                let soft = line.and_then(|line| line.split_whitespace().nth(3)).unwrap();
+                let limit: usize = soft.parse().expect("there is a limit");
+                assert!(limit < BYTES && error.to_string().contains("ulimit"), "{error}");
+                return;
+            }
+        };
+        assert_eq!((locked(), of_mapping(block.address(), "Rss:")), (BYTES, BYTES));
+        let two = block.pin().unwrap();
+        drop(one);
+        assert_eq!(locked(), BYTES, "the other pin lives");
+        block.prefault().unwrap();
+        assert_eq!(locked(), BYTES, "prefaulting unpins nothing");
+        drop(two);
+        assert_eq!(locked(), 0);
+        block.prefault().unwrap();
+        assert_eq!(locked(), 0);
+    });
 }
 
 /// What may be sent to another thread, and what several may use at the same time.
@@ -381,8 +502,13 @@ mod processes {
         let block = Block::open(4096).unwrap();
         block.as_bytes_mut()[..5].copy_from_slice(b"hello");
         let clone = block.clone();
-        assert!(matches!(block.freeze(), Err(MemError::Busy(_))));
+        let kept = block.freeze().unwrap_err();
+        assert!(matches!(kept.error, MemError::Busy(_)));
+        assert_eq!(&kept.block.as_bytes()[..5], b"hello");
+        drop(kept);
+        let id = clone.id();
         let block = clone.freeze().unwrap();
+        assert_eq!(block.id(), id);
         assert!(matches!(block.try_view_mut::<u8>(), Err(MemError::ReadOnly)));
         assert!(matches!(Tape::over(block.clone()), Err(MemError::ReadOnly)));
         let sent = block.export().unwrap();
@@ -390,6 +516,59 @@ mod processes {
         let received = Block::import(sent).unwrap();
         drop(block);
         assert_eq!(&received.as_bytes()[..5], b"hello");
+    }
+
+    /// Another process has the memory mapped for writing.
+    #[test]
+    fn a_block_that_cannot_be_frozen_keeps_its_contents() {
+        use std::os::fd::BorrowedFd;
+        let block = Block::open(4096).unwrap();
+        block.as_bytes_mut()[..5].copy_from_slice(b"hello");
+        // SAFETY: the block keeps the descriptor open.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(block.handle()) };
+        let there = Shared::import(descriptor.try_clone_to_owned().unwrap()).unwrap();
+        let kept = block.freeze().unwrap_err();
+        assert!(kept.to_string().contains("sealing against writing"), "{kept}");
+        let block = kept.block;
+        assert_eq!(&block.as_bytes()[..5], b"hello");
+        // It is the same memory as before.
+        block.as_bytes_mut()[0] = b'j';
+        let mut byte = [0];
+        there.read(0, &mut byte).unwrap();
+        assert_eq!(byte, *b"j");
+
+        // What was exported cannot be mapped for writing again.
+        let sent = block.export().unwrap();
+        let block = block.freeze().unwrap_err().block;
+        there.write(0, b"k").unwrap();
+        assert_eq!(&block.as_bytes()[..5], b"jello", "it is this process's own");
+        block.as_bytes_mut()[0] = b'h';
+        assert!(!block.is_read_only() && block.export().is_err());
+        drop((there, block));
+        let mut byte = [0];
+        Shared::import(sent).unwrap().read(0, &mut byte).unwrap();
+        assert_eq!(byte, *b"k");
+
+        let block = Block::open(4096).unwrap();
+        block.as_bytes_mut()[0] = 7;
+        assert_eq!(block.freeze().unwrap().as_bytes()[0], 7);
+    }
+
+    /// Before Linux 6.7 memory that is sealed against writing cannot be mapped shared.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn frozen_memory_is_shared_by_a_private_mapping() {
+        let block = Block::open(4096).unwrap();
+        block.as_bytes_mut()[0] = 7;
+        let shared = Shared::import(block.freeze().unwrap().export().unwrap()).unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let header = format!("{:x}-", shared.address().addr());
+        let line = maps.lines().find(|line| line.starts_with(&header)).unwrap();
+        assert_eq!(line.split_whitespace().nth(1), Some("r--p"), "{line}");
+        let mut byte = [0];
+        shared.read(0, &mut byte).unwrap();
+        assert_eq!(byte, [7]);
+        assert!(matches!(shared.write(0, &byte), Err(MemError::ReadOnly)) && shared.is_read_only());
     }
 
     /// Another program may forbid further seals of what it shares.
@@ -423,11 +602,7 @@ mod processes {
     /// The bytes of the mapping at an address that the system has copied for this process.
     #[cfg(target_os = "linux")]
     fn copied(start: *const u8) -> usize {
-        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let header = format!("{:x}-", start.addr());
-        let mapping = maps.lines().skip_while(|line| !line.starts_with(&header));
-        let line = mapping.skip(1).find(|line| line.starts_with("Anonymous:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+        of_mapping(start, "Anonymous:")
     }
 
     #[cfg(target_os = "linux")]
@@ -441,13 +616,15 @@ mod processes {
         let block = unsafe { Block::map(&file, ..) }.unwrap();
         block.prefault().unwrap();
         assert_eq!(copied(block.address()), 0);
+        assert!(is_emulated() || of_mapping(block.address(), "Rss:") == 1 << 20);
         let pinned = block.pin();
         assert_eq!(copied(block.address()), 0);
+        if pinned.is_ok() {
+            assert_eq!(of_mapping(block.address(), "Rss:"), 1 << 20);
+        }
         drop(pinned);
         assert!(block.as_bytes().iter().all(|&byte| byte == 7));
-        let base = std::ptr::NonNull::new(block.address()).unwrap();
-        // SAFETY: the pages are mapped, and nothing writes them.
-        unsafe { crate::memory::sys::read_pages(base, block.size()) };
+        block.touch().unwrap();
         assert_eq!(copied(block.address()), 0);
     }
 
