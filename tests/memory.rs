@@ -309,6 +309,54 @@ fn a_cell_is_not_handed_out_again_while_a_kernel_uses_it() {
     assert!(slab.take().is_some());
 }
 
+/// Each step is encoded before the one before it is submitted.
+#[test]
+fn cells_come_back_though_a_command_buffer_is_always_encoded() {
+    let rig = Rig::new();
+    let kernel = rig.kernel(ADD);
+    let slab = Slab::new(VALUES * 4, 2).unwrap();
+    let buffer = rig.gpu.wrap(slab.tape().block()).unwrap();
+    let mut encoded: Option<Held> = None;
+    for step in 0..20 {
+        let cell = slab.take().unwrap_or_else(|| panic!("no cell at step {step}"));
+        let next = Held::encoded(&rig, &kernel, &buffer, cell.offset());
+        drop(cell);
+        if let Some(last) = encoded.replace(next) {
+            assert_eq!(slab.free(), 0, "one may be submitted, and one was not yet");
+            last.commands.submit();
+            assert_eq!(slab.free(), 0, "it is in flight");
+            last.finish();
+            assert_eq!(slab.free(), 1);
+        }
+    }
+    // One that was encoded before a cell came back holds it, though it only uses the other.
+    let last = encoded.take().unwrap();
+    drop(slab.take().unwrap());
+    assert_eq!(slab.free(), 0);
+    drop(last);
+    assert_eq!(slab.free(), 2, "it can never be submitted");
+    // An encoder that goes on, and a command buffer that was refused, are as before.
+    let cell = slab.take().unwrap();
+    let held = Held::new(&rig);
+    let encoder = held.commands.encoder().unwrap();
+    encoder.bind(&kernel);
+    encoder.bind_buffer(&buffer, cell.offset(), 0);
+    let other = Held::encoded(&rig, &kernel, &buffer, 0);
+    encoder.bind_buffer(&buffer, cell.offset(), 0);
+    encoder.launch((VALUES, 1, 1), (32, 1, 1));
+    encoder.finish();
+    drop(cell);
+    drop(other);
+    assert_eq!(slab.free(), 1);
+    buffer.read(|_| assert!(held.commands.try_submit().is_err()));
+    assert_eq!(slab.free(), 1);
+    held.commands.submit();
+    held.assert_in_flight();
+    assert_eq!(slab.free(), 1);
+    held.finish();
+    assert_eq!(slab.free(), 2);
+}
+
 #[test]
 fn a_frame_is_not_reused_while_the_gpu_uses_it() {
     let rig = Rig::new();

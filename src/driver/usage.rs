@@ -322,6 +322,50 @@ impl Usage {
         self.footprint.is_encoded()
     }
 
+    /// From now on the record lists command buffers while they are encoded with the memory, so that
+    /// [`is_used_before`](Self::is_used_before) distinguishes them. The first use of the memory in each then takes a lock.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
+    /// aruminium::usage::Usage::of(buffer.contents().cast(), 64).list_encoded();
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn list_encoded(&self) {
+        self.footprint.list_encoded();
+    }
+
+    /// Whether a command buffer that began to use the memory before a moment may still use it: it was encoded and not
+    /// submitted, or has not completed. If the record does not [list](Self::list_encoded) command buffers while they are
+    /// encoded, any that is counts.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let queue = gpu.new_command_queue()?;
+    /// use aruminium::usage::Epoch;
+    /// let buffer = gpu.buffer(64)?;
+    /// let usage = buffer.usage().expect("it is shared");
+    /// usage.list_encoded();
+    /// let fill = || {
+    ///     let commands = queue.commands()?;
+    ///     let copier = commands.copier()?;
+    ///     copier.fill(&buffer, (0..64).into(), 1);
+    ///     copier.finish();
+    ///     Ok::<_, aruminium::GpuError>(commands)
+    /// };
+    /// let first = fill()?;
+    /// Epoch::end();
+    /// let between = Epoch::now();
+    /// let _second = fill()?;
+    /// assert!(usage.is_used_before(between));
+    /// first.submit();
+    /// first.finish()?;
+    /// assert!(usage.is_encoded() && !usage.is_used_before(between));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn is_used_before(&self, Epoch(number): Epoch) -> bool {
+        self.footprint.is_used_before(number)
+    }
+
     /// Waits until no command buffer that was submitted uses the memory.
     ///
     /// ```

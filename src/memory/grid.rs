@@ -67,6 +67,7 @@ impl Slab {
         let bytes = cell.checked_mul(cells).ok_or(MemError::too_many_bytes(usize::MAX))?;
         let block = Block::open(bytes)?;
         block.record().divide()?;
+        block.record().usage().list_encoded();
         let base = NonNull::new(block.address()).expect("a block has an address");
         let (cells, waiting) = (Stack::full(cells), Waiting::default());
         Ok(Self { base, cell, cells, waiting, block })

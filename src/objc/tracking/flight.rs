@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
-/// The number of the next flight.
-static NEXT: AtomicU64 = AtomicU64::new(0);
+/// The number of the next flight; none is 0.
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// The number that the next flight gets: all that were committed before have lower ones.
 #[inline]

@@ -1,6 +1,6 @@
 //! The present uses of each piece of memory, and the registry that finds them by address.
 
-use super::flight::Flight;
+use super::flight::{Flight, next_number};
 use super::lock;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +19,8 @@ pub(crate) struct Record {
     state: Arc<Mutex<State>>,
     /// Whether there are flights in the state: most questions about them need no lock.
     has_flights: AtomicBool,
+    /// Whether command buffers are listed in the state while they are encoded.
+    lists_encoded: AtomicBool,
     /// In the low half, how many footprints and residency sets refer to it; in the high half, how often that
     /// changed. All other references are those of command buffers that were encoded and not submitted.
     footprints: AtomicU64,
@@ -31,6 +33,8 @@ const CHANGE: u64 = 1 << 32;
 struct State {
     views: Vec<View>,
     flights: Vec<InFlight>,
+    /// When command buffers that are encoded and not submitted began to use the memory: numbers of the next flight.
+    encoded: Vec<u64>,
 }
 
 /// A view from the CPU.
@@ -46,6 +50,17 @@ pub(super) struct InFlight {
     writes: bool,
     /// Only a residency set that the command buffer uses has the memory.
     by_set: bool,
+    /// When the command buffer began to use the memory, if that is listed; otherwise when it was committed.
+    begun: u64,
+}
+
+/// How a command buffer uses a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    pub(super) writes: bool,
+    pub(super) by_set: bool,
+    /// What [`Record::begin`] returned.
+    pub(super) begun: u64,
 }
 
 /// Which command buffers in flight a question is about.
@@ -155,6 +170,53 @@ impl Record {
         self.footprints.fetch_add(CHANGE - 1, AcqRel);
     }
 
+    /// A command buffer begins to use the memory. Returns when, or 0 if that is not listed.
+    #[inline]
+    pub(super) fn begin(&self) -> u64 {
+        if self.lists_encoded.load(Relaxed) { self.list_encoded() } else { 0 }
+    }
+
+    #[cold]
+    fn list_encoded(&self) -> u64 {
+        let mut state = lock(&self.state);
+        let begun = next_number();
+        state.encoded.push(begun);
+        begun
+    }
+
+    /// A command buffer that is listed is no longer encoded: it was submitted, or dropped.
+    #[cold]
+    pub(super) fn end(&self, begun: u64) {
+        let mut state = lock(&self.state);
+        if let Some(index) = state.encoded.iter().position(|&one| one == begun) {
+            state.encoded.swap_remove(index);
+        }
+    }
+
+    /// Whether a command buffer was encoded with the memory and not submitted yet; by the references, so that it may be
+    /// true while another thread makes or drops a footprint.
+    fn is_encoded(self: &Arc<Self>) -> bool {
+        loop {
+            let footprints = self.footprints.load(Acquire);
+            let references = Arc::strong_count(self) as u64;
+            std::sync::atomic::fence(Acquire);
+            if self.footprints.load(Acquire) == footprints {
+                return references > footprints % CHANGE;
+            }
+        }
+    }
+
+    /// Whether a command buffer that began to use the memory before a number was taken is encoded, or in flight.
+    fn is_used_before(self: &Arc<Self>, number: u64) -> bool {
+        // In this order: another thread may submit what is encoded between the two.
+        if !self.lists_encoded.load(Acquire) && self.is_encoded() {
+            return true;
+        }
+        let state = lock(&self.state);
+        state.encoded.iter().any(|&begun| begun < number)
+            || state.flights.iter().any(|one| one.begun < number && !one.flight.is_over())
+    }
+
     fn open(&self, view: &View) -> Result<(), Busy> {
         let mut over = Over::default();
         let mut state = lock(&self.state);
@@ -191,7 +253,7 @@ impl Record {
     pub(super) fn submit(
         &self,
         flight: &Arc<Flight>,
-        (writes, by_set): (bool, bool),
+        Manner { writes, by_set, begun }: Manner,
         over: &mut Over,
     ) -> Result<(), Busy> {
         let mut state = lock(&self.state);
@@ -204,7 +266,8 @@ impl Record {
             n if n < 8 || n.is_power_of_two() => self.prune(&mut state, over),
             _ => {}
         }
-        state.flights.push(InFlight { flight: Arc::clone(flight), writes, by_set });
+        let begun = if begun == 0 { flight.number } else { begun };
+        state.flights.push(InFlight { flight: Arc::clone(flight), writes, by_set, begun });
         self.has_flights.store(true, Release);
         Ok(())
     }
@@ -335,8 +398,15 @@ impl Footprint {
             let state = Arc::default();
             let key = range.start;
             let (stamp, footprints) = (AtomicU64::new(0), AtomicU64::new(0));
-            let has_flights = AtomicBool::new(false);
-            records.push(Arc::new(Record { stamp, key, state, has_flights, footprints }));
+            let (has_flights, lists_encoded) = (AtomicBool::new(false), AtomicBool::new(false));
+            records.push(Arc::new(Record {
+                stamp,
+                key,
+                state,
+                has_flights,
+                lists_encoded,
+                footprints,
+            }));
         }
         records[0].adopt(&mut late);
         let known = |record: &Arc<Record>| Known {
@@ -385,16 +455,18 @@ impl Footprint {
     /// Whether a command buffer was encoded with the memory and not submitted yet. It may also return true while
     /// another thread makes or drops a footprint.
     pub(crate) fn is_encoded(&self) -> bool {
-        self.records().any(|record| {
-            loop {
-                let footprints = record.footprints.load(Acquire);
-                let references = Arc::strong_count(record) as u64;
-                std::sync::atomic::fence(Acquire);
-                if record.footprints.load(Acquire) == footprints {
-                    return references > footprints % CHANGE;
-                }
-            }
-        })
+        self.records().any(Record::is_encoded)
+    }
+
+    /// From now on command buffers are listed while they are encoded with the memory.
+    pub(crate) fn list_encoded(&self) {
+        self.records().for_each(|record| record.lists_encoded.store(true, Release));
+    }
+
+    /// Whether a command buffer that began to use the memory before a number was taken is encoded and not submitted, or
+    /// was submitted and has not completed. Of memory without a list any that is encoded counts.
+    pub(crate) fn is_used_before(&self, number: u64) -> bool {
+        self.records().any(|record| record.is_used_before(number))
     }
 
     /// Waits until no such command buffer that was submitted uses the memory.

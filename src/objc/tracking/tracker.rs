@@ -1,7 +1,7 @@
 //! Marks the memory of a command buffer and of its residency sets as in flight when it is submitted.
 
 use super::flight::Flight;
-use super::record::{Busy, Over};
+use super::record::{Busy, Manner, Over};
 use super::uses::{Kept, Uses};
 use super::{Moment, Passed, Residents, bare, lock};
 use crate::objc::object::Object;
@@ -168,7 +168,10 @@ impl Tracker {
         let result =
             [(&uses, false), (&by_sets, true)].into_iter().try_for_each(|(uses, by_set)| {
                 let mut list = uses.list.iter();
-                list.try_for_each(|one| one.record.submit(&flight, (one.writes, by_set), &mut over))
+                list.try_for_each(|one| {
+                    let manner = Manner { writes: one.writes, by_set, begun: one.begun };
+                    one.record.submit(&flight, manner, &mut over)
+                })
             });
         let rest = if result.is_err() {
             // It stays as it was, and may be submitted later.

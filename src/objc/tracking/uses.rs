@@ -22,6 +22,17 @@ pub(super) struct Uses {
 pub(super) struct Use {
     pub(super) record: Arc<Record>,
     pub(super) writes: bool,
+    /// When it began, if the record lists that; otherwise 0.
+    pub(super) begun: u64,
+}
+
+impl Drop for Use {
+    #[inline]
+    fn drop(&mut self) {
+        if self.begun != 0 {
+            self.record.end(self.begun);
+        }
+    }
 }
 
 /// A stamp is a serial and a position of this many bits.
@@ -61,7 +72,7 @@ impl Uses {
         if position == 0 {
             self.begin();
         }
-        self.list.push(Use { record: Arc::clone(record), writes: false });
+        self.list.push(Use { record: Arc::clone(record), writes: false, begun: record.begin() });
         if position as u64 <= POSITIONS {
             record.stamp.store(self.serial | position as u64, Relaxed);
         }
