@@ -8,7 +8,7 @@ use aruminium::memory::{
     Block, Frames, Lease, MemError, Pool, PoolLimits, Residency, Slab, Span, Tape,
 };
 use aruminium::{
-    Buffer, Commands, Dispatch, GpuError, Pipeline, PixelFormat, Queue, SharedEvent,
+    Buffer, Commands, Deallocator, Dispatch, GpuError, Pipeline, PixelFormat, Queue, SharedEvent,
     TextureDescriptor,
 };
 use gpu::Rig;
@@ -747,6 +747,42 @@ fn pools_and_blocks_share_a_residency_set() {
     assert!(residency.commit(), "the buffer left the set");
     residency.remove(&weights);
     assert!(residency.commit());
+}
+
+/// What leaves a set may be dropped by that, which may run any code, such as that of the set.
+#[test]
+fn a_residency_set_is_not_locked_while_it_drops_what_leaves_it() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let rig = Rig::new();
+        let Some(residency) = residency(&rig, "step") else {
+            return (0..2).for_each(|_| done.send(()).unwrap());
+        };
+        let block = Block::open(1 << 14).unwrap();
+        let (set, called) = (residency.clone(), done.clone());
+        let other = rig.gpu.buffer(64).unwrap();
+        let release = Deallocator::new(move |_, _| {
+            set.add(&other);
+            assert!(set.commit());
+            set.remove(&other);
+            called.send(()).unwrap();
+        });
+        // SAFETY: the block lives until the buffer is freed.
+        let buffer =
+            unsafe { rig.gpu.buffer_wrap_with(block.address().cast(), block.size(), &release) };
+        let buffer = buffer.unwrap();
+        residency.add(&buffer);
+        residency.commit();
+        residency.remove(&buffer);
+        drop((buffer, release));
+        residency.commit(); // drops the buffer
+        assert!(residency.commit(), "the deallocator removed one");
+        done.send(()).unwrap();
+    });
+    for _ in 0..2 {
+        let in_time = ended.recv_timeout(Duration::from_secs(60));
+        in_time.expect("the set's lock is free, and the thread does not panic");
+    }
 }
 
 /// A loop that always has a step in flight gets its leases back, though each step uses the whole set.

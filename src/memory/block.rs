@@ -210,8 +210,9 @@ impl Block {
     ///
     /// # Panics
     ///
-    /// If a mutable view lives, a tape or a grid hands out parts of the memory, or a command buffer that may
-    /// write it was submitted and has not completed: see [`view_completed`](Self::view_completed).
+    /// If a mutable view lives, or a buffer over the block is being written; if a tape or a grid hands out parts of the
+    /// memory; if a command buffer that may write it was submitted and has not completed (see
+    /// [`view_completed`](Self::view_completed)); or if the values' alignment is more than a page's.
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(4096)?;
@@ -227,8 +228,9 @@ impl Block {
     ///
     /// # Panics
     ///
-    /// If any view lives, a tape or a grid hands out parts of the memory, it can only be read, or a command
-    /// buffer that uses it was submitted and has not completed.
+    /// If any view lives, or a buffer over the block is being read or written; if a tape or a grid hands out parts of the
+    /// memory; if it can only be read; if a command buffer that uses it was submitted and has not completed (see
+    /// [`view_mut_completed`](Self::view_mut_completed)); or if the values' alignment is more than a page's.
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(4096)?;
@@ -244,7 +246,7 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// [`MemError::Busy`] where `view` panics.
+    /// [`MemError::Busy`] or [`MemError::Unaligned`] where `view` panics.
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(4096)?;
@@ -259,7 +261,7 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// [`MemError::Busy`] or [`MemError::ReadOnly`] where `view_mut` panics.
+    /// [`MemError::Busy`], [`MemError::ReadOnly`] or [`MemError::Unaligned`] where `view_mut` panics.
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(4096)?;

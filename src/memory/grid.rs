@@ -346,8 +346,9 @@ impl<'a> Cell<'a> {
     ///
     /// # Panics
     ///
-    /// If the values' alignment is more than the cell's, or if a command buffer that may write the grid's
-    /// memory was submitted and has not completed.
+    /// If the values' alignment is more than the cell's, if a command buffer that may write the grid's memory was
+    /// submitted and has not completed (see [`view_completed`](Self::view_completed)), or if a buffer over the grid's
+    /// memory is being written.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -363,7 +364,9 @@ impl<'a> Cell<'a> {
     ///
     /// # Panics
     ///
-    /// As for [`view`](Self::view).
+    /// If the values' alignment is more than the cell's, if a command buffer that uses the grid's memory was submitted
+    /// and has not completed (see [`view_mut_completed`](Self::view_mut_completed)), or if a buffer over the grid's memory
+    /// is being read or written.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -387,10 +390,7 @@ impl<'a> Cell<'a> {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn try_view<T: Plain>(&self) -> Result<View<'_, T>, MemError> {
-        let (start, len) = self.values()?;
-        let open = self.slab.block.record().view(self.range(), false, false)?;
-        // SAFETY: the grid handed the cell out once; while the view is open nothing writes it.
-        Ok(unsafe { View::new(start, len, open) })
+        self.reading(false)
     }
 
     /// [`view_mut`](Self::view_mut), or the reason why it is not possible.
@@ -405,9 +405,60 @@ impl<'a> Cell<'a> {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn try_view_mut<T: Plain>(&mut self) -> Result<ViewMut<'_, T>, MemError> {
+        self.writing(false)
+    }
+
+    /// [`try_view`](Self::try_view), after the command buffers that may write the grid's memory have completed.
+    ///
+    /// # Errors
+    ///
+    /// As for `try_view`, except that command buffers are waited for.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// let buffer = gpu.wrap(slab.tape().block())?;
+    /// let cell = slab.take().expect("there is a free cell");
+    /// let copier = commands.copier()?;
+    /// copier.fill(&buffer, (cell.offset()..cell.offset() + 64).into(), 7);
+    /// copier.finish();
+    /// commands.submit();
+    /// assert_eq!(*cell.view_completed::<u8>()?, [7; 64]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn view_completed<T: Plain>(&self) -> Result<View<'_, T>, MemError> {
+        self.reading(true)
+    }
+
+    /// [`try_view_mut`](Self::try_view_mut), after the command buffers that use the grid's memory have completed.
+    ///
+    /// # Errors
+    ///
+    /// As for `try_view_mut`, except that command buffers are waited for.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// slab.take().expect("there is a free cell").view_mut_completed::<u8>()?.fill(7);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn view_mut_completed<T: Plain>(&mut self) -> Result<ViewMut<'_, T>, MemError> {
+        self.writing(true)
+    }
+
+    fn reading<T: Plain>(&self, waits: bool) -> Result<View<'_, T>, MemError> {
         let (start, len) = self.values()?;
-        let open = self.slab.block.record().view(self.range(), true, false)?;
-        // SAFETY: as for `try_view`, and while the view is open nothing else reads it.
+        let open = self.slab.block.record().view(self.range(), false, waits)?;
+        // SAFETY: the grid handed the cell out once; while the view is open nothing writes it.
+        Ok(unsafe { View::new(start, len, open) })
+    }
+
+    fn writing<T: Plain>(&mut self, waits: bool) -> Result<ViewMut<'_, T>, MemError> {
+        let (start, len) = self.values()?;
+        let open = self.slab.block.record().view(self.range(), true, waits)?;
+        // SAFETY: as for reading, and while the view is open nothing else reads it.
         Ok(unsafe { ViewMut::new(start, len, open) })
     }
 

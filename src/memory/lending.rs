@@ -95,20 +95,17 @@ impl<T: Lent> Lending<T> {
         let mut state = self.lock();
         let found = state.shelf.take(class, |item| item.is_idle());
         let new = found.is_none();
-        let item = match found {
-            Some(item) => item,
-            None => {
-                let over = |state: &State<T>| state.bytes.saturating_add(size) > self.total;
-                // Those that are idle are free now: `take` has looked.
-                state.release_while(&mut released, over);
-                if over(&state) {
-                    return Err(refuse(state.bytes));
-                }
-                let item = Box::new(make()?);
-                state.bytes += size;
-                item
+        if new {
+            let over = |state: &State<T>| state.bytes.saturating_add(size) > self.total;
+            // Those that are idle are free now: `take` has looked.
+            state.release_while(&mut released, over);
+            if over(&state) {
+                let used = state.bytes;
+                drop(state);
+                return Err(refuse(used));
             }
-        };
+            state.bytes += size;
+        }
         let figures = &mut state.figures;
         figures.takes += 1;
         figures.made += u64::from(new);
@@ -118,6 +115,16 @@ impl<T: Lent> Lending<T> {
         state.release_while(&mut released, |state| state.is_over(self.free));
         drop(state);
         drop(released);
+        // An item is made without the lock, too: to make it, others may be dropped.
+        let made = found.map_or_else(|| make().map(Box::new), Ok);
+        let item = made.inspect_err(|_| {
+            let mut state = self.lock();
+            state.bytes -= size;
+            state.figures.takes -= 1;
+            state.figures.made -= 1;
+            state.figures.lent -= size;
+            state.figures.requested -= requested;
+        })?;
         Ok((item, new))
     }
 

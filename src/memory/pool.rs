@@ -327,6 +327,8 @@ impl Inner {
     fn make(&self, size: usize) -> Result<Entry, GpuError> {
         let buffer = self.gpu.buffer(size)?;
         let references = buffer.references();
+        // Finds the record of its memory, which drops command buffers that are over: later the pool is locked.
+        _ = buffer.is_encoded();
         let mut commits = 0;
         if let Some(residency) = &self.residency {
             // In this order a commit of another thread in between makes the buffer look used, not idle.

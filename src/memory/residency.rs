@@ -34,7 +34,9 @@ pub struct Residency(Arc<Mutex<State>>);
 struct State {
     set: ResidencySet,
     changed: bool,
+    /// The number of commits that have ended, and of those that have begun and not ended.
     commits: u64,
+    committing: u64,
     /// The number of references that a set on this system takes to an allocation when it is added, and when the
     /// addition is committed.
     taken: [usize; 2],
@@ -72,16 +74,19 @@ impl Residency {
         set.remove(&probe);
         set.commit();
         let (of_pools, users) = (HashSet::new(), Vec::new());
-        let state = State { set, changed: false, commits: 0, taken, of_pools, users };
+        let state =
+            State { set, changed: false, commits: 0, committing: 0, taken, of_pools, users };
         Ok(Self(Arc::new(Mutex::new(state))))
     }
 
-    /// The number of commits.
+    /// The number of commits that have begun. When more have ended, one has begun later.
     pub(super) fn commits(&self) -> u64 {
-        self.lock().commits
+        let state = self.lock();
+        state.commits + state.committing
     }
 
-    /// How many references the set has to an allocation that was added after this many commits.
+    /// How many references the set has to an allocation that was added before this many commits had begun; fewer while
+    /// that is not certain.
     pub(super) fn references(&self, commits: u64) -> usize {
         let state = self.lock();
         let [added, committed] = state.taken;
@@ -106,6 +111,11 @@ impl Residency {
         self.remove(buffer);
     }
 
+    /// The set. No message is sent to it under the lock, because what leaves it may be dropped, which may run any code.
+    fn set(&self) -> ResidencySet {
+        self.lock().set.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,16 +130,15 @@ impl Residency {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn add(&self, allocation: &dyn Allocation) {
-        let mut state = self.lock();
-        state.set.add(allocation);
-        state.changed = true;
+        self.set().add(allocation);
+        self.lock().changed = true;
     }
 
     /// Removes an allocation. A [`Pool`](super::Pool) removes its buffers itself, when it releases them.
     ///
     /// # Panics
     ///
-    /// If it is a buffer of a pool that shares the set.
+    /// If it is a buffer of a pool that shares the set; see [`try_remove`](Self::try_remove).
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -141,14 +150,30 @@ impl Residency {
     /// ```
     #[track_caller]
     pub fn remove(&self, allocation: &dyn Allocation) {
-        let mut state = self.lock();
-        let of_pool = state.of_pools.contains(&address(allocation));
         assert!(
-            !of_pool,
+            self.try_remove(allocation),
             "the buffer is of a pool, which removes it from the set when it releases it"
         );
-        state.set.remove(allocation);
-        state.changed = true;
+    }
+
+    /// [`remove`](Self::remove), where it would not panic; returns whether the allocation was removed.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let residency = aruminium::memory::Residency::new(&gpu, "weights")?;
+    /// # use aruminium::memory::Pool;
+    /// let pool = Pool::resident(&gpu, Default::default(), &residency);
+    /// let lease = pool.take(1000)?;
+    /// assert!(!residency.try_remove(&*lease));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn try_remove(&self, allocation: &dyn Allocation) -> bool {
+        let of_pool = self.lock().of_pools.contains(&address(allocation));
+        if !of_pool {
+            self.set().remove(allocation);
+            self.lock().changed = true;
+        }
+        !of_pool
     }
 
     /// Commits the changes; returns whether there were any.
@@ -162,8 +187,14 @@ impl Residency {
     pub fn commit(&self) -> bool {
         let mut state = self.lock();
         let changed = std::mem::take(&mut state.changed);
-        if changed {
-            state.set.commit();
+        // What another thread commits is not committed before its call has ended: this one does so as well.
+        if changed || state.committing > 0 {
+            state.committing += 1;
+            let set = state.set.clone();
+            drop(state);
+            set.commit();
+            let mut state = self.lock();
+            state.committing -= 1;
             state.commits += 1;
         }
         changed
@@ -181,14 +212,16 @@ impl Residency {
     pub fn use_in(&self, commands: &Commands) {
         self.commit();
         let mut state = self.lock();
-        commands.use_residency_set(&state.set);
         let (over, mut users): (Vec<_>, Vec<_>) =
             state.users.drain(..).partition(|(commands, _)| commands.is_over());
         users.push((commands.watch(), Epoch::end()));
         state.users = users;
+        let set = state.set.clone();
         // What may be the last reference to a command buffer is dropped without the lock.
         drop(state);
         drop(over);
+        // It counts as a user already, so that no lease that is returned meanwhile is missed.
+        commands.use_residency_set(&set);
     }
 }
 

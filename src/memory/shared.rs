@@ -1,7 +1,7 @@
 //! Memory that another process may write.
 
 use super::error::MemError;
-use super::sys::{Handle, Pages};
+use super::sys::{Handle, Pages, WORD};
 use crate::Plain;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -24,9 +24,6 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<Pages>);
-
-/// The unit of every access, so that atomic accesses of different sizes never mix.
-const WORD: usize = size_of::<u32>();
 
 impl Shared {
     /// New memory, zeroed, that can be shared with other processes: by its descriptor, on Apple's systems by its id.
@@ -81,7 +78,7 @@ impl Shared {
     /// # Errors
     ///
     /// [`MemError::BlockCreateFailed`] if there is no such surface, [`MemError::Busy`] if a [`Block`](super::Block) of
-    /// this process owns it.
+    /// this process owns it, [`MemError::Unaligned`] if its address is no multiple of 4.
     #[cfg(target_vendor = "apple")]
     pub unsafe fn lookup(id: u32) -> Result<Self, MemError> {
         Ok(Self(Arc::new(Pages::lookup(id)?)))
@@ -98,7 +95,7 @@ impl Shared {
     /// # Errors
     ///
     /// [`MemError::BlockLockFailed`] if the CPU cannot use it, [`MemError::Busy`] if a [`Block`](super::Block) of this
-    /// process owns it.
+    /// process owns it, [`MemError::Unaligned`] if its address is no multiple of 4.
     #[cfg(target_vendor = "apple")]
     pub unsafe fn import(surface: Handle) -> Result<Self, MemError> {
         // SAFETY: passed on to the caller.
@@ -179,8 +176,8 @@ impl Shared {
     /// The word that contains a byte.
     fn word(&self, byte: usize) -> &AtomicU32 {
         debug_assert!(byte < self.size());
-        // SAFETY: the byte is within the memory, whose start and size are multiples of a word. All
-        // accesses are atomic and of this size.
+        // SAFETY: the byte is within the memory, whose start and size are multiples of a word. All accesses are atomic and
+        // of this size, so that atomic accesses of different sizes never mix.
         unsafe { &*self.base().add(byte / WORD * WORD).cast::<AtomicU32>().as_ptr() }
     }
 

@@ -1,6 +1,7 @@
 //! Apple's systems: IOSurfaces, which CPU, GPU and Neural Engine can all use, and mapped files.
 
 use super::super::error::MemError;
+use super::WORD;
 use super::owned::Owned;
 use crate::foundation::{NSDictionary, NSNumber, NSString};
 use crate::objc::link::{self, IOSurfaceRef};
@@ -99,7 +100,8 @@ impl Pages {
         })
     }
 
-    /// Takes ownership of a count of a surface, or null.
+    /// Takes ownership of a count of a surface, or null. Another program may have made it, with any address and size; its
+    /// whole words are used.
     unsafe fn lock(surface: IOSurfaceRef) -> Result<Self, MemError> {
         if surface.is_null() {
             return Err(MemError::BlockCreateFailed);
@@ -116,7 +118,16 @@ impl Pages {
             unsafe { link::objc_release(crate::abi::Id::from_ptr(surface.cast())) };
             return Err(MemError::BlockLockFailed(code));
         };
-        Ok(Self { base, bytes, surface, owned: false })
+        // From here on `drop` unlocks and releases it.
+        let pages = Self { base, bytes: bytes / WORD * WORD, surface, owned: false };
+        match base.addr().get() {
+            start if start.is_multiple_of(WORD) => Ok(pages),
+            start => Err(MemError::Unaligned {
+                what: "the surface's address",
+                value: start as u64,
+                multiple: WORD as u64,
+            }),
+        }
     }
 
     /// The pages of a part of a file, private and copy-on-write.

@@ -33,6 +33,9 @@ type SystemHandle = std::os::fd::RawFd;
 /// ```
 pub type Handle = SystemHandle;
 
+/// The unit of accesses to memory that another process may write: memory begins at a multiple of it, and has whole ones.
+pub(super) const WORD: usize = size_of::<u32>();
+
 /// The pages of every system are at least this large, and begin at a multiple of it.
 pub(super) const PAGE: usize = 4096;
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::Plain;
 use crate::memory::bump::{self, Bump};
+use crate::memory::lending::{Figures, Lending, Lent};
 use crate::memory::shelf::Shelf;
 use crate::memory::stack::{self, Stack};
 
@@ -166,4 +167,68 @@ fn a_shelf_hands_out_idle_items_of_a_class() {
     assert_eq!(shelf.remove_largest(), None, "what is in use stays");
     shelf.settle(|_| true);
     assert_eq!(shelf.remove_largest(), Some("late"));
+}
+
+/// Bytes that nothing uses.
+struct Bytes(usize);
+
+impl Lent for Bytes {
+    fn bytes(&self) -> usize {
+        self.0
+    }
+
+    fn come_back(&mut self) {}
+
+    fn is_referred_to(&self) -> bool {
+        false
+    }
+
+    fn is_declared(&mut self) -> bool {
+        false
+    }
+
+    fn is_in_set(&self) -> bool {
+        false
+    }
+
+    fn is_encoded(&self) -> bool {
+        false
+    }
+
+    fn is_in_flight(&self) -> bool {
+        false
+    }
+}
+
+/// To make a buffer may run any code, such as that of this pool.
+#[test]
+fn items_are_made_without_the_lock_and_counted_before() {
+    let lending = Lending::<Bytes>::new(2, 128, usize::MAX);
+    let none = |_| "none";
+    let make = || {
+        let Figures { takes, made, lent, requested, .. } = lending.figures();
+        assert_eq!((takes, made, lent, requested), (1, 1, 100, 90));
+        let over = lending.lend(
+            1,
+            29,
+            1,
+            || Ok(Bytes(29)),
+            |used| {
+                assert_eq!(used, 100, "the bytes are taken already");
+                "full"
+            },
+        );
+        assert_eq!(over.map(drop).unwrap_err(), "full");
+        let (item, _) = lending.lend(1, 28, 1, || Ok(Bytes(28)), none)?;
+        lending.take_back(1, 1, item);
+        Err("no memory")
+    };
+    assert_eq!(lending.lend(0, 100, 90, make, none).map(drop).unwrap_err(), "no memory");
+    let Figures { takes, made, lent, requested, free, .. } = lending.figures();
+    assert_eq!((takes, made, lent, requested, free), (1, 1, 0, 0, 28));
+    // All bytes of the item that was not made are there again.
+    let (item, new) = lending.lend(0, 100, 90, || Ok(Bytes(100)), none).unwrap();
+    assert!(new);
+    lending.take_back(0, 90, item);
+    assert_eq!(lending.figures().free, 128);
 }

@@ -3,7 +3,7 @@
 mod edges;
 mod plain;
 
-use super::{Block, Grid, MemError, Shared, Slab, Tape};
+use super::{Block, Grid, Layout, MemError, Shared, Slab, Tape};
 use crate::memory_use;
 use crate::test_scale::scaled;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -115,6 +115,24 @@ fn marks_belong_to_their_tape() {
     assert!(panic_of(|| one.rewind(other.mark())).contains("another tape"));
     one.reset();
     assert!(panic_of(|| one.rewind(mark)).contains("past the tape's 0"));
+}
+
+#[test]
+fn a_conversation_is_cleared_whole_or_not_at_all() {
+    let layout = Layout::new(4096, 4096, 4096).unwrap();
+    layout.history().take(10, 1).unwrap();
+    layout.scratch().take(20, 1).unwrap();
+    let used = || (layout.history().used(), layout.scratch().used());
+    for tape in [layout.history(), layout.scratch()] {
+        let span = tape.slice::<u8>(1).unwrap();
+        let before = used();
+        assert!(panic_of(|| layout.clear_talk()).contains("1 of its spans live"));
+        assert!(!layout.try_clear_talk());
+        assert_eq!(used(), before);
+        drop(span);
+    }
+    layout.clear_talk();
+    assert_eq!(used(), (0, 0));
 }
 
 #[test]

@@ -84,7 +84,10 @@ impl ResidencySet {
     fn commit(&self) {
         let mut members = lock(&self.members);
         let next = members.next.clone();
-        let _old = std::mem::replace(&mut members.now, next);
+        let old = std::mem::replace(&mut members.now, next);
+        // Last references are dropped without the lock: a deallocator may use the set.
+        drop(members);
+        drop(old);
     }
 
     /// The committed members.
