@@ -2,7 +2,7 @@
 
 use super::compressed::{Codec, Profile, texel};
 use crate::abi::MTLSize;
-use crate::soft::ir::half::{f16_bits, f16_value};
+use crate::soft::ir::half::{f16_bits, f16_value, round_f16};
 use crate::soft::kernel::texture::{Pixel, PixelFormat};
 
 /// How the numbers of a format are interpreted.
@@ -317,7 +317,7 @@ impl Format {
         match self.kind {
             Kind::Uint => number.min(most as u32),
             Kind::Sint => (number as i32).clamp(i32::MIN >> (32 - bits), (most >> 1) as i32) as u32,
-            Kind::Float if bits == 16 => u32::from(f16_bits(float)),
+            Kind::Float if bits == 16 => u32::from(f16_bits(round_f16(float))),
             Kind::Float => number,
             Kind::Unorm => to_unorm(float, most),
             Kind::Srgb if place == 3 => to_unorm(float, most),
@@ -579,6 +579,8 @@ mod tests {
         };
         assert_eq!(encode(70, [2.0, -1.0, f32::NAN, 0.5]), 0x80_00_00_ff);
         assert_eq!(encode(72, [2.0, -2.0, f32::NAN, 0.0]), 0x00_00_81_7f);
+        // Halves: to the nearest, and what is too large to infinity.
+        assert_eq!(encode(65, [110.0 / 255.0, 1e6, 0.0, 0.0]), 0x7c00_36e7);
         let mut byte = [0];
         Format::of(13).unwrap().encode([300, 0, 0, 0], &mut byte);
         assert_eq!(byte, [255]);
