@@ -216,6 +216,9 @@ fn a_threadgroup_barrier_orders_simd_groups() {
 #[test]
 #[cfg(not(target_vendor = "apple"))]
 fn without_a_threadgroup_barrier_simd_groups_are_in_another_order() {
+    if std::env::var("ARUMINIUM_SOFT_DEVICE").is_ok_and(|name| name.starts_with("cuda")) {
+        return; // A GPU runs them side by side.
+    }
     for (between, first) in [("", 1000), ("simdgroup_barrier(mem_flags::mem_threadgroup);", 2000)] {
         assert!(!is_turned(between, first), "{between}");
     }

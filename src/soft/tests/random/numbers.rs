@@ -241,7 +241,10 @@ pub(super) fn library(function: Function, scalar: Scalar, arguments: &[u64]) -> 
             "trunc" => x.trunc(),
             "rint" => x.round_ties_even(),
             "round" => x.round(),
-            "copysign" => x.copysign(float(arguments[1])),
+            "copysign_of" => {
+                let sign = float(arguments[1]);
+                x.copysign(if sign.is_nan() { 1.0 } else { sign })
+            }
             name => unreachable!("{name} of floats"),
         };
         return round(scalar, value);

@@ -22,13 +22,15 @@ pub(super) fn word(scalar: Scalar) -> &'static str {
     }
 }
 
-/// Writes a value's bits to the output: every NaN as the same bits, since its payload is unspecified.
+/// Writes a value's bits to the output: every NaN as the same bits, since its payload is unspecified. No other
+/// number gets the sign of one.
 const HEAD: &str = "#include <metal_stdlib>
 using namespace metal;
 template <typename T> ulong bits(T x) { return ulong(x); }
 template <> ulong bits<float>(float x) { return isnan(x) ? 0x7fc00000u : as_type<uint>(x); }
 template <> ulong bits<half>(half x) { return bits(float(x)); }
 template <> ulong bits<bfloat>(bfloat x) { return bits(float(x)); }
+template <typename T> T copysign_of(T x, T y) { return copysign(x, select(y, T(1), isnan(y))); }
 ";
 
 /// The text of a program; its kernel is `k`.

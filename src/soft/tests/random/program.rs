@@ -137,7 +137,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("trunc", 1, Domain::Floats),
     function("rint", 1, Domain::Floats),
     function("round", 1, Domain::Floats),
-    function("copysign", 2, Domain::Floats),
+    function("copysign_of", 2, Domain::Floats),
 ];
 
 /// A SIMD-group function (MSL 6.9.2).
