@@ -2,14 +2,9 @@
 
 use super::interp::memory::{OFFSET_BITS, Region, split};
 use crate::soft::ir::Expected;
+use crate::soft::kernel::handle::{MISFIT, MISSING};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Resident, ResidentTexture};
-
-/// The bit of a texture's number that is set if there is no such texture; the other bits are the ID that memory had.
-const MISSING: u64 = 1 << 63;
-/// The bit that is set, too, if it is not the texture that the kernel expects: then bits 32 to 56 say what it expects,
-/// and the lower ones are the texture's number.
-const MISFIT: u64 = 1 << 62;
 
 /// The number of a pointer's region if memory has a pointer in the form of registers to memory that has an address.
 const FOREIGN: u64 = 0xffff;
@@ -41,15 +36,6 @@ pub(crate) struct Addresses<'a> {
     resident_textures: &'a [ResidentTexture<'a>],
     /// How many regions and textures are the kernel's own.
     own: [usize; 2],
-}
-
-/// What is wrong with the number of a texture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WrongTexture {
-    /// No texture has this ID, or the launch may not use it.
-    Missing(u64),
-    /// It is another texture than expected.
-    Misfit(u32, Expected),
 }
 
 impl<'a> Addresses<'a> {
@@ -144,15 +130,6 @@ impl<'a> Addresses<'a> {
         match number & (MISSING | MISFIT) {
             MISSING => number & !MISSING,
             _ => self.ids.get(index).copied().unwrap_or(0),
-        }
-    }
-
-    /// What is wrong with the number of a texture that is in no table.
-    pub(crate) fn wrong(number: u64) -> WrongTexture {
-        let expected = Expected::from_imm(number >> 32 & 0xff_ffff);
-        match expected.filter(|_| number & MISFIT != 0) {
-            Some(expected) => WrongTexture::Misfit(number as u32, expected),
-            None => WrongTexture::Missing(number & !MISSING),
         }
     }
 

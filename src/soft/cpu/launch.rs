@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::addresses::{Addresses, WrongTexture};
+use super::addresses::Addresses;
 use super::interp::code::{self, Ins, Stop, Wave, Wrong};
 use super::interp::input::{GroupPlace, Positions};
 use super::interp::isa::LANES;
@@ -19,6 +19,7 @@ use super::watch::{Verdict, Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
 use crate::soft::ir::{Allocation, AllocationKind, HANDLE_BYTES, Input, Sampler};
+use crate::soft::kernel::handle::{WRONG_FORMAT, WrongTexture, wrong_sampler};
 use crate::soft::kernel::order::{Random, Shuffle};
 use crate::soft::kernel::profile::Profile;
 use crate::soft::kernel::sanitize::{BufferName, Extent};
@@ -728,37 +729,20 @@ impl<'a> Worker<'a> {
                 let size = size.into();
                 FaultKind::Access { argument, offset, bytes, write, size, constant: false }
             }
-            Wrong::Texture { number } => FaultKind::Handle { what: self.wrong_texture(number) },
-            Wrong::Format => FaultKind::Handle {
-                what: "an atomic function of a texture whose format is not R32Uint or R32Sint"
-                    .to_owned(),
-            },
-            Wrong::Sampler { bits } => FaultKind::Handle {
-                what: format!("a sampler with the ID {bits:#x}, which is of no sampler"),
-            },
+            Wrong::Texture { number } => {
+                let resident = |number| {
+                    let texture = self.shared.addresses.resident_texture(number);
+                    texture.map(|texture| texture.owner)
+                };
+                FaultKind::Handle { what: WrongTexture::of(number).text(resident) }
+            }
+            Wrong::Format => FaultKind::Handle { what: WRONG_FORMAT.to_owned() },
+            Wrong::Sampler { bits } => FaultKind::Handle { what: wrong_sampler(bits) },
             Wrong::Barrier => FaultKind::Barrier,
             Wrong::Watchdog => {
                 FaultKind::Watchdog { limit: self.shared.launch.watchdog.unwrap_or_default() }
             }
         })
-    }
-}
-
-impl Worker<'_> {
-    /// What is wrong with the texture of a number that is in no table.
-    fn wrong_texture(&self, number: u64) -> String {
-        let (number, expected) = match Addresses::wrong(number) {
-            WrongTexture::Misfit(number, expected) => (number, expected),
-            WrongTexture::Missing(id) => {
-                return format!(
-                    "a texture with the ID {id}, which the launch may not use: it is stale, or useResource was not called"
-                );
-            }
-        };
-        let resident = self.shared.addresses.resident_texture(number);
-        let found = resident.map(|one| (one.owner.name(), one.owner.misfit(expected)));
-        let (name, why) = found.unwrap_or_default();
-        format!("'{name}': {}", why.unwrap_or_default())
     }
 }
 

@@ -22,6 +22,8 @@ use std::sync::{Arc, OnceLock};
 pub(crate) use interp::isa::IsaKind;
 use interp::lower;
 #[cfg(test)]
+pub(crate) use interp::sample;
+#[cfg(test)]
 pub(crate) use tests::{Pages, Way, by_index};
 pub(crate) use workers::Workers;
 

@@ -30,6 +30,7 @@ mod op;
 pub(crate) mod passes;
 mod print;
 mod probe;
+mod routine;
 mod rule;
 pub(crate) mod sampler;
 pub(crate) mod semantics;
@@ -50,6 +51,7 @@ pub(crate) use layout::{Layout, Member, MemberKind};
 pub(crate) use op::Class;
 pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureAtomic, TextureSide, Uniform};
 pub(crate) use probe::{AccessKind, Checks, Finding, MemFlags, Probe, Site, SiteKind};
+pub(crate) use routine::Routine;
 pub(crate) use rule::result;
 pub(crate) use sampler::Sampler;
 pub(crate) use stack::{is_stack_left, with_stack};
@@ -119,17 +121,31 @@ pub(crate) struct Module {
 
 /// The code of library functions ([`Op::is_library`]), each without calls and applications of others.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Library(Vec<(Op, Arc<Function>)>);
+pub(crate) struct Library {
+    functions: Vec<(Op, Arc<Function>)>,
+    /// Compiles a routine when a back end first wants it.
+    routine: Option<fn(Routine) -> Arc<Function>>,
+}
 
 impl Library {
     /// The library with these functions.
     pub(crate) fn of(functions: impl IntoIterator<Item = (Op, Arc<Function>)>) -> Self {
-        Self(functions.into_iter().collect())
+        Self { functions: functions.into_iter().collect(), routine: None }
+    }
+
+    /// The library with routines, too.
+    pub(crate) fn with_routines(self, routine: fn(Routine) -> Arc<Function>) -> Self {
+        Self { routine: Some(routine), ..self }
     }
 
     /// The code of a function. A kernel applies few.
     pub(crate) fn get(&self, op: Op) -> Option<&Function> {
-        self.0.iter().find(|entry| entry.0 == op).map(|entry| &*entry.1)
+        self.functions.iter().find(|entry| entry.0 == op).map(|entry| &*entry.1)
+    }
+
+    /// The code of a routine; `None` if the module came from elsewhere than the compiler.
+    pub(crate) fn routine(&self, routine: Routine) -> Option<Arc<Function>> {
+        self.routine.map(|code| code(routine))
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) enum Binding<'a> {
     Sampler(Sampler),
 }
 
-/// The resource that owns memory or pixels.
+/// The resource that owns memory or pixels. It lives until the launch is done.
 pub(crate) trait Owner: Sync {
     /// Its label, or another name.
     fn name(&self) -> String;

@@ -7,6 +7,7 @@
 mod argument;
 mod backend;
 mod fault;
+pub(crate) mod handle;
 mod launch;
 pub(crate) mod order;
 pub(crate) mod profile;

@@ -6,6 +6,47 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// A pixel: red, green, blue and alpha; integers, or the bits of `f32`s.
 pub(crate) type Pixel = [u32; 4];
 
+/// How the numbers of a format are interpreted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Integers that represent 0 to 1.
+    Unorm,
+    /// The same, with colors encoded by sRGB's transfer function.
+    Srgb,
+    /// Integers that represent -1 to 1.
+    Snorm,
+    /// Integers without a sign.
+    Uint,
+    /// Integers.
+    Sint,
+    /// Floats of 16 or 32 bits.
+    Float,
+}
+
+/// Where the components of a pixel are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// For red, green, blue and alpha the lowest bit, and how many there are; none crosses 32 bits.
+    Fields([(u32, u32); 4]),
+    /// Eleven, eleven and ten bits, each a small float without a sign.
+    Float11,
+    /// Three times nine bits, and an exponent for all.
+    Exponent,
+}
+
+/// sRGB's transfer function (IEC 61966-2-1).
+pub(crate) fn from_srgb(value: f32) -> f32 {
+    if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+}
+
+/// Its inverse.
+pub(crate) fn to_srgb(value: f32) -> f32 {
+    match value {
+        value if value <= 0.003_130_8 => value * 12.92,
+        value => 1.055 * value.powf(1.0 / 2.4) - 0.055,
+    }
+}
+
 /// How the bytes of a pixel are read.
 pub(crate) trait PixelFormat: Sync {
     /// How many bytes a block has, at most 16.
@@ -35,6 +76,8 @@ pub(crate) trait PixelFormat: Sync {
     }
     /// Encodes a pixel of a format that is not compressed; kernels write no others.
     fn encode(&self, pixel: Pixel, bytes: &mut [u8]);
+    /// The layout of a pixel as data, for back ends that decode and encode by themselves; `None` if it is compressed.
+    fn packing(&self) -> Option<(Kind, Packing)>;
 }
 
 /// The layout of one mip level of a slice.
@@ -97,6 +140,11 @@ impl PixelFormat for Nothing {
     }
 
     fn encode(&self, _: Pixel, _: &mut [u8]) {}
+
+    fn packing(&self) -> Option<(Kind, Packing)> {
+        // Components of some bits, so that a missing alpha is not 1.
+        Some((Kind::Uint, Packing::Fields([(0, 32); 4])))
+    }
 }
 
 impl Texture<'_> {

@@ -29,7 +29,7 @@ fn chosen() -> Option<&'static dyn Backend> {
         if !word.starts_with("cuda") {
             return Some(Box::new(Cpu::new(Settings::get().workers)));
         }
-        match ptx::Gpu::named(&word) {
+        match ptx::Gpu::named(&word, Settings::get().checks) {
             Some(gpu) => Some(Box::new(gpu)),
             None => {
                 variables::report(&format!(

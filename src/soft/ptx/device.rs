@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::cuda::{Address, Cuda, CudaError, Handle};
 use super::memory::Shared;
@@ -33,6 +33,8 @@ pub(super) struct Device {
     context: Handle,
     /// Memory that the host accesses, too.
     pub(super) shared: Shared,
+    /// The address of the numbers of sRGB's transfer function, once textures need them.
+    srgb: OnceLock<Address>,
     /// Released memory by its length, and the bytes of all of it.
     free: Mutex<(BTreeMap<usize, Vec<Address>>, usize)>,
     /// Streams that no launch uses now.
@@ -96,6 +98,7 @@ impl Device {
             memory,
             context,
             shared: Shared::default(),
+            srgb: OnceLock::new(),
             free: Mutex::default(),
             streams: Mutex::default(),
         })
@@ -105,6 +108,23 @@ impl Device {
     pub(super) fn enter(&self) -> Result<(), CudaError> {
         // SAFETY: the context lives as long as the process.
         unsafe { self.cuda.set_context(self.context) }
+    }
+
+    /// The address of the numbers of [`srgb`](super::tables::srgb), which stay there.
+    pub(super) fn srgb(&self) -> Result<Address, CudaError> {
+        if let Some(known) = self.srgb.get() {
+            return Ok(*known);
+        }
+        let numbers = super::tables::srgb();
+        let (stream, bytes, mut address) = (self.take_stream()?, size_of_val(&numbers[..]), 0);
+        // SAFETY: the address is written; the memory has that many bytes; the copy is waited for.
+        unsafe {
+            self.cuda.allocate(&raw mut address, bytes)?;
+            self.cuda.copy_to_device(address, numbers.as_ptr().cast(), bytes, stream.main)?;
+            self.cuda.synchronize(stream.main)?;
+        }
+        self.give_stream(stream);
+        Ok(*self.srgb.get_or_init(|| address))
     }
 
     /// A stream that no other launch uses.

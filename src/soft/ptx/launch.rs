@@ -2,9 +2,11 @@
 
 use super::Ready;
 use super::emit::{SLACK, layout};
-use super::sequence::{self, Reports, Work, device_fault};
+use super::sequence::{self, Given, Reports, Work, device_fault};
 use super::staging::Range;
-use crate::soft::ir::AllocationKind;
+use super::tables::{Known, extent};
+use crate::soft::ir::{AllocationKind, Sampler};
+use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, Submitted, limits};
 
 /// CUDA's limits of a launch: blocks in the second and third dimension, and threads of a block in the third.
@@ -71,8 +73,9 @@ impl Ready {
         if product(launch.grid) == 0 {
             return Ok(Submitted::Done);
         }
-        let memory = self.memory(launch);
+        let mut memory = self.memory(launch);
         let (mut regions, threadgroup_bytes) = self.threadgroup_bytes(launch)?;
+        // Code expects alignment of what is bound only.
         let alignment = alignment(memory.iter().flatten().map(|range| range.start));
         let submit = || {
             self.device.enter()?;
@@ -84,7 +87,10 @@ impl Ready {
             }
             let facts = std::sync::Arc::clone(&self.facts);
             let watchdog = launch.watchdog;
-            let work = Work { facts, code, memory, regions, threadgroup_bytes, watchdog };
+            let given = self.given(launch, &mut memory);
+            let sizes = [launch.grid, launch.group];
+            let work =
+                Work { facts, code, memory, given, regions, threadgroup_bytes, watchdog, sizes };
             sequence::with(&self.device, |sequence| {
                 let argument = |reports: &Reports, regions: &[Region], piece: &Piece| {
                     argument(launch, reports, regions, piece)
@@ -122,6 +128,65 @@ impl Ready {
             AllocationKind::Table(_) | AllocationKind::Threadgroup(_) => None,
         };
         self.facts.module.allocations.iter().map(|allocation| &allocation.kind).map(bound).collect()
+    }
+
+    /// What the kernel needs tables for; its memory is added to that of the allocations.
+    fn given<'a>(
+        &'a self,
+        launch: &Launch<'a>,
+        memory: &mut Vec<Option<Range>>,
+    ) -> Option<Given<'a>> {
+        let module = &self.facts.module;
+        let (far, writes) = (self.facts.far, self.facts.writes_textures);
+        if !far && module.textures.is_empty() && module.samplers.is_empty() {
+            return None;
+        }
+        let (mut textures, mut samplers, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut bindings = launch.bindings.iter();
+        for allocation in &module.allocations {
+            starts.push(match &allocation.kind {
+                AllocationKind::Buffer { .. } => match bindings.next() {
+                    Some(Binding::Memory { address, .. }) => *address,
+                    _ => 0,
+                },
+                AllocationKind::ThreadgroupArgument { .. } => {
+                    bindings.next();
+                    0
+                }
+                AllocationKind::Table(_) | AllocationKind::Threadgroup(_) => 0,
+            });
+        }
+        for _ in &module.textures {
+            textures.push(match bindings.next() {
+                Some(Binding::Texture(texture)) => *texture,
+                _ => Texture::NONE,
+            });
+        }
+        for _ in &module.samplers {
+            samplers.push(match bindings.next() {
+                Some(Binding::Sampler(sampler)) => sampler.0,
+                _ => Sampler::default().0,
+            });
+        }
+        let (residents, known) = (launch.residents, launch.resident_textures);
+        textures.extend(known.iter().map(|one| one.texture));
+        memory.extend(residents.iter().map(|resident| {
+            let (start, bytes) = (resident.base.addr(), resident.bytes as usize);
+            Some(Range { start, bytes, write: resident.writable })
+        }));
+        memory.extend(textures.iter().map(|texture| {
+            // A compressed texture is decoded, and not accessed itself.
+            texture.format.packing()?;
+            let (start, bytes) = (texture.base.addr(), extent(texture));
+            (bytes != 0).then_some(Range { start, bytes, write: writes })
+        }));
+        let known = far.then(|| Known {
+            residents,
+            textures: known,
+            starts,
+            expected: &self.facts.expected,
+        });
+        Some(Given { samplers, textures, residents, known })
     }
 
     /// For each allocation its offset in threadgroup memory and its size, and the size of all.

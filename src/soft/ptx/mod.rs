@@ -13,6 +13,7 @@ mod pipeline;
 mod report;
 mod sequence;
 mod staging;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -23,7 +24,9 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ir::facts::reach;
-use super::ir::{AllocationKind, Checks, Function, LocalMemory, Module, Span, passes, with_stack};
+use super::ir::{
+    AllocationKind, Checks, Function, LocalMemory, Module, Op, Span, passes, with_stack,
+};
 use super::kernel::{
     Backend, CompileError, CompileOptions, DeviceMemory, Executable, Fault, FaultKind, Launch,
     Parameter, Reach, Submitted, limits,
@@ -38,21 +41,24 @@ const MAX_THREAD_MEMORY: u64 = 64 * 1024;
 /// A GPU that runs kernels.
 pub(crate) struct Gpu {
     device: Arc<Device>,
+    /// Whether accesses are checked.
+    checked: bool,
 }
 
 impl Gpu {
     /// All GPUs of the machine. The first call opens CUDA's driver, if there is one.
-    fn all() -> Vec<Self> {
-        Device::all().into_iter().map(|device| Self { device }).collect()
+    fn all(checked: bool) -> Vec<Self> {
+        Device::all().into_iter().map(|device| Self { device, checked }).collect()
     }
 
-    /// The GPU of a name: `cuda` is the first, `cuda:1` the second. `None` if there is no such GPU.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    /// The GPU of a name: `cuda` is the first, `cuda:1` the second. `None` if there is no such GPU. Unless accesses are
+    /// `checked`, one that is out of bounds damages whatever is there, or the GPU's context.
+    pub(crate) fn named(name: &str, checked: bool) -> Option<Self> {
         let number = match name.strip_prefix("cuda")? {
             "" => 0,
             number => number.strip_prefix(':')?.parse().ok()?,
         };
-        Self::all().into_iter().nth(number)
+        Self::all(checked).into_iter().nth(number)
     }
 }
 
@@ -75,14 +81,17 @@ impl Backend for Gpu {
             parameters: Parameter::of_module(module, used),
             facts: Arc::new(Facts {
                 locals: function.locals.clone(),
-                module: Module {
-                    functions: Vec::new(),
-                    library: Default::default(),
-                    ..module.clone()
-                },
+                far: emit::is_far(&function),
+                expected: emit::expected(&function),
+                writes_textures: function
+                    .insts
+                    .iter()
+                    .any(|inst| matches!(inst.op, Op::TextureWrite | Op::TextureAtomic)),
+                module: Module { functions: Vec::new(), ..module.clone() },
             }),
             function,
             max_threads: options.max_threads,
+            checked: self.checked,
             codes: Mutex::default(),
         };
         // Whatever has no text is an error now, not at the first launch.
@@ -121,13 +130,19 @@ struct Ready {
     facts: Arc<Facts>,
     function: Function,
     max_threads: u32,
+    checked: bool,
     /// Its code by what the code depends on.
     codes: Mutex<HashMap<Options, Arc<Code>>>,
 }
 
-/// What reports of a kernel's faults need, too.
+/// What launches and reports of faults need.
 struct Facts {
     locals: Vec<LocalMemory>,
+    /// Whether it reads pointers or textures from memory.
+    far: bool,
+    /// The kinds of textures that it expects there.
+    expected: Vec<u64>,
+    writes_textures: bool,
     /// The module without its functions.
     module: Module,
 }
@@ -148,6 +163,8 @@ struct Code {
     /// For each allocation its address, if it is a table.
     tables: Vec<u64>,
     sites: Vec<Site>,
+    /// The positions of barriers, if the launch is strict.
+    barriers: Vec<Span>,
     thread_bytes: u64,
 }
 
@@ -169,7 +186,7 @@ impl Ready {
     fn options(&self, alignment: u32, threads: u32, strict: bool) -> Options {
         // Few threads may have more registers each.
         let threads = if threads <= 256 { 256 } else { limits::THREADS };
-        Options { target: self.device.target, threads, alignment, strict }
+        Options { target: self.device.target, threads, alignment, strict, checked: self.checked }
     }
 
     /// The code for launches of a kind, compiled by the first of them.
@@ -228,6 +245,7 @@ impl Ready {
             function,
             tables,
             sites: emitted.sites,
+            barriers: emitted.barriers,
             thread_bytes: emitted.thread_bytes,
         })
     }

@@ -1,9 +1,10 @@
 //! The report of a fault: what the record that a kernel wrote means.
 
-use super::emit::{OFFSET_BITS, Root, Site, SiteKind, record};
+use super::emit::{self, OFFSET_BITS, Root, Site, SiteKind, record};
 use super::launch::{GLOBAL, Region, WRITABLE};
 use super::sequence::Pending;
-use crate::soft::ir::{AllocationKind, Space};
+use crate::soft::ir::{AllocationKind, HANDLE_BYTES, Space};
+use crate::soft::kernel::handle::{WRONG_FORMAT, WrongTexture, wrong_sampler};
 use crate::soft::kernel::{Fault, FaultKind};
 
 impl Pending {
@@ -14,16 +15,46 @@ impl Pending {
         let Some(site) = self.code.sites.get(number(record, record::SITE, 4) as usize) else {
             return self.facts.fault(FaultKind::Device { what: "a fault of no known site".into() });
         };
-        let Site { span, kind } = *site;
+        let Site { mut span, kind } = *site;
+        let mut position: [u32; 3] = position;
         let kernel = self.facts.module.name.clone();
         let kind = match kind {
             SiteKind::Stopped => FaultKind::Watchdog { limit: self.watchdog.unwrap_or_default() },
+            SiteKind::Barrier | SiteKind::Ended => {
+                let [grid, group] = self.sizes;
+                position = emit::position(position, value as u32, grid, group);
+                if kind == SiteKind::Ended {
+                    let barrier = ((value >> 32) as usize).wrapping_sub(1);
+                    span = self.code.barriers.get(barrier).copied().unwrap_or_default();
+                }
+                FaultKind::Barrier
+            }
+            SiteKind::Texture => {
+                let owner = |number| self.owners.texture(number);
+                FaultKind::Handle { what: WrongTexture::of(value).text(owner) }
+            }
+            SiteKind::Format => FaultKind::Handle { what: WRONG_FORMAT.to_owned() },
+            SiteKind::Sampler => FaultKind::Handle { what: wrong_sampler(value) },
             SiteKind::Misaligned { root, bytes, write } => {
                 let (argument, offset, _) = self.found(root, value);
                 FaultKind::Misaligned { argument, offset, bytes, write }
             }
             SiteKind::Access { root, space, bytes, write } => {
                 let (argument, offset, size, constant) = match (root, space) {
+                    (Root::Local(local), _) if self.has_handles(local) => {
+                        let local = &self.facts.locals[local as usize];
+                        let index = (value as i64).div_euclid(HANDLE_BYTES.into());
+                        let length = (local.bytes / HANDLE_BYTES).into();
+                        let argument = local.name.clone();
+                        let kind = FaultKind::Element { argument, index, length };
+                        return Fault {
+                            kernel,
+                            kind,
+                            span,
+                            source: None,
+                            position: Some(position),
+                        };
+                    }
                     (Root::Local(_), _) | (Root::Unknown, Space::Thread) => {
                         let (argument, offset, size) = self.thread_found(root, value);
                         (argument, offset, size, false)
@@ -39,6 +70,11 @@ impl Pending {
         Fault { kernel, kind, span, source: None, position: Some(position) }
     }
 
+    /// Whether a local is an array of textures or samplers.
+    fn has_handles(&self, local: u32) -> bool {
+        self.facts.locals.get(local as usize).is_some_and(|local| local.handles)
+    }
+
     /// The argument that a pointer is into, the offset, and the region.
     fn found(&self, root: Root, value: u64) -> (Option<String>, i64, Region) {
         let (number, offset) = match root {
@@ -46,7 +82,14 @@ impl Pending {
             _ => split(value),
         };
         let at = (number as usize).wrapping_sub(1);
-        let name = self.facts.module.allocations.get(at).map(|allocation| allocation.name.clone());
+        let allocations = &self.facts.module.allocations;
+        let name = match allocations.get(at) {
+            Some(allocation) => Some(allocation.name.clone()),
+            None => {
+                let beyond = at.checked_sub(allocations.len());
+                beyond.and_then(|number| self.owners.resident(number)).map(|owner| owner.name())
+            }
+        };
         let mut region = self.regions.get(at).copied().unwrap_or_default();
         // Nothing that is bound is no memory, but it is not constant for that.
         if region.flags & GLOBAL == 0

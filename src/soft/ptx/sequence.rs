@@ -14,8 +14,10 @@ use super::launch::{Piece, Region};
 use super::memory::{Keep, Memory};
 use super::report::number;
 use super::staging::{Range, Staging};
+use super::tables::{Known, Pixels, Placed, Tables};
 use super::{Code, Facts};
-use crate::soft::kernel::{DeviceMemory, Fault, FaultKind, Submitted};
+use crate::soft::kernel::texture::Texture;
+use crate::soft::kernel::{DeviceMemory, Fault, FaultKind, Owner, Resident, Submitted};
 
 /// The most launches that are not waited for.
 const MOST: usize = 64;
@@ -36,10 +38,53 @@ pub(super) struct Pending {
     pub(super) code: Arc<Code>,
     pub(super) regions: Vec<Region>,
     pub(super) watchdog: Option<Duration>,
+    /// Threads of the grid and of a threadgroup.
+    pub(super) sizes: [[u32; 3]; 2],
+    /// The names of what memory may refer to, after the allocations and bound textures.
+    pub(super) owners: Owners,
     /// Copies of bound memory that the device does not access in place.
     staging: Staging,
+    /// The tables, and the pixels of compressed textures.
+    _blocks: Vec<Block>,
     /// What keeps the other bound memory accessible.
     _keep: Vec<Keep>,
+}
+
+/// What memory may refer to, for reports.
+#[derive(Default)]
+pub(super) struct Owners {
+    residents: Vec<*const dyn Owner>,
+    textures: Vec<*const dyn Owner>,
+    /// How many textures were bound.
+    bound: usize,
+}
+
+impl Owners {
+    fn of(known: &Known<'_>, bound: usize) -> Self {
+        // SAFETY: only the lifetime changes. The owners live until the launch is done, by the contract of launches, and
+        // the list is used no longer.
+        let longer = |owner: &dyn Owner| unsafe {
+            std::mem::transmute::<*const (dyn Owner + '_), *const (dyn Owner + 'static)>(owner)
+        };
+        Self {
+            residents: known.residents.iter().map(|one| longer(one.owner)).collect(),
+            textures: known.textures.iter().map(|one| longer(one.owner)).collect(),
+            bound,
+        }
+    }
+
+    /// The resource of a region after those of the allocations.
+    pub(super) fn resident(&self, number: usize) -> Option<&dyn Owner> {
+        // SAFETY: see `of`.
+        self.residents.get(number).map(|&owner| unsafe { &*owner })
+    }
+
+    /// The resource of a texture, by the texture's number.
+    pub(super) fn texture(&self, number: u32) -> Option<&dyn Owner> {
+        let index = (number as usize).checked_sub(self.bound + 1)?;
+        // SAFETY: see `of`.
+        self.textures.get(index).map(|&owner| unsafe { &*owner })
+    }
 }
 
 /// Where a launch reports, for its parameter.
@@ -52,16 +97,28 @@ pub(super) struct Reports {
     pub(super) number: u32,
 }
 
+/// What a kernel gets tables of.
+pub(super) struct Given<'a> {
+    pub(super) samplers: Vec<u64>,
+    /// The textures that are bound, then those that memory may refer to.
+    pub(super) textures: Vec<Texture<'a>>,
+    pub(super) residents: &'a [Resident<'a>],
+    /// What memory may refer to, if the kernel looks.
+    pub(super) known: Option<Known<'a>>,
+}
+
 /// What is submitted.
-pub(super) struct Work {
+pub(super) struct Work<'a> {
     pub(super) facts: Arc<Facts>,
     pub(super) code: Arc<Code>,
-    /// The bound memory of each allocation.
+    /// The bound memory of each allocation, then the memory of residents, then that of textures.
     pub(super) memory: Vec<Option<Range>>,
+    pub(super) given: Option<Given<'a>>,
     /// The allocations that are not bound memory.
     pub(super) regions: Vec<Region>,
     pub(super) threadgroup_bytes: u32,
     pub(super) watchdog: Option<Duration>,
+    pub(super) sizes: [[u32; 3]; 2],
 }
 
 pub(super) struct Sequence {
@@ -71,6 +128,8 @@ pub(super) struct Sequence {
     /// In memory of the host, so that it costs nothing to see that there was no fault.
     records: Memory,
     pending: Vec<Pending>,
+    /// Whether the watchdog has stopped some of them.
+    stopped: bool,
 }
 
 thread_local! {
@@ -109,6 +168,7 @@ impl Sequence {
             control: Block::new(device, CONTROL)?,
             records: records.ok_or_else(no_memory)?,
             pending: Vec::new(),
+            stopped: false,
             device: Arc::clone(device),
         };
         sequence.clear()?;
@@ -136,12 +196,13 @@ impl Sequence {
     /// it in place and the kernel only reads it.
     pub(super) unsafe fn submit(
         &mut self,
-        work: Work,
+        work: Work<'_>,
         pieces: impl Iterator<Item = Piece>,
         argument: impl Fn(&Reports, &[Region], &Piece) -> Vec<u8>,
     ) -> Result<Submitted, CudaError> {
         assert!(self.pending.len() < MOST, "the caller was asked to wait for the launches");
-        let Work { facts, code, memory, mut regions, threadgroup_bytes, watchdog } = work;
+        let Work { facts, code, memory, given, mut regions, threadgroup_bytes, watchdog, sizes } =
+            work;
         let at = self.pending.len();
         let control = self.control.address;
         let reports = Reports {
@@ -164,21 +225,52 @@ impl Sequence {
         let cuda = self.device.cuda;
         // SAFETY: the caller's; the copies are kept until the stream was waited for.
         let staging = unsafe { Staging::new(&self.device, self.stream, &apart)? };
-        for ((region, range), found) in regions.iter_mut().zip(&memory).zip(&found) {
+        let starts: Vec<Address> = memory
+            .iter()
+            .zip(&found)
+            .map(|(range, found)| match (range, found) {
+                (None, _) => 0,
+                (Some(range), Some(_)) => range.start as Address,
+                (Some(range), None) => staging.address(range.start),
+            })
+            .collect();
+        for ((region, range), &start) in regions.iter_mut().zip(&memory).zip(&starts) {
             if let Some(range) = range {
-                let start = match found {
-                    Some(_) => range.start as Address,
-                    None => staging.address(range.start),
-                };
                 *region = Region::global(start, range.bytes as u64, range.write);
             }
+        }
+        let own = regions.len();
+        let (mut blocks, mut owners) = (Vec::new(), Owners::default());
+        let mut fields = Vec::new();
+        if let Some(given) = &given {
+            for (resident, &start) in given.residents.iter().zip(&starts[own..]) {
+                regions.push(Region::global(start, resident.bytes, resident.writable));
+            }
+            if let Some(known) = &given.known {
+                owners = Owners::of(known, given.textures.len() - known.textures.len());
+            }
+            let starts = &starts[own + given.residents.len()..];
+            fields = self.tables(given, &regions, starts, &mut blocks)?;
         }
         let writes_back = apart.iter().any(|range| range.write);
         let function = code.function;
         let keep = found.into_iter().flatten().collect();
-        self.pending.push(Pending { facts, code, regions, watchdog, staging, _keep: keep });
+        self.pending.push(Pending {
+            facts,
+            code,
+            regions,
+            watchdog,
+            sizes,
+            owners,
+            staging,
+            _blocks: blocks,
+            _keep: keep,
+        });
         for piece in pieces {
-            let mut argument = argument(&reports, &self.pending[at].regions, &piece);
+            let mut argument = argument(&reports, &self.pending[at].regions[..own], &piece);
+            for (at, field) in &fields {
+                argument[*at..at + 8].copy_from_slice(&field.to_le_bytes());
+            }
             let mut arguments = [argument.as_mut_ptr().cast::<c_void>()];
             let ([gx, gy, gz], [bx, by, bz]) = (piece.groups, piece.group);
             // SAFETY: the function takes one parameter of that size; the driver copies it.
@@ -205,12 +297,66 @@ impl Sequence {
         })
     }
 
+    /// Copies the tables of a launch to the device; the fields of its parameter that are about them.
+    fn tables(
+        &mut self,
+        given: &Given<'_>,
+        regions: &[Region],
+        starts: &[Address],
+        blocks: &mut Vec<Block>,
+    ) -> Result<Vec<(usize, u64)>, CudaError> {
+        let is_compressed = |texture: &Texture<'_>| texture.format.packing().is_none();
+        if given.textures.iter().any(is_compressed) && !self.pending.is_empty() {
+            // The launches before this one may write their bytes.
+            self.stopped |= self.watch()?;
+            // SAFETY: the stream is valid.
+            unsafe { self.device.cuda.synchronize(self.stream.main)? };
+        }
+        let pixels: Vec<Option<Pixels>> = given.textures.iter().map(Pixels::of).collect();
+        let mut placed = Vec::with_capacity(pixels.len());
+        for ((texture, pixels), &base) in given.textures.iter().zip(&pixels).zip(starts) {
+            placed.push(match pixels {
+                None => Placed { texture: *texture, base },
+                Some(pixels) => {
+                    let block = Block::new(&self.device, pixels.bytes.len())?;
+                    let base = self.upload(&pixels.bytes, block, blocks)?;
+                    Placed { texture: pixels.texture(texture), base }
+                }
+            });
+        }
+        let mut tables = Tables::default();
+        tables.samplers(&given.samplers);
+        tables.textures(&placed, self.device.srgb()?);
+        if let Some(known) = &given.known {
+            let ids: Vec<u64> = given.textures.iter().map(|texture| texture.id).collect();
+            tables.addresses(known, regions, &ids);
+        }
+        let block = Block::new(&self.device, tables.bytes.len())?;
+        tables.move_to(block.address);
+        Ok(tables.fields(self.upload(&tables.bytes, block, blocks)?).collect())
+    }
+
+    /// Copies bytes to a block that has room for them.
+    fn upload(
+        &self,
+        bytes: &[u8],
+        block: Block,
+        blocks: &mut Vec<Block>,
+    ) -> Result<Address, CudaError> {
+        let (to, from) = (block.address, bytes.as_ptr().cast());
+        // SAFETY: the block has that many bytes. The driver has copied them when it returns, as they are in no memory
+        // that it knows.
+        unsafe { self.device.cuda.copy_to_device(to, from, bytes.len(), self.stream.main)? };
+        blocks.push(block);
+        Ok(to)
+    }
+
     /// Waits for all launches. The first fault, after the number of launches before it.
     pub(super) fn finish(&mut self) -> Result<Option<(usize, Fault)>, CudaError> {
         if self.pending.is_empty() {
             return Ok(None);
         }
-        let stopped = self.watch()?;
+        let stopped = self.watch()? | std::mem::take(&mut self.stopped);
         let cuda = self.device.cuda;
         for pending in &self.pending {
             // SAFETY: the caller of `submit` promised that it lasts until the launch is finished.

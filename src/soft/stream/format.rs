@@ -3,21 +3,7 @@
 use super::compressed::{Codec, Profile, texel};
 use crate::abi::MTLSize;
 use crate::soft::ir::half::{f16_bits, f16_value, round_f16};
-use crate::soft::kernel::texture::{Pixel, PixelFormat};
-
-/// How the numbers of a format are interpreted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Integers that represent 0 to 1.
-    Unorm,
-    /// The same, with colors encoded by sRGB's transfer function.
-    Srgb,
-    /// Integers that represent -1 to 1.
-    Snorm,
-    Uint,
-    Sint,
-    Float,
-}
+use crate::soft::kernel::texture::{Kind, Packing, Pixel, PixelFormat, from_srgb, to_srgb};
 
 /// The layout of components in a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -441,6 +427,24 @@ impl PixelFormat for Format {
             Layout::Blocks(_) => {}
         }
     }
+
+    fn packing(&self) -> Option<(Kind, Packing)> {
+        let packing = match self.layout {
+            Layout::Bytes | Layout::BytesBgr | Layout::Alpha => {
+                let bits = (8 * self.bytes / self.channels) as u32;
+                let mut fields = [(0, 0); 4];
+                for place in 0..self.channels {
+                    fields[self.channel_at(place)] = (place as u32 * bits, bits);
+                }
+                Packing::Fields(fields)
+            }
+            Layout::Bits(fields) => Packing::Fields(fields),
+            Layout::Float11 => Packing::Float11,
+            Layout::Exponent => Packing::Exponent,
+            Layout::Blocks(_) => return None,
+        };
+        Some((self.kind, packing))
+    }
 }
 
 fn unorm(raw: u32, most: u64) -> f32 {
@@ -449,18 +453,6 @@ fn unorm(raw: u32, most: u64) -> f32 {
 
 fn to_unorm(value: f32, most: u64) -> u32 {
     (value.clamp(0.0, 1.0) * most as f32).round_ties_even() as u32
-}
-
-/// The transfer functions of IEC 61966-2-1.
-fn from_srgb(value: f32) -> f32 {
-    if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-}
-
-fn to_srgb(value: f32) -> f32 {
-    match value {
-        value if value <= 0.003_130_8 => value * 12.92,
-        value => 1.055 * value.powf(1.0 / 2.4) - 0.055,
-    }
 }
 
 /// Decodes an unsigned float of five exponent bits and this many fraction bits: a half with a shorter fraction.

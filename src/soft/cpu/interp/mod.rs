@@ -17,7 +17,7 @@ mod pointer;
 mod prepared;
 pub(super) mod probe;
 mod registers;
-mod sample;
+pub(crate) mod sample;
 pub(super) mod simd;
 pub(crate) mod thread;
 mod uses;

@@ -319,7 +319,7 @@ fn across_edge(number: usize, column: i64, row: i64, size: i64) -> (u32, u32, u3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soft::kernel::texture::{Level, NO_SWIZZLE, PixelFormat};
+    use crate::soft::kernel::texture::{Kind, Level, NO_SWIZZLE, Packing, PixelFormat};
 
     /// Four floats.
     struct Floats;
@@ -344,6 +344,10 @@ mod tests {
 
         fn encode(&self, pixel: Pixel, bytes: &mut [u8]) {
             bytes.copy_from_slice(pixel.map(u32::to_le_bytes).as_flattened());
+        }
+
+        fn packing(&self) -> Option<(Kind, Packing)> {
+            Some((Kind::Float, Packing::Fields([0, 32, 64, 96].map(|first| (first, 32)))))
         }
     }
 

@@ -92,7 +92,10 @@ impl<'a> Rebuild<'a> for Scalarise<'a> {
     }
 
     fn value(&mut self, value: Value) -> Value {
-        self.one(value)
+        let parts = self.of(value);
+        let width = self.function.ty(value).width() as usize;
+        let list: Vec<Value> = (0..width).map(|component| parts.at(component)).collect();
+        self.vector(&list)
     }
 }
 
@@ -115,11 +118,6 @@ impl Scalarise<'_> {
 
     fn free(&mut self, inst: &Inst) -> Value {
         self.out.free(inst.op, inst.ty, inst.imm)
-    }
-
-    /// The value that an old scalar became.
-    fn one(&mut self, value: Value) -> Value {
-        self.of(value).at(0)
     }
 
     /// A vector of components; a single component is returned as it is.

@@ -5,7 +5,7 @@ use super::{Options, compile_here};
 use crate::soft::ir::passes::{
     self, Pipeline, common, dead, flatten, fold, forward, inline, promote, scalarise,
 };
-use crate::soft::ir::{self, Checks, Function, Op, internal_error};
+use crate::soft::ir::{self, Checks, Function, Op, Routine, internal_error};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -57,6 +57,9 @@ fn file(op: Op) -> &'static File {
     }
 }
 
+static TEXTURE: File = file!("texture.metal");
+static ARGUMENTS: File = file!("arguments.metal");
+
 /// What makes a function short before it is copied.
 const PIPELINE: Pipeline = Pipeline {
     checks: Checks::NONE,
@@ -88,15 +91,26 @@ fn code(op: Op) -> Arc<Function> {
     const FIRST: usize = Op::Round as usize;
     static CODE: [OnceLock<Arc<Function>>; Op::Powr as usize + 1 - FIRST] =
         [const { OnceLock::new() }; Op::Powr as usize + 1 - FIRST];
-    let made = CODE[op as usize - FIRST].get_or_init(|| {
-        let made = file(op).checked().function(op.row().name).and_then(|module| {
-            passes::run(&module, &PIPELINE)
-                .map(|mut functions| functions.swap_remove(0))
-                .map_err(|refused| format!("{refused:?}"))
-        });
-        Arc::new(made.unwrap_or_else(|error| internal_error(format!("in the library: {error}"))))
-    });
+    let made = CODE[op as usize - FIRST].get_or_init(|| compiled(file(op), op.row().name));
     made.clone()
+}
+
+/// A function of a file after the passes.
+fn compiled(file: &File, name: &str) -> Arc<Function> {
+    let made = file.checked().function(name).and_then(|module| {
+        passes::run(&module, &PIPELINE)
+            .map(|mut functions| functions.swap_remove(0))
+            .map_err(|refused| format!("{refused:?}"))
+    });
+    Arc::new(made.unwrap_or_else(|error| internal_error(format!("in the library: {error}"))))
+}
+
+/// The code of a routine, without calls.
+fn routine(routine: Routine) -> Arc<Function> {
+    const COUNT: usize = Routine::ALL.len();
+    static CODE: [OnceLock<Arc<Function>>; COUNT] = [const { OnceLock::new() }; COUNT];
+    let file = if routine.is_of_textures() { &TEXTURE } else { &ARGUMENTS };
+    CODE[routine as usize].get_or_init(|| compiled(file, routine.name())).clone()
 }
 
 /// The library functions that some functions apply.
@@ -105,13 +119,26 @@ pub(super) fn applied(functions: &[Function]) -> ir::Library {
     let mut ops: Vec<Op> = all.map(|inst| inst.op).filter(|op| op.is_library()).collect();
     ops.sort_unstable();
     ops.dedup();
-    ir::Library::of(ops.into_iter().map(|op| (op, code(op))))
+    ir::Library::of(ops.into_iter().map(|op| (op, code(op)))).with_routines(routine)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::soft::ir::{Stmt, catch_internal_error, walk};
+
+    #[test]
+    fn every_routine_uses_no_memory_of_a_module() {
+        for &one in Routine::ALL {
+            let code = catch_internal_error(|| ir::with_stack(|| routine(one)));
+            let code = code.unwrap_or_else(|error| panic!("{}: {error}", one.name()));
+            println!("{:4} {}", walk::instructions(&code.body).count(), one.name());
+            let reached = ir::facts::reach::reached(std::slice::from_ref(&*code), [99; 3]);
+            assert!(!reached.allocations.contains(&true), "{code}");
+            let called = walk::statements(&code.body).any(|stmt| matches!(stmt, Stmt::Call { .. }));
+            assert!(!called, "{code}");
+        }
+    }
 
     #[test]
     fn every_function_is_one_that_a_pass_can_copy() {

@@ -7,10 +7,11 @@
 //! where it wants to be.
 
 use super::super::text::{Kind, Label, Reg, ptx};
+use super::together::may_differ;
 use super::value::is_across;
 use super::{Emit, SiteKind, layout};
 use crate::soft::ir::walk::{instructions, statements};
-use crate::soft::ir::{Barrier, Block, Op, Stmt, Value, internal_error};
+use crate::soft::ir::{Block, Op, Stmt, Value, internal_error};
 
 /// Why a lane leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,10 @@ pub(super) struct Flow {
     /// Why the lane leaves; 0 if it does not.
     escape: Option<Reg>,
     exit: Option<Label>,
+    /// The mask at the start, if the launch is strict and threads wait for each other.
+    first: Option<Reg>,
+    /// Whether threads may wait at different barriers.
+    may_differ: bool,
     /// The number of the next loop, in the order in which they begin.
     loops: usize,
 }
@@ -88,6 +93,18 @@ fn continues(block: &[Stmt]) -> bool {
     })
 }
 
+impl Flow {
+    /// Whether threads may wait at different barriers.
+    pub(super) fn may_differ(&self) -> bool {
+        self.may_differ
+    }
+
+    /// The mask at the start, if the launch is strict and threads wait for each other.
+    pub(super) fn first(&self) -> Option<Reg> {
+        self.first
+    }
+}
+
 impl Emit<'_> {
     /// The mask of active lanes.
     pub(super) fn mask(&self) -> Reg {
@@ -106,6 +123,8 @@ impl Emit<'_> {
             let mask = self.text.reg(Kind::Word);
             let first = self.first_mask();
             ptx!(self.text, "mov.b32 {mask}, {first};");
+            self.flow.first = Some(first).filter(|_| self.options.strict);
+            self.flow.may_differ = self.barriers() > 1 && may_differ(function);
             self.flow.mask = Some(mask);
             let escape = self.text.reg(Kind::Word);
             ptx!(self.text, "mov.b32 {escape}, 0;");
@@ -113,7 +132,12 @@ impl Emit<'_> {
         }
         self.block(&function.body);
         self.text.place(exit);
-        ptx!(self.text, "exit;");
+        if self.flow.first.is_some() && self.barriers() != 0 {
+            self.arrive(None);
+        }
+        if !self.is_routine {
+            ptx!(self.text, "exit;");
+        }
     }
 
     fn block(&mut self, block: &Block) {
@@ -124,7 +148,13 @@ impl Emit<'_> {
                 Stmt::Loop { body, next, span } => self.repeat(body, next, *span),
                 Stmt::Break => self.leave(Escape::Break),
                 Stmt::Continue => self.leave(Escape::Continue),
-                Stmt::Return(_) => self.leave(Escape::Return),
+                Stmt::Return(value) => {
+                    if let Some(value) = value {
+                        let (to, from) = (self.result.clone(), self.operand(*value));
+                        self.copy(&to, &from);
+                    }
+                    self.leave(Escape::Return);
+                }
                 Stmt::Call { .. } => internal_error("PTX: a call is left".to_owned()),
             }
             if matches!(stmt, Stmt::Break | Stmt::Continue | Stmt::Return(_)) {
@@ -308,6 +338,9 @@ impl Emit<'_> {
 
     /// Ends the thread if the launch has to stop.
     fn poll(&mut self, span: crate::soft::ir::Span) {
+        if self.is_routine {
+            return;
+        }
         let (at, word, stop) =
             (self.text.reg(Kind::Long), self.text.reg(Kind::Word), self.text.reg(Kind::Predicate));
         let exit = self.exit(span, SiteKind::Stopped, at);
@@ -315,14 +348,5 @@ impl Emit<'_> {
         ptx!(self.text, "ld.relaxed.gpu.global.u32 {word}, [{at}];");
         ptx!(self.text, "setp.ne.u32 {stop}, {word}, 0;");
         ptx!(self.text, "@{stop} bra {exit};");
-    }
-
-    /// Waits for the other threads.
-    pub(super) fn barrier(&mut self, imm: u64) {
-        let mask = self.mask();
-        ptx!(self.text, "bar.warp.sync {mask};");
-        if Barrier::from_imm(imm).0 == Barrier::Threadgroup {
-            ptx!(self.text, "barrier.sync 0;");
-        }
     }
 }

@@ -34,6 +34,13 @@ pub(super) struct Place {
     threads: Reg,
 }
 
+impl Place {
+    /// Threads of this threadgroup, in all dimensions.
+    pub(super) fn threads(&self) -> Reg {
+        self.threads
+    }
+}
+
 impl Emit<'_> {
     /// The start of the kernel: threads outside of the grid end, and the mask of active lanes is set.
     pub(super) fn start(&mut self) {

@@ -106,6 +106,9 @@ impl Emit<'_> {
 
     /// What a pointer is a multiple of, as far as is known.
     fn alignment(&self, pointer: Value) -> u32 {
+        if self.is_routine {
+            return 16;
+        }
         let power = |number: u64| 1 << number.trailing_zeros().min(4);
         let inst = self.function.inst(pointer);
         match inst.op {
@@ -147,6 +150,14 @@ impl Emit<'_> {
         };
         let root = self.root(pointer);
         let window = Self::window(space);
+        if self.is_routine {
+            return Target { window, address: value, alignment: 16, value, root };
+        }
+        if !self.options.checked {
+            let address = self.unchecked(root, space, value);
+            let alignment = self.alignment(pointer).min(bytes);
+            return Target { window, address, alignment, value, root };
+        }
         let exit = self.exit(span, SiteKind::Access { root, space, bytes, write }, value);
         let wrong = self.text.reg(Kind::Predicate);
         let address = match root {
@@ -183,6 +194,32 @@ impl Emit<'_> {
         Target { window, address, alignment, value, root }
     }
 
+    /// The address of an access that is not checked.
+    fn unchecked(&mut self, root: Root, space: Space, value: Reg) -> Reg {
+        match root {
+            Root::Allocation(number) => {
+                let (base, address) = (self.base(number), self.text.reg(Kind::Long));
+                ptx!(self.text, "add.u64 {address}, {base}, {value};");
+                address
+            }
+            Root::Local(number) => self.in_locals(value, self.locals[number as usize]),
+            Root::Unknown => {
+                let offset = self.offset(value);
+                if space == Space::Thread {
+                    return self.in_locals(offset, 0);
+                }
+                let (entry, from) = (self.any_entry(value), self.entry_window());
+                let address = self.text.reg(Kind::Long);
+                ptx!(self.text, "ld.{from}.u64 {address}, [{entry}];");
+                ptx!(self.text, "add.u64 {address}, {address}, {offset};");
+                if space == Space::Threadgroup {
+                    add_shared(&mut self.text, address);
+                }
+                address
+            }
+        }
+    }
+
     /// An address in thread memory.
     fn in_locals(&mut self, offset: Reg, start: u64) -> Reg {
         let address = self.text.reg(Kind::Long);
@@ -211,9 +248,10 @@ impl Emit<'_> {
         );
         let (wrong, last, address) =
             (self.text.reg(Kind::Predicate), self.text.reg(Kind::Long), self.text.reg(Kind::Long));
+        let from = self.entry_window();
         let text = &mut self.text;
-        ptx!(text, "ld.param.u64 {length}, [{entry}+8];");
-        ptx!(text, "ld.param.u64 {flags}, [{entry}+16];");
+        ptx!(text, "ld.{from}.u64 {length}, [{entry}+8];");
+        ptx!(text, "ld.{from}.u64 {flags}, [{entry}+16];");
         if space == Space::Threadgroup && !write && !self.options.strict {
             ptx!(text, "add.u64 {length}, {length}, {SLACK};");
         }
@@ -227,7 +265,7 @@ impl Emit<'_> {
         ptx!(text, "and.b64 {flags}, {flags}, {need};");
         ptx!(text, "setp.ne.u64 {wrong}, {flags}, {need};");
         ptx!(text, "@{wrong} bra {exit};");
-        ptx!(text, "ld.param.u64 {address}, [{entry}];");
+        ptx!(text, "ld.{from}.u64 {address}, [{entry}];");
         ptx!(text, "add.u64 {address}, {address}, {offset};");
         if space == Space::Threadgroup {
             add_shared(text, address);
@@ -235,20 +273,52 @@ impl Emit<'_> {
         address
     }
 
-    /// The address of the entry of a pointer's region.
+    /// Where the entries of regions are.
+    fn entry_window(&self) -> &'static str {
+        if self.far { "global" } else { "param" }
+    }
+
+    /// The address of the entry of a pointer's region; there is a jump to `exit` if there is no such region.
     fn entry(&mut self, pointer: Reg, exit: super::Label) -> Reg {
-        let count = self.module.allocations.len();
-        let (number, entry, start) =
-            (self.text.reg(Kind::Long), self.text.reg(Kind::Long), self.text.reg(Kind::Long));
+        let number = self.region(pointer);
         let wrong = self.text.reg(Kind::Predicate);
         let text = &mut self.text;
-        ptx!(text, "add.u64 {number}, {pointer}, {:#x};", 1u64 << (OFFSET_BITS - 1));
-        ptx!(text, "shr.u64 {number}, {number}, {OFFSET_BITS};");
-        ptx!(text, "setp.gt.u64 {wrong}, {number}, {count};");
+        if self.far {
+            let all = text.reg(Kind::Long);
+            ptx!(text, "ld.param.u64 {all}, [args+{}];", layout::FAR_COUNT);
+            ptx!(text, "setp.gt.u64 {wrong}, {number}, {all};");
+        } else {
+            let count = self.module.allocations.len();
+            ptx!(text, "setp.gt.u64 {wrong}, {number}, {count};");
+        }
         ptx!(text, "@{wrong} bra {exit};");
-        ptx!(text, "mov.u64 {start}, args;");
+        self.entry_of(number)
+    }
+
+    /// The same without a check.
+    fn any_entry(&mut self, pointer: Reg) -> Reg {
+        let number = self.region(pointer);
+        self.entry_of(number)
+    }
+
+    /// The number of a pointer's region.
+    fn region(&mut self, pointer: Reg) -> Reg {
+        let number = self.text.reg(Kind::Long);
+        ptx!(self.text, "add.u64 {number}, {pointer}, {:#x};", 1u64 << (OFFSET_BITS - 1));
+        ptx!(self.text, "shr.u64 {number}, {number}, {OFFSET_BITS};");
+        number
+    }
+
+    fn entry_of(&mut self, number: Reg) -> Reg {
+        let (entry, start) = (self.text.reg(Kind::Long), self.text.reg(Kind::Long));
+        let text = &mut self.text;
+        if self.far {
+            ptx!(text, "ld.param.u64 {start}, [args+{}];", layout::FAR_REGIONS);
+        } else {
+            ptx!(text, "mov.u64 {start}, args;");
+            ptx!(text, "add.u64 {start}, {start}, {};", layout::REGIONS);
+        }
         ptx!(text, "mad.lo.u64 {entry}, {number}, {}, {start};", layout::REGION);
-        ptx!(text, "add.u64 {entry}, {entry}, {};", layout::REGIONS);
         entry
     }
 
@@ -263,6 +333,9 @@ impl Emit<'_> {
     /// The address of a pointer among all memory of the device, for comparisons.
     pub(super) fn address(&mut self, pointer: Value) -> Reg {
         let (whole, root) = (self.whole(pointer), self.root(pointer));
+        if self.is_routine {
+            return whole;
+        }
         let space = self.function.ty(pointer).space();
         match root {
             Root::Allocation(number) => {
@@ -275,7 +348,7 @@ impl Emit<'_> {
                 let (none, done) = (self.text.label(), self.text.label());
                 let entry = self.entry(whole, none);
                 let (offset, reg) = (self.offset(whole), self.text.reg(Kind::Long));
-                ptx!(self.text, "ld.param.u64 {reg}, [{entry}];");
+                ptx!(self.text, "ld.{}.u64 {reg}, [{entry}];", self.entry_window());
                 ptx!(self.text, "add.u64 {reg}, {reg}, {offset};");
                 ptx!(self.text, "bra {done};");
                 self.text.place(none);
@@ -291,7 +364,7 @@ impl Emit<'_> {
     /// the whole does not fit.
     pub(super) fn load(&mut self, inst: &Inst) -> Vec<Reg> {
         let (ty, pointer) = (inst.ty, inst.args[0]);
-        if inst.imm == 1 {
+        if inst.imm == 1 && self.options.checked {
             self.check_parts(pointer, ty, inst.span);
         }
         let target = self.access(pointer, ty.bytes(), false, inst.span);
@@ -443,7 +516,8 @@ impl Emit<'_> {
         self.copy(&[reg], &[value]);
     }
 
-    /// The code that records a fault and ends the thread. Of several, that of the thread with the lowest number counts.
+    /// The code that records a fault and ends the thread. Of several, that of the SIMD-group with the lowest number counts; there
+    /// the first, as other lanes go on, and of lanes that it happens to at once the lowest.
     pub(super) fn faults(&mut self) {
         if self.exits.is_empty() {
             return;
@@ -485,8 +559,16 @@ impl Emit<'_> {
         ptx!(text, "ld.relaxed.gpu.global.u32 {old}, [{at}+{}];", record::SET);
         ptx!(text, "setp.eq.u32 {busy}, {old}, 0;");
         ptx!(text, "@{busy} bra {write};");
+        let (own, its) = (text.reg(Kind::Long), text.reg(Kind::Long));
         ptx!(text, "ld.relaxed.gpu.global.u64 {other}, [{at}+{}];", record::KEY);
         ptx!(text, "setp.ge.u64 {busy}, {key}, {other};");
+        ptx!(text, "@{busy} bra {unlock};");
+        ptx!(text, "shr.u64 {own}, {key}, 5;");
+        ptx!(text, "shr.u64 {its}, {other}, 5;");
+        ptx!(text, "setp.ne.u64 {busy}, {own}, {its};");
+        ptx!(text, "@{busy} bra {write};");
+        ptx!(text, "ld.relaxed.gpu.global.u32 {old}, [{at}+{}];", record::SITE);
+        ptx!(text, "setp.ne.u32 {busy}, {old}, {site};");
         ptx!(text, "@{busy} bra {unlock};");
         text.place(write);
         ptx!(text, "st.relaxed.gpu.global.u64 [{at}+{}], {key};", record::KEY);

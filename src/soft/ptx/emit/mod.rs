@@ -2,22 +2,28 @@
 
 mod across;
 mod atomic;
+mod barrier;
 mod convert;
 mod flow;
 mod input;
 mod matrix;
 mod memory;
+mod routine;
+mod texture;
+mod together;
 mod value;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::text::{Kind, Label, Reg, Text, ptx};
 use crate::soft::ir::facts::rooms::rooms;
 use crate::soft::ir::facts::uniform::{self, Uniformity};
 use crate::soft::ir::{
-    AllocationKind, Function, Module, Op, Scalar, Space, Span, Type, Value, internal_error,
+    AllocationKind, Function, Module, Op, Routine, Scalar, Space, Span, Type, Value, internal_error,
 };
+pub(super) use barrier::position;
 use memory::Limit;
+pub(super) use texture::expected;
 
 /// What the text depends on besides the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,8 +34,10 @@ pub(super) struct Options {
     pub(super) threads: u32,
     /// What the starts of all buffers are multiples of, from 1 to 16.
     pub(super) alignment: u32,
-    /// Whether reading just past the end of threadgroup memory is a fault.
+    /// Whether reading just past the end of threadgroup memory is a fault, and a barrier that not all threads reach.
     pub(super) strict: bool,
+    /// Whether accesses are checked.
+    pub(super) checked: bool,
 }
 
 /// The name of the kernel in the text.
@@ -54,8 +62,17 @@ pub(super) mod layout {
     /// The address of the number of the first launch that had a fault, and the number of this one.
     pub(crate) const FAULTED: usize = 64;
     pub(crate) const NUMBER: usize = 72;
-    /// For each region its start, its length, and whether it may be written; region 0 is the null pointer's.
-    pub(crate) const REGIONS: usize = 80;
+    /// The addresses of the launch's tables (`super::super::tables`): samplers; textures and their number; where
+    /// pointers in memory point to; regions and their number.
+    pub(crate) const SAMPLERS: usize = 80;
+    pub(crate) const TEXTURES: usize = 88;
+    pub(crate) const TEXTURE_COUNT: usize = 96;
+    pub(crate) const ADDRESSES: usize = 104;
+    pub(crate) const FAR_REGIONS: usize = 112;
+    pub(crate) const FAR_COUNT: usize = 120;
+    /// For each region its start, its length, and whether it may be written; region 0 is the null pointer's. A kernel
+    /// that reads pointers from memory finds more of them, and these, in a table.
+    pub(crate) const REGIONS: usize = 128;
     /// Bytes of a region's entry.
     pub(crate) const REGION: usize = 24;
 
@@ -71,7 +88,7 @@ pub(super) mod record {
     pub(crate) const LOCK: usize = 0;
     /// Whether there was a fault.
     pub(crate) const SET: usize = 4;
-    /// The thread's number in the launch; the lowest is reported.
+    /// The thread's number in the launch: the number of the threadgroup, and ten bits of that in the threadgroup.
     pub(crate) const KEY: usize = 8;
     /// The offset or the pointer.
     pub(crate) const VALUE: usize = 16;
@@ -116,6 +133,18 @@ pub(super) enum SiteKind {
     Misaligned { root: Root, bytes: u32, write: bool },
     /// A loop that the watchdog stopped.
     Stopped,
+    /// A barrier that not all threads of the threadgroup reach, or that others wait at another one. The value is the number of
+    /// the thread in its threadgroup that does not reach it.
+    Barrier,
+    /// The end of the kernel, while other threads wait at a barrier. The value is the number of the thread in its
+    /// threadgroup, and above it the number of the barrier, from 1.
+    Ended,
+    /// Use of a texture with a number that no texture has.
+    Texture,
+    /// An atomic function of a texture whose pixels are not integers.
+    Format,
+    /// Use of a number that is no sampler.
+    Sampler,
 }
 
 /// A kernel as text.
@@ -123,6 +152,8 @@ pub(super) enum SiteKind {
 pub(super) struct Emitted {
     pub(super) text: String,
     pub(super) sites: Vec<Site>,
+    /// The positions of the barriers, by number, if the launch is strict.
+    pub(super) barriers: Vec<Span>,
     /// Bytes of the thread's own memory.
     pub(super) thread_bytes: u64,
 }
@@ -148,6 +179,7 @@ struct Emit<'a> {
     locals: Vec<u64>,
     thread_bytes: u64,
     sites: Vec<Site>,
+    barriers: Vec<Span>,
     /// For each site its label, and the register with an offset or a pointer.
     exits: Vec<(Label, Reg)>,
     limits: HashMap<Limit, Reg>,
@@ -158,6 +190,14 @@ struct Emit<'a> {
     fault: Label,
     /// Whether some operation across lanes needs the array of all lanes' values.
     uses_lane_room: bool,
+    /// Whether this is a routine of the library, whose pointers are addresses and are not checked.
+    is_routine: bool,
+    /// The registers of a routine's result.
+    result: Vec<Reg>,
+    /// The routines that are called.
+    routines: BTreeSet<Routine>,
+    /// Whether pointers may be to regions that are in a table.
+    far: bool,
     unsupported: Option<Unsupported>,
 }
 
@@ -167,34 +207,45 @@ pub(super) fn emit(
     function: &Function,
     options: Options,
 ) -> Result<Emitted, Unsupported> {
-    let mut text = Text::default();
-    let fault = text.label();
-    let (locals, thread_bytes) = rooms(function, true);
-    let mut emit = Emit {
-        module,
-        function,
-        uniform: uniform::analyse(function),
-        options,
-        values: vec![Vec::new(); function.insts.len()],
-        roots: vec![None; function.insts.len()],
-        variables: function.variables.iter().map(|variable| text.regs(variable.ty)).collect(),
-        text,
-        locals,
-        thread_bytes,
-        sites: Vec::new(),
-        exits: Vec::new(),
-        limits: HashMap::new(),
-        bases: HashMap::new(),
-        inputs: input::Inputs::default(),
-        flow: flow::Flow::default(),
-        fault,
-        uses_lane_room: false,
-        unsupported: None,
-    };
+    let mut emit = Emit::new(module, function, options);
     emit.start();
     emit.function_body();
     emit.faults();
     emit.finish()
+}
+
+impl<'a> Emit<'a> {
+    fn new(module: &'a Module, function: &'a Function, options: Options) -> Self {
+        let mut text = Text::default();
+        let fault = text.label();
+        let (locals, thread_bytes) = rooms(function, true);
+        Self {
+            module,
+            function,
+            uniform: uniform::analyse(function),
+            options,
+            values: vec![Vec::new(); function.insts.len()],
+            roots: vec![None; function.insts.len()],
+            variables: function.variables.iter().map(|variable| text.regs(variable.ty)).collect(),
+            text,
+            locals,
+            thread_bytes,
+            sites: Vec::new(),
+            barriers: Vec::new(),
+            exits: Vec::new(),
+            limits: HashMap::new(),
+            bases: HashMap::new(),
+            inputs: input::Inputs::default(),
+            flow: flow::Flow::default(),
+            fault,
+            uses_lane_room: false,
+            is_routine: false,
+            result: Vec::new(),
+            routines: BTreeSet::new(),
+            far: is_far(function),
+            unsupported: None,
+        }
+    }
 }
 
 impl Emit<'_> {
@@ -228,10 +279,9 @@ impl Emit<'_> {
             Op::Input => vec![self.input(inst.imm)],
             // The offset from the root.
             Op::Allocation | Op::Local => vec![self.constant(Scalar::U64, 0)],
-            Op::Texture | Op::Sampler => {
-                self.unsupported("textures and samplers");
-                vec![self.constant(Scalar::U64, 0)]
-            }
+            Op::Texture => vec![self.constant(Scalar::U64, inst.imm + 1)],
+            Op::Sampler => vec![self.bound_sampler(inst.imm)],
+            Op::Param => self.parameter(inst.imm, inst.ty),
             _ => internal_error(format!("PTX: no registers for {:?}", inst.op)),
         }
     }
@@ -314,6 +364,21 @@ impl Emit<'_> {
         }
     }
 
+    /// The texts of the routines that are called.
+    fn called(&self) -> Result<String, Unsupported> {
+        let mut out = String::new();
+        for &routine in &self.routines {
+            let Some(code) = self.module.library.routine(routine) else {
+                return Err(Unsupported(format!(
+                    "the routine '{}' of the library",
+                    routine.name()
+                )));
+            };
+            out += &routine::emit(self.module, &code, self.options, routine)?;
+        }
+        Ok(out)
+    }
+
     /// Declarations, directives and code.
     fn finish(self) -> Result<Emitted, Unsupported> {
         if let Some(unsupported) = self.unsupported {
@@ -340,6 +405,7 @@ impl Emit<'_> {
             }
         }
         let _ = writeln!(out, ".extern .shared .align 16 .b8 shared[];");
+        out += &self.called()?;
         let _ = writeln!(out, ".visible .entry {ENTRY}(.param .align 8 .b8 args[{bytes}])");
         let _ = writeln!(out, ".maxntid {threads}, 1, 1\n{{");
         if self.thread_bytes != 0 {
@@ -350,8 +416,15 @@ impl Emit<'_> {
         }
         out += &self.text.finish();
         out += "}\n";
-        Ok(Emitted { text: out, sites: self.sites, thread_bytes: self.thread_bytes })
+        let Self { sites, barriers, thread_bytes, .. } = self;
+        Ok(Emitted { text: out, sites, barriers, thread_bytes })
     }
+}
+
+/// Whether a function reads pointers or textures from memory, or writes them there, so that a launch passes what it may reach.
+pub(super) fn is_far(function: &Function) -> bool {
+    let forms = |inst: &crate::soft::ir::Inst| matches!(inst.op, Op::FromMemory | Op::ToMemory);
+    function.insts.iter().any(forms)
 }
 
 /// The name of a program-scope table in the text.

@@ -3,7 +3,7 @@
 use super::super::text::{Kind, Reg, ptx};
 use super::Emit;
 use crate::soft::ir::semantics::needs_narrowing;
-use crate::soft::ir::{Inst, Op, Scalar, Type, Value, internal_error};
+use crate::soft::ir::{Inst, Op, Routine, Scalar, Type, Value, internal_error};
 
 /// The suffix of instructions that take integers of a scalar type in a register.
 fn int(scalar: Scalar) -> &'static str {
@@ -56,10 +56,7 @@ impl Emit<'_> {
             Op::PointerToInt => vec![self.whole(inst.args[0])],
             Op::IntToPointer => vec![self.scalar(inst.args[0])],
             Op::Address => vec![self.address(inst.args[0])],
-            Op::FromMemory | Op::ToMemory => {
-                self.unsupported("pointers and textures in memory (argument buffers)");
-                vec![self.operand(inst.args[0])[0]]
-            }
+            Op::FromMemory | Op::ToMemory => vec![self.form(&inst)],
             Op::Load => self.load(&inst),
             Op::Store => {
                 self.store(&inst);
@@ -72,7 +69,7 @@ impl Emit<'_> {
             }
             Op::MatrixMultiplyAdd => self.matrix_multiply_add(&inst),
             Op::Barrier => {
-                self.barrier(inst.imm);
+                self.barrier(&inst);
                 return;
             }
             Op::Probe | Op::Unwritten => {
@@ -81,20 +78,7 @@ impl Emit<'_> {
             }
             op if is_atomic(op) => self.atomic(&inst),
             op if is_across(op) => self.across(&inst),
-            Op::TextureWrite => {
-                self.unsupported("textures");
-                return;
-            }
-            Op::TextureRead
-            | Op::TextureAtomic
-            | Op::TextureSample
-            | Op::TextureCompare
-            | Op::TextureGather
-            | Op::TextureGatherCompare
-            | Op::TextureSize => {
-                self.unsupported("textures");
-                self.text.regs(inst.ty)
-            }
+            op if let Some(routine) = Routine::of(op) => self.texture(routine, &inst),
             _ => {
                 let args: Vec<Reg> = inst.args.iter().map(|&arg| self.operand(arg)[0]).collect();
                 let scalar = match self.function.ty(inst.args[0]) {

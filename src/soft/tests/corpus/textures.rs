@@ -3,7 +3,7 @@
 use super::File;
 use super::element::near;
 use crate::soft::ir::Sampler;
-use crate::soft::kernel::texture::{Level, NO_SWIZZLE, Pixel, PixelFormat, Texture};
+use crate::soft::kernel::texture::{Kind, Level, NO_SWIZZLE, Packing, Pixel, PixelFormat, Texture};
 
 /// Pixels of four 32-bit words.
 #[derive(Clone, Copy)]
@@ -33,6 +33,11 @@ impl PixelFormat for Words {
 
     fn encode(&self, pixel: Pixel, bytes: &mut [u8]) {
         bytes.copy_from_slice(pixel.map(u32::to_le_bytes).as_flattened());
+    }
+
+    fn packing(&self) -> Option<(Kind, Packing)> {
+        let kind = if self.is_integer() { Kind::Uint } else { Kind::Float };
+        Some((kind, Packing::Fields([0, 32, 64, 96].map(|first| (first, 32)))))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Textures at their ends.
 
-use crate::soft::kernel::texture::{Level, NO_SWIZZLE, Pixel, PixelFormat, Texture};
+use crate::soft::kernel::texture::{Kind, Level, NO_SWIZZLE, Packing, Pixel, PixelFormat, Texture};
 
 /// Pixels of four bytes that are one number.
 struct Number;
@@ -24,6 +24,10 @@ impl PixelFormat for Number {
 
     fn encode(&self, pixel: Pixel, bytes: &mut [u8]) {
         bytes.copy_from_slice(&pixel[0].to_ne_bytes());
+    }
+
+    fn packing(&self) -> Option<(Kind, Packing)> {
+        Some((Kind::Uint, Packing::Fields([(0, 32), (0, 0), (0, 0), (0, 0)])))
     }
 }
 
