@@ -4,9 +4,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn launch(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("the launcher starts")
+}
+
+fn command(arguments: &[&str]) -> Command {
     // Under an emulator the program that starts others is named by this variable.
     let program = env!("CARGO_BIN_EXE_aruminium");
     let mut command = match std::env::var("ARUMINIUM_TEST_RUNNER") {
@@ -17,7 +21,8 @@ fn launch(arguments: &[&str]) -> Output {
         }
         Err(_) => Command::new(program),
     };
-    command.args(arguments).output().expect("the launcher starts")
+    command.args(arguments);
+    command
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -68,6 +73,40 @@ fn headers_and_macros_are_found() {
     assert_eq!(output.status.code(), Some(1));
     let place = format!("{}:2:22: error:", header.display());
     assert!(text(&output.stderr).contains(&place), "{}", text(&output.stderr));
+}
+
+#[test]
+fn machine_code_is_listed_with_lines_of_the_source() {
+    let path = file("asm", "fill.metal", "kernel void fill(device int *x) {\n    x[0] = 7;\n}\n");
+    let path = path.to_str().unwrap();
+    let output = launch(&["asm", path, "fill"]);
+    let (listing, error) = (text(&output.stdout), text(&output.stderr));
+    if error.contains("the interpreter runs it") {
+        // A processor without AVX2.
+        return assert_eq!(output.status.code(), Some(1));
+    }
+    assert_eq!((output.status.code(), error), (Some(0), String::new()));
+    let heading = format!("; {path}:2: x[0] = 7;\n;   store @0, 7i32\n");
+    assert!(listing.contains(&heading), "{listing}");
+    assert!(!listing.contains("(unknown)"), "{listing}");
+    let output = launch(&["asm", path, "full"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains(path) && error.contains("full"), "{error}");
+}
+
+/// A program that reads only the beginning, as `head` does, is no error.
+#[test]
+fn a_reader_that_stops_early_is_no_failure() {
+    let path = file("head", "k.metal", "kernel void k(device int *x) { x[0] = 7; }\n");
+    let mut child = command(&["ir", path.to_str().unwrap(), "k"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the launcher starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
 
 #[test]

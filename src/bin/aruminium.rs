@@ -13,6 +13,7 @@ mod source;
 #[path = "aruminium/wrap.rs"]
 mod wrap;
 
+use aruminium::ShaderLib;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -26,6 +27,8 @@ usage: aruminium COMMAND
                                           compile Metal sources and print what the compiler says
   ir FILE KERNEL [-I DIR] [-D NAME[=TEXT]]
                                           print the intermediate representation of a kernel
+  asm FILE KERNEL [-I DIR] [-D NAME[=TEXT]]
+                                          print the machine code of a kernel
   info                                    the devices, their limits, and the variables in force
 
 `--source DIR` is the source of aruminium to build the library from, for instance when there is no network.
@@ -49,7 +52,8 @@ fn main() -> ExitCode {
         Some("run") => report(library::run(&rest)),
         Some("build") => report(library::build(&rest)),
         Some("check") => report(check::check(&rest)),
-        Some("ir") => report(check::ir(&rest)),
+        Some("ir") => report(check::print("ir", &rest, ShaderLib::ir)),
+        Some("asm") => report(check::print("asm", &rest, ShaderLib::listing)),
         Some("info") => report(info()),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");

@@ -82,6 +82,29 @@ impl ShaderLib {
         ir.map_err(|error| GpuError::FunctionCreationFailed(error.to_string()))
     }
 
+    /// The machine code of a kernel, as text: address, bytes and text of each instruction, and the line of the source and the
+    /// operation of the IR that it is for; `specs/native.md` describes it. Of a kernel for an NVIDIA GPU it is PTX.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Unsupported`] on Apple's Metal; [`GpuError::FunctionCreationFailed`] if the kernel does not exist or
+    /// does not compile, or if there is no machine code of it: on a processor without AVX2, for instance.
+    ///
+    /// ```
+    /// let library = aruminium::Gpu::open()?.compile("kernel void one(device int *x) { x[0] = 1; }")?;
+    /// if let Ok(listing) = library.listing("one") {
+    ///     assert!(listing.contains("x[0] = 1;"), "{listing}");
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn listing(&self, kernel: &str) -> Result<String, GpuError> {
+        supports(self, selector!(aruminiumListing:error:), "the machine code of a kernel")?;
+        // SAFETY: soft Metal's libraries return a string, or store an error.
+        let text =
+            unsafe { msg!(self, [aruminiumListing: kernel, error: _] -> Result<String, GpuError>) };
+        text.map_err(|error| GpuError::FunctionCreationFailed(error.to_string()))
+    }
+
     /// The function with a name, with values for its function constants.
     ///
     /// # Errors

@@ -203,6 +203,11 @@ pub(crate) fn report(line: &str) {
     let _ = writeln!(std::io::stderr(), "aruminium: {line}");
 }
 
+/// Writes a text of several lines to standard error, as `report` does.
+pub(crate) fn print(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// A line for each variable of the environment that is misspelt or has a wrong value.
 fn complaints(environment: impl Iterator<Item = (String, String)>) -> Vec<String> {
     let ours = environment.filter(|(name, _)| name.starts_with("ARUMINIUM_"));

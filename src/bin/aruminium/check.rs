@@ -1,10 +1,11 @@
-//! The commands `check` and `ir`: what the compiler says about a source.
+//! The commands `check`, `ir` and `asm`: what the compiler says about a source.
 
 use super::Failure;
 use super::source::Arguments;
-use aruminium::{Diagnostic, Gpu, GpuError, Severity};
-use std::fmt::Write;
+use aruminium::{Diagnostic, Gpu, GpuError, Severity, ShaderLib};
+use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// Compiles each file. The exit status is 1 if one has an error.
@@ -99,14 +100,25 @@ fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
-/// Prints the intermediate representation of a kernel.
-pub(super) fn ir(arguments: &[String]) -> Result<ExitCode, Failure> {
+/// Prints what the compiler made of a kernel.
+pub(super) fn print(
+    command: &str,
+    arguments: &[String],
+    form: fn(&ShaderLib, &str) -> Result<String, GpuError>,
+) -> Result<ExitCode, Failure> {
     let arguments = Arguments::parse(arguments)?;
     let [path, kernel] = &arguments.names[..] else {
-        return Err("ir: a file and the name of a kernel are needed; see 'aruminium help'".into());
+        return Err(format!(
+            "{command}: a file and the name of a kernel are needed; see 'aruminium help'"
+        ));
     };
     let gpu = Gpu::open().map_err(|error| error.to_string())?;
     let library = arguments.source(path).compile(&gpu).map_err(reason)?;
-    println!("{}", library.ir(kernel).map_err(|error| format!("{path}: {error}"))?);
+    let text = form(&library, kernel).map_err(|error| format!("{path}: {error}"))?;
+    match writeln!(io::stdout(), "{text}") {
+        // A pager or `head` that has seen enough is no failure.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.to_string()),
+        _ => {}
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use super::Failure;
 use aruminium::Source;
 
-/// What `check` and `ir` are called with.
+/// What `check`, `ir` and `asm` are called with.
 #[derive(Default)]
 pub(super) struct Arguments {
     pub(super) names: Vec<String>,

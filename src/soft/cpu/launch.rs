@@ -190,7 +190,8 @@ impl Program {
         let helpers = helpers.min(total.saturating_sub(1)) as usize;
         let largest = shared.regions.iter().map(|region| region.bytes).max().unwrap_or(0);
         let simdgroups = total.saturating_mul(product(launch.group).div_ceil(LANES as u64));
-        let code = self.native(simdgroups, largest).filter(|code| is_ready(code, launch));
+        let code =
+            self.native(simdgroups, largest, launch.locate).filter(|code| is_ready(code, launch));
         let code = code.unwrap_or(&self.code);
         workers.run(helpers, &|| {
             // A worker that starts too late sets up nothing.

@@ -34,7 +34,9 @@ use super::ir::{
 };
 use super::kernel::{
     Backend, CompileError, CompileOptions, Executable, Fault, FaultKind, Launch, Parameter,
+    SourcePosition,
 };
+use super::variables;
 
 /// The back end that runs kernels on the CPU.
 pub(crate) struct Cpu {
@@ -77,6 +79,10 @@ struct Ready {
 impl Executable for Ready {
     fn parameters(&self) -> &[Parameter] {
         &self.program.parameters
+    }
+
+    fn listing(&self, line: &dyn Fn(Span) -> Option<String>) -> Result<String, CompileError> {
+        self.program.listing(line)
     }
 
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault> {
@@ -278,7 +284,12 @@ impl Program {
 
     /// The code with machine code in it, for a launch of `simdgroups` SIMD-groups: if the system allows machine code, it
     /// can address the launch's largest memory, and the kernel has worked enough to be worth compiling.
-    fn native(&self, simdgroups: u64, largest: u64) -> Option<&lower::Code> {
+    fn native(
+        &self,
+        simdgroups: u64,
+        largest: u64,
+        locate: Option<&dyn Fn(Span) -> Option<SourcePosition>>,
+    ) -> Option<&lower::Code> {
         if has_native(self.source.isa) && largest <= native::MAX_REGION {
             // The number of iterations of loops is not known.
             let iterations = if self.source.uniform.loops.is_empty() { 1 } else { 32 };
@@ -287,8 +298,14 @@ impl Program {
             if before.saturating_add(work) >= WORTH_NATIVE || native::is_always() {
                 // A defect here costs speed only: the interpreter runs what has no machine code.
                 let make = || {
-                    native::print_ir(&self.source.function);
-                    with_stack(|| lower::lower_native(&self.source))
+                    let code = with_stack(|| lower::lower_native(&self.source));
+                    if native::is_wanted(&self.name)
+                        && let Some(code) = &code
+                    {
+                        let line = |span| Some(locate?(span)?.to_string());
+                        variables::print(&self.list(code, &line));
+                    }
+                    code
                 };
                 let caught = || catch_internal_error(make).ok().flatten();
                 // In tests it is a panic.
@@ -297,6 +314,35 @@ impl Program {
             }
         }
         None
+    }
+
+    /// The IR after all passes, and the machine code, which is made again for it.
+    fn listing(&self, line: &dyn Fn(Span) -> Option<String>) -> Result<String, CompileError> {
+        let refused = |what: &str| Err(CompileError::NoListing { why: what.to_owned() });
+        if !has_native(self.source.isa) {
+            let isa = self.source.isa.name();
+            return refused(&format!(
+                "the interpreter runs it: there is no machine code for {isa}, or ARUMINIUM_SOFT_JIT is off"
+            ));
+        }
+        let make = || with_stack(|| lower::lower_native(&self.source));
+        match catch_internal_error(make).ok().flatten() {
+            Some(code) => Ok(self.list(&code, line)),
+            None => refused("the interpreter runs it: it is too large, or has calls"),
+        }
+    }
+
+    /// The IR after all passes, and the machine code of each of its runs. `line` describes a line of the source.
+    fn list(&self, code: &lower::Code, line: &dyn Fn(Span) -> Option<String>) -> String {
+        let mut text = format!("IR of {}", self.source.function);
+        for run in &code.runs {
+            text += "\n";
+            text += &native::listing(run, line);
+        }
+        if code.runs.is_empty() {
+            text += "\nno machine code: the interpreter runs all of it\n";
+        }
+        text
     }
 
     /// A fault before any thread ran.

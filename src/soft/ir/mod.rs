@@ -29,6 +29,7 @@ mod math;
 mod op;
 pub(crate) mod passes;
 mod print;
+pub(crate) use print::Line;
 mod probe;
 mod routine;
 mod rule;

@@ -62,7 +62,7 @@ fn block(function: &Function, stmts: &Block, depth: usize, out: &mut Formatter<'
         let indent = depth * 2;
         write!(out, "{:indent$}", "")?;
         match stmt {
-            Stmt::Do(value) => instruction(function, *value, out)?,
+            Stmt::Do(value) => writeln!(out, "{}", Line(function, *value))?,
             Stmt::If(condition, then, otherwise) => {
                 writeln!(out, "if {} {{", Operand(function, *condition))?;
                 block(function, then, depth + 1, out)?;
@@ -96,6 +96,15 @@ fn block(function: &Function, stmts: &Block, depth: usize, out: &mut Formatter<'
         }
     }
     Ok(())
+}
+
+/// One instruction, without the end of its line.
+pub(crate) struct Line<'a>(pub(crate) &'a Function, pub(crate) Value);
+
+impl Display for Line<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
+        instruction(self.0, self.1, out)
+    }
 }
 
 fn operands(function: &Function, args: &[Value], out: &mut Formatter<'_>) -> Result {
@@ -145,8 +154,7 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
     }
     let comma = matches!(inst.op.row().imm, Imm::Variable | Imm::Bytes) && !inst.args.is_empty();
     out.write_str(if comma { "," } else { "" })?;
-    operands(function, &inst.args, out)?;
-    out.write_char('\n')
+    operands(function, &inst.args, out)
 }
 
 /// The letter of a component: `xyzw` of the first vector, `abcd` of the second.

@@ -1,6 +1,7 @@
 //! Back ends, and the kernels that they compile.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::ptr::NonNull;
@@ -67,6 +68,11 @@ impl Default for CompileOptions {
 pub(crate) trait Executable: Send + Sync {
     /// What a launch has to pass, in order.
     fn parameters(&self) -> &[Parameter];
+
+    /// The code, as text: the instructions of the device, and what each is for. `line` describes a line of the source.
+    fn listing(&self, _line: &dyn Fn(Span) -> Option<String>) -> Result<String, CompileError> {
+        Err(CompileError::NoListing { why: "the device lists none".to_owned() })
+    }
 
     /// Runs the kernel over a grid. Returns when all of it is done, or at the first fault.
     ///
@@ -165,6 +171,11 @@ pub(crate) enum CompileError {
         /// What.
         what: String,
     },
+    /// There is no machine code that could be listed.
+    NoListing {
+        /// Why.
+        why: String,
+    },
     /// The code or its registers are too large.
     TooLarge(TooLarge),
     /// The module has a parameter that the source does not declare: an error of the compiler.
@@ -198,6 +209,7 @@ impl fmt::Display for CompileError {
             Self::Unsupported { what } => {
                 write!(out, "it uses {what}, which this device does not support yet")
             }
+            Self::NoListing { why } => write!(out, "there is no machine code of it: {why}"),
             Self::TooLarge(large) => large.fmt(out),
             Self::Undeclared { kind, index } => {
                 write!(
@@ -338,6 +350,18 @@ impl Kernel {
     /// The most threads that its threadgroups may have.
     pub(crate) fn max_threads(&self) -> u32 {
         self.max_threads
+    }
+
+    /// The code, as text; see [`Executable::listing`].
+    pub(crate) fn listing(&self) -> Result<String, CompileError> {
+        let files = RefCell::new(HashMap::new());
+        self.executable.listing(&|span| {
+            let SourcePosition { file, line, .. } = self.source.position(span)?;
+            let mut files = files.borrow_mut();
+            let text = files.entry(file.clone()).or_insert_with(|| self.source.file(&file));
+            let text = text.as_deref().and_then(|text| text.lines().nth(line as usize - 1));
+            Some(format!("{file}:{line}: {}", text.unwrap_or_default().trim()))
+        })
     }
 
     /// What it checks while it runs.

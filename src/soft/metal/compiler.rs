@@ -263,6 +263,12 @@ impl Source {
         })
     }
 
+    /// The machine code of a kernel with these values of function constants, as text.
+    pub(super) fn listing(&self, function: &str, constants: &[Constant]) -> Result<String, String> {
+        let kernel = self.kernel(function, constants, Checks::NONE, &[], 1)?;
+        kernel.listing().map_err(|error| format!("kernel '{function}': {error}"))
+    }
+
     /// Compiles a kernel with these values of function constants and with the functions that are linked to it.
     /// `deepest` is the most calls through pointers that are open at once.
     pub(super) fn kernel(

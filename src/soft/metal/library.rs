@@ -37,6 +37,10 @@ soft_class! {
         let ir = library.source.ir(&name.to_str(), &[]).map(Text::object);
         or_error(ir.map_err(|text| Error::new(LibraryError::CompileFailure, text)), error)
     };
+    [aruminiumListing:error:] = |library: &Library, name: &Object<Text>, error: ErrorOut| {
+        let text = library.source.listing(&name.to_str(), &[]).map(Text::object);
+        or_error(text.map_err(|text| Error::new(LibraryError::CompileFailure, text)), error)
+    };
     [aruminiumDiagnostics] = |library: &Library| library.source.diagnostics().object();
     [newFunctionWithName:] = |library: &Library, name: &Object<Text>| {
         library.function(&name.to_str(), None, &[]).ok()

@@ -256,6 +256,16 @@ impl Executable for Ready {
         &self.parameters
     }
 
+    fn listing(&self, _: &dyn Fn(Span) -> Option<String>) -> Result<String, CompileError> {
+        // The text for memory at any addresses.
+        let options = self.options(1, self.max_threads, false);
+        let emitted = with_stack(|| emit::emit(&self.facts.module, &self.function, options));
+        match emitted {
+            Ok(emitted) => Ok(emitted.text),
+            Err(unsupported) => Err(CompileError::Unsupported { what: unsupported.0 }),
+        }
+    }
+
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault> {
         // SAFETY: the caller's.
         unsafe { self.begin(launch)? };

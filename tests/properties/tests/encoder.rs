@@ -5,6 +5,12 @@
 #[path = "../../../src/soft/cpu/native/x86_64/asm.rs"]
 #[allow(dead_code, unreachable_pub, missing_debug_implementations)]
 mod asm;
+#[path = "../../../src/soft/cpu/native/x86_64/ops.rs"]
+#[allow(dead_code, unreachable_pub, missing_debug_implementations)]
+mod ops;
+#[path = "../../../src/soft/cpu/native/x86_64/text.rs"]
+#[allow(dead_code, unreachable_pub, missing_debug_implementations)]
+mod text;
 
 use asm::*;
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
@@ -33,6 +39,14 @@ fn text(emit: impl FnOnce(&mut Assembler)) -> String {
     options.set_rip_relative_addresses(false);
     let mut out = String::new();
     formatter.format(&instruction, &mut out);
+    // A listing shows the same, but for sizes where they are clear, and predicates as numbers.
+    let options = formatter.options_mut();
+    options.set_memory_size_options(iced_x86::MemorySizeOptions::Minimal);
+    options.set_use_pseudo_ops(false);
+    let mut listed = String::new();
+    formatter.format(&instruction, &mut listed);
+    let (length, ours) = text::text(&bytes, 0).unwrap_or_else(|| panic!("no text of {out}"));
+    assert_eq!((length, ours.replace(", ", ",")), (instruction.len(), listed));
     out
 }
 

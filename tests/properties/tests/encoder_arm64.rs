@@ -365,3 +365,20 @@ fn vectors() {
     }
     same("ldr q9, 16", |asm| asm.splat(v(9), 0x1234_5678));
 }
+
+#[test]
+fn listings_have_the_addresses_that_jumps_go_to() {
+    let at = |word: u32, at: u64| text_at(word, at).unwrap();
+    assert_eq!(at(ops::B.bits | 4, 0x100), "b 0x110");
+    assert_eq!(at(ops::BL.bits | 0x3ff_fffe, 0x100), "bl 0xf8");
+    let backward = (0x3fff << 5) | 3 << 19;
+    assert_eq!(at(ops::TBZ.bits | backward | 9, 0x100), "tbz w9, #3, 0xfc");
+    assert_eq!(at(ops::LDR_Q_POOL.bits | 8 << 5 | 7, 0x40), "ldr q7, 0x60");
+    assert_eq!(at(ops::CBZ.bits | 1 << 31 | 2 << 5 | 3, 0), "cbz x3, 0x8");
+    // A number at the end that is no distance.
+    assert_eq!(at(ops::RET.bits, 8), "ret");
+    assert_eq!(
+        at(ops::SHL.bits | 5 << 16 | 2 << 5 | 1, 8),
+        text(ops::SHL.bits | 5 << 16 | 2 << 5 | 1).unwrap()
+    );
+}

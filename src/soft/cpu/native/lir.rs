@@ -4,7 +4,7 @@
 //! turns each instruction into a few of the machine's.
 
 use crate::soft::cpu::interp::code::Run;
-use crate::soft::ir::Scalar;
+use crate::soft::ir::{Scalar, Span, Value};
 
 /// A virtual register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -875,10 +875,26 @@ impl Site {
     }
 }
 
+/// What operations were selected for; listings show it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The start or the end of the run.
+    #[default]
+    Ends,
+    /// An instruction of the IR.
+    Do(Value),
+    /// A branch on a condition.
+    If(Value),
+    /// A loop, which is there in the source.
+    Loop(Span),
+}
+
 /// A region's code.
 #[derive(Debug, Default)]
 pub(crate) struct Code {
     pub(crate) code: Vec<Ins>,
+    /// What each of them is for.
+    pub(crate) origins: Vec<Origin>,
     pub(crate) regs: Vec<Info>,
     pub(crate) labels: u32,
     pub(crate) sites: Vec<Site>,

@@ -1,13 +1,15 @@
-//! Listings of machine code, as the emitter recorded it; `ARUMINIUM_SOFT_JIT_DUMP` prints them.
+//! Listings of machine code: address, bytes and text of each instruction, and what it is for.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::OnceLock;
 
 use super::allocate::Place;
-use super::lir::Code;
-use super::select::Strip;
+use super::lir::{Body, Code, Origin};
+use super::machine;
+use super::region::Run;
+use super::select::{Strip, select};
 use super::target::{Emitted, Target, emit};
-use crate::soft::ir::Function;
+use crate::soft::ir::{Function, Line, Span, with_stack};
 use crate::soft::variables;
 
 /// Whether the code of a kernel is to be printed.
@@ -19,49 +21,141 @@ pub(crate) fn is_wanted(kernel: &str) -> bool {
     })
 }
 
-/// Prints the IR that machine code is made from.
-pub(crate) fn print_ir(function: &Function) {
-    if is_wanted(&function.name) {
-        eprintln!("IR of {function}");
+/// The code of a run, for each kind of strip that there is. `line` describes a line of the source.
+pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> String {
+    let mut text = String::new();
+    let Some(target) = emit::target(run.source.isa) else { return text };
+    for (number, strip) in run.strips().into_iter().flatten().enumerate() {
+        // Strips of one vector are in use where longer ones exist, and lanes do not exchange values.
+        if number == 2 && (run.whole || target.parts == 1) {
+            continue;
+        }
+        let code = with_stack(|| select(run, strip, run.source.isa));
+        let function = &run.source.function;
+        let _ = match machine::emitted(&code, target) {
+            Some(emitted) => {
+                write!(
+                    text,
+                    "{}",
+                    Listing { function, strip, code: &code, emitted: &emitted, target, line }
+                )
+            }
+            None => writeln!(
+                text,
+                "no code for {}: it needs too much memory",
+                kind(function, strip, code.body)
+            ),
+        };
     }
+    text
 }
 
-/// The code of a run for one kind of strip: for each operation its offset, its bytes, and its registers' names.
-pub(crate) struct Listing<'a> {
-    pub(crate) kernel: &'a str,
-    pub(crate) strip: Strip,
-    pub(crate) code: &'a Code,
-    pub(crate) emitted: &'a Emitted,
-    pub(crate) target: Target,
+/// The kind of code: which threads it runs.
+fn kind(function: &Function, strip: Strip, body: Option<Body>) -> String {
+    let Strip { lanes, parts, rows, .. } = strip;
+    let what = match body {
+        Some(Body::InTurn) => "all of",
+        Some(Body::InRounds) => "all of, between barriers,",
+        None => "a part of",
+    };
+    let vectors = if parts == 1 { "1 vector".to_owned() } else { format!("{parts} vectors") };
+    let row = if rows { ", neighbours in x" } else { ", at any positions" };
+    format!(
+        "{what} {}, {} threads at a time: {vectors} of {lanes}{row}",
+        function.name,
+        lanes * parts
+    )
+}
+
+/// The code of a run for one kind of strip.
+struct Listing<'a> {
+    function: &'a Function,
+    strip: Strip,
+    code: &'a Code,
+    emitted: &'a Emitted,
+    target: Target,
+    line: &'a dyn Fn(Span) -> Option<String>,
 }
 
 impl fmt::Display for Listing<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kernel, strip, code, emitted, target } = self;
-        let Strip { lanes, parts, rows, .. } = strip;
-        let kind = if *rows { "in rows" } else { "anywhere" };
-        writeln!(out, "machine code of {kernel}: {parts} vectors of {lanes} lanes, {kind}")?;
+        let Self { function, strip, code, emitted, target, .. } = self;
+        writeln!(out, "machine code of {}", kind(function, *strip, code.body))?;
         let starts = &emitted.starts;
         let (first, last) =
             (starts.first().copied().unwrap_or(0), starts.last().copied().unwrap_or(0));
-        bytes(out, 0, &emitted.bytes[..first as usize], "entry")?;
-        for (pair, ins) in starts.windows(2).zip(&code.code) {
-            let text = named(&format!("{ins:?}"), code, &emitted.places, *target);
-            bytes(out, pair[0], &emitted.bytes[pair[0] as usize..pair[1] as usize], &text)?;
+        writeln!(out, "; entry")?;
+        self.instructions(out, 0, first)?;
+        let (mut origin, mut shown) = (None, None);
+        for (at, (pair, ins)) in starts.windows(2).zip(&code.code).enumerate() {
+            let of = code.origins[at];
+            if origin.replace(of) != Some(of) {
+                self.origin(out, of, &mut shown)?;
+            }
+            writeln!(out, ";     {}", named(&format!("{ins:?}"), code, &emitted.places, *target))?;
+            self.instructions(out, pair[0], pair[1])?;
         }
-        bytes(out, last, &emitted.bytes[last as usize..], "exit, slow paths and constants")?;
+        writeln!(out, "; exit and slow paths")?;
+        self.instructions(out, last, emitted.code_bytes)?;
         for (number, site) in code.sites.iter().enumerate() {
             let text = named(&format!("{:?}", site.what), code, &emitted.places, *target);
-            writeln!(out, "  site {number}: {text}")?;
+            writeln!(out, ";   site {number}: {text}")?;
         }
-        Ok(())
+        self.constants(out)
     }
 }
 
-/// A line for some bytes.
-fn bytes(out: &mut fmt::Formatter<'_>, at: u32, bytes: &[u8], text: &str) -> fmt::Result {
-    writeln!(out, "  {at:5x}  {text}")?;
-    emit::lines(bytes).iter().try_for_each(|line| writeln!(out, "        {line}"))
+impl Listing<'_> {
+    /// The line of the source, if it is another than the last, and the operation of the IR.
+    fn origin(
+        &self,
+        out: &mut fmt::Formatter<'_>,
+        origin: Origin,
+        shown: &mut Option<String>,
+    ) -> fmt::Result {
+        let function = self.function;
+        let (span, text) = match origin {
+            Origin::Ends => return writeln!(out, "; start or end of the run"),
+            Origin::Do(value) => (function.inst(value).span, Line(function, value).to_string()),
+            Origin::If(value) => (function.inst(value).span, format!("if {value}")),
+            Origin::Loop(span) => (span, "loop".to_owned()),
+        };
+        let line = (self.line)(span);
+        if line.is_some() && line != *shown {
+            writeln!(out, "; {}", line.as_deref().unwrap_or_default())?;
+            *shown = line;
+        }
+        writeln!(out, ";   {text}")
+    }
+
+    /// The instructions from one offset to another.
+    fn instructions(&self, out: &mut fmt::Formatter<'_>, from: u32, to: u32) -> fmt::Result {
+        let bytes = &self.emitted.bytes[..to as usize];
+        let mut at = from as usize;
+        while at < bytes.len() {
+            let (length, text) =
+                emit::instruction(bytes, at).unwrap_or_else(|| (1, "(unknown)".to_owned()));
+            let shown: String =
+                bytes[at..at + length].iter().map(|byte| format!("{byte:02x} ")).collect();
+            writeln!(out, "{at:6x}:  {shown:33} {text}")?;
+            at += length;
+        }
+        Ok(())
+    }
+
+    /// What follows the code: constants, 16 bytes in a line.
+    fn constants(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, code) = (&self.emitted.bytes, self.emitted.code_bytes as usize);
+        let start = code.next_multiple_of(emit::POOL_ALIGN);
+        if start < bytes.len() {
+            writeln!(out, "; constants")?;
+        }
+        for (row, bytes) in bytes.get(start..).unwrap_or_default().chunks(16).enumerate() {
+            let shown: String = bytes.iter().map(|byte| format!("{byte:02x} ")).collect();
+            writeln!(out, "{:6x}:  {}", start + row * 16, shown.trim_end())?;
+        }
+        Ok(())
+    }
 }
 
 /// Puts the names of the machine's registers in place of the virtual registers' numbers.

@@ -8,7 +8,6 @@ use super::lir::{
     Access, Body, Class, Code, Home, Info, LaneIndex, MatrixAccess, Operand, Reg, RegionRef,
     SiteKind,
 };
-use super::listing::{self, Listing};
 use super::memory::Executable;
 use super::region::Run;
 use super::select::Strip;
@@ -122,13 +121,9 @@ impl Machine {
     }
 
     /// Makes the code executable; `None` if the system refuses executable memory.
-    pub(crate) fn new(code: Code, strip: Strip, isa: IsaKind, kernel: &str) -> Option<Self> {
+    pub(crate) fn new(code: Code, strip: Strip, isa: IsaKind) -> Option<Self> {
         let target = emit::target(isa)?;
-        let emitted = emit::emit(&code, target, slow)?;
-        if listing::is_wanted(kernel) {
-            eprintln!("{}", Listing { kernel, strip, code: &code, emitted: &emitted, target });
-        }
-        let Emitted { bytes, places, area, .. } = emitted;
+        let Emitted { bytes, places, area, .. } = emitted(&code, target)?;
         let pages = Executable::new(&bytes)?;
         let lanes = (strip.lanes * strip.parts) as usize;
         Some(Self { pages, code, places, area, target, lanes })
@@ -175,6 +170,11 @@ impl Machine {
     pub(crate) fn in_rounds(&self) -> bool {
         self.code.body == Some(Body::InRounds)
     }
+}
+
+/// The bytes of code; `None` if it needs too much memory.
+pub(crate) fn emitted(code: &Code, target: target::Target) -> Option<Emitted> {
+    emit::emit(code, target, slow)
 }
 
 /// The saved registers of code that is in a slow path.

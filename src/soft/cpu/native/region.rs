@@ -147,24 +147,29 @@ impl Run {
     /// The code for threadgroups in which `row` lanes at a time are neighbours in the first dimension; `None` if the
     /// system has no executable memory.
     pub(crate) fn machine(&self, row: u32) -> Option<&Machine> {
-        let whole = self.longest()?;
+        let [long, any, short] = self.strips()?;
         // A shorter strip is used if that makes it a row.
-        let least = if self.whole { 32 } else { whole.lanes };
-        let (slot, strip) = if row >= whole.lanes * whole.parts {
-            (0, Strip { rows: true, ..whole })
+        let least = if self.whole { 32 } else { short.lanes };
+        let (slot, strip) = if row >= long.lanes * long.parts {
+            (0, long)
         } else if row >= least {
-            (0, Strip { rows: true, parts: 1, ..whole })
+            (2, short)
         } else {
-            (ANY, Strip { rows: false, ..whole })
+            (ANY, any)
         };
-        let slot = if slot == 0 && strip.parts != whole.parts { 2 } else { slot };
         self.machine_of(slot, strip).or_else(|| self.any())
+    }
+
+    /// The kinds of strips that there is code for, in the order of `machines`.
+    pub(crate) fn strips(&self) -> Option<[Strip; 3]> {
+        let whole = self.longest()?;
+        let rows = Strip { rows: true, ..whole };
+        Some([rows, Strip { rows: false, ..whole }, Strip { parts: 1, ..rows }])
     }
 
     fn machine_of(&self, slot: usize, strip: Strip) -> Option<&Machine> {
         let isa = self.source.isa;
-        let kernel = &self.source.function.name;
-        let make = || with_stack(|| Machine::new(select(self, strip, isa), strip, isa, kernel));
+        let make = || with_stack(|| Machine::new(select(self, strip, isa), strip, isa));
         // A defect here costs speed only: the code for any strips takes its place. In tests it is a panic.
         let apart = (slot != ANY || self.body.is_some()) && !cfg!(test);
         let make = || if apart { catch_internal_error(make).ok().flatten() } else { make() };
@@ -179,7 +184,7 @@ impl Run {
 
     /// The code for strips at any positions.
     fn any(&self) -> Option<&Machine> {
-        self.machine_of(ANY, Strip { rows: false, ..self.longest()? })
+        self.machine_of(ANY, self.strips()?[ANY])
     }
 
     /// Whether there is code for a whole body and threadgroups with rows of this many threads; made where it is missing.

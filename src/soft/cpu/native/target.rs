@@ -50,6 +50,8 @@ pub(crate) const MAX_AREA: u32 = 128 * 1024;
 /// The bytes of a region's code, where its registers are, and the memory that it needs.
 pub(crate) struct Emitted {
     pub(crate) bytes: Vec<u8>,
+    /// How many of them are instructions; padding and constants follow.
+    pub(crate) code_bytes: u32,
     /// The offset of each instruction's first byte, and the end of the last one.
     pub(crate) starts: Vec<u32>,
     pub(crate) places: Vec<Place>,

@@ -88,4 +88,6 @@ fn remove(code: &mut Code, kept: &[bool]) {
     }
     let mut flags = kept.iter();
     code.code.retain(|_| flags.next().copied().unwrap_or(true));
+    let mut flags = kept.iter();
+    code.origins.retain(|_| flags.next().copied().unwrap_or(true));
 }

@@ -85,7 +85,7 @@ pub(crate) struct Assembler {
 }
 
 /// Where the pool starts: constants of vectors are aligned.
-const POOL_ALIGN: usize = 16;
+pub(crate) const POOL_ALIGN: usize = 16;
 
 /// Bit 31 of forms for 32 and 64 bits.
 const fn sf(wide: bool) -> u32 {
@@ -483,6 +483,18 @@ pub(crate) fn text(word: u32) -> Option<String> {
     unscaled(word).or_else(|| {
         let op = ops::ALL.iter().zip(fixed).find(|&(op, fixed)| word & fixed == op.bits)?.0;
         Some(text_of(*op, word))
+    })
+}
+
+/// The same with the address that a jump goes to, or that a constant is at, in place of the distance.
+pub(crate) fn text_at(word: u32, at: u64) -> Option<String> {
+    let text = text(word)?;
+    let fixed = |op: &&Op| word & !fields(**op) == op.bits;
+    let jumps = ops::ALL.iter().find(fixed).is_some_and(|op| op.text.contains("{j"));
+    let distance = text.rsplit_once(' ').filter(|_| jumps);
+    Some(match distance.and_then(|(start, number)| Some((start, number.parse().ok()?))) {
+        Some((start, distance)) => format!("{start} {:#x}", at.wrapping_add_signed(distance)),
+        None => text,
     })
 }
 

@@ -21,6 +21,7 @@ mod memory;
 mod operands;
 
 use self::atomics::Atomic;
+pub(crate) use super::asm::POOL_ALIGN;
 use super::asm::{self, Assembler, Cond, Gpr, Label, SP, Shift, Vector as V, ZERO};
 use super::ops;
 use crate::soft::cpu::IsaKind;
@@ -113,8 +114,9 @@ pub(crate) fn emit(code: &Code, _: Target, slow: Slow) -> Option<Emitted> {
         fused: None,
     };
     let starts = emitter.whole(slow);
+    let code_bytes = emitter.asm.position();
     let bytes = emitter.asm.finish()?;
-    Some(Emitted { bytes, starts, places: allocation.places, area })
+    Some(Emitted { bytes, code_bytes, starts, places: allocation.places, area })
 }
 
 struct Emitter<'a> {
@@ -405,11 +407,8 @@ pub(crate) fn register_name(class: Class, number: u8, target: Target) -> String 
 /// The register that spilled ones are found by.
 pub(crate) const OWN: &str = "x20";
 
-/// Instructions as lines of a listing.
-pub(crate) fn lines(bytes: &[u8]) -> Vec<String> {
-    let line = |bytes: &[u8]| {
-        let word = <[u8; 4]>::try_from(bytes).map_or(0, u32::from_le_bytes);
-        asm::text(word).unwrap_or_else(|| format!(".word {word:#x}"))
-    };
-    bytes.chunks(4).map(line).collect()
+/// The length and the text of the instruction at an offset; `None` if it is none that the emitter writes.
+pub(crate) fn instruction(bytes: &[u8], at: usize) -> Option<(usize, String)> {
+    let word = u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?);
+    Some((4, asm::text_at(word, at as u64)?))
 }

@@ -11,7 +11,14 @@ use crate::soft::ir::{Block, Inst, Op, Scalar, Stmt, Type, Value, VarId};
 
 impl Selection<'_> {
     pub(super) fn block(&mut self, block: &[Stmt]) {
+        let around = self.origin;
         for (at, stmt) in block.iter().enumerate() {
+            self.origin = match stmt {
+                Stmt::Do(value) => Origin::Do(*value),
+                Stmt::If(condition, ..) => Origin::If(*condition),
+                Stmt::Loop { span, .. } => Origin::Loop(*span),
+                _ => around,
+            };
             match stmt {
                 Stmt::Do(value) => self.instruction(*value),
                 Stmt::If(condition, then, otherwise) => self.branch(*condition, then, otherwise),
@@ -25,16 +32,17 @@ impl Selection<'_> {
                     self.leave_iteration(*stmt == Stmt::Break);
                     // The statements that follow are never reached, but their loops are numbered.
                     self.begun += loops(&block[at + 1..]);
-                    return;
+                    break;
                 }
                 Stmt::Return(_) => {
                     self.end_lanes();
                     self.begun += loops(&block[at + 1..]);
-                    return;
+                    break;
                 }
                 Stmt::Call { .. } => unreachable!("calls were inlined"),
             }
         }
+        self.origin = around;
     }
 
     pub(super) fn join(&self) -> Label {

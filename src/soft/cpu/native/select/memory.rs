@@ -420,7 +420,7 @@ impl Selection<'_> {
                 self.emit(Ins::LoadInt { from: Scalar::U64, d: base, mem });
                 let mut code = Vec::new();
                 let limit = self.limit(&mut code, row, 0, bytes, write);
-                self.out.append(&mut code);
+                code.into_iter().for_each(|ins| self.emit(ins));
                 let row = (row, 0);
                 Target { region: RegionRef::Found(found), base, limit, offset, row }
             }
@@ -559,7 +559,7 @@ impl Selection<'_> {
             let mut code = Vec::new();
             let bytes = span(scalar, data.len(), write);
             let limit = self.limit(&mut code, row.0, row.1, bytes, write);
-            self.out.append(&mut code);
+            code.into_iter().for_each(|ins| self.emit(ins));
             self.evenly_if_active(start, base, limit, step, site, scalar, data, write);
             self.emit(Ins::Label(end));
         }

@@ -21,8 +21,8 @@ mod wide;
 use std::collections::{HashMap, HashSet};
 
 use super::lir::{
-    Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane1, Lane2, MaskOp, MemBase, MemRef, Reg,
-    SiteKind, Test,
+    Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane1, Lane2, MaskOp, MemBase, MemRef,
+    Origin, Reg, SiteKind, Test,
 };
 use super::region::{Layout, Run};
 use super::shape::{Shape, Shapes};
@@ -75,6 +75,9 @@ pub(crate) struct Selection<'a> {
     strip: Strip,
     isa: IsaKind,
     out: Vec<Ins>,
+    /// What each of `out` is for, and what the next ones are for.
+    origins: Vec<Origin>,
+    origin: Origin,
     head: Vec<Ins>,
     code: Code,
     forms: Vec<Forms>,
@@ -137,6 +140,8 @@ pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
         strip,
         isa,
         out: Vec::new(),
+        origins: Vec::new(),
+        origin: Origin::Ends,
         head: Vec::new(),
         code: Code { lanes: strip.lanes, parts: strip.parts, ..Code::default() },
         forms: vec![Forms::default(); count],
@@ -224,6 +229,8 @@ impl Selection<'_> {
 
         let head = self.head.len() as u32;
         let mut code = self.code;
+        code.origins = vec![Origin::Ends; self.head.len()];
+        code.origins.append(&mut self.origins);
         code.code = self.head;
         code.code.append(&mut self.out);
         for (start, end) in &mut code.loops {
@@ -279,6 +286,7 @@ impl Selection<'_> {
 
     pub(super) fn emit(&mut self, ins: Ins) {
         self.out.push(ins);
+        self.origins.push(self.origin);
     }
 
     pub(super) fn parts(&self) -> usize {

@@ -2,9 +2,12 @@
 //!
 //! A vector instruction is written once. It is encoded with an EVEX prefix and 512 bits, or with a VEX prefix
 //! and 256 bits, by the [`Width`] of the code; the opcode maps agree, and where they do not, there are two
-//! rows in [`op`].
+//! rows in [`ops`].
 
 use std::collections::HashMap;
+
+pub(crate) use super::ops;
+pub(crate) use super::ops::Op;
 
 /// A general-purpose register by its number; 4 is the stack pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,167 +149,6 @@ impl Cond {
     }
 }
 
-/// The opcode of a vector or mask instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Op {
-    /// 1 for `0F`, 2 for `0F 38`, 3 for `0F 3A`.
-    pub(crate) map: u8,
-    /// 0, or 1, 2, 3 for the prefixes `66`, `F3`, `F2`.
-    pub(crate) pp: u8,
-    /// The bit W.
-    pub(crate) w: bool,
-    pub(crate) code: u8,
-}
-
-const fn op(map: u8, pp: u8, w: bool, code: u8) -> Op {
-    Op { map, pp, w, code }
-}
-
-/// The opcodes in use.
-pub(crate) mod ops {
-    use super::{Op, op};
-
-    pub(crate) const ADDPS: Op = op(1, 0, false, 0x58);
-    pub(crate) const MULPS: Op = op(1, 0, false, 0x59);
-    pub(crate) const SUBPS: Op = op(1, 0, false, 0x5c);
-    pub(crate) const DIVPS: Op = op(1, 0, false, 0x5e);
-    pub(crate) const MINPS: Op = op(1, 0, false, 0x5d);
-    pub(crate) const MAXPS: Op = op(1, 0, false, 0x5f);
-    pub(crate) const SQRTPS: Op = op(1, 0, false, 0x51);
-    pub(crate) const FMA231PS: Op = op(2, 1, false, 0xb8);
-    pub(crate) const ROUNDPS: Op = op(3, 1, false, 0x08);
-    pub(crate) const CVTDQ2PS: Op = op(1, 0, false, 0x5b);
-    pub(crate) const CVTTPS2DQ: Op = op(1, 2, false, 0x5b);
-    /// AVX-512 only.
-    pub(crate) const CVTUDQ2PS: Op = op(1, 3, false, 0x7a);
-    /// AVX-512 only.
-    pub(crate) const CVTTPS2UDQ: Op = op(1, 0, false, 0x78);
-    pub(crate) const PADDD: Op = op(1, 1, false, 0xfe);
-    pub(crate) const PSUBD: Op = op(1, 1, false, 0xfa);
-    pub(crate) const PMULLD: Op = op(2, 1, false, 0x40);
-    pub(crate) const PMINSD: Op = op(2, 1, false, 0x39);
-    pub(crate) const PMINUD: Op = op(2, 1, false, 0x3b);
-    pub(crate) const PMAXSD: Op = op(2, 1, false, 0x3d);
-    pub(crate) const PMAXUD: Op = op(2, 1, false, 0x3f);
-    pub(crate) const PAND: Op = op(1, 1, false, 0xdb);
-    pub(crate) const PANDN: Op = op(1, 1, false, 0xdf);
-    pub(crate) const POR: Op = op(1, 1, false, 0xeb);
-    pub(crate) const PXOR: Op = op(1, 1, false, 0xef);
-    pub(crate) const PABSD: Op = op(2, 1, false, 0x1e);
-    pub(crate) const PSLLVD: Op = op(2, 1, false, 0x47);
-    pub(crate) const PSRLVD: Op = op(2, 1, false, 0x45);
-    pub(crate) const PSRAVD: Op = op(2, 1, false, 0x46);
-    /// A shift by an immediate; which one is in the register field: 2, 4 and 6.
-    pub(crate) const PSHIFTD: Op = op(1, 1, false, 0x72);
-    pub(crate) const MOVUPS_LOAD: Op = op(1, 0, false, 0x10);
-    pub(crate) const MOVUPS_STORE: Op = op(1, 0, false, 0x11);
-    pub(crate) const MOVAPS: Op = op(1, 0, false, 0x28);
-    pub(crate) const BROADCASTSS: Op = op(2, 1, false, 0x18);
-    pub(crate) const PBROADCASTD: Op = op(2, 1, false, 0x58);
-    /// AVX-512 only: from a general-purpose register.
-    pub(crate) const PBROADCASTD_GPR: Op = op(2, 1, false, 0x7c);
-    pub(crate) const MOVD: Op = op(1, 1, false, 0x6e);
-    pub(crate) const MOVD_STORE: Op = op(1, 1, false, 0x7e);
-    pub(crate) const PMOVSXBD: Op = op(2, 1, false, 0x21);
-    pub(crate) const PMOVSXWD: Op = op(2, 1, false, 0x23);
-    pub(crate) const PMOVZXBD: Op = op(2, 1, false, 0x31);
-    pub(crate) const PMOVZXWD: Op = op(2, 1, false, 0x33);
-    /// AVX-512 only: stores the low bytes.
-    pub(crate) const PMOVDB: Op = op(2, 2, false, 0x31);
-    /// AVX-512 only: stores the low words.
-    pub(crate) const PMOVDW: Op = op(2, 2, false, 0x33);
-    /// From 16-bit floats in half a vector or in memory.
-    pub(crate) const CVTPH2PS: Op = op(2, 1, false, 0x13);
-    /// To 16-bit floats; the immediate 0 rounds to the nearest, ties to even.
-    pub(crate) const CVTPS2PH: Op = op(3, 1, false, 0x1d);
-    /// Words out of doublewords, in each half of 256 bits.
-    pub(crate) const PACKUSDW: Op = op(2, 1, false, 0x2b);
-    /// Bytes out of words, likewise.
-    pub(crate) const PACKUSWB: Op = op(1, 1, false, 0x67);
-    /// Quadwords in an order that is an immediate.
-    pub(crate) const PERMQ: Op = op(3, 1, true, 0x00);
-    /// Doublewords by a vector of their numbers, which is the first source.
-    pub(crate) const PERMD: Op = op(2, 1, false, 0x36);
-    /// AVX-512 only: lanes in which two vectors have no bit in common, as a mask.
-    pub(crate) const PTESTNMD: Op = op(2, 2, false, 0x27);
-    /// One byte or word of 128 bits, to memory.
-    pub(crate) const PEXTRB: Op = op(3, 1, false, 0x14);
-    pub(crate) const PEXTRW: Op = op(3, 1, false, 0x15);
-    pub(crate) const MOVQ_STORE: Op = op(1, 1, false, 0xd6);
-    /// AVX-512 only: lanes of two operands by the indices in the result.
-    pub(crate) const PERMI2D: Op = op(2, 1, false, 0x76);
-    pub(crate) const SHUFPS: Op = op(1, 0, false, 0xc6);
-    pub(crate) const UNPCKLPS: Op = op(1, 0, false, 0x14);
-    pub(crate) const UNPCKHPS: Op = op(1, 0, false, 0x15);
-    /// 64 bits to or from the lower half of 128, with zeros above, and the upper half.
-    pub(crate) const MOVQ_LOAD: Op = op(1, 2, false, 0x7e);
-    pub(crate) const MOVHPS_LOAD: Op = op(1, 0, false, 0x16);
-    pub(crate) const MOVHPS_STORE: Op = op(1, 0, false, 0x17);
-    /// 128 bits into 256 or 512, or 256 into 512, by an immediate; and out of them.
-    pub(crate) const INSERTF128: Op = op(3, 1, false, 0x18);
-    pub(crate) const EXTRACTF128: Op = op(3, 1, false, 0x19);
-    /// 128 bits of memory in all of the vector.
-    pub(crate) const BROADCASTF128: Op = op(2, 1, false, 0x1a);
-    pub(crate) const INSERTF64X4: Op = op(3, 1, true, 0x1a);
-    pub(crate) const EXTRACTF64X4: Op = op(3, 1, true, 0x1b);
-    /// 64-bit lanes of each 256 bits in an order that is an immediate.
-    pub(crate) const PERMPD: Op = op(3, 1, true, 0x01);
-    /// 64 bits of products of the even doublewords.
-    pub(crate) const PMULUDQ: Op = op(1, 1, true, 0xf4);
-    pub(crate) const PMULDQ: Op = op(2, 1, true, 0x28);
-    /// A shift of quadwords by an immediate; the register field is 2 to the right and 6 to the left.
-    pub(crate) const PSHIFTQ: Op = op(1, 1, true, 0x73);
-    pub(crate) const CVTDQ2PD: Op = op(1, 2, false, 0xe6);
-    pub(crate) const CVTTPD2DQ: Op = op(1, 1, true, 0xe6);
-    /// AVX-512 only.
-    pub(crate) const CVTUDQ2PD: Op = op(1, 2, false, 0x7a);
-    /// AVX-512 only.
-    pub(crate) const CVTTPD2UDQ: Op = op(1, 0, true, 0x78);
-    pub(crate) const PMOVZXDQ: Op = op(2, 1, false, 0x35);
-    pub(crate) const ADDPD: Op = op(1, 1, true, 0x58);
-    pub(crate) const SUBPD: Op = op(1, 1, true, 0x5c);
-    pub(crate) const DIVPD: Op = op(1, 1, true, 0x5e);
-    pub(crate) const ROUNDPD: Op = op(3, 1, true, 0x09);
-    /// Lanes of the second source where a bit of the immediate is set. AVX2.
-    pub(crate) const BLENDPS: Op = op(3, 1, false, 0x0c);
-    /// Spreads the low bits of a register to where a mask has ones.
-    pub(crate) const PDEP: Op = op(2, 3, false, 0xf5);
-    pub(crate) const GATHERDPS: Op = op(2, 1, false, 0x92);
-    /// AVX-512 only.
-    pub(crate) const SCATTERDPS: Op = op(2, 1, false, 0xa2);
-    /// AVX2: lanes whose mask has its highest bit.
-    pub(crate) const MASKMOVPS_STORE: Op = op(2, 1, false, 0x2e);
-    pub(crate) const BLENDVPS: Op = op(3, 1, false, 0x4a);
-    pub(crate) const MOVMSKPS: Op = op(1, 0, false, 0x50);
-    pub(crate) const CMPPS: Op = op(1, 0, false, 0xc2);
-    /// AVX2.
-    pub(crate) const PCMPEQD: Op = op(1, 1, false, 0x76);
-    /// AVX2.
-    pub(crate) const PCMPGTD: Op = op(1, 1, false, 0x66);
-    /// AVX-512, signed and unsigned: the predicate is an immediate.
-    pub(crate) const PCMPD: Op = op(3, 1, false, 0x1f);
-    pub(crate) const PCMPUD: Op = op(3, 1, false, 0x1e);
-    /// AVX-512: lanes of the second source where the mask is set, else of the first.
-    pub(crate) const BLENDMPS: Op = op(2, 1, false, 0x65);
-    /// Masks of 16 lanes.
-    pub(crate) const KANDW: Op = op(1, 0, false, 0x41);
-    pub(crate) const KANDNW: Op = op(1, 0, false, 0x42);
-    pub(crate) const KNOTW: Op = op(1, 0, false, 0x44);
-    pub(crate) const KORW: Op = op(1, 0, false, 0x45);
-    pub(crate) const KXORW: Op = op(1, 0, false, 0x47);
-    pub(crate) const KMOVW: Op = op(1, 0, false, 0x90);
-    pub(crate) const KMOVW_STORE: Op = op(1, 0, false, 0x91);
-    pub(crate) const KMOVW_FROM_GPR: Op = op(1, 0, false, 0x92);
-    pub(crate) const KMOVW_TO_GPR: Op = op(1, 0, false, 0x93);
-    pub(crate) const KORTESTW: Op = op(1, 0, false, 0x98);
-    /// Shifts by a register, which change no flags; the prefix says which.
-    pub(crate) const SHLX: Op = op(2, 1, false, 0xf7);
-    pub(crate) const SARX: Op = op(2, 2, false, 0xf7);
-    pub(crate) const SHRX: Op = op(2, 3, false, 0xf7);
-    /// Clears the lowest bit that is set; the register field is 1.
-    pub(crate) const BLSR: Op = op(2, 0, false, 0xf3);
-}
-
 /// A position in the code that jumps go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Label(pub(crate) u32);
@@ -357,7 +199,7 @@ pub(crate) struct Assembler {
 }
 
 /// Where the pool starts: constants of vectors are aligned.
-const POOL_ALIGN: usize = 64;
+pub(crate) const POOL_ALIGN: usize = 64;
 
 impl Assembler {
     /// A label that is not bound yet.

@@ -20,10 +20,12 @@ mod memory;
 mod operands;
 
 use self::atomics::Atomic;
+pub(crate) use super::asm::POOL_ALIGN;
 use super::asm::{
     Alu, Assembler, Cond, Gpr, Label, Mask, Mem, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP,
     Vector as V, Width, ops,
 };
+use super::text;
 use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::native::allocate::{Allocation, Files, allocate};
 use crate::soft::cpu::native::lir::{Class, Code, Ins, Reg};
@@ -113,8 +115,9 @@ pub(crate) fn emit(code: &Code, target: Target, slow: Slow) -> Option<Emitted> {
     };
     emitter.find_saved_once();
     let starts = emitter.whole(slow);
+    let code_bytes = emitter.asm.position();
     let bytes = emitter.asm.finish();
-    Some(Emitted { bytes, starts, places: allocation.places, area })
+    Some(Emitted { bytes, code_bytes, starts, places: allocation.places, area })
 }
 
 struct Emitter<'a> {
@@ -404,12 +407,8 @@ impl Emitter<'_> {
 
 /// The name of a register.
 pub(crate) fn register_name(class: Class, number: u8, target: Target) -> String {
-    const NAMES: [&str; 16] = [
-        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
-        "r13", "r14", "r15",
-    ];
     match (class, width_of(target)) {
-        (Class::Int, _) => NAMES[usize::from(number)].to_owned(),
+        (Class::Int, _) => text::GENERAL[0][usize::from(number)].to_owned(),
         (Class::Mask, Width::Zmm) => format!("k{number}"),
         (_, Width::Zmm) => format!("zmm{number}"),
         (_, Width::Ymm) => format!("ymm{number}"),
@@ -419,8 +418,7 @@ pub(crate) fn register_name(class: Class, number: u8, target: Target) -> String 
 /// The register that spilled ones are found by.
 pub(crate) const OWN: &str = "r12";
 
-/// Instructions as lines of a listing: their bytes.
-pub(crate) fn lines(bytes: &[u8]) -> Vec<String> {
-    let line = |line: &[u8]| line.iter().map(|byte| format!(" {byte:02x}")).collect::<String>();
-    bytes.chunks(24).map(line).collect()
+/// The length and the text of the instruction at an offset; `None` if it is none that the emitter writes.
+pub(crate) fn instruction(bytes: &[u8], at: usize) -> Option<(usize, String)> {
+    text::text(bytes, at)
 }

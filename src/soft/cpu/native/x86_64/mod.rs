@@ -2,3 +2,5 @@
 
 pub(crate) mod asm;
 pub(crate) mod emit;
+pub(crate) mod ops;
+mod text;
