@@ -75,7 +75,11 @@ pub use driver::function_table::{
 pub use driver::future::Done;
 pub use driver::heap::{Allocation, Heap, ResidencySet};
 pub use driver::indirect::{IndirectCommand, IndirectCommands, IndirectCommandsDescriptor};
+#[cfg(all(feature = "objc2", any(target_vendor = "apple", aruminium_launcher)))]
+pub use driver::interop::{self, Objc2};
 pub use driver::pipeline::{Pipeline, RenderPipeline};
+#[cfg(feature = "bytemuck")]
+pub use driver::pod::{self, Pod};
 pub use driver::profile::{Accesses, MemoryProfile, Profile, ProfileLine};
 pub use driver::reflection::Binding;
 pub use driver::sanitize::{Checks, Report, ReportAccess, ReportKind};

@@ -146,6 +146,8 @@ macro_rules! plain {
 }
 
 plain!(u8, i8, u16, i16, u32, i32, u64, i64, usize, isize, u128, i128, f32, f64, Half, Bfloat);
+#[cfg(feature = "half")]
+plain!(half::f16, half::bf16);
 
 // SAFETY: an array has no padding of its own.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}

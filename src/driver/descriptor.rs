@@ -170,6 +170,12 @@ constant_values! {
     [i8; 2] = Char2, [i8; 4] = Char4, [u16; 2] = UShort2, [u16; 4] = UShort4, [i16; 2] = Short2, [i16; 4] = Short4,
 }
 
+#[cfg(feature = "half")]
+constant_values! {
+    half::f16 = Half, [half::f16; 2] = Half2, [half::f16; 4] = Half4,
+    half::bf16 = BFloat, [half::bf16; 2] = BFloat2, [half::bf16; 4] = BFloat4,
+}
+
 impl ConstantValues {
     /// Set the constant with an index.
     ///

@@ -20,7 +20,11 @@ pub mod function_table;
 pub mod future;
 pub mod heap;
 pub mod indirect;
+#[cfg(all(feature = "objc2", any(target_vendor = "apple", aruminium_launcher)))]
+pub mod interop;
 pub mod pipeline;
+#[cfg(feature = "bytemuck")]
+pub mod pod;
 pub mod profile;
 pub mod reflection;
 pub mod sanitize;

@@ -18,6 +18,9 @@
 //! assert_eq!(floats, [1.0, -0.5, 65504.0, 0.0]);
 //! ```
 //!
+//! With the feature `half`, `half::f16` and `half::bf16` are accepted where [`Half`] and [`Bfloat`] are (in buffers, function
+//! constants, tensors and messages), and convert to and from them. With the feature `bytemuck`, both are `bytemuck::Pod`.
+//!
 //! `element` defines the conversions, `slices` has the loop, `path` chooses the instruction set,
 //! and an instruction set is a file.
 
@@ -87,9 +90,9 @@ pub fn f32_to_bf16(float: f32) -> u16 {
     one::float_to_bfloat(float)
 }
 
-/// Declares a type that holds the bits of a narrow float.
+/// Declares a type that holds the bits of a narrow float, and the type of the crate `half` that it converts to and from.
 macro_rules! narrow {
-    ($($(#[$doc:meta])* $name:ident, $narrow:ident, $widen:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $narrow:ident, $widen:ident, $half:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         #[repr(transparent)]
@@ -106,6 +109,27 @@ macro_rules! narrow {
                 $widen(narrow.0)
             }
         }
+
+        #[cfg(feature = "half")]
+        impl From<half::$half> for $name {
+            fn from(narrow: half::$half) -> Self {
+                Self(narrow.to_bits())
+            }
+        }
+
+        #[cfg(feature = "half")]
+        impl From<$name> for half::$half {
+            fn from(narrow: $name) -> Self {
+                Self::from_bits(narrow.0)
+            }
+        }
+
+        // SAFETY: all bits are a value.
+        #[cfg(feature = "bytemuck")]
+        unsafe impl bytemuck::Zeroable for $name {}
+        // SAFETY: as above, and it is 16 bits without padding.
+        #[cfg(feature = "bytemuck")]
+        unsafe impl bytemuck::Pod for $name {}
     )*};
 }
 
@@ -117,7 +141,7 @@ narrow! {
     /// assert_eq!(Half::from(1.0), Half(0x3c00));
     /// assert_eq!(f32::from(Half(0x3800)), 0.5);
     /// ```
-    Half, f32_to_fp16, fp16_to_f32;
+    Half, f32_to_fp16, fp16_to_f32, f16;
     /// A `bfloat` by its bits, as [`Half`].
     ///
     /// ```
@@ -125,7 +149,7 @@ narrow! {
     /// assert_eq!(Bfloat::from(1.0), Bfloat(0x3f80));
     /// assert_eq!(f32::from(Bfloat(0x3f00)), 0.5);
     /// ```
-    Bfloat, f32_to_bf16, bf16_to_f32;
+    Bfloat, f32_to_bf16, bf16_to_f32, bf16;
 }
 
 macro_rules! casts {

@@ -405,3 +405,5 @@ elements!(
     i64 = I64,
     u64 = U64
 );
+#[cfg(feature = "half")]
+elements!(half::f16 = F16, half::bf16 = BF16);

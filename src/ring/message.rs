@@ -230,6 +230,11 @@ numbers! {
     crate::fp16::Half: "half",
 }
 
+#[cfg(feature = "half")]
+numbers! {
+    half::f16: "half",
+}
+
 impl<T: Field, const N: usize> Field for [T; N] {
     fn spelling() -> (String, Vec<usize>) {
         let (name, mut lengths) = T::spelling();

@@ -14,6 +14,10 @@ struct Member {
 /// What is passed with `--cfg`. Linux stays set too.
 pub(super) const CFGS: [&str; 2] = ["target_vendor=\"apple\"", "target_os=\"macos\""];
 
+/// What is passed for this crate, and when Cargo asks for the `cfg`s of the target: `objc2` is then a dependency of the
+/// feature of that name.
+pub(super) const OWN_CFG: &str = "aruminium_launcher";
+
 /// The variable of the oldest system that a program runs on, and a version that has everything: `objc2` decides by it
 /// at compile time whether to ask the system for its version.
 pub(super) const DEPLOYMENT: (&str, &str) = ("MACOSX_DEPLOYMENT_TARGET", "26.0");

@@ -196,7 +196,8 @@ fn write_package(folder: &Path, source: Option<&Path>) -> std::io::Result<()> {
     write(&package.join("build.rs"), &format!("fn main() {{\n{}}}\n", lines.concat()))?;
     fs::create_dir_all(folder.join("link"))?;
     fs::create_dir_all(folder.join("src"))?;
-    let script = format!("INPUT({})\n", folder.join(LIBRARY).display());
+    // A program that has the symbols itself, by this crate with the feature `export`, does not load the library.
+    let script = format!("INPUT(AS_NEEDED({}))\n", folder.join(LIBRARY).display());
     LINKED
         .iter()
         .try_for_each(|name| write(&folder.join("link").join(format!("lib{name}.so")), &script))

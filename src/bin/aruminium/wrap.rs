@@ -2,7 +2,7 @@
 //! programs to the library.
 
 use super::Failure;
-use super::family::{CFGS, DEPLOYMENT, is_member};
+use super::family::{CFGS, DEPLOYMENT, OWN_CFG, is_member};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -26,6 +26,7 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
         let at = arguments.iter().position(|argument| argument == option)?;
         arguments.get(at + 1)?.to_str().map(str::to_owned)
     };
+    let mut is_own = arguments.iter().any(|argument| argument == "--print=cfg");
     if let Some(name) = value("--crate-name") {
         let package = |what: &str| std::env::var(format!("CARGO_{what}")).unwrap_or_default();
         // The library of a package, not a program or a test of that name in another one.
@@ -45,9 +46,13 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
             // The compiler warns that these are not for users to set, which is the point here.
             arguments.extend(["-A", "explicit_builtin_cfgs_in_flags"].map(OsString::from));
         }
+        is_own |= own && name == env!("CARGO_PKG_NAME");
         let mut search = OsString::from("-Lnative=");
         search.push(folder.join("link"));
         arguments.push(search);
+    }
+    if is_own {
+        arguments.extend(["--cfg", OWN_CFG].map(OsString::from));
     }
     let next = std::env::var_os(NEXT).filter(|next| !next.is_empty());
     let mut all = next.into_iter().chain(arguments);
