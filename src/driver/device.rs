@@ -220,6 +220,13 @@ impl Gpu {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn all() -> Result<Vec<Self>, GpuError> {
+        // Other systems of Apple's than macOS have one GPU.
+        // SAFETY: the function returns nil or a device that the caller owns.
+        #[cfg(all(target_vendor = "apple", not(target_os = "macos")))]
+        return unsafe { Self::from_raw(link::MTLCreateSystemDefaultDevice()) }
+            .map(|gpu| vec![gpu])
+            .ok_or(GpuError::DeviceNotFound);
+        #[cfg(any(target_os = "macos", not(target_vendor = "apple")))]
         // SAFETY: the function returns nil or an array that the caller owns, of devices.
         unsafe {
             let all =

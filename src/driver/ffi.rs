@@ -26,10 +26,11 @@ use std::ffi::{c_char, c_void};
 
 pub use crate::abi::{Id as ObjcId, Sel as ObjcSel};
 pub use crate::abi::{MTLOrigin, MTLRegion, MTLSize};
+#[cfg(any(target_os = "macos", not(target_vendor = "apple")))]
+pub use crate::objc::link::MTLCopyAllDevices;
 pub use crate::objc::link::{
-    MTLCopyAllDevices, MTLCreateSystemDefaultDevice, objc_autoreleasePoolPop,
-    objc_autoreleasePoolPush, objc_msgSend, objc_release, objc_retain,
-    objc_retainAutoreleasedReturnValue, sel_registerName,
+    MTLCreateSystemDefaultDevice, objc_autoreleasePoolPop, objc_autoreleasePoolPush, objc_msgSend,
+    objc_release, objc_retain, objc_retainAutoreleasedReturnValue, sel_registerName,
 };
 
 /// A class. It is an object, too: programs cast it with `as ObjcId` and send it messages.

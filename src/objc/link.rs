@@ -251,6 +251,8 @@ door! {
     else metal from crate::soft::metal::entry;
 
     fn MTLCreateSystemDefaultDevice() -> Id;
+    // Apple's other systems have it only in their newest versions.
+    #[cfg(any(target_os = "macos", not(target_vendor = "apple")))]
     fn MTLCopyAllDevices() -> Id;
 }
 
