@@ -125,7 +125,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     ) -> Result<MessageId, RingError> {
         let mut state = self.core.lock();
         let sent = state.send(self.id, bytes_of(message), Some(correlation), priority);
-        sent.map(|header| MessageId::of(&header))
+        sent.map(|header| MessageId::of(&header, state.restores))
     }
 
     /// Put messages into its mailbox until it is full; returns how many were sent.
@@ -242,7 +242,11 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         if id.target != self.id.0 {
             return Ok(Receipt::NotFound);
         }
-        Ok(self.core.lock().seats[self.id.index()].post.receipt(sequence))
+        let state = self.core.lock();
+        if id.restores != state.restores {
+            return Ok(Receipt::NotFound);
+        }
+        Ok(state.seats[self.id.index()].post.receipt(sequence))
     }
 
     fn change(

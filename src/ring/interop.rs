@@ -356,7 +356,11 @@ pub fn read_message<M: Message>(bytes: &[u8]) -> Result<Envelope<M>, RingError> 
     let actor = |kernel: u64| u32::try_from(kernel).unwrap_or(u32::MAX);
     let (source, target) = (actor(header.source_kernel), actor(header.dest_kernel));
     Ok(Envelope {
-        id: (header.message_id != 0).then_some(MessageId { number: header.message_id, target }),
+        id: (header.message_id != 0).then_some(MessageId {
+            number: header.message_id,
+            target,
+            restores: 0,
+        }),
         correlation: header.correlation_id,
         source: (source != 0).then_some(ActorId(source)),
         clock: header.timestamp,

@@ -9,10 +9,11 @@ use std::collections::{HashSet, VecDeque};
 use std::task::Waker;
 use std::time::Instant;
 
-/// The id of a message: its sender, the sender's sequence number of 32 bits, and its target.
+/// The id of a message: its sender, the sender's sequence number of 32 bits, its target, and how often the ring was
+/// restored before.
 ///
-/// A ring that restores a checkpoint continues with the numbers in it, so that its bytes are the same again: ids of messages
-/// that were sent after the checkpoint was taken are then used again.
+/// A ring that restores a checkpoint continues with the numbers in it, so that its bytes are the same again. All of its
+/// messages have new ids then, those in the checkpoint too: an id from before is of none of them.
 ///
 /// ```
 /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -27,12 +28,14 @@ pub struct MessageId {
     pub(super) number: u64,
     /// 0 is the host.
     pub(super) target: u32,
+    /// How often the ring was restored, modulo 2³².
+    pub(super) restores: u32,
 }
 
 impl MessageId {
-    pub(super) fn of(header: &RingHeader) -> Self {
+    pub(super) fn of(header: &RingHeader, restores: u32) -> Self {
         let number = u64::from(header.source) << 32 | u64::from(header.sequence);
-        Self { number, target: header.target }
+        Self { number, target: header.target, restores }
     }
 }
 
@@ -56,7 +59,7 @@ pub enum Receipt {
     Pending,
     /// The handler was called with it, or it became a dead letter.
     Delivered,
-    /// The host did not send it to this actor, or more than 2³¹ messages ago.
+    /// The host did not send it to this actor, or more than 2³¹ messages ago, or before the ring was restored.
     NotFound,
 }
 
@@ -160,6 +163,8 @@ impl DeadLetter {
 pub(super) struct Letter {
     pub(super) header: RingHeader,
     pub(super) bytes: Vec<u8>,
+    /// Of its id.
+    pub(super) restores: u32,
 }
 
 impl Letter {
@@ -167,7 +172,7 @@ impl Letter {
         let header = self.header;
         let priorities = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical];
         Envelope {
-            id: Some(MessageId::of(&header)),
+            id: Some(MessageId::of(&header, self.restores)),
             correlation: header.correlation(),
             source: (header.source != 0).then_some(ActorId(header.source)),
             clock: Hlc::of_word(header.clock, header.source),
@@ -182,7 +187,7 @@ impl Letter {
         let header = self.header;
         let actor = |number: u32| (number != 0).then_some(ActorId(number));
         DeadLetter {
-            id: MessageId::of(&header),
+            id: MessageId::of(&header, self.restores),
             source: actor(header.source),
             target: actor(header.target),
             kind: header.kind,

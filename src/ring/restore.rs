@@ -109,6 +109,11 @@ impl State {
         }
     }
 
+    /// What ids have after the restore.
+    fn next_restores(&self) -> u32 {
+        self.restores.wrapping_add(1)
+    }
+
     fn read_letter(
         &self,
         reader: &mut Reader<'_>,
@@ -119,7 +124,7 @@ impl State {
         let bytes = reader.list()?.to_vec();
         self.check_header(&header, bytes.len(), ends).or_else(differs)?;
         calls.extend(header.call());
-        Ok(Letter { header, bytes })
+        Ok(Letter { header, bytes, restores: self.next_restores() })
     }
 
     /// Checks the counters of an actor when the ring has completed a number of ticks.
@@ -251,7 +256,7 @@ impl State {
             ));
         };
         let (source, target_of) = (actor(source), actor(target));
-        let id = MessageId { number, target };
+        let id = MessageId { number, target, restores: self.next_restores() };
         Ok(DeadLetter { id, source, target: target_of, kind, why, bytes })
     }
 
@@ -298,6 +303,7 @@ impl State {
     pub(super) fn restore(&mut self, contents: &[u8]) -> Result<(), RingError> {
         let (saved, calls) = self.read(contents)?;
         (self.version, self.clock, self.sequence) = (saved.version, saved.clock, saved.sequence);
+        self.restores = self.next_restores();
         self.dead = saved.dead;
         // Calls do not begin again with the clock: replies to those in the mail must not be taken for those of later ones.
         self.called = calls.iter().fold(self.called, |last, &call| last.max(call));

@@ -56,6 +56,8 @@ pub(super) struct State {
     pub(super) version: u64,
     pub(super) clock: u64,
     pub(super) sequence: u32,
+    /// How often a checkpoint was restored, modulo 2³².
+    pub(super) restores: u32,
     /// The highest correlation of a call. Restoring a checkpoint does not turn it back.
     pub(super) called: u64,
     pub(super) heads: Table<u32>,
@@ -152,6 +154,7 @@ impl State {
             version: 0,
             clock: 0,
             sequence: 0,
+            restores: 0,
             called: 0,
             heads: Table::new(gpu, head::ERRORS)?,
             seat_table: Table::new(gpu, 16)?,
@@ -305,7 +308,7 @@ impl State {
         let header: RingHeader = self.slots.value(slot);
         let room = lane.stride as usize - HEADER;
         let bytes = self.slots.read(slot + HEADER, (header.length as usize).min(room));
-        Letter { header, bytes }
+        Letter { header, bytes, restores: self.restores }
     }
 
     /// Puts a message into a slot.
