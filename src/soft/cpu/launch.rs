@@ -2,9 +2,10 @@
 //! barriers, one after the other.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::addresses::Addresses;
 use super::interp::code::{self, Ins, Stop, Wave, Wrong};
@@ -28,8 +29,11 @@ use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
 
 /// Most threadgroups that a worker takes at once; small chunks keep the load balanced at the end.
 const MAX_CHUNK: u64 = 64;
-/// Launches of up to this many threads use no helpers: waking a thread costs more than it saves.
+/// Launches of up to this many threads begin without helpers: waking a thread may cost more than it saves.
 const SMALL: u64 = 4096;
+/// When a launch without helpers has worked so much, in units of 10 ns, and for so long, helpers take part in the rest.
+const LONG_WORK: u64 = 1000;
+const LONG: Duration = Duration::from_micros(50);
 
 /// Memory that is aligned for vectors.
 #[derive(Clone, Copy)]
@@ -64,7 +68,6 @@ struct Shared<'a> {
     total: u64,
     chunk: u64,
     next: AtomicU64,
-    running: AtomicU32,
     watchdog: Watchdog,
     /// When the launch began.
     start: Instant,
@@ -72,6 +75,9 @@ struct Shared<'a> {
     fault: Mutex<Option<(u64, Fault)>>,
     /// Hoisted values could not be computed, so the launch uses the code without hoisting.
     plain: AtomicBool,
+    /// Machine code may run the launch, and is worth it.
+    may_be_native: bool,
+    native: AtomicBool,
 }
 
 // SAFETY: the pointers are to the launch's memory, which kernels may access from all threads at once; it is
@@ -164,9 +170,10 @@ impl Program {
         let total = product(groups);
         // One thread reports the same each time, and keeps an order.
         let repeats = launch.session.is_some() || launch.order.is_some();
-        let alone = product(launch.grid) <= SMALL || repeats;
-        let helpers = if alone { 0 } else { workers.count() as u64 - 1 };
+        let helpers = if repeats { 0 } else { (workers.count() as u64 - 1).min(total - 1) };
         let tallies = tally::choose(&self.tallies, &regions, product(launch.grid));
+        let largest = regions.iter().map(|region| region.bytes).max().unwrap_or(0);
+        let may_be_native = self.may_be_native(largest);
         let shared = Shared {
             program: self,
             launch,
@@ -181,39 +188,72 @@ impl Program {
             total,
             chunk: (total / (16 * (helpers + 1))).clamp(1, MAX_CHUNK),
             next: AtomicU64::new(0),
-            running: AtomicU32::new(0),
             watchdog: Watchdog::new(launch.watchdog),
             start: Instant::now(),
             fault: Mutex::new(None),
-            plain: AtomicBool::new(false),
+            plain: AtomicBool::new(!self.hoists),
+            may_be_native,
+            native: AtomicBool::new(may_be_native && self.is_worth_native(0)),
         };
-        let helpers = helpers.min(total.saturating_sub(1)) as usize;
-        let largest = shared.regions.iter().map(|region| region.bytes).max().unwrap_or(0);
-        let simdgroups = total.saturating_mul(product(launch.group).div_ceil(LANES as u64));
-        let code =
-            self.native(simdgroups, largest, launch.locate).filter(|code| is_ready(code, launch));
-        let code = code.unwrap_or(&self.code);
-        workers.run(helpers, &|| {
-            // A worker that starts too late sets up nothing.
-            if shared.next.load(Ordering::Relaxed) < shared.total {
-                SCRATCH.with_borrow_mut(|scratch| {
-                    let plain = shared.plain.load(Ordering::Relaxed);
-                    let code = if plain { self.plain() } else { code };
-                    let work = |code, scratch: &mut Scratch| {
-                        let mut worker = Worker::new(&shared, code, scratch);
-                        let done = worker.work();
-                        worker.settle(scratch);
-                        done
-                    };
-                    if !work(code, &mut *scratch) {
-                        shared.plain.store(true, Ordering::Relaxed);
-                        work(self.plain(), &mut *scratch);
-                    }
-                });
-            }
-        });
+        // A launch that is small waits for helpers only if it turns out to be long.
+        let begin_alone = helpers != 0 && product(launch.grid) <= SMALL;
+        let is_long = AtomicBool::new(false);
+        if begin_alone {
+            SCRATCH.with_borrow_mut(|scratch| {
+                is_long.store(shared.take_part(scratch, true), Ordering::Relaxed);
+            });
+        }
+        if !begin_alone || is_long.into_inner() {
+            workers.run(helpers as usize, &|| {
+                // A worker that starts too late sets up nothing.
+                if shared.next.load(Ordering::Relaxed) < shared.total {
+                    SCRATCH.with_borrow_mut(|scratch| shared.take_part(scratch, false));
+                }
+            });
+        }
         let fault = shared.fault.into_inner().unwrap_or_else(PoisonError::into_inner);
         fault.map_or(Ok(()), |(_, fault)| Err(fault))
+    }
+}
+
+/// Why a worker stopped, if there was no fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// No threadgroup is left, or the launch was stopped.
+    Done,
+    /// A hoisted load is out of bounds; nothing was run.
+    CannotHoist,
+    /// The interpreter has worked, or would work, so long that machine code is worth it.
+    WorthNative,
+    /// The launch takes long enough for helpers.
+    Long,
+}
+
+impl<'a> Shared<'a> {
+    /// The code that the launch uses at this point.
+    fn code(&self) -> &'a Code {
+        let hoist = !self.plain.load(Ordering::Relaxed);
+        let native = self.native.load(Ordering::Relaxed);
+        let native = native.then(|| self.program.native(hoist, self.launch.locate));
+        let native = native.flatten().filter(|code| is_ready(code, self.launch));
+        native.unwrap_or_else(|| self.program.bytecode(hoist))
+    }
+
+    /// Runs threadgroups until none is left. With `alone`, returns true when the rest is long enough for helpers.
+    fn take_part(&self, scratch: &mut Scratch, alone: bool) -> bool {
+        // The threadgroups that are left of a chunk.
+        let mut chunk = 0..0;
+        loop {
+            let mut worker = Worker::new(self, self.code(), scratch);
+            let outcome = worker.work(&mut chunk, alone);
+            worker.settle(scratch);
+            match outcome {
+                Outcome::Done => return false,
+                Outcome::Long => return true,
+                Outcome::CannotHoist => self.plain.store(true, Ordering::Relaxed),
+                Outcome::WorthNative => self.native.store(true, Ordering::Relaxed),
+            }
+        }
     }
 }
 
@@ -228,6 +268,8 @@ struct Worker<'a> {
     place: GroupPlace<'a>,
     /// The work that may be done before the watchdog is checked again.
     budget: i64,
+    /// It interprets, and machine code may take its place.
+    may_switch: bool,
     waves: Vec<Wave>,
     frames: *mut u8,
     /// What machine code needs to run threadgroups by itself, and memory for it.
@@ -348,6 +390,7 @@ impl<'a> Worker<'a> {
             regions,
             place,
             budget,
+            may_switch: shared.may_be_native && !shared.native.load(Ordering::Relaxed),
             waves,
             frames,
             state,
@@ -358,68 +401,98 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Runs threadgroups until none is left. Returns false if a hoisted load is out of bounds; then nothing was run.
-    fn work(&mut self) -> bool {
+    /// Runs threadgroups, first those that are left of a chunk, until none is left or there is a reason to stop.
+    fn work(&mut self, chunk: &mut Range<u64>, alone: bool) -> Outcome {
         let shared = self.shared;
-        shared.running.fetch_add(1, Ordering::Relaxed);
         debug_assert_eq!(self.regions.len(), shared.regions.len());
         self.set_up();
         if !self.once() {
-            return false;
+            return Outcome::CannotHoist;
+        }
+        if self.may_switch && shared.program.is_worth_native(self.estimate()) {
+            return Outcome::WorthNative;
         }
         let shuffle = shared.launch.order.map(|seed| Shuffle::new(seed, shared.total));
+        let [gx, gy, _] = shared.groups.map(u64::from);
+        let position =
+            |number: u64| [number % gx, number / gx % gy, number / gx / gy].map(|part| part as u32);
         while !shared.watchdog.is_aborted() {
-            let start = shared.next.fetch_add(shared.chunk, Ordering::Relaxed);
-            if start >= shared.total {
-                break;
+            if chunk.is_empty() {
+                let start = shared.next.fetch_add(shared.chunk, Ordering::Relaxed);
+                if start >= shared.total {
+                    break;
+                }
+                *chunk = start..shared.total.min(start + shared.chunk);
             }
-            let [gx, gy, _] = shared.groups.map(u64::from);
-            let mut position =
-                [start % gx, start / gx % gy, start / gx / gy].map(|part| part as u32);
-            let (mut number, end) = (start, shared.total.min(start + shared.chunk));
-            while number < end {
+            let mut at = position(chunk.start);
+            while !chunk.is_empty() {
                 let (done, ended) = match shuffle {
-                    Some(shuffle) => {
-                        let number = shuffle.at(number);
-                        let position = [number % gx, number / gx % gy, number / gx / gy];
-                        self.groups(position.map(|part| part as u32), 1)
-                    }
-                    None => self.groups(position, end - number),
+                    Some(shuffle) => self.groups(position(shuffle.at(chunk.start)), 1),
+                    None => self.groups(at, chunk.end - chunk.start),
                 };
-                number += u64::from(done);
-                position[0] += done;
+                chunk.start += u64::from(done);
+                at[0] += done;
                 for d in 0..2 {
-                    if position[d] == shared.groups[d] {
-                        position[d] = 0;
-                        position[d + 1] += 1;
+                    if at[d] == shared.groups[d] {
+                        at[d] = 0;
+                        at[d + 1] += 1;
                     }
                 }
                 if done != 0 {
                     shared.watchdog.finished();
                 }
-                match ended {
-                    Ok(()) => {}
-                    Err(fault) => {
-                        shared.watchdog.abort();
-                        let mut first = shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
-                        if let Some(fault) = fault
-                            && first.as_ref().is_none_or(|&(other, _)| number < other)
-                        {
-                            *first = Some((number, fault));
-                        }
-                        return true;
+                if let Err(fault) = ended {
+                    shared.watchdog.abort();
+                    let mut first = shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(fault) = fault
+                        && first.as_ref().is_none_or(|&(other, _)| chunk.start < other)
+                    {
+                        *first = Some((chunk.start, fault));
                     }
+                    return Outcome::Done;
+                }
+                if self.may_switch
+                    && (!chunk.is_empty() || self.more_is_left())
+                    && shared.program.is_worth_native(self.spent())
+                {
+                    return Outcome::WorthNative;
                 }
             }
+            if alone
+                && self.spent() >= LONG_WORK
+                && self.more_is_left()
+                && shared.start.elapsed() >= LONG
+            {
+                return Outcome::Long;
+            }
         }
-        true
+        Outcome::Done
+    }
+
+    /// Whether there are threadgroups that no worker has taken.
+    fn more_is_left(&self) -> bool {
+        self.shared.next.load(Ordering::Relaxed) < self.shared.total
+    }
+
+    /// The work that it has done.
+    fn spent(&self) -> u64 {
+        self.place.watch.spent(self.budget)
+    }
+
+    /// An estimate of what the interpreter would work for the whole launch.
+    fn estimate(&self) -> u64 {
+        let threads = product(self.shared.launch.group);
+        let simdgroups = self.shared.total.saturating_mul(threads.div_ceil(LANES as u64));
+        // SAFETY: the frame is one of the code's, and `once` has made what is computed before the first thread.
+        simdgroups.saturating_mul(unsafe { self.code.estimate(self.frames) })
     }
 
     /// Adds this worker's copies of buffers to the buffers, and returns memory.
     fn settle(self, scratch: &mut Scratch) {
-        {
-            scratch.areas = self.areas;
+        if self.may_switch {
+            self.shared.program.add_work(self.spent());
         }
+        scratch.areas = self.areas;
         for &number in &self.shared.tallies {
             let (copy, buffer) = (&self.regions[number], &self.shared.regions[number]);
             // SAFETY: the copy is this worker's and as long as the buffer; both are aligned, the buffer as

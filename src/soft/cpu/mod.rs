@@ -107,9 +107,12 @@ pub(crate) struct Program {
     code: lower::Code,
     /// The same with nothing moved to before the first thread, made when it is needed.
     plain: OnceLock<lower::Code>,
-    /// The same with runs of machine code, generated when a launch is worth it; `None` if that is not possible.
+    /// The two with runs of machine code, generated when that is worth it; `None` if it is not possible.
     native: OnceLock<Option<lower::Code>>,
-    /// What its launches have cost the interpreter so far, in the watchdog's units of 10 ns.
+    native_plain: OnceLock<Option<lower::Code>>,
+    /// Whether launches try to compute before the first thread what is the same for all; only tests change it.
+    hoists: bool,
+    /// What the interpreter has worked so far, in the watchdog's units of 10 ns.
     worked: AtomicU64,
     /// What it checks while it runs.
     checks: Checks,
@@ -152,6 +155,11 @@ const WORTH_NATIVE: u64 = 50_000;
 const MAX_THREAD_MEMORY: u64 = 64 * 1024;
 /// Instructions of a kernel, and bytes of its frame, at most.
 const MAX_SIZE: usize = 1 << 23;
+
+/// A cell for machine code, which has none already if there never is any.
+fn never_if(never: bool) -> OnceLock<Option<lower::Code>> {
+    if never { OnceLock::from(None) } else { OnceLock::new() }
+}
 
 fn within_limit(what: &'static str, number: usize) -> Result<(), CompileError> {
     if number <= MAX_SIZE {
@@ -234,7 +242,9 @@ impl Program {
             code,
             plain: OnceLock::new(),
             // Machine code has no probes.
-            native: if pipeline.checks.any() { OnceLock::from(None) } else { OnceLock::new() },
+            native: never_if(pipeline.checks.any()),
+            native_plain: never_if(pipeline.checks.any()),
+            hoists: true,
             worked: AtomicU64::new(0),
             checks: pipeline.checks,
             source: Arc::new(source),
@@ -246,21 +256,37 @@ impl Program {
     pub(crate) fn with_native(self, native: bool) -> Self {
         match native {
             true => Self { worked: AtomicU64::new(WORTH_NATIVE), ..self },
-            false => Self { native: OnceLock::from(None), ..self },
+            false => Self { native: never_if(true), native_plain: never_if(true), ..self },
         }
+    }
+
+    /// The same with nothing computed before the first thread.
+    #[cfg(test)]
+    pub(crate) fn without_hoisting(self) -> Self {
+        Self { hoists: false, ..self }
+    }
+
+    /// Whether a launch has made machine code.
+    #[cfg(test)]
+    pub(crate) fn has_machine_code(&self) -> bool {
+        [true, false]
+            .iter()
+            .any(|&hoist| self.native_cell(hoist).get().is_some_and(Option::is_some))
     }
 
     /// Makes machine code, for tests: a defect there is an internal error, not a reason to use bytecode.
     #[cfg(test)]
     pub(crate) fn makes_native(&self) -> bool {
-        with_stack(|| lower::lower_native(&self.source))
-            .is_some_and(|code| code.runs.iter().all(|run| run.prepare()))
+        [true, false].into_iter().all(|hoist| {
+            with_stack(|| lower::lower_native(&self.source, hoist))
+                .is_some_and(|code| code.runs.iter().all(|run| run.prepare()))
+        })
     }
 
     /// Whether all statements are one run of machine code, for tests of what has some.
     #[cfg(test)]
     pub(crate) fn is_one_run(&self) -> bool {
-        with_stack(|| lower::lower_native(&self.source)).is_some_and(|code| {
+        with_stack(|| lower::lower_native(&self.source, true)).is_some_and(|code| {
             code.runs.iter().map(|run| run.length).eq([self.source.function.body.len()])
         })
     }
@@ -277,43 +303,58 @@ impl Program {
         self.code.code.len()
     }
 
-    /// The code in which nothing was moved.
-    fn plain(&self) -> &lower::Code {
-        self.plain.get_or_init(|| self.source.lower(false))
+    /// The bytecode; with `hoist`, what is the same for all threads is computed before them.
+    fn bytecode(&self, hoist: bool) -> &lower::Code {
+        if hoist { &self.code } else { self.plain.get_or_init(|| self.source.lower(false)) }
     }
 
-    /// The code with machine code in it, for a launch of `simdgroups` SIMD-groups: if the system allows machine code, it
-    /// can address the launch's largest memory, and the kernel has worked enough to be worth compiling.
+    /// Where the same code with runs of machine code is, once it was made.
+    fn native_cell(&self, hoist: bool) -> &OnceLock<Option<lower::Code>> {
+        if hoist { &self.native } else { &self.native_plain }
+    }
+
+    /// The code with machine code in it, made at the first call.
     fn native(
         &self,
-        simdgroups: u64,
-        largest: u64,
+        hoist: bool,
         locate: Option<&dyn Fn(Span) -> Option<SourcePosition>>,
     ) -> Option<&lower::Code> {
-        if has_native(self.source.isa) && largest <= native::MAX_REGION {
-            // The number of iterations of loops is not known.
-            let iterations = if self.source.uniform.loops.is_empty() { 1 } else { 32 };
-            let work = simdgroups.saturating_mul(u64::from(self.code.work) * iterations);
-            let before = self.worked.fetch_add(work.min(WORTH_NATIVE), Ordering::Relaxed);
-            if before.saturating_add(work) >= WORTH_NATIVE || native::is_always() {
-                // A defect here costs speed only: the interpreter runs what has no machine code.
-                let make = || {
-                    let code = with_stack(|| lower::lower_native(&self.source));
-                    if native::is_wanted(&self.name)
-                        && let Some(code) = &code
-                    {
-                        let line = |span| Some(locate?(span)?.to_string());
-                        variables::print(&self.list(code, &line));
-                    }
-                    code
-                };
-                let caught = || catch_internal_error(make).ok().flatten();
-                // In tests it is a panic.
-                let make = || if cfg!(test) { make() } else { caught() };
-                return self.native.get_or_init(make).as_ref();
+        let make = || {
+            let code = with_stack(|| lower::lower_native(&self.source, hoist));
+            if native::is_wanted(&self.name)
+                && let Some(code) = &code
+            {
+                let line = |span| Some(locate?(span)?.to_string());
+                variables::print(&self.list(code, &line));
             }
+            code
+        };
+        // A defect here costs speed only: the interpreter runs what has no machine code. In tests it is a panic.
+        let caught = || catch_internal_error(make).ok().flatten();
+        let make = || if cfg!(test) { make() } else { caught() };
+        self.native_cell(hoist).get_or_init(make).as_ref()
+    }
+
+    /// Whether machine code can run a launch whose largest memory has this size, as far as is known.
+    fn may_be_native(&self, largest: u64) -> bool {
+        let known = self.native.get();
+        has_native(self.source.isa)
+            && largest <= native::MAX_REGION
+            && known.is_none_or(Option::is_some)
+    }
+
+    /// Whether machine code is worth the time to make it, for a program that will do more `work`.
+    fn is_worth_native(&self, work: u64) -> bool {
+        let worked = self.worked.load(Ordering::Relaxed);
+        worked.saturating_add(work) >= WORTH_NATIVE || native::is_always()
+    }
+
+    /// Adds to what the interpreter has worked.
+    fn add_work(&self, work: u64) {
+        // More than enough is as good as enough, and cannot overflow.
+        if self.worked.load(Ordering::Relaxed) < WORTH_NATIVE {
+            self.worked.fetch_add(work.min(WORTH_NATIVE), Ordering::Relaxed);
         }
-        None
     }
 
     /// The IR after all passes, and the machine code, which is made again for it.
@@ -325,7 +366,7 @@ impl Program {
                 "the interpreter runs it: there is no machine code for {isa}, or ARUMINIUM_SOFT_JIT is off"
             ));
         }
-        let make = || with_stack(|| lower::lower_native(&self.source));
+        let make = || with_stack(|| lower::lower_native(&self.source, true));
         match catch_internal_error(make).ok().flatten() {
             Some(code) => Ok(self.list(&code, line)),
             None => refused("the interpreter runs it: it is too large, or has calls"),

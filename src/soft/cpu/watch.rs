@@ -75,7 +75,10 @@ const LONG: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Watch<'a> {
     launch: &'a Watchdog,
+    /// What the budget was when it was last filled.
     budget: Cell<i64>,
+    /// The work that was done before that.
+    spent: Cell<i64>,
     looked: Cell<Instant>,
     /// The beats at the last check, and the time at which they were last found to have changed.
     seen: Cell<u64>,
@@ -88,7 +91,14 @@ impl<'a> Watch<'a> {
     pub(crate) fn new(launch: &'a Watchdog, now: Instant) -> Self {
         let seen = Cell::new(launch.beats.load(Ordering::Relaxed));
         let (looked, changed) = (Cell::new(now), Cell::new(now));
-        Self { launch, budget: Cell::new(FIRST), looked, seen, changed, waits: Cell::new(false) }
+        let (budget, spent) = (Cell::new(FIRST), Cell::new(0));
+        Self { launch, budget, spent, looked, seen, changed, waits: Cell::new(false) }
+    }
+
+    /// The work that was done, if this is left of the budget.
+    #[inline(always)]
+    pub(crate) fn spent(&self, left: i64) -> u64 {
+        self.spent.get().saturating_add(self.budget.get().saturating_sub(left)).max(0) as u64
     }
 
     /// The work that may be done before the first check.
@@ -110,6 +120,7 @@ impl<'a> Watch<'a> {
         } else if lasted < SHORT {
             next = (next * 2).min(MOST);
         }
+        self.spent.set(self.spent(*budget) as i64);
         self.budget.set(next);
         *budget = next;
         let Some(limit) = self.launch.limit else { return Verdict::Continue };
@@ -172,6 +183,19 @@ mod tests {
         let launch = Watchdog::new(None);
         let watch = Watch::new(&launch, Instant::now() - Duration::from_secs(1000));
         assert_eq!(watch.look(&mut 0), Verdict::Continue);
+    }
+
+    #[test]
+    fn work_is_counted_across_budgets_and_beyond_them() {
+        let launch = Watchdog::new(None);
+        let watch = Watch::new(&launch, Instant::now());
+        let first = watch.first_budget();
+        assert_eq!(watch.spent(first), 0);
+        assert_eq!(watch.spent(first - 10), 10);
+        let mut budget = -7;
+        watch.look(&mut budget);
+        assert_eq!(watch.spent(budget), first as u64 + 7);
+        assert_eq!(watch.spent(budget - 100), first as u64 + 107);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod machine;
 mod native;
 mod random;
 mod scaling;
+mod switch;
 
 use crate::soft::cpu::by_index::{Binding, Launch};
 use crate::soft::cpu::{Program, Workers};

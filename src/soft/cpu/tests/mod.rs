@@ -29,11 +29,14 @@ pub(crate) struct Way {
     native: bool,
     /// Functions that can be called are not inlined.
     calls: bool,
+    /// What is the same for all threads is computed before them.
+    hoists: bool,
 }
 
 impl Way {
     /// The interpreter, built for what the target guarantees.
-    pub(crate) const PLAIN: Self = Self { isa: IsaKind::Baseline, native: false, calls: false };
+    pub(crate) const PLAIN: Self =
+        Self { isa: IsaKind::Baseline, native: false, calls: false, hoists: true };
     /// The interpreter, with calls.
     pub(crate) const CALLS: Self = Self { calls: true, ..Self::PLAIN };
 
@@ -41,7 +44,11 @@ impl Way {
     pub(crate) fn all() -> Vec<Self> {
         let interpreted = IsaKind::available().into_iter().map(|isa| Self { isa, ..Self::PLAIN });
         let native = IsaKind::available().into_iter().filter(|&isa| super::has_native(isa));
-        interpreted.chain(native.map(|isa| Self { isa, native: true, ..Self::PLAIN })).collect()
+        let native: Vec<Self> =
+            native.map(|isa| Self { isa, native: true, ..Self::PLAIN }).collect();
+        // Launches with an argument that is missing use this.
+        let unhoisted = native.last().map(|&way| Self { hoists: false, ..way });
+        interpreted.chain(unhoisted).chain(native).collect()
     }
 
     /// The interpreter built for the target, and every way with machine code.
@@ -55,7 +62,8 @@ impl Way {
         if self.calls {
             return Program::with_calls(module, self.isa);
         }
-        Ok(Program::with_isa(module, self.isa)?.with_native(self.native))
+        let program = Program::with_isa(module, self.isa)?.with_native(self.native);
+        Ok(if self.hoists { program } else { program.without_hoisting() })
     }
 
     /// The same as a back end makes it.
@@ -81,6 +89,7 @@ impl Way {
             "{}{}",
             self.isa.name(),
             match self {
+                Self { native: true, hoists: false, .. } => ", native without hoisting",
                 Self { native: true, .. } => ", native",
                 Self { calls: true, .. } => ", with calls",
                 _ => "",

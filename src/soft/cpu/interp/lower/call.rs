@@ -7,7 +7,7 @@
 
 use super::{
     Code, Field, Function, Ins, IsaKind, Label, Lowering, NONE, Operand, Register, Uniformity,
-    size_of_type,
+    estimate, size_of_type,
 };
 use crate::soft::cpu::interp::control;
 use crate::soft::cpu::interp::registers::Size;
@@ -165,7 +165,7 @@ pub(super) fn assemble(mut functions: Vec<Lowering<'_>>, start: u32) -> Code {
         }
     }
     let (mut code, mut spans, mut whole_work) = (Vec::new(), Vec::new(), 0);
-    let mut runs = Vec::new();
+    let (mut runs, mut loops) = (Vec::new(), Vec::new());
     for (number, function) in functions.iter_mut().enumerate() {
         let resolve = |field: Field| match field {
             Field::Raw(number) => number,
@@ -204,6 +204,8 @@ pub(super) fn assemble(mut functions: Vec<Lowering<'_>>, start: u32) -> Code {
         }
         if number == 0 {
             whole_work = work[work.len() - 1];
+            let finish = |draft: &estimate::Draft| draft.finish(&work, resolve);
+            loops = function.estimates.iter().map(finish).collect();
         }
         code.extend(own);
         spans.extend(function.code.iter().map(|draft| draft.span));
@@ -219,5 +221,6 @@ pub(super) fn assemble(mut functions: Vec<Lowering<'_>>, start: u32) -> Code {
         thread_bytes: functions[0].thread_bytes,
         has_barrier: functions.iter().any(|function| function.has_barrier),
         work: whole_work,
+        loops,
     }
 }

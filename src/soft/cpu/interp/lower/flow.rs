@@ -17,6 +17,8 @@ pub(super) struct LoopCode {
     exit: Label,
     /// Divergent ifs between the loop and this point.
     parted: u32,
+    /// Its number among the estimates of loops.
+    estimate: usize,
 }
 
 impl Lowering<'_> {
@@ -158,6 +160,8 @@ impl Lowering<'_> {
     fn repeat(&mut self, body: &Block, next: &Block, span: Span) {
         let divergence = self.uniform.loops[self.begun];
         self.begun += 1;
+        let around = self.loops.last().map(|around| around.estimate);
+        let estimate = self.estimate(around, body, next);
         self.prepare_for(body);
         self.prepare_for(next);
         let inside = LoopCode {
@@ -167,6 +171,7 @@ impl Lowering<'_> {
             next: self.label(),
             exit: self.label(),
             parted: 0,
+            estimate,
         };
         let masked = divergence.breaks || divergence.continues;
         for (register, used) in
@@ -241,6 +246,7 @@ impl Lowering<'_> {
             self.emit_jump::<control::JumpNone>(NONE, NONE, join);
         }
         self.extents.push((first, last));
+        self.set_extent(estimate, (first, last));
     }
 
     /// If the test that a body begins with ends in a uniform comparison for nothing but the test: that.

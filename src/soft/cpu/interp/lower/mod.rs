@@ -2,6 +2,7 @@
 //! addressing folded into the accesses.
 
 mod call;
+mod estimate;
 mod flow;
 mod matrix;
 mod memory;
@@ -14,9 +15,10 @@ use std::sync::Arc;
 
 use self::call::{Routine, assemble};
 pub(crate) use self::call::{lower_all, thread_rooms};
+use self::estimate::LoopWork;
 use self::flow::LoopCode;
 pub(crate) use self::memory::PIECE;
-use super::code::{Handler, Ins, Run};
+use super::code::{Handler, Ins, Run, get};
 use super::control;
 use super::fetch;
 use super::hoist::constant_in_launch;
@@ -52,6 +54,8 @@ pub(crate) struct Code {
     pub(crate) has_barrier: bool,
     /// The work of all of it, each loop's body once.
     pub(crate) work: u32,
+    /// Its loops, inner ones after those around them; none of functions that it calls.
+    pub(crate) loops: Vec<LoopWork>,
     /// The runs of machine code that instructions name by their address.
     #[expect(clippy::vec_box, reason = "instructions have the runs' addresses")]
     pub(crate) runs: Vec<Box<super::super::native::region::Run>>,
@@ -61,6 +65,15 @@ impl Code {
     /// Whether machine code runs whole threadgroups.
     pub(crate) fn is_body(&self) -> bool {
         self.body().is_some()
+    }
+
+    /// An estimate of the work of one SIMD-group.
+    ///
+    /// # Safety
+    /// The frame is one of this code, and has what is computed before the first thread.
+    pub(crate) unsafe fn estimate(&self, frame: *const u8) -> u64 {
+        // SAFETY: offsets are those of slots in the frame.
+        estimate::work(self.work, &self.loops, |offset| unsafe { get::<u64>(frame, offset) })
     }
 
     /// The run that is the whole body, if that is one.
@@ -144,6 +157,8 @@ pub(crate) struct Lowering<'a> {
     constants: FastMap<u64, u32>,
     constant_list: Vec<u64>,
     extents: Vec<Extent>,
+    /// For each loop: the one around it, its extent, and how often it repeats.
+    estimates: Vec<estimate::Draft>,
     begun: usize,
     loops: Vec<LoopCode>,
     /// Where the remaining lanes continue when the active ones have nothing left to run, innermost last.
@@ -177,14 +192,15 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoi
 }
 
 /// Lowers the function of a source with machine code where possible; `None` if no part of it becomes machine code.
-pub(crate) fn lower_native(source: &Arc<Source>) -> Option<Code> {
+/// With `hoist`, what is the same for all threads is computed before them.
+pub(crate) fn lower_native(source: &Arc<Source>, hoist: bool) -> Option<Code> {
     // What a call would need, machine code does not have.
     if !source.routines.is_empty() {
         return None;
     }
-    let natives = native::Natives::of(source)?;
+    let natives = native::Natives::of(source, hoist)?;
     let (function, uniform) = (&source.function, &source.uniform);
-    let mut lowering = Lowering::new(function, uniform, source.isa, natives.entering(), true);
+    let mut lowering = Lowering::new(function, uniform, source.isa, natives.entering(), hoist);
     lowering.native = Some(natives);
     let code = lowering.whole();
     // Of a body only the kinds that occur are made.
@@ -227,6 +243,7 @@ impl<'a> Lowering<'a> {
             constants: FastMap::default(),
             constant_list: Vec::new(),
             extents: Vec::new(),
+            estimates: Vec::new(),
             begun: 0,
             loops: Vec::new(),
             joins: Vec::new(),

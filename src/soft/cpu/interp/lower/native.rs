@@ -39,10 +39,11 @@ struct Draft {
 
 impl Natives {
     /// The plan for a source's function; none if no part of it is worth machine code.
-    pub(super) fn of(source: &Arc<Source>) -> Option<Self> {
+    pub(super) fn of(source: &Arc<Source>, hoist: bool) -> Option<Self> {
         let uses = Uses::find(&source.function, &source.uniform, &[]);
         let mut done = vec![false; source.function.insts.len()];
-        for value in constant_in_launch(&source.function, &uses) {
+        let early = if hoist { constant_in_launch(&source.function, &uses) } else { Vec::new() };
+        for value in early {
             done[value.index()] = true;
         }
         let bodies = Machine::has_bodies(source.isa);
