@@ -91,9 +91,9 @@ variables! {
             "the newest version of the language that the compiler knows: a source that uses names of a later one is an \
              error (unset: all names are known, and `__METAL_VERSION__` is 310 unless the compile options say otherwise)";
         ISA: "ARUMINIUM_ISA", Words(&["baseline", "avx2", "avx512"]), "the best that the processor has",
-            "the instruction set that runs kernels; `avx2` and `avx512` on x86_64 only";
+            "the instruction set of machine code; on x86_64 `baseline` has none, and `avx2` and `avx512` exist there only";
         JIT: "ARUMINIUM_SOFT_JIT", Words(&["on", "off", "always"]), "on",
-            "`on` makes machine code of kernels that have worked for about half a millisecond, `always` of every kernel, `off` \
+            "`on` makes machine code of kernels that work for about half a millisecond, `always` of every kernel, `off` \
              of none; a system that gives no executable memory is as `off`";
         JIT_DUMP: "ARUMINIUM_SOFT_JIT_DUMP", Any, "unset",
             "prints the IR and the machine code of the kernels whose names it lists, separated by commas, on standard error \

@@ -8,9 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::addresses::Addresses;
-use super::interp::code::{self, Ins, Stop, Wave, Wrong};
+use super::interp::code::{self, Ins, LANES, Stop, Wave, Wrong};
 use super::interp::input::{GroupPlace, Positions};
-use super::interp::isa::LANES;
 use super::interp::lower::{Code, THREAD_POINTER, UNKNOWN_LOCAL};
 use super::interp::memory::{self, Region};
 use super::interp::probe::Probes;
@@ -333,7 +332,6 @@ impl<'a> Worker<'a> {
             inputs: [[0; 3]; Input::ALL.len()],
             origin: [0; 3],
             positions: std::ptr::null(),
-            rows: false,
             row_lanes: 1,
             watch: Watch::new(&shared.watchdog, shared.start),
         };
@@ -623,7 +621,6 @@ impl<'a> Worker<'a> {
         self.place.positions = self.shapes[shape].1.as_ptr();
         self.place.origin = origin;
         self.place.row_lanes = row_lanes(size);
-        self.place.rows = self.place.row_lanes == LANES as u32;
         let inputs = &mut self.place.inputs;
         inputs[Input::ThreadgroupPositionInGrid as usize] = position;
         inputs[Input::ThreadsPerThreadgroup as usize] = size;

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod interp;
+mod isa;
 mod launch;
 mod native;
 mod pipeline;
@@ -19,10 +20,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use interp::isa::IsaKind;
 use interp::lower;
 #[cfg(test)]
 pub(crate) use interp::sample;
+pub(crate) use isa::IsaKind;
 #[cfg(test)]
 pub(crate) use tests::{Pages, Way, by_index};
 pub(crate) use workers::Workers;
@@ -33,8 +34,7 @@ use super::ir::{
     with_stack,
 };
 use super::kernel::{
-    Backend, CompileError, CompileOptions, Executable, Fault, FaultKind, Launch, Parameter,
-    SourcePosition,
+    Backend, CompileError, CompileOptions, Executable, Fault, FaultKind, Launch, Locate, Parameter,
 };
 use super::variables;
 
@@ -134,12 +134,12 @@ impl Source {
     /// The bytecode; with `hoist`, what is the same for all threads is computed before them.
     fn lower(&self, hoist: bool) -> lower::Code {
         if self.routines.is_empty() {
-            return lower::lower(&self.function, &self.uniform, self.isa, hoist);
+            return lower::lower(&self.function, &self.uniform, hoist);
         }
         let routines = self.routines.iter().map(|(function, uniform)| (function, uniform));
         let all: Vec<_> =
             std::iter::once((&self.function, &self.uniform)).chain(routines).collect();
-        lower::lower_all(&all, self.isa, hoist)
+        lower::lower_all(&all, hoist)
     }
 }
 
@@ -314,11 +314,7 @@ impl Program {
     }
 
     /// The code with machine code in it, made at the first call.
-    fn native(
-        &self,
-        hoist: bool,
-        locate: Option<&dyn Fn(Span) -> Option<SourcePosition>>,
-    ) -> Option<&lower::Code> {
+    fn native(&self, hoist: bool, locate: Option<&Locate<'_>>) -> Option<&lower::Code> {
         let make = || {
             let code = with_stack(|| lower::lower_native(&self.source, hoist));
             if native::is_wanted(&self.name)

@@ -8,6 +8,9 @@ use super::sanitize::Session;
 use super::texture::Texture;
 use crate::soft::ir::{Expected, Sampler, Span};
 
+/// Finds the source position of an instruction; workers of a launch call it.
+pub(crate) type Locate<'a> = dyn Fn(Span) -> Option<SourcePosition> + Sync + 'a;
+
 /// What a launch passes for one parameter of the kernel.
 #[derive(Clone, Copy, Default)]
 pub(crate) enum Binding<'a> {
@@ -92,5 +95,5 @@ pub(crate) struct Launch<'a> {
     /// Where a kernel is counted; set by [`Kernel::submit`](super::Kernel::submit).
     pub(crate) profile: Option<&'a Profile>,
     /// Finds the source position of an instruction; set by [`Kernel::submit`](super::Kernel::submit).
-    pub(crate) locate: Option<&'a dyn Fn(Span) -> Option<SourcePosition>>,
+    pub(crate) locate: Option<&'a Locate<'a>>,
 }

@@ -21,4 +21,4 @@ pub(crate) use backend::{
     SourceText, Submitted,
 };
 pub(crate) use fault::{FIRST_ADDRESS, Fault, FaultKind, SourcePosition};
-pub(crate) use launch::{Binding, Launch, Owner, Resident, ResidentTexture};
+pub(crate) use launch::{Binding, Launch, Locate, Owner, Resident, ResidentTexture};

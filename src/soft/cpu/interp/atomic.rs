@@ -7,8 +7,7 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use super::code::{Handler, Ins, Run, Wave};
-use super::isa::{Isa, IsaKind, LANES};
+use super::code::{Handler, Ins, LANES, Run, Wave, function};
 use super::memory::{Lanes, pointers};
 use crate::soft::ir::semantics::{Binary, Register, rows};
 use crate::soft::ir::{Op, Scalar};
@@ -159,7 +158,7 @@ impl<W: Word, C: Change<W>, const LANES_AS: u8, const RETURNS: bool> Handler
     for Atomic<W, C, LANES_AS, RETURNS>
 {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; addresses are checked and aligned, and accesses of other
         // threads to the same word that are not atomic are races of the kernel, on words it may touch.
         unsafe {
@@ -195,14 +194,13 @@ impl<W: Word, C: Change<W>, const LANES_AS: u8, const RETURNS: bool> Handler
 }
 
 fn shaped<W: Word, C: Change<W>>(lanes: Lanes, returns: bool) -> Run {
-    const ISA: IsaKind = IsaKind::Baseline;
     match (lanes, returns) {
-        (Lanes::Uniform, true) => ISA.run::<Atomic<W, C, 0, true>>(),
-        (Lanes::Uniform, false) => ISA.run::<Atomic<W, C, 0, false>>(),
-        (Lanes::Indexed, true) => ISA.run::<Atomic<W, C, 1, true>>(),
-        (Lanes::Indexed, false) => ISA.run::<Atomic<W, C, 1, false>>(),
-        (Lanes::Prepared, true) => ISA.run::<Atomic<W, C, 2, true>>(),
-        (Lanes::Prepared, false) => ISA.run::<Atomic<W, C, 2, false>>(),
+        (Lanes::Uniform, true) => function::<Atomic<W, C, 0, true>>(),
+        (Lanes::Uniform, false) => function::<Atomic<W, C, 0, false>>(),
+        (Lanes::Indexed, true) => function::<Atomic<W, C, 1, true>>(),
+        (Lanes::Indexed, false) => function::<Atomic<W, C, 1, false>>(),
+        (Lanes::Prepared, true) => function::<Atomic<W, C, 2, true>>(),
+        (Lanes::Prepared, false) => function::<Atomic<W, C, 2, false>>(),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Bytecode: the format of instructions, and the state of the SIMD-group that runs them.
 
 use super::input::GroupPlace;
-use super::isa::Isa;
 use super::memory::Region;
 use super::probe::Probes;
 use crate::soft::cpu::addresses::Addresses;
 use crate::soft::cpu::native::group::GroupState;
 use crate::soft::ir::Sampler;
 use crate::soft::kernel::texture::Texture;
+
+/// Lanes of a SIMD-group.
+pub(crate) const LANES: usize = 32;
 
 /// A function that runs one instruction and returns the next, or null to stop.
 ///
@@ -35,11 +37,21 @@ pub(crate) struct Ins {
     pub(crate) imm: u64,
 }
 
-/// The code of an instruction, generic over the instruction set.
+/// The code of an instruction.
 pub(crate) trait Handler {
     /// # Safety
     /// As [`Run`].
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins;
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins;
+}
+
+/// The function of a handler: the same wherever it is asked for.
+pub(crate) fn function<H: Handler>() -> Run {
+    #[inline(never)]
+    unsafe fn run<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe { H::run(ip, frame, wave) }
+    }
+    run::<H>
 }
 
 /// Why a SIMD-group stopped.

@@ -4,14 +4,8 @@
 //! where the paths join. When no lane is left, the code jumps to the next join, so code never runs
 //! without active lanes.
 
-use std::marker::PhantomData;
-
-use super::code::{Handler, Ins, Run, Stop, Wave, Wrong, get, put};
-use super::isa::{Isa, IsaKind};
-use super::lanes::Lane;
+use super::code::{Handler, Ins, Stop, Wave, Wrong, get, put};
 use crate::soft::cpu::watch::Verdict;
-use crate::soft::ir::semantics::{Binary, rows};
-use crate::soft::ir::{Op, Scalar};
 
 /// The immediate of a jump: the distance in instructions, and above it, of a jump back, the work of one iteration.
 pub(crate) fn jump_imm(distance: i32, work: u32) -> u64 {
@@ -50,7 +44,7 @@ macro_rules! handlers {
 
         impl Handler for $name {
             #[inline(always)]
-            unsafe fn run<I: Isa>($ip: *const Ins, $frame: *mut u8, $wave: &mut Wave) -> *const Ins {
+            unsafe fn run($ip: *const Ins, $frame: *mut u8, $wave: &mut Wave) -> *const Ins {
                 // SAFETY: the contract of `Run`.
                 unsafe {
                     let $ins = &*$ip;
@@ -182,48 +176,6 @@ handlers! {
     Barrier |ip, ins, frame, wave| {
         wave.stop = Stop::Barrier(ip);
         std::ptr::null()
-    }
-}
-
-/// Begins a loop's next iteration unless the test `F` of `b` and `c` holds: the end of most loops.
-/// With `STEP`, `d` is added to the counter `a` first.
-#[derive(Debug)]
-struct CountUntil<F, const STEP: bool>(PhantomData<F>);
-
-impl<F: Binary<A: Lane, B: Lane, R = bool>, const STEP: bool> Handler for CountUntil<F, STEP> {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            let ins = &*ip;
-            if STEP {
-                let next = get::<u32>(frame, ins.a).wrapping_add(get(frame, ins.d));
-                put(frame, ins.a, next);
-            }
-            let a = F::A::read(frame.add(ins.b as usize), 0);
-            let b = F::B::read(frame.add(ins.c as usize), 0);
-            if F::lane(a, b) {
-                return ip.add(1);
-            }
-            again(ip, wave)
-        }
-    }
-}
-
-/// The handler of [`CountUntil`] for a comparison of 32 bits.
-pub(crate) fn count(op: Op, scalar: Scalar, step: bool) -> Option<Run> {
-    fn stepped<F: Binary<A: Lane, B: Lane, R = bool>>(step: bool) -> Run {
-        const ISA: IsaKind = IsaKind::Baseline;
-        if step { ISA.run::<CountUntil<F, true>>() } else { ISA.run::<CountUntil<F, false>>() }
-    }
-    match (op, scalar) {
-        (Op::Eq, Scalar::I32 | Scalar::U32) => Some(stepped::<rows::EqU32>(step)),
-        (Op::Ne, Scalar::I32 | Scalar::U32) => Some(stepped::<rows::NeU32>(step)),
-        (Op::Lt, Scalar::U32) => Some(stepped::<rows::LtU32>(step)),
-        (Op::Lt, Scalar::I32) => Some(stepped::<rows::LtI32>(step)),
-        (Op::Le, Scalar::U32) => Some(stepped::<rows::LeU32>(step)),
-        (Op::Le, Scalar::I32) => Some(stepped::<rows::LeI32>(step)),
-        _ => None,
     }
 }
 

@@ -5,8 +5,7 @@
 
 use std::marker::PhantomData;
 
-use super::code::{Handler, Ins, Run, Wave, Wrong, get, put};
-use super::isa::{Isa, IsaKind, LANES};
+use super::code::{Handler, Ins, LANES, Run, Wave, Wrong, function, get, put};
 use super::sample::{Position, compare, compares, gather, sample};
 use crate::soft::ir::{Op, Sampler, TextureAtomic, TextureSide};
 use crate::soft::kernel::texture::{Pixel, Texture};
@@ -106,7 +105,7 @@ struct Lanes<F>(PhantomData<F>);
 
 impl<F: Fetch> Handler for Lanes<F> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`: the words of operands follow, and the tables are the launch's.
         unsafe {
             let ins = &*ip;
@@ -169,7 +168,7 @@ pub(crate) struct BoundSampler;
 
 impl Handler for BoundSampler {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; the table has an entry for every sampler of the module.
         unsafe {
             put(frame, (*ip).a, (*wave.samplers.add((*ip).imm as usize)).0);
@@ -180,16 +179,15 @@ impl Handler for BoundSampler {
 
 /// The handler of a texture operation, which is the same for all instruction sets.
 pub(crate) fn handler(op: Op) -> Run {
-    const ISA: IsaKind = IsaKind::Baseline;
     match op {
-        Op::TextureRead => ISA.run::<Lanes<Read>>(),
-        Op::TextureWrite => ISA.run::<Lanes<Write>>(),
-        Op::TextureAtomic => ISA.run::<Lanes<Change>>(),
-        Op::TextureSample => ISA.run::<Lanes<Sample>>(),
-        Op::TextureCompare => ISA.run::<Lanes<Compared>>(),
-        Op::TextureGather => ISA.run::<Lanes<Gather>>(),
-        Op::TextureGatherCompare => ISA.run::<Lanes<GatherCompared>>(),
-        Op::TextureSize => ISA.run::<Lanes<Size>>(),
+        Op::TextureRead => function::<Lanes<Read>>(),
+        Op::TextureWrite => function::<Lanes<Write>>(),
+        Op::TextureAtomic => function::<Lanes<Change>>(),
+        Op::TextureSample => function::<Lanes<Sample>>(),
+        Op::TextureCompare => function::<Lanes<Compared>>(),
+        Op::TextureGather => function::<Lanes<Gather>>(),
+        Op::TextureGatherCompare => function::<Lanes<GatherCompared>>(),
+        Op::TextureSize => function::<Lanes<Size>>(),
         _ => unreachable!("{} is not a texture operation", op.row().name),
     }
 }

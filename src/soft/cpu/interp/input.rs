@@ -1,7 +1,6 @@
 //! Handlers of inputs: the positions and numbers of a thread, its SIMD-group and its threadgroup.
 
-use super::code::{Handler, Ins, Run, Wave, put};
-use super::isa::{Isa, IsaKind, LANES};
+use super::code::{Handler, Ins, LANES, Run, Wave, function, put};
 use crate::soft::cpu::watch::Watch;
 use crate::soft::ir::Input;
 
@@ -17,8 +16,6 @@ pub(crate) struct GroupPlace<'a> {
     pub(crate) origin: [u32; 3],
     /// For each SIMD-group, the positions of its lanes in the threadgroup.
     pub(crate) positions: *const Positions,
-    /// Whether the threads of each SIMD-group have adjacent positions in the first dimension.
-    pub(crate) rows: bool,
     /// See [`row_lanes`](Self::row_lanes).
     pub(crate) row_lanes: u32,
     /// The worker's view of the watchdog.
@@ -26,25 +23,6 @@ pub(crate) struct GroupPlace<'a> {
 }
 
 impl GroupPlace<'_> {
-    /// The first dimension of a SIMD-group's first position in the grid, and whether the other lanes' positions
-    /// follow it without gaps.
-    #[inline(always)]
-    pub(crate) fn row(&self, wave: u32) -> (u32, bool) {
-        // SAFETY: there are positions for every SIMD-group of the threadgroup that runs.
-        let positions = unsafe { &*self.positions.add(wave as usize) };
-        (positions[0][0].wrapping_add(self.origin[0]), self.rows)
-    }
-
-    /// The positions in the grid of a SIMD-group's threads in one dimension.
-    #[inline(always)]
-    pub(crate) fn in_grid(&self, wave: u32, dimension: usize) -> [u32; LANES] {
-        // SAFETY: as above.
-        let positions = unsafe { &*self.positions.add(wave as usize) };
-        let mut lanes = positions[dimension];
-        lanes.iter_mut().for_each(|lane| *lane = lane.wrapping_add(self.origin[dimension]));
-        lanes
-    }
-
     /// The length of rows: aligned runs of this many lanes have adjacent positions in the first dimension, and the
     /// same position in the others.
     pub(crate) fn row_lanes(&self) -> u32 {
@@ -58,7 +36,7 @@ struct UniformInput;
 
 impl Handler for UniformInput {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; `place` is the running threadgroup's.
         unsafe {
             let ins = &*ip;
@@ -75,7 +53,7 @@ struct SimdgroupIndex;
 
 impl Handler for SimdgroupIndex {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             put(frame, (*ip).a, u64::from(wave.number));
@@ -91,7 +69,7 @@ macro_rules! lane_inputs {
         struct $name;
         impl Handler for $name {
             #[inline(always)]
-            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+            unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
                 // SAFETY: the contract of `Run`; `place` is the running threadgroup's.
                 unsafe {
                     let ins = &*ip;
@@ -134,15 +112,15 @@ unsafe fn position_in_group(wave: &Wave, dimension: u32) -> (*const [u32; LANES]
 }
 
 /// The handler of an input: `b` is the component, `imm` the input's number.
-pub(crate) fn input(isa: IsaKind, input: Input) -> Run {
+pub(crate) fn input(input: Input) -> Run {
     match input {
-        Input::ThreadPositionInGrid => isa.run::<InGrid>(),
-        Input::ThreadPositionInThreadgroup => isa.run::<InThreadgroup>(),
-        Input::ThreadIndexInThreadgroup => isa.run::<IndexInThreadgroup>(),
-        Input::ThreadIndexInSimdgroup => isa.run::<IndexInSimdgroup>(),
-        Input::ThreadIndexInQuadgroup => isa.run::<IndexInQuadgroup>(),
-        Input::QuadgroupIndexInThreadgroup => isa.run::<QuadgroupIndex>(),
-        Input::SimdgroupIndexInThreadgroup => isa.run::<SimdgroupIndex>(),
-        _ => isa.run::<UniformInput>(),
+        Input::ThreadPositionInGrid => function::<InGrid>(),
+        Input::ThreadPositionInThreadgroup => function::<InThreadgroup>(),
+        Input::ThreadIndexInThreadgroup => function::<IndexInThreadgroup>(),
+        Input::ThreadIndexInSimdgroup => function::<IndexInSimdgroup>(),
+        Input::ThreadIndexInQuadgroup => function::<IndexInQuadgroup>(),
+        Input::QuadgroupIndexInThreadgroup => function::<QuadgroupIndex>(),
+        Input::SimdgroupIndexInThreadgroup => function::<SimdgroupIndex>(),
+        _ => function::<UniformInput>(),
     }
 }

@@ -3,8 +3,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::code::{Handler, Ins, Run, Wave, get, put};
-use super::isa::{Isa, IsaKind, LANES};
+use super::code::{Handler, Ins, LANES, Run, Wave, function, get, put};
 use crate::soft::ir::half::{round_bf16, round_f16};
 use crate::soft::ir::semantics::{Binary, Ternary, Unary, rows, semantics};
 use crate::soft::ir::{Op, Scalar};
@@ -25,7 +24,7 @@ pub(crate) trait Lane: Copy {
     ///
     /// # Safety
     /// `to` points to a register of this type, and the cells are initialised.
-    unsafe fn write<I: Isa>(to: *mut u8, cells: &[MaybeUninit<Self::Cell>; LANES]);
+    unsafe fn write(to: *mut u8, cells: &[MaybeUninit<Self::Cell>; LANES]);
     /// Writes a slot.
     ///
     /// # Safety
@@ -47,7 +46,7 @@ macro_rules! plain_lanes {
                 unsafe { *from.cast::<Self>().add(k) }
             }
             #[inline(always)]
-            unsafe fn write<I: Isa>(to: *mut u8, cells: &[MaybeUninit<Self>; LANES]) {
+            unsafe fn write(to: *mut u8, cells: &[MaybeUninit<Self>; LANES]) {
                 // SAFETY: a register has 32 lanes of this type.
                 unsafe { cells.as_ptr().copy_to_nonoverlapping(to.cast(), LANES) }
             }
@@ -74,9 +73,9 @@ impl Lane for bool {
         unsafe { *from.cast::<u32>() & 1 << k != 0 }
     }
     #[inline(always)]
-    unsafe fn write<I: Isa>(to: *mut u8, cells: &[MaybeUninit<u32>; LANES]) {
+    unsafe fn write(to: *mut u8, cells: &[MaybeUninit<u32>; LANES]) {
         // SAFETY: the cells are initialised, and `to` is the slot of a mask.
-        unsafe { *to.cast() = I::mask(&*cells.as_ptr().cast::<[u32; LANES]>()) }
+        unsafe { *to.cast() = mask_of(&*cells.as_ptr().cast::<[u32; LANES]>()) }
     }
     #[inline(always)]
     unsafe fn write_slot(to: *mut u8, value: Self) {
@@ -85,19 +84,31 @@ impl Lane for bool {
     }
 }
 
+/// A bit for each lane; lanes are all ones or all zeros.
+#[inline(always)]
+fn mask_of(lanes: &[u32; LANES]) -> u32 {
+    lanes.iter().enumerate().fold(0, |mask, (k, lane)| mask | lane & 1 << k)
+}
+
+/// All ones in the lanes whose bit is set.
+#[inline(always)]
+pub(crate) fn spread(mask: u32) -> [u32; LANES] {
+    std::array::from_fn(|k| (mask >> k & 1).wrapping_neg())
+}
+
 /// Computes 32 cells and writes them. All are computed before the first is written, so the result may
 /// be one of the operands.
 ///
 /// # Safety
 /// `to` points to a register of the type.
 #[inline(always)]
-unsafe fn fill<I: Isa, R: Lane>(to: *mut u8, mut lane: impl FnMut(usize) -> R) {
+unsafe fn fill<R: Lane>(to: *mut u8, mut lane: impl FnMut(usize) -> R) {
     let mut cells = [const { MaybeUninit::uninit() }; LANES];
     for (k, cell) in cells.iter_mut().enumerate() {
         cell.write(lane(k).cell());
     }
     // SAFETY: all cells are written.
-    unsafe { R::write::<I>(to, &cells) }
+    unsafe { R::write(to, &cells) }
 }
 
 /// Reads operands: `UNIFORM` ones once, the others in each lane.
@@ -118,12 +129,12 @@ pub(crate) struct Lanes1<F>(PhantomData<F>);
 
 impl<F: Unary<A: Lane, R: Lane>> Handler for Lanes1<F> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
             let (to, from) = (frame.add(ins.a as usize), frame.add(ins.b as usize));
-            fill::<I, F::R>(to, |k| F::lane(F::A::read(from, k)));
+            fill::<F::R>(to, |k| F::lane(F::A::read(from, k)));
             ip.add(1)
         }
     }
@@ -137,13 +148,13 @@ impl<F: Binary<A: Lane, B: Lane, R: Lane>, const UA: bool, const UB: bool> Handl
     for Lanes2<F, UA, UB>
 {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
             let a = operand::<F::A, UA>(frame.add(ins.b as usize));
             let b = operand::<F::B, UB>(frame.add(ins.c as usize));
-            fill::<I, F::R>(frame.add(ins.a as usize), |k| F::lane(a(k), b(k)));
+            fill::<F::R>(frame.add(ins.a as usize), |k| F::lane(a(k), b(k)));
             ip.add(1)
         }
     }
@@ -157,33 +168,14 @@ impl<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>, const UA: bool, const UB: b
     Handler for Lanes3<F, UA, UB, UC>
 {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
             let a = operand::<F::A, UA>(frame.add(ins.b as usize));
             let b = operand::<F::B, UB>(frame.add(ins.c as usize));
             let c = operand::<F::C, UC>(frame.add(ins.d as usize));
-            fill::<I, F::R>(frame.add(ins.a as usize), |k| F::lane(a(k), b(k), c(k)));
-            ip.add(1)
-        }
-    }
-}
-
-/// A product and a sum, each rounded, unlike `fma`. `SUB` subtracts the product.
-#[derive(Debug)]
-pub(crate) struct MulAdd<const UA: bool, const UC: bool>;
-
-impl<const UA: bool, const UC: bool> Handler for MulAdd<UA, UC> {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            let ins = &*ip;
-            let a = operand::<f32, UA>(frame.add(ins.b as usize));
-            let b = operand::<f32, false>(frame.add(ins.c as usize));
-            let c = operand::<f32, UC>(frame.add(ins.d as usize));
-            fill::<I, f32>(frame.add(ins.a as usize), |k| a(k) * b(k) + c(k));
+            fill::<F::R>(frame.add(ins.a as usize), |k| F::lane(a(k), b(k), c(k)));
             ip.add(1)
         }
     }
@@ -203,7 +195,7 @@ pub(crate) struct Once3<F>(PhantomData<F>);
 
 impl<F: Unary<A: Lane, R: Lane>> Handler for Once<F> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -216,7 +208,7 @@ impl<F: Unary<A: Lane, R: Lane>> Handler for Once<F> {
 
 impl<F: Binary<A: Lane, B: Lane, R: Lane>> Handler for Once2<F> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -230,7 +222,7 @@ impl<F: Binary<A: Lane, B: Lane, R: Lane>> Handler for Once2<F> {
 
 impl<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>> Handler for Once3<F> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -252,11 +244,11 @@ macro_rules! handlers {
      ternary { $($op3:ident $scalar3:ident |$($arg3:ident: $ty3:ty),*| -> $R3:ty $body3:block)* }
     ) => { paste::paste! {
         /// The handler of a row of the table of semantics, if there is one for operands of that shape.
-        pub(crate) fn handler(isa: IsaKind, op: Op, scalar: Scalar, shape: Shape<'_>) -> Option<Run> {
+        pub(crate) fn handler(op: Op, scalar: Scalar, shape: Shape<'_>) -> Option<Run> {
             match (op, scalar) {
-                $((Op::$op, Scalar::$scalar) => unary::<rows::[<$op $scalar>]>(isa, shape),)*
-                $((Op::$op2, Scalar::$scalar2) => binary::<rows::[<$op2 $scalar2>]>(isa, shape),)*
-                $((Op::$op3, Scalar::$scalar3) => ternary::<rows::[<$op3 $scalar3>]>(isa, shape),)*
+                $((Op::$op, Scalar::$scalar) => unary::<rows::[<$op $scalar>]>(shape),)*
+                $((Op::$op2, Scalar::$scalar2) => binary::<rows::[<$op2 $scalar2>]>(shape),)*
+                $((Op::$op3, Scalar::$scalar3) => ternary::<rows::[<$op3 $scalar3>]>(shape),)*
                 _ => None,
             }
         }
@@ -264,48 +256,35 @@ macro_rules! handlers {
 }
 semantics!(handlers);
 
-fn unary<F: Unary<A: Lane, R: Lane>>(isa: IsaKind, shape: Shape<'_>) -> Option<Run> {
+fn unary<F: Unary<A: Lane, R: Lane>>(shape: Shape<'_>) -> Option<Run> {
     match shape {
-        [true] => Some(isa.run::<Once<F>>()),
-        [false] => Some(isa.run::<Lanes1<F>>()),
+        [true] => Some(function::<Once<F>>()),
+        [false] => Some(function::<Lanes1<F>>()),
         _ => None,
     }
 }
 
-fn binary<F: Binary<A: Lane, B: Lane, R: Lane>>(isa: IsaKind, shape: Shape<'_>) -> Option<Run> {
+fn binary<F: Binary<A: Lane, B: Lane, R: Lane>>(shape: Shape<'_>) -> Option<Run> {
     match shape {
-        [true, true] => Some(isa.run::<Once2<F>>()),
-        [true, false] => Some(isa.run::<Lanes2<F, true, false>>()),
-        [false, true] => Some(isa.run::<Lanes2<F, false, true>>()),
-        [false, false] => Some(isa.run::<Lanes2<F, false, false>>()),
+        [true, true] => Some(function::<Once2<F>>()),
+        [true, false] => Some(function::<Lanes2<F, true, false>>()),
+        [false, true] => Some(function::<Lanes2<F, false, true>>()),
+        [false, false] => Some(function::<Lanes2<F, false, false>>()),
         _ => None,
     }
 }
 
-fn ternary<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>>(
-    isa: IsaKind,
-    shape: Shape<'_>,
-) -> Option<Run> {
+fn ternary<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>>(shape: Shape<'_>) -> Option<Run> {
     match shape {
-        [true, true, true] => Some(isa.run::<Once3<F>>()),
-        [false, false, false] => Some(isa.run::<Lanes3<F, false, false, false>>()),
-        [true, false, false] => Some(isa.run::<Lanes3<F, true, false, false>>()),
-        [false, true, false] => Some(isa.run::<Lanes3<F, false, true, false>>()),
-        [false, false, true] => Some(isa.run::<Lanes3<F, false, false, true>>()),
-        [true, false, true] => Some(isa.run::<Lanes3<F, true, false, true>>()),
-        [false, true, true] => Some(isa.run::<Lanes3<F, false, true, true>>()),
-        [true, true, false] => Some(isa.run::<Lanes3<F, true, true, false>>()),
+        [true, true, true] => Some(function::<Once3<F>>()),
+        [false, false, false] => Some(function::<Lanes3<F, false, false, false>>()),
+        [true, false, false] => Some(function::<Lanes3<F, true, false, false>>()),
+        [false, true, false] => Some(function::<Lanes3<F, false, true, false>>()),
+        [false, false, true] => Some(function::<Lanes3<F, false, false, true>>()),
+        [true, false, true] => Some(function::<Lanes3<F, true, false, true>>()),
+        [false, true, true] => Some(function::<Lanes3<F, false, true, true>>()),
+        [true, true, false] => Some(function::<Lanes3<F, true, true, false>>()),
         _ => None,
-    }
-}
-
-/// The handler of [`MulAdd`] by which operands are uniform; the second is never.
-pub(crate) fn mul_add(isa: IsaKind, ua: bool, uc: bool) -> Run {
-    match (ua, uc) {
-        (false, false) => isa.run::<MulAdd<false, false>>(),
-        (false, true) => isa.run::<MulAdd<false, true>>(),
-        (true, false) => isa.run::<MulAdd<true, false>>(),
-        (true, true) => isa.run::<MulAdd<true, true>>(),
     }
 }
 
@@ -331,9 +310,9 @@ macro_rules! conversions {
 
         impl Conversion {
             /// The handler for a uniform or varying operand.
-            pub(crate) fn handler(self, isa: IsaKind, uniform: bool) -> Option<Run> {
+            pub(crate) fn handler(self, uniform: bool) -> Option<Run> {
                 match self {
-                    $(Self::$name => unary::<$name>(isa, &[uniform]),)*
+                    $(Self::$name => unary::<$name>(&[uniform]),)*
                 }
             }
         }
@@ -483,14 +462,14 @@ pub(crate) struct Select<T, const UA: bool, const UB: bool>(PhantomData<T>);
 
 impl<const UA: bool, const UB: bool> Handler for Select<u32, UA, UB> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
-            let mask = I::spread(get(frame, ins.d));
+            let mask = spread(get(frame, ins.d));
             let a = operand::<u32, UA>(frame.add(ins.b as usize));
             let b = operand::<u32, UB>(frame.add(ins.c as usize));
-            fill::<I, u32>(frame.add(ins.a as usize), |k| a(k) & mask[k] | b(k) & !mask[k]);
+            fill::<u32>(frame.add(ins.a as usize), |k| a(k) & mask[k] | b(k) & !mask[k]);
             ip.add(1)
         }
     }
@@ -498,14 +477,14 @@ impl<const UA: bool, const UB: bool> Handler for Select<u32, UA, UB> {
 
 impl<const UA: bool, const UB: bool> Handler for Select<u64, UA, UB> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
-            let mask = I::spread(get(frame, ins.d));
+            let mask = spread(get(frame, ins.d));
             let a = operand::<u64, UA>(frame.add(ins.b as usize));
             let b = operand::<u64, UB>(frame.add(ins.c as usize));
-            fill::<I, u64>(frame.add(ins.a as usize), |k| {
+            fill::<u64>(frame.add(ins.a as usize), |k| {
                 let mask = mask[k] as i32 as i64 as u64;
                 a(k) & mask | b(k) & !mask
             });
@@ -520,7 +499,7 @@ pub(crate) struct SelectSlot;
 
 impl Handler for SelectSlot {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -533,16 +512,16 @@ impl Handler for SelectSlot {
 }
 
 /// The select for registers of 4 or 8 bytes, by which operands are uniform.
-pub(crate) fn select(isa: IsaKind, bytes: u32, ua: bool, ub: bool) -> Run {
+pub(crate) fn select(bytes: u32, ua: bool, ub: bool) -> Run {
     match (bytes == 8, ua, ub) {
-        (false, false, false) => isa.run::<Select<u32, false, false>>(),
-        (false, false, true) => isa.run::<Select<u32, false, true>>(),
-        (false, true, false) => isa.run::<Select<u32, true, false>>(),
-        (false, true, true) => isa.run::<Select<u32, true, true>>(),
-        (true, false, false) => isa.run::<Select<u64, false, false>>(),
-        (true, false, true) => isa.run::<Select<u64, false, true>>(),
-        (true, true, false) => isa.run::<Select<u64, true, false>>(),
-        (true, true, true) => isa.run::<Select<u64, true, true>>(),
+        (false, false, false) => function::<Select<u32, false, false>>(),
+        (false, false, true) => function::<Select<u32, false, true>>(),
+        (false, true, false) => function::<Select<u32, true, false>>(),
+        (false, true, true) => function::<Select<u32, true, true>>(),
+        (true, false, false) => function::<Select<u64, false, false>>(),
+        (true, false, true) => function::<Select<u64, false, true>>(),
+        (true, true, false) => function::<Select<u64, true, false>>(),
+        (true, true, true) => function::<Select<u64, true, true>>(),
     }
 }
 
@@ -554,7 +533,7 @@ macro_rules! moves {
     ($($ty:ty)*) => {$(
         impl<const U: bool, const MASKED: bool> Handler for Move<$ty, U, MASKED> {
             #[inline(always)]
-            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+            unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
                 // SAFETY: the contract of `Run`.
                 unsafe {
                     let ins = &*ip;
@@ -562,13 +541,13 @@ macro_rules! moves {
                     let to = frame.add(ins.a as usize);
                     if MASKED && wave.exec != u32::MAX {
                         let old = operand::<$ty, false>(to);
-                        let mask = I::spread(wave.exec);
-                        fill::<I, $ty>(to, |k| {
+                        let mask = spread(wave.exec);
+                        fill::<$ty>(to, |k| {
                             let mask = mask[k] as i32 as $ty;
                             from(k) & mask | old(k) & !mask
                         });
                     } else {
-                        fill::<I, $ty>(to, from);
+                        fill::<$ty>(to, from);
                     }
                     ip.add(1)
                 }
@@ -585,7 +564,7 @@ pub(crate) struct MoveSlot<const MASKED: bool>;
 
 impl<const MASKED: bool> Handler for MoveSlot<MASKED> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -599,15 +578,15 @@ impl<const MASKED: bool> Handler for MoveSlot<MASKED> {
 }
 
 /// The move into a register of 4 or 8 bytes a lane.
-pub(crate) fn move_to_lanes(isa: IsaKind, bytes: u32, uniform: bool, masked: bool) -> Run {
+pub(crate) fn move_to_lanes(bytes: u32, uniform: bool, masked: bool) -> Run {
     match (bytes == 8, uniform, masked) {
-        (false, false, false) => isa.run::<Move<u32, false, false>>(),
-        (false, false, true) => isa.run::<Move<u32, false, true>>(),
-        (false, true, false) => isa.run::<Move<u32, true, false>>(),
-        (false, true, true) => isa.run::<Move<u32, true, true>>(),
-        (true, false, false) => isa.run::<Move<u64, false, false>>(),
-        (true, false, true) => isa.run::<Move<u64, false, true>>(),
-        (true, true, false) => isa.run::<Move<u64, true, false>>(),
-        (true, true, true) => isa.run::<Move<u64, true, true>>(),
+        (false, false, false) => function::<Move<u32, false, false>>(),
+        (false, false, true) => function::<Move<u32, false, true>>(),
+        (false, true, false) => function::<Move<u32, true, false>>(),
+        (false, true, true) => function::<Move<u32, true, true>>(),
+        (true, false, false) => function::<Move<u64, false, false>>(),
+        (true, false, true) => function::<Move<u64, false, true>>(),
+        (true, true, false) => function::<Move<u64, true, false>>(),
+        (true, true, true) => function::<Move<u64, true, true>>(),
     }
 }

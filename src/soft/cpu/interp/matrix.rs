@@ -1,14 +1,11 @@
 //! Handlers of matrices of 8 by 8 that the lanes of a SIMD-group hold together (MSL 2.4, 6.7).
 //!
 //! Of a lane's number, bits 4, 2 and 1 are its row, and bits 3 and 0 the upper bits of its column, whose
-//! lowest bit is the register. Eight lanes from a multiple of 8 are a *block*: four rows, and in the
-//! two registers together four columns. Two blocks side by side are a half of the matrix.
+//! lowest bit is the register.
 
 use std::marker::PhantomData;
 
-use super::code::{Handler, Ins, Run, Wave, Wrong, get};
-use super::eight::Eight;
-use super::isa::{Isa, IsaKind, LANES};
+use super::code::{Handler, Ins, LANES, Run, Wave, Wrong, function, get};
 use super::lanes::Lane;
 use super::memory::{Element, Mem32, MemBF16, MemF16, Target, split};
 use crate::soft::ir::Scalar;
@@ -26,6 +23,11 @@ const fn column_of(lane: usize) -> usize {
     lane / 8 % 2 * 4 + lane % 2 * 2
 }
 
+/// The lane that has an element.
+const fn lane_of(row: usize, column: usize) -> usize {
+    row / 4 * 16 + row % 4 * 2 + column / 4 * 8 + column / 2 % 2
+}
+
 /// The product of two matrices and a third: `a`, `b` the registers of the result, `c`, `d` those of the left
 /// side; in the word that follows, those of the right side and of the addend.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ pub(crate) struct MultiplyAdd;
 
 impl Handler for MultiplyAdd {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; a register has 32 floats.
         unsafe {
             let (ins, more) = (&*ip, &*ip.add(1));
@@ -41,65 +43,22 @@ impl Handler for MultiplyAdd {
             let left = [register(ins.c), register(ins.d)];
             let right = [register(more.a), register(more.b)];
             let added = [register(more.c), register(more.d)];
-            let mut sums: Sums<I> = [four::<I>(added[0]), four::<I>(added[1])];
-            // In this order, on every instruction set.
-            step::<I, 0>(left, right, &mut sums);
-            step::<I, 1>(left, right, &mut sums);
-            step::<I, 2>(left, right, &mut sums);
-            step::<I, 3>(left, right, &mut sums);
-            step::<I, 4>(left, right, &mut sums);
-            step::<I, 5>(left, right, &mut sums);
-            step::<I, 6>(left, right, &mut sums);
-            step::<I, 7>(left, right, &mut sums);
-            // Last, as the result may be one of the operands.
-            for (to, blocks) in [register(ins.a), register(ins.b)].into_iter().zip(sums) {
-                for (block, eight) in blocks.into_iter().enumerate() {
-                    eight.store(to.add(8 * block));
+            let element = |from: [*mut f32; 2], row: usize, column: usize| {
+                *from[column % 2].add(lane_of(row, column))
+            };
+            // Written last, as the result may be one of the operands.
+            let mut sums = [[0.0; LANES]; 2];
+            for row in 0..SIDE {
+                for column in 0..SIDE {
+                    let sum = (0..SIDE).fold(element(added, row, column), |sum, k| {
+                        element(left, row, k).mul_add(element(right, k, column), sum)
+                    });
+                    sums[column % 2][lane_of(row, column)] = sum;
                 }
             }
+            *register(ins.a).cast() = sums[0];
+            *register(ins.b).cast() = sums[1];
             ip.add(2)
-        }
-    }
-}
-
-/// The elements so far, by register and block.
-type Sums<I> = [[<I as Isa>::Eight; 4]; 2];
-
-/// The blocks of a register. (A closure for `map` might be compiled as a separate function, without the set's features.)
-///
-/// # Safety
-/// It is there.
-#[inline(always)]
-unsafe fn four<I: Isa>(from: *const f32) -> [I::Eight; 4] {
-    // SAFETY: the caller's.
-    unsafe {
-        let load = |block: usize| I::Eight::load(from.add(8 * block));
-        [load(0), load(1), load(2), load(3)]
-    }
-}
-
-/// Adds column `K` of the left side times row `K` of the right one.
-///
-/// # Safety
-/// The registers are there.
-#[inline(always)]
-unsafe fn step<I: Isa, const K: usize>(
-    left: [*mut f32; 2],
-    right: [*mut f32; 2],
-    sums: &mut Sums<I>,
-) {
-    // SAFETY: the caller's; K is below 8.
-    unsafe {
-        for half in 0..2 {
-            let rows = I::Eight::load(left[K % 2].add(16 * half + 8 * (K / 4)));
-            let rows = if K & 2 == 0 { rows.even() } else { rows.odd() };
-            for side in 0..2 {
-                for (from, sums) in right.iter().zip(sums.iter_mut()) {
-                    let columns = I::Eight::pairs(from.add(16 * (K / 4) + 8 * side + 2 * (K % 4)));
-                    let sum = &mut sums[2 * half + side];
-                    *sum = rows.mul_add(columns, *sum);
-                }
-            }
         }
     }
 }
@@ -111,7 +70,7 @@ struct Access<E, const WRITE: bool>(PhantomData<E>);
 
 impl<E: Element, const WRITE: bool> Handler for Access<E, WRITE> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; every element lies between the corners, which are checked.
         unsafe {
             let (ins, more) = (&*ip, &*ip.add(1));
@@ -157,7 +116,7 @@ impl<E: Element, const WRITE: bool> Handler for Access<E, WRITE> {
                 let cells = std::array::from_fn(|lane| {
                     std::mem::MaybeUninit::new(E::load(element(lane)).cell())
                 });
-                E::Register::write::<I>(register, &cells);
+                E::Register::write(register, &cells);
             }
             ip.add(2)
         }
@@ -195,14 +154,14 @@ fn out_of_bounds(
 }
 
 /// The handler of a load or store of a matrix, by the type of its elements.
-pub(crate) fn handler(isa: IsaKind, scalar: Scalar, write: bool) -> Run {
+pub(crate) fn handler(scalar: Scalar, write: bool) -> Run {
     match (scalar, write) {
-        (Scalar::F16, false) => isa.run::<Access<MemF16, false>>(),
-        (Scalar::F16, true) => isa.run::<Access<MemF16, true>>(),
-        (Scalar::BF16, false) => isa.run::<Access<MemBF16, false>>(),
-        (Scalar::BF16, true) => isa.run::<Access<MemBF16, true>>(),
-        (_, false) => isa.run::<Access<Mem32, false>>(),
-        (_, true) => isa.run::<Access<Mem32, true>>(),
+        (Scalar::F16, false) => function::<Access<MemF16, false>>(),
+        (Scalar::F16, true) => function::<Access<MemF16, true>>(),
+        (Scalar::BF16, false) => function::<Access<MemBF16, false>>(),
+        (Scalar::BF16, true) => function::<Access<MemBF16, true>>(),
+        (_, false) => function::<Access<Mem32, false>>(),
+        (_, true) => function::<Access<Mem32, true>>(),
     }
 }
 
@@ -217,6 +176,7 @@ mod tests {
             for second in 0..2 {
                 let element = &mut seen[row_of(lane)][column_of(lane) + second];
                 assert!(!std::mem::replace(element, true), "lane {lane}");
+                assert_eq!(lane_of(row_of(lane), column_of(lane) + second), lane);
             }
         }
         // The same by groups of four lanes, as Apple's GPUs have it.

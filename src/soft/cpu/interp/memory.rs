@@ -9,9 +9,8 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::code::{Handler, Ins, Run, Wave, Wrong, get};
-use super::indexed::{Index, Indexed, Row, contiguous};
-use super::isa::{Isa, IsaKind, LANES};
+use super::code::{Handler, Ins, LANES, Run, Wave, Wrong, function, get};
+use super::indexed::{Index, Indexed, contiguous};
 use super::lanes::Lane;
 use super::prepared::{Found, Prepared};
 use super::thread::Thread;
@@ -75,20 +74,6 @@ pub(crate) trait Element: Copy {
     fn load(bits: Self::Memory) -> Self::Register;
     /// Narrows.
     fn store(value: Self::Register) -> Self::Memory;
-    /// Widens 32 into a register.
-    ///
-    /// # Safety
-    /// The elements are initialised, and the register is there.
-    #[inline(always)]
-    unsafe fn load_all<I: Isa>(register: *mut u8, elements: &[MaybeUninit<Self::Memory>; LANES]) {
-        let mut cells = [const { MaybeUninit::uninit() }; LANES];
-        for (cell, element) in cells.iter_mut().zip(elements) {
-            // SAFETY: the caller's.
-            cell.write(Self::load(unsafe { element.assume_init_read() }).cell());
-        }
-        // SAFETY: the caller's.
-        unsafe { Self::Register::write::<I>(register, &cells) }
-    }
 }
 
 macro_rules! elements {
@@ -130,11 +115,6 @@ impl Element for MemF16 {
     #[inline(always)]
     fn store(value: f32) -> u16 {
         f16_bits(value)
-    }
-    #[inline(always)]
-    unsafe fn load_all<I: Isa>(register: *mut u8, elements: &[MaybeUninit<u16>; LANES]) {
-        // SAFETY: the caller's.
-        unsafe { I::widen_halves(elements.as_ptr().cast(), register.cast()) }
     }
 }
 
@@ -256,7 +236,7 @@ pub(crate) struct StoreOne<E, const W: usize, const VARYING: bool>(PhantomData<E
 /// # Safety
 /// As [`Run`].
 #[inline(always)]
-pub(crate) unsafe fn checked<I: Isa, E: Element, const W: usize, const WRITE: bool>(
+pub(crate) unsafe fn checked<E: Element, const W: usize, const WRITE: bool>(
     ip: *const Ins,
     frame: *mut u8,
     wave: &mut Wave,
@@ -275,7 +255,7 @@ pub(crate) unsafe fn checked<I: Isa, E: Element, const W: usize, const WRITE: bo
     // SAFETY: the contract of `Run`, and all offsets lie between the lowest and the highest.
     unsafe {
         let pointer = |k: usize| target.base.add(offsets[k] as usize).cast();
-        each::<I, E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
+        each::<E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
         ip.add(length(W))
     }
 }
@@ -285,7 +265,7 @@ pub(crate) unsafe fn checked<I: Isa, E: Element, const W: usize, const WRITE: bo
 /// # Safety
 /// The memory of each lane that `exec` has is there, for loads that of every lane; and the register.
 #[inline(always)]
-pub(crate) unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>(
+pub(crate) unsafe fn each<E: Element, const W: usize, const WRITE: bool>(
     pointer: impl Fn(usize) -> *mut E::Memory,
     exec: u32,
     registers: [*mut u8; W],
@@ -296,7 +276,7 @@ pub(crate) unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>
         let place = |k: usize| pointer(k).cast::<[MaybeUninit<E::Memory>; W]>();
         if WRITE {
             // Narrows all values in vector code, then writes them one by one.
-            contiguous::<I, E, W, true>(elements.as_mut_ptr().cast(), registers);
+            contiguous::<E, W, true>(elements.as_mut_ptr().cast(), registers);
             let mut left = exec;
             while left != 0 {
                 let k = left.trailing_zeros() as usize;
@@ -308,7 +288,7 @@ pub(crate) unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>
             for (k, element) in elements.iter_mut().enumerate() {
                 *element = place(k).read_unaligned();
             }
-            contiguous::<I, E, W, false>(elements.as_mut_ptr().cast(), registers);
+            contiguous::<E, W, false>(elements.as_mut_ptr().cast(), registers);
         }
     }
 }
@@ -422,7 +402,7 @@ unsafe fn one_address<E: Element, const W: usize>(
 
 impl<E: Element, const W: usize> Handler for Uniform<E, W> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; the address is checked.
         unsafe {
             let memory = match one_address::<E, W>(ip, frame, wave, false) {
@@ -439,7 +419,7 @@ impl<E: Element, const W: usize> Handler for Uniform<E, W> {
 
 impl<E: Element, const W: usize, const VARYING: bool> Handler for StoreOne<E, W, VARYING> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; the address is checked.
         unsafe {
             let memory = match one_address::<E, W>(ip, frame, wave, true) {
@@ -460,8 +440,6 @@ impl<E: Element, const W: usize, const VARYING: bool> Handler for StoreOne<E, W,
 pub(crate) enum Access {
     /// [`Indexed`]
     Indexed { write: bool },
-    /// [`Row`]
-    Row { write: bool, grid: bool },
     /// [`Prepared`]
     Prepared { write: bool },
     /// [`Uniform`]
@@ -476,61 +454,49 @@ pub(crate) enum Access {
 
 impl Access {
     /// The handler for a value of type `ty`.
-    pub(crate) fn handler(self, isa: IsaKind, ty: Type) -> Run {
-        if let Self::Row { write, grid } = self {
-            return match (write, grid) {
-                (false, false) => isa.run::<Row<false, false>>(),
-                (false, true) => isa.run::<Row<false, true>>(),
-                (true, false) => isa.run::<Row<true, false>>(),
-                (true, true) => isa.run::<Row<true, true>>(),
-            };
-        }
+    pub(crate) fn handler(self, ty: Type) -> Run {
         let width = ty.width();
         match ty.scalar() {
-            Some(Scalar::Bool) => self.sized::<MemBool>(isa, width),
-            Some(Scalar::I8) => self.sized::<MemI8>(isa, width),
-            Some(Scalar::U8) => self.sized::<MemU8>(isa, width),
-            Some(Scalar::I16) => self.sized::<MemI16>(isa, width),
-            Some(Scalar::U16) => self.sized::<MemU16>(isa, width),
-            Some(Scalar::I32 | Scalar::U32 | Scalar::F32) => self.sized::<Mem32>(isa, width),
-            Some(Scalar::F16) => self.sized::<MemF16>(isa, width),
-            Some(Scalar::BF16) => self.sized::<MemBF16>(isa, width),
-            Some(Scalar::I64 | Scalar::U64) | None => self.sized::<Mem64>(isa, width),
+            Some(Scalar::Bool) => self.sized::<MemBool>(width),
+            Some(Scalar::I8) => self.sized::<MemI8>(width),
+            Some(Scalar::U8) => self.sized::<MemU8>(width),
+            Some(Scalar::I16) => self.sized::<MemI16>(width),
+            Some(Scalar::U16) => self.sized::<MemU16>(width),
+            Some(Scalar::I32 | Scalar::U32 | Scalar::F32) => self.sized::<Mem32>(width),
+            Some(Scalar::F16) => self.sized::<MemF16>(width),
+            Some(Scalar::BF16) => self.sized::<MemBF16>(width),
+            Some(Scalar::I64 | Scalar::U64) | None => self.sized::<Mem64>(width),
         }
     }
 
-    fn sized<E: Element>(self, isa: IsaKind, width: u32) -> Run {
+    fn sized<E: Element>(self, width: u32) -> Run {
         match width {
-            2 => self.shaped::<E, 2>(isa),
-            3 => self.shaped::<E, 3>(isa),
-            4 => self.shaped::<E, 4>(isa),
-            _ => self.shaped::<E, 1>(isa),
+            2 => self.shaped::<E, 2>(),
+            3 => self.shaped::<E, 3>(),
+            4 => self.shaped::<E, 4>(),
+            _ => self.shaped::<E, 1>(),
         }
     }
 
-    fn shaped<E: Element, const W: usize>(self, isa: IsaKind) -> Run {
-        // Handlers that examine the addresses of all lanes benefit from wide vectors.
-        let lanewise =
-            matches!(self, Self::Indexed { .. } | Self::Row { .. } | Self::Prepared { .. });
-        let isa = if lanewise { isa } else { IsaKind::Baseline };
+    fn shaped<E: Element, const W: usize>(self) -> Run {
         match self {
-            Self::Indexed { write: false } | Self::Row { write: false, .. } => {
-                isa.run::<Indexed<E, W, false>>()
-            }
-            Self::Indexed { write: true } | Self::Row { write: true, .. } => {
-                isa.run::<Indexed<E, W, true>>()
-            }
-            Self::Prepared { write: false } => isa.run::<Prepared<E, W, false>>(),
-            Self::Prepared { write: true } => isa.run::<Prepared<E, W, true>>(),
-            Self::Uniform => isa.run::<Uniform<E, W>>(),
-            Self::StoreLast => isa.run::<StoreOne<E, W, true>>(),
-            Self::StoreOnce => isa.run::<StoreOne<E, W, false>>(),
+            Self::Indexed { write: false } => function::<Indexed<E, W, false>>(),
+            Self::Indexed { write: true } => function::<Indexed<E, W, true>>(),
+            Self::Prepared { write: false } => function::<Prepared<E, W, false>>(),
+            Self::Prepared { write: true } => function::<Prepared<E, W, true>>(),
+            Self::Uniform => function::<Uniform<E, W>>(),
+            Self::StoreLast => function::<StoreOne<E, W, true>>(),
+            Self::StoreOnce => function::<StoreOne<E, W, false>>(),
             Self::Thread { write: false, lanewise: false } => {
-                isa.run::<Thread<E, W, false, false>>()
+                function::<Thread<E, W, false, false>>()
             }
-            Self::Thread { write: false, lanewise: true } => isa.run::<Thread<E, W, false, true>>(),
-            Self::Thread { write: true, lanewise: false } => isa.run::<Thread<E, W, true, false>>(),
-            Self::Thread { write: true, lanewise: true } => isa.run::<Thread<E, W, true, true>>(),
+            Self::Thread { write: false, lanewise: true } => {
+                function::<Thread<E, W, false, true>>()
+            }
+            Self::Thread { write: true, lanewise: false } => {
+                function::<Thread<E, W, true, false>>()
+            }
+            Self::Thread { write: true, lanewise: true } => function::<Thread<E, W, true, true>>(),
         }
     }
 }

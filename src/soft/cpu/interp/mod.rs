@@ -3,12 +3,10 @@
 pub(super) mod atomic;
 pub(super) mod code;
 pub(super) mod control;
-mod eight;
 mod fetch;
 mod hoist;
 mod indexed;
 pub(super) mod input;
-pub(super) mod isa;
 pub(super) mod lanes;
 pub(super) mod lower;
 pub(super) mod matrix;

@@ -1,7 +1,6 @@
 //! Handlers of pointer arithmetic that is not part of an access.
 
-use super::code::{Handler, Ins, Wave, get, put};
-use super::isa::{Isa, LANES};
+use super::code::{Handler, Ins, LANES, Wave, get, put};
 use super::lanes::Lane;
 use super::memory::split;
 use crate::soft::ir::Expected;
@@ -13,7 +12,7 @@ pub(crate) struct Scaled<const WIDE: bool>;
 
 impl<const WIDE: bool> Handler for Scaled<WIDE> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -43,7 +42,7 @@ pub(crate) struct ScaledOnce;
 
 impl Handler for ScaledOnce {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -66,7 +65,7 @@ pub(crate) struct Address<const UNIFORM: bool>;
 
 impl<const UNIFORM: bool> Handler for Address<UNIFORM> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -102,7 +101,7 @@ pub(crate) struct Form<const UNIFORM: bool>;
 
 impl<const UNIFORM: bool> Handler for Form<UNIFORM> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; the addresses are the launch's.
         unsafe {
             let ins = &*ip;

@@ -3,9 +3,9 @@
 
 use std::marker::PhantomData;
 
-use super::code::{Handler, Ins, Wave};
-use super::indexed::{AHEAD, ask_ahead, contiguous};
-use super::isa::{Baseline, Isa, LANES};
+use super::code::{Handler, Ins, LANES, Wave};
+use super::indexed::contiguous;
+use super::lanes::spread;
 use super::memory::{Element, Target, checked, each, length, place, registers, split};
 
 /// The result of examining 32 addresses. Inactive lanes have the address of the first active one: lanes that are
@@ -59,7 +59,7 @@ pub(crate) struct Prepare<const WHOLE: bool>;
 
 impl<const WHOLE: bool> Handler for Prepare<WHOLE> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; `a` has room for the result.
         unsafe {
             let ins = &*ip;
@@ -70,7 +70,7 @@ impl<const WHOLE: bool> Handler for Prepare<WHOLE> {
             // region, or so far past its end that every access is out of bounds.
             let mut far = 0;
             let mut from_first = [0i32; LANES];
-            let mask = I::spread(wave.exec);
+            let mask = spread(wave.exec);
             for (k, distance) in from_first.iter_mut().enumerate() {
                 let exact = lanes[k].wrapping_sub(first) & (mask[k] as i32 as i64 as u64);
                 far |= exact.wrapping_add(1 << 31) >> 32;
@@ -134,7 +134,7 @@ unsafe fn target_of(
 
 impl<E: Element, const W: usize, const WRITE: bool> Handler for Prepared<E, W, WRITE> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; all lanes lie between the lowest and the highest, which are checked.
         unsafe {
             let ins = &*ip;
@@ -144,62 +144,60 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Prepared<E, W, W
             let low = target.offset.wrapping_add(found.low);
             // The lane that is out of bounds may be inactive by now: recheck lane by lane.
             if found.span == APART || !(0 <= low && low <= target.last - found.span) {
-                return Baseline::apart::<Apart<E, W, WRITE>>(ip, frame, wave);
+                return apart::<E, W, WRITE>(ip, frame, wave);
             }
             let memory = target.base.add(low as usize);
             if found.step == bytes as u32 && (!WRITE || wave.exec == u32::MAX) {
-                contiguous::<I, E, W, WRITE>(memory.cast(), registers(ip, frame));
+                contiguous::<E, W, WRITE>(memory.cast(), registers(ip, frame));
                 return ip.add(length(W));
-            }
-            if !WRITE && !target.alone && found.span < AHEAD as i64 {
-                ask_ahead(target.last, low as usize, memory, found.span as usize);
             }
             let up = &found.lanes.up;
             let pointer = |k: usize| memory.add(up[k] as usize).cast();
-            each::<I, E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
+            each::<E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
             ip.add(length(W))
         }
     }
 }
 
 /// The general case of [`Prepared`]: each lane by itself.
-#[derive(Debug)]
-struct Apart<E, const W: usize, const WRITE: bool>(PhantomData<E>);
-
-impl<E: Element, const W: usize, const WRITE: bool> Handler for Apart<E, W, WRITE> {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; every lane is checked before it is accessed.
-        unsafe {
-            let ins = &*ip;
-            let bytes = W * size_of::<E::Memory>();
-            let found = &*frame.add(ins.b as usize).cast::<Found>();
-            let target = target_of(ins, frame, wave, found, bytes, WRITE);
-            // Inactive lanes read at the address of the first active one.
-            let lane = |k: usize| if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
-            if found.span != APART {
-                let offset = |k| target.offset.wrapping_add(found.lane(lane(k), false).1);
-                let offsets = std::array::from_fn(offset);
-                return checked::<I, E, W, WRITE>(ip, frame, wave, &target, &offsets);
-            }
-            let mut pointers = [std::ptr::null_mut::<E::Memory>(); LANES];
-            for (k, pointer) in pointers.iter_mut().enumerate() {
-                let lane = lane(k);
-                let whole = ins.d & place::LANE_POINTERS != 0;
-                let (number, start) = found.lane(lane, whole);
-                let target = match whole {
-                    true => Target::region(wave, number, target.offset, bytes, WRITE),
-                    false => target,
-                };
-                let offset = start.wrapping_add(target.offset);
-                if !target.allows(offset) {
-                    let wrong = target.wrong(ins, offset, bytes as u32, WRITE);
-                    return wave.fault(ip, lane as u32, wrong);
-                }
-                *pointer = target.base.add(offset as usize).cast();
-            }
-            each::<I, E, W, WRITE>(|k| pointers[k], wave.exec, registers(ip, frame));
-            ip.add(length(W))
+///
+/// # Safety
+/// As [`Run`](super::code::Run).
+unsafe fn apart<E: Element, const W: usize, const WRITE: bool>(
+    ip: *const Ins,
+    frame: *mut u8,
+    wave: &mut Wave,
+) -> *const Ins {
+    // SAFETY: the caller's; every lane is checked before it is accessed.
+    unsafe {
+        let ins = &*ip;
+        let bytes = W * size_of::<E::Memory>();
+        let found = &*frame.add(ins.b as usize).cast::<Found>();
+        let target = target_of(ins, frame, wave, found, bytes, WRITE);
+        // Inactive lanes read at the address of the first active one.
+        let lane = |k: usize| if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
+        if found.span != APART {
+            let offset = |k| target.offset.wrapping_add(found.lane(lane(k), false).1);
+            let offsets = std::array::from_fn(offset);
+            return checked::<E, W, WRITE>(ip, frame, wave, &target, &offsets);
         }
+        let mut pointers = [std::ptr::null_mut::<E::Memory>(); LANES];
+        for (k, pointer) in pointers.iter_mut().enumerate() {
+            let lane = lane(k);
+            let whole = ins.d & place::LANE_POINTERS != 0;
+            let (number, start) = found.lane(lane, whole);
+            let target = match whole {
+                true => Target::region(wave, number, target.offset, bytes, WRITE),
+                false => target,
+            };
+            let offset = start.wrapping_add(target.offset);
+            if !target.allows(offset) {
+                let wrong = target.wrong(ins, offset, bytes as u32, WRITE);
+                return wave.fault(ip, lane as u32, wrong);
+            }
+            *pointer = target.base.add(offset as usize).cast();
+        }
+        each::<E, W, WRITE>(|k| pointers[k], wave.exec, registers(ip, frame));
+        ip.add(length(W))
     }
 }

@@ -1,12 +1,11 @@
 //! Handlers of probes: they pass what the lanes do to the launch's checker (`specs/sanitizer.md`) and to the kernel's
 //! profile (`specs/profile.md`).
 
-use super::code::{Handler, Ins, Wave};
-use super::isa::{Isa, LANES};
+use super::code::{Handler, Ins, LANES, Wave};
 use super::memory::{Region, split};
 use crate::soft::cpu::addresses::Addresses;
 use crate::soft::ir::{AccessKind, Allocation, Finding, Probe, Space, Span};
-use crate::soft::kernel::SourcePosition;
+use crate::soft::kernel::Locate;
 use crate::soft::kernel::profile::Counts;
 use crate::soft::kernel::sanitize::{Checker, Place};
 
@@ -19,7 +18,7 @@ pub(crate) struct Probes<'a> {
     /// The code, and where its instructions are in the source.
     pub(crate) code: *const Ins,
     pub(crate) spans: &'a [Span],
-    pub(crate) locate: Option<&'a dyn Fn(Span) -> Option<SourcePosition>>,
+    pub(crate) locate: Option<&'a Locate<'a>>,
     pub(crate) allocations: &'a [Allocation],
     pub(crate) addresses: &'a Addresses<'a>,
     /// The checker's number of each instruction, once it has one.
@@ -156,7 +155,7 @@ pub(crate) struct Observe;
 
 impl Handler for Observe {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; the checker is the worker's, which runs one SIMD-group at a time.
         unsafe {
             if let Some(probes) = wave.probes.as_mut() {
@@ -175,7 +174,7 @@ pub(crate) struct Unwritten;
 
 impl Handler for Unwritten {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; as above.
         unsafe {
             let ins = &*ip;

@@ -6,8 +6,7 @@
 
 use std::marker::PhantomData;
 
-use super::code::{Handler, Ins, Run, Wave, get, put};
-use super::isa::{Isa, IsaKind, LANES};
+use super::code::{Handler, Ins, LANES, Run, Wave, function, get, put};
 use super::lanes::Lane;
 use crate::soft::ir::semantics::{Binary, rows};
 use crate::soft::ir::{Op, Scalar};
@@ -68,7 +67,7 @@ struct Reduce<F>(PhantomData<F>);
 
 impl<F: Monoid> Handler for Reduce<F> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -109,7 +108,7 @@ struct Prefix<F, const INCLUSIVE: bool>(PhantomData<F>);
 
 impl<F: Monoid, const INCLUSIVE: bool> Handler for Prefix<F, INCLUSIVE> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -218,7 +217,7 @@ struct Shuffle<T, S>(PhantomData<(T, S)>);
 
 impl<T: Shuffled, S: Source> Handler for Shuffle<T, S> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -238,7 +237,7 @@ struct First<T>(PhantomData<T>);
 
 impl<T: Shuffled> Handler for First<T> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -282,7 +281,7 @@ struct Fill<T, const UP: bool>(PhantomData<T>);
 
 impl<T: Copy + Default, const UP: bool> Handler for Fill<T, UP> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; sources are below 32.
         unsafe {
             let ins = &*ip;
@@ -310,7 +309,7 @@ macro_rules! votes {
         struct $name;
         impl Handler for $name {
             #[inline(always)]
-            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+            unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
                 // SAFETY: the contract of `Run`.
                 unsafe {
                     let ins = &*ip;
@@ -351,7 +350,7 @@ struct Ballot<const WIDE: bool>;
 
 impl<const WIDE: bool> Handler for Ballot<WIDE> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -377,7 +376,7 @@ struct FirstLane<T>(PhantomData<T>);
 
 impl<T: Copy> Handler for FirstLane<T> {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
@@ -388,11 +387,9 @@ impl<T: Copy> Handler for FirstLane<T> {
     }
 }
 
-const ISA: IsaKind = IsaKind::Baseline;
-
 /// The handler that takes the first active lane of lanes of `bytes` bytes.
 pub(crate) fn first_lane(bytes: u32) -> Run {
-    if bytes == 8 { ISA.run::<FirstLane<u64>>() } else { ISA.run::<FirstLane<u32>>() }
+    if bytes == 8 { function::<FirstLane<u64>>() } else { function::<FirstLane<u32>>() }
 }
 
 /// Whether the operation writes a slot: masks do.
@@ -415,9 +412,9 @@ pub(crate) const fn needs_narrowing(op: Op) -> bool {
 
 fn shuffle<S: Source>(scalar: Scalar) -> Run {
     match scalar {
-        Scalar::Bool => ISA.run::<Shuffle<bool, S>>(),
-        Scalar::I64 | Scalar::U64 => ISA.run::<Shuffle<u64, S>>(),
-        _ => ISA.run::<Shuffle<u32, S>>(),
+        Scalar::Bool => function::<Shuffle<bool, S>>(),
+        Scalar::I64 | Scalar::U64 => function::<Shuffle<u64, S>>(),
+        _ => function::<Shuffle<u32, S>>(),
     }
 }
 
@@ -425,11 +422,11 @@ fn shuffle<S: Source>(scalar: Scalar) -> Run {
 macro_rules! by_type {
     ($scalar:expr, $wrap:ident, $u32:ident $i32:ident $u64:ident $i64:ident $f32:ident) => {
         match $scalar.widened() {
-            Scalar::I32 => ISA.run::<$wrap!(rows::$i32)>(),
-            Scalar::U64 => ISA.run::<$wrap!(rows::$u64)>(),
-            Scalar::I64 => ISA.run::<$wrap!(rows::$i64)>(),
-            Scalar::F32 => ISA.run::<$wrap!(rows::$f32)>(),
-            _ => ISA.run::<$wrap!(rows::$u32)>(),
+            Scalar::I32 => function::<$wrap!(rows::$i32)>(),
+            Scalar::U64 => function::<$wrap!(rows::$u64)>(),
+            Scalar::I64 => function::<$wrap!(rows::$i64)>(),
+            Scalar::F32 => function::<$wrap!(rows::$f32)>(),
+            _ => function::<$wrap!(rows::$u32)>(),
         }
     };
 }
@@ -450,19 +447,19 @@ macro_rules! exclusive {
 pub(crate) fn handler(op: Op, scalar: Scalar, wide: bool) -> Run {
     let masks = scalar == Scalar::Bool;
     let fill = |up: bool| match (scalar.widened().bytes() == 8, up) {
-        (false, true) => ISA.run::<Fill<u32, true>>(),
-        (false, false) => ISA.run::<Fill<u32, false>>(),
-        (true, true) => ISA.run::<Fill<u64, true>>(),
-        (true, false) => ISA.run::<Fill<u64, false>>(),
+        (false, true) => function::<Fill<u32, true>>(),
+        (false, false) => function::<Fill<u32, false>>(),
+        (true, true) => function::<Fill<u64, true>>(),
+        (true, false) => function::<Fill<u64, false>>(),
     };
     match op {
         Op::SimdSum => by_type!(scalar, reduce, AddU32 AddU32 AddU64 AddU64 AddF32),
         Op::SimdProduct => by_type!(scalar, reduce, MulU32 MulU32 MulU64 MulU64 MulF32),
         Op::SimdMin => by_type!(scalar, reduce, MinU32 MinI32 MinU64 MinI64 MinF32),
         Op::SimdMax => by_type!(scalar, reduce, MaxU32 MaxI32 MaxU64 MaxI64 MaxF32),
-        Op::SimdAnd if masks => ISA.run::<VoteAll>(),
-        Op::SimdOr if masks => ISA.run::<VoteAny>(),
-        Op::SimdXor if masks => ISA.run::<XorMask>(),
+        Op::SimdAnd if masks => function::<VoteAll>(),
+        Op::SimdOr if masks => function::<VoteAny>(),
+        Op::SimdXor if masks => function::<XorMask>(),
         Op::SimdAnd => by_type!(scalar, reduce, AndU32 AndU32 AndU64 AndU64 AndU32),
         Op::SimdOr => by_type!(scalar, reduce, OrU32 OrU32 OrU64 OrU64 OrU32),
         Op::SimdXor => by_type!(scalar, reduce, XorU32 XorU32 XorU64 XorU64 XorU32),
@@ -471,9 +468,9 @@ pub(crate) fn handler(op: Op, scalar: Scalar, wide: bool) -> Run {
         Op::SimdInclusiveProduct => by_type!(scalar, inclusive, MulU32 MulU32 MulU64 MulU64 MulF32),
         Op::SimdExclusiveProduct => by_type!(scalar, exclusive, MulU32 MulU32 MulU64 MulU64 MulF32),
         Op::SimdBroadcastFirst => match scalar {
-            Scalar::Bool => ISA.run::<First<bool>>(),
-            Scalar::I64 | Scalar::U64 => ISA.run::<First<u64>>(),
-            _ => ISA.run::<First<u32>>(),
+            Scalar::Bool => function::<First<bool>>(),
+            Scalar::I64 | Scalar::U64 => function::<First<u64>>(),
+            _ => function::<First<u32>>(),
         },
         Op::SimdShuffleXor => shuffle::<Xor>(scalar),
         Op::SimdShuffleUp => shuffle::<Up>(scalar),
@@ -482,11 +479,11 @@ pub(crate) fn handler(op: Op, scalar: Scalar, wide: bool) -> Run {
         Op::SimdRotateDown => shuffle::<RotateDown>(scalar),
         Op::SimdFillUp => fill(true),
         Op::SimdFillDown => fill(false),
-        Op::SimdBallot if wide => ISA.run::<Ballot<true>>(),
-        Op::SimdBallot => ISA.run::<Ballot<false>>(),
-        Op::SimdAll => ISA.run::<VoteAll>(),
-        Op::SimdAny => ISA.run::<VoteAny>(),
-        Op::SimdIsFirst => ISA.run::<VoteFirst>(),
+        Op::SimdBallot if wide => function::<Ballot<true>>(),
+        Op::SimdBallot => function::<Ballot<false>>(),
+        Op::SimdAll => function::<VoteAll>(),
+        Op::SimdAny => function::<VoteAny>(),
+        Op::SimdIsFirst => function::<VoteFirst>(),
         // Broadcast is a shuffle whose lane is the same in all.
         _ => shuffle::<Direct>(scalar),
     }

@@ -3,9 +3,8 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::code::{Handler, Ins, Wave, Wrong, get};
-use super::isa::{Isa, LANES};
-use super::lanes::Lane;
+use super::code::{Handler, Ins, LANES, Wave, Wrong, get};
+use super::lanes::{Lane, spread};
 use super::memory::{Element, length, registers};
 
 /// An access to thread memory: `b` the register of 64-bit byte offsets (for `LANEWISE`), `c` the slot of a
@@ -36,7 +35,7 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
     for Thread<E, W, WRITE, LANEWISE>
 {
     #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; offsets are checked against the local's size.
         unsafe {
             let ins = &*ip;
@@ -60,7 +59,7 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
                 }
                 let start = ins.d as usize + base as usize;
                 if size == 4 && start.is_multiple_of(4) {
-                    let mask = I::spread(wave.exec);
+                    let mask = spread(wave.exec);
                     for (w, register) in registers.into_iter().enumerate() {
                         let row = thread_byte(wave.thread_memory, 0, start + 4 * w);
                         let row = row.cast::<[u32; LANES]>();
@@ -117,7 +116,7 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
                         }
                         cell.write(E::load(value.assume_init()).cell());
                     }
-                    E::Register::write::<I>(register, &cells);
+                    E::Register::write(register, &cells);
                 }
             }
             ip.add(length(W))

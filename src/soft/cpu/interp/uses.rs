@@ -1,12 +1,11 @@
 //! An analysis of uses for lowering: which values are needed at all, which reads of variables need no copy,
-//! which results can be written to a variable directly, and which products are fused with a sum.
+//! and which results can be written to a variable directly.
 
 use crate::soft::ir::facts::uniform::Uniformity;
-use crate::soft::ir::{Block, Effect, Function, Input, Op, Rule, Scalar, Stmt, Type, Value, VarId};
+use crate::soft::ir::{Block, Effect, Function, Op, Rule, Scalar, Stmt, Type, Value, VarId};
 
 use super::lanes::Conversion;
 use crate::soft::ir::facts::address::Plan;
-use crate::soft::ir::walk::statements;
 
 /// The results.
 #[derive(Debug)]
@@ -14,9 +13,6 @@ pub(crate) struct Uses {
     needed: Vec<bool>,
     alias: Vec<bool>,
     forwarded: Vec<Option<VarId>>,
-    once: Vec<bool>,
-    row_only: Vec<bool>,
-    fused: Vec<Option<(Value, Value, Value)>>,
 }
 
 impl Uses {
@@ -36,22 +32,6 @@ impl Uses {
         self.forwarded[value.index()]
     }
 
-    /// Whether a value has a single use.
-    pub(crate) fn is_used_once(&self, value: Value) -> bool {
-        self.once[value.index()]
-    }
-
-    /// Whether an input is only the index of rows, each accessed once: it is then not computed where lanes
-    /// turn out to be adjacent.
-    pub(crate) fn is_row_only(&self, value: Value) -> bool {
-        self.row_only[value.index()]
-    }
-
-    /// `(a, b, c)` where the value is `a * b + c`, the product used nowhere else.
-    pub(crate) fn fused(&self, value: Value) -> Option<(Value, Value, Value)> {
-        self.fused[value.index()]
-    }
-
     /// Analyses a function; `others` are values that machine code needs, too.
     pub(crate) fn find(function: &Function, uniform: &Uniformity, others: &[Value]) -> Self {
         let count = function.insts.len();
@@ -62,9 +42,6 @@ impl Uses {
                 needed: vec![false; count],
                 alias: vec![false; count],
                 forwarded: vec![None; count],
-                once: Vec::new(),
-                row_only: Vec::new(),
-                fused: vec![None; count],
             },
             count: vec![0; count],
             at: vec![0; count],
@@ -75,13 +52,10 @@ impl Uses {
             roots: others.iter().map(|&value| (value, u32::MAX)).collect(),
         };
         find.number(&function.body);
-        find.fuse();
         for (value, at) in std::mem::take(&mut find.roots) {
             find.need(value, at);
         }
-        find.rows();
         find.aliases();
-        find.uses.once = find.count.iter().map(|&count| count == 1).collect();
         find.uses
     }
 }
@@ -165,9 +139,6 @@ impl Find<'_> {
     /// The values read to compute a value: for accesses, the parts of the address.
     fn inputs(&self, value: Value) -> Vec<Value> {
         let inst = self.function.inst(value);
-        if let Some((a, b, c)) = self.uses.fused[value.index()] {
-            return vec![a, b, c];
-        }
         match inst.op.row().rule {
             Rule::Load
             | Rule::Store
@@ -189,70 +160,6 @@ impl Find<'_> {
             }
             _ => inst.args.to_vec(),
         }
-    }
-
-    /// Finds sums of a product that has no other use.
-    fn fuse(&mut self) {
-        for index in 0..self.function.insts.len() {
-            let inst = self.function.inst(Value(index as u32));
-            let float = inst.ty == Type::Scalar(Scalar::F32);
-            if inst.op != Op::Add || !float || self.at[index] == 0 || self.uniform.values[index] {
-                continue;
-            }
-            let product = |value: Value| {
-                let of = self.function.inst(value);
-                of.op == Op::Mul
-                    && self.count[value.index()] == 1
-                    && !self.uniform.values[value.index()]
-            };
-            let (a, b) = (inst.args[0], inst.args[1]);
-            let (product, other) = match (product(a), product(b)) {
-                (true, _) => (a, b),
-                (_, true) => (b, a),
-                _ => continue,
-            };
-            let factors = self.function.inst(product).args;
-            self.uses.fused[index] = Some((factors[0], factors[1], other));
-        }
-    }
-
-    /// Finds the positions in the grid that are only the index of rows outside of loops.
-    fn rows(&mut self) {
-        let of_grid = Input::ThreadPositionInGrid.imm(0);
-        let is_grid = |value: Value| {
-            let inst = self.function.inst(value);
-            inst.op == Op::Input && inst.imm == of_grid
-        };
-        let mut row_only: Vec<bool> =
-            (0..self.count.len()).map(|index| is_grid(Value(index as u32))).collect();
-        for index in 0..self.count.len() {
-            let (value, at) = (Value(index as u32), self.at[index]);
-            let inst = self.function.inst(value);
-            let writes = matches!(inst.op.row().effect, Effect::Writes | Effect::Syncs);
-            if at == 0 || !writes && !self.uses.needed[index] {
-                continue;
-            }
-            let looped = self.loops.iter().any(|&(start, end)| start < at && at < end);
-            let accessed = match inst.op {
-                Op::Load => Some(inst.ty),
-                Op::Store => Some(self.function.ty(inst.args[1])),
-                _ => None,
-            };
-            let row = accessed.filter(|_| !looped).and_then(|ty| {
-                let plan = Plan::of(self.function, self.uniform, inst.args[0]);
-                plan.row(self.function, self.uniform, ty)
-            });
-            let stored = if inst.op == Op::Store { inst.args.get(1) } else { None };
-            for input in self.inputs(value) {
-                row_only[input.index()] &= row == Some(input) && stored != Some(&input);
-            }
-        }
-        for stmt in statements(&self.function.body) {
-            if let Stmt::Call { args, .. } = stmt {
-                args.iter().for_each(|arg| row_only[arg.index()] = false);
-            }
-        }
-        self.uses.row_only = row_only;
     }
 
     fn need(&mut self, value: Value, at: u32) {

@@ -6,9 +6,8 @@
 use std::sync::atomic::AtomicBool;
 
 use super::machine::Machine;
-use crate::soft::cpu::interp::code::{Wave, Wrong};
+use crate::soft::cpu::interp::code::{LANES, Wave, Wrong};
 use crate::soft::cpu::interp::input::GroupPlace;
-use crate::soft::cpu::interp::isa::LANES;
 
 /// What a call of a whole body reads and writes.
 #[derive(Debug)]

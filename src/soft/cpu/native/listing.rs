@@ -30,7 +30,7 @@ pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> Strin
         if number == 2 && (run.whole || target.parts == 1) {
             continue;
         }
-        let code = with_stack(|| select(run, strip, run.source.isa));
+        let code = with_stack(|| select(run, strip));
         let function = &run.source.function;
         let _ = match machine::emitted(&code, target) {
             Some(emitted) => {

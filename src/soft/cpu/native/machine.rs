@@ -657,7 +657,7 @@ unsafe fn matrix(
             unsafe { lane(register, number).write(saved.get(data, number) as u32) };
         }
     }
-    let run = interp::matrix::handler(IsaKind::Baseline, access.scalar, access.write);
+    let run = interp::matrix::handler(access.scalar, access.write);
     let words = [
         Ins { run, a: 0, b: 256, c: at, d: down, imm: 0 },
         Ins { run, a: right, b: 0, c: 0, d: 0, imm: 0 },

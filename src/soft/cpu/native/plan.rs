@@ -449,8 +449,7 @@ fn has_code(function: &Function, inst: &Inst) -> bool {
             effect
                 && row_scalar(inst.op, scalar).is_some_and(|row| {
                     let shape = vec![false; inst.args.len()];
-                    lanes::handler(crate::soft::cpu::IsaKind::Baseline, inst.op, row, &shape)
-                        .is_some()
+                    lanes::handler(inst.op, row, &shape).is_some()
                 })
         }
     }

@@ -42,13 +42,12 @@ impl Way {
 
     /// Every way that this machine has.
     pub(crate) fn all() -> Vec<Self> {
-        let interpreted = IsaKind::available().into_iter().map(|isa| Self { isa, ..Self::PLAIN });
         let native = IsaKind::available().into_iter().filter(|&isa| super::has_native(isa));
         let native: Vec<Self> =
             native.map(|isa| Self { isa, native: true, ..Self::PLAIN }).collect();
         // Launches with an argument that is missing use this.
         let unhoisted = native.last().map(|&way| Self { hoists: false, ..way });
-        interpreted.chain(unhoisted).chain(native).collect()
+        std::iter::once(Self::PLAIN).chain(unhoisted).chain(native).collect()
     }
 
     /// The interpreter built for the target, and every way with machine code.

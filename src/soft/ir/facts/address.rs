@@ -80,20 +80,6 @@ impl Plan {
         Lanewise::Index { index, bias: None, scale }
     }
 
-    /// The index of an access to a word of an argument, by an unsigned index that moves it by words, with
-    /// nothing to add but a bias and a displacement.
-    pub(crate) fn row(&self, function: &Function, uniform: &Uniformity, ty: Type) -> Option<Value> {
-        let word = matches!(ty, Type::Scalar(Scalar::I32 | Scalar::U32 | Scalar::F32));
-        let near = self.uniform.is_empty() && i32::try_from(self.displacement).is_ok();
-        match (self.lanewise(function, uniform), self.base) {
-            (Lanewise::Index { index, scale: 4, .. }, Base::Region(_)) if word && near => {
-                let unsigned = function.ty(index).scalar().is_some_and(|ty| !ty.is_signed());
-                unsigned.then_some(index)
-            }
-            _ => None,
-        }
-    }
-
     /// The values that an access by this plan reads.
     pub(crate) fn leaves(&self, function: &Function, uniform: &Uniformity) -> Vec<Value> {
         let mut leaves: Vec<Value> = self.uniform.iter().map(|&(index, _)| index).collect();

@@ -6,8 +6,8 @@
 //! are the same when it returns.
 
 use super::{
-    Code, Field, Function, Ins, IsaKind, Label, Lowering, NONE, Operand, Register, Uniformity,
-    estimate, size_of_type,
+    Code, Field, Function, Ins, Label, Lowering, NONE, Operand, Register, Uniformity, estimate,
+    size_of_type,
 };
 use crate::soft::cpu::interp::control;
 use crate::soft::cpu::interp::registers::Size;
@@ -53,7 +53,7 @@ pub(crate) fn thread_rooms(functions: &[&Function]) -> (Vec<Vec<u64>>, u64) {
 }
 
 /// Lowers a kernel and the functions that it calls, callers first.
-pub(crate) fn lower_all(functions: &[(&Function, &Uniformity)], isa: IsaKind, hoist: bool) -> Code {
+pub(crate) fn lower_all(functions: &[(&Function, &Uniformity)], hoist: bool) -> Code {
     let only: Vec<&Function> = functions.iter().map(|one| one.0).collect();
     let (rooms, thread_bytes) = thread_rooms(&only);
     let mut firsts = vec![0u32];
@@ -65,7 +65,7 @@ pub(crate) fn lower_all(functions: &[(&Function, &Uniformity)], isa: IsaKind, ho
     let mut start = 0;
     // Callees first: a call needs to know where the arguments go.
     for (number, (function, uniform)) in functions.iter().enumerate().rev() {
-        let mut lowering = Lowering::new(function, uniform, isa, &[], false);
+        let mut lowering = Lowering::new(function, uniform, &[], false);
         lowering.thread_bytes = thread_bytes as u32;
         lowering.first_local = firsts[number];
         lowering.routines.clone_from(&routines);

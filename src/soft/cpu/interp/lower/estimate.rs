@@ -8,7 +8,7 @@ use crate::soft::ir::{Block, Function, Op, Scalar, Stmt, Value, VarId};
 
 /// The iterations of a loop of which nothing is known. It is large: to interpret a long loop costs more than to compile
 /// a short one.
-const UNKNOWN: u64 = 4096;
+const UNKNOWN: u64 = 1 << 16;
 /// The iterations of a loop that halves or doubles what it tests.
 const HALVING: u64 = 32;
 

@@ -5,7 +5,7 @@ use crate::soft::cpu::interp::control;
 use crate::soft::cpu::interp::registers::Register;
 use crate::soft::ir::facts::uniform::Divergence;
 use crate::soft::ir::walk::loops;
-use crate::soft::ir::{Block, Effect, Op, Scalar, Span, Stmt, Value};
+use crate::soft::ir::{Block, Effect, Op, Span, Stmt, Value};
 
 /// A loop around the point of lowering.
 #[derive(Clone, Copy)]
@@ -215,15 +215,12 @@ impl Lowering<'_> {
                 // The loops of the test were counted the first time.
                 let begun = std::mem::replace(&mut self.begun, begun);
                 let Stmt::If(condition, ..) = &body[length] else { unreachable!("the test") };
-                let count = if divergence.breaks { None } else { self.count(body, length) };
-                self.block(&body[..length - usize::from(count.is_some())]);
+                self.block(&body[..length]);
                 self.begun = begun;
                 let condition = self.operand(*condition);
                 // The jump back is the loop's: there one without an end is stopped.
                 self.span = span;
-                if let Some((op, scalar, operands)) = count {
-                    self.count_again(op, scalar, operands, head);
-                } else if condition.uniform && !divergence.breaks {
+                if condition.uniform && !divergence.breaks {
                     self.emit_jump::<control::AgainUnless>(NONE, condition.field, head);
                 } else {
                     let broken = Field::Register(inside.broken);
@@ -247,39 +244,6 @@ impl Lowering<'_> {
         }
         self.extents.push((first, last));
         self.set_extent(estimate, (first, last));
-    }
-
-    /// If the test that a body begins with ends in a uniform comparison for nothing but the test: that.
-    fn count(&self, body: &Block, length: usize) -> Option<(Op, Scalar, [Value; 2])> {
-        let Stmt::If(condition, ..) = &body[length] else { return None };
-        let last = body[..length].last()?;
-        let inst = self.function.inst(*condition);
-        let scalar = self.function.ty(*inst.args.first()?).scalar()?;
-        let mine = *last == Stmt::Do(*condition)
-            && self.uses.is_used_once(*condition)
-            && self.is_uniform(*condition)
-            && !self.is_done(*condition);
-        let known = mine && control::count(inst.op, scalar, false).is_some();
-        known.then(|| (inst.op, scalar, [inst.args[0], inst.args[1]]))
-    }
-
-    /// The comparison and the jump to the next iteration in one, with the counter's step if that comes before.
-    fn count_again(&mut self, op: Op, scalar: Scalar, operands: [Value; 2], head: Label) {
-        let [b, c] = operands.map(|value| self.field(value));
-        let here = self.code.len() as u32;
-        let step = self.code.last().filter(|last| last.step && self.bound_at != here);
-        let step = step.and_then(|last| match last.fields {
-            [to, from, by, _] | [to, by, from, _] if to == from => Some((to, by)),
-            _ => None,
-        });
-        let (counter, by) = step.unwrap_or((NONE, NONE));
-        if step.is_some() {
-            self.code.pop();
-        }
-        if let Some(run) = control::count(op, scalar, step.is_some()) {
-            self.emit_run(run, [counter, b, c, by], 0);
-            self.code.last_mut().expect("just emitted").jump = Some(head);
-        }
     }
 
     /// If the body begins with a short computation and a conditional break: the length of the former.

@@ -8,7 +8,7 @@ use crate::soft::ir::{Inst, Type, Value};
 
 impl Lowering<'_> {
     pub(super) fn matrix_load(&mut self, value: Value, inst: &Inst) {
-        let run = matrix::handler(self.isa, self.scalar(value), false);
+        let run = matrix::handler(self.scalar(value), false);
         let [pointer, row, column] = [0, 1, 2].map(|at| self.once(inst.args[at]));
         let [first, second] = self.matrix_result(value);
         self.emit_run(run, [first, second, pointer, row], 0);
@@ -16,7 +16,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn matrix_store(&mut self, inst: &Inst) {
-        let run = matrix::handler(self.isa, self.scalar(inst.args[3]), true);
+        let run = matrix::handler(self.scalar(inst.args[3]), true);
         let [pointer, row, column] = [0, 1, 2].map(|at| self.once(inst.args[at]));
         let [first, second] = self.matrix_operand(inst.args[3]);
         self.emit_run(run, [first, second, pointer, row], 0);

@@ -76,7 +76,7 @@ impl Lowering<'_> {
         }
         let sum = self.lane_sum(Some(base), &plan, true);
         let to = self.destination(value);
-        let run = lanes::move_to_lanes(self.isa, 8, false, false);
+        let run = lanes::move_to_lanes(8, false, false);
         self.emit_run(run, [to, sum, NONE, NONE], 0);
     }
 
@@ -142,7 +142,7 @@ impl Lowering<'_> {
                 let zero = self.constant(0);
                 let start = base.map_or(zero, |base| base.field);
                 let to = self.temporary(Size::Lanes8);
-                let run = lanes::move_to_lanes(self.isa, 8, true, false);
+                let run = lanes::move_to_lanes(8, true, false);
                 self.emit_run(run, [to, start, NONE, NONE], 0);
                 to
             }
@@ -163,7 +163,7 @@ impl Lowering<'_> {
             let zero = self.constant(0);
             let offset = self.uniform_sum(zero, plan);
             let spread = self.temporary(Size::Lanes8);
-            let run = lanes::move_to_lanes(self.isa, 8, true, false);
+            let run = lanes::move_to_lanes(8, true, false);
             self.emit_run(run, [spread, offset, NONE, NONE], 0);
             let to = self.temporary(Size::Lanes8);
             self.emit::<Scaled<true>>([to, spread, sum, Field::Raw(2)], 1);
@@ -219,7 +219,7 @@ impl Lowering<'_> {
             }
             let access = match address.kind {
                 Addressing::Uniform => Access::Uniform,
-                Addressing::Indexed => self.indexed(&plan, ty, false),
+                Addressing::Indexed => Access::Indexed { write: false },
                 Addressing::Prepared => Access::Prepared { write: false },
                 Addressing::Thread { lanewise } => Access::Thread { write: false, lanewise },
             };
@@ -240,7 +240,7 @@ impl Lowering<'_> {
         let access = match address.kind {
             Addressing::Uniform if uniform => Access::StoreOnce,
             Addressing::Uniform => Access::StoreLast,
-            Addressing::Indexed => self.indexed(&plan, ty, true),
+            Addressing::Indexed => Access::Indexed { write: true },
             Addressing::Prepared => Access::Prepared { write: true },
             Addressing::Thread { lanewise } => Access::Thread { write: true, lanewise },
         };
@@ -255,14 +255,6 @@ impl Lowering<'_> {
             })
             .collect();
         self.access(access, ty, &address, &registers);
-    }
-
-    /// The access by 32-bit indices of a value.
-    fn indexed(&self, plan: &Plan, ty: Type, write: bool) -> Access {
-        match plan.row(self.function, self.uniform, ty) {
-            Some(index) => Access::Row { write, grid: self.uses.is_row_only(index) },
-            None => Access::Indexed { write },
-        }
     }
 
     /// A component in lanes, spread if it is uniform.
@@ -296,7 +288,7 @@ impl Lowering<'_> {
     }
 
     fn access(&mut self, access: Access, ty: Type, address: &Address, registers: &[Field]) {
-        let run = access.handler(self.isa, ty);
+        let run = access.handler(ty);
         let first = if registers.len() == 1 { registers[0] } else { NONE };
         self.emit_access(run, first, address);
         if registers.len() > 1 {

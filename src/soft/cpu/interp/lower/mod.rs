@@ -18,12 +18,11 @@ pub(crate) use self::call::{lower_all, thread_rooms};
 use self::estimate::LoopWork;
 use self::flow::LoopCode;
 pub(crate) use self::memory::PIECE;
-use super::code::{Handler, Ins, Run, get};
+use super::code::{Handler, Ins, Run, function, get};
 use super::control;
 use super::fetch;
 use super::hoist::constant_in_launch;
 use super::input;
-use super::isa::IsaKind;
 use super::lanes;
 use super::memory::OFFSET_BITS;
 use super::registers::{Extent, Register, Registers, Size};
@@ -108,8 +107,6 @@ struct Draft {
     jump: Option<Label>,
     /// The function that it calls.
     call: Option<FuncId>,
-    /// A uniform sum of 32 bits: a counter's step, if it is the counter that it goes to.
-    step: bool,
     /// About how long it takes, in units of 10 ns.
     work: u32,
     span: Span,
@@ -141,11 +138,8 @@ pub(crate) struct Lowering<'a> {
     function: &'a Function,
     uniform: &'a Uniformity,
     uses: Uses,
-    isa: IsaKind,
     code: Vec<Draft>,
     labels: Vec<u32>,
-    /// The position of the label that was bound last.
-    bound_at: u32,
     registers: Registers,
     values: Vec<Option<Operand>>,
     /// Parts of addresses that were made in the blocks around this point, and their names, the latest last.
@@ -187,8 +181,8 @@ pub(crate) struct Lowering<'a> {
 
 /// Lowers a function that is a kernel, inlined and scalarised; with `hoist`, what is the same for all
 /// threads is computed before them.
-pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoist: bool) -> Code {
-    Lowering::new(function, uniform, isa, &[], hoist).whole()
+pub(crate) fn lower(function: &Function, uniform: &Uniformity, hoist: bool) -> Code {
+    Lowering::new(function, uniform, &[], hoist).whole()
 }
 
 /// Lowers the function of a source with machine code where possible; `None` if no part of it becomes machine code.
@@ -200,7 +194,7 @@ pub(crate) fn lower_native(source: &Arc<Source>, hoist: bool) -> Option<Code> {
     }
     let natives = native::Natives::of(source, hoist)?;
     let (function, uniform) = (&source.function, &source.uniform);
-    let mut lowering = Lowering::new(function, uniform, source.isa, natives.entering(), hoist);
+    let mut lowering = Lowering::new(function, uniform, natives.entering(), hoist);
     lowering.native = Some(natives);
     let code = lowering.whole();
     // Of a body only the kinds that occur are made.
@@ -208,13 +202,7 @@ pub(crate) fn lower_native(source: &Arc<Source>, hoist: bool) -> Option<Code> {
 }
 
 impl<'a> Lowering<'a> {
-    fn new(
-        function: &'a Function,
-        uniform: &'a Uniformity,
-        isa: IsaKind,
-        others: &[Value],
-        hoist: bool,
-    ) -> Self {
+    fn new(function: &'a Function, uniform: &'a Uniformity, others: &[Value], hoist: bool) -> Self {
         let mut registers = Registers::default();
         let variables = function
             .variables
@@ -230,10 +218,8 @@ impl<'a> Lowering<'a> {
             function,
             uniform,
             uses: Uses::find(function, uniform, others),
-            isa,
             code: Vec::new(),
             labels: Vec::new(),
-            bound_at: u32::MAX,
             registers,
             values: vec![None; function.insts.len()],
             parts: FastMap::default(),
@@ -331,17 +317,7 @@ impl Lowering<'_> {
             }
         }
         let span = self.span;
-        let draft = Draft {
-            run,
-            fields,
-            imm,
-            flags: 0,
-            jump: None,
-            call: None,
-            step: false,
-            work: 0,
-            span,
-        };
+        let draft = Draft { run, fields, imm, flags: 0, jump: None, call: None, work: 0, span };
         self.code.push(draft);
         self.add_work(WORK);
     }
@@ -366,8 +342,7 @@ impl Lowering<'_> {
     }
 
     fn emit<H: Handler>(&mut self, fields: [Field; 4], imm: u64) {
-        let run = self.isa.run::<H>();
-        self.emit_run(run, fields, imm);
+        self.emit_run(function::<H>(), fields, imm);
     }
 
     fn emit_jump<H: Handler>(&mut self, a: Field, b: Field, to: Label) {
@@ -381,8 +356,7 @@ impl Lowering<'_> {
     }
 
     fn bind(&mut self, label: Label) {
-        self.bound_at = self.code.len() as u32;
-        self.labels[label.0 as usize] = self.bound_at;
+        self.labels[label.0 as usize] = self.code.len() as u32;
     }
 
     pub(crate) fn constant(&mut self, bits: u64) -> Field {
@@ -438,7 +412,7 @@ impl Lowering<'_> {
             return operand.field;
         }
         let to = self.temporary(size_of_type(ty, false));
-        let run = lanes::move_to_lanes(self.isa, lane_bytes(ty), true, false);
+        let run = lanes::move_to_lanes(lane_bytes(ty), true, false);
         self.emit_run(run, [to, operand.field, NONE, NONE], 0);
         to
     }
@@ -468,11 +442,6 @@ impl Lowering<'_> {
         let field = self.temporary(size);
         self.values[value.index()] = Some(Operand { field, uniform });
         field
-    }
-
-    /// Whether machine code is part of the code.
-    fn is_native(&self) -> bool {
-        self.native.is_some()
     }
 
     /// Whether all of the body is machine code.
@@ -518,12 +487,7 @@ impl Lowering<'_> {
             if !input || !self.uses.is_needed(value) || self.done[index] {
                 continue;
             }
-            if self.uses.is_row_only(value) && !self.is_native() {
-                // The accesses compute it, if at all; it only needs a place.
-                self.destination(value);
-            } else {
-                self.input(value);
-            }
+            self.input(value);
         }
     }
 
@@ -535,7 +499,7 @@ impl Lowering<'_> {
         }
         let Some((input, component)) = Input::from_imm(inst.imm) else { return };
         let to = self.destination(value);
-        let run = input::input(self.isa, input);
+        let run = input::input(input);
         self.emit_run(run, [to, Field::Raw(component), NONE, NONE], input as u64);
     }
 }

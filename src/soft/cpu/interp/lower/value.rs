@@ -106,15 +106,12 @@ impl Lowering<'_> {
         if scalar == Scalar::Bool {
             return self.logic(value, inst);
         }
-        if let Some((a, b, c)) = self.uses.fused(value) {
-            return self.mul_add(value, a, b, c);
-        }
         let Some(row) = row_scalar(inst.op, scalar) else {
             unreachable!("{} of {scalar} has a row", inst.op.row().name)
         };
         let operands: Vec<Operand> = inst.args.iter().map(|&arg| self.operand(arg)).collect();
         let shape: Vec<bool> = operands.iter().map(|operand| operand.uniform).collect();
-        let Some(run) = lanes::handler(self.isa, inst.op, row, &shape) else {
+        let Some(run) = lanes::handler(inst.op, row, &shape) else {
             unreachable!("{} takes {shape:?}", inst.op.row().name)
         };
         let to = self.destination(value);
@@ -123,15 +120,13 @@ impl Lowering<'_> {
             *field = operand.field;
         }
         self.emit_run(run, fields, 0);
-        self.code.last_mut().expect("just emitted").step =
-            inst.op == Op::Add && row == Scalar::U32 && shape == [true; 2];
         if needs_narrowing(inst.op, scalar) {
             self.step(Conversion::narrowing(scalar), to, to, self.is_uniform(value));
         }
     }
 
     pub(super) fn step(&mut self, step: Option<Conversion>, to: Field, from: Field, uniform: bool) {
-        if let Some(run) = step.and_then(|step| step.handler(self.isa, uniform)) {
+        if let Some(run) = step.and_then(|step| step.handler(uniform)) {
             self.emit_run(run, [to, from, NONE, NONE], 0);
         }
     }
@@ -142,7 +137,7 @@ impl Lowering<'_> {
         let b = inst.args.get(1).map(|&arg| self.field(arg));
         let to = self.destination(value);
         let mut emit = |op, fields: [Field; 4], shape: &[bool]| {
-            if let Some(run) = lanes::handler(self.isa, op, Scalar::U32, shape) {
+            if let Some(run) = lanes::handler(op, Scalar::U32, shape) {
                 self.emit_run(run, fields, 0);
             }
         };
@@ -157,16 +152,6 @@ impl Lowering<'_> {
         }
     }
 
-    fn mul_add(&mut self, value: Value, a: Value, b: Value, c: Value) {
-        let (mut a, mut b, c) = (self.operand(a), self.operand(b), self.operand(c));
-        if b.uniform {
-            std::mem::swap(&mut a, &mut b);
-        }
-        let to = self.destination(value);
-        let run = lanes::mul_add(self.isa, a.uniform, c.uniform);
-        self.emit_run(run, [to, a.field, b.field, c.field], 0);
-    }
-
     fn select(&mut self, value: Value, inst: &Inst) {
         let operands: Vec<Operand> = inst.args.iter().map(|&arg| self.operand(arg)).collect();
         let [condition, a, b] = operands[..] else { unreachable!("three operands") };
@@ -175,7 +160,7 @@ impl Lowering<'_> {
         if self.is_uniform(value) || inst.ty == Type::BOOL {
             return self.emit::<lanes::SelectSlot>(fields, 0);
         }
-        let run = lanes::select(self.isa, lane_bytes(inst.ty), a.uniform, b.uniform);
+        let run = lanes::select(lane_bytes(inst.ty), a.uniform, b.uniform);
         self.emit_run(run, fields, 0);
     }
 
@@ -190,7 +175,7 @@ impl Lowering<'_> {
             if source.uniform {
                 return self.emit::<lanes::SelectSlot>(fields, 0);
             }
-            let run = lanes::select(self.isa, lane_bytes(inst.ty), true, true);
+            let run = lanes::select(lane_bytes(inst.ty), true, true);
             return self.emit_run(run, fields, 0);
         }
         self.steps(value, source, &Conversion::steps(from, to));
@@ -237,7 +222,7 @@ impl Lowering<'_> {
         if slot || ty == Type::BOOL {
             return self.emit::<lanes::MoveSlot<false>>([to, from.field, NONE, NONE], 0);
         }
-        let run = lanes::move_to_lanes(self.isa, lane_bytes(ty), from.uniform, masked);
+        let run = lanes::move_to_lanes(lane_bytes(ty), from.uniform, masked);
         self.emit_run(run, [to, from.field, NONE, NONE], 0);
     }
 

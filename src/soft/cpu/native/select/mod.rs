@@ -27,7 +27,6 @@ use super::lir::{
 use super::region::{Layout, Run};
 use super::shape::{Shape, Shapes};
 use super::tidy::tidy;
-use crate::soft::cpu::IsaKind;
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Function, Op, Scalar, Stmt, Type, Value, VarId};
 
@@ -73,7 +72,6 @@ pub(crate) struct Selection<'a> {
     run: &'a Run,
     shapes: Shapes,
     strip: Strip,
-    isa: IsaKind,
     out: Vec<Ins>,
     /// What each of `out` is for, and what the next ones are for.
     origins: Vec<Origin>,
@@ -125,7 +123,7 @@ pub(crate) const MAX_REGION: u64 = (1 << 31) - (1 << 21);
 const MAX_BACK: i64 = 1 << 20;
 
 /// Selects the code of a run for one kind of strip.
-pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
+pub(crate) fn select(run: &Run, strip: Strip) -> Code {
     let source = &run.source;
     let function = &source.function;
     let shapes =
@@ -138,7 +136,6 @@ pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
         run,
         shapes,
         strip,
-        isa,
         out: Vec::new(),
         origins: Vec::new(),
         origin: Origin::Ends,

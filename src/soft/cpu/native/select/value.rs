@@ -1,7 +1,6 @@
 //! Instructions: arithmetic, comparisons, and calls of the interpreter's handlers for operations without code.
 
 use super::{Selection, wide};
-use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::interp::code::Run as Handler;
 use crate::soft::cpu::interp::lanes;
 use crate::soft::cpu::native::lir::{Kind as Num, *};
@@ -211,7 +210,7 @@ impl Selection<'_> {
             let args: Vec<Reg> = inst.args.iter().map(|&arg| self.number(arg)).collect();
             let d = self.int_op(inst.op, row, &args).unwrap_or_else(|| {
                 let shape = vec![true; args.len()];
-                let run = lanes::handler(IsaKind::Baseline, inst.op, row, &shape);
+                let run = lanes::handler(inst.op, row, &shape);
                 let args =
                     inst.args.iter().zip(&args).map(|(&arg, &reg)| self.int_operand(arg, reg));
                 let args = args.collect();
@@ -225,7 +224,7 @@ impl Selection<'_> {
         let direct = if wide { wide::has_code(inst.op) } else { has_lanes(inst.op, row) };
         if !direct {
             let shape = vec![false; args.len()];
-            let run = lanes::handler(self.isa, inst.op, row, &shape);
+            let run = lanes::handler(inst.op, row, &shape);
             let args = inst.args.iter().zip(args);
             let args = args.map(|(&arg, regs)| self.lanes_operand(arg, regs)).collect();
             let mut regs = self.call_for_lanes(value, run, args);
