@@ -1,7 +1,7 @@
 //! Declarations: namespaces, classes, enums, functions, variables, templates (C++14 dcl.dcl).
 
 use super::scope::{Known, LIBRARY, ScopeIndex};
-use super::types::Where;
+use super::types::{Where, constructor_path};
 use super::{Parse, Parser};
 use crate::soft::ir::{Span as Position, compiling};
 use crate::soft::msl::ast::*;
@@ -396,11 +396,8 @@ impl Parser<'_> {
         }
         let before = self.at;
         let declarator = self.declarator()?;
-        // Constructors, destructors and conversions have no type specifier; other operators do.
-        let label = declarator.name.as_ref().and_then(|path| path.parts.last());
-        let operator = label.is_some_and(|part| matches!(part.name, Label::Operator(_)));
-        let special = declarator.function().is_some() && !operator;
-        if matches!(specifiers.base, BaseType::Absent) && declarator.name.is_some() && !special {
+        let typed = !matches!(specifiers.base, BaseType::Absent);
+        if !typed && declarator.name.is_some() && !self.has_no_type(&declarator) {
             let span = declarator.span;
             return self.fail(span, "a type specifier is required for all declarations");
         }
@@ -423,6 +420,22 @@ impl Parser<'_> {
         self.at = before;
         let simple = self.init_declarators(specifiers, start, around)?;
         Ok(Read::Whole(Decl::Simple(simple)))
+    }
+
+    /// Whether a declarator is that of a constructor, a destructor or a conversion function: they have no type specifier.
+    fn has_no_type(&self, declarator: &Declarator) -> bool {
+        let Some(path) = declarator.name.as_ref().filter(|_| declarator.function().is_some())
+        else {
+            return false;
+        };
+        match path.parts.last().map(|part| &part.name) {
+            Some(Label::Name(_)) => {
+                path.plain().is_some_and(|name| self.class_name == Some(name))
+                    || constructor_path(path)
+            }
+            Some(Label::Destructor(_) | Label::Conversion(_)) => true,
+            _ => false,
+        }
     }
 
     /// bindings: 'auto' ('&' | '&&')? '[' name (',' name)* ']' initializer ';' (C++17 dcl.struct.bind)

@@ -168,6 +168,27 @@ fn syntax_errors() {
 }
 
 #[test]
+fn functions_have_a_type() {
+    accepts(
+        "struct A { A(); explicit A(int x); ~A(); operator int() const; int operator+(A a); };\n\
+         A::A() {}\nA::A(int x) {}\nA::operator int() const { return 1; }",
+    );
+    accepts(
+        "template <typename T> struct W { W(T x) {} template <typename U> W(U x, int n) {} };\n\
+         template <typename T> struct V { V(T x); };\ntemplate <typename T> V<T>::V(T x) {}",
+    );
+    for text in [
+        "f(int x);",
+        "kernel k(device int* o) { }",
+        "struct O { as(int x) const; };",
+        "template <typename T> struct O { template <typename U> as(U x) const; };",
+        "template <typename T> f(T x) { return x; }",
+    ] {
+        rejects(text, "a type specifier is required for all declarations");
+    }
+}
+
+#[test]
 fn depth_is_bounded() {
     crate::soft::ir::with_stack(depth_cases);
 }

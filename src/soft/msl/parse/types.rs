@@ -679,7 +679,7 @@ impl Parser<'_> {
 }
 
 /// `S::S`: the constructor's name, when it is defined outside of its class.
-fn constructor_path(path: &Path) -> bool {
+pub(super) fn constructor_path(path: &Path) -> bool {
     match &path.parts[..] {
         [.., class, last] => match (&class.name, &last.name) {
             (Label::Name(a), Label::Name(b)) => a == b,
