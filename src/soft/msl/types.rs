@@ -7,6 +7,7 @@ use super::texture::Texture;
 use crate::soft::ir::Scalar;
 use crate::soft::ir::hash::FastMap;
 use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// An interned type.
@@ -14,12 +15,21 @@ use std::sync::Arc;
 pub(crate) struct TyId(u32);
 
 /// A type with its qualifiers, as of an expression or of a pointer's target.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Qual {
     pub(crate) ty: TyId,
     pub(crate) constant: bool,
     pub(crate) volatile: bool,
     pub(crate) space: Option<AddressSpace>,
+}
+
+impl Hash for Qual {
+    /// Hashes one number: packs of thousands of types are keys of tables.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let space = self.space.map_or(0, |space| space as u64 + 1);
+        let flags = space << 2 | u64::from(self.volatile) << 1 | u64::from(self.constant);
+        state.write_u64(flags << 32 | u64::from(self.ty.0));
+    }
 }
 
 impl Qual {
