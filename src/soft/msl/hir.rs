@@ -145,6 +145,10 @@ impl Uses {
             Compose(list) | Aggregate(list) | Builtin(_, list) | Op(_, list) => {
                 list.iter().for_each(|one| self.expr(one));
             }
+            Filled(list, one) => {
+                list.iter().for_each(|one| self.expr(one));
+                self.expr(one);
+            }
             Call(function, list) | Construct(function, list) => {
                 self.functions.insert(*function);
                 list.iter().for_each(|one| self.expr(one));
@@ -259,6 +263,8 @@ pub(crate) enum ExprKind {
     Compose(Vec<Expr>),
     /// A struct, array or matrix from its parts; missing parts are zero.
     Aggregate(Vec<Expr>),
+    /// An array from its first elements, and the value of each of the others.
+    Filled(Vec<Expr>, Box<Expr>),
     /// One member of a union.
     UnionValue(u32, Box<Expr>),
     Zero,

@@ -329,6 +329,19 @@ impl<'a, F: Facts> Machine<'a, F> {
             ExprKind::UnionValue(member, value) => {
                 Item::Member(*member, Box::new(self.run(value)?))
             }
+            ExprKind::Filled(parts, others) => {
+                let Ty::Array(_, Some(count)) = *self.facts.types().get(expr.qual.ty) else {
+                    return Err(NotConstant);
+                };
+                // Each byte is a step: elements are copies, and arrays of arrays are large.
+                let size = self.facts.types().size(expr.qual.ty);
+                self.steps = self.steps.saturating_add(size);
+                self.step()?;
+                let mut all =
+                    parts.iter().map(|part| self.run(part)).collect::<Evaluated<Vec<Item>>>()?;
+                all.resize(count as usize, self.run(others)?);
+                Item::Parts(all)
+            }
             ExprKind::Field(base, index) if !expr.place => {
                 let item = self.run(base)?.part(*index)?.clone();
                 self.cut(item, base.qual.ty, *index)
@@ -643,14 +656,17 @@ impl<'a, F: Facts> Machine<'a, F> {
         let init = row.init.clone().ok_or(NotConstant)?;
         let mut expr = &*init;
         let mut rest = path;
-        while let (ExprKind::Aggregate(parts), Some((&index, others))) =
-            (&expr.kind, rest.split_first())
-        {
-            match parts.get(index as usize) {
+        while let Some((&index, deeper)) = rest.split_first() {
+            let (parts, others) = match &expr.kind {
+                ExprKind::Aggregate(parts) => (parts, None),
+                ExprKind::Filled(parts, others) => (parts, Some(&**others)),
+                _ => break,
+            };
+            match parts.get(index as usize).or(others) {
                 Some(part) => expr = part,
                 None => return Ok(Item::Zero),
             }
-            rest = others;
+            rest = deeper;
         }
         let outer = std::mem::take(&mut self.frames);
         let item = self.run(expr);

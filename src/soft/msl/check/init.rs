@@ -261,24 +261,33 @@ impl Checker {
         match *self.types.get(ty) {
             Ty::Array(element, count) => {
                 let limit = count.map_or(usize::MAX, |count| count as usize);
-                let mut parts = self.array_elements(element, limit, items);
-                // Those without an initialiser in the list have that of their class.
-                if parts.len() < limit.min(MAX_DESIGNATED)
-                    && count.is_some()
-                    && self.initialises_members(element)
-                    && let Some(value) = self.default_value(Qual::plain(element), span)
-                {
-                    parts.resize(limit.min(MAX_DESIGNATED), value);
-                }
+                let parts = self.array_elements(element, limit, items);
                 // An array without a size has as many elements as the list.
                 let ty = match count {
                     Some(_) => ty,
                     None => self.types.intern(Ty::Array(element, Some(parts.len() as u32))),
                 };
-                self.value(ExprKind::Aggregate(parts), ty, span)
+                // Those without an initialiser in the list have that of their class.
+                let others = match count.is_some() && parts.len() < limit {
+                    true => self.default_element(element, span),
+                    false => None,
+                };
+                let kind = match others {
+                    Some(value) => ExprKind::Filled(parts, Box::new(value)),
+                    None => ExprKind::Aggregate(parts),
+                };
+                self.value(kind, ty, span)
             }
             Ty::Struct(class) => self.aggregate_struct(class, ty, items, span),
             _ => self.value(ExprKind::Zero, ty, span),
+        }
+    }
+
+    /// The value of an element that a list does not mention, if it is not zero.
+    fn default_element(&mut self, element: TyId, span: Span) -> Option<Expr> {
+        match self.initialises_members(element) {
+            true => self.default_value(Qual::plain(element), span),
+            false => None,
         }
     }
 
@@ -306,9 +315,16 @@ impl Checker {
             }
             let before = items.at;
             let value = self.element(element, items);
-            let zero = self.value(ExprKind::Zero, element, item.span);
-            parts.resize(parts.len().max(last + 1), zero);
-            parts[next..=last].fill(value);
+            if next > parts.len() {
+                let zero = self.value(ExprKind::Zero, element, item.span);
+                parts.resize(next, self.default_element(element, item.span).unwrap_or(zero));
+            }
+            if next == parts.len() {
+                parts.resize(last + 1, value);
+            } else {
+                parts.resize(parts.len().max(last + 1), value.clone());
+                parts[next..=last].fill(value);
+            }
             next = last + 1;
             if items.at == before {
                 break;
@@ -333,6 +349,14 @@ impl Checker {
         match bounds {
             (Some(from), Some(to)) if from <= to && to < limit.min(MAX_DESIGNATED) => {
                 Some((from, to))
+            }
+            (Some(from), Some(to)) if from <= to && to < limit => {
+                let message = format!(
+                    "array designator index {to} is too large: it is at most {}",
+                    MAX_DESIGNATED - 1
+                );
+                self.error(first.span, message);
+                None
             }
             _ => {
                 self.error(first.span, "array designator index exceeds the array bounds");

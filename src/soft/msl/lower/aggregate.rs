@@ -36,6 +36,7 @@ impl Body<'_, '_> {
         }
         match &expr.kind {
             ExprKind::Aggregate(parts) => self.parts(pointer, ty, parts),
+            ExprKind::Filled(parts, others) => self.put_filled(pointer, ty, parts, others),
             ExprKind::UnionValue(_, value) => {
                 self.clear(pointer, ty);
                 self.put(pointer, value);
@@ -169,11 +170,8 @@ impl Body<'_, '_> {
     pub(super) fn parts(&mut self, pointer: Value, ty: TyId, parts: &[Expr]) {
         match self.module.types.get(ty).clone() {
             Ty::Array(element, count) => {
-                let (size, count) = (self.size(element), count.unwrap_or(parts.len() as u32));
-                for (at, part) in parts.iter().enumerate() {
-                    let to = self.b.field(pointer, at as i64 * i64::from(size));
-                    self.put(to, part);
-                }
+                let count = count.unwrap_or(parts.len() as u32);
+                self.first_elements(pointer, element, parts);
                 self.clear_elements(pointer, element, parts.len() as u32, count);
             }
             Ty::Matrix(..) => {
@@ -196,6 +194,32 @@ impl Body<'_, '_> {
                 }
             }
         }
+    }
+
+    fn first_elements(&mut self, pointer: Value, element: TyId, parts: &[Expr]) {
+        let size = i64::from(self.size(element));
+        for (at, part) in (0..).zip(parts) {
+            let to = self.b.field(pointer, at * size);
+            self.put(to, part);
+        }
+    }
+
+    /// An array from its first elements and the value of each of the others.
+    fn put_filled(&mut self, pointer: Value, ty: TyId, parts: &[Expr], others: &Expr) {
+        let Ty::Array(element, Some(count)) = *self.module.types.get(ty) else { return };
+        self.first_elements(pointer, element, parts);
+        let (size, others_start) = (i64::from(self.size(element)), parts.len() as u32);
+        if count - others_start <= UNROLLED {
+            for at in others_start..count {
+                let to = self.b.field(pointer, i64::from(at) * size);
+                self.put(to, others);
+            }
+            return;
+        }
+        self.counted(others_start..count, |this, at| {
+            let to = this.b.index(pointer, at, size);
+            this.put(to, others);
+        });
     }
 
     /// Zeroes an object.

@@ -41,6 +41,19 @@ impl Lowering<'_> {
                     self.write(bytes, at + offset, inner, part)
                 })
             }
+            (Ty::Array(element, Some(count)), ExprKind::Filled(parts, others)) => {
+                let size = self.types.size(element);
+                let place = |index: u32| at + index * size;
+                for (index, part) in (0..).zip(parts) {
+                    self.write(bytes, place(index), element, part)?;
+                }
+                let first = place(parts.len() as u32) as usize;
+                self.write(bytes, first as u32, element, others)?;
+                for index in parts.len() as u32 + 1..count {
+                    bytes.copy_within(first..first + size as usize, place(index) as usize);
+                }
+                Some(())
+            }
             // Another table.
             (_, ExprKind::Load(place)) if self.types.is_aggregate(ty) => {
                 let ExprKind::Global(global) = place.kind else {
