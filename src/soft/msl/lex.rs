@@ -115,7 +115,9 @@ pub(crate) fn lex(
     names: &mut Names,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Token> {
-    let mut lexer = Lexer { text, bytes: text.as_bytes(), at: 0, base, diagnostics };
+    // Some editors begin files with a byte order mark.
+    let at = if text.starts_with('\u{feff}') { 3 } else { 0 };
+    let mut lexer = Lexer { text, bytes: text.as_bytes(), at, base, diagnostics };
     let mut tokens = Vec::with_capacity(text.len() / 4);
     let mut flags = LINE_START;
     loop {
@@ -484,6 +486,11 @@ mod tests {
         for bad in ["09", "1f", "0x", "1.2.3", "0x1.8", "18446744073709551616", "1.0q", "1einf"] {
             assert!(number(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_text_may_begin_with_a_byte_order_mark() {
+        assert_eq!(spellings("\u{feff}x \u{feff}"), ["x", "\u{feff}"], "only at the start");
     }
 
     #[test]
