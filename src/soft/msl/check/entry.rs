@@ -1,13 +1,12 @@
 //! Entry points (MSL 5.1.3, 5.2): their signatures, and the reflection of their arguments.
 
-use super::{Checker, FuncId};
+use super::{Checker, FuncId, Parameter};
 use crate::soft::ir::{Input, Layout, Scalar, limits};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access as TextureAccess, Texture};
 use crate::soft::msl::types::{Field, Qual, Ty, TyId, Types, scalar_name};
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// The kind of an argument of an entry point.
@@ -112,7 +111,7 @@ impl Checker {
             let name = parameter.name.map(|name| self.text(name)).unwrap_or_default();
             arguments.push(self.argument(name, parameter.qual, &attributes, parameter.span));
         }
-        self.implicit_indices(&mut arguments);
+        self.implicit_indices(&mut arguments, &parameters);
         let function = self.func(id);
         let all: Vec<Attribute> = function.attributes.clone();
         let all: Vec<&Attribute> = all.iter().collect();
@@ -290,7 +289,7 @@ impl Checker {
         if let Some(count) = count.filter(|count| *count > limit) {
             let message = format!("array of {count} elements: there are {limit} of kind '{name}'");
             self.error(span, message);
-            argument.count = Some(limit);
+            argument.count = Some(1);
         }
         let attribute = self.attribute(attributes, &[name]);
         if let Some(index) = attribute.and_then(|a| a.arguments.first()).cloned()
@@ -314,33 +313,36 @@ impl Checker {
         argument.index = number.clamp(0, places.max(0)) as u32;
     }
 
-    /// A buffer without an index gets the first free one (MSL 5.2.1).
-    fn implicit_indices(&mut self, arguments: &mut [Argument]) {
-        for kind in [
-            ArgumentKind::Buffer,
-            ArgumentKind::Threadgroup,
-            ArgumentKind::Texture,
-            ArgumentKind::Sampler,
+    /// A resource without an index gets the first free one (MSL 5.2.1).
+    fn implicit_indices(&mut self, arguments: &mut [Argument], parameters: &[Parameter]) {
+        for (kind, noun, limit) in [
+            (ArgumentKind::Buffer, "buffer", limits::BUFFERS),
+            (ArgumentKind::Threadgroup, "threadgroup", limits::BUFFERS),
+            (ArgumentKind::Texture, "texture", limits::TEXTURES),
+            (ArgumentKind::Sampler, "sampler", limits::SAMPLERS),
         ] {
-            let places = |argument: &Argument| {
-                argument.index..argument.index.saturating_add(argument.count.unwrap_or(1))
-            };
-            let mut taken: Vec<Range<u32>> = arguments
-                .iter()
-                .filter(|argument| argument.kind == kind && argument.explicit)
-                .map(places)
-                .collect();
-            for argument in arguments.iter_mut() {
+            let mut taken = vec![false; limit as usize];
+            let count = |argument: &Argument| argument.count.unwrap_or(1) as usize;
+            for argument in arguments.iter().filter(|one| one.kind == kind && one.explicit) {
+                let first = argument.index as usize;
+                taken[first..first + count(argument)].fill(true);
+            }
+            for (argument, parameter) in arguments.iter_mut().zip(parameters) {
                 if argument.kind != kind || argument.explicit {
                     continue;
                 }
-                let mut here = Argument { index: 0, ..argument.clone() };
-                let overlaps = |a: &Range<u32>, b: &Range<u32>| a.start < b.end && b.start < a.end;
-                while let Some(other) = taken.iter().find(|other| overlaps(other, &places(&here))) {
-                    here.index = other.end;
-                }
-                argument.index = here.index;
-                taken.push(places(argument));
+                let count = count(argument);
+                let is_free = |first: &usize| !taken[*first..first + count].contains(&true);
+                let Some(first) = (0..=taken.len() - count).find(is_free) else {
+                    let message = format!(
+                        "no index of kind '{noun}' is left for '{}': there are {limit}",
+                        argument.name
+                    );
+                    self.error(parameter.span, message);
+                    continue;
+                };
+                taken[first..first + count].fill(true);
+                argument.index = first as u32;
             }
         }
     }
