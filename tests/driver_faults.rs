@@ -140,6 +140,49 @@ fn an_endless_kernel_is_stopped() {
     }
 }
 
+/// The watchdog wants progress, not an end: a launch of 10¹⁰ steps finishes although it takes longer than the limit.
+#[test]
+#[ignore = "takes seconds with machine code, minutes without"]
+fn a_launch_of_many_steps_finishes() {
+    const THREADS: usize = 100_000;
+    const STEPS: u32 = 100_000;
+    const LIMIT: Duration = Duration::from_millis(100);
+    let test = "a_launch_of_many_steps_finishes";
+    let limit = LIMIT.as_millis().to_string();
+    let variables = [("ARUMINIUM_SOFT_WATCHDOG_MS", &*limit), ("ARUMINIUM_SOFT_WORKERS", "1")];
+    let output = child::in_child(test, &variables, || {
+        let rig = Rig::new();
+        let steps = rig.kernel(
+            "kernel void steps(device uint *x, constant uint &count, uint i [[thread_position_in_grid]]) {
+                uint state = i;
+                for (uint k = 0; k < count; k++) { state = state * 1664525u + 1013904223u; }
+                x[i] = state;
+            }",
+        );
+        let out = rig.gpu.buffer(THREADS * 4).unwrap();
+        let start = Instant::now();
+        rig.run(|encoder| {
+            encoder.bind(&steps);
+            encoder.bind_buffer(&out, 0, 0);
+            encoder.push(&STEPS.to_ne_bytes(), 1);
+            encoder.launch((THREADS, 1, 1), (32, 1, 1));
+        })
+        .unwrap();
+        let took = start.elapsed();
+        // All steps at once: x becomes factor * x + sum.
+        let (factor, sum) = (0..STEPS).fold((1u32, 0u32), |(factor, sum), _| {
+            (factor.wrapping_mul(1664525), sum.wrapping_mul(1664525).wrapping_add(1013904223))
+        });
+        let right = |(i, &x): (usize, &u32)| x == factor.wrapping_mul(i as u32).wrapping_add(sum);
+        assert!(out.read_as(|x: &[u32]| x.iter().enumerate().all(right)));
+        assert!(took > 2 * LIMIT, "{took:?} is too short to show anything");
+    });
+    if let Some(output) = output {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+}
+
 /// In a process of its own, which must exit although there is work that can never complete.
 #[test]
 fn an_endless_wait_is_stopped() {

@@ -23,7 +23,7 @@ pub(crate) fn run_child(test: &str, variables: &[(&str, &str)]) -> Output {
             command
         }
     };
-    command.args([test, "--exact", "--nocapture"]).env(CHILD, "1");
+    command.args([test, "--exact", "--nocapture", "--include-ignored"]).env(CHILD, "1");
     command.envs(variables.iter().copied()).output().unwrap()
 }
 
