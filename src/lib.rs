@@ -96,6 +96,10 @@ pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,
     f32_to_fp16, fp16_to_f32,
 };
+/// The paths that these types have in 0.2.
+#[cfg(feature = "memory")]
+#[doc(hidden)]
+pub use memory::{Block, Layout, MemError, Tape};
 pub use objc::autorelease_pool;
 
 #[doc(hidden)]

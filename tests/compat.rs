@@ -229,6 +229,40 @@ fn wrapped_memory() -> Result<(), GpuError> {
     Ok(())
 }
 
+/// A sum over three blocks, read through the block.
+#[cfg(feature = "memory")]
+#[test]
+fn blocks() -> Result<(), Box<dyn std::error::Error>> {
+    use aruminium::{Block, Layout, MemError, Tape};
+    let device = Gpu::open()?;
+    let lib = device.compile(
+        "kernel void add(device const float *a [[buffer(0)]], device const float *b [[buffer(1)]],
+            device float *sum [[buffer(2)]], uint i [[thread_position_in_grid]]) { sum[i] = a[i] + b[i]; }",
+    )?;
+    let pipeline = device.pipeline(&lib.function("add")?)?;
+    let queue = device.new_command_queue()?;
+    let blocks: [Block; 3] =
+        [Block::open(COUNT * 4)?, Block::open(COUNT * 4)?, Block::open(COUNT * 4)?];
+    for (i, (x, y)) in
+        blocks[0].as_f32_mut().iter_mut().zip(blocks[1].as_f32_mut().iter_mut()).enumerate()
+    {
+        (*x, *y) = (i as f32, 2.0 * i as f32);
+    }
+    let buffers: Vec<Buffer> =
+        blocks.iter().map(|block| device.wrap(block)).collect::<Result<_, _>>()?;
+    assert!(buffers[0].size() >= COUNT * 4 && !buffers[0].contents().is_null());
+    let bound = [(&buffers[0], 0, 0), (&buffers[1], 0, 1), (&buffers[2], 0, 2)];
+    unsafe { Dispatch::new(&queue).dispatch(&pipeline, &bound, (COUNT, 1, 1), (256, 1, 1))? };
+    assert!(
+        blocks[2].as_f32().iter().take(COUNT).enumerate().all(|(i, &sum)| sum == 3.0 * i as f32)
+    );
+    let tape: Tape = Tape::start(4096)?;
+    let wrong: Result<Block, MemError> = Block::open(0);
+    assert!(tape.take(64, 16).is_some() && wrong.is_err());
+    assert!(std::mem::size_of::<Layout>() > 0);
+    Ok(())
+}
+
 #[test]
 fn sync_objects() -> Result<(), GpuError> {
     let device = Gpu::open()?;
