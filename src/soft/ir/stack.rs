@@ -30,6 +30,12 @@ pub(crate) fn is_stack_left() -> bool {
     BASE.get().saturating_sub(here()) < STACK / 2 && BASE.get() != 0
 }
 
+/// Whether almost all of the stack is used: recursion into what was built with half of it left may need more than that half.
+pub(crate) fn is_stack_low() -> bool {
+    let base = BASE.get();
+    base != 0 && base.saturating_sub(here()) > STACK / 16 * 15
+}
+
 /// Runs `work` on a thread with a stack of at least [`STACK`] bytes, which may be this one. A panic is resumed in
 /// the caller. If the system cannot create a thread, the work is done on the caller's stack.
 pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {

@@ -276,6 +276,15 @@ fn broken(error: &InternalError, diagnostics: Diagnostics, sources: &SourceMap) 
     CompileError::new(&diagnostics, sources)
 }
 
+impl Drop for Library {
+    /// Drops the functions on a large stack: their expressions may be deep.
+    fn drop(&mut self) {
+        let checker = self.checker.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let bodies = checker.take_bodies();
+        ir::with_stack(|| drop(bodies));
+    }
+}
+
 impl Library {
     fn find(&self, name: &str) -> Result<FuncId, CompileError> {
         let at = self.entries.iter().position(|entry| entry.name == name);

@@ -321,6 +321,107 @@ fn compiling_needs_little_stack() {
     assert_eq!(run.join().unwrap(), (true, true));
 }
 
+/// Programs that would take too much stack, memory or time are errors that say what the limit is. Libraries may be dropped on a
+/// small stack, however deep their expressions are.
+#[test]
+fn large_and_deep_programs_are_errors() {
+    let repeat = |text: &str, numbers: std::ops::Range<usize>| -> String {
+        let before = |number: usize| number.saturating_sub(1).to_string();
+        numbers
+            .map(|at| text.replace("@-", &before(at)).replace('@', &at.to_string()) + "\n")
+            .collect()
+    };
+    let fold = |count: usize, declaration: &str| {
+        let numbers = vec!["1"; count].join(", ");
+        format!("{declaration}\nkernel void k(device int* o) {{ o[0] = f<{numbers}>(o); }}")
+    };
+    let left = "template <int... N> int f(device int* o) { return (... + o[N]); }";
+    let right = "template <int... N> int f(device int* o) { return (o[N] + ...); }";
+    let kernel = |declarations: &str, body: &str| {
+        format!("{declarations}\nkernel void k(device int* o) {{ {body} }}")
+    };
+    let nested = "struct S0 { int x; };\n".to_owned();
+    let cases = [
+        (fold(1 << 14, left), ""),
+        (fold(1 << 14, right), ""),
+        (
+            fold((1 << 14) + 1, right),
+            "fold expressions inside each other have more than 16384 elements",
+        ),
+        (
+            kernel("int f(int x = f()) { return x; }", "o[0] = f();"),
+            "default arguments and member initializers that need each other are nested",
+        ),
+        (
+            kernel(
+                &("int f0() { return 1; }\n".to_owned()
+                    + &repeat("int f@(int x = f@-()) { return x; }", 1..1200)),
+                "o[0] = f1199();",
+            ),
+            "default arguments and member initializers that need each other are nested",
+        ),
+        (
+            kernel(
+                &("int f0() { return 1; }\n".to_owned()
+                    + &repeat("int f@(int x = f@-() + f@-()) { return x; }", 1..40)),
+                "o[0] = f39();",
+            ),
+            "the library needs more than 262144 default arguments and default member initializers",
+        ),
+        (
+            kernel(
+                &(nested.clone() + &repeat("struct S@ { S@- s; };", 1..1023)),
+                "S1022 s = {}; o[0] = sizeof(s);",
+            ),
+            "",
+        ),
+        (
+            kernel(&(nested.clone() + &repeat("struct S@ { S@- s; };", 1..1100)), ""),
+            "struct 'S1024' is nested too deeply: more than 1024 members",
+        ),
+        (
+            kernel(&(nested.clone() + &repeat("struct S@ { S@- s, t; };", 1..40)), ""),
+            "struct 'S17' is too large: its members and bases, and theirs, are more than 262144",
+        ),
+        (
+            kernel(
+                &("struct S0 { };\n".to_owned()
+                    + &repeat(
+                        "struct A@ : S@- { }; struct B@ : S@- { }; struct S@ : A@, B@ { };",
+                        1..40,
+                    )),
+                "S39 s; o[0] = s.missing;",
+            ),
+            "is too large: its members and bases, and theirs, are more than 262144",
+        ),
+        (
+            kernel(&("typedef int T0;\n".to_owned() + &repeat("typedef T@- T@[1];", 1..1100)), ""),
+            "type is nested too deeply: more than 1024 pointers, references and arrays",
+        ),
+        (
+            format!("kernel void k({}device int* o) {{ }}", repeat("device int* p@,", 0..5000)),
+            "no index of kind 'buffer' is left for 'p31': there are 31",
+        ),
+        (
+            kernel(
+                "struct S { S() {} int x; }; struct A { S s[64][64][64][64]; };",
+                "A a; o[0] = a.s[1][2][3][4].x;",
+            ),
+            "",
+        ),
+    ];
+    let thread = std::thread::Builder::new().stack_size(128 << 10);
+    let run = move || {
+        for (text, wanted) in cases {
+            let found = errors(&text);
+            let shown = || text.chars().take(200).collect::<String>();
+            assert!(found.contains(wanted), "{}...\n{found:.500}", shown());
+            assert!(!wanted.is_empty() || found.is_empty(), "{}...\n{found:.500}", shown());
+        }
+    };
+    thread.spawn(run).unwrap().join().unwrap();
+}
+
 /// The time from text to IR for a small kernel, in an optimised build:
 /// `cargo test --release --lib compile_time -- --ignored --nocapture`
 #[test]

@@ -118,6 +118,25 @@ pub(crate) struct Struct {
     pub(crate) bit_end: Option<u32>,
     pub(crate) union: bool,
     pub(crate) complete: bool,
+    /// All parts: members and bases, their members and bases, and so on.
+    pub(crate) parts: Parts,
+}
+
+/// The members and bases of objects, in all levels.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Parts {
+    /// Their number; the elements of an array count once.
+    pub(crate) count: u32,
+    /// How deep they are nested.
+    pub(crate) depth: u32,
+}
+
+impl Parts {
+    /// Adds a part that itself consists of parts.
+    pub(crate) fn add(&mut self, inner: Parts) {
+        self.count = self.count.saturating_add(inner.count).saturating_add(1);
+        self.depth = self.depth.max(inner.depth + 1);
+    }
 }
 
 /// The name of a struct. The name of an instance of a template follows from its arguments and is
@@ -154,6 +173,7 @@ impl Struct {
             bit_end: None,
             union,
             complete: false,
+            parts: Parts::default(),
         }
     }
 
@@ -176,7 +196,9 @@ impl Struct {
         self.unnamed().filter(|(_, field)| field.base)
     }
 
-    pub(crate) fn push(&mut self, field: Field) {
+    /// Adds a field whose objects have these parts.
+    pub(crate) fn push(&mut self, field: Field, parts: Parts) {
+        self.parts.add(parts);
         let at = self.fields.len() as u32;
         match field.name {
             Some(name) => {
@@ -213,6 +235,9 @@ pub(crate) const MAX_SIZE: u64 = 1 << 30;
 /// The longest name of a type that is shown, in bytes; the rest of a longer one is replaced by `…`.
 pub(crate) const MAX_NAME: usize = 400;
 
+/// How deep types may be nested: objects in objects, and pointers, references and arrays.
+pub(crate) const MAX_NESTING: u32 = 1024;
+
 /// The types of a library. A clone shares the tables with the original until one of them adds a type.
 #[derive(Clone, Debug)]
 pub(crate) struct Types {
@@ -222,6 +247,8 @@ pub(crate) struct Types {
 #[derive(Clone, Debug, Default)]
 struct Tables {
     list: Vec<Ty>,
+    /// For each type, how many pointers, references and arrays it is built of.
+    levels: Vec<u32>,
     map: FastMap<Ty, TyId>,
     structs: Vec<Arc<Struct>>,
     enums: Vec<Enum>,
@@ -300,6 +327,11 @@ impl Types {
         }
         let tables = Arc::make_mut(&mut self.tables);
         let id = TyId(tables.list.len() as u32);
+        tables.levels.push(match ty {
+            Ty::Pointer(to) | Ty::Reference(to) => tables.levels[to.ty.0 as usize] + 1,
+            Ty::Array(element, _) => tables.levels[element.0 as usize] + 1,
+            _ => 0,
+        });
         tables.list.push(ty.clone());
         tables.map.insert(ty, id);
         id
@@ -307,6 +339,24 @@ impl Types {
 
     pub(crate) fn get(&self, id: TyId) -> &Ty {
         &self.tables.list[id.0 as usize]
+    }
+
+    /// How many pointers, references and arrays a type is built of.
+    pub(crate) fn levels(&self, ty: TyId) -> u32 {
+        self.tables.levels[ty.0 as usize]
+    }
+
+    /// The parts that objects of a type consist of.
+    pub(crate) fn parts(&self, mut ty: TyId) -> Parts {
+        let mut arrays = 0;
+        while let Ty::Array(element, _) = *self.get(ty) {
+            (arrays, ty) = (arrays + 1, element);
+        }
+        let Parts { count, depth } = match *self.get(ty) {
+            Ty::Struct(id) => self.class(id).parts,
+            _ => Parts::default(),
+        };
+        Parts { count, depth: depth + arrays }
     }
 
     pub(crate) fn class(&self, id: StructId) -> &Arc<Struct> {

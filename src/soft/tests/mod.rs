@@ -323,6 +323,22 @@ fn a_kernel_that_is_too_large_is_refused_with_a_reason() {
     for part in parts {
         assert!(error.starts_with("it has ") && error.contains(part), "{error:.300}");
     }
+    // Branches inside each other, 200 in each function.
+    let mut text = String::from("int f0(int x) { return x + 1; }\n");
+    for level in 1..=30 {
+        let (open, close) = (format!("if (x > {level}) {{ ").repeat(200), " }".repeat(200));
+        text += &format!(
+            "int f{level}(int x) {{ {open} return f{}(x * 3); {close} return 1; }}\n",
+            level - 1
+        );
+    }
+    let kernel = |level: u32| {
+        format!("{text}kernel void k(device int* out) {{ out[0] = f{level}(out[0]); }}")
+    };
+    run_with(&kernel(15), 1, &mut [vec![0]]).unwrap();
+    let error = run_with(&kernel(30), 1, &mut [vec![0]]).unwrap_err();
+    let wanted = "statements inside each other after its calls are inlined; the limit is 4096";
+    assert!(error.contains(wanted), "{error:.300}");
     let mut text = String::from("template <int n> int f(int x) { return x + n; }\n");
     text += "kernel void k(device int* out) { int x = 0;\n";
     (0..10_002).for_each(|n| text += &format!("x += f<{n}>(x);\n"));
@@ -451,6 +467,16 @@ fn local_classes() {
     );
 }
 
+/// Elements that a list does not mention have the initialisers of their class, however many they are.
+#[test]
+fn elements_without_an_initialiser() {
+    expect(
+        "struct S { int x; S() : x(7) {} }; struct D { int a = 3, b; }; constant D T[70000] = {{1}}; constexpr int f(int i) { D d[40] = {{5, 6}}; return d[0].a + d[i].a + d[39].b; }",
+        "S s[100]; int sum = 0; for (int i = 0; i < 100; i++) sum += s[i].x; out[0] = sum; D d[20] = {{1, 2}, {4}}; out[1] = d[0].a * 100 + d[1].a * 10 + d[19].a; out[2] = T[0].a + 10 * T[69999].a; constexpr int v = f(20); out[3] = v; D g[5] = {[3] = {9}}; out[4] = g[2].a * 10 + g[3].a; out[5] = g[4].a; S m[20][3]; sum = 0; for (int i = 0; i < 60; i++) sum += m[i / 3][i % 3].x; out[6] = sum;",
+        &[700, 143, 31, 8, 39, 3, 420],
+    );
+}
+
 #[test]
 fn structs() {
     expect(
@@ -467,16 +493,6 @@ fn structs() {
         "union U { float f; uint u; uchar b[4]; }; struct T { int k; union { int i; float f; }; }; enum E { A, B = 5, C }; enum class S : uchar { X = 3, Y }; struct W { enum { N = 4 }; typedef int I; static constant constexpr int Z = 6; };",
         "U u; u.f = 1.0f; out[0] = u.u; out[1] = u.b[3]; T t; t.k = 1; t.f = 2.0f; out[2] = t.i; E e = C; out[3] = e + A; S s = S::Y; out[4] = int(s) + sizeof(S); out[5] = W::N + W::Z; W::I q = 2; out[6] = q; out[7] = s == S::Y;",
         &[0x3f80_0000, 0x3f, 0x4000_0000, 6, 5, 10, 2, 1],
-/// Elements that a list does not mention have the initialisers of their class, however many they are.
-#[test]
-fn elements_without_an_initialiser() {
-    expect(
-        "struct S { int x; S() : x(7) {} }; struct D { int a = 3, b; }; constant D T[70000] = {{1}}; constexpr int f(int i) { D d[40] = {{5, 6}}; return d[0].a + d[i].a + d[39].b; }",
-        "S s[100]; int sum = 0; for (int i = 0; i < 100; i++) sum += s[i].x; out[0] = sum; D d[20] = {{1, 2}, {4}}; out[1] = d[0].a * 100 + d[1].a * 10 + d[19].a; out[2] = T[0].a + 10 * T[69999].a; constexpr int v = f(20); out[3] = v; D g[5] = {[3] = {9}}; out[4] = g[2].a * 10 + g[3].a; out[5] = g[4].a; S m[20][3]; sum = 0; for (int i = 0; i < 60; i++) sum += m[i / 3][i % 3].x; out[6] = sum;",
-        &[700, 143, 31, 8, 39, 3, 420],
-    );
-}
-
     );
     expect(
         "struct B { int v; int get() const device { return v; } int get() const thread { return v + 1000; } int any() const { return v + 1; } };",

@@ -14,6 +14,8 @@ use crate::soft::ir::{
 
 /// Instructions after inlining, at most.
 const MOST: usize = 1 << 20;
+/// Statements inside each other after inlining, at most: passes and back ends recurse into them.
+const DEEPEST_CODE: u64 = 4096;
 /// Early returns that are turned into nested branches; more become a loop.
 const DEEPEST: usize = 32;
 
@@ -50,6 +52,11 @@ pub(crate) fn run(module: &Module, calls: Calls) -> Result<Vec<Function>, TooLar
     if number > MOST { Err(too_large(number as u64, None)) } else { Ok(functions) }
 }
 
+fn too_deep(number: u64) -> TooLarge {
+    let what = "statements inside each other after its calls are inlined";
+    TooLarge { what, number, limit: DEEPEST_CODE, largest: None }
+}
+
 fn too_large(number: u64, largest: Option<(String, u64)>) -> TooLarge {
     let what = "instructions after its calls are inlined";
     TooLarge { what, number, limit: MOST as u64, largest }
@@ -65,9 +72,13 @@ struct Stay {
 
 /// Decides which functions stay, and refuses a kernel whose calls would become too much code, before any is inlined.
 fn choose(module: &Module, limits: Calls) -> Result<Stay, TooLarge> {
-    let count: Vec<_> = module.functions.iter().map(|function| count(&function.body)).collect();
+    let count: Vec<_> = module.functions.iter().map(|function| Count::of(&function.body)).collect();
     let order = callees_first(module, &count);
     let mut numbers = vec![None; module.functions.len()];
+    let depth = nesting(&order, &count)[module.entry.index()];
+    if depth > DEEPEST_CODE {
+        return Err(too_deep(depth));
+    }
     let whole = measure(&order, &count, |_, size| size);
     if whole[module.entry.index()] <= limits.small {
         return Ok(Stay { order: Vec::new(), numbers });
@@ -75,7 +86,8 @@ fn choose(module: &Module, limits: Calls) -> Result<Stay, TooLarge> {
     // How many calls there are of each function, in all functions that the kernel reaches.
     let mut calls = vec![0u64; module.functions.len()];
     for id in &order {
-        count[id.index()].1.iter().for_each(|(callee, count)| calls[callee.index()] += count);
+        let made = &count[id.index()].calls;
+        made.iter().for_each(|(callee, made)| calls[callee.index()] += made.times);
     }
     let mut stays = vec![false; module.functions.len()];
     let sizes = measure(&order, &count, |id, size| {
@@ -92,8 +104,8 @@ fn choose(module: &Module, limits: Calls) -> Result<Stay, TooLarge> {
     let size = sizes[module.entry.index()];
     if size > MOST as u64 {
         let inlined =
-            |(callee, count): (&FuncId, &u64)| sizes[callee.index()].saturating_mul(*count);
-        let calls = &count[module.entry.index()].1;
+            |(callee, made): (&FuncId, &Made)| sizes[callee.index()].saturating_mul(made.times);
+        let calls = &count[module.entry.index()].calls;
         let largest = calls.iter().max_by_key(|&call| (inlined(call), call.0));
         let name = |callee: &FuncId| module.function(*callee).name.clone();
         return Err(too_large(size, largest.map(|call| (name(call.0), inlined(call)))));
@@ -105,8 +117,48 @@ fn choose(module: &Module, limits: Calls) -> Result<Stay, TooLarge> {
     Ok(Stay { order, numbers })
 }
 
-/// How many instructions a function has, and how often it calls each other one.
-type Count = (u64, FastMap<FuncId, u64>);
+/// What is in a function.
+#[derive(Default)]
+struct Count {
+    instructions: u64,
+    /// Its calls of each other function.
+    calls: FastMap<FuncId, Made>,
+    /// How deep statements are nested.
+    depth: u64,
+    returns: u64,
+}
+
+/// The calls of one function in another.
+#[derive(Clone, Copy, Default)]
+struct Made {
+    times: u64,
+    /// How deep the deepest of them is nested.
+    depth: u64,
+}
+
+impl Count {
+    fn of(block: &Block) -> Self {
+        let mut count = Self::default();
+        let mut open = vec![(block.as_slice(), 0)];
+        while let Some((block, depth)) = open.pop() {
+            count.depth = count.depth.max(depth);
+            for stmt in block {
+                match stmt {
+                    Stmt::Call { func, .. } => {
+                        let made = count.calls.entry(*func).or_default();
+                        *made = Made { times: made.times + 1, depth: made.depth.max(depth) };
+                    }
+                    Stmt::Do(_) => count.instructions += 1,
+                    Stmt::Return(_) => count.returns += 1,
+                    _ => {}
+                }
+                let inner = stmt.blocks().into_iter().filter(|block| !block.is_empty());
+                open.extend(inner.map(|block| (block, depth + 1)));
+            }
+        }
+        count
+    }
+}
 
 /// The functions that the kernel reaches, each after those that it calls. The IR has no recursion.
 fn callees_first(module: &Module, count: &[Count]) -> Vec<FuncId> {
@@ -114,7 +166,7 @@ fn callees_first(module: &Module, count: &[Count]) -> Vec<FuncId> {
     let (mut order, mut waiting) = (Vec::new(), vec![module.entry]);
     while let Some(&id) = waiting.last() {
         let before = waiting.len();
-        let mut callees: Vec<FuncId> = count[id.index()].1.keys().copied().collect();
+        let mut callees: Vec<FuncId> = count[id.index()].calls.keys().copied().collect();
         // The order of a map of hashes is not deterministic.
         callees.sort_unstable();
         waiting.extend(callees.into_iter().filter(|callee| !done[callee.index()]));
@@ -137,26 +189,26 @@ fn measure(
 ) -> Vec<u64> {
     let mut added = vec![0u64; count.len()];
     for &id in order {
-        let (own, calls) = &count[id.index()];
+        let Count { instructions, calls, .. } = &count[id.index()];
         let inlined =
-            |(callee, count): (&FuncId, &u64)| added[callee.index()].saturating_mul(*count);
-        let size = calls.iter().map(inlined).fold(*own, u64::saturating_add);
+            |(callee, made): (&FuncId, &Made)| added[callee.index()].saturating_mul(made.times);
+        let size = calls.iter().map(inlined).fold(*instructions, u64::saturating_add);
         added[id.index()] = as_callee(id, size);
     }
     added
 }
 
-/// How many instructions a block has, and how often it calls each function.
-fn count(block: &Block) -> Count {
-    let (mut own, mut calls) = (0, FastMap::default());
-    for stmt in statements(block) {
-        match stmt {
-            Stmt::Call { func, .. } => *calls.entry(*func).or_insert(0) += 1,
-            Stmt::Do(_) => own += 1,
-            _ => {}
-        }
+/// How deep the statements of each function are nested with its calls inlined.
+fn nesting(order: &[FuncId], count: &[Count]) -> Vec<u64> {
+    let mut depths = vec![0; count.len()];
+    for &id in order {
+        let Count { calls, depth, returns, .. } = &count[id.index()];
+        let inlined = |(callee, made): (&FuncId, &Made)| made.depth + 1 + depths[callee.index()];
+        let deepest = calls.iter().map(inlined).fold(*depth, u64::max);
+        // What follows an early return moves into a branch.
+        depths[id.index()] = deepest + (*returns).min(DEEPEST as u64);
     }
-    (own, calls)
+    depths
 }
 
 /// What a return becomes.

@@ -388,7 +388,7 @@ impl Checker {
                 (Some(argument), _) => argument,
                 (None, Some(default)) => {
                     let scope = self.func(id).scope;
-                    self.in_scope(scope).expr(&default)
+                    self.with_default(default.span, |this| this.in_scope(scope).expr(&default))
                 }
                 (None, None) => break,
             };

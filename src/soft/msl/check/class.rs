@@ -8,12 +8,15 @@ use crate::soft::msl::hir::Constant;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{
-    self, Bits, Field, MAX_SIZE, Qual, StructId, StructName, Ty, TyId, Types,
+    self, Bits, Field, MAX_NESTING, MAX_SIZE, Parts, Qual, StructId, StructName, Ty, TyId, Types,
 };
 use std::sync::Arc;
 
 /// The largest alignment that a program may request, as in clang.
 const MAX_ALIGNMENT: u64 = 1 << 28;
+
+/// The most members and bases of a class, in all levels: the compiler visits each of them.
+const MAX_PARTS: u32 = 1 << 18;
 
 impl Checker {
     pub(super) fn class(&mut self, class: &ast::Class) -> Qual {
@@ -95,6 +98,9 @@ impl Checker {
         };
         if row.union || !row.complete {
             return self.error(path.span, "base class has incomplete type");
+        }
+        if !self.has_room(id, qual.ty, path.span) {
+            return;
         }
         let scope = self.classes[base.0 as usize].scope;
         let own = self.classes[id.0 as usize].scope;
@@ -204,6 +210,26 @@ impl Checker {
         }
     }
 
+    /// Whether a class can have another member or base of this type; reports an error if not.
+    fn has_room(&mut self, id: StructId, ty: TyId, span: Span) -> bool {
+        let mut all = self.types.class(id).parts;
+        all.add(self.types.parts(ty));
+        let name = self.types.class_name(&self.types.class(id).name);
+        let message = if all.count > MAX_PARTS {
+            format!(
+                "struct '{name}' is too large: its members and bases, and theirs, are more than {MAX_PARTS}"
+            )
+        } else if all.depth > MAX_NESTING {
+            format!(
+                "struct '{name}' is nested too deeply: more than {MAX_NESTING} members and bases inside each other"
+            )
+        } else {
+            return true;
+        };
+        self.error(span, message);
+        false
+    }
+
     pub(super) fn add_field(
         &mut self,
         id: StructId,
@@ -214,6 +240,9 @@ impl Checker {
         base: bool,
     ) {
         let Some((mut size, _)) = self.types.layout(qual.ty) else { return };
+        let fits = self.has_room(id, qual.ty, span);
+        let qual = if fits { qual } else { qual.with(Types::UNKNOWN) };
+        let parts = self.types.parts(qual.ty);
         // A base without data takes no space ([intro.object]/5).
         if base && self.is_empty_class(qual.ty) {
             size = 0;
@@ -222,14 +251,14 @@ impl Checker {
         let end = row.size_of_fields();
         let mut offset = if row.union { 0 } else { end.next_multiple_of(align) };
         let needed = u64::from(offset) + u64::from(size);
-        if needed > MAX_SIZE {
+        if needed > MAX_SIZE || !fits {
             // The field is added anyway, so that its uses are not errors too.
             (offset, size) = (0, 0);
         }
         row.align = row.align.max(align);
         row.size = end.max(offset + size);
         row.bit_end = None;
-        row.push(Field { name, qual, offset, span, base, bits: None, id: None });
+        row.push(Field { name, qual, offset, span, base, bits: None, id: None }, parts);
         if needed > MAX_SIZE {
             let name = self.types.class_name(&self.types.class(id).name);
             let message = format!(
@@ -288,7 +317,8 @@ impl Checker {
         }
         let offset = start / size * (size / 8);
         let bits = Some(Bits { shift: start % size, width: bits });
-        row.push(Field { name, qual, offset, span, base: false, bits, id: None });
+        let field = Field { name, qual, offset, span, base: false, bits, id: None };
+        row.push(field, Parts::default());
         true
     }
 

@@ -8,7 +8,7 @@
 use super::constant::{Evaluated, NotConstant, binary, bits, convert, from_bits, negate, wrap};
 use super::{Checker, Global, State};
 use crate::soft::ir::hash::FastMap;
-use crate::soft::ir::{Op, Scalar};
+use crate::soft::ir::{Op, Scalar, is_stack_low};
 use crate::soft::msl::hir::{
     Binary, Constant, Expr, ExprKind, Function, GlobalIndex, InstanceIndex, LocalIndex, Stmt,
     StmtKind,
@@ -287,6 +287,9 @@ impl<'a, F: Facts> Machine<'a, F> {
 
     fn run(&mut self, expr: &Expr) -> Evaluated<Item> {
         self.step()?;
+        if is_stack_low() {
+            return Err(NotConstant);
+        }
         Ok(match &expr.kind {
             ExprKind::Constant(constant) => Item::Scalar(*constant),
             ExprKind::Zero => Item::Zero,
@@ -326,9 +329,6 @@ impl<'a, F: Facts> Machine<'a, F> {
             ExprKind::Aggregate(parts) => {
                 Item::Parts(parts.iter().map(|part| self.run(part)).collect::<Evaluated<_>>()?)
             }
-            ExprKind::UnionValue(member, value) => {
-                Item::Member(*member, Box::new(self.run(value)?))
-            }
             ExprKind::Filled(parts, others) => {
                 let Ty::Array(_, Some(count)) = *self.facts.types().get(expr.qual.ty) else {
                     return Err(NotConstant);
@@ -341,6 +341,9 @@ impl<'a, F: Facts> Machine<'a, F> {
                     parts.iter().map(|part| self.run(part)).collect::<Evaluated<Vec<Item>>>()?;
                 all.resize(count as usize, self.run(others)?);
                 Item::Parts(all)
+            }
+            ExprKind::UnionValue(member, value) => {
+                Item::Member(*member, Box::new(self.run(value)?))
             }
             ExprKind::Field(base, index) if !expr.place => {
                 let item = self.run(base)?.part(*index)?.clone();

@@ -12,6 +12,9 @@ use crate::soft::msl::parse::assignment_operator;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 
+/// The most elements of fold expressions inside each other: their operators are nested as deep.
+const MAX_FOLDED: usize = 1 << 14;
+
 fn literal_scalar(ty: LiteralType) -> Scalar {
     match ty {
         LiteralType::Int => Scalar::I32,
@@ -37,7 +40,8 @@ impl Checker {
         use ast::ExprKind;
         let span = expr.span;
         self.at(span);
-        if self.origin.is_some() && !self.make(Budgeted::Expressions, 1, span) {
+        let counts = self.origin.is_some() || self.defaults > 0;
+        if counts && !self.make(Budgeted::Expressions, 1, span) {
             return self.error_expr(span);
         }
         match &expr.kind {
@@ -235,9 +239,20 @@ impl Checker {
         let Some(count) = self.expansion_length(&fold.mentioned, span) else {
             return self.error_expr(span);
         };
+        let outer = self.folded;
+        self.folded += count;
+        if self.folded > MAX_FOLDED {
+            self.folded = outer;
+            let message = format!(
+                "fold expressions inside each other have more than {MAX_FOLDED} elements: fold parts of the pack"
+            );
+            self.error(span, message);
+            return self.error_expr(span);
+        }
         let mut operands: Vec<Expr> = (0..count)
             .map(|at| self.with_element(&fold.mentioned, at, |this| this.expr(&fold.pattern)))
             .collect();
+        self.folded = outer;
         if let Some(init) = &fold.init {
             let init = self.expr(init);
             operands.insert(if fold.left { 0 } else { operands.len() }, init);

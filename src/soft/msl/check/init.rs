@@ -473,6 +473,10 @@ impl Checker {
 
     /// A member without an initialiser in a list: its own default, or zero.
     pub(super) fn member_default(&mut self, class: StructId, index: usize, span: Span) -> Expr {
+        self.with_default(span, |this| this.default_of_member(class, index, span))
+    }
+
+    fn default_of_member(&mut self, class: StructId, index: usize, span: Span) -> Expr {
         let field = self.types.class(class).fields()[index].clone();
         let default = self.classes[class.0 as usize].defaults.get(index).cloned().flatten();
         if let Some(simple) = default {

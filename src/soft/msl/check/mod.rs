@@ -353,6 +353,10 @@ pub(crate) struct Checker {
     body: Option<Body>,
     /// The total size of the `constant` variables.
     constant_bytes: u64,
+    /// The elements of the fold expressions that are being checked: an expression is as deep as they are many.
+    folded: usize,
+    /// The nesting of default arguments and default member initialisers that are being checked.
+    defaults: u32,
     /// The nesting of calls in constant evaluation and of instantiations.
     depth: u32,
 }
@@ -370,6 +374,9 @@ const MAX_CONSTANT_BYTES: u64 = 64 << 20;
 const MAX_DEPTH: u32 = 2048;
 /// Those that may be nested whatever stack is left.
 const SURE_DEPTH: u32 = 64;
+
+/// Maximum nesting of default arguments and default member initialisers that need each other.
+const MAX_DEFAULTS: u32 = 1024;
 
 /// Identifies a function: its scope, name and parameter types.
 type Signature = (ScopeId, Name, Box<[TyId]>);
@@ -414,6 +421,8 @@ impl Checker {
             scope: GLOBAL_SCOPE,
             body: None,
             constant_bytes: 0,
+            folded: 0,
+            defaults: 0,
             depth: 0,
         };
         for name in
@@ -514,6 +523,7 @@ impl Checker {
     pub(crate) fn recover(&mut self) -> Diagnostics {
         (self.scope, self.body, self.origin) = (GLOBAL_SCOPE, None, None);
         (self.depth, self.templates.depth, self.unevaluated) = (0, 0, 0);
+        (self.folded, self.defaults) = (0, 0);
         self.converting = false;
         for instance in &mut self.instances {
             if matches!(instance.state, State::Checking) {
@@ -521,6 +531,12 @@ impl Checker {
             }
         }
         std::mem::take(&mut self.context.diagnostics)
+    }
+
+    /// Takes everything out that has expressions.
+    pub(crate) fn take_bodies(&mut self) -> impl Send + use<> {
+        let bodies = (std::mem::take(&mut self.instances), std::mem::take(&mut self.globals));
+        (bodies, std::mem::take(&mut self.bindings), std::mem::take(&mut self.overloaded))
     }
 
     /// Records the position that is being checked, for the report of an internal error: the last one
@@ -544,6 +560,30 @@ impl Checker {
         self.instances.push(Instance { func, space, state: State::Unchecked });
         self.instance_map.insert((func, space), index);
         index
+    }
+
+    /// Checks a default argument or a default member initialiser, which may need others.
+    fn with_default(
+        &mut self,
+        span: Span,
+        check: impl FnOnce(&mut Self) -> hir::Expr,
+    ) -> hir::Expr {
+        let deep = self.defaults >= SURE_DEPTH && !ir::is_stack_left();
+        if deep || self.defaults >= MAX_DEFAULTS {
+            let message = format!(
+                "default arguments and member initializers that need each other are nested {} deep, which is the limit",
+                self.defaults
+            );
+            self.error(span, message);
+            return self.error_expr(span);
+        }
+        if !self.make(template::Budgeted::Defaults, 1, span) {
+            return self.error_expr(span);
+        }
+        self.defaults += 1;
+        let value = check(self);
+        self.defaults -= 1;
+        value
     }
 
     /// Checks the body of an instance, once; returns its state.

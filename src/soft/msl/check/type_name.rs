@@ -8,7 +8,7 @@ use crate::soft::msl::hir::Constant;
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access, KINDS, Texture};
-use crate::soft::msl::types::{MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types};
+use crate::soft::msl::types::{MAX_NESTING, MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types};
 
 fn fundamental(fundamental: Fundamental) -> Option<Scalar> {
     Some(match fundamental {
@@ -368,6 +368,13 @@ impl Checker {
                     Qual::plain(self.types.intern(Ty::Function(qual, parameters)))
                 }
             };
+            if self.types.levels(qual.ty) > MAX_NESTING {
+                let message = format!(
+                    "type is nested too deeply: more than {MAX_NESTING} pointers, references and arrays"
+                );
+                self.error(declarator.span, message);
+                return Qual::plain(Types::UNKNOWN);
+            }
         }
         qual
     }

@@ -2,7 +2,9 @@
 
 use super::place::Place;
 use super::{Body, Lowering};
-use crate::soft::ir::{Barrier, MemFlags, Op, Probe, Scalar, Type, Value, internal_error};
+use crate::soft::ir::{
+    Barrier, MemFlags, Op, Probe, Scalar, Type, Value, internal_error, is_stack_low,
+};
 use crate::soft::msl::check::builtins::Builtin;
 use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex};
 use crate::soft::msl::types::{Ty, TyId, Types};
@@ -85,6 +87,13 @@ impl Body<'_, '_> {
     pub(super) fn value(&mut self, expr: &Expr) -> Value {
         self.at(expr.span);
         let ty = self.ty(expr.qual.ty);
+        if is_stack_low() {
+            self.error("the expression is nested too deeply");
+            return match self.is_aggregate(expr.qual.ty) {
+                true => self.b.local("", self.size(expr.qual.ty)),
+                false => self.zero(ty),
+            };
+        }
         match &expr.kind {
             ExprKind::Constant(constant) => self.constant(*constant, ty),
             ExprKind::Load(place) => {

@@ -11,8 +11,10 @@ pub(in super::super) enum Made {
     Instances,
     /// Elements of packs and of their expansions.
     Elements,
-    /// Expressions in instances.
+    /// Expressions in instances and in defaults.
     Expressions,
+    /// Default arguments and default member initialisers, each time that one is needed.
+    Defaults,
 }
 
 impl Made {
@@ -21,6 +23,7 @@ impl Made {
             Made::Instances => 50_000,
             Made::Elements => 1 << 24,
             Made::Expressions => 1 << 23,
+            Made::Defaults => 1 << 18,
         }
     }
 
@@ -28,7 +31,10 @@ impl Made {
         match self {
             Made::Instances => "instances of templates",
             Made::Elements => "elements of parameter packs",
-            Made::Expressions => "expressions in instances of templates",
+            Made::Defaults => "default arguments and default member initializers",
+            Made::Expressions => {
+                "expressions in instances of templates and in defaults of parameters and members"
+            }
         }
     }
 }
@@ -36,7 +42,7 @@ impl Made {
 /// The amounts used so far.
 #[derive(Debug, Default)]
 pub(in super::super) struct Budget {
-    made: [u64; 3],
+    made: [u64; 4],
     /// The error of the request that exceeded a limit. It is reported even if it occurred
     /// in a rejected candidate.
     exceeded: Option<Diagnostics>,
@@ -52,8 +58,8 @@ impl Checker {
             return true;
         }
         let message = format!(
-            "the library needs more than {limit} {}, which is the limit: end the recursion of \
-             templates earlier, or compile the kernels as several libraries",
+            "the library needs more than {limit} {}, which is the limit: end the recursion \
+             earlier, or compile the kernels as several libraries",
             what.what()
         );
         let ((), diagnostics) = self.silently(|this| this.error(span, message));
@@ -65,7 +71,7 @@ impl Checker {
     /// Sets every resource to its limit.
     #[cfg(test)]
     pub(crate) fn exhaust_budget(&mut self) {
-        let all = [Made::Instances, Made::Elements, Made::Expressions];
+        let all = [Made::Instances, Made::Elements, Made::Expressions, Made::Defaults];
         self.templates.budget.made = all.map(Made::limit);
     }
 
