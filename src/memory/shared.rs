@@ -220,7 +220,7 @@ impl Shared {
     /// # Errors
     ///
     /// [`MemError::TooLarge`] past the end, [`MemError::ReadOnly`] for memory that its owner exported
-    /// with [`Block::export`](super::Block::export).
+    /// with `Block::export` (on Linux).
     ///
     /// ```
     /// let shared = aruminium::memory::Shared::open(4096)?;
