@@ -55,8 +55,12 @@ impl Cpu {
 
 impl Backend for Cpu {
     fn device_name(&self) -> String {
-        let native = if has_native(self.isa) { "native code" } else { "interpreted" };
-        format!("{}, {native}", self.isa.name())
+        let isa = self.isa.name();
+        match native::refusal() {
+            Some(why) => format!("{isa}, interpreted: {why}"),
+            None if has_native(self.isa) => format!("{isa}, native code"),
+            None => format!("{isa}, interpreted: no machine code for this instruction set"),
+        }
     }
 
     fn compile(
@@ -401,5 +405,5 @@ impl fmt::Debug for Program {
 
 /// Whether there is machine code for an instruction set.
 fn has_native(isa: IsaKind) -> bool {
-    native::is_on() && native::machine::Machine::whole_strip(isa).is_some()
+    native::refusal().is_none() && native::machine::Machine::whole_strip(isa).is_some()
 }

@@ -30,11 +30,14 @@ pub(crate) use select::MAX_REGION;
 const SHORTEST: &[u8] =
     if cfg!(target_arch = "aarch64") { &[0xc0, 0x03, 0x5f, 0xd6] } else { &[0xc3] };
 
-/// Whether machine code is made: the system gives executable memory, and `ARUMINIUM_SOFT_JIT` is not `off`.
-pub(crate) fn is_on() -> bool {
-    static ON: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    *ON.get_or_init(|| {
-        variables::JIT.word() != "off" && memory::Executable::new(SHORTEST).is_some()
+/// Why no machine code is made, if none is.
+pub(crate) fn refusal() -> Option<&'static str> {
+    static REFUSAL: std::sync::OnceLock<Option<&str>> = std::sync::OnceLock::new();
+    *REFUSAL.get_or_init(|| {
+        if variables::JIT.word() == "off" {
+            return Some("ARUMINIUM_SOFT_JIT=off");
+        }
+        memory::Executable::new(SHORTEST).is_none().then_some("no executable memory")
     })
 }
 

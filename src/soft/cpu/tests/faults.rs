@@ -474,6 +474,56 @@ fn other_threadgroups_stop_and_the_first_fault_is_reported() {
     }
 }
 
+/// With strips shorter than a SIMD-group, the first strip that has a fault counts; in it, as everywhere, the
+/// instruction that comes first, and then the lowest lane.
+#[test]
+fn of_several_faults_in_a_simdgroup_the_first_strip_has_the_one_that_is_reported() {
+    let mut b = kernel("two");
+    let (p, q, out) = (constant(&mut b, 0), device(&mut b, 1), device(&mut b, 2));
+    let far = device(&mut b, 3);
+    let i = position(&mut b, 0);
+    // The index of each thread in each buffer is in memory.
+    let own = |b: &mut FunctionBuilder, at: Value, line: u32| {
+        let index = b.index(at, i, 4);
+        let index = b.load(index, Type::U32);
+        let from = b.index(far, index, 4);
+        b.at(Span(line));
+        b.load(from, Type::U32)
+    };
+    let (first, second) = (own(&mut b, p, 1), own(&mut b, q, 2));
+    let sum = b.add(first, second);
+    let to = b.index(out, i, 4);
+    b.store(to, sum);
+    let buffers = vec![
+        buffer("p", 0, Space::Constant),
+        buffer("q", 1, Space::Device),
+        buffer("out", 2, Space::Device),
+        buffer("far", 3, Space::Device),
+    ];
+    let module = module(buffers, b.finish());
+    let mut seen = [false; 2];
+    for way in Way::all() {
+        let strip = if way.is_native() && way.isa().name() != "avx512" { 8 } else { 32 };
+        for (x, y) in
+            [(20, 3), (3, 20), (9, 8), (8, 15), (31, 0), (7, 6), (24, 23), (32, 30), (5, 32)]
+        {
+            let mut p: [u32; 32] = std::array::from_fn(|k| k as u32);
+            let mut q = p;
+            for (numbers, at) in [(&mut p, x), (&mut q, y)] {
+                numbers.iter_mut().skip(at).step_by(9).for_each(|number| *number = 1 << 20);
+            }
+            let (mut out, mut far) = ([0u32; 32], [0u32; 32]);
+            let bindings = [bind(0, &mut p), bind(1, &mut q), bind(2, &mut out), bind(3, &mut far)];
+            let found = fault(&module, way, &launch([32, 1, 1], [32, 1, 1], &bindings));
+            let want = if x / strip <= y / strip && x < 32 { (x, 1) } else { (y, 2) };
+            let position = Some([want.0 as u32, 0, 0]);
+            assert_eq!((found.position, found.span), (position, Span(want.1)), "{}", way.name());
+            seen[usize::from(want.1 == 2)] = true;
+        }
+    }
+    assert_eq!(seen, [true; 2]);
+}
+
 #[test]
 fn constants_are_read_early_only_if_that_makes_no_difference() {
     // The second word of the table is read by threads from 5 on.

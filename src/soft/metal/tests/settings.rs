@@ -91,6 +91,64 @@ fn workers_are_counted_in_the_name() {
     assert!(contents::<u32>(*buffer).iter().all(|counter| *counter == 1));
 }
 
+/// Counts up 100,000 numbers, which is enough work for machine code, and returns the device's name.
+fn count_up_by_the_device() -> String {
+    let (pipeline, buffer) = (pipeline(SAXPY, "count_up"), buffer(400_000));
+    for round in 1..=3 {
+        let commands = commands(*queue());
+        let encoder = encoder(*commands);
+        bind(*encoder, *pipeline);
+        bind_buffer(*encoder, *buffer, 0, 0);
+        launch(*encoder, 100_000, 64);
+        end(*encoder);
+        assert_eq!(finish(*commands), Ok(()));
+        assert!(contents::<u32>(*buffer).iter().all(|counter| *counter == round));
+    }
+    pool(|| text(send!(*device(), "name"; Id)))
+}
+
+/// The listing shows that there is machine code without the variable, and that there is none with it.
+#[test]
+fn machine_code_can_be_turned_off() {
+    const NAME: &str = "machine_code_can_be_turned_off";
+    let name = format!("{}::{NAME}", module_path!().split_once("::").unwrap().1);
+    if is_child() {
+        let name = count_up_by_the_device();
+        let off = std::env::var("ARUMINIUM_SOFT_JIT").as_deref() == Ok("off");
+        assert_eq!(name.contains("interpreted: ARUMINIUM_SOFT_JIT=off"), off, "{name}");
+        return eprintln!("name: {name}");
+    }
+    for (jit, is_on) in [("on", true), ("off", false)] {
+        let variables = [("ARUMINIUM_SOFT_JIT", jit), ("ARUMINIUM_SOFT_JIT_DUMP", "all")];
+        let output = run_child(&name, &variables);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        let possible = is_on && said.contains("native code");
+        assert_eq!(said.contains("IR of "), possible, "{jit}: {said}");
+    }
+}
+
+/// A process may forbid itself executable memory that was writable, with `PR_SET_MDWE`.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_system_without_executable_memory_interprets() {
+    if !inside("a_system_without_executable_memory_interprets", &[("ARUMINIUM_SOFT_JIT", "always")])
+    {
+        return;
+    }
+    unsafe extern "C" {
+        fn prctl(option: i32, ...) -> i32;
+    }
+    const PR_SET_MDWE: i32 = 65;
+    // SAFETY: it only forbids this process what the numbers say. A kernel older than 6.3 does not know it.
+    if unsafe { prctl(PR_SET_MDWE, 1usize, 0usize, 0usize, 0usize) } != 0 {
+        return;
+    }
+    let name = count_up_by_the_device();
+    assert!(name.contains("interpreted: no executable memory"), "{name}");
+}
+
 #[test]
 fn the_watchdog_ends_an_endless_kernel() {
     if !inside("the_watchdog_ends_an_endless_kernel", &[("ARUMINIUM_SOFT_WATCHDOG_MS", "100")]) {
