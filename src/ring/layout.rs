@@ -3,7 +3,7 @@
 use crate::message;
 
 message! {
-    /// The header before each message in a slot.
+    /// The header before each message in a slot. `tick.metal` writes it by vectors of four words.
     #[derive(Eq)]
     pub(super) struct RingHeader {
         sequence: u32,

@@ -2,6 +2,27 @@
 
 #define RING_NO_LANE 0xffffffffu
 
+// A message as words.
+template <typename T>
+union RingWords {
+    T message;
+    packed_uint4 words[(sizeof(T) + 15u) / 16u];
+};
+
+// Stores a message, 16 bytes at a time if it has whole ones: the bounds of a store are checked once, whatever its size.
+template <typename T>
+static void ring_store(device uchar *slot, thread const T &message) {
+    if (sizeof(T) % 16u != 0u) {
+        *(device T *)slot = message;
+        return;
+    }
+    RingWords<T> all;
+    all.message = message;
+    for (uint i = 0u; i < sizeof(T) / 16u; i++) {
+        ((device uint4 *)slot)[i] = uint4(all.words[i]);
+    }
+}
+
 template <typename O>
 struct Outbox {
     // This thread among those of the actor, and their number.
@@ -63,19 +84,12 @@ struct Outbox {
         device uchar *slot = ring_slots + ulong(at->offset) * 16ul + ulong(tail & at->mask) * ulong(at->stride);
         clock += 1ul;
         ring_sent += 1u;
-        device RingHeader *header = (device RingHeader *)slot;
-        header->sequence = ring_sequence + ring_sent;
-        header->source = actor;
-        header->correlation[0] = correlation.x;
-        header->correlation[1] = correlation.y;
-        header->target = target;
-        header->kind = ring_seat.kind;
-        header->length = uint(sizeof(O));
-        header->flags = ring_seat.priority | flags | ring_call;
-        header->clock = clock;
-        header->tick = tick;
-        header->hops = ring_hops;
-        *(device O *)(slot + 64) = message;
+        // A `RingHeader`, whose spare words stay 0.
+        device uint4 *header = (device uint4 *)slot;
+        header[0] = uint4(ring_sequence + ring_sent, actor, correlation);
+        header[1] = uint4(target, ring_seat.kind, uint(sizeof(O)), ring_seat.priority | flags | ring_call);
+        header[2] = uint4(as_type<uint2>(clock), tick, ring_hops);
+        ring_store(slot + 64, message);
         at->tail[ring_side] = tail + 1u;
     }
 
