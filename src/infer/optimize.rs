@@ -28,11 +28,18 @@ pub enum Rule {
 
 /// A launch that replaces two: `second` reads what `first` writes, and `fused` does the work of both.
 ///
-/// A pair of launches is replaced if the second one binds exactly the bytes that the first one wrote, what is between them
-/// depends on neither, and nothing else needs what is between the two: the tensor is declared as scratch
-/// ([`Stream::scratch`](super::Stream::scratch)), no other launch reads it before it is written again, and both run the same
-/// number of threads. The rule's author promises that the first kernel writes all of its linked argument without reading it,
-/// and that the fused kernel computes what the two compute.
+/// A pair of launches is replaced if
+///
+/// * the second one binds exactly the bytes that the first one wrote, and both run the same number of threads;
+/// * nothing else needs these bytes: the tensor is declared as scratch ([`Stream::scratch`](super::Stream::scratch)), and no
+///   other launch reads it before it is written again;
+/// * no launch between the two depends on the first one;
+/// * apart from the linked argument, the two do not conflict: neither writes bytes that the other one uses, because
+///   nothing would order the two accesses within one launch.
+///
+/// The fused kernel must have every argument that the two kernels may write, except the linked one, and be able to write it. The
+/// rule's author promises that the first kernel writes all of its linked argument without reading it, and that the fused
+/// kernel computes what the two compute.
 ///
 /// ```
 /// use aruminium::infer::{Arg, DType, FusedArg, Fusion, Graph, Grid, Kernels, Rule, Tensor};
@@ -124,7 +131,8 @@ impl Graph {
     ///
     /// # Errors
     ///
-    /// If the rule of a fusion names arguments that its kernels do not have, or binds one that they do not accept.
+    /// If the rule of a fusion names arguments that its kernels do not have, binds one that they do not accept, or leaves out
+    /// one that they write.
     ///
     /// ```
     /// use aruminium::infer::{Arg, DType, Graph, Grid, Kernels, Rule, Tensor};
@@ -275,7 +283,12 @@ fn is_private(
     });
     // The other uses of the same bytes by the two launches themselves.
     let own = |node: usize| uses[node].iter().filter(|other| other.overlaps(&range)).count();
-    Ok(is_scratch && can_move && unread && own(first) == 1 && own(second) == 1)
+    // Within one launch nothing orders what the two do with other memory.
+    let rest = |node: usize| -> Vec<BufferRange> {
+        uses[node].iter().filter(|other| !other.overlaps(&range)).copied().collect()
+    };
+    let apart = !depend(&rest(first), &rest(second));
+    Ok(is_scratch && can_move && unread && own(first) == 1 && own(second) == 1 && apart)
 }
 
 /// The launch that replaces two.
@@ -315,5 +328,31 @@ fn fused(
             operand.written |= parameter.written;
         }
     }
-    Ok(Node { label, command: Command::Launch { kernel: fusion.fused.clone(), args, grid } })
+    let node =
+        Node { label, command: Command::Launch { kernel: fusion.fused.clone(), args, grid } };
+    let nodes = &recorded.nodes;
+    for (old, link) in [(&nodes[first], fusion.link.0), (&nodes[second], fusion.link.1)] {
+        check_writes(&node, old, link)?;
+    }
+    Ok(node)
+}
+
+/// Checks that a fused launch writes what a launch that it replaces writes, except the linked argument.
+fn check_writes(fused: &Node, old: &Node, link: usize) -> Result<(), Error> {
+    let (Some((kernel, _, _)), Some((one, args, _))) = (launch(fused), launch(old)) else {
+        return Ok(());
+    };
+    let parameters = one.parameters().list.iter().zip(args).enumerate();
+    for (_, (parameter, arg)) in parameters.filter(|(nth, _)| *nth != link) {
+        let NodeArg::Operand(operand) = arg else { continue };
+        if parameter.written && !fused.operands().any(|other| other == (*operand, Role::Write)) {
+            let why = format!(
+                "it does not write '{}', which '{}', a kernel that it replaces, may write",
+                parameter.name,
+                one.name()
+            );
+            return Err(Error::Launch { kernel: kernel.name().into(), why });
+        }
+    }
+    Ok(())
 }

@@ -182,6 +182,159 @@ fn fusion_requires_that_nothing_else_uses_the_tensor_between() {
     }
 }
 
+/// What the first launch reads and what the second one writes overlap: one launch that does both would write values that other
+/// threads have yet to read. Views of 64 values are more than a SIMD-group has threads.
+#[test]
+fn launches_that_conflict_in_other_memory_are_not_fused() {
+    let Pair { bench, rule, .. } = pair();
+    let (b, between) = (bench.tensor(&[7; 64]), bench.tensor(&[0; 64]));
+    let initial: Vec<u32> = (0..80).collect();
+    for (read, written, fused) in [(0, 1, 0), (1, 0, 0), (0, 0, 0), (0, 63, 0), (0, 64, 1)] {
+        let memory = bench.tensor(&initial);
+        let [x, y] =
+            [read, written].map(|start: usize| memory.narrow(0, start..(start + 64).min(80)));
+        let (x, y) = (x.unwrap(), y.unwrap());
+        let threads = y.shape()[0];
+        let (mut graph, ()) = Graph::record(|stream| {
+            stream.scratch(&between)?;
+            let grid = Grid::threads_1d(threads);
+            stream.launch(&rule.first, &[(&x).into(), (&between).into()], grid)?;
+            let args = [(&between).into(), (&b).into(), (&y).into(), Arg::Bytes(&[0; 4])];
+            stream.launch(&rule.second, &args, grid)
+        })
+        .unwrap();
+        let done = graph.optimize(&[Rule::Fuse(rule.clone())]).unwrap();
+        assert_eq!(done.fused, fused, "reads from {read}, writes from {written}");
+        graph.replay(&bench.gpu, &bench.queue, &[], &[]).unwrap().wait().unwrap();
+        let mut expected = initial.clone();
+        for i in 0..threads {
+            expected[written + i] = 2 * initial[read + i] + 7;
+        }
+        assert_eq!(memory.to_vec::<u32>().unwrap(), expected);
+    }
+}
+
+/// Random chains over overlapping views and scratch memory: fused and reordered they write the bytes that they write as they
+/// were recorded.
+#[test]
+fn fused_graphs_have_the_bytes_of_their_recording() {
+    const VIEW: usize = 64;
+    let Pair { bench, rule, .. } = pair();
+    let mut random = Random::new(1401);
+    let mut fused = 0;
+    for round in 0..100 {
+        let initial: Vec<u32> = (0..400).map(|i| i * 3 + 1).collect();
+        let memory = bench.tensor(&initial);
+        let scratch = bench.tensor(&[0; 2 * VIEW]);
+        let view = |random: &mut Random| {
+            let start = random.below(400 - VIEW + 1);
+            memory.narrow(0, start..start + VIEW).unwrap()
+        };
+        // A view that does not overlap another one: a launch must not race with itself.
+        let apart = |random: &mut Random, others: &[&Tensor]| loop {
+            let found = view(random);
+            let far = |other: &&Tensor| found.offset().abs_diff(other.offset()) >= 4 * VIEW;
+            if others.iter().all(far) {
+                break found;
+            }
+        };
+        let part = |random: &mut Random| {
+            let start = VIEW * random.below(2);
+            scratch.narrow(0, start..start + VIEW).unwrap()
+        };
+        let mut launches: Vec<Vec<Tensor>> = Vec::new();
+        for _ in 0..2 + random.below(12) {
+            let (from, between) = (view(&mut random), part(&mut random));
+            let noise = (random.below(3) == 0).then(|| {
+                let from = view(&mut random);
+                vec![from.clone(), apart(&mut random, &[&from])]
+            });
+            let b = view(&mut random);
+            let to = apart(&mut random, &[&b]);
+            launches.push(vec![from, between.clone()]);
+            launches.extend(noise);
+            launches.push(vec![between, b, to]);
+        }
+        let mut run = |rules: &[Rule]| {
+            memory.write::<u32>().unwrap().copy_from_slice(&initial);
+            scratch.write::<u32>().unwrap().fill(0);
+            let (mut graph, ()) = Graph::record(|stream| {
+                stream.scratch(&scratch)?;
+                for tensors in &launches {
+                    let kernel = [&rule.first, &rule.second][tensors.len() - 2];
+                    let mut args: Vec<Arg<'_>> = tensors.iter().map(Arg::Tensor).collect();
+                    args.extend((tensors.len() == 3).then_some(Arg::Bytes(&[5, 0, 0, 0])));
+                    stream.launch(kernel, &args, Grid::threads_1d(VIEW))?;
+                }
+                Ok(())
+            })
+            .unwrap();
+            fused += graph.optimize(rules).unwrap().fused;
+            graph.replay(&bench.gpu, &bench.queue, &[], &[]).unwrap().wait().unwrap();
+            memory.to_vec::<u32>().unwrap()
+        };
+        let expected = run(&[]);
+        assert_eq!(run(&[Rule::Fuse(rule.clone())]), expected, "round {round}: {launches:?}");
+        let both = [Rule::Fuse(rule.clone()), Rule::Reorder];
+        assert_eq!(run(&both), expected, "round {round}, reordered: {launches:?}");
+    }
+    assert!(fused > 100, "only {fused} pairs were fused");
+}
+
+/// A fused kernel that lacks an output of the first kernel, or cannot write it, would leave stale bytes there.
+#[test]
+fn a_fused_kernel_writes_what_the_two_write() {
+    let bench = Bench::new();
+    bench.kernels.add(
+        "outputs",
+        "kernel void first(device const uint *x, device uint *y, device uint *also, uint i [[thread_position_in_grid]]) {
+             y[i] = 2 * x[i]; also[i] = x[i];
+         }
+         kernel void second(device const uint *x, device uint *y, uint i [[thread_position_in_grid]]) { y[i] = x[i] + 1; }
+         kernel void dropped(device const uint *x, device uint *y, uint i [[thread_position_in_grid]]) { y[i] = 2 * x[i] + 1; }
+         kernel void only_read(device const uint *x, device const uint *also, device uint *y,
+                               uint i [[thread_position_in_grid]]) { y[i] = 2 * x[i] + 1; }
+         kernel void both(device const uint *x, device uint *also, device uint *y, uint i [[thread_position_in_grid]]) {
+             y[i] = 2 * x[i] + 1; also[i] = x[i];
+         }",
+    );
+    let kernel = |name| bench.kernels.get("outputs", name).unwrap();
+    let [x, between, also, y] = [3, 0, 0, 0].map(|value| bench.tensor(&[value; 8]));
+    let (first, second) = (kernel("first"), kernel("second"));
+    let all = [FusedArg::First(0), FusedArg::First(2), FusedArg::Second(1)];
+    for (fused, args, writes) in [
+        ("dropped", [all[0], all[2]].to_vec(), false),
+        ("only_read", all.to_vec(), false),
+        ("both", all.to_vec(), true),
+    ] {
+        let (mut graph, ()) = Graph::record(|stream| {
+            stream.scratch(&between)?;
+            let args = [(&x).into(), (&between).into(), (&also).into()];
+            stream.launch(&first, &args, Grid::threads_1d(8))?;
+            stream.launch(&second, &[(&between).into(), (&y).into()], Grid::threads_1d(8))
+        })
+        .unwrap();
+        let rule = Fusion {
+            first: first.clone(),
+            second: second.clone(),
+            link: (1, 0),
+            fused: kernel(fused),
+            args,
+        };
+        let result = graph.optimize(&[Rule::Fuse(rule)]);
+        if writes {
+            assert_eq!(result.unwrap().fused, 1);
+            graph.replay(&bench.gpu, &bench.queue, &[], &[]).unwrap().wait().unwrap();
+            assert_eq!(also.to_vec::<u32>().unwrap(), [3; 8]);
+            assert_eq!(y.to_vec::<u32>().unwrap(), [7; 8]);
+        } else {
+            let why =
+                "it does not write 'also', which 'first', a kernel that it replaces, may write";
+            assert_eq!(result.unwrap_err().to_string(), format!("kernel '{fused}': {why}"));
+        }
+    }
+}
+
 #[test]
 fn wrong_rules_are_errors() {
     let Pair { rule, tensors, .. } = pair();
