@@ -40,7 +40,8 @@ impl Shape {
             )));
         }
         let count = lengths.iter().try_fold(1usize, |count, &n| count.checked_mul(n.max(1)));
-        if count.and_then(|count| dtype.bytes_of(count.next_multiple_of(dtype.block()))).is_none() {
+        let whole = count.and_then(|count| count.checked_next_multiple_of(dtype.block()));
+        if whole.and_then(|count| dtype.bytes_of(count)).is_none() {
             return Err(Error::Shape(format!(
                 "a tensor of {dtype} with the shape {lengths:?} is larger than an address space"
             )));

@@ -181,3 +181,15 @@ fn guards_exclude_each_other() {
     drop(writing);
     assert!(block.try_view::<u8>().is_ok());
 }
+
+/// Sizes that overflow are errors, also where another axis has no values.
+#[test]
+fn shapes_that_overflow_are_errors() {
+    let gpu = gpu();
+    for dtype in [DType::F32, DType::Quant(Quant::Q4_0), DType::Quant(Quant::Q6_K)] {
+        for shape in [&[usize::MAX, 0][..], &[usize::MAX / 2, 4, 0], &[1 << 32, 1 << 32, 256]] {
+            let error = Tensor::new(&gpu, dtype, shape).unwrap_err().to_string();
+            assert!(error.contains("larger than an address space"), "{dtype} {shape:?}: {error}");
+        }
+    }
+}

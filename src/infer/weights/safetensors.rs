@@ -296,6 +296,7 @@ fn tensor(name: &str, value: &Json) -> Result<Info, String> {
     };
     let shape = numbers("shape")?.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>();
     let shape = shape.map_err(|_| "a size past 2^32")?;
+    source::check_count(&shape)?;
     let dtype = DType::from_safetensors(&type_name);
     if let Some(dtype) = dtype {
         let (found, expected) = (end - start, source::size(dtype, &shape)?);

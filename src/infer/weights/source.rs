@@ -29,6 +29,7 @@ const PIECE: u64 = 256 << 20;
 /// let file = Gguf::parse(file)?;
 /// let info = file.weights().info("w").expect("it is there");
 /// assert_eq!((info.name(), info.dtype(), info.shape(), info.bytes()), ("w", Some(DType::I8), &[2, 3][..], 6));
+/// assert_eq!((info.count(), info.offset() % 32), (6, 0));
 /// # Ok::<(), aruminium::infer::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,21 +90,29 @@ impl Info {
         })
     }
 
-    fn end(&self) -> u64 {
+    /// The offset of the first byte after its values.
+    pub(super) fn end(&self) -> u64 {
         self.offset + self.bytes
     }
 }
 
+/// Checks that the number of values of a tensor, of any type, can be counted. Axes without values count as one, as in the check
+/// of a tensor in memory: what can be opened can be loaded.
+pub(super) fn check_count(shape: &[usize]) -> Result<usize, String> {
+    let all = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size.max(1)));
+    all.ok_or_else(|| "the number of values overflows".to_owned())
+}
+
 /// The number of bytes of a tensor, or why it cannot have this shape.
 pub(super) fn size(dtype: DType, shape: &[usize]) -> Result<u64, String> {
-    let count = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
-    let count = count.ok_or("the number of values overflows")?;
+    let (all, block) = (check_count(shape)?, dtype.block());
     let row = shape.last().copied().unwrap_or(1);
-    if dtype.bytes_of(row).is_none() {
-        let block = dtype.block();
+    if block == 0 || !row.is_multiple_of(block) {
         return Err(format!("a row of {row} values is not whole blocks of {block} ({dtype})"));
     }
-    dtype.bytes_of(count).map(|bytes| bytes as u64).ok_or_else(|| "its size overflows".to_owned())
+    let whole = all.checked_next_multiple_of(block).and_then(|all| dtype.bytes_of(all));
+    let bytes = whole.and_then(|_| dtype.bytes_of(shape.iter().product()));
+    bytes.map(|bytes| bytes as u64).ok_or_else(|| "its size overflows".to_owned())
 }
 
 /// The progress of a long load.
@@ -375,6 +384,15 @@ impl Weights {
     /// # Errors
     ///
     /// If a file cannot be mapped.
+    ///
+    /// ```no_run
+    /// use aruminium::infer::weights::Gguf;
+    /// let file = Gguf::open("model.gguf")?;
+    /// // SAFETY: no program changes the file.
+    /// let tensors = unsafe { file.weights().map(&aruminium::Gpu::open()?, |_| ())? };
+    /// assert!(tensors["output.weight"].memory().is_read_only());
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
     pub unsafe fn map(
         &self,
         gpu: &Gpu,

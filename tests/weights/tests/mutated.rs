@@ -1,8 +1,11 @@
-//! Mutated files: no panic, and memory in proportion to the file. `WEIGHTS_MUTATIONS` is how many of each format.
+//! Mutated files: no panic, and memory in proportion to the file. `WEIGHTS_MUTATIONS` is how many of each format; of those that
+//! are files in a folder, a sixtieth of each.
 
-use aruminium::infer::weights::{Array, Entry, Gguf, Json, Safetensors, Value, Weights};
+use aruminium::Gpu;
+use aruminium::infer::weights::{Array, Entry, Gguf, Json, MlxModel, Safetensors, Value, Weights};
 use aruminium::infer::{DType, Quant};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use weights_tests::Random;
 
@@ -64,9 +67,16 @@ fn mutate(random: &mut Random, file: &mut Vec<u8>) {
     }
 }
 
-/// Uses all contents of a readable file.
-fn use_all(weights: &Weights) {
+/// Uses all contents of a readable file, and sometimes loads them into tensors.
+fn use_all(weights: &Weights, gpu: Option<&Gpu>) {
+    if let Some(gpu) = gpu {
+        let loaded = weights.load_all(gpu, |_| ()).expect("what can be opened can be loaded");
+        let bytes: usize = loaded.values().map(|tensor| tensor.bytes()).sum();
+        let files: u64 = weights.tensors().iter().map(|info| info.bytes()).sum();
+        assert!(bytes as u64 <= files);
+    }
     for info in weights.tensors() {
+        assert_eq!(info.count(), info.shape().iter().product::<usize>());
         let bytes = weights.read(info.name()).expect("its bytes are in the file");
         assert_eq!(bytes.len() as u64, info.bytes());
         assert_eq!(weights.dequantize(info.name()).is_ok(), info.dtype().is_some());
@@ -74,9 +84,9 @@ fn use_all(weights: &Weights) {
 }
 
 /// Reads many mutations of a file, and returns how many of them were readable.
-fn run(seed: u64, file: &[u8], read: impl Fn(&[u8]) -> bool) -> usize {
+fn run(seed: u64, file: &[u8], share: usize, mut read: impl FnMut(&[u8]) -> bool) -> usize {
     let count = std::env::var("WEIGHTS_MUTATIONS").ok().map(|text| text.parse().expect("a number"));
-    let count: usize = count.unwrap_or(20_000);
+    let count = count.unwrap_or(20_000usize) / share;
     let mut random = Random::new(seed);
     let mut readable = 0;
     for index in 0..count {
@@ -88,7 +98,8 @@ fn run(seed: u64, file: &[u8], read: impl Fn(&[u8]) -> bool) -> usize {
         let used = MOST.load(Ordering::Relaxed) - before;
         // A list of small values is 8 times as large in memory, its growth doubles it, and values are decoded to 4 bytes
         // of 1.5 bits.
-        let limit = 64 * mutated.len() + (1 << 16);
+        // A folder has further files, which take buffers of 64 KiB.
+        let limit = 64 * mutated.len() + if share == 1 { 1 << 16 } else { 1 << 18 };
         assert!(
             used <= limit,
             "mutation {index} of seed {seed}: {used} bytes for {}",
@@ -123,14 +134,28 @@ fn gguf() -> Vec<u8> {
     file
 }
 
+/// Every 50th readable file is loaded.
+fn every_50th(count: &mut usize, gpu: &'static Gpu) -> Option<&'static Gpu> {
+    *count += 1;
+    (*count % 50 == 1).then_some(gpu)
+}
+
+/// Writes a file into a folder, and opens the folder's model.
+fn in_folder(folder: &Path, name: &str, bytes: &[u8], open: impl Fn() -> bool) -> bool {
+    std::fs::write(folder.join(name), bytes).expect("a file");
+    open()
+}
+
 // One test, because the count of bytes is global.
 #[test]
 fn mutated_files_are_read_or_refused() {
-    let gguf = gguf();
-    let readable = run(1, &gguf, |bytes| {
+    let gpu: &'static Gpu = Box::leak(Box::new(Gpu::open().expect("a GPU")));
+    let mut loads = 0;
+    let whole = gguf();
+    let readable = run(1, &whole, 1, |bytes| {
         let result = Gguf::parse(bytes);
         if let Ok(file) = &result {
-            use_all(file.weights());
+            use_all(file.weights(), every_50th(&mut loads, gpu));
         }
         result.is_ok()
     });
@@ -143,16 +168,91 @@ fn mutated_files_are_read_or_refused() {
         Entry::new("c", DType::Bool, &[], &[1]),
     ];
     Safetensors::write(&mut file, &[("format", "pt"), ("é", "\n")], &tensors).expect("writable");
-    let readable = run(2, &file, |bytes| {
+    let readable = run(2, &file, 1, |bytes| {
         let result = Safetensors::parse(bytes);
         if let Ok(file) = &result {
-            use_all(file.weights());
+            use_all(file.weights(), every_50th(&mut loads, gpu));
         }
         result.is_ok()
     });
     assert!(readable > 0, "mutations are small enough to leave some files readable");
+    assert!(loads > 100, "{loads}");
 
     let text =
         br#"{"a": [1, -2.5e3, true, null, "b\u00e9\ud83d\ude00\n"], "c": {"d": {}, "e": []}}"#;
-    run(3, text, |bytes| Json::parse(bytes).is_ok());
+    run(3, text, 1, |bytes| Json::parse(bytes).is_ok());
+
+    folders(gpu);
+}
+
+/// Models of several files, of which one is mutated: a split GGUF, an index of safetensors, and MLX's configuration.
+fn folders(gpu: &'static Gpu) {
+    let folder = std::env::temp_dir().join(format!("mutated-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let tensors = [
+        Entry::new("a", DType::F32, &[2, 3], &[1; 24]),
+        Entry::new("b", DType::I8, &[4], &[2; 4]),
+        Entry::new("c", DType::F16, &[1], &[3; 2]),
+    ];
+    let paths = Gguf::write_split(&folder, "m", &[("k", Value::from(1u32))], &tensors, 1);
+    let paths = paths.expect("writable");
+    for (seed, path) in paths.iter().enumerate() {
+        let bytes = std::fs::read(path).expect("its bytes");
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        let readable = run(4 + seed as u64, &bytes, 60, |bytes| {
+            in_folder(&folder, name, bytes, || {
+                let result = Gguf::open(&paths[0]);
+                if let Ok(file) = &result {
+                    use_all(file.weights(), Some(gpu));
+                }
+                result.is_ok()
+            })
+        });
+        assert!(readable > 0, "{name}");
+        std::fs::write(path, bytes).expect("a file");
+    }
+
+    let packed = [
+        Entry::new("up.weight", DType::U32, &[2, 4], &[0x5a; 32]),
+        Entry::new("up.scales", DType::F16, &[2, 1], &[0x2c; 4]),
+        Entry::new("up.biases", DType::F16, &[2, 1], &[0x2c; 4]),
+    ];
+    let plain = [Entry::new("norm.weight", DType::F32, &[4], &[0; 16])];
+    let shards: [(&str, &[Entry<'_>]); 2] =
+        [("one.safetensors", &packed), ("two.safetensors", &plain)];
+    for (name, tensors) in shards {
+        let mut bytes = Vec::new();
+        Safetensors::write(&mut bytes, &[], tensors).expect("writable");
+        std::fs::write(folder.join(name), bytes).expect("a file");
+    }
+    let index = br#"{"weight_map": {"up.weight": "one.safetensors", "up.scales": "one.safetensors",
+        "up.biases": "one.safetensors", "norm.weight": "two.safetensors"}}"#;
+    let config = br#"{"quantization": {"bits": 4, "group_size": 32, "norm": false}}"#;
+    let index_name = "model.safetensors.index.json";
+    std::fs::write(folder.join(index_name), index).expect("a file");
+    std::fs::write(folder.join("config.json"), config).expect("a file");
+    let one = std::fs::read(folder.join("one.safetensors")).expect("its bytes");
+    for (seed, (name, bytes)) in
+        [(index_name, &index[..]), ("config.json", &config[..]), ("one.safetensors", &one[..])]
+            .into_iter()
+            .enumerate()
+    {
+        let readable = run(8 + seed as u64, bytes, 60, |bytes| {
+            in_folder(&folder, name, bytes, || {
+                let result = MlxModel::open(&folder);
+                if let Ok(model) = &result {
+                    use_all(model.weights(), Some(gpu));
+                    for layer in model.layers() {
+                        // A layer that is not of floats is an error.
+                        _ = model.dequantize(layer);
+                        _ = model.load(gpu, layer);
+                    }
+                }
+                result.is_ok()
+            })
+        });
+        assert!(readable > 0, "{name}");
+        std::fs::write(folder.join(name), bytes).expect("a file");
+    }
+    std::fs::remove_dir_all(&folder).expect("it is there");
 }

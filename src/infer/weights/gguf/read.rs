@@ -202,18 +202,19 @@ fn tensor(reader: &mut Reader<'_>) -> Result<Info, Error> {
     let dtype = DType::from_ggml(id);
     let type_name = dtype.to_string();
     let known = dtype.block() > 0;
-    let bytes = if known { source::size(dtype, &shape) } else { Ok(0) }
-        .map_err(|why| invalid(at, format!("tensor {name:?} of shape {shape:?}: {why}")))?;
+    let bytes =
+        if known { source::size(dtype, &shape) } else { source::check_count(&shape).map(|_| 0) }
+            .map_err(|why| invalid(at, format!("tensor {name:?} of shape {shape:?}: {why}")))?;
     let dtype = known.then_some(dtype);
     Ok(Info { name, dtype, type_name, shape, file: 0, offset, bytes })
 }
 
-/// Turns offsets from the start of the data into offsets from the start of the file, checks that the tensors are in it, and
-/// finds the sizes of those whose type is unknown: up to the next tensor.
+/// Turns offsets from the start of the data into offsets from the start of the file, checks that the tensors are in it and do not
+/// overlap, and finds the sizes of those whose type is unknown: up to the next tensor.
 fn place(tensors: &mut [Info], data: u64, alignment: u64, end: u64) -> Result<(), Error> {
     let mut starts: Vec<u64> = tensors.iter().map(|tensor| tensor.offset).collect();
     starts.sort_unstable();
-    for tensor in tensors {
+    for tensor in tensors.iter_mut() {
         let error = |message: String| invalid(data, format!("tensor {:?} {message}", tensor.name));
         if tensor.offset % alignment != 0 {
             let offset = tensor.offset;
@@ -233,6 +234,16 @@ fn place(tensors: &mut [Info], data: u64, alignment: u64, end: u64) -> Result<()
             return Err(error(format!("has {bytes} bytes, but the file has only {left} for it")));
         }
         tensor.offset = start;
+    }
+    // Tensors that overlap could take any multiple of the file's size when they are loaded.
+    let mut sorted: Vec<&Info> =
+        tensors.iter().filter(|tensor| tensor.dtype.is_some() && tensor.bytes > 0).collect();
+    sorted.sort_unstable_by_key(|tensor| tensor.offset);
+    for pair in sorted.windows(2) {
+        if pair[0].end() > pair[1].offset {
+            let (first, second, at) = (&pair[0].name, &pair[1].name, pair[1].offset);
+            return Err(invalid(at, format!("tensors {first:?} and {second:?} overlap")));
+        }
     }
     Ok(())
 }

@@ -163,6 +163,64 @@ fn damaged_files_are_errors_with_an_offset() {
     }
 }
 
+/// A header with tensors by hand: dimensions with the innermost first, type, offset. Data follows.
+fn by_hand(tensors: &[(&str, &[u64], u32, u64)], data: usize) -> Vec<u8> {
+    let mut file = b"GGUF".to_vec();
+    3u32.put(&mut file);
+    (tensors.len() as u64).put(&mut file);
+    0u64.put(&mut file);
+    for (name, dimensions, id, offset) in tensors {
+        (*name).to_owned().put(&mut file);
+        (dimensions.len() as u32).put(&mut file);
+        dimensions.iter().for_each(|size| size.put(&mut file));
+        id.put(&mut file);
+        offset.put(&mut file);
+    }
+    file.resize(file.len().next_multiple_of(32) + data, 7);
+    file
+}
+
+/// Loading a file takes memory in proportion to the file.
+#[test]
+fn tensors_that_overlap_are_an_error() {
+    let (i8s, f32s) = (24, 0);
+    for (tensors, message) in [
+        (&[("a", &[64][..], i8s, 0), ("b", &[64], i8s, 0)][..], "\"a\" and \"b\" overlap"),
+        (&[("a", &[32], i8s, 32), ("b", &[33], i8s, 0)], "\"b\" and \"a\" overlap"),
+        (
+            &[("a", &[16], f32s, 0), ("b", &[32], i8s, 64), ("c", &[1], f32s, 32)],
+            "\"a\" and \"c\" overlap",
+        ),
+    ] {
+        let error = error(by_hand(tensors, 128));
+        assert!(error.starts_with("byte ") && error.contains(message), "{error}, not {message}");
+    }
+    // Side by side, without values, and of a type whose size is unknown.
+    let apart =
+        [("a", &[32][..], i8s, 0), ("b", &[0], i8s, 0), ("c", &[32], i8s, 32), ("d", &[9], 999, 0)];
+    let file = Gguf::parse(by_hand(&apart, 64)).expect("valid");
+    let gpu = crate::Gpu::open().expect("a GPU");
+    assert_eq!(file.weights().load_all(&gpu, |_| ()).expect("loadable").len(), 3);
+}
+
+/// A product of sizes that overflows is an error when the file is opened, whatever the type, and with axes without values.
+#[test]
+fn sizes_that_overflow_are_errors() {
+    let (half, whole) = (1 << 40, u64::MAX);
+    for (dimensions, id) in [
+        (&[half, half][..], 999),
+        (&[half, half], 0),
+        (&[0, whole], 2),
+        (&[0, whole], 0),
+        (&[32, half, half, 0], 2),
+    ] {
+        let error = error(by_hand(&[("w", dimensions, id, 0)], 32));
+        assert!(error.contains("\"w\"") && error.contains("overflows"), "{error}");
+    }
+    let file = Gguf::parse(by_hand(&[("w", &[half, 1 << 20], 999, 0)], 32)).expect("valid");
+    assert_eq!(file.weights().tensors()[0].count(), 1 << 60);
+}
+
 #[test]
 fn damaged_metadata_is_an_error() {
     let header = |keys: u64, rest: &[u8]| {

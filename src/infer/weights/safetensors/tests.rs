@@ -69,6 +69,11 @@ fn damaged_files_are_errors() {
             "overflows",
         ),
         (
+            r#"{"w":{"dtype":"F4","shape":[1099511627776,1099511627776],"data_offsets":[0,0]}}"#,
+            0,
+            "overflows",
+        ),
+        (
             r#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
             1,
             "\"w\" is repeated",
