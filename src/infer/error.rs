@@ -53,6 +53,8 @@ pub enum Error {
     Format(String),
     /// A file could not be read or written.
     Io(io::Error),
+    /// Memory cannot be used this way, at any time: it can only be read, or is not aligned.
+    Memory(MemError),
     /// A closure on another thread panicked; holds its message.
     Panicked(String),
 }
@@ -64,6 +66,7 @@ impl Error {
     /// use aruminium::{GpuError, infer::Error};
     /// assert!(Error::Gpu(GpuError::BufferAccess("in use".into())).is_transient());
     /// assert!(!Error::Shape("no such axis".into()).is_transient());
+    /// assert!(!Error::Memory(aruminium::memory::MemError::ReadOnly).is_transient());
     /// ```
     pub fn is_transient(&self) -> bool {
         use GpuError::*;
@@ -88,6 +91,7 @@ impl fmt::Display for Error {
             Self::UnknownKernel(why) => write!(f, "unknown kernel: {why}"),
             Self::Format(why) => f.write_str(why),
             Self::Io(error) => error.fmt(f),
+            Self::Memory(error) => error.fmt(f),
             Self::Panicked(message) => write!(f, "a closure on another thread panicked: {message}"),
         }
     }
@@ -98,6 +102,7 @@ impl std::error::Error for Error {
         match self {
             Self::Gpu(error) => Some(error),
             Self::Io(error) => Some(error),
+            Self::Memory(error) => Some(error),
             _ => None,
         }
     }
@@ -111,7 +116,14 @@ impl From<GpuError> for Error {
 
 impl From<MemError> for Error {
     fn from(error: MemError) -> Self {
-        Self::Gpu(error.into())
+        use MemError::*;
+        match error {
+            ZeroSize | TooLarge { .. } | ReadOnly | Unaligned { .. } | Unsealed(_) => {
+                Self::Memory(error)
+            }
+            // In use, or exhausted: another time it may succeed.
+            error => Self::Gpu(error.into()),
+        }
     }
 }
 

@@ -81,6 +81,8 @@ pub(super) struct Plan {
     counts: Vec<(u32, u64)>,
     /// Counts of barriers, and of launches that need no barrier.
     counters: Counters,
+    /// The number of nodes before the first barrier and the first copy.
+    head: usize,
     /// The first node after the last barrier.
     tail: usize,
     /// For each node the number of barriers and changes of the encoder before it.
@@ -121,7 +123,8 @@ enum Step {
 
 impl Plan {
     pub(super) fn of(recorded: &Recorder) -> Self {
-        let mut plan = Self { isolated: isolated(recorded, |_| None), ..Self::default() };
+        let head = recorded.nodes.len();
+        let mut plan = Self { isolated: isolated(recorded, |_| None), head, ..Self::default() };
         let mut ranges = MemRanges::new();
         let mut set = Encoded::default();
         let (mut copying, mut group) = (false, 0);
@@ -140,6 +143,7 @@ impl Plan {
                         group += u32::from(number > 0);
                         ranges.reset();
                         plan.tail = number;
+                        plan.head = plan.head.min(number);
                     }
                     plan.steps.push(Step::Copy(number as u32));
                 }
@@ -166,6 +170,7 @@ impl Plan {
         self.steps.push(Step::Barrier);
         self.counters.barriers += 1;
         self.tail = number;
+        self.head = self.head.min(number);
         ranges.reset();
     }
 
@@ -411,11 +416,30 @@ impl Graph {
                 "the graph was optimized for tensors that do not overlap, and the slots of this replay do".into(),
             ));
         }
-        if live.is_sampled() || !as_recorded {
+        // The plan has the barriers of a stream without earlier launches. If an earlier launch conflicts with one before the
+        // plan's first barrier, another barrier is due: before the first node the plan can follow it, elsewhere the plan
+        // would have other barriers than a new recording.
+        let first = self.first_conflict(live.ranges(), &filled);
+        if live.is_sampled() || !as_recorded || first.is_some_and(|node| node > 0) {
             self.encode_again(live, log, &filled)
         } else {
-            self.encode_plan(live, log, &filled)
+            self.encode_plan(live, log, &filled, first.is_some())
         }
+    }
+
+    /// The first node before the plan's first barrier that conflicts with launches before the replay.
+    fn first_conflict(&self, before: &MemRanges, filled: &Filled<'_>) -> Option<usize> {
+        let Recorder { nodes, operands, .. } = &self.recorded;
+        let head = nodes[..self.plan.head].iter().filter(|_| !before.is_empty());
+        head.enumerate().find_map(|(number, node)| {
+            let place = |(operand, role): (u32, Role)| {
+                let (memory, range) = filled.place(&operands[operand as usize]);
+                BufferRange::at(memory, range, role)
+            };
+            let all = node.uses_everything().then_some(BufferRange::EVERYTHING);
+            let mut uses = node.operands().map(place).chain(all);
+            uses.any(|range| before.conflicts(&range)).then_some(number)
+        })
     }
 
     /// Encodes launch by launch, with barriers where these tensors need them.
@@ -446,19 +470,22 @@ impl Graph {
         Ok(())
     }
 
-    /// Encodes the steps of the plan.
+    /// Encodes the steps of the plan, after a barrier if the first node needs one.
     fn encode_plan(
         &self,
         live: &mut Live,
         log: &mut Log,
         filled: &Filled<'_>,
+        barrier: bool,
     ) -> Result<(), Error> {
         let Self { recorded: Recorder { nodes, operands, .. }, plan } = self;
         if plan.steps.is_empty() {
             return Ok(());
         }
-        if !live.ranges().is_empty() {
+        if barrier {
             live.barrier(log);
+        } else if plan.head > 0 && !live.ranges().is_empty() {
+            log.counters.barriers_avoided += 1;
         }
         let places: Vec<_> = operands.iter().map(|operand| filled.place(operand)).collect();
         let mut steps = plan.steps.iter();
@@ -511,17 +538,21 @@ impl Graph {
             let node = &nodes[number as usize];
             if let Command::Launch { kernel, .. } = &node.command {
                 log.replayed_under(&node.label);
-                live.launched(log, kernel, count)?;
+                live.launched(log, kernel, count);
                 log.count(kernel, count);
             }
         }
         // The uses since the last barrier, for launches after the replay.
+        if plan.tail > 0 {
+            live.ranges_mut().reset();
+        }
         for node in &nodes[plan.tail..] {
             for (operand, role) in node.operands() {
                 let (memory, range) = &places[operand as usize];
                 live.ranges_mut().insert(&BufferRange::at(memory, range.clone(), role));
             }
-            if node.uses_everything() {
+            // A barrier itself uses nothing.
+            if node.uses_everything() && !matches!(node.command, Command::Barrier) {
                 live.ranges_mut().insert(&BufferRange::EVERYTHING);
             }
         }

@@ -6,7 +6,8 @@ use crate::fp16::{Bfloat, Half};
 use crate::{ConstantValues, Gpu, Pipeline, ShaderLib};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// A compiled kernel with its arguments. A clone is another handle to it.
 ///
@@ -23,6 +24,8 @@ pub struct Kernel(Arc<Inner>);
 
 struct Inner {
     name: String,
+    /// The name with what makes it differ from other kernels of the same function.
+    variant: String,
     pipeline: Pipeline,
     parameters: Parameters,
 }
@@ -45,8 +48,12 @@ impl Kernel {
     /// # Ok::<(), aruminium::infer::Error>(())
     /// ```
     pub fn of(name: &str, pipeline: Pipeline) -> Result<Self, Error> {
+        Self::variant_of(name, name.into(), pipeline)
+    }
+
+    fn variant_of(name: &str, variant: String, pipeline: Pipeline) -> Result<Self, Error> {
         let parameters = Parameters::of(name, &pipeline)?;
-        Ok(Self(Arc::new(Inner { name: name.into(), pipeline, parameters })))
+        Ok(Self(Arc::new(Inner { name: name.into(), variant, pipeline, parameters })))
     }
 
     /// The name of the function.
@@ -59,6 +66,19 @@ impl Kernel {
     /// ```
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// The name by which statistics count it: that of the function, with the constants that the kernel was made with. Kernels of
+    /// [`Ops`](super::Ops) have the types of their operands there.
+    ///
+    /// ```
+    /// # let kernels = aruminium::infer::Kernels::new(&aruminium::Gpu::open()?);
+    /// kernels.add("n", "constant uint n [[function_constant(3)]]; kernel void put(device uint *x) { x[0] = n; }");
+    /// assert_eq!(kernels.get_with("n", "put", &[(3, 7u32.into())])?.variant(), "put 3=7");
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn variant(&self) -> &str {
+        &self.0.variant
     }
 
     /// The pipeline.
@@ -111,7 +131,7 @@ impl Kernel {
 
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kernel({})", self.name())
+        write!(f, "Kernel({})", self.variant())
     }
 }
 
@@ -163,6 +183,14 @@ macro_rules! constants {
             fn set(self, index: usize, values: &ConstantValues) {
                 match self {
                     $(Self::$variant(value) => values.set::<$ty>(index, ($to)(value)),)+
+                }
+            }
+        }
+
+        impl fmt::Display for Constant {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$variant(value) => write!(f, "{:?}", ($to)(value)),)+
                 }
             }
         }
@@ -240,6 +268,7 @@ struct Tables {
 pub struct Kernels {
     gpu: Gpu,
     tables: Mutex<Tables>,
+    compilations: AtomicU64,
 }
 
 /// A kernel that could not be warmed: its source, its name, and why.
@@ -257,9 +286,14 @@ pub struct WarmFailure {
     pub source: String,
     /// The name of the kernel.
     pub function: String,
+    /// The values of its function constants.
+    pub constants: Vec<(usize, Constant)>,
     /// Why it could not be made.
     pub error: Error,
 }
+
+/// A kernel to warm: its source, its name, and the values of its function constants.
+type Wanted<'a> = (&'a str, &'a str, &'a [(usize, Constant)]);
 
 impl Kernels {
     /// No kernels yet.
@@ -269,7 +303,7 @@ impl Kernels {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), tables: Mutex::default() }
+        Self { gpu: gpu.clone(), tables: Mutex::default(), compilations: AtomicU64::new(0) }
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -342,6 +376,17 @@ impl Kernels {
         function: &str,
         constants: &[(usize, Constant)],
     ) -> Result<Kernel, Error> {
+        self.make(source, function, constants, None)
+    }
+
+    /// The same. The variant's name is that of the function with its constants, or another one.
+    pub(super) fn make(
+        &self,
+        source: &str,
+        function: &str,
+        constants: &[(usize, Constant)],
+        variant: Option<&str>,
+    ) -> Result<Kernel, Error> {
         let mut constants = constants.to_vec();
         constants.sort_unstable_by_key(|constant| constant.0);
         let key = Key { source: source.into(), function: function.into(), constants };
@@ -361,7 +406,14 @@ impl Kernels {
         drop(tables);
         once.get(|| {
             let library = library.get(|| {
-                let library = self.gpu.compile(&text)?;
+                self.compilations.fetch_add(1, Ordering::Relaxed);
+                let library = self.gpu.compile(&text).map_err(|error| match error {
+                    crate::GpuError::LibraryCompilationFailed(why) => {
+                        let why = format!("source '{source}': {why}");
+                        crate::GpuError::LibraryCompilationFailed(why)
+                    }
+                    other => other,
+                })?;
                 library.set_label(source);
                 Ok(Arc::new(library))
             })?;
@@ -377,7 +429,15 @@ impl Kernels {
                 }
                 other => Error::Gpu(other),
             })?;
-            Kernel::of(function, self.gpu.pipeline_reflected(&shader)?)
+            let name = variant.map_or_else(
+                || {
+                    let constants = key.constants.iter();
+                    let values = constants.map(|(index, value)| format!(" {index}={value}"));
+                    function.to_owned() + &values.collect::<String>()
+                },
+                str::to_owned,
+            );
+            Kernel::variant_of(function, name, self.gpu.pipeline_reflected(&shader)?)
         })
     }
 
@@ -395,15 +455,36 @@ impl Kernels {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn warm(&self, kernels: &[(&str, &str)]) -> Result<(), Vec<WarmFailure>> {
-        let fail = |&(source, function): &(&str, &str)| {
-            let error = self.get(source, function).err()?;
-            Some(WarmFailure { source: source.into(), function: function.into(), error })
+        let all: Vec<_> =
+            kernels.iter().map(|&(source, function)| (source, function, &[][..])).collect();
+        self.warm_with(&all)
+    }
+
+    /// The same for kernels with values for function constants by index.
+    ///
+    /// # Errors
+    ///
+    /// As for [`warm`](Self::warm).
+    ///
+    /// ```
+    /// let kernels = aruminium::infer::Kernels::new(&aruminium::Gpu::open()?);
+    /// kernels.add("n", "constant uint n [[function_constant(0)]]; kernel void put(device uint *x) { x[0] = n; }");
+    /// let constants = [1u32, 2].map(|n| [(0, n.into())]);
+    /// let failures = kernels.warm_with(&[("n", "put", &constants[0]), ("n", "put", &constants[1]), ("n", "put", &[])]);
+    /// assert_eq!((failures.unwrap_err().len(), kernels.len()), (1, 2));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn warm_with(&self, kernels: &[Wanted<'_>]) -> Result<(), Vec<WarmFailure>> {
+        let fail = |&(source, function, constants): &Wanted<'_>| {
+            let error = self.get_with(source, function, constants).err()?;
+            let (source, function) = (source.into(), function.into());
+            Some(WarmFailure { source, function, constants: constants.to_vec(), error })
         };
         let failures: Vec<_> = kernels.iter().filter_map(fail).collect();
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
-    /// The number of kernels that are made.
+    /// The number of kernels that are made; those that other threads are making do not count.
     ///
     /// ```
     /// let kernels = aruminium::infer::Kernels::new(&aruminium::Gpu::open()?);
@@ -415,10 +496,25 @@ impl Kernels {
     /// ```
     pub fn len(&self) -> usize {
         let kernels: Vec<_> = self.tables().kernels.values().cloned().collect();
-        let is_made = |once: &Arc<Once<Kernel>>| {
-            once.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        let is_made = |once: &Arc<Once<Kernel>>| match once.0.try_lock() {
+            Ok(kernel) => kernel.is_some(),
+            Err(TryLockError::Poisoned(kernel)) => kernel.into_inner().is_some(),
+            Err(TryLockError::WouldBlock) => false,
         };
         kernels.iter().filter(|once| is_made(once)).count()
+    }
+
+    /// The number of sources that were compiled, those with errors too.
+    ///
+    /// ```
+    /// let kernels = aruminium::infer::Kernels::new(&aruminium::Gpu::open()?);
+    /// kernels.add("two", "kernel void one(device int *x) { x[0] = 1; } kernel void two(device int *x) { x[0] = 2; }");
+    /// kernels.warm(&[("two", "one"), ("two", "two")]).expect("it compiles");
+    /// assert_eq!(kernels.compilations(), 1);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn compilations(&self) -> u64 {
+        self.compilations.load(Ordering::Relaxed)
     }
 
     /// Whether no kernel is made yet.

@@ -9,7 +9,7 @@ use super::running::Part;
 use super::stream::Log;
 use super::tensor::Tensor;
 use crate::{
-    BarrierScope, Commands, Copier, DispatchType, Encoder, Fence, Gpu, Queue, SharedEvent,
+    BarrierScope, Commands, Copier, DispatchType, Done, Encoder, Fence, Gpu, Queue, SharedEvent,
     autorelease_pool,
 };
 use std::time::Instant;
@@ -19,6 +19,9 @@ pub(super) struct Live {
     gpu: Gpu,
     queue: Queue,
     sampling: Sampling,
+    /// Whether the present command buffer is to be submitted before the next command, because each launch is sampled. Not
+    /// right after a launch: an error of a launch must mean that it was not recorded.
+    full: bool,
     ranges: MemRanges,
     open: Open,
     commands: Option<Commands>,
@@ -44,7 +47,9 @@ enum Open {
 /// The launches of a command buffer, for its span in the profile.
 #[derive(Debug, Default)]
 struct Contents {
-    label: String,
+    /// The number of their label in the log, and whether all have it.
+    label: usize,
+    mixed: bool,
     kernel: Option<Kernel>,
     launches: u64,
 }
@@ -55,6 +60,7 @@ impl Live {
             gpu: gpu.clone(),
             queue: queue.clone(),
             sampling: Sampling::default(),
+            full: false,
             ranges: MemRanges::new(),
             open: Open::None,
             commands: None,
@@ -176,6 +182,9 @@ impl Live {
         args: &[Arg<'_>],
         grid: Grid,
     ) -> Result<(), Error> {
+        if self.full {
+            self.cut(log)?;
+        }
         self.compute(log)?;
         let parameters = kernel.parameters();
         let needed = parameters.ranges(args).any(|range| self.ranges.conflicts(&range));
@@ -202,26 +211,25 @@ impl Live {
         if !set {
             self.kernel = Some(kernel.clone());
         }
-        self.launched(log, kernel, 1)
+        self.launched(log, kernel, 1);
+        Ok(())
     }
 
     /// Called when launches were encoded: adds them to the command buffer's span.
     #[inline]
-    pub(super) fn launched(
-        &mut self,
-        log: &mut Log,
-        kernel: &Kernel,
-        count: u64,
-    ) -> Result<(), Error> {
+    pub(super) fn launched(&mut self, log: &Log, kernel: &Kernel, count: u64) {
         let part = &mut self.part;
         if part.launches == 0 {
-            part.label.push_str(log.label());
+            part.label = log.label_number();
             part.kernel = Some(kernel.clone());
-        } else if part.kernel.as_ref().is_some_and(|first| !first.is_same(kernel)) {
-            part.kernel = None;
+        } else {
+            part.mixed |= part.label != log.label_number();
+            if part.kernel.as_ref().is_some_and(|first| !first.is_same(kernel)) {
+                part.kernel = None;
+            }
         }
         part.launches += count;
-        if self.sampling == Sampling::Launches { self.cut(log) } else { Ok(()) }
+        self.full = self.sampling == Sampling::Launches;
     }
 
     pub(super) fn put_barrier(&self, log: &mut Log) {
@@ -234,13 +242,17 @@ impl Live {
     }
 
     pub(super) fn barrier(&mut self, log: &mut Log) {
-        if let Open::Compute(_) = self.open {
+        // Without a launch since the last barrier there is nothing to order.
+        if matches!(self.open, Open::Compute(_)) && !self.ranges.is_empty() {
             self.put_barrier(log);
             self.ranges.reset();
         }
     }
 
     pub(super) fn copy(&mut self, log: &mut Log, from: &Tensor, to: &Tensor) -> Result<(), Error> {
+        if self.full {
+            self.cut(log)?;
+        }
         if !matches!(self.open, Open::Copy(_)) {
             self.close(true)?;
             let commands = self.commands()?;
@@ -256,19 +268,17 @@ impl Live {
         if let Open::Copy(copier) = &self.open {
             copier.copy(from.memory(), from.offset(), to.memory(), to.offset(), from.bytes());
         }
-        match self.sampling {
-            Sampling::Launches => self.cut(log),
-            _ => Ok(()),
-        }
+        self.full = self.sampling == Sampling::Launches;
+        Ok(())
     }
 
-    /// The label changes.
-    pub(super) fn label(&mut self, log: &mut Log) -> Result<(), Error> {
+    /// The label is about to change.
+    pub(super) fn label(&mut self, log: &mut Log, label: &str) -> Result<(), Error> {
         if self.sampling == Sampling::Labels {
             return self.cut(log);
         }
         if let Open::Compute(encoder) = &self.open {
-            encoder.signpost(log.label());
+            encoder.signpost(label);
         }
         Ok(())
     }
@@ -296,11 +306,20 @@ impl Live {
             self.commands = Some(commands);
             return Err(error.into());
         }
+        self.full = false;
         log.counters.command_buffers += 1;
-        let Contents { label, kernel, launches } = std::mem::take(&mut self.part);
-        let kernel = kernel.map(|kernel| kernel.name().to_owned()).unwrap_or_default();
+        let Contents { label, mixed, kernel, launches } = std::mem::take(&mut self.part);
+        let label = if mixed || launches == 0 { "" } else { log.label_of(label) }.to_owned();
+        let kernel = kernel.map(|kernel| kernel.variant().to_owned()).unwrap_or_default();
         self.parts.push(Part { commands, label, kernel, launches });
         Ok(())
+    }
+
+    /// The same for the last command buffer; returns a future of its end.
+    pub(super) fn last_cut(&mut self, log: &mut Log) -> Result<Option<Done>, Error> {
+        let done = self.commands.as_ref().map(Commands::done);
+        self.cut(log)?;
+        Ok(done)
     }
 
     pub(super) fn take_parts(&mut self) -> Vec<Part> {

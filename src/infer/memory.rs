@@ -128,8 +128,8 @@ impl Memory {
             return Err(MemError::ReadOnly.into());
         }
         let Some(usage) = &self.0.usage else {
-            return Err(crate::GpuError::BufferAccess(
-                "the tensor is in private memory: copy it to a shared tensor".into(),
+            return Err(crate::GpuError::Unsupported(
+                "the CPU cannot access private memory: copy the tensor to a shared one".into(),
             )
             .into());
         };

@@ -87,14 +87,35 @@ impl Recorder {
         self.nodes.push(Node { label, command });
     }
 
-    fn operand(&mut self, tensor: &Tensor, align: usize, written: bool) -> u32 {
+    /// The slot that a tensor is a view of.
+    ///
+    /// # Errors
+    ///
+    /// If it overlaps a slot and is no view of it: a replay could not say which bytes to replace.
+    fn slot_of(&self, tensor: &Tensor) -> Result<Option<usize>, Error> {
         let range = BufferRange::of(tensor, Role::Read);
+        let Some(index) =
+            self.slots.iter().position(|slot| BufferRange::of(slot, Role::Read).overlaps(&range))
+        else {
+            return Ok(None);
+        };
+        let slot = &self.slots[index];
+        let inside = BufferRange::of(slot, Role::Read).contains(&range);
+        if inside && slot.memory().is_same(tensor.memory()) {
+            return Ok(Some(index));
+        }
+        let what = if inside {
+            "is other memory over the same bytes: launch with views of the slot's tensor"
+        } else {
+            "is not a part of it: launch with views of the slot's tensor, or declare the whole tensor as the slot"
+        };
+        Err(Error::Shape(format!("{tensor:?} overlaps slot {index}, {slot:?}, and {what}")))
+    }
+
+    fn operand(&mut self, tensor: &Tensor, align: usize, written: bool) -> Result<u32, Error> {
+        let slot = self.slot_of(tensor)?;
         let key = (tensor.memory().address() + tensor.offset() as u64, tensor.bytes());
         let index = *self.known.entry(key).or_insert_with(|| {
-            let slot = self.slots.iter().position(|slot| {
-                slot.memory().is_same(tensor.memory())
-                    && BufferRange::of(slot, Role::Read).contains(&range)
-            });
             let slot = slot.map(|index| (index, tensor.offset() - self.slots[index].offset()));
             self.operands.push(Operand { tensor: tensor.clone(), slot, align: 1, written: false });
             self.operands.len() as u32 - 1
@@ -102,7 +123,7 @@ impl Recorder {
         let operand = &mut self.operands[index as usize];
         operand.align = operand.align.max(align);
         operand.written |= written;
-        index
+        Ok(index)
     }
 
     pub(super) fn launch(
@@ -112,8 +133,15 @@ impl Recorder {
         grid: Grid,
         label: &str,
     ) -> Result<(), Error> {
+        // Everything is checked before anything is recorded.
+        for arg in args {
+            if let Arg::Tensor(tensor) = arg {
+                self.slot_of(tensor)?;
+            }
+        }
+        let mut byte_slots = self.byte_slots.clone();
         for (slot, bytes) in args.iter().filter_map(Arg::slot) {
-            let size = self.byte_slots.get_mut(slot.index).filter(|_| slot.graph == self.id);
+            let size = byte_slots.get_mut(slot.index).filter(|_| slot.graph == self.id);
             let size =
                 size.ok_or_else(|| Error::Shape("a byte slot is not one of this graph".into()))?;
             if *size != 0 && *size != bytes.len() {
@@ -124,23 +152,28 @@ impl Recorder {
             }
             *size = bytes.len();
         }
+        self.byte_slots = byte_slots;
         let parameters = &kernel.parameters().list;
-        let args = parameters.iter().zip(args).map(|(parameter, arg)| match *arg {
-            Arg::Tensor(tensor) => {
-                NodeArg::Operand(self.operand(tensor, parameter.align, parameter.written))
-            }
-            Arg::Bytes(bytes) => NodeArg::Bytes(bytes.into()),
-            Arg::Slot(slot, bytes) => NodeArg::Slot(slot, bytes.into()),
-            Arg::Shared(bytes) => NodeArg::Shared(bytes),
+        let args = parameters.iter().zip(args).map(|(parameter, arg)| {
+            Ok(match *arg {
+                Arg::Tensor(tensor) => {
+                    NodeArg::Operand(self.operand(tensor, parameter.align, parameter.written)?)
+                }
+                Arg::Bytes(bytes) => NodeArg::Bytes(bytes.into()),
+                Arg::Slot(slot, bytes) => NodeArg::Slot(slot, bytes.into()),
+                Arg::Shared(bytes) => NodeArg::Shared(bytes),
+            })
         });
-        let args = args.collect();
+        let args = args.collect::<Result<_, Error>>()?;
         self.push(label, Command::Launch { kernel: kernel.clone(), args, grid });
         Ok(())
     }
 
-    pub(super) fn copy(&mut self, from: &Tensor, to: &Tensor, label: &str) {
-        let (from, to) = (self.operand(from, 1, false), self.operand(to, 1, true));
+    pub(super) fn copy(&mut self, from: &Tensor, to: &Tensor, label: &str) -> Result<(), Error> {
+        self.slot_of(to)?;
+        let (from, to) = (self.operand(from, 1, false)?, self.operand(to, 1, true)?);
         self.push(label, Command::Copy { from, to });
+        Ok(())
     }
 
     pub(super) fn barrier(&mut self) {

@@ -85,7 +85,9 @@ counters! {
 static KERNELS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
 impl Counters {
-    /// The number of launches of each kernel by the streams of the process, the most frequent first.
+    /// The number of launches of each kernel by the streams of the process, the most frequent first. Kernels of one function with
+    /// other constants, and those of [`Ops`](super::Ops) for other types, count by themselves:
+    /// see [`Kernel::variant`](super::Kernel::variant).
     ///
     /// ```
     /// for (kernel, launches) in aruminium::infer::Counters::kernels() {
@@ -95,6 +97,26 @@ impl Counters {
     pub fn kernels() -> Vec<(String, u64)> {
         let kernels = KERNELS.lock().unwrap_or_else(PoisonError::into_inner);
         let mut list: Vec<_> = kernels.iter().map(|(name, count)| (name.clone(), *count)).collect();
+        list.sort_by_key(|row| std::cmp::Reverse(row.1));
+        list
+    }
+
+    /// The same since an earlier snapshot, without kernels that were not launched since.
+    ///
+    /// ```
+    /// use aruminium::infer::Counters;
+    /// let before = Counters::kernels();
+    /// // … streams run …
+    /// assert!(Counters::kernels_since(&before).is_empty());
+    /// ```
+    pub fn kernels_since(earlier: &[(String, u64)]) -> Vec<(String, u64)> {
+        let known: BTreeMap<&str, u64> =
+            earlier.iter().map(|(name, count)| (&name[..], *count)).collect();
+        let since = |(name, count): (String, u64)| {
+            let count = count - known.get(&name[..]).copied().unwrap_or(0).min(count);
+            (count > 0).then_some((name, count))
+        };
+        let mut list: Vec<_> = Self::kernels().into_iter().filter_map(since).collect();
         list.sort_by_key(|row| std::cmp::Reverse(row.1));
         list
     }
@@ -137,7 +159,7 @@ pub enum Sampling {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Span {
-    /// The label of its launches; the first one if there are several.
+    /// The label of its launches; empty if there are several.
     pub label: String,
     /// The kernel; empty if there are several.
     pub kernel: String,
@@ -234,16 +256,21 @@ impl Profile {
     /// assert!(aruminium::infer::Profile::default().table().starts_with("label"));
     /// ```
     pub fn table(&self) -> String {
+        let rows = self.rows();
+        let widths = |text: fn(&ProfileRow) -> &str, least: usize| {
+            rows.iter().map(|row| text(row).chars().count()).fold(least, usize::max)
+        };
+        let (labels, kernels) = (widths(|row| &row.label, 12), widths(|row| &row.kernel, 24));
         let mut text = format!(
-            "{:<24} {:<32} {:>8} {:>8} {:>12} {:>12} {:>12}\n",
+            "{:<labels$} {:<kernels$} {:>8} {:>8} {:>12} {:>12} {:>12}\n",
             "label", "kernel", "count", "launches", "total µs", "min µs", "max µs"
         );
-        for row in self.rows() {
-            let ProfileRow { label, kernel, count, launches, .. } = &row;
+        for row in &rows {
+            let ProfileRow { label, kernel, count, launches, .. } = row;
             let [total, min, max] = [row.total, row.min, row.max].map(|seconds| seconds * 1e6);
             _ = writeln!(
                 text,
-                "{label:<24} {kernel:<32} {count:>8} {launches:>8} {total:>12.1} {min:>12.1} {max:>12.1}"
+                "{label:<labels$} {kernel:<kernels$} {count:>8} {launches:>8} {total:>12.1} {min:>12.1} {max:>12.1}"
             );
         }
         text

@@ -31,15 +31,15 @@ pub(super) struct Part {
 pub struct Running {
     parts: Vec<Part>,
     report: Report,
-    /// Wakes the task when the last command buffer is done; created with the first poll.
+    /// Wakes the task when the last command buffer is done. Made before that one is submitted: later, waiting would take a thread.
     done: Option<Done>,
 }
 
 impl Running {
-    pub(super) fn new(parts: Vec<Part>, report: Report) -> Self {
+    pub(super) fn new(parts: Vec<Part>, report: Report, done: Option<Done>) -> Self {
         report.counters.publish();
         publish_kernels(&report.kernels);
-        Self { parts, report, done: None }
+        Self { parts, report, done }
     }
 
     /// Whether all work is done, or has failed.

@@ -90,7 +90,17 @@ impl Log {
 
     /// The current label.
     pub(super) fn label(&self) -> &str {
-        self.labels.get(self.label).map_or("", |(label, _)| label)
+        self.label_of(self.label)
+    }
+
+    /// The number of the current label, for comparisons.
+    #[inline]
+    pub(super) fn label_number(&self) -> usize {
+        self.label
+    }
+
+    pub(super) fn label_of(&self, number: usize) -> &str {
+        self.labels.get(number).map_or("", |(label, _)| label)
     }
 
     /// Launches of a graph count under their own labels, unless they have none.
@@ -112,10 +122,10 @@ impl Log {
     pub(super) fn report(self) -> Report {
         let mut kernels: Vec<(String, u64)> = Vec::new();
         for (kernel, count) in &self.kernels {
-            // Kernels with other constants have the same name.
-            match kernels.iter_mut().find(|(name, _)| name == kernel.name()) {
+            // A source that was replaced may have a kernel of the same name.
+            match kernels.iter_mut().find(|(name, _)| name == kernel.variant()) {
                 Some((_, sum)) => *sum += count,
-                None => kernels.push((kernel.name().into(), *count)),
+                None => kernels.push((kernel.variant().into(), *count)),
             }
         }
         let mut labels = self.labels;
@@ -160,7 +170,8 @@ impl Stream {
     ///
     /// [`Error::Launch`] if the number of arguments, the threadgroup's size or its memory is wrong,
     /// [`Error::Argument`] if an argument has another type than the kernel declares, is shorter than one value, is not
-    /// aligned, or may be written although it can only be read; and if Metal returns no encoder. Nothing is recorded then.
+    /// aligned, or may be written although it can only be read; if Metal returns no encoder; and, if launches are sampled, if
+    /// the launch before cannot be submitted, as for [`cut`](Self::cut). Nothing is recorded then.
     ///
     /// ```
     /// use aruminium::infer::{Arg, DType, Grid, Kernels, Stream, Tensor};
@@ -222,7 +233,7 @@ impl Stream {
         } else {
             match &mut self.sink {
                 Sink::Encode(live) => live.copy(&mut self.log, from, to)?,
-                Sink::Record(recorder) => recorder.copy(from, to, self.log.label()),
+                Sink::Record(recorder) => recorder.copy(from, to, self.log.label())?,
             }
             return Ok(());
         };
@@ -249,7 +260,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// As for [`cut`](Self::cut), if labels are sampled.
+    /// As for [`cut`](Self::cut), if labels are sampled. The label is not changed then.
     ///
     /// ```
     /// let gpu = aruminium::Gpu::open()?;
@@ -261,11 +272,11 @@ impl Stream {
         if label == self.log.label() {
             return Ok(());
         }
-        self.log.set_label(label);
-        match &mut self.sink {
-            Sink::Encode(live) => live.label(&mut self.log),
-            Sink::Record(_) => Ok(()),
+        if let Sink::Encode(live) = &mut self.sink {
+            live.label(&mut self.log, label)?;
         }
+        self.log.set_label(label);
+        Ok(())
     }
 
     /// Measures the GPU's time of parts of the stream: those recorded from now on.
@@ -394,7 +405,9 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// If a slot is not the graph's, or what is passed for it has another type or size, or is not aligned.
+    /// If a slot is not the graph's, or what is passed for it has another type or size, or is not aligned: nothing is recorded
+    /// then. If Metal returns no encoder, and if launches are sampled and one cannot be submitted, as for
+    /// [`cut`](Self::cut): then a part of the graph may have been recorded.
     ///
     /// ```
     /// use aruminium::infer::{Graph, Stream};
@@ -493,9 +506,9 @@ impl Stream {
     pub fn submit(mut self) -> Result<Running, Error> {
         match &mut self.sink {
             Sink::Encode(live) => {
-                live.cut(&mut self.log)?;
+                let done = live.last_cut(&mut self.log)?;
                 let parts = live.take_parts();
-                Ok(Running::new(parts, std::mem::take(&mut self.log).report()))
+                Ok(Running::new(parts, std::mem::take(&mut self.log).report(), done))
             }
             Sink::Record(_) => Err(recording("submitted")),
         }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 /// A thread that runs closures in order: for encoding concurrently with the program's own thread, without starting a
-/// thread each time. Dropping it waits for the closures.
+/// thread each time. Dropping it waits for the closures, unless one of them drops it.
 ///
 /// ```
 /// use aruminium::infer::{Error, Stream, Worker};
@@ -113,8 +113,9 @@ impl<T> Task<T> {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            // Jobs catch their panics.
+        let own = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
+        // A job that drops its own worker cannot wait for itself: the thread ends after it. Jobs catch their panics.
+        if let Some(thread) = self.thread.take().filter(|thread| !own(thread)) {
             _ = thread.join();
         }
     }

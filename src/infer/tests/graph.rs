@@ -1,7 +1,8 @@
 //! Graphs: replay, slots, drawings.
 
-use super::{Bench, Program, VIEW, values};
-use crate::infer::{Arg, DType, Graph, Grid, Sampling, Tensor};
+use super::{Bench, Program, Step, VALUES, VIEW, values};
+use crate::infer::{Arg, ByteSlot, DType, Error, Graph, Grid, Memory, Sampling, Stream, Tensor};
+use crate::memory::Block;
 use crate::test_random::Random;
 
 /// A replay with other tensors equals a new recording with them, also if they overlap each other, and if the stream has
@@ -88,6 +89,175 @@ fn replay_equals_a_fresh_recording() {
             assert_eq!(values(&first), values(&second), "{:?}", program.steps);
         }
     }
+}
+
+/// One command of a program for replays: a step, a copy between views, or a barrier.
+#[derive(Debug)]
+enum Part {
+    Step(Step),
+    Copy([(usize, usize); 2]),
+    Barrier,
+}
+
+/// A program with copies, barriers and bytes that change.
+struct Parts {
+    parts: Vec<Part>,
+    memories: usize,
+}
+
+impl Parts {
+    fn random(random: &mut Random) -> Self {
+        let launches = 1 + random.below(12);
+        let Program { steps, memories } = Program::random(random, launches).without_races();
+        let mut parts = Vec::new();
+        for step in steps {
+            let views = [(); 2].map(|_| (random.below(memories), random.below(VALUES - VIEW + 1)));
+            let apart = views[0].0 != views[1].0 || views[0].1.abs_diff(views[1].1) >= VIEW;
+            match random.below(8) {
+                0 if apart => parts.push(Part::Copy(views)),
+                1 => parts.push(Part::Barrier),
+                _ => {}
+            }
+            parts.push(Part::Step(step));
+        }
+        Self { parts, memories }
+    }
+
+    /// Records the program. Bytes are those of the steps, or others; if slots are passed, they are of these.
+    fn record(
+        &self,
+        bench: &Bench,
+        memory: &[Tensor],
+        stream: &mut Stream,
+        bytes: &[[u8; 4]],
+        slots: &[ByteSlot],
+    ) -> Result<(), Error> {
+        let view =
+            |(memory_of, start): (usize, usize)| memory[memory_of].narrow(0, start..start + VIEW);
+        for (number, part) in self.parts.iter().enumerate() {
+            match part {
+                Part::Barrier => stream.barrier(),
+                Part::Copy([from, to]) => stream.copy(&view(*from)?, &view(*to)?)?,
+                Part::Step(step) => {
+                    let views =
+                        step.views.iter().map(|&at| view(at)).collect::<Result<Vec<_>, _>>()?;
+                    let kernel = bench.kernel(["twist", "mix", "join"][views.len() - 1]);
+                    let mut args: Vec<Arg<'_>> = views.iter().map(Arg::Tensor).collect();
+                    args.push(match slots.get(number) {
+                        Some(slot) => Arg::Slot(*slot, &bytes[number]),
+                        None => Arg::Bytes(&bytes[number]),
+                    });
+                    stream.launch(&kernel, &args, Grid::threads_1d(VIEW))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Several replays in one stream, with other tensors and bytes each, are what the same calls without a graph are: values,
+/// barriers, fences, and barriers that were not needed.
+#[test]
+fn replays_in_one_stream_equal_recordings_in_one_stream() {
+    let bench = Bench::new();
+    let mut random = Random::new(1402);
+    let (mut without, mut with) = (0, 0);
+    for round in 0..80 {
+        let program = Parts::random(&mut random);
+        let count = program.parts.len();
+        let bytes = |random: &mut Random| -> Vec<[u8; 4]> {
+            (0..count).map(|_| (random.below(1000) as u32).to_ne_bytes()).collect()
+        };
+        let (own, initial) = (bytes(&mut random), [0; VALUES]);
+        let recorded: Vec<Tensor> = (0..program.memories).map(|_| bench.tensor(&initial)).collect();
+        let (graph, (slots, byte_slots)) = Graph::record(|stream| {
+            let slots = recorded.iter().map(|tensor| stream.slot(tensor));
+            let slots = slots.collect::<Result<Vec<_>, _>>()?;
+            let byte_slots = (0..count).map(|_| stream.byte_slot());
+            let byte_slots = byte_slots.collect::<Result<Vec<_>, _>>()?;
+            program.record(&bench, &recorded, stream, &own, &byte_slots)?;
+            Ok((slots, byte_slots))
+        })
+        .unwrap();
+        // Byte slots of copies and barriers have no size.
+        let used = |number: usize| matches!(program.parts[number], Part::Step(_));
+        // Each run picks its memories from a few, so that some runs conflict with the one before and others do not.
+        let runs: Vec<(Vec<usize>, Vec<[u8; 4]>)> = (0..3)
+            .map(|_| {
+                let mut free: Vec<usize> = (0..program.memories + 4).collect();
+                let take = |_| free.swap_remove(random.below(free.len()));
+                let picks = (0..program.memories).map(take).collect();
+                (picks, bytes(&mut random))
+            })
+            .collect();
+        let mut results = Vec::new();
+        for replayed in [true, false] {
+            let pool: Vec<Tensor> = (0..program.memories + 4)
+                .map(|n| bench.tensor(&[n as u32 * 100 + 1; VALUES]))
+                .collect();
+            let mut stream = bench.stream();
+            for (picks, bytes) in &runs {
+                let memory: Vec<Tensor> = picks.iter().map(|&n| pool[n].clone()).collect();
+                if replayed {
+                    let tensors: Vec<_> = slots.iter().copied().zip(&memory).collect();
+                    let filled = byte_slots.iter().zip(bytes).enumerate();
+                    let filled: Vec<(ByteSlot, &[u8])> = filled
+                        .filter(|(number, _)| used(*number))
+                        .map(|(_, (slot, bytes))| (*slot, &bytes[..]))
+                        .collect();
+                    stream.replay(&graph, &tensors, &filled).unwrap();
+                } else {
+                    program.record(&bench, &memory, &mut stream, bytes, &[]).unwrap();
+                }
+            }
+            let counters = stream.finish().unwrap().counters;
+            results.push((
+                values(&pool),
+                [counters.launches, counters.copies, counters.fences],
+                [counters.barriers, counters.barriers_avoided],
+            ));
+        }
+        assert_eq!(results[0], results[1], "round {round}: {:?} {runs:?}", program.parts);
+        let more = results[0].2[0] - 3 * graph.barriers();
+        (without, with) = (without + u64::from(more == 0), with + u64::from(more > 0));
+    }
+    assert!(without > 10 && with > 10, "{without} without and {with} with further barriers");
+}
+
+/// A launch that shares bytes with a slot, and is no view of it, cannot be replayed with another tensor.
+#[test]
+fn launches_that_overlap_a_slot_are_views_of_it() {
+    let bench = Bench::new();
+    let twist = bench.kernel("twist");
+    let block = Block::open(64).unwrap();
+    let [memory, again] = [(); 2].map(|_| Memory::wrap(&bench.gpu, &block).unwrap());
+    let whole = memory.tensor(0, DType::U32, &[16]).unwrap();
+    let slot = whole.narrow(0, 4..12).unwrap();
+    let other = again.tensor(16, DType::U32, &[8]).unwrap();
+    let far = bench.tensor(&[0; 8]);
+    let one = [1u8, 0, 0, 0];
+    let (graph, ()) = Graph::record(|stream| {
+        stream.slot(&slot)?;
+        for (tensor, message) in [
+            (&whole, "is not a part of it"),
+            (&whole.narrow(0, 0..5)?, "is not a part of it"),
+            (&other, "is other memory over the same bytes"),
+        ] {
+            let args = [tensor.into(), Arg::Bytes(&one)];
+            let launched = stream.launch(&twist, &args, Grid::threads_1d(8));
+            let error = launched.unwrap_err().to_string();
+            assert!(error.contains("overlaps slot 0") && error.contains(message), "{error}");
+        }
+        assert!(stream.copy(&far, &other).is_err() && stream.copy(&other, &far).is_err());
+        // Parts of the slot, and what only touches it.
+        for tensor in [&slot, &slot.narrow(0, 3..5)?, &whole.narrow(0, 0..4)?] {
+            let args = [tensor.into(), Arg::Bytes(&one)];
+            stream.launch(&twist, &args, Grid::threads_1d(tensor.count()))?;
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(graph.nodes().count(), 3);
 }
 
 #[test]

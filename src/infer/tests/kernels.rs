@@ -1,7 +1,8 @@
 //! The registry of kernels.
 
 use super::Bench;
-use crate::infer::{Constant, Error};
+use crate::infer::ops::{Linear, Softmax, Unary};
+use crate::infer::{Arg, Constant, Counters, DType, Error, Grid, Ops, Stream, Tensor};
 
 #[test]
 fn threads_share_one_pipeline() {
@@ -37,7 +38,7 @@ fn errors_name_the_source_and_the_kernel() {
     for (source, kernel, parts) in [
         ("none", "one", &["'one'", "'none'", "broken, image, order"][..]),
         ("order", "twits", &["source 'order'", "`twits`", "twist"]),
-        ("broken", "one", &["undeclared identifier 'y'"]),
+        ("broken", "one", &["source 'broken'", "undeclared identifier 'y'"]),
         ("image", "one", &["kernel 'one'", "'t'", "Texture"]),
     ] {
         let error = bench.kernels.get(source, kernel).unwrap_err().to_string();
@@ -49,4 +50,78 @@ fn errors_name_the_source_and_the_kernel() {
     assert_eq!(names, [("broken", "one"), ("order", "nothing")]);
     assert!(matches!(failures[1].error, Error::UnknownKernel(_)));
     assert_eq!(bench.kernels.len(), 2);
+}
+
+/// One compilation for a source, whichever kernels of it are requested, and by how many threads at once.
+#[test]
+fn threads_share_one_compilation() {
+    let bench = Bench::new();
+    assert_eq!(bench.kernels.compilations(), 0);
+    std::thread::scope(|scope| {
+        for i in 0..8 {
+            let bench = &bench;
+            scope.spawn(move || bench.kernel(["twist", "mix", "join"][i % 3]));
+        }
+    });
+    assert_eq!((bench.kernels.compilations(), bench.kernels.len()), (1, 3));
+    // A source with an error is compiled for each request: the next one may succeed.
+    bench.kernels.add("broken", "kernel void one(device int *x) { y[0] = 1; }");
+    for expected in [2, 3] {
+        assert!(bench.kernels.get("broken", "one").is_err());
+        assert_eq!(bench.kernels.compilations(), expected);
+    }
+}
+
+#[test]
+fn variants_are_counted_by_their_constants() {
+    let bench = Bench::new();
+    bench.kernels.add(
+        "variants",
+        "constant uint n [[function_constant(0)]]; constant float f [[function_constant(2)]];
+         kernel void counted(device uint *x) { x[0] = n + uint(f); }",
+    );
+    let x = bench.tensor(&[0]);
+    let before = Counters::kernels();
+    let constants = [1u32, 2].map(|n| [(2, 0.5f32.into()), (0, n.into())]);
+    bench
+        .kernels
+        .warm_with(&constants.each_ref().map(|c| ("variants", "counted", &c[..])))
+        .unwrap();
+    let mut stream = bench.stream();
+    for (constants, launches) in constants.iter().zip([2, 3]) {
+        let kernel = bench.kernels.get_with("variants", "counted", constants).unwrap();
+        assert_eq!(kernel.name(), "counted");
+        for _ in 0..launches {
+            stream.launch(&kernel, &[Arg::Tensor(&x)], Grid::threads_1d(1)).unwrap();
+        }
+    }
+    let report = stream.finish().unwrap();
+    let expected = [("counted 0=1 2=0.5".to_owned(), 2), ("counted 0=2 2=0.5".to_owned(), 3)];
+    assert_eq!(report.kernels, expected);
+    let since = Counters::kernels_since(&before);
+    assert!(expected.iter().all(|row| since.contains(row)), "{since:?}");
+}
+
+/// Warming operations compiles what their use needs, and runs nothing.
+#[test]
+fn operations_are_warmed() {
+    let bench = Bench::new();
+    let ops = Ops::new(&bench.gpu);
+    let x = Tensor::from_slice(&bench.gpu, &[1.0f32; 64], &[2, 32]).unwrap();
+    let y = Tensor::new(&bench.gpu, DType::F32, &[2, 2]).unwrap();
+    let step = |ops: &Ops, stream: &mut Stream| {
+        ops.unary(stream, Unary::Exp, &x, &x)?;
+        ops.linear(stream, &x, &x, &y, Linear::default())?;
+        ops.softmax(stream, &y, &y, Softmax::default())
+    };
+    assert_eq!(ops.warm(step).unwrap(), 3);
+    assert_eq!(ops.warm(step).unwrap(), 0, "all are made");
+    assert_eq!(x.to_vec::<f32>().unwrap(), [1.0; 64]);
+    let mut stream = bench.stream();
+    step(&ops, &mut stream).unwrap();
+    let report = stream.finish().unwrap();
+    assert!(
+        report.kernels[1].0.starts_with("linear_few ") && report.kernels[1].0.contains("X=f32")
+    );
+    assert!(ops.warm(|ops, stream| ops.softmax(stream, &x, &y, Softmax::default())).is_err());
 }

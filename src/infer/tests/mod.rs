@@ -8,6 +8,8 @@ mod order;
 mod ranges;
 mod stream;
 mod tensor;
+#[cfg(not(target_vendor = "apple"))]
+mod worker;
 
 use super::{Arg, Error, Grid, Kernel, Kernels, Stream, Tensor};
 use crate::test_random::Random;

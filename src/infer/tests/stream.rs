@@ -3,6 +3,7 @@
 use super::{Bench, Program, values};
 use crate::child::{is_child, run_child};
 use crate::infer::{Arg, Counters, DType, Grid, Memory, Sampling, Tensor};
+use crate::memory::Block;
 use crate::test_random::Random;
 use crate::{GpuError, ResourceOptions, infer::Error};
 
@@ -139,7 +140,8 @@ fn reports_count_by_label_and_kernel() {
             .collect();
         let (first, second) = (("first", "twist", 1), ("second", "mix", 2));
         match sampling {
-            Sampling::CommandBuffers => assert_eq!(spans, [("first", "", 6)]),
+            // Labels that share a command buffer have no time of their own.
+            Sampling::CommandBuffers => assert_eq!(spans, [("", "", 6)]),
             Sampling::Labels => assert_eq!(spans, [first, second, first, second]),
             Sampling::Launches => {
                 let one = ("second", "mix", 1);
@@ -227,6 +229,71 @@ fn a_refused_cut_may_be_repeated() {
     launch(&mut stream, 2);
     assert_eq!(stream.finish().unwrap().counters.command_buffers, 1);
     assert_eq!(x.to_vec::<u32>().unwrap(), [14; 8]);
+}
+
+/// An error of a launch, a copy or a label means that it was not recorded, also when each is a command buffer of its own: so it
+/// may be repeated.
+#[test]
+fn commands_that_return_errors_are_not_recorded() {
+    let bench = Bench::new();
+    let twist = bench.kernel("twist");
+    let launch = |stream: &mut crate::infer::Stream, x: &Tensor, add: u32| {
+        let args = [Arg::Tensor(x), Arg::Bytes(&add.to_ne_bytes())];
+        stream.launch(&twist, &args, Grid::threads_1d(8))
+    };
+    for sampling in [Sampling::Launches, Sampling::Labels] {
+        let (x, y) = (bench.tensor(&[1; 8]), bench.tensor(&[0; 8]));
+        let mut stream = bench.stream();
+        stream.sample(sampling).unwrap();
+        stream.label("first").unwrap();
+        launch(&mut stream, &x, 1).unwrap();
+        let reading = x.read::<u32>().unwrap();
+        for _ in 0..3 {
+            let errors = match sampling {
+                Sampling::Labels => vec![stream.label("second")],
+                _ => vec![launch(&mut stream, &x, 2), stream.copy(&x, &y)],
+            };
+            for error in errors {
+                assert!(error.unwrap_err().is_transient());
+            }
+        }
+        drop(reading);
+        stream.label("second").unwrap();
+        launch(&mut stream, &x, 2).unwrap();
+        stream.copy(&x, &y).unwrap();
+        let report = stream.finish().unwrap();
+        assert_eq!((report.counters.launches, report.counters.copies), (2, 1));
+        assert_eq!(report.labels, [("first".into(), 1), ("second".into(), 1)]);
+        let labels: Vec<_> = report
+            .profile
+            .spans
+            .iter()
+            .filter(|span| span.launches > 0)
+            .map(|span| &span.label[..])
+            .collect();
+        assert_eq!(labels, ["first", "second"]);
+        assert_eq!(y.to_vec::<u32>().unwrap(), [14; 8]);
+    }
+}
+
+/// A retry loop ends: what fails always is not transient.
+#[test]
+fn errors_that_last_are_not_transient() {
+    let bench = Bench::new();
+    let private = Tensor::private(&bench.gpu, DType::U32, &[8]).unwrap();
+    let block = Block::open(64).unwrap().freeze().unwrap();
+    let frozen = Memory::wrap(&bench.gpu, &block).unwrap().tensor(0, DType::U32, &[8]).unwrap();
+    for error in [
+        private.read::<u32>().unwrap_err(),
+        private.try_write::<u32>().unwrap_err(),
+        frozen.write::<u32>().unwrap_err(),
+    ] {
+        assert!(!error.is_transient(), "{error}");
+    }
+    let x = bench.tensor(&[0; 8]);
+    let reading = x.read::<u32>().unwrap();
+    assert!(x.write::<u32>().unwrap_err().is_transient(), "it can be written later");
+    drop(reading);
 }
 
 /// A capture has the commands of the stream until it is submitted.
