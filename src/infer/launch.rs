@@ -3,6 +3,7 @@
 use super::dtype::DType;
 use super::error::Error;
 use super::graph::ByteSlot;
+use super::overlap::{overlap, same_values};
 use super::ranges::{BufferRange, Role};
 use super::tensor::Tensor;
 use crate::{BindingType, DataType, Pipeline, Size};
@@ -314,16 +315,44 @@ impl Parameters {
         })
     }
 
-    /// Checks that no tensor that the kernel may write is broadcast. Only for kernels that compute addresses from strides:
-    /// others are passed bytes.
-    pub(super) fn check_results(&self, kernel: &str, args: &[Arg<'_>]) -> Result<(), Error> {
-        for (parameter, arg) in self.list.iter().zip(args) {
-            match arg {
-                Arg::Tensor(tensor) if parameter.written && tensor.is_broadcast() => {
-                    let why = "the tensor is broadcast: several values would be written to one";
-                    return Err(parameter.wrong(kernel, why.into()));
+    /// Checks that no tensor that the kernel may write is broadcast, or has bytes in common with another argument: the order
+    /// of their accesses within a launch is unknown. `in_place` has the names of pairs that may be the same view. Only
+    /// for kernels that compute addresses from strides: others are passed bytes.
+    pub(super) fn check_results(
+        &self,
+        kernel: &str,
+        args: &[Arg<'_>],
+        in_place: &[[&str; 2]],
+    ) -> Result<(), Error> {
+        let tensors = || {
+            self.list.iter().zip(args).filter_map(|(parameter, arg)| match *arg {
+                Arg::Tensor(tensor) => Some((parameter, tensor)),
+                _ => None,
+            })
+        };
+        for (parameter, tensor) in tensors().filter(|(parameter, _)| parameter.written) {
+            if tensor.is_broadcast() {
+                let why = "the tensor is broadcast: several values would be written to one";
+                return Err(parameter.wrong(kernel, why.into()));
+            }
+            for (other, found) in tensors().filter(|(other, _)| !std::ptr::eq(*other, parameter)) {
+                if !overlap(tensor, found) {
+                    continue;
                 }
-                _ => {}
+                let allowed = in_place.contains(&[&parameter.name, &other.name]);
+                if allowed && same_values(tensor, found) {
+                    continue;
+                }
+                let name = &other.name;
+                let why = match allowed {
+                    true => format!(
+                        "the tensor overlaps '{name}': the result may be the same view, and nothing else that overlaps"
+                    ),
+                    false => format!(
+                        "the tensor overlaps '{name}': the launch reads and writes them in any order"
+                    ),
+                };
+                return Err(parameter.wrong(kernel, why));
             }
         }
         Ok(())
@@ -347,7 +376,10 @@ impl Parameters {
                 Arg::Shared(0) if parameter.used => {
                     return Err(parameter.wrong(kernel, "no threadgroup memory was passed".into()));
                 }
-                Arg::Shared(bytes) => shared = shared.saturating_add(bytes.next_multiple_of(16)),
+                Arg::Shared(bytes) => {
+                    let bytes = bytes.checked_next_multiple_of(16).unwrap_or(usize::MAX);
+                    shared = shared.saturating_add(bytes);
+                }
             }
         }
         let (x, y, z) = grid.group();

@@ -25,6 +25,7 @@ mod live;
 mod memory;
 pub mod ops;
 mod optimize;
+mod overlap;
 mod ranges;
 mod recorder;
 mod report;

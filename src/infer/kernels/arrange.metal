@@ -109,3 +109,40 @@ kernel void take(device const X *x [[buffer(0)]], device X *y [[buffer(1)]], dev
     y[to] = chosen >= 0 && uint(chosen) < p.size ? x[from + uint(chosen) * p.step] : X(0);
 }
 #endif
+
+#ifdef SCATTER
+struct Scatter {
+    uint count;       // of lines along the axis
+    uint length;      // of a line of x
+    uint size;        // of a line of y
+    uint steps[3];    // strides along the axis: of y, x and the indices
+    uint shape[RANK]; // of the other axes
+    uint y[RANK], x[RANK], i[RANK];
+};
+
+// Values along an axis to places by index, the reverse of `take`. A thread has a line along the axis, so that the order of
+// values with the same index is theirs. ADD sums. An index past the end is left out.
+kernel void scatter(device const X *x [[buffer(0)]], device X *y [[buffer(1)]], device const int *indices [[buffer(2)]],
+                    constant Scatter &p [[buffer(3)]], uint index [[thread_position_in_grid]]) {
+    if (index >= p.count) return;
+    uint rest = index, to = 0, from = 0, by = 0;
+    for (int axis = RANK - 1; axis >= 0; axis--) {
+        uint at = rest % p.shape[axis];
+        rest /= p.shape[axis];
+        to += at * p.y[axis];
+        from += at * p.x[axis];
+        by += at * p.i[axis];
+    }
+    for (uint i = 0; i < p.length; i++) {
+        int chosen = indices[by + i * p.steps[2]];
+        if (chosen < 0 || uint(chosen) >= p.size) continue;
+        uint at = to + uint(chosen) * p.steps[0];
+        X value = x[from + i * p.steps[1]];
+#if ADD
+        y[at] = X(COMPUTE(y[at]) + COMPUTE(value));
+#else
+        y[at] = value;
+#endif
+    }
+}
+#endif

@@ -27,6 +27,15 @@ struct Attention {
 #define VALUE(from, i) float(from[i])
 #endif
 
+#if CAUSAL
+// The latest position. Tokens with a negative position are padding.
+inline int latest_of(device const int *positions, uint tokens) {
+    uint last = tokens - 1;
+    while (last > 0 && positions[last] < 0) last--;
+    return positions[last];
+}
+#endif
+
 kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffer(1)]], device const V *v [[buffer(2)]],
                       device O *o [[buffer(3)]], constant Attention &p [[buffer(4)]],
 #if CAUSAL
@@ -62,7 +71,7 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
     v_lengths += head / p.group;
 #endif
 #if CAUSAL
-    int position = positions[token], latest = positions[p.tokens - 1];
+    int position = positions[token], latest = latest_of(positions, p.tokens);
     // Rows past the latest position have not been written.
     uint end = latest < 0 ? 0 : min(p.capacity, uint(latest) + 1);
 #else
@@ -79,6 +88,11 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
         int key = latest - int((uint(latest) + p.capacity - row) % p.capacity);
         visible = visible && key >= 0 && key <= position && position - key < int(p.window);
 #endif
+#if MASK
+        // A key that is masked may be anything.
+        float bias = row < end ? float(mask[ulong(token) * p.mask_token + row]) : 0.0f;
+        visible = visible && bias != -INFINITY;
+#endif
         if (visible) {
             device const K *from = k + ulong(row) * p.k_token;
             logit = 0.0f;
@@ -90,7 +104,7 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
             logit = p.cap * precise::tanh(logit / p.cap);
 #endif
 #if MASK
-            logit += float(mask[ulong(token) * p.mask_token + row]);
+            logit += bias;
 #endif
         }
         float larger = max(most, simd_max(logit));

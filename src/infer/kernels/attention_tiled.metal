@@ -64,6 +64,7 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
                             uint thread_index [[thread_index_in_threadgroup]],
                             uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
     threadgroup float tile[KEYS * PITCH], all_weights[4 * 8 * KEYS], all_squares[4 * 64];
+    threadgroup uint all_seen[4];
     threadgroup float *weights = all_weights + simd * 8 * KEYS, *square = all_squares + simd * 64;
     uint token0 = group.x * 32 + simd * 8, head = group.y, last_token = p.tokens - 1;
     q += head * p.q_head;
@@ -95,13 +96,15 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
     // Four lanes have a token.
     uint own = lane / 4, token = min(token0 + own, last_token);
 #if CAUSAL
-    int latest = positions[last_token], position = positions[token];
+    int latest = latest_of(positions, p.tokens), position = positions[token];
     uint end = latest < 0 ? 0 : min(p.capacity, uint(latest) + 1);
     uint wrap = latest < 0 ? 0 : uint(latest) % p.capacity;
     int base = latest - int(wrap);
     // The positions that some token of the threadgroup sees.
-    int high = positions[min(group.x * 32 + 31, last_token)];
-    int low = max(positions[group.x * 32] - int(p.window) + 1, 0);
+    uint from_token = group.x * 32, to_token = min(group.x * 32 + 31, last_token);
+    while (from_token < to_token && positions[from_token] < 0) from_token++;
+    while (to_token > from_token && positions[to_token] < 0) to_token--;
+    int high = positions[to_token], low = max(positions[from_token] - int(p.window) + 1, 0);
 #else
     uint end = p.capacity;
 #endif
@@ -145,7 +148,9 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
             logit = p.cap * precise::tanh(logit / p.cap);
 #endif
 #if MASK
-            if (visible) logit += float(mask[ulong(token) * p.mask_token + row]);
+            float bias = visible ? float(mask[ulong(token) * p.mask_token + row]) : 0.0f;
+            logit += bias;
+            visible = visible && bias != -INFINITY;
 #endif
 #if CAUSAL
             int key = key_in(row, wrap, base, p.capacity);
@@ -157,25 +162,26 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
         larger = max(larger, simd_shuffle_xor(larger, 1));
         larger = max(larger, simd_shuffle_xor(larger, 2));
         float shrink = larger == most ? 1.0f : exp(most - larger), sum = 0.0f;
+        uint seen = 0;
         for (uint i = 0; i < KEYS / 4; i++) {
             float weight = logits[i] == -INFINITY ? 0.0f : exp(logits[i] - larger);
             weights[own * KEYS + 4 * i + lane % 4] = weight;
             sum += weight;
+            if (weight != 0.0f) seen |= 1u << (4 * i + lane % 4);
         }
+        seen = simd_or(seen);
+        if (lane == 0) all_seen[simd] = seen;
         sum += simd_shuffle_xor(sum, 1);
         sum += simd_shuffle_xor(sum, 2);
         total = total * shrink + sum;
         most = larger;
         if (lane % 4 == 0) square[9 * own] = shrink;
         threadgroup_barrier(mem_flags::mem_threadgroup);
+        // Rows that no token sees may hold anything: a NaN times the weight 0 would be a NaN.
+        seen = all_seen[0] | all_seen[1] | all_seen[2] | all_seen[3];
         for (uint i = thread_index; i < KEYS * 8 * PARTS; i += 128) {
             uint row = i / (8 * PARTS), column = i % (8 * PARTS);
-            bool used = first + row < end && column < DIM;
-#if CAUSAL
-            // Rows that no token sees may be unwritten: a NaN times the weight 0 would be a NaN.
-            int key = key_in(first + row, wrap, base, p.capacity);
-            used = used && key >= low && key <= high;
-#endif
+            bool used = (seen >> row & 1) != 0 && column < DIM;
             device const V *from = v + ulong(first + row) * p.v_token;
             float value = used ? VALUE(from, column) : 0.0f;
 #if V_BITS

@@ -11,8 +11,10 @@ kernel void append(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], d
                    constant Append &p [[buffer(3)]], uint2 at [[thread_position_in_grid]]) {
     if (at.x >= p.columns || at.y >= p.tokens) return;
     int position = positions[at.y];
-    // Of tokens that map to the same row, the latest is written.
-    if (position < 0 || at.y + p.capacity < p.tokens) return;
+    // Of positions that map to the same row, the latest is written. Negative ones are padding.
+    uint last = p.tokens - 1;
+    while (last > 0 && positions[last] < 0) last--;
+    if (position < 0 || positions[last] - position >= int(p.capacity)) return;
     y[ulong(uint(position) % p.capacity) * p.y_stride + at.x] = Y(float(x[ulong(at.y) * p.x_stride + at.x]));
 }
 #endif

@@ -42,8 +42,10 @@ kernel void append_turbo(device const X *x [[buffer(0)]], device uchar *codes [[
     threadgroup uchar found[DIM];
     uint head = group.x, token = group.y;
     int position = positions[token];
-    // Of tokens that map to the same row, the latest is written.
-    if (position < 0 || token + p.capacity < p.tokens) return;
+    // Of positions that map to the same row, the latest is written. Negative ones are padding.
+    uint last = p.tokens - 1;
+    while (last > 0 && positions[last] < 0) last--;
+    if (position < 0 || positions[last] - position >= int(p.capacity)) return;
     x += ulong(token) * p.x_token + head * p.x_head;
     float square = 0.0f;
     for (uint i = thread_index; i < DIM; i += 128) {

@@ -2,8 +2,9 @@
 
 use super::elementwise::axes;
 use super::source::{File, Variant};
-use super::{Matrix, Ops, bytes, float, plain, typed, word, wrong};
+use super::{Matrix, Ops, bytes, float, plain, spans, typed, word, wrong};
 use crate::infer::launch::{Arg, Grid};
+use crate::infer::overlap::overlap;
 use crate::infer::{DType, Error, Stream, Tensor};
 
 /// The order of [`Ops::argsort`].
@@ -18,6 +19,20 @@ pub enum Order {
     Ascending,
     /// The largest value first.
     Descending,
+}
+
+/// The choices of [`Ops::scatter`].
+///
+/// ```
+/// let scatter = aruminium::infer::ops::Scatter { add: true, ..Default::default() };
+/// assert_eq!(scatter.axis, 0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scatter {
+    /// The axis of the indices.
+    pub axis: usize,
+    /// Whether values are added to those of the result, and not written over them.
+    pub add: bool,
 }
 
 /// The values that a threadgroup sorts in its memory.
@@ -81,6 +96,14 @@ impl Ops {
             y.narrow(axis, start..end)
         });
         let targets = targets.collect::<Result<Vec<_>, _>>()?;
+        // Each part is a launch: it must not overwrite another one.
+        for (nth, part) in parts.iter().enumerate() {
+            let others = targets.iter().enumerate().filter(|(target, _)| *target != nth);
+            if let Some((target, _)) = others.into_iter().find(|(_, target)| overlap(part, target))
+            {
+                return Err(wrong(op, format!("part {nth} overlaps the target of part {target}")));
+            }
+        }
         // Nothing is recorded unless all of it can be.
         let copies = parts.iter().zip(&targets).map(|(part, to)| self.prepare_copy(op, part, to));
         let copies = copies.collect::<Result<Vec<_>, _>>()?;
@@ -202,6 +225,7 @@ impl Ops {
         if y.count() == 0 {
             return Ok(());
         }
+        spans(op, &[("x", x), ("indices", indices), ("y", y)])?;
         let mut x_strides = x.strides().to_vec();
         let step = std::mem::take(&mut x_strides[axis]);
         let strides = [y.strides().to_vec(), x_strides, indices.strides().to_vec()];
@@ -222,5 +246,91 @@ impl Ops {
             .ty("X", dtype);
         let args = [x.into(), y.into(), indices.into(), Arg::Bytes(&params)];
         self.launch(stream, variant, &args, Grid::threads_1d(y.count()))
+    }
+
+    /// The reverse of [`take`](Self::take): value `i` of `x` along an axis goes to place `indices[i]` of `y`, and is added if
+    /// so chosen. `x` and `indices` have the same shape, which differs from that of `y` only in this axis. Values with the
+    /// same index are in order: the last one stays, and sums are exact to the rounding of each step. An index past the end is
+    /// left out. Strides are any, and types all but quantised ones; sums of booleans are not possible.
+    ///
+    /// Lines along the axis are computed in parallel, and the values of a line one after the other: so long rows along the
+    /// first axis are fast, and one long line is not.
+    ///
+    /// # Errors
+    ///
+    /// If shapes or types do not match.
+    ///
+    /// ```
+    /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Scatter};
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let ops = Ops::new(&gpu);
+    /// let x = Tensor::from_slice(&gpu, &[1.0f32, 2.0, 3.0], &[3])?;
+    /// let indices = Tensor::from_slice(&gpu, &[1i32, 0, 1], &[3])?;
+    /// let y = Tensor::from_slice(&gpu, &[10.0f32, 20.0], &[2])?;
+    /// let mut stream = Stream::new(&gpu, &gpu.new_command_queue()?);
+    /// ops.scatter(&mut stream, &x, &indices, &y, Scatter { add: true, ..Scatter::default() })?;
+    /// stream.finish()?;
+    /// assert_eq!(y.to_vec::<f32>()?, [12.0, 24.0]);
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn scatter(
+        &self,
+        stream: &mut Stream,
+        x: &Tensor,
+        indices: &Tensor,
+        y: &Tensor,
+        scatter: Scatter,
+    ) -> Result<(), Error> {
+        let (op, axis) = ("scatter", scatter.axis);
+        let dtype = plain(op, "x", x)?;
+        typed(op, "y", y, &[dtype])?;
+        typed(op, "indices", indices, &[DType::I32])?;
+        let others = |tensor: &Tensor| without(tensor.shape(), axis);
+        let fits = axis < y.rank()
+            && x.rank() == y.rank()
+            && x.shape() == indices.shape()
+            && others(x) == others(y);
+        if !fits {
+            let (x, indices, y) = (x.shape(), indices.shape(), y.shape());
+            let why =
+                format!("x {x:?}, indices {indices:?} and y {y:?} do not match along axis {axis}");
+            return Err(wrong(op, why));
+        }
+        let compute = match dtype {
+            DType::Bool if scatter.add => return Err(wrong(op, "booleans have no sum")),
+            _ if dtype.is_float() => "float",
+            DType::U64 => "ulong",
+            _ => "long",
+        };
+        if x.count() == 0 || y.count() == 0 {
+            return Ok(());
+        }
+        spans(op, &[("x", x), ("indices", indices), ("y", y)])?;
+        let tensors = [y, x, indices];
+        let strides = tensors.map(|tensor| without(tensor.strides(), axis));
+        let axes = axes(&others(x), &strides);
+        let lines = x.count() / x.shape()[axis];
+        let mut words =
+            vec![word(op, lines)?, word(op, x.shape()[axis])?, word(op, y.shape()[axis])?];
+        for tensor in tensors {
+            words.push(word(op, tensor.strides()[axis])?);
+        }
+        for (size, _) in &axes {
+            words.push(word(op, *size)?);
+        }
+        for operand in 0..3 {
+            for (_, steps) in &axes {
+                words.push(word(op, steps[operand])?);
+            }
+        }
+        let params: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let variant = Variant::new(File::Arrange, "scatter")
+            .number("SCATTER", 1)
+            .number("ADD", scatter.add.into())
+            .text_of("COMPUTE", compute)
+            .number("RANK", axes.len() as u32)
+            .ty("X", dtype);
+        let args = [x.into(), y.into(), indices.into(), Arg::Bytes(&params)];
+        self.launch(stream, variant, &args, Grid::threads_1d(lines))
     }
 }

@@ -32,13 +32,14 @@ const TILE: usize = 32;
 pub struct Attention<'a> {
     /// The factor of products; `None` is one divided by the root of a head's size.
     pub scale: Option<f32>,
-    /// The position of each token, ascending. A token sees the keys up to its own position, and the cache is a ring: row
+    /// The position of each token, ascending; negative ones are padding, which gets zeros. A token sees the keys up to its own position, and the cache is a ring: row
     /// `i` holds the latest position up to the last token's that is `i` past a multiple of the number of rows. `None`: every
     /// token sees every key.
     pub positions: Option<&'a Tensor>,
     /// The number of latest positions that a token sees, its own included.
     pub window: usize,
-    /// Values that are added to the products: a row for each token, with a value for each row of the cache.
+    /// Values that are added to the products: a row for each token, with a value for each row of the cache. Minus infinity hides a
+    /// row, which may then hold anything.
     pub mask: Option<&'a Tensor>,
     /// A limit of products, by tanh: 0 for none.
     pub cap: f32,
@@ -103,7 +104,7 @@ impl<'a> Cached<'a> {
 impl Ops {
     /// Attention of tokens × heads × values over keys and values of rows × heads × values, where several heads of `q` in
     /// turn share one of `k` and `v`. Single tokens and prompts have kernels of their own, chosen by
-    /// [`Attention::few_tokens`]. Keys and values may each be a [`TurboCache`]; then tokens are computed one by one.
+    /// [`Attention::few_tokens`]. Keys and values may each be a [`TurboCache`].
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Operations on each value, with broadcasting; also copies, conversions and gates.
 
 use super::source::{File, Variant, metal};
-use super::{Ops, plain, word};
+use super::{Ops, plain, spans, word};
 use crate::infer::kernels::Kernel;
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{DType, Error, Stream, Tensor};
@@ -269,6 +269,7 @@ impl Ops {
         if count == 0 {
             return Ok(Prepared(None));
         }
+        spans(op, &[(first, &a), ("b", b.as_ref().unwrap_or(&a)), ("y", y)])?;
         let axes = axes(shape, &strides);
         let mut words = vec![word(op, count)?, numbers[0].to_bits(), numbers[1].to_bits()];
         for (size, _) in &axes {
@@ -297,7 +298,12 @@ impl Ops {
             variant = variant.ty("B", b.dtype());
         }
         let launch = Launch { kernel: self.kernel(variant)?, y, params, a, b, count };
-        launch.kernel.parameters().check_results(launch.kernel.name(), &launch.args())?;
+        let in_place = [["o", "a"], ["o", "b"]];
+        launch.kernel.parameters().check_results(
+            launch.kernel.name(),
+            &launch.args(),
+            &in_place,
+        )?;
         Ok(Prepared(Some(launch)))
     }
 }

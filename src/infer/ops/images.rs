@@ -1,7 +1,7 @@
 //! Images: patches of them, and other sizes.
 
 use super::source::{File, Variant};
-use super::{Matrix, Ops, float, word, wrong};
+use super::{Matrix, Ops, float, spans, word, wrong};
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{Error, Stream, Tensor};
 
@@ -39,7 +39,7 @@ impl Patches {
     /// ```
     pub fn counts(&self, size: [usize; 2]) -> [usize; 2] {
         [0, 1].map(|axis| {
-            let all = size[axis].saturating_add(2 * self.padding[axis]);
+            let all = size[axis].saturating_add(self.padding[axis].saturating_mul(2));
             let rest = all.checked_sub(self.size[axis]);
             rest.map_or(0, |rest| rest / self.step[axis].max(1) + 1)
         })
@@ -112,7 +112,15 @@ impl Ops {
             return Err(wrong(op, format!("patches of {size:?} in steps of {step:?}")));
         }
         let counts = patches.counts([x.shape()[1], x.shape()[2]]);
+        let sizes = [x.shape()[0], size[0], size[1], counts[0], counts[1]];
+        if sizes.iter().try_fold(1usize, |all, &size| all.checked_mul(size.max(1))).is_none() {
+            let why = format!(
+                "patches of {size:?} with padding {padding:?} are more values than can be counted"
+            );
+            return Err(wrong(op, why));
+        }
         let columns = x.shape()[0] * size[0] * size[1];
+        spans(op, &[("x", x), ("y", y)])?;
         let to = Matrix::sized(op, "y", y, counts[0] * counts[1], columns)?;
         if to.rows == 0 || to.columns == 0 {
             return Ok(());
@@ -156,6 +164,7 @@ impl Ops {
         let op = "resize";
         let (x_type, y_type) = (float(op, "x", x)?, float(op, "y", y)?);
         let (from, to) = (image(op, "x", x)?, image(op, "y", y)?);
+        spans(op, &[("x", x), ("y", y)])?;
         if y.count() == 0 {
             return Ok(());
         }

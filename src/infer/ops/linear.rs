@@ -4,6 +4,7 @@ use super::source::{File, Variant};
 use super::weight::{Checked, Weight};
 use super::{Matrix, Ops, bytes, float, typed, word, wrong};
 use crate::infer::launch::{Arg, Grid};
+use crate::infer::overlap::overlap;
 use crate::infer::{DType, Error, Stream, Tensor};
 
 /// The largest number of rows for which each row of the weights is decoded once for all of them. More rows are multiplied
@@ -52,8 +53,14 @@ pub struct Experts<'a> {
     pub scratch: Option<&'a Tensor>,
 }
 
-/// Up to this number of rows for each expert, sorting them by expert does not pay.
-const FEW_EXPERT_ROWS: usize = 4;
+/// Up to this number of rows for each expert, on average, sorting them by expert does not pay: the default of
+/// [`Experts::few_rows`].
+///
+/// ```
+/// use aruminium::infer::ops::{Experts, FEW_EXPERT_ROWS};
+/// assert_eq!(Experts::default().few_rows, FEW_EXPERT_ROWS);
+/// ```
+pub const FEW_EXPERT_ROWS: usize = 4;
 
 impl Default for Experts<'_> {
     fn default() -> Self {
@@ -219,9 +226,17 @@ impl Ops {
         let mut args = w.args([x.into(), y.into(), Arg::Bytes(&bytes_of)]);
         args.push(order.into());
         // Both launches are checked before one is recorded.
-        let products = self.ready(variant, &args)?;
+        let products = self.ready(variant, &args, &[])?;
         products.parameters().check(products.name(), &args, &grid)?;
         if let Some(lists) = lists {
+            // The lists are written before the products read anything.
+            let read = args.iter().filter_map(|arg| match *arg {
+                Arg::Tensor(tensor) if !std::ptr::eq(tensor, lists) => Some(tensor),
+                _ => None,
+            });
+            if read.into_iter().any(|tensor| overlap(lists, tensor)) || overlap(ids, y) {
+                return Err(wrong(op, "scratch overlaps another operand, or y overlaps the ids"));
+            }
             let words = bytes([word(op, rows)?, word(op, experts)?]);
             let args = [ids.into(), lists.into(), Arg::Bytes(&words)];
             let variant = Variant::new(File::Experts, "list_rows");

@@ -43,6 +43,10 @@ impl Batch {
             return Err(error("is no matrix"));
         };
         let (mut count, mut step) = (1, 0);
+        if tensor.count() == 0 {
+            let (count, strides) = (outer.iter().product(), [*row, *column]);
+            return Ok(Self { count, rows: *rows, columns: *columns, strides, step });
+        }
         for (&size, &stride) in outer.iter().zip(outer_strides).rev() {
             match (size, count) {
                 (1, _) => {}
@@ -89,7 +93,7 @@ impl Ops {
         let [x, y, z] = [Batch::of(op, "a", a)?, Batch::of(op, "b", b)?, Batch::of(op, "c", c)?];
         let fits = x.columns == y.rows
             && (x.rows, y.columns) == (z.rows, z.columns)
-            && [x.count, y.count].iter().all(|&count| count > 0 && z.count.is_multiple_of(count));
+            && [x.count, y.count].iter().all(|&count| z.count.is_multiple_of(count));
         if !fits {
             let (a, b, c) = (a.shape(), b.shape(), c.shape());
             return Err(wrong(op, format!("{a:?} times {b:?} is not {c:?}")));

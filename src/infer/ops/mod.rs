@@ -32,11 +32,11 @@ mod source;
 mod turbo;
 mod weight;
 
-pub use arrange::Order;
+pub use arrange::{Order, Scatter};
 pub use attention::{Attention, Cached, FEW_TOKENS};
 pub use elementwise::{Binary, Unary};
 pub use images::{Patches, Resize};
-pub use linear::{Experts, FEW_ROWS, Linear};
+pub use linear::{Experts, FEW_EXPERT_ROWS, FEW_ROWS, Linear};
 pub use matmul::Matmul;
 pub use rope::{Pairs, Rope, Scaling};
 pub use rows::{Norm, NormKind, Reduce, Softmax};
@@ -48,7 +48,7 @@ pub use weight::{Gate, Gated, Weight};
 
 use super::kernels::{Kernel, Kernels};
 use super::launch::{Arg, Grid};
-use super::{DType, Error, Stream, Tensor};
+use super::{DType, Error, Graph, Stream, Tensor};
 use crate::Gpu;
 use source::Variant;
 use std::collections::HashMap;
@@ -77,6 +77,37 @@ impl Ops {
         Self { kernels: Kernels::new(gpu), made: RwLock::default() }
     }
 
+    /// Makes the kernels of the operations that a closure records, and runs nothing: later uses with the same types and sizes of
+    /// heads need not compile them. Returns how many were made.
+    ///
+    /// # Errors
+    ///
+    /// The closure's error; that of a kernel which does not compile names it. To go on with other operations, warm them in calls of
+    /// their own.
+    ///
+    /// ```
+    /// # use aruminium::infer::{DType, Ops, Tensor, ops::{Linear, Unary}};
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let ops = Ops::new(&gpu);
+    /// let x = Tensor::from_slice(&gpu, &[1.0f32; 64], &[2, 32])?;
+    /// let y = Tensor::new(&gpu, DType::F32, &[2, 2])?;
+    /// let made = ops.warm(|ops, stream| {
+    ///     ops.unary(stream, Unary::Exp, &x, &x)?;
+    ///     ops.linear(stream, &x, &x, &y, Linear::default())
+    /// })?;
+    /// assert_eq!((made, x.to_vec::<f32>()?[0]), (2, 1.0));
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn warm(
+        &self,
+        record: impl FnOnce(&Self, &mut Stream) -> Result<(), Error>,
+    ) -> Result<usize, Error> {
+        let count = || self.made.read().unwrap_or_else(PoisonError::into_inner).len();
+        let before = count();
+        Graph::record(|stream| record(self, stream))?;
+        Ok(count() - before)
+    }
+
     /// The kernel of a variant, which is compiled if this is its first use.
     fn kernel(&self, variant: Variant) -> Result<Kernel, Error> {
         let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
@@ -86,15 +117,22 @@ impl Ops {
         drop(made);
         let name = variant.name();
         self.kernels.add(&name, variant.text());
-        let kernel = self.kernels.get(&name, variant.function())?;
+        let kernel =
+            self.kernels.make(&name, variant.function(), &[], Some(variant.short_name(&name)))?;
         let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
         Ok(made.entry(variant).or_insert(kernel).clone())
     }
 
-    /// The kernel of a launch, after the check of its results.
-    fn ready(&self, variant: Variant, args: &[Arg<'_>]) -> Result<Kernel, Error> {
+    /// The kernel of a launch, after the check of its results. Pairs of names in `in_place` are results and operands that may be
+    /// the same view: the kernel reads each value, or row, before it writes it, in the same thread or threadgroup.
+    fn ready(
+        &self,
+        variant: Variant,
+        args: &[Arg<'_>],
+        in_place: &[[&str; 2]],
+    ) -> Result<Kernel, Error> {
         let kernel = self.kernel(variant)?;
-        kernel.parameters().check_results(kernel.name(), args)?;
+        kernel.parameters().check_results(kernel.name(), args, in_place)?;
         Ok(kernel)
     }
 
@@ -105,7 +143,18 @@ impl Ops {
         args: &[Arg<'_>],
         grid: Grid,
     ) -> Result<(), Error> {
-        let kernel = self.ready(variant, args)?;
+        self.launch_in_place(stream, variant, args, grid, &[])
+    }
+
+    fn launch_in_place(
+        &self,
+        stream: &mut Stream,
+        variant: Variant,
+        args: &[Arg<'_>],
+        grid: Grid,
+        in_place: &[[&str; 2]],
+    ) -> Result<(), Error> {
+        let kernel = self.ready(variant, args, in_place)?;
         stream.launch(&kernel, args, grid)
     }
 }
@@ -119,6 +168,20 @@ fn wrong(op: &str, why: impl std::fmt::Display) -> Error {
 /// A size or a stride, as kernels count it.
 fn word(op: &str, value: usize) -> Result<u32, Error> {
     u32::try_from(value).map_err(|_| wrong(op, format!("{value} does not fit 32 bits")))
+}
+
+/// Checks that the distance from the first to the last value of tensors fits 32 bits, for kernels that count it so.
+fn spans(op: &str, tensors: &[(&str, &Tensor)]) -> Result<(), Error> {
+    for (name, tensor) in tensors {
+        let values = tensor.bytes() / tensor.dtype().block_bytes().max(1);
+        if u32::try_from(values).is_err() {
+            let why = format!(
+                "{name} spans {values} values from the first to the last one: 32 bits cannot count them"
+            );
+            return Err(wrong(op, why));
+        }
+    }
+    Ok(())
 }
 
 /// Parameters of a kernel, as bytes.
@@ -150,6 +213,9 @@ impl Matrix {
         };
         if columns > 1 && strides[outer.len()] != 1 {
             return Err(error());
+        }
+        if tensor.count() == 0 {
+            return Ok(Self { rows: outer.iter().product(), columns, stride: columns });
         }
         let (mut rows, mut stride) = (1, columns);
         for (&size, &step) in outer.iter().zip(strides).rev() {

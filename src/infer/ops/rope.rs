@@ -182,8 +182,8 @@ impl Ops {
         if !fits {
             return Err(wrong(op, format!("the shapes {shapes:?} do not match")));
         }
-        let all: usize = rope.sections.iter().sum();
-        if sections > 4 || (!rope.sections.is_empty() && all != pairs) {
+        let all = rope.sections.iter().try_fold(0usize, |all, &section| all.checked_add(section));
+        if sections > 4 || (!rope.sections.is_empty() && all != Some(pairs)) {
             let found = rope.sections;
             return Err(wrong(
                 op,
@@ -228,6 +228,12 @@ impl Ops {
             .ty("Y", y_type);
         let args = [x.into(), y.into(), positions.into(), frequencies.into(), Arg::Bytes(&params)];
         let threads = (from.dim.div_ceil(2), from.heads, from.tokens);
-        self.launch(stream, variant, &args, Grid::Threads { threads, group: (32, 4, 1) })
+        self.launch_in_place(
+            stream,
+            variant,
+            &args,
+            Grid::Threads { threads, group: (32, 4, 1) },
+            &[["y", "x"]],
+        )
     }
 }

@@ -165,7 +165,8 @@ impl Ops {
         let first = [x.into(), y.into(), Arg::Bytes(&params)];
         let others = [norm.residual, norm.weight, norm.bias].into_iter().flatten();
         let args: Vec<Arg<'_>> = first.into_iter().chain(others.map(Arg::Tensor)).collect();
-        self.launch(stream, variant, &args, Grid::groups_1d(from.rows, THREADS))
+        let grid = Grid::groups_1d(from.rows, THREADS);
+        self.launch_in_place(stream, variant, &args, grid, &[["y", "x"]])
     }
 
     /// The softmax of each row. A row whose values are all masked (minus infinity) becomes zeros.
@@ -221,7 +222,8 @@ impl Ops {
         if let Some(mask) = softmax.mask {
             args.extend([Arg::Tensor(mask), Arg::Bytes(&rows)]);
         }
-        self.launch(stream, variant, &args, Grid::groups_1d(from.rows, THREADS))
+        let grid = Grid::groups_1d(from.rows, THREADS);
+        self.launch_in_place(stream, variant, &args, grid, &[["y", "x"]])
     }
 
     /// One value for each row. An empty row has the sum 0, and the maximum minus infinity.
@@ -345,12 +347,13 @@ impl Ops {
         let params = params(op, from, to.stride, 0, number, 0.0)?;
         let args = [x.into(), y.into(), Arg::Bytes(&params)];
         let variant = variant.ty("X", x_type).ty("Y", y_type);
-        self.launch(stream, variant, &args, Grid::groups_1d(from.rows, THREADS))
+        let grid = Grid::groups_1d(from.rows, THREADS);
+        self.launch_in_place(stream, variant, &args, grid, &[["y", "x"]])
     }
 
     /// The indices of the largest values of each row, in descending order, and the values if a tensor is given for them. Of
-    /// equal values the first comes first; NaN is less than everything. As many as `indices` has columns: each takes a
-    /// pass over the row.
+    /// equal values the first comes first; NaN is less than everything. As many as `indices` has columns: for each, the
+    /// threads that had the value before read their part of the row again.
     ///
     /// # Errors
     ///

@@ -28,8 +28,8 @@ impl Default for Sample {
 }
 
 impl Ops {
-    /// Writes row `i` of `x` to row `positions[i]` of a cache, in a ring of all its rows; a negative position is skipped. If
-    /// there are more rows than the cache has, the last ones are kept. Types are converted.
+    /// Writes row `i` of `x` to row `positions[i]` of a cache, in a ring of all its rows. Negative positions are padding, and are
+    /// skipped; the others ascend. If there are more than the cache has rows, the latest are kept. Types are converted.
     ///
     /// # Errors
     ///

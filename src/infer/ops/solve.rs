@@ -92,6 +92,12 @@ impl Ops {
             .ty("B", b_type);
         let args = [a.into(), b.into(), x.into(), Arg::Bytes(&bytes)];
         let threads = (to.columns, to.count, 1);
-        self.launch(stream, variant, &args, Grid::Threads { threads, group: (32, 1, 1) })
+        self.launch_in_place(
+            stream,
+            variant,
+            &args,
+            Grid::Threads { threads, group: (32, 1, 1) },
+            &[["x", "b"]],
+        )
     }
 }

@@ -101,6 +101,11 @@ impl Variant {
         name
     }
 
+    /// The part of a name that says nothing of the file: as statistics show it.
+    pub(super) fn short_name<'a>(&self, name: &'a str) -> &'a str {
+        name.split_once('.').map_or(name, |(_, short)| short)
+    }
+
     /// The source.
     pub(super) fn text(&self) -> String {
         let mut text = String::from("#include <metal_stdlib>\nusing namespace metal;\n");

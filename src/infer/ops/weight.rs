@@ -172,9 +172,17 @@ impl<'a> Checked<'a> {
         typed(op, "biases", &w.biases, &[scale])?;
         let matrix = Matrix::of(op, "the weight", &w.weight)?;
         let columns = matrix.columns * 32 / bits.clamp(1, 8) as usize;
-        if !(1..=8).contains(&bits) || group == 0 || !columns.is_multiple_of(group.max(16)) {
+        let whole = group > 0 && columns.is_multiple_of(group);
+        if !(1..=8).contains(&bits) || !whole {
             let why =
                 format!("{columns} columns are not whole groups of {group} values of {bits} bits");
+            return Err(wrong(op, why));
+        }
+        // Kernels decode 16 values at a time.
+        if !columns.is_multiple_of(16) {
+            let why = format!(
+                "{columns} columns are not a multiple of 16, as kernels need for MLX's format"
+            );
             return Err(wrong(op, why));
         }
         for (name, tensor) in [("scales", &w.scales), ("biases", &w.biases)] {

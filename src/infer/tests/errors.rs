@@ -94,9 +94,12 @@ fn each_argument_wrong_once() {
     }
     let mut much = right;
     much[4] = Arg::Shared(40_000);
+    let mut most = right;
+    most[4] = Arg::Shared(usize::MAX);
     for (args, grid, message) in [
         (&right[..4], grid, "4 arguments were passed, and it has 5: x, y, blocks, sizes, scratch"),
         (&much[..], grid, "40000 bytes of threadgroup memory; there are 32768"),
+        (&most[..], grid, "18446744073709551615 bytes of threadgroup memory; there are 32768"),
         (
             &right[..],
             Grid::groups_1d(1, 1025),

@@ -1,7 +1,7 @@
 //! Sorting, and values by index.
 
-use super::{FLOATS, Setup, values};
-use crate::infer::ops::Order;
+use super::{FLOATS, Setup, close, plain, values};
+use crate::infer::ops::{Order, Scatter, Unary};
 use crate::infer::{DType, Tensor};
 
 #[test]
@@ -90,6 +90,71 @@ fn values_are_taken_along_an_axis() {
     let xv = values(&x);
     let expected = [9, 3, 10, 4, 11, 5].map(|i| xv[i]);
     assert_eq!(values(&y), expected);
+}
+
+/// Every type, axis and mode, with repeated indices, and some out of range.
+#[test]
+fn values_are_scattered_along_an_axis() {
+    let mut setup = Setup::new(65);
+    for dtype in FLOATS {
+        for axis in 0..3 {
+            for add in [false, true] {
+                for strided in [false, true] {
+                    let (mut shape, mut to) = ([3, 5, 2], [3, 5, 2]);
+                    (shape[axis], to[axis]) = (7, 4);
+                    let count: usize = shape.iter().product();
+                    let at: Vec<f32> = (0..count)
+                        .map(|_| ((setup.random.bits() >> 32) % 6) as f32 - 1.0)
+                        .collect();
+                    let (x, indices) =
+                        (setup.random(dtype, &shape), setup.tensor(DType::I32, &shape, &at));
+                    let y = match strided {
+                        true => {
+                            let whole = setup.random(dtype, &[to[0], to[2], 2 * to[1]]);
+                            let half = whole.narrow(2, 0..to[1]).expect("a view");
+                            half.transpose(1, 2).expect("a view")
+                        }
+                        false => setup.random(dtype, &to),
+                    };
+                    let [before, after] = [(); 2].map(|_| setup.result(dtype, &to));
+                    setup.run(|o, s| {
+                        o.unary(s, Unary::Copy, &y, &before)?;
+                        o.scatter(s, &x, &indices, &y, Scatter { axis, add })?;
+                        o.unary(s, Unary::Copy, &y, &after)
+                    });
+                    let mut expected = plain(values(&before));
+                    let inner: usize = shape[axis + 1..].iter().product();
+                    for (i, value) in values(&x).into_iter().enumerate() {
+                        let chosen = at[i];
+                        if !(0.0..4.0).contains(&chosen) {
+                            continue;
+                        }
+                        let (outer, within) = (i / (7 * inner), i % inner);
+                        let target = &mut expected[(outer * 4 + chosen as usize) * inner + within];
+                        *target = match add {
+                            true => (target.0 + value, target.1 + value.abs()),
+                            false => (value, value.abs()),
+                        };
+                    }
+                    // Each step of a sum is rounded to the type.
+                    let tolerance = match (add, dtype) {
+                        (false, _) => 0.0,
+                        (_, DType::F32) => 1e-6,
+                        (_, DType::F16) => 4e-3,
+                        _ => 3e-2,
+                    };
+                    let what = format!("{dtype}, axis {axis}, add: {add}, strided: {strided}");
+                    close(&what, &after, &expected, tolerance);
+                }
+            }
+        }
+    }
+    // Integers keep all their bits.
+    let x = Tensor::from_slice(&setup.gpu, &[16_777_217, 2, 3, -1], &[4]).expect("memory");
+    let indices = setup.tensor(DType::I32, &[4], &[1.0, 1.0, 0.0, 1.0]);
+    let y = setup.tensor(DType::I32, &[2], &[1.0, 1.0]);
+    setup.run(|o, s| o.scatter(s, &x, &indices, &y, Scatter { add: true, ..Scatter::default() }));
+    assert_eq!(y.to_vec::<i32>().expect("free"), [4, 16_777_219]);
 }
 
 #[test]

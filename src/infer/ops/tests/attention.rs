@@ -2,7 +2,7 @@
 
 use super::{FLOATS, Setup, close, plain, values};
 use crate::infer::DType;
-use crate::infer::ops::{Attention, Pairs, Rope, Sample, Scaling};
+use crate::infer::ops::{Attention, Pairs, Rope, Sample, Scaling, TurboCache};
 
 #[test]
 fn rope_with_both_pairings() {
@@ -342,6 +342,97 @@ fn rows_that_no_token_sees_may_hold_anything() {
     }
 }
 
+/// A cache whose unwritten rows are NaN, with a mask of minus infinity for them and no positions; and a position in the window
+/// of the tokens that none of them sees.
+#[test]
+fn rows_that_a_mask_hides_may_hold_anything() {
+    let mut setup = Setup::new(41);
+    let (tokens, rows, dim) = (40, 70, 12);
+    let q = setup.random(DType::F32, &[tokens, 2, dim]);
+    for cache_type in FLOATS {
+        let mut cached: Vec<f32> = (0..rows * dim).map(|_| setup.random.value()).collect();
+        let written = |row: usize| row % 3 != 1 && row < 66;
+        for row in (0..rows).filter(|&row| !written(row)) {
+            cached[row * dim..][..dim].fill(if row % 2 == 0 { f32::NAN } else { f32::INFINITY });
+        }
+        let clean: Vec<f32> = cached.iter().map(|x| if x.is_finite() { *x } else { 0.0 }).collect();
+        let mask: Vec<f32> = (0..tokens * rows)
+            .map(|i| if written(i % rows) && i % 5 != 0 { 0.25 } else { f32::NEG_INFINITY })
+            .collect();
+        let mask = setup.tensor(DType::F32, &[tokens, rows], &mask);
+        for few_tokens in [0, tokens] {
+            let params = Attention { mask: Some(&mask), few_tokens, ..Attention::default() };
+            let results = [&cached, &clean].map(|values| {
+                let k = setup.tensor(cache_type, &[rows, 1, dim], values);
+                let o = setup.result(DType::F32, &[tokens, 2, dim]);
+                setup.run(|ops, stream| ops.attention(stream, &q, &k, &k, &o, params));
+                o.to_vec::<f32>().expect("free")
+            });
+            assert_eq!(results[0], results[1], "{cache_type}, few_tokens: {few_tokens}");
+            assert!(results[0].iter().any(|value| *value != 0.0));
+        }
+    }
+}
+
+/// Tokens with negative positions are padding: wherever they are, the others append and see what they do without it.
+#[test]
+fn negative_positions_are_padding() {
+    let mut setup = Setup::new(42);
+    let (capacity, dim) = (4, 8);
+    for padded in [
+        &[0, 1, 2, 3, -1, -1][..],
+        &[-1, 0, -1, 1, 2, 3],
+        &[2, 3, -1, 4, 5, 6, -1],
+        &[-1, -1, -1],
+        &[5, -1, -1, -1, -1, -1, -1],
+    ] {
+        let plain: Vec<usize> = (0..padded.len()).filter(|&i| padded[i] >= 0).collect();
+        let inputs: Vec<Vec<f32>> = (0..2)
+            .map(|_| (0..padded.len() * dim).map(|_| setup.random.value()).collect())
+            .collect();
+        let before: Vec<f32> = (0..capacity * dim).map(|_| setup.random.value()).collect();
+        let run = |tokens: &[usize], few_tokens: usize| {
+            let at: Vec<f32> = tokens.iter().map(|&i| padded[i] as f32).collect();
+            let rows = |values: &[f32]| -> Vec<f32> {
+                tokens.iter().flat_map(|&i| values[i * dim..][..dim].to_vec()).collect()
+            };
+            let [x, q] = [0, 1]
+                .map(|i| setup.tensor(DType::F32, &[tokens.len(), 1, dim], &rows(&inputs[i])));
+            let positions = setup.tensor(DType::I32, &[tokens.len()], &at);
+            let cache = setup.tensor(DType::F32, &[capacity, 1, dim], &before);
+            let turbo = TurboCache::new(&setup.gpu, 8, [capacity, 1, dim]).expect("memory");
+            let o = setup.result(DType::F32, &[tokens.len(), 1, dim]);
+            let params =
+                Attention { positions: Some(&positions), few_tokens, ..Attention::default() };
+            setup.run(|ops, stream| {
+                ops.append(stream, &x, &positions, &cache)?;
+                ops.append_turbo(stream, &x, &positions, &turbo)?;
+                ops.attention(stream, &q, &cache, &cache, &o, params)
+            });
+            let codes = turbo.codes.to_vec::<u8>().expect("free");
+            (values(&cache), values(&o), codes)
+        };
+        let all: Vec<usize> = (0..padded.len()).collect();
+        for few_tokens in [0, 16] {
+            let (cache, o, codes) = run(&all, few_tokens);
+            if plain.is_empty() {
+                let expected: Vec<f64> = before.iter().map(|&x| f64::from(x)).collect();
+                assert_eq!((cache, o), (expected, vec![0.0; padded.len() * dim]));
+                continue;
+            }
+            let (expected_cache, expected, expected_codes) = run(&plain, few_tokens);
+            assert_eq!((cache, codes), (expected_cache, expected_codes), "{padded:?}");
+            for (i, token) in o.chunks(dim).enumerate() {
+                let expected = match plain.iter().position(|&other| other == i) {
+                    Some(at) => expected[at * dim..][..dim].to_vec(),
+                    None => vec![0.0; dim],
+                };
+                assert_eq!(token, expected, "{padded:?}, token {i}, few_tokens: {few_tokens}");
+            }
+        }
+    }
+}
+
 #[test]
 fn tokens_are_sampled_by_their_probability() {
     let setup = Setup::new(37);
@@ -384,6 +475,8 @@ fn wrong_operands_are_errors() {
     let rope = Rope::default();
     let attention = Attention::default();
     let sections = Rope { sections: &[1], ..rope };
+    let (overflow, pair) =
+        (Rope { sections: &[usize::MAX, 3], ..rope }, setup.tensor(DType::I32, &[2, 2], &[0.0; 4]));
     let positions = Attention { positions: Some(&three), ..attention };
     let mask = Attention { mask: Some(&flat), ..attention };
     let one = setup.random(DType::F32, &[2, 2, 4]);
@@ -399,6 +492,7 @@ fn wrong_operands_are_errors() {
             "positions holds one of i32",
         ),
         (setup.error(|o, s| o.rope(s, &x, &two, &frequencies, &x, sections)), "sections [1]"),
+        (setup.error(|o, s| o.rope(s, &x, &pair, &frequencies, &x, overflow)), "are not at most 4"),
         (setup.error(|o, s| o.attention(s, &x, &one, &one, &x, attention)), "do not match"),
         (
             setup.error(|o, s| o.attention(s, &x, &x, &x, &x, positions)),

@@ -1,7 +1,7 @@
 //! Operations on each value.
 
 use super::{FLOATS, Setup, close, plain, values};
-use crate::infer::ops::{Binary, Unary};
+use crate::infer::ops::{Binary, Matmul, Norm, Softmax, Unary};
 use crate::infer::{DType, Tensor};
 
 /// Functions have up to 8 units in the last place, and chains of three of them more.
@@ -206,5 +206,50 @@ fn wrong_operands_are_errors() {
         ),
     ] {
         assert!(error.contains(message), "{error}, not {message}");
+    }
+}
+
+/// Kernels count values with 32 bits: a view that is longer is an error. Its memory is never touched.
+#[test]
+fn views_longer_than_32_bits_are_errors() {
+    let setup = Setup::new(27);
+    let Ok(memory) = Tensor::for_overwrite(&setup.gpu, DType::U8, &[70_000, 65_536]) else {
+        println!("the system has no 4.3 GiB of addresses");
+        return;
+    };
+    let column = memory.narrow(1, 0..1).expect("a view");
+    let y = Tensor::new(&setup.gpu, DType::U8, &[70_000, 1]).expect("memory");
+    let indices = Tensor::new(&setup.gpu, DType::I32, &[1, 1]).expect("memory");
+    let one = y.narrow(0, 0..1).expect("a view");
+    for error in [
+        setup.error(|o, s| o.unary(s, Unary::Copy, &column, &y)),
+        setup.error(|o, s| o.take(s, &column, &indices, &one, 0)),
+    ] {
+        assert!(error.contains("x spans 4587454465 values"), "{error}");
+    }
+    let near = column.narrow(0, 0..65_536).expect("a view");
+    let y = y.narrow(0, 0..65_536).expect("a view");
+    let mut stream = crate::infer::Stream::new(&setup.gpu, &setup.queue);
+    setup.ops.unary(&mut stream, Unary::Copy, &near, &y).expect("it fits");
+}
+
+/// Tensors without values are no error, whatever axis has none.
+#[test]
+fn empty_axes_are_nothing_to_do() {
+    let setup = Setup::new(28);
+    let new = |shape: &[usize]| Tensor::new(&setup.gpu, DType::F32, shape).expect("memory");
+    for shape in [[2, 0, 4], [0, 3, 4], [2, 3, 0]] {
+        let (x, y) = (new(&shape), new(&shape));
+        setup.run(|o, s| {
+            o.softmax(s, &x, &y, Softmax::default())?;
+            o.scan(s, &x, &y)?;
+            o.norm(s, &x, &y, Norm::default())?;
+            o.binary(s, Binary::Add, &x, &x, &y)
+        });
+    }
+    for [batch, rows, inner, columns] in [[0, 2, 3, 4], [2, 0, 3, 4], [2, 3, 4, 0]] {
+        let (a, b) = (new(&[batch, rows, inner]), new(&[batch, inner, columns]));
+        let c = new(&[batch, rows, columns]);
+        setup.run(|o, s| o.matmul(s, &a, &b, &c, Matmul::default()));
     }
 }

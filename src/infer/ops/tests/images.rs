@@ -106,8 +106,12 @@ fn wrong_operands_are_errors() {
     let int = setup.tensor(DType::I32, &[2, 4, 6], &[0.0; 48]);
     let tiles = Patches::tiles(2);
     let none = Patches { step: [0, 1], ..tiles };
+    let huge = Patches { padding: [usize::MAX, 0], ..tiles };
+    let long = Patches { size: [usize::MAX, 2], ..tiles };
     let resize = Resize::Corners;
     for (error, message) in [
+        (setup.error(|o, s| o.patches(s, &x, &flat, huge)), "more values than can be counted"),
+        (setup.error(|o, s| o.patches(s, &x, &flat, long)), "more values than can be counted"),
         (setup.error(|o, s| o.patches(s, &int, &flat, tiles)), "patches: x holds one of"),
         (setup.error(|o, s| o.patches(s, &flat, &flat, tiles)), "x of shape [4, 6]"),
         (setup.error(|o, s| o.patches(s, &x, &int, tiles)), "y holds one of"),

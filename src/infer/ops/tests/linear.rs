@@ -142,6 +142,36 @@ fn mlx_weights_of_all_bits() {
     }
 }
 
+/// Groups are whole, of any size; rows are whole 16s, because kernels decode 16 values at a time.
+#[test]
+fn mlx_groups_of_any_size_in_rows_of_whole_sixteens() {
+    let mut setup = Setup::new(9);
+    let mut weight = |columns: usize, group: usize| {
+        let weight = Tensor::new(&setup.gpu, DType::U32, &[5, columns / 8]).expect("memory");
+        let mut bytes = weight.write_bytes().expect("free");
+        bytes.iter_mut().for_each(|byte| *byte = setup.random.bits() as u8);
+        drop(bytes);
+        let [scales, biases] = [(); 2].map(|_| setup.random(DType::F32, &[5, columns / group]));
+        QuantizedWeight { weight, scales, biases, affine: Affine { bits: 4, group } }
+    };
+    let right = [weight(48, 24), weight(48, 4), weight(16, 16)];
+    let wrong = weight(24, 24);
+    for w in right {
+        let columns = w.weight.shape()[1] * 8;
+        for rows in [1, 3, 12] {
+            let x = setup.random(DType::F32, &[rows, columns]);
+            let y = setup.result(DType::F32, &[rows, 5]);
+            setup.run(|ops, stream| ops.linear(stream, &x, &w, &y, Linear::default()));
+            let expected = product(&values(&x), &decoded(&w), columns);
+            close(&format!("groups of {}", w.affine.group), &y, &expected, TOLERANCE);
+        }
+    }
+    let x = setup.random(DType::F32, &[1, 24]);
+    let y = setup.result(DType::F32, &[1, 5]);
+    let error = setup.error(|o, s| o.linear(s, &x, &wrong, &y, Linear::default()));
+    assert!(error.contains("24 columns are not a multiple of 16"), "{error}");
+}
+
 #[test]
 fn lookup_decodes_rows_of_every_type() {
     let mut setup = Setup::new(6);

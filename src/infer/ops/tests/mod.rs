@@ -8,6 +8,7 @@ mod attention;
 mod elementwise;
 mod images;
 mod linear;
+mod real;
 mod rows;
 mod sequence;
 mod solve;

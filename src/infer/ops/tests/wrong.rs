@@ -1,5 +1,5 @@
 //! Each operand of each operation wrong once: in type, in length along each axis, in strides, and, if the operation writes it,
-//! broadcast or in memory that can only be read. Nothing is recorded then.
+//! broadcast, in memory that can only be read, or over the bytes of each other operand. Nothing is recorded then.
 //!
 //! Wrong parameters are in the tests of each operation.
 
@@ -10,7 +10,8 @@ use crate::infer::{DType, Error, Memory, Ops, Quant, Stream, Tensor};
 use crate::memory::Block;
 
 /// A right operand: the name that errors have, its type, its shape, and what else is right: `0` another length of axis 0,
-/// `0+` or `0-` a longer or shorter one, `v` any strides. `o` is an operand that the operation writes.
+/// `0+` or `0-` a longer or shorter one, `v` any strides. `o` is an operand that the operation writes; the letters after `=`
+/// are the first ones of operands that it may be the same view as.
 type Operand = (&'static str, DType, &'static [usize], &'static str);
 
 type Call = fn(&Ops, &mut Stream, &[Tensor]) -> Result<(), Error>;
@@ -118,7 +119,7 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
         "norm",
         &[
             ("x", F, &[3, 16], ""),
-            ("y", F, &[3, 16], "o"),
+            ("y", F, &[3, 16], "o=x"),
             ("the residual", F, &[3, 16], "o"),
             ("the weight", F, &[16], ""),
             ("the bias", F, &[16], ""),
@@ -130,14 +131,16 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
     ),
     (
         "softmax",
-        &[("x", F, &[3, 16], ""), ("y", F, &[3, 16], "o"), ("the mask", F, &[3, 16], "")],
+        &[("x", F, &[3, 16], ""), ("y", F, &[3, 16], "o=x"), ("the mask", F, &[3, 16], "")],
         |o, s, t| o.softmax(s, &t[0], &t[1], Softmax { mask: Some(&t[2]), ..Softmax::default() }),
     ),
     ("reduce", &[("x", F, &[3, 16], "1"), ("y", F, &[3], "o")], |o, s, t| {
         o.reduce(s, &t[0], &t[1], Reduce::Sum)
     }),
-    ("scan", &[("x", F, &[3, 16], ""), ("y", F, &[3, 16], "o")], |o, s, t| o.scan(s, &t[0], &t[1])),
-    ("hadamard", &[("x", F, &[3, 16], ""), ("y", F, &[3, 16], "o")], |o, s, t| {
+    ("scan", &[("x", F, &[3, 16], ""), ("y", F, &[3, 16], "o=x")], |o, s, t| {
+        o.scan(s, &t[0], &t[1])
+    }),
+    ("hadamard", &[("x", F, &[3, 16], ""), ("y", F, &[3, 16], "o=x")], |o, s, t| {
         o.hadamard(s, &t[0], &t[1], 1.0)
     }),
     (
@@ -164,6 +167,14 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
         |o, s, t| o.take(s, &t[0], &t[1], &t[2], 1),
     ),
     (
+        "scatter",
+        &[("x", F, &[3, 4], "v"), ("indices", I, &[3, 4], "v"), ("y", F, &[3, 16], "1ov")],
+        |o, s, t| {
+            o.scatter(s, &t[0], &t[1], &t[2], Scatter { axis: 1, add: true })?;
+            o.scatter(s, &t[0], &t[1], &t[2], Scatter { axis: 1, add: false })
+        },
+    ),
+    (
         "sample",
         &[
             ("logits", F, &[2, 5], ""),
@@ -173,12 +184,12 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
         ],
         |o, s, t| o.sample(s, &t[0], &t[1], &t[2], &t[3], Sample::default()),
     ),
-    ("unary", &[("x", F, &[3, 4], "v"), ("y", F, &[3, 4], "ov")], |o, s, t| {
+    ("unary", &[("x", F, &[3, 4], "v"), ("y", F, &[3, 4], "ov=x")], |o, s, t| {
         o.unary(s, Unary::Exp, &t[0], &t[1])
     }),
     (
         "binary",
-        &[("a", F, &[3, 4], "v"), ("b", F, &[3, 4], "v"), ("y", F, &[3, 4], "ov")],
+        &[("a", F, &[3, 4], "v"), ("b", F, &[3, 4], "v"), ("y", F, &[3, 4], "ov=ab")],
         |o, s, t| o.binary(s, Binary::Add, &t[0], &t[1], &t[2]),
     ),
     (
@@ -187,7 +198,7 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
             ("x", F, &[2, 3, 8], ""),
             ("positions", I, &[2], ""),
             ("frequencies", F, &[4], "0-"),
-            ("y", F, &[2, 3, 8], "o"),
+            ("y", F, &[2, 3, 8], "o=x"),
         ],
         |o, s, t| o.rope(s, &t[0], &t[1], &t[2], &t[3], Rope::default()),
     ),
@@ -275,7 +286,7 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
     ),
     (
         "solve",
-        &[("a", F, &[3, 3], "v"), ("b", F, &[3, 2], "v"), ("x", F, &[3, 2], "ov")],
+        &[("a", F, &[3, 3], "v"), ("b", F, &[3, 2], "v"), ("x", F, &[3, 2], "ov=b")],
         |o, s, t| o.solve(s, &t[0], &t[1], &t[2], Solve::default()),
     ),
     ("patches", &[("x", F, &[2, 4, 5], "v"), ("y", F, &[12, 8], "o")], |o, s, t| {
@@ -315,7 +326,7 @@ fn each_operand_of_each_operation_wrong_once() {
         let block = unsafe { Block::map(&file, ..) }.expect("pages");
         Memory::wrap(&setup.gpu, &block).expect("a buffer")
     };
-    let mut wrong = 0;
+    let (mut wrong, mut aliased) = (0, 0);
     for (row, &(op, operands, call)) in OPERATIONS.iter().enumerate() {
         let right: Vec<Tensor> = operands.iter().map(|o| new(o.1, o.2)).collect();
         let with = |nth: usize, tensor: Tensor| {
@@ -378,8 +389,45 @@ fn each_operand_of_each_operation_wrong_once() {
                 }
                 let tensor = read_only.tensor(0, dtype, shape).expect("a view");
                 check(nth, "read-only", tensor, &["can only be read"]);
+                let same = flags.split_once('=').map_or("", |(_, same)| same);
+                for (other, &(other_name, other_type, other_shape, _)) in
+                    operands.iter().enumerate()
+                {
+                    if other == nth {
+                        continue;
+                    }
+                    // From the same byte on, and from the next value of four bytes if they still overlap.
+                    let memory = Memory::from(setup.gpu.buffer(1 << 16).expect("memory"));
+                    for offset in [0, 4] {
+                        let found = memory.tensor(0, other_type, other_shape).expect("a view");
+                        if offset >= found.bytes() {
+                            continue;
+                        }
+                        let mut all = right.clone();
+                        all[other] = found;
+                        all[nth] = memory.tensor(offset, dtype, shape).expect("a view");
+                        let mut stream = Stream::new(&setup.gpu, &setup.queue);
+                        let result = call(&setup.ops, &mut stream, &all).map_err(|e| e.to_string());
+                        let what = format!(
+                            "row {row}, {op}: {name} over {other_name}, from byte {offset}"
+                        );
+                        let launches = stream.finish().expect("it runs").counters.launches;
+                        assert_eq!(launches > 0, result.is_ok(), "{what}: {launches} launches");
+                        match result {
+                            Ok(()) => {
+                                assert!(offset == 0 && same.contains(&other_name[..1]), "{what}")
+                            }
+                            Err(error) => {
+                                let allowed = offset == 0 && same.contains(&other_name[..1]);
+                                assert!(error.contains("overlap") && !allowed, "{what}: {error}");
+                                aliased += 1;
+                            }
+                        }
+                    }
+                }
             }
         }
     }
-    println!("{wrong} wrong operands");
+    println!("{wrong} wrong operands, {aliased} that overlap");
+    assert!(aliased > 200);
 }
