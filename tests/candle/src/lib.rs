@@ -1,7 +1,7 @@
 //! The same model by the example `generate` and by candle, for a test and a benchmark.
 
 #[allow(dead_code, reason = "the program's own part is not used")]
-#[path = "../../../examples/generate.rs"]
+#[path = "../../../examples/generate/main.rs"]
 mod generate;
 
 use aruminium::infer::ops::Sample;

@@ -1,23 +1,28 @@
-//! A decoder-only transformer of the llama architecture, from a GGUF file: a prompt, then tokens by a replayed graph.
+//! A decoder-only transformer of the llama architecture (Llama 1 to 3, and models like them), from a GGUF file: a prompt, then
+//! tokens by a replayed graph.
 //!
 //! `cargo run --release --features infer --example generate -- model.gguf "Once upon a time" 64`
 //!
-//! Without a file it makes a small model with random weights, writes it as GGUF, and runs that.
+//! Without a file it makes a small model with random weights, writes it as GGUF, and runs that. A file with something that this
+//! program does not compute, such as tensors of other layers, is an error.
+
+pub(crate) mod vocabulary;
 
 use aruminium::infer::ops::{
     Attention, Binary, Gate, Gated, Linear, Norm, Pairs, Rope, Sample, Scaling,
 };
-use aruminium::infer::weights::{Array, Entry, Gguf, Value};
+use aruminium::infer::weights::{Entry, Gguf, Value};
 use aruminium::infer::{DType, Error, Graph, Ops, Quant, Sampling, Stream, Tensor};
 use aruminium::{Gpu, Queue};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
+use vocabulary::Vocabulary;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// The largest number of tokens of a conversation, and of candidates.
+/// The largest number of tokens of a conversation, if the model has no smaller one, and of candidates.
 const CONTEXT: usize = 2048;
 const CANDIDATES: usize = 40;
 
@@ -33,6 +38,11 @@ pub(crate) struct Config {
     pub(crate) epsilon: f32,
     pub(crate) rotated: usize,
     pub(crate) base: f64,
+    /// The most tokens of a conversation.
+    pub(crate) context: usize,
+    scaling: Scaling,
+    /// The factor of rotated values.
+    scale: f32,
 }
 
 impl Config {
@@ -48,6 +58,10 @@ impl Config {
         };
         let (width, heads) = (number("embedding_length")?, number("attention.head_count")?);
         let dim = number("attention.key_length").unwrap_or(width / heads);
+        if number("attention.value_length").is_ok_and(|length| length != dim) {
+            return Err("heads whose keys and values have different sizes are not supported".into());
+        }
+        let (scaling, scale) = scaling(&value)?;
         Ok(Self {
             layers: number("block_count")?,
             width,
@@ -60,8 +74,74 @@ impl Config {
                 .unwrap_or(1e-5) as f32,
             rotated: number("rope.dimension_count").unwrap_or(dim),
             base: value("rope.freq_base").and_then(Value::as_f64).unwrap_or(10000.0),
+            context: number("context_length").unwrap_or(CONTEXT).min(CONTEXT),
+            scaling,
+            scale,
         })
     }
+}
+
+/// How positions of long contexts are scaled, and the factor of rotated values.
+fn scaling<'a>(value: &impl Fn(&str) -> Option<&'a Value>) -> Result<(Scaling, f32)> {
+    let number = |key: &str| value(key).and_then(Value::as_f64);
+    let factor = number("rope.scaling.factor").or_else(|| number("rope.scale_linear"));
+    let kind = value("rope.scaling.type").and_then(Value::as_str);
+    // Files that are older than the key have linear factors.
+    let kind = kind.unwrap_or(if factor.is_some() { "linear" } else { "none" });
+    let scale = number("rope.scaling.attn_factor").unwrap_or(1.0);
+    match (kind, factor) {
+        ("none", _) | ("linear", None) => Ok((Scaling::None, 1.0)),
+        ("linear", Some(factor)) => Ok((Scaling::Linear(factor), 1.0)),
+        ("yarn", Some(factor)) => {
+            let context = number("rope.scaling.original_context_length");
+            let context =
+                context.ok_or("the file has no llama.rope.scaling.original_context_length")?;
+            let fast = number("rope.scaling.yarn_beta_fast").unwrap_or(32.0);
+            let slow = number("rope.scaling.yarn_beta_slow").unwrap_or(1.0);
+            let scale = scale * (1.0 + 0.1 * factor.ln());
+            Ok((Scaling::Yarn { factor, fast, slow, context }, scale as f32))
+        }
+        _ => Err(format!(
+            "positions scaled by {kind:?} with the factor {factor:?} are not supported"
+        )
+        .into()),
+    }
+}
+
+/// The tensors of a layer.
+const LAYER: [&str; 9] = [
+    "attn_norm",
+    "attn_q",
+    "attn_k",
+    "attn_v",
+    "attn_output",
+    "ffn_norm",
+    "ffn_gate",
+    "ffn_up",
+    "ffn_down",
+];
+
+/// Factors that divide the frequencies of Llama 3.1 and later models.
+const FACTORS: &str = "rope_freqs.weight";
+
+/// An error for a tensor that the model does not use: its results would be wrong.
+fn check_names(file: &Gguf, layers: usize) -> Result<()> {
+    for info in file.weights().tensors() {
+        let name = info.name().strip_suffix(".weight").unwrap_or("");
+        let of_layer = || {
+            let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
+            Some(layer.parse::<usize>().ok()? < layers && LAYER.contains(&part))
+        };
+        let whole = ["token_embd", "output_norm", "output", "rope_freqs"].contains(&name);
+        if !whole && of_layer() != Some(true) {
+            return Err(format!(
+                "the tensor {:?} is of a model that is not supported",
+                info.name()
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// A model, and the keys and values of a conversation.
@@ -96,6 +176,7 @@ pub(crate) struct Activations {
 impl Model {
     pub(crate) fn new(gpu: &Gpu, file: &Gguf) -> Result<Self> {
         let config = Config::of(file)?;
+        check_names(file, config.layers)?;
         let mut shown = 0;
         // SAFETY: this program does not change the file, and its documentation asks users not to.
         let weights = unsafe {
@@ -107,9 +188,17 @@ impl Model {
                 }
             })?
         };
-        let list = Scaling::None.frequencies(config.base, config.rotated);
+        let mut list = config.scaling.frequencies(config.base, config.rotated);
+        if file.weights().info(FACTORS).is_some() {
+            let factors = file.weights().dequantize(FACTORS)?;
+            if factors.len() != list.len() {
+                let (found, pairs) = (factors.len(), list.len());
+                return Err(format!("{FACTORS} has {found} factors for {pairs} pairs").into());
+            }
+            list.iter_mut().zip(factors).for_each(|(frequency, factor)| *frequency /= factor);
+        }
         let frequencies = Tensor::from_slice(gpu, &list, &[list.len()])?;
-        let cache = || Tensor::new(gpu, DType::F16, &[CONTEXT, config.kv_heads, config.dim]);
+        let cache = || Tensor::new(gpu, DType::F16, &[config.context, config.kv_heads, config.dim]);
         let caches = (0..config.layers).map(|_| Ok((cache()?, cache()?)));
         let caches = caches.collect::<std::result::Result<_, Error>>()?;
         Ok(Self { config, weights, frequencies, caches })
@@ -166,7 +255,7 @@ impl Model {
         let Config { heads, kv_heads, dim, epsilon, .. } = self.config;
         let tokens = a.tokens.count();
         let linear = Linear::default();
-        let rope = Rope { pairs: Pairs::Neighbours, ..Rope::default() };
+        let rope = Rope { pairs: Pairs::Neighbours, scale: self.config.scale, ..Rope::default() };
         let rows = |tensor: &Tensor, heads: usize| tensor.reshape(&[tokens, heads * dim]);
         ops.lookup(stream, &a.tokens, self.weight("token_embd")?, &a.sum)?;
         for (layer, (keys, values)) in self.caches.iter().enumerate() {
@@ -216,53 +305,6 @@ impl Model {
         ops.linear(stream, &row, self.output()?, &a.logits, linear)?;
         ops.top(stream, &a.logits, &a.best_tokens, Some(&a.best))?;
         ops.sample(stream, &a.best, &a.best_tokens, &a.random, &a.chosen, sample)
-    }
-}
-
-/// The vocabulary of a file.
-struct Vocabulary {
-    tokens: Vec<String>,
-    end: Option<u64>,
-}
-
-impl Vocabulary {
-    fn of(file: &Gguf) -> Option<Self> {
-        let tokens = file.meta("tokenizer.ggml.tokens")?.as_array().and_then(Array::as_strings)?;
-        let end = file.meta("tokenizer.ggml.eos_token_id").and_then(Value::as_u64);
-        Some(Self { tokens: tokens.to_vec(), end })
-    }
-
-    /// Splits a text into the longest possible tokens: not always those of the training, but of the same text.
-    fn encode(&self, text: &str) -> Vec<i32> {
-        let by_text: BTreeMap<&str, i32> =
-            self.tokens.iter().map(|token| &token[..]).zip(0..).collect();
-        let spaced = if by_text.contains_key("▁") { "▁" } else { "Ġ" };
-        let text = text.replace(' ', if by_text.contains_key(spaced) { spaced } else { " " });
-        let (mut rest, mut tokens) = (&text[..], Vec::new());
-        while let Some(first) = rest.chars().next() {
-            let ends = rest.char_indices().map(|(at, c)| at + c.len_utf8()).take(64);
-            let longest = ends.filter(|&end| by_text.contains_key(&rest[..end])).last();
-            let end = longest.unwrap_or(first.len_utf8());
-            match longest {
-                Some(end) => tokens.push(by_text[&rest[..end]]),
-                // Falls back to tokens of single bytes, and omits bytes that have none.
-                None => tokens.extend(
-                    rest[..end].bytes().filter_map(|b| by_text.get(&format!("<0x{b:02X}>")[..])),
-                ),
-            }
-            rest = &rest[end..];
-        }
-        tokens
-    }
-
-    fn bytes(&self, token: i32) -> Vec<u8> {
-        let text = usize::try_from(token).ok().and_then(|token| self.tokens.get(token));
-        let text = text.map_or("", |text| &text[..]);
-        let byte = text.strip_prefix("<0x").and_then(|text| text.strip_suffix('>'));
-        match byte.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => vec![byte],
-            None => text.replace(['▁', 'Ġ'], " ").replace('Ċ', "\n").into_bytes(),
-        }
     }
 }
 
@@ -316,12 +358,18 @@ pub(crate) fn write_random(path: &Path) -> Result<()> {
     for name in norms.chain(["output_norm.weight".into()]) {
         tensors.push((name, DType::F32, vec![width], ones.clone()));
     }
-    let words = (256..vocabulary).map(|i| format!("▁{}", i * 7919 % 1000));
-    let tokens: Vec<String> = (0..256).map(|b| format!("<0x{b:02X}>")).chain(words).collect();
+    // Bytes, pairs of letters, and numbers.
+    let pairs = (0..100)
+        .map(|i| format!("{}{}", b"etaoinshrd"[i / 10] as char, b"etaoinshrd"[i % 10] as char));
+    let words = (0..vocabulary - 356).map(|i| format!("▁{}", i * 7919 % 1000));
+    let bytes = (0..256).map(|b| format!("<0x{b:02X}>"));
+    let tokens: Vec<String> = bytes.chain(pairs).chain(words).collect();
+    let scores: Vec<f32> = (0..vocabulary).map(|i| -(i as f32)).collect();
     let number = |n: usize| Value::from(n as u32);
     let meta = [
         ("general.architecture", Value::from("llama")),
         ("llama.block_count", number(layers)),
+        ("llama.context_length", number(1024)),
         ("llama.embedding_length", number(width)),
         ("llama.feed_forward_length", number(hidden)),
         ("llama.attention.head_count", number(heads)),
@@ -330,6 +378,7 @@ pub(crate) fn write_random(path: &Path) -> Result<()> {
         ("llama.rope.dimension_count", number(width / heads)),
         ("tokenizer.ggml.model", Value::from("llama")),
         ("tokenizer.ggml.tokens", Value::from(tokens)),
+        ("tokenizer.ggml.scores", Value::from(scores)),
     ];
     let entries: Vec<Entry<'_>> = tensors
         .iter()
@@ -348,66 +397,106 @@ pub(crate) fn prepare(a: &Activations, tokens: &[i32], first: usize, random: f32
     Ok(())
 }
 
-fn run(gpu: &Gpu, queue: &Queue, file: &Gguf, prompt: &str, count: usize) -> Result<()> {
+/// What to generate.
+pub(crate) struct Task<'a> {
+    pub(crate) prompt: &'a str,
+    /// The number of tokens after the prompt.
+    pub(crate) count: usize,
+    pub(crate) sample: Sample,
+}
+
+/// What was generated, and how fast.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    /// The tokens of the prompt, and those after it.
+    pub(crate) prompt: Vec<i32>,
+    pub(crate) tokens: Vec<i32>,
+    /// Milliseconds until the first token, in which kernels are compiled.
+    first: f64,
+    /// Tokens per second after it; each is a replay.
+    speed: Option<f64>,
+    /// Of a token.
+    launches: u64,
+    barriers: u64,
+    /// The time of each launch of a token.
+    table: String,
+}
+
+/// Writes a text to `out` as it is generated.
+pub(crate) fn run(
+    gpu: &Gpu,
+    queue: &Queue,
+    file: &Gguf,
+    task: &Task<'_>,
+    out: &mut impl Write,
+) -> Result<Summary> {
     let model = Model::new(gpu, file)?;
-    let vocabulary = Vocabulary::of(file);
-    let mut tokens = match &vocabulary {
-        Some(vocabulary) => vocabulary.encode(prompt),
-        None => Vec::new(),
+    let vocabulary = Vocabulary::of(file)?;
+    let prompt = match &vocabulary {
+        Some(vocabulary) => vocabulary.prompt(task.prompt),
+        None => vec![1],
     };
-    if let Some(begin) = file.meta("tokenizer.ggml.bos_token_id").and_then(Value::as_u64) {
-        tokens.insert(0, begin as i32);
+    let context = model.config.context;
+    if prompt.is_empty() || prompt.len() >= context {
+        let found = prompt.len();
+        return Err(
+            format!("a prompt of {found} tokens: from 1 to {} are possible", context - 1).into()
+        );
     }
-    if tokens.is_empty() {
-        tokens.push(1);
-    }
-    let count = count.min(CONTEXT.saturating_sub(tokens.len()));
     let (ops, mut random) = (Ops::new(gpu), Random(0x5eed));
-    let sample = Sample { temperature: 0.8, top_p: 0.95, min_p: 0.0 };
+    let mut summary = Summary { prompt, ..Summary::default() };
 
     let start = Instant::now();
-    let prompt_activations = model.activations(gpu, tokens.len())?;
-    prepare(&prompt_activations, &tokens, 0, random.fraction())?;
+    let prompt = model.activations(gpu, summary.prompt.len())?;
+    prepare(&prompt, &summary.prompt, 0, random.fraction())?;
     let mut stream = Stream::new(gpu, queue);
-    model.forward(&ops, &mut stream, &prompt_activations, sample)?;
+    model.forward(&ops, &mut stream, &prompt, task.sample)?;
     stream.finish()?;
-    let mut token = prompt_activations.chosen.read::<i32>()?[0];
-    eprintln!(
-        "{} tokens of prompt in {:.0} ms, with compiling",
-        tokens.len(),
-        start.elapsed().as_secs_f64() * 1e3
-    );
+    let mut token = prompt.chosen.read::<i32>()?[0];
+    summary.first = start.elapsed().as_secs_f64() * 1e3;
 
-    // One step, recorded once: only tokens, positions and random numbers change.
+    // One step, recorded once: only tokens, positions and random numbers change. Recording compiles its kernels.
     let step = model.activations(gpu, 1)?;
-    let (graph, ()) = Graph::record(|stream| model.forward(&ops, stream, &step, sample))?;
-    let (mut start, mut made, mut barriers, mut launches) = (Instant::now(), 0, 0, 0);
-    for position in tokens.len()..tokens.len() + count {
-        match &vocabulary {
-            Some(vocabulary) if vocabulary.end == u64::try_from(token).ok() => break,
-            Some(vocabulary) => std::io::stdout().write_all(&vocabulary.bytes(token))?,
-            None => print!("{token} "),
+    let (graph, ()) = Graph::record(|stream| model.forward(&ops, stream, &step, task.sample))?;
+    let start = Instant::now();
+    let first = summary.prompt.len();
+    for position in first..context.min(first + task.count) {
+        if vocabulary.as_ref().is_some_and(|vocabulary| vocabulary.ends(token)) {
+            break;
         }
-        std::io::stdout().flush()?;
+        match &vocabulary {
+            Some(vocabulary) => out.write_all(&vocabulary.bytes(token))?,
+            None => write!(out, "{token} ")?,
+        }
+        out.flush()?;
+        summary.tokens.push(token);
         prepare(&step, &[token], position, random.fraction())?;
         let report = graph.replay(gpu, queue, &[], &[])?.wait()?;
-        (barriers, launches) = (report.counters.barriers, report.counters.launches);
+        (summary.barriers, summary.launches) = (report.counters.barriers, report.counters.launches);
         token = step.chosen.read::<i32>()?[0];
-        made += 1;
-        if made == 1 {
-            // The first step compiles kernels that the prompt did not use.
-            start = Instant::now();
-        }
     }
-    println!();
-    if made > 1 {
-        let speed = f64::from(made - 1) / start.elapsed().as_secs_f64();
-        eprintln!("{speed:.1} tokens/s; {launches} launches and {barriers} barriers per token");
+    if !summary.tokens.is_empty() {
+        summary.speed = Some(summary.tokens.len() as f64 / start.elapsed().as_secs_f64());
         // Where the time of a step goes.
         let mut stream = Stream::new(gpu, queue);
         stream.sample(Sampling::Launches)?;
         stream.replay(&graph, &[], &[])?;
-        eprint!("{}", stream.finish()?.profile.table());
+        summary.table = stream.finish()?.profile.table();
+    }
+    Ok(summary)
+}
+
+fn show(gpu: &Gpu, file: &Gguf, task: &Task<'_>) -> Result<()> {
+    let summary = run(gpu, &gpu.new_command_queue()?, file, task, &mut std::io::stdout())?;
+    let Summary { prompt, tokens, first, launches, barriers, .. } = &summary;
+    println!();
+    eprintln!("{} tokens of prompt in {first:.0} ms, with compiling", prompt.len());
+    if let Some(speed) = summary.speed {
+        let count = tokens.len();
+        eprintln!(
+            "{count} tokens, {speed:.1} tokens/s; {launches} launches and {barriers} barriers per token"
+        );
+        eprint!("{}", summary.table);
     }
     Ok(())
 }
@@ -417,16 +506,16 @@ fn main() -> Result<()> {
     let file = arguments.next();
     let prompt = arguments.next().unwrap_or_else(|| "Once upon a time".into());
     let count = arguments.next().map_or(Ok(32), |text| text.parse())?;
+    let sample = Sample { temperature: 0.8, top_p: 0.95, min_p: 0.0 };
+    let task = Task { prompt: &prompt, count, sample };
     let gpu = Gpu::open()?;
-    let queue = gpu.new_command_queue()?;
     match file {
-        Some(path) => run(&gpu, &queue, &Gguf::open(path)?, &prompt, count),
+        Some(path) => show(&gpu, &Gguf::open(path)?, &task),
         None => {
             let path = std::env::temp_dir().join(format!("generate-{}.gguf", std::process::id()));
             write_random(&path)?;
-            let result = Gguf::open(&path)
-                .map_err(Into::into)
-                .and_then(|file| run(&gpu, &queue, &file, &prompt, count));
+            let result =
+                Gguf::open(&path).map_err(Into::into).and_then(|file| show(&gpu, &file, &task));
             std::fs::remove_file(&path)?;
             result
         }
