@@ -8,7 +8,7 @@ use super::descriptor::{
 };
 use super::enums::{GpuFamily, ResourceOptions};
 use super::error::GpuError;
-use super::foundation::{NSArray, NSURL};
+use super::foundation::NSURL;
 use super::heap::{Heap, ResidencySet};
 use super::indirect::{IndirectCommands, IndirectCommandsDescriptor};
 use super::pipeline::Pipeline;
@@ -220,19 +220,23 @@ impl Gpu {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn all() -> Result<Vec<Self>, GpuError> {
-        // Other systems of Apple's than macOS have one GPU.
-        // SAFETY: the function returns nil or a device that the caller owns.
-        #[cfg(all(target_vendor = "apple", not(target_os = "macos")))]
-        return unsafe { Self::from_raw(link::MTLCreateSystemDefaultDevice()) }
-            .map(|gpu| vec![gpu])
-            .ok_or(GpuError::DeviceNotFound);
-        #[cfg(any(target_os = "macos", not(target_vendor = "apple")))]
+        Self::every().ok_or(GpuError::DeviceNotFound)
+    }
+
+    #[cfg(any(target_os = "macos", not(target_vendor = "apple")))]
+    fn every() -> Option<Vec<Self>> {
         // SAFETY: the function returns nil or an array that the caller owns, of devices.
         unsafe {
-            let all =
-                NSArray::from_raw(link::MTLCopyAllDevices()).ok_or(GpuError::DeviceNotFound)?;
-            Ok((0..all.len()).filter_map(|index| all.get(index)).collect())
+            let all = super::foundation::NSArray::from_raw(link::MTLCopyAllDevices())?;
+            Some((0..all.len()).filter_map(|index| all.get(index)).collect())
         }
+    }
+
+    /// Apple's other systems have one GPU, and the function in their newest versions only.
+    #[cfg(all(target_vendor = "apple", not(target_os = "macos")))]
+    fn every() -> Option<Vec<Self>> {
+        // SAFETY: the function returns nil or a device that the caller owns.
+        unsafe { Some(vec![Self::from_raw(link::MTLCreateSystemDefaultDevice())?]) }
     }
 
     /// The name of the GPU's architecture.

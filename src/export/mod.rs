@@ -42,9 +42,12 @@ macro_rules! jumps {
     (@one objc_claimAutoreleasedReturnValue) => {
         jump!(objc_claimAutoreleasedReturnValue to link::objc_retain);
     };
+    // Exceptions leave it, as its callers expect.
+    (@one objc_exception_throw) => { jump!(objc_exception_throw to link::clients::throw); };
     (@one $(#[$attribute:meta])* $name:ident) => { jump!($(#[$attribute])* $name to link::$name); };
 }
 
+jump!(objc2_exception_helper_0_1_try_catch to link::clients::try_catch);
 jump!(MTLCodeGenServiceCreate to link::clients::MTLCodeGenServiceCreate);
 jump!(MTLCodeGenServiceDestroy to link::clients::MTLCodeGenServiceDestroy);
 jump!(MTLCodeGenServiceBuildRequest to link::clients::MTLCodeGenServiceBuildRequest);

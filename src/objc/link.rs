@@ -256,7 +256,7 @@ door! {
     fn MTLCopyAllDevices() -> Id;
 }
 
-/// Functions for other programs alone: MTLCompiler's, which are private on a Mac, and those that observe devices.
+/// Functions for other programs alone: MTLCompiler's, which are private on a Mac, those that observe devices, and exceptions.
 #[cfg(all(feature = "export", not(target_vendor = "apple")))]
 pub(crate) mod clients {
     pub(crate) use crate::soft::metal::entry::{
@@ -265,6 +265,7 @@ pub(crate) mod clients {
     pub(crate) use crate::soft::metal::service::{
         MTLCodeGenServiceBuildRequest, MTLCodeGenServiceCreate, MTLCodeGenServiceDestroy,
     };
+    pub(crate) use crate::soft::runtime::exception::{throw, try_catch};
 }
 
 /// A reference to an IOSurface.

@@ -26,6 +26,7 @@ pub(super) const DEPLOYMENT: (&str, &str) = ("MACOSX_DEPLOYMENT_TARGET", "26.0")
 const MEMBERS: &[Member] = &[
     Member { name: "objc2", versions: &["0.6."] },
     Member { name: "objc2_encode", versions: &["4."] },
+    Member { name: NO_SCRIPT, versions: &["0.1."] },
     Member { name: "block2", versions: &["0.6."] },
     Member { name: "dispatch2", versions: &["0.3."] },
     Member { name: "objc", versions: &["0.2."] },
@@ -33,6 +34,10 @@ const MEMBERS: &[Member] = &[
     Member { name: "metal", versions: &["0.31.", "0.32.", "0.33."] },
     Member { name: "core_graphics_types", versions: &["0.1.", "0.2."] },
 ];
+
+/// The member whose build script is replaced by an empty one: it compiles Objective-C, which only clang does for Apple's
+/// runtime. The library has the function that it makes.
+pub(super) const NO_SCRIPT: &str = "objc2_exception_helper";
 
 /// The frameworks of the `objc2` project, which have one version.
 const FRAMEWORK: Member = Member { name: "objc2_", versions: &["0.3."] };

@@ -2,7 +2,7 @@
 //! programs to the library.
 
 use super::Failure;
-use super::family::{CFGS, DEPLOYMENT, OWN_CFG, is_member};
+use super::family::{CFGS, DEPLOYMENT, NO_SCRIPT, OWN_CFG, is_member};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -45,6 +45,20 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
             }
             // The compiler warns that these are not for users to set, which is the point here.
             arguments.extend(["-A", "explicit_builtin_cfgs_in_flags"].map(OsString::from));
+        }
+        let member = package("PKG_NAME").replace('-', "_");
+        if name == "build_script_build"
+            && member == NO_SCRIPT
+            && is_member(&member, &package("PKG_VERSION"))?
+        {
+            let empty = folder.join("empty.rs");
+            super::library::write(&empty, "fn main() {}\n")
+                .map_err(|error| format!("{}: {error}", empty.display()))?;
+            for argument in
+                arguments.iter_mut().filter(|text| Path::new(text).ends_with("build.rs"))
+            {
+                *argument = empty.clone().into();
+            }
         }
         is_own |= own && name == env!("CARGO_PKG_NAME");
         let mut search = OsString::from("-Lnative=");

@@ -199,12 +199,12 @@ entries! {
         if sync::exit(object) { 0 } else { NOT_OWNED }
     }
 
-    /// Ends the program: exceptions are not caught here.
+    /// Ends the program: no exception leaves a function of this ABI. Other programs get `exception::throw` by this name.
     fn objc_exception_throw(exception: Id) {
         // SAFETY: the caller's.
         let class = (!exception.is_nil()).then(|| unsafe { class_of(exception) });
         let class = class.map_or("nil".to_owned(), ToString::to_string);
-        fatal(format_args!("an exception of class {class} was thrown; exceptions are not supported"));
+        fatal(format_args!("an exception of class {class} was thrown, and nothing catches it"));
     }
 
     /// Ends the program: a collection was changed while it was enumerated.

@@ -10,6 +10,8 @@ pub(crate) mod declare;
 pub(crate) mod entry;
 mod entry_owner;
 mod entry_reflect;
+#[cfg(feature = "export")]
+pub(crate) mod exception;
 mod fatal;
 mod fork;
 mod lock;

@@ -15,6 +15,8 @@ mod clients;
 mod counts;
 mod declared;
 mod ends;
+#[cfg(feature = "export")]
+mod exceptions;
 mod foundation;
 mod messages;
 mod pools;

@@ -1,0 +1,46 @@
+//! Exceptions with `objc2`: thrown, caught, and passed through by panics.
+
+use objc2::exception::{Exception, catch, throw};
+use objc2::rc::{Retained, Weak};
+use objc2::runtime::NSObject;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+fn exception(object: &Retained<NSObject>) -> Retained<Exception> {
+    // SAFETY: any object may be thrown.
+    unsafe { Retained::cast_unchecked(object.clone()) }
+}
+
+#[test]
+fn what_is_thrown_is_caught() {
+    let object = NSObject::new();
+    let weak = Weak::from_retained(&object);
+    let mut reached = Vec::new();
+    let result = catch(AssertUnwindSafe(|| {
+        let text = String::from("dropped on the way");
+        reached.push(text.len());
+        throw(exception(&object))
+    }));
+    let caught: Retained<Exception> = result.map(|()| ()).unwrap_err().expect("not nil");
+    assert_eq!(Retained::as_ptr(&caught).cast(), Retained::as_ptr(&object));
+    assert_eq!((reached, catch(|| 7).unwrap()), (vec![18], 7));
+    drop((caught, object));
+    assert!(weak.load().is_none(), "each owner has released it");
+}
+
+#[test]
+fn an_exception_goes_to_the_innermost() {
+    let (one, other) = (NSObject::new(), NSObject::new());
+    let result = catch(AssertUnwindSafe(|| {
+        let inner = catch(AssertUnwindSafe(|| throw(exception(&one)))).map(|()| ());
+        assert_eq!(Retained::as_ptr(&inner.unwrap_err().unwrap()).cast(), Retained::as_ptr(&one));
+        throw(exception(&other))
+    }));
+    let caught = result.map(|()| ()).unwrap_err().unwrap();
+    assert_eq!(Retained::as_ptr(&caught).cast(), Retained::as_ptr(&other));
+}
+
+#[test]
+fn panics_pass_through() {
+    let result = catch_unwind(|| catch(|| std::panic::resume_unwind(Box::new(7))).map(|()| ()));
+    assert_eq!(result.unwrap_err().downcast_ref(), Some(&7));
+}
