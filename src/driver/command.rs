@@ -317,7 +317,15 @@ struct Submission(OnceCell<Arc<Tracker>>);
 
 impl Submission {
     fn tracker(&self) -> &Arc<Tracker> {
-        self.0.get_or_init(Arc::default)
+        self.0.get_or_init(Tracker::new)
+    }
+}
+
+impl Drop for Submission {
+    fn drop(&mut self) {
+        if let Some(tracker) = self.0.take() {
+            Tracker::recycle(tracker);
+        }
     }
 }
 

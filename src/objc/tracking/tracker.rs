@@ -6,23 +6,38 @@ use super::uses::{Kept, Uses};
 use super::{Moment, Passed, Residents, bare, lock};
 use crate::objc::object::Object;
 use crate::objc::selector::CachedSelector;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The memory that a command buffer uses; shared by its wrapper and the wrappers of its encoders. Queues have a tracker
 /// too, of the memory that all their command buffers may use.
 #[derive(Debug, Default)]
 pub struct Tracker {
-    /// Whether the fields below ever had an entry.
-    used: AtomicBool,
-    /// Empty while an encoder has them.
-    uses: Mutex<Uses>,
-    /// Residency sets, by their members.
-    sets: Mutex<Vec<Arc<Residents>>>,
-    /// Held while the command buffer is put in flight, so that a clone that is submitted at the same time is not
+    /// Locked while the command buffer is put in flight, so that a clone that is submitted at the same time is not
     /// committed before all records have it.
-    submitting: Mutex<()>,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    /// Empty while an encoder has them.
+    uses: Uses,
+    /// Residency sets, by their members.
+    sets: Vec<Arc<Residents>>,
+}
+
+impl Used {
+    /// Adds the present members of the residency sets.
+    fn note_sets(&self, uses: &mut Uses) {
+        self.sets.iter().for_each(|set| set.note_in(uses));
+    }
+}
+
+thread_local! {
+    /// A tracker that is no longer used, so that a loop that encodes and submits allocates none.
+    static SPARE: Cell<Option<Arc<Tracker>>> = const { Cell::new(None) };
 }
 
 /// A queue with residency sets. It is retained, so that no other queue gets its address.
@@ -92,23 +107,32 @@ pub(crate) fn release_queue(queue: &Object) {
 }
 
 impl Tracker {
-    /// Whether an encoder has returned uses, or something else has recorded one.
-    pub(super) fn is_used(&self) -> bool {
-        self.used.load(Acquire)
+    /// A tracker without uses.
+    pub(crate) fn new() -> Arc<Self> {
+        SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
+    }
+
+    /// Keeps a tracker for the next command buffer of this thread, if nothing else refers to it.
+    pub(crate) fn recycle(mut tracker: Arc<Self>) {
+        if let Some(own) = Arc::get_mut(&mut tracker) {
+            let used = own.used.get_mut().unwrap_or_else(PoisonError::into_inner);
+            used.uses.clear();
+            used.sets.clear();
+            _ = SPARE.try_with(|spare| spare.set(Some(tracker)));
+        }
     }
 
     /// Moves the uses to an encoder. If another encoder has them, the result is a new list.
     pub(super) fn take(&self) -> Uses {
-        std::mem::take(&mut lock(&self.uses))
+        std::mem::take(&mut lock(&self.used).uses)
     }
 
     pub(super) fn give_back(&self, mut uses: Uses) {
-        self.used.store(true, Release);
-        let mut known = lock(&self.uses);
-        if known.list.is_empty() {
-            *known = uses;
+        let mut used = lock(&self.used);
+        if used.uses.list.is_empty() {
+            used.uses = uses;
         } else {
-            known.list.append(&mut uses.list);
+            used.uses.list.append(&mut uses.list);
         }
     }
 
@@ -116,74 +140,99 @@ impl Tracker {
     pub(crate) fn keep(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
         // Finding the records may run any code, so they are collected before the lists are locked.
         let mut kept = Kept::of(arguments);
-        self.used.store(true, Release);
-        let mut uses = lock(&self.uses);
+        let mut used = lock(&self.used);
         for record in kept.resources.iter().flat_map(|(_, records)| records) {
-            uses.note(record, true);
+            used.uses.note(record, true);
         }
-        drop(uses);
-        lock(&self.sets).append(&mut kept.sets);
+        used.sets.append(&mut kept.sets);
+        // What may be the last reference to something is dropped without the lock.
+        drop(used);
+        drop(kept);
     }
 
     /// Residency sets that a message passes are no longer used.
     fn forget(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
         let kept = Kept::of(arguments);
         let is_gone = |set: &Arc<Residents>| kept.sets.iter().any(|gone| Arc::ptr_eq(set, gone));
-        let mut sets = lock(&self.sets);
-        let (gone, rest): (Vec<_>, _) = sets.drain(..).partition(is_gone);
-        *sets = rest;
+        let mut used = lock(&self.used);
+        let (gone, rest): (Vec<_>, _) = used.sets.drain(..).partition(is_gone);
+        used.sets = rest;
         // What may be the last reference to something is dropped without the lock.
-        drop(sets);
+        drop(used);
         drop(gone);
-    }
-
-    /// Adds the present members of the residency sets.
-    fn note_sets(&self, uses: &mut Uses) {
-        lock(&self.sets).iter().for_each(|set| set.note_in(uses));
     }
 
     /// Called before the command buffer is committed.
     pub(crate) fn submit(&self, commands: &Object) -> Result<(), Busy> {
-        if !self.is_used() && !ANY_QUEUES.load(Acquire) {
-            return Ok(());
-        }
-        let submitting = lock(&self.submitting);
-        let uses = self.take();
+        let mut used = lock(&self.used);
         // Apart, because what is in a set may be used by more command buffers than those that it was meant for.
         let mut by_sets = Uses::default();
-        self.note_sets(&mut by_sets);
+        used.note_sets(&mut by_sets);
         if ANY_QUEUES.load(Acquire) {
             static QUEUE: CachedSelector = CachedSelector::new("commandQueue\0");
             // SAFETY: command buffers have this property.
             let queue = unsafe { bare::<crate::abi::Id>(commands, &QUEUE) };
             if let Some(kept) = lock(&QUEUES).get(&queue.as_ptr().addr()) {
-                kept.tracker.note_sets(&mut by_sets);
+                lock(&kept.tracker.used).note_sets(&mut by_sets);
             }
         }
-        if uses.list.is_empty() && by_sets.list.is_empty() {
+        if used.uses.list.is_empty() && by_sets.list.is_empty() {
             return Ok(());
         }
         let flight = Flight::new(commands);
         let mut over = Over::default();
         let result =
-            [(&uses, false), (&by_sets, true)].into_iter().try_for_each(|(uses, by_set)| {
+            [(&used.uses, false), (&by_sets, true)].into_iter().try_for_each(|(uses, by_set)| {
                 let mut list = uses.list.iter();
                 list.try_for_each(|one| {
                     let manner = Manner { writes: one.writes, by_set, begun: one.begun };
                     one.record.submit(&flight, manner, &mut over)
                 })
             });
-        let rest = if result.is_err() {
+        let mut done = Uses::default();
+        match result {
+            Ok(()) => done = std::mem::take(&mut used.uses),
             // It stays as it was, and may be submitted later.
-            flight.over.store(true, Release);
-            self.give_back(uses);
-            None
-        } else {
-            Some(uses)
-        };
+            Err(_) => flight.over.store(true, Release),
+        }
         // Last references are dropped without the lock.
-        drop(submitting);
-        drop((rest, by_sets, over));
+        drop(used);
+        drop((by_sets, over));
+        done.clear();
+        self.give_back(done);
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{EncoderUses, Footprint};
+    use super::*;
+
+    #[test]
+    fn a_tracker_is_used_again_without_its_uses() {
+        let memory = [0u64; 1];
+        let start = memory.as_ptr().addr();
+        let footprint = Footprint::of(start..start + 8);
+        let encode = |tracker: &Arc<Tracker>| {
+            let encoder = EncoderUses::default();
+            encoder.begin(tracker);
+            encoder.bind(Some(&footprint), 0);
+            encoder.end();
+            assert!(footprint.is_encoded());
+        };
+        let first = Tracker::new();
+        let address = Arc::as_ptr(&first);
+        encode(&first);
+        Tracker::recycle(first);
+        assert!(!footprint.is_encoded());
+        let again = Tracker::new();
+        assert_eq!(Arc::as_ptr(&again), address);
+        assert!(again.take().list.is_empty());
+        // A clone of the command buffer still has this one.
+        encode(&again);
+        Tracker::recycle(Arc::clone(&again));
+        assert_ne!(Arc::as_ptr(&Tracker::new()), address);
+        assert!(footprint.is_encoded());
     }
 }

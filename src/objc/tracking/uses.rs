@@ -60,18 +60,18 @@ impl Uses {
 
     /// Records a use; returns its position in the list.
     pub(super) fn note(&mut self, record: &Arc<Record>, writes: bool) -> usize {
+        if self.list.is_empty() {
+            self.begin();
+        }
         let position = self.position(record).unwrap_or_else(|| self.add(record));
         self.list[position].writes |= writes;
         position
     }
 
-    /// Appends a record.
-    #[inline]
+    /// Appends a record to a list that has begun.
+    #[inline(always)]
     fn add(&mut self, record: &Arc<Record>) -> usize {
         let position = self.list.len();
-        if position == 0 {
-            self.begin();
-        }
         self.list.push(Use { record: Arc::clone(record), writes: false, begun: record.begin() });
         if position as u64 <= POSITIONS {
             record.stamp.store(self.serial | position as u64, Relaxed);
@@ -80,32 +80,20 @@ impl Uses {
     }
 }
 
-thread_local! {
-    /// The memory of a list that was dropped, so that a loop that encodes and submits allocates none.
-    static SPARE: Cell<Vec<Use>> = const { Cell::new(Vec::new()) };
-}
-
 impl Uses {
     /// Begins a list.
     fn begin(&mut self) {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         self.serial = SERIAL.fetch_add(1, Relaxed) << POSITION_BITS;
-        if self.list.capacity() == 0 {
-            self.list = SPARE.try_with(Cell::take).unwrap_or_default();
-            self.list.reserve(8);
-        }
+        self.list.reserve(8);
     }
-}
 
-impl Drop for Uses {
-    fn drop(&mut self) {
-        /// Longer lists are freed.
+    /// Drops the entries and keeps the memory of the list, unless it is large.
+    pub(super) fn clear(&mut self) {
         const MOST: usize = 256;
-        let mut list = std::mem::take(&mut self.list);
-        list.clear();
-        if (1..=MOST).contains(&list.capacity()) {
-            _ = SPARE.try_with(|spare| spare.set(list));
-        }
+        self.list.clear();
+        self.list.shrink_to(MOST);
+        self.serial = NO_SERIAL;
     }
 }
 
@@ -120,7 +108,7 @@ struct Encoding {
 impl Encoding {
     /// Records a use; returns its position in the list.
     fn note(&mut self, record: &Arc<Record>, writes: bool) -> usize {
-        if self.uses.list.is_empty() && self.tracker.is_used() {
+        if self.uses.list.is_empty() {
             self.uses = self.tracker.take();
         }
         self.uses.note(record, writes)
@@ -323,8 +311,8 @@ impl EncoderUses {
     fn add(&self, footprint: &Footprint) -> u32 {
         let mut encoding = self.encoding.borrow_mut();
         let Some(encoding) = &mut *encoding else { return 0 };
-        if !encoding.uses.list.is_empty() && footprint.rest.is_empty() {
-            // Its stamp was looked at: it is not in the list.
+        if self.serial.get() != NO_SERIAL && footprint.rest.is_empty() {
+            // The list has begun, and the record's stamp says that it is not in it.
             return encoding.uses.add(&footprint.first) as u32 + 1;
         }
         let position = encoding.note(&footprint.first, false);
