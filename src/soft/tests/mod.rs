@@ -9,6 +9,7 @@ mod native;
 mod random;
 mod scaling;
 mod switch;
+mod wild;
 
 use crate::soft::cpu::by_index::{Binding, Launch};
 use crate::soft::cpu::{Program, Workers};
