@@ -43,7 +43,7 @@ macro_rules! entry_points {
 
         impl Cuda {
             /// Finds all entry points by `find`; the name of the first that is missing otherwise.
-            fn from(find: impl Fn(&CStr) -> *mut c_void) -> Result<Self, &'static str> {
+            pub(super) fn from(find: impl Fn(&CStr) -> *mut c_void) -> Result<Self, &'static str> {
                 let get = |name: &'static str| {
                     let symbol = CString::new(name).map_err(|_| name)?;
                     let found = find(&symbol);

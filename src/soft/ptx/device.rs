@@ -68,7 +68,8 @@ impl Device {
         (0..count).filter_map(|number| Self::open(cuda, number).ok().map(Arc::new)).collect()
     }
 
-    fn open(cuda: &'static Cuda, number: c_int) -> Result<Self, CudaError> {
+    /// The GPU of a number.
+    pub(super) fn open(cuda: &'static Cuda, number: c_int) -> Result<Self, CudaError> {
         let (mut device, mut name) = (0, [0; 256]);
         let mut context = std::ptr::null_mut();
         let attribute = |of: c_int, which: c_int| {

@@ -1,7 +1,7 @@
 //! One launch: its memory, the parts of its grid, and the kernel's parameter.
 
 use super::Ready;
-use super::emit::{SLACK, layout};
+use super::emit::{Limit, SLACK, layout};
 use super::sequence::{self, Given, Reports, Work, device_fault};
 use super::staging::Range;
 use super::tables::{Known, extent};
@@ -12,6 +12,9 @@ use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, Submitted, limits};
 /// CUDA's limits of a launch: blocks in the second and third dimension, and threads of a block in the third.
 const MOST_BLOCKS: u32 = 65_535;
 const MOST_DEEP: u32 = 64;
+
+/// About how many threadgroups of a large grid note that they have started.
+const NOTES: u64 = 4096;
 
 /// Where a region is.
 #[derive(Clone, Copy, Default)]
@@ -88,12 +91,13 @@ impl Ready {
             let facts = std::sync::Arc::clone(&self.facts);
             let watchdog = launch.watchdog;
             let given = self.given(launch, &mut memory);
+            let limits = code.limits.clone();
             let sizes = [launch.grid, launch.group];
             let work =
                 Work { facts, code, memory, given, regions, threadgroup_bytes, watchdog, sizes };
             sequence::with(&self.device, |sequence| {
                 let argument = |reports: &Reports, regions: &[Region], piece: &Piece| {
-                    argument(launch, reports, regions, piece)
+                    argument(launch, reports, regions, &limits, piece)
                 };
                 // SAFETY: the caller's.
                 unsafe { sequence.submit(work, pieces(launch), argument) }
@@ -226,18 +230,28 @@ fn alignment(addresses: impl Iterator<Item = usize>) -> u32 {
 }
 
 /// The bytes of the kernel's parameter.
-fn argument(launch: &Launch<'_>, reports: &Reports, regions: &[Region], piece: &Piece) -> Vec<u8> {
-    let mut bytes = vec![0; layout::bytes(regions.len())];
+fn argument(
+    launch: &Launch<'_>,
+    reports: &Reports,
+    regions: &[Region],
+    limits: &[Limit],
+    piece: &Piece,
+) -> Vec<u8> {
+    let mut bytes = vec![0; layout::bytes(regions.len(), limits.len())];
     let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
     put(layout::RECORD, &reports.record.to_le_bytes());
     put(layout::STOP, &reports.stop.to_le_bytes());
     put(layout::PROGRESS, &reports.progress.to_le_bytes());
     put(layout::FAULTED, &reports.faulted.to_le_bytes());
     put(layout::NUMBER, &reports.number.to_le_bytes());
+    let groups: [u32; 3] = std::array::from_fn(|d| launch.grid[d].div_ceil(launch.group[d]));
+    let mask = (product(groups) / NOTES).max(1).next_power_of_two() - 1;
+    put(layout::PROGRESS_MASK, &(mask.min(u32::MAX.into()) as u32).to_le_bytes());
     let sizes = [
         (layout::GRID, launch.grid),
         (layout::GROUP, launch.group),
         (layout::ORIGIN, piece.origin),
+        (layout::GROUPS, groups),
     ];
     for (at, size) in sizes {
         for (d, part) in size.iter().enumerate() {
@@ -250,6 +264,10 @@ fn argument(launch: &Launch<'_>, reports: &Reports, regions: &[Region], piece: &
         for (k, field) in [region.start, region.bytes, region.flags].into_iter().enumerate() {
             put(at + 8 * k, &field.to_le_bytes());
         }
+    }
+    for (k, limit) in limits.iter().enumerate() {
+        let length = regions[limit.allocation as usize].bytes;
+        put(layout::limits(regions.len()) + 8 * k, &limit.of(length).to_le_bytes());
     }
     bytes
 }

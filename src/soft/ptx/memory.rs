@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
+use super::cuda::CudaError;
 use super::device::Device;
 use crate::soft::kernel::DeviceMemory;
 
@@ -51,6 +52,11 @@ struct Free {
     bytes: usize,
     /// The bytes of all memory that moves, whether released or not.
     moving: usize,
+}
+
+/// The error for memory that is not asked of the driver.
+fn too_much() -> CudaError {
+    CudaError { call: "cuMemAllocManaged", code: 2, text: "not that much managed memory".into() }
 }
 
 /// A range that the device accesses at its own address.
@@ -106,8 +112,12 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    /// Zeroed memory; `None` if there is no more of a kind that suits.
-    pub(super) fn new(device: &Arc<Device>, bytes: usize, private: bool) -> Option<Self> {
+    /// Zeroed memory, of the kind that suits.
+    pub(super) fn new(
+        device: &Arc<Device>,
+        bytes: usize,
+        private: bool,
+    ) -> Result<Self, CudaError> {
         let home = match (bytes <= SMALL, private) {
             (true, _) => Home::Host,
             (false, false) => Home::Moves,
@@ -116,16 +126,19 @@ impl Memory {
         // A length that released memory fits again.
         let bytes = match home {
             Home::Host => bytes.next_power_of_two().max(PAGE),
-            _ => bytes.checked_next_multiple_of(SMALL)?,
+            _ => bytes.checked_next_multiple_of(SMALL).ok_or_else(too_much)?,
         };
-        device.enter().ok()?;
-        let start =
-            Self::again(device, home, bytes).or_else(|| Self::fresh(device, home, bytes))?;
-        let base = NonNull::new(std::ptr::with_exposed_provenance_mut(start))?;
+        device.enter()?;
+        let start = match Self::again(device, home, bytes) {
+            Some(start) => start,
+            None => Self::fresh(device, home, bytes)?,
+        };
+        let base =
+            NonNull::new(std::ptr::with_exposed_provenance_mut(start)).ok_or_else(too_much)?;
         let memory = Self { device: Arc::clone(device), home, base, bytes };
-        memory.zero().ok()?;
+        memory.zero()?;
         device.shared.add(start, bytes, None);
-        Some(memory)
+        Ok(memory)
     }
 
     /// Memory that was released.
@@ -137,23 +150,23 @@ impl Memory {
     }
 
     /// Memory from the driver.
-    fn fresh(device: &Device, home: Home, bytes: usize) -> Option<usize> {
+    fn fresh(device: &Device, home: Home, bytes: usize) -> Result<usize, CudaError> {
         let cuda = device.cuda;
         if home == Home::Host {
             let mut address = std::ptr::null_mut();
             // SAFETY: the address is written.
-            unsafe { cuda.allocate_host(&raw mut address, bytes, FOR_ALL_DEVICES) }.ok()?;
-            return Some(address.expose_provenance());
+            unsafe { cuda.allocate_host(&raw mut address, bytes, FOR_ALL_DEVICES)? };
+            return Ok(address.expose_provenance());
         }
         if !device.has_managed {
-            return None;
+            return Err(too_much());
         }
         {
             // More than the device has would move all the time.
             let mut free = device.shared.free();
-            let all = free.moving.checked_add(bytes)?;
+            let all = free.moving.saturating_add(bytes);
             if all > device.memory / 4 * 3 {
-                return None;
+                return Err(too_much());
             }
             free.moving = all;
         }
@@ -165,15 +178,15 @@ impl Memory {
                 _ => Ok(()),
             })
         };
-        if taken.is_err() {
+        if let Err(error) = taken {
             device.shared.free().moving -= bytes;
-            return None;
+            return Err(error);
         }
-        Some(address as usize)
+        Ok(address as usize)
     }
 
     /// Sets all bytes to zero.
-    fn zero(&self) -> Result<(), super::CudaError> {
+    fn zero(&self) -> Result<(), CudaError> {
         if self.home == Home::Host {
             // SAFETY: the memory is this long, and nobody else has it.
             unsafe { self.base.write_bytes(0, self.bytes) };

@@ -102,7 +102,7 @@ impl Backend for Gpu {
     }
 
     fn allocate(&self, bytes: usize, private: bool) -> Option<Box<dyn DeviceMemory>> {
-        Some(Box::new(memory::Memory::new(&self.device, bytes, private)?))
+        Some(Box::new(memory::Memory::new(&self.device, bytes, private).ok()?))
     }
 
     unsafe fn reach(&self, base: NonNull<u8>, bytes: usize) -> Option<Reach> {
@@ -163,6 +163,7 @@ struct Code {
     /// For each allocation its address, if it is a table.
     tables: Vec<u64>,
     sites: Vec<Site>,
+    limits: Vec<emit::Limit>,
     /// The positions of barriers, if the launch is strict.
     barriers: Vec<Span>,
     thread_bytes: u64,
@@ -224,7 +225,8 @@ impl Ready {
         loaded.map_err(|failed| {
             let said = String::from_utf8_lossy(&log);
             let said = said.trim_end_matches('\0').trim();
-            CudaError { text: format!("{}: {said}", failed.text), ..failed }
+            let colon = if said.is_empty() { "" } else { ": " };
+            CudaError { text: format!("{}{colon}{said}", failed.text), ..failed }
         })?;
         let name = CString::new(emit::ENTRY).map_err(|_| error("a zero in a name"))?;
         // SAFETY: the module is loaded.
@@ -245,6 +247,7 @@ impl Ready {
             function,
             tables,
             sites: emitted.sites,
+            limits: emitted.limits,
             barriers: emitted.barriers,
             thread_bytes: emitted.thread_bytes,
         })

@@ -161,12 +161,10 @@ pub(super) fn with<R>(
 
 impl Sequence {
     fn new(device: &Arc<Device>) -> Result<Self, CudaError> {
-        let records = Memory::new(device, RECORD * MOST, false);
-        let no_memory = || CudaError { call: "cuMemHostAlloc", code: 0, text: "no memory".into() };
         let sequence = Self {
             stream: device.take_stream()?,
             control: Block::new(device, CONTROL)?,
-            records: records.ok_or_else(no_memory)?,
+            records: Memory::new(device, RECORD * MOST, false)?,
             pending: Vec::new(),
             stopped: false,
             device: Arc::clone(device),

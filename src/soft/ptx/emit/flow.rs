@@ -7,6 +7,7 @@
 //! where it wants to be.
 
 use super::super::text::{Kind, Label, Reg, ptx};
+use super::limits::ends;
 use super::together::may_differ;
 use super::value::is_across;
 use super::{Emit, SiteKind, layout};
@@ -43,6 +44,20 @@ struct Loop {
     meets: bool,
 }
 
+/// A loop that looks now and then whether the launch has to stop.
+struct Poll {
+    /// The code that does so, and where it returns to.
+    label: Label,
+    back: Label,
+    /// The iterations up to the next time.
+    left: Reg,
+    /// Where the thread ends.
+    exit: Label,
+}
+
+/// How many iterations of a loop are between two looks at the word that stops it: the word is not cached.
+const ITERATIONS: u32 = 256;
+
 /// Control flow around the point that is written.
 #[derive(Default)]
 pub(super) struct Flow {
@@ -58,6 +73,8 @@ pub(super) struct Flow {
     may_differ: bool,
     /// The number of the next loop, in the order in which they begin.
     loops: usize,
+    /// The code that looks whether the launch has to stop, for each loop that does so.
+    polls: Vec<Poll>,
 }
 
 /// Whether lanes exchange values in a block.
@@ -141,7 +158,12 @@ impl Emit<'_> {
     }
 
     fn block(&mut self, block: &Block) {
-        for stmt in block {
+        // Statements up to here have had their loads joined.
+        let mut joined = 0;
+        for (number, stmt) in block.iter().enumerate() {
+            if number >= joined && self.options.checked && !self.is_routine {
+                joined = number + self.join_loads(&block[number..]).max(1);
+            }
             match stmt {
                 Stmt::Do(value) => self.instruction(*value),
                 Stmt::If(condition, then, other) => self.branch(*condition, then, other),
@@ -324,7 +346,9 @@ impl Emit<'_> {
             self.meet(iteration, &[Escape::Continue]);
         }
         self.block(next);
-        self.poll(span);
+        if !self.is_routine && !ends(self.function, body, next) {
+            self.poll(span);
+        }
         ptx!(self.text, "bra {start};");
         self.text.place(end);
         self.flow.frames.pop();
@@ -336,17 +360,40 @@ impl Emit<'_> {
         }
     }
 
-    /// Ends the thread if the launch has to stop.
+    /// Ends the thread if the launch has to stop. Only every nth iteration looks.
     fn poll(&mut self, span: crate::soft::ir::Span) {
-        if self.is_routine {
-            return;
-        }
-        let (at, word, stop) =
-            (self.text.reg(Kind::Long), self.text.reg(Kind::Word), self.text.reg(Kind::Predicate));
+        let (left, none) = (self.text.reg(Kind::Word), self.text.reg(Kind::Predicate));
+        let at = self.stop_word();
         let exit = self.exit(span, SiteKind::Stopped, at);
-        self.text.early(|text| ptx!(text, "ld.param.u64 {at}, [args+{}];", layout::STOP));
-        ptx!(self.text, "ld.relaxed.gpu.global.u32 {word}, [{at}];");
-        ptx!(self.text, "setp.ne.u32 {stop}, {word}, 0;");
-        ptx!(self.text, "@{stop} bra {exit};");
+        let (label, back) = (self.text.label(), self.text.label());
+        self.text.early(|text| ptx!(text, "mov.b32 {left}, {ITERATIONS};"));
+        ptx!(self.text, "sub.u32 {left}, {left}, 1;");
+        ptx!(self.text, "setp.eq.u32 {none}, {left}, 0;");
+        ptx!(self.text, "@{none} bra {label};");
+        self.text.place(back);
+        self.flow.polls.push(Poll { label, back, left, exit });
+    }
+
+    /// The address of the word that stops the launch.
+    fn stop_word(&mut self) -> Reg {
+        self.text.early(|text| {
+            let at = text.reg(Kind::Long);
+            ptx!(text, "ld.param.u64 {at}, [args+{}];", layout::STOP);
+            at
+        })
+    }
+
+    /// The code of all looks, past the end of the kernel.
+    pub(super) fn polls(&mut self) {
+        for Poll { label, back, left, exit } in std::mem::take(&mut self.flow.polls) {
+            let (word, stop) = (self.text.reg(Kind::Word), self.text.reg(Kind::Predicate));
+            let at = self.stop_word();
+            self.text.place(label);
+            ptx!(self.text, "mov.b32 {left}, {ITERATIONS};");
+            ptx!(self.text, "ld.relaxed.gpu.global.u32 {word}, [{at}];");
+            ptx!(self.text, "setp.ne.u32 {stop}, {word}, 0;");
+            ptx!(self.text, "@{stop} bra {exit};");
+            ptx!(self.text, "bra {back};");
+        }
     }
 }

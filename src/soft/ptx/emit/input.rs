@@ -41,6 +41,22 @@ impl Place {
     }
 }
 
+/// The number of a threadgroup, from 1.
+pub(super) fn group_number(text: &mut super::Text, place: Place) -> Reg {
+    let wide = |text: &mut super::Text, from: Reg| {
+        let reg = text.reg(Kind::Long);
+        ptx!(text, "cvt.u64.u32 {reg}, {from};");
+        reg
+    };
+    let number = wide(text, place.at[2]);
+    for d in [1, 0] {
+        let (groups, at) = (wide(text, place.groups[d]), wide(text, place.at[d]));
+        ptx!(text, "mad.lo.u64 {number}, {number}, {groups}, {at};");
+    }
+    ptx!(text, "add.u64 {number}, {number}, 1;");
+    number
+}
+
 impl Emit<'_> {
     /// The start of the kernel: threads outside of the grid end, and the mask of active lanes is set.
     pub(super) fn start(&mut self) {
@@ -62,9 +78,7 @@ impl Emit<'_> {
                 ptx!(text, "mul.lo.u32 {start}, {}, {};", at[d], group[d]);
                 ptx!(text, "sub.u32 {left}, {}, {start};", grid[d]);
                 ptx!(text, "min.u32 {}, {left}, {};", size[d], group[d]);
-                ptx!(text, "sub.u32 {}, {}, 1;", groups[d], grid[d]);
-                ptx!(text, "div.u32 {}, {}, {};", groups[d], groups[d], group[d]);
-                ptx!(text, "add.u32 {}, {}, 1;", groups[d], groups[d]);
+                ptx!(text, "ld.param.u32 {}, [args+{}];", groups[d], layout::GROUPS + 4 * d);
             }
             let (thread, index, threads, row) = (three(text), word(text), word(text), word(text));
             let (full, flat) = (word(text), word(text));
@@ -110,42 +124,32 @@ impl Emit<'_> {
         }
     }
 
-    /// Ends the thread if an earlier launch had a fault. The first thread of a threadgroup notes that it has started, for the
-    /// watchdog.
+    /// Ends the thread if an earlier launch had a fault, which is no news of this one: so the word may be cached. The first thread
+    /// of a threadgroup notes that it has started, for the watchdog.
     fn progress(&mut self, place: Place) {
-        let number = self.group_number(place);
-        let text = &mut self.text;
-        text.early(|text| {
-            let (first, to) = (text.reg(Kind::Predicate), text.reg(Kind::Long));
-            let (own, faulted) = (text.reg(Kind::Word), text.reg(Kind::Word));
+        self.text.early(|text| {
+            let (skips, to, noted) =
+                (text.reg(Kind::Predicate), text.reg(Kind::Long), text.label());
+            let (own, faulted, low) =
+                (text.reg(Kind::Word), text.reg(Kind::Word), text.reg(Kind::Word));
             ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::FAULTED);
             ptx!(text, "ld.param.u32 {own}, [args+{}];", layout::NUMBER);
-            ptx!(text, "ld.relaxed.gpu.global.u32 {faulted}, [{to}];");
-            ptx!(text, "setp.ne.u32 {first}, {faulted}, 0;");
-            ptx!(text, "setp.ne.and.u32 {first}, {faulted}, {own}, {first};");
-            ptx!(text, "@{first} exit;");
-            ptx!(text, "setp.eq.u32 {first}, {}, 0;", place.index);
+            ptx!(text, "ld.global.u32 {faulted}, [{to}];");
+            ptx!(text, "setp.ne.u32 {skips}, {faulted}, 0;");
+            ptx!(text, "setp.ne.and.u32 {skips}, {faulted}, {own}, {skips};");
+            ptx!(text, "@{skips} exit;");
+            ptx!(text, "setp.ne.u32 {skips}, {}, 0;", place.index);
+            ptx!(text, "@{skips} bra {noted};");
+            let number = group_number(text, place);
+            ptx!(text, "ld.param.u32 {own}, [args+{}];", layout::PROGRESS_MASK);
+            ptx!(text, "cvt.u32.u64 {low}, {number};");
+            ptx!(text, "and.b32 {low}, {low}, {own};");
+            ptx!(text, "setp.ne.u32 {skips}, {low}, 0;");
+            ptx!(text, "@{skips} bra {noted};");
             ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::PROGRESS);
-            ptx!(text, "@{first} st.relaxed.gpu.global.u64 [{to}], {number};");
+            ptx!(text, "st.relaxed.gpu.global.u64 [{to}], {number};");
+            text.place(noted);
         });
-    }
-
-    /// The number of the threadgroup, from 1.
-    pub(super) fn group_number(&mut self, place: Place) -> Reg {
-        self.text.early(|text| {
-            let wide = |text: &mut super::Text, from: Reg| {
-                let reg = text.reg(Kind::Long);
-                ptx!(text, "cvt.u64.u32 {reg}, {from};");
-                reg
-            };
-            let number = wide(text, place.at[2]);
-            for d in [1, 0] {
-                let (groups, at) = (wide(text, place.groups[d]), wide(text, place.at[d]));
-                ptx!(text, "mad.lo.u64 {number}, {number}, {groups}, {at};");
-            }
-            ptx!(text, "add.u64 {number}, {number}, 1;");
-            number
-        })
     }
 
     /// The register of one component of an input.

@@ -28,6 +28,9 @@ impl Emit<'_> {
 
     /// The memory of the lane's two elements, checked.
     fn elements(&mut self, inst: &Inst, scalar: Scalar, write: bool) -> [Target; 2] {
+        // Lanes that had a fault before have recorded it, so that it comes first.
+        let mask = self.mask();
+        ptx!(self.text, "bar.warp.sync {mask};");
         let (row, column) = self.element();
         let steps: Vec<Reg> = inst.args[1..3]
             .iter()

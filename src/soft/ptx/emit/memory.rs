@@ -1,15 +1,24 @@
 //! Accesses to memory: each is checked first, and those that may not be aligned are done in smaller pieces.
 
 use super::super::text::{Kind, Reg, ptx};
+use super::input::group_number;
 use super::{Emit, OFFSET_BITS, Root, SLACK, SiteKind, THREAD, layout, record};
 use crate::soft::ir::{AllocationKind, Inst, Op, Scalar, Space, Span, Type, Value, internal_error};
 
-/// The offsets at which an access may start: below the value of a register.
+/// The offsets at which an access may start: below a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Limit {
-    allocation: u32,
+pub(crate) struct Limit {
+    pub(crate) allocation: u32,
     bytes: u32,
-    write: bool,
+    /// How many bytes past the end may be accessed.
+    slack: u32,
+}
+
+impl Limit {
+    /// The number, for an allocation of a length.
+    pub(crate) fn of(self, length: u64) -> u64 {
+        (length + u64::from(self.slack) + 1).saturating_sub(self.bytes.into())
+    }
 }
 
 /// Memory that was checked.
@@ -67,32 +76,25 @@ impl Emit<'_> {
         if let Some(reg) = self.limits.get(&limit) {
             return *reg;
         }
-        let number = limit.allocation as usize;
-        let past = |bytes: u64| (bytes + 1).saturating_sub(limit.bytes.into());
-        let slack = if limit.write || self.options.strict { 0 } else { SLACK };
-        let reg = match &self.module.allocations[number].kind {
-            AllocationKind::Table(data) => self.bits(Kind::Long, past(data.len() as u64)),
-            AllocationKind::Threadgroup(bytes) => {
-                self.bits(Kind::Long, past(u64::from(*bytes) + u64::from(slack)))
-            }
-            kind => {
-                let shared = matches!(kind, AllocationKind::ThreadgroupArgument { .. });
-                let slack = if shared { slack } else { 0 };
-                let field = layout::REGIONS + layout::REGION * (number + 1) + 8;
-                self.text.early(|text| {
-                    let (reg, length, fits) =
-                        (text.reg(Kind::Long), text.reg(Kind::Long), text.reg(Kind::Predicate));
-                    ptx!(text, "ld.param.u64 {length}, [args+{field}];");
-                    ptx!(text, "add.u64 {length}, {length}, {};", slack + 1);
-                    ptx!(text, "setp.ge.u64 {fits}, {length}, {};", limit.bytes);
-                    ptx!(text, "sub.u64 {reg}, {length}, {};", limit.bytes);
-                    ptx!(text, "selp.b64 {reg}, {reg}, 0, {fits};");
-                    reg
-                })
+        let reg = match &self.module.allocations[limit.allocation as usize].kind {
+            AllocationKind::Table(data) => self.bits(Kind::Long, limit.of(data.len() as u64)),
+            AllocationKind::Threadgroup(bytes) => self.bits(Kind::Long, limit.of((*bytes).into())),
+            _ => {
+                let field = layout::limits(self.module.allocations.len());
+                let field = field + 8 * self.given_limits.len();
+                self.given_limits.push(limit);
+                self.given(field)
             }
         };
         self.limits.insert(limit, reg);
         reg
+    }
+
+    /// The limit of accesses to an allocation.
+    pub(super) fn limit_of(&mut self, allocation: u32, bytes: u32, write: bool) -> Reg {
+        let space = self.module.allocations[allocation as usize].kind.space();
+        let past = space == Space::Threadgroup && !write && !self.options.strict;
+        self.limit(Limit { allocation, bytes, slack: if past { SLACK } else { 0 } })
     }
 
     /// Whether a kernel may write to an allocation.
@@ -136,6 +138,17 @@ impl Emit<'_> {
         Target { alignment: self.alignment(pointer), ..target }
     }
 
+    /// An access that needs no check.
+    fn checked_target(&mut self, pointer: Value, bytes: u32) -> Target {
+        let Some(space) = self.function.ty(pointer).space() else {
+            internal_error("PTX: an access through no pointer".to_owned())
+        };
+        let (value, root) = (self.scalar(pointer), self.root(pointer));
+        let address = self.unchecked(root, space, value);
+        let alignment = self.alignment(pointer).min(bytes);
+        Target { window: Self::window(space), address, alignment, value, root }
+    }
+
     /// The same of `value`, a pointer that was made from another: an offset from the same root, or a whole pointer.
     pub(super) fn access_by(
         &mut self,
@@ -165,7 +178,7 @@ impl Emit<'_> {
                 if write && !self.is_writable(number) {
                     ptx!(self.text, "bra {exit};");
                 }
-                let limit = self.limit(Limit { allocation: number, bytes, write });
+                let limit = self.limit_of(number, bytes, write);
                 let base = self.base(number);
                 ptx!(self.text, "setp.ge.u64 {wrong}, {value}, {limit};");
                 ptx!(self.text, "@{wrong} bra {exit};");
@@ -362,12 +375,15 @@ impl Emit<'_> {
 
     /// Reads a scalar, a vector or a pointer. A vector that is made of loads of scalars is checked scalar by scalar where
     /// the whole does not fit.
-    pub(super) fn load(&mut self, inst: &Inst) -> Vec<Reg> {
+    pub(super) fn load(&mut self, value: Value, inst: &Inst) -> Vec<Reg> {
         let (ty, pointer) = (inst.ty, inst.args[0]);
         if inst.imm == 1 && self.options.checked {
             self.check_parts(pointer, ty, inst.span);
         }
-        let target = self.access(pointer, ty.bytes(), false, inst.span);
+        let target = match self.checked_together(value) {
+            true => self.checked_target(pointer, ty.bytes()),
+            false => self.access(pointer, ty.bytes(), false, inst.span),
+        };
         let scalar = ty.scalar().unwrap_or(Scalar::U64);
         let regs: Vec<Reg> = (0..ty.width()).map(|_| self.reg(scalar)).collect();
         self.move_all(&target, scalar, &regs, false);
@@ -382,7 +398,7 @@ impl Emit<'_> {
         };
         let bytes = scalar.bytes();
         let start = self.scalar(pointer);
-        let limit = self.limit(Limit { allocation: number, bytes, write: false });
+        let limit = self.limit_of(number, bytes, false);
         let root = Root::Allocation(number);
         for k in 0..ty.width() {
             let (value, wrong) = (self.text.reg(Kind::Long), self.text.reg(Kind::Predicate));
@@ -523,7 +539,6 @@ impl Emit<'_> {
             return;
         }
         let place = self.thread_place();
-        let group = self.group_number(place);
         let position: [Reg; 3] = std::array::from_fn(|d| {
             self.input(crate::soft::ir::Input::ThreadPositionInGrid.imm(d as u32))
         });
@@ -535,6 +550,7 @@ impl Emit<'_> {
             ptx!(self.text, "bra {};", self.fault);
         }
         self.text.place(self.fault);
+        let group = group_number(&mut self.text, place);
         let (again, latch, unlock, write) =
             (self.text.label(), self.text.label(), self.text.label(), self.text.label());
         let text = &mut self.text;

@@ -6,6 +6,8 @@ mod barrier;
 mod convert;
 mod flow;
 mod input;
+mod joined;
+mod limits;
 mod matrix;
 mod memory;
 mod routine;
@@ -22,7 +24,7 @@ use crate::soft::ir::{
     AllocationKind, Function, Module, Op, Routine, Scalar, Space, Span, Type, Value, internal_error,
 };
 pub(super) use barrier::position;
-use memory::Limit;
+pub(super) use memory::Limit;
 pub(super) use texture::expected;
 
 /// What the text depends on besides the kernel.
@@ -70,15 +72,25 @@ pub(super) mod layout {
     pub(crate) const ADDRESSES: usize = 104;
     pub(crate) const FAR_REGIONS: usize = 112;
     pub(crate) const FAR_COUNT: usize = 120;
+    /// A threadgroup notes that it has started if its number has none of these bits: of a large grid few do, since all
+    /// write to one address.
+    pub(crate) const PROGRESS_MASK: usize = 76;
+    /// Threadgroups of the grid.
+    pub(crate) const GROUPS: usize = 128;
     /// For each region its start, its length, and whether it may be written; region 0 is the null pointer's. A kernel
     /// that reads pointers from memory finds more of them, and these, in a table.
-    pub(crate) const REGIONS: usize = 128;
+    pub(crate) const REGIONS: usize = 144;
     /// Bytes of a region's entry.
     pub(crate) const REGION: usize = 24;
 
-    /// Bytes of the parameter for a module with `allocations` allocations.
-    pub(crate) const fn bytes(allocations: usize) -> usize {
+    /// Where the limits of accesses are ([`Limit`](super::Limit)), after the regions.
+    pub(crate) const fn limits(allocations: usize) -> usize {
         REGIONS + REGION * (allocations + 1)
+    }
+
+    /// Bytes of the parameter for a module with `allocations` allocations and so many limits.
+    pub(crate) const fn bytes(allocations: usize, count: usize) -> usize {
+        limits(allocations) + 8 * count
     }
 }
 
@@ -152,6 +164,8 @@ pub(super) enum SiteKind {
 pub(super) struct Emitted {
     pub(super) text: String,
     pub(super) sites: Vec<Site>,
+    /// The limits that the launch computes.
+    pub(super) limits: Vec<Limit>,
     /// The positions of the barriers, by number, if the launch is strict.
     pub(super) barriers: Vec<Span>,
     /// Bytes of the thread's own memory.
@@ -183,6 +197,9 @@ struct Emit<'a> {
     /// For each site its label, and the register with an offset or a pointer.
     exits: Vec<(Label, Reg)>,
     limits: HashMap<Limit, Reg>,
+    joins: joined::Joins,
+    /// Those that the launch computes.
+    given_limits: Vec<Limit>,
     bases: HashMap<u32, Reg>,
     inputs: input::Inputs,
     flow: flow::Flow,
@@ -210,6 +227,8 @@ pub(super) fn emit(
     let mut emit = Emit::new(module, function, options);
     emit.start();
     emit.function_body();
+    emit.polls();
+    emit.one_by_one();
     emit.faults();
     emit.finish()
 }
@@ -234,6 +253,8 @@ impl<'a> Emit<'a> {
             barriers: Vec::new(),
             exits: Vec::new(),
             limits: HashMap::new(),
+            joins: joined::Joins::default(),
+            given_limits: Vec::new(),
             bases: HashMap::new(),
             inputs: input::Inputs::default(),
             flow: flow::Flow::default(),
@@ -386,9 +407,9 @@ impl Emit<'_> {
         }
         use std::fmt::Write;
         let Options { target, threads, .. } = self.options;
-        let bytes = layout::bytes(self.module.allocations.len());
+        let bytes = layout::bytes(self.module.allocations.len(), self.given_limits.len());
         if bytes > 4096 {
-            return Err(Unsupported("more than 160 arguments and tables".into()));
+            return Err(Unsupported("more arguments and tables than a launch can pass".into()));
         }
         let mut out = format!(".version 7.0\n.target sm_{}\n.address_size 64\n", target.min(80));
         for (number, allocation) in self.module.allocations.iter().enumerate() {
@@ -416,8 +437,8 @@ impl Emit<'_> {
         }
         out += &self.text.finish();
         out += "}\n";
-        let Self { sites, barriers, thread_bytes, .. } = self;
-        Ok(Emitted { text: out, sites, barriers, thread_bytes })
+        let Self { sites, barriers, thread_bytes, given_limits: limits, .. } = self;
+        Ok(Emitted { text: out, sites, limits, barriers, thread_bytes })
     }
 }
 

@@ -28,7 +28,7 @@ impl Emit<'_> {
     }
 
     /// A field of the parameter.
-    fn given(&mut self, field: usize) -> Reg {
+    pub(super) fn given(&mut self, field: usize) -> Reg {
         self.text.early(|text| {
             let reg = text.reg(Kind::Long);
             ptx!(text, "ld.param.u64 {reg}, [args+{field}];");

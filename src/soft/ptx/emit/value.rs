@@ -57,7 +57,7 @@ impl Emit<'_> {
             Op::IntToPointer => vec![self.scalar(inst.args[0])],
             Op::Address => vec![self.address(inst.args[0])],
             Op::FromMemory | Op::ToMemory => vec![self.form(&inst)],
-            Op::Load => self.load(&inst),
+            Op::Load => self.load(value, &inst),
             Op::Store => {
                 self.store(&inst);
                 return;

@@ -1,6 +1,7 @@
 //! Tests of the back end for NVIDIA GPUs that need no GPU: the kernels of `tests/msl` become text that NVIDIA's assembler
 //! takes, if `ARUMINIUM_TEST_PTXAS` is its path.
 
+mod double;
 mod textures;
 
 use super::emit::{self, Options};
@@ -87,4 +88,68 @@ fn every_kernel_of_the_corpus_is_taken_by_the_assembler() {
     assert!(unsupported.is_empty(), "{unsupported:?}");
     assert!(wrong.is_empty(), "{} of {written}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(written > 100, "{written}");
+}
+
+/// The text of the only kernel of a source, and its sites.
+fn emitted(source: &str) -> emit::Emitted {
+    let library = msl::compile(source, &msl::Options::default()).unwrap_or_else(|e| panic!("{e}"));
+    let (module, _) =
+        library.kernel("k", &ConstantValues::default()).unwrap_or_else(|error| panic!("{error}"));
+    let function = super::prepare(&module, Default::default()).expect("code");
+    let options = Options { target: 80, threads: 256, alignment: 16, strict: false, checked: true };
+    with_stack(|| emit::emit(&module, &function, options)).expect("text")
+}
+
+#[test]
+fn only_loops_that_may_not_end_look_whether_they_have_to_stop() {
+    for (body, looks) in [
+        ("for (uint i = 0; i < n[0]; i++) x[i] = 1;", false),
+        ("float y = 0; for (int i = 0; i < 1000 && y < 4.0f; i++) y += y + 1; x[0] = y;", false),
+        ("uint i = 0; while (true) { if (i >= n[0]) break; x[i] = 1; i++; }", false),
+        ("while (x[0] == 0) x[1] += 1;", true),
+        ("for (uint i = 0; i < n[0]; i += 3) x[i] = 1;", true),
+        ("uint m = n[0]; for (uint i = 0; i < m; i++) { if (x[i] == 3) i--; x[i] = 1; }", true),
+        ("uint m = n[0]; for (uint i = 0; i < m; i++) { m += 1; x[i] = m; }", true),
+        ("for (uint i = 0; i < n[0]; i++) for (uint j = 0; j < n[1]; j++) x[i] += j;", true),
+    ] {
+        let source = format!("kernel void k(device uint *x, constant uint *n) {{ {body} }}");
+        let sites = emitted(&source).sites;
+        let found = sites.iter().any(|site| site.kind == emit::SiteKind::Stopped);
+        assert_eq!(found, looks, "{body}");
+    }
+}
+
+#[test]
+fn threads_are_counted_at_barriers_only_where_these_may_differ() {
+    let barrier = "threadgroup_barrier(mem_flags::mem_threadgroup);";
+    for (body, counted) in [
+        (format!("{barrier} x[i] = 1; {barrier}"), false),
+        (format!("for (uint k = 0; k < n[0]; k++) {{ {barrier} x[i] += k; {barrier} }}"), false),
+        (format!("if (n[0] == 3) {{ {barrier} x[i] = 1; }} {barrier}"), false),
+        (format!("if (i == 3) {{ {barrier} x[i] = 1; }} {barrier}"), true),
+        (format!("for (uint k = 0; k < x[i]; k++) {{ {barrier} x[i] += k; }} {barrier}"), true),
+        // The only barrier is no other one.
+        (format!("if (i == 3) {{ {barrier} }}"), false),
+    ] {
+        let text = emitted(&format!(
+            "using namespace metal; kernel void k(device uint *x, constant uint *n,
+                uint i [[thread_position_in_threadgroup]]) {{ {body} }}"
+        ));
+        assert_eq!(text.text.contains("barrier.red"), counted, "{body}");
+    }
+}
+
+#[test]
+fn loads_at_constant_distances_are_checked_together_and_one_by_one_where_that_fails() {
+    let sum = emitted("kernel void k(device float *x, device const float *y, uint i [[thread_position_in_grid]]) {
+        device const float *at = y + 5 * i;
+        x[i] = at[0] + at[2] + at[4];
+    }");
+    // Two checks for all, three that find the first fault, one for what is written; and the code that records a fault has one.
+    assert_eq!(sum.text.matches("setp.ge.u64").count(), 7, "{}", sum.text);
+    let loads = sum
+        .sites
+        .iter()
+        .filter(|site| matches!(site.kind, emit::SiteKind::Access { write: false, bytes: 4, .. }));
+    assert_eq!(loads.count(), 3);
 }

@@ -1,0 +1,120 @@
+//! Loops that end by themselves: they count up to a limit, and no loop is in them. They need not look whether the launch has to stop.
+
+use std::collections::HashSet;
+
+use crate::soft::ir::walk::{instructions, statements};
+use crate::soft::ir::{Block, Function, Op, Scalar, Space, Stmt, Type, Value};
+
+/// Whether a loop has 2^32 iterations at most, by its form: its test, which every iteration comes to, demands that a counter is below a
+/// limit, and each iteration adds 1 to the counter.
+pub(super) fn ends(function: &Function, body: &Block, next: &Block) -> bool {
+    let all = || statements(body).chain(statements(next));
+    if all().any(|stmt| matches!(stmt, Stmt::Loop { .. })) {
+        return false;
+    }
+    let inside: HashSet<Value> = instructions(body).chain(instructions(next)).collect();
+    let assigned: Vec<(Value, u64)> = inside
+        .iter()
+        .filter(|value| function.inst(**value).op == Op::Set)
+        .map(|&value| (value, function.inst(value).imm))
+        .collect();
+    let continues = statements(body).any(|stmt| *stmt == Stmt::Continue);
+    // Assignments that every iteration does.
+    let always = |value: Value| {
+        let has = |block: &Block| block.contains(&Stmt::Do(value));
+        has(next) || !continues && has(body)
+    };
+    let counts = |variable: u64| {
+        let mut sets = assigned.iter().filter(|set| set.1 == variable);
+        let (Some(&(set, _)), None) = (sets.next(), sets.next()) else { return false };
+        let sum = function.inst(function.inst(set).args[0]);
+        let parts = |a: Value, b: Value| {
+            let read = function.inst(a);
+            let one = function.inst(b);
+            read.op == Op::Get
+                && read.imm == variable
+                && one.op == Op::Const
+                && one.imm & 0xffff_ffff == 1
+        };
+        let narrow = matches!(sum.ty, Type::Scalar(Scalar::I32 | Scalar::U32));
+        let adds = sum.op == Op::Add
+            && (parts(sum.args[0], sum.args[1]) || parts(sum.args[1], sum.args[0]));
+        narrow && adds && always(set)
+    };
+    let fixed = |value: Value| is_fixed(function, value, &inside, &assigned, 8);
+    // Whether a comparison, or its opposite, says that a counter is below a limit.
+    let below = |value: Value, truth: bool| {
+        let inst = function.inst(value);
+        let (counter, limit) = match (inst.op, truth) {
+            (Op::Lt, true) => (inst.args[0], inst.args[1]),
+            (Op::Le, false) => (inst.args[1], inst.args[0]),
+            _ => return false,
+        };
+        let counter = function.inst(counter);
+        counter.op == Op::Get && counts(counter.imm) && fixed(limit)
+    };
+    for stmt in body {
+        match stmt {
+            Stmt::If(condition, then, otherwise) => {
+                let leaves = |block: &Block| block[..] == [Stmt::Break];
+                // Whether the loop goes on where the condition holds.
+                let onward = match (leaves(then), leaves(otherwise)) {
+                    (true, false) => false,
+                    (false, true) => true,
+                    _ => false,
+                };
+                if (leaves(then) || leaves(otherwise))
+                    && demands(function, *condition, onward, &below)
+                {
+                    return true;
+                }
+            }
+            Stmt::Continue | Stmt::Loop { .. } => return false,
+            _ => {}
+        }
+        if statements(std::slice::from_ref(stmt)).any(|stmt| *stmt == Stmt::Continue) {
+            return false;
+        }
+    }
+    false
+}
+
+/// Whether a value is the same in all iterations: it comes from before the loop, or from constant memory.
+fn is_fixed(
+    function: &Function,
+    value: Value,
+    inside: &HashSet<Value>,
+    assigned: &[(Value, u64)],
+    depth: u32,
+) -> bool {
+    let inst = function.inst(value);
+    if !inside.contains(&value) {
+        return true;
+    }
+    let steady = match inst.op {
+        Op::Get => return !assigned.iter().any(|set| set.1 == inst.imm),
+        Op::Load => function.ty(inst.args[0]).space() == Some(Space::Constant),
+        Op::Field | Op::Index | Op::Convert | Op::Bitcast => true,
+        _ => false,
+    };
+    let mut args = inst.args.iter();
+    steady && depth > 0 && args.all(|&arg| is_fixed(function, arg, inside, assigned, depth - 1))
+}
+
+/// Whether a condition's being `truth` demands that `below` holds of a part of it.
+fn demands(
+    function: &Function,
+    condition: Value,
+    truth: bool,
+    below: &dyn Fn(Value, bool) -> bool,
+) -> bool {
+    let inst = function.inst(condition);
+    match (inst.op, truth) {
+        (Op::Not, _) => demands(function, inst.args[0], !truth, below),
+        (Op::And, true) | (Op::Or, false) => {
+            demands(function, inst.args[0], truth, below)
+                || demands(function, inst.args[1], truth, below)
+        }
+        _ => below(condition, truth),
+    }
+}

@@ -1,0 +1,373 @@
+//! CUDA's driver for tests: its memory is the host's, kernels write the fault record that a test wants, or nothing, and entry points
+//! fail where a test wants it.
+
+use std::alloc::{Layout, alloc_zeroed};
+use std::cell::RefCell;
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::sync::Arc;
+
+use super::super::cuda::{Address, Cuda, Handle, NOT_READY};
+use super::super::device::Device;
+use super::super::emit::{SiteKind, layout, record};
+use super::super::memory::Memory;
+use super::super::{Gpu, prepare};
+use crate::soft::kernel::{
+    Backend, Binding, CompileOptions, Executable, Fault, FaultKind, Launch, Submitted,
+};
+use crate::soft::msl;
+use std::time::Duration;
+
+/// What the driver of this thread does.
+#[derive(Default)]
+struct Wanted {
+    /// The entry point that fails, and the error. Once the context is lost all fail.
+    failing: Option<(&'static str, c_int)>,
+    lost: bool,
+    /// The fault record of the next launch: site, value and position.
+    fault: Option<(u32, u64, [u32; 3])>,
+    /// Whether kernels run until they are stopped, and then have a fault at this site.
+    endless: Option<u32>,
+    /// The address of the last launch's fault record.
+    record: Address,
+    stopped: bool,
+    /// The entry points that were called.
+    calls: Vec<&'static str>,
+}
+
+thread_local! {
+    static WANTED: RefCell<Wanted> = RefCell::default();
+}
+
+/// `CUDA_ERROR_ILLEGAL_ADDRESS`: after it no call works.
+const ILLEGAL_ADDRESS: c_int = 700;
+
+fn wanted<T>(change: impl FnOnce(&mut Wanted) -> T) -> T {
+    WANTED.with_borrow_mut(change)
+}
+
+/// Notes a call; the error that it has to return.
+fn called(name: &'static str) -> Option<c_int> {
+    wanted(|wanted| {
+        wanted.calls.push(name);
+        let error = wanted.failing.filter(|(failing, _)| *failing == name).map(|(_, error)| error);
+        wanted.lost |= error == Some(ILLEGAL_ADDRESS);
+        if wanted.lost { Some(ILLEGAL_ADDRESS) } else { error }
+    })
+}
+
+/// Memory that is never released: what the driver gives is used again by later launches.
+fn memory(bytes: usize) -> usize {
+    let layout = Layout::from_size_align(bytes.max(1), 4096).expect("a length");
+    // SAFETY: the length is not 0.
+    unsafe { alloc_zeroed(layout) }.expose_provenance()
+}
+
+/// Declares the entry points, and [`find`], which returns their addresses by name.
+macro_rules! double {
+    ($($name:ident($($arg:ident: $ty:ty),*) $body:block)*) => {
+        $(
+            #[allow(non_snake_case, clippy::too_many_arguments)] // The driver's own.
+            unsafe extern "C" fn $name($($arg: $ty),*) -> c_int {
+                if let Some(error) = called(stringify!($name)) {
+                    return error;
+                }
+                // SAFETY: the caller passes what CUDA's documentation of the entry point demands.
+                #[allow(unused_unsafe)] // Some do nothing.
+                unsafe { $body }
+            }
+        )*
+
+        /// The address of an entry point.
+        fn find(name: &CStr) -> *mut c_void {
+            match name.to_bytes() {
+                $(name if name == stringify!($name).as_bytes() => $name as *mut c_void,)*
+                b"cuGetErrorString" => error_text as *mut c_void,
+                _ => std::ptr::null_mut(),
+            }
+        }
+
+        /// The names of all entry points.
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+unsafe extern "C" fn error_text(code: c_int, text: *mut *const c_char) -> c_int {
+    let known = match code {
+        2 => c"out of memory",
+        218 => c"a PTX JIT compilation failed",
+        ILLEGAL_ADDRESS => c"an illegal memory access was encountered",
+        _ => return 1,
+    };
+    // SAFETY: the caller's.
+    unsafe { text.write(known.as_ptr()) };
+    0
+}
+
+/// Writes a fault record.
+///
+/// # Safety
+/// A record is at the address.
+unsafe fn put_record(at: Address, (site, value, position): (u32, u64, [u32; 3])) {
+    let base = std::ptr::with_exposed_provenance_mut::<u8>(at as usize);
+    // SAFETY: the caller's; fields of a record are aligned.
+    unsafe {
+        base.add(record::SITE).cast::<u32>().write(site);
+        base.add(record::VALUE).cast::<u64>().write(value);
+        base.add(record::POSITION).cast::<[u32; 3]>().write(position);
+        base.add(record::SET).cast::<u32>().write(1);
+    }
+}
+
+double! {
+    cuInit(_flags: c_uint) { 0 }
+    cuDeviceGetCount(count: *mut c_int) { count.write(1); 0 }
+    cuDeviceGet(device: *mut c_int, number: c_int) { device.write(number); 0 }
+    cuDeviceGetName(name: *mut c_char, _length: c_int, _device: c_int) {
+        name.copy_from(c"Double".as_ptr(), 7);
+        0
+    }
+    cuDeviceGetAttribute(value: *mut c_int, attribute: c_int, _device: c_int) {
+        value.write(if attribute == 75 { 9 } else { c_int::from(attribute != 76) });
+        0
+    }
+    cuDevicePrimaryCtxRetain(context: *mut Handle, _device: c_int) { context.write(std::ptr::null_mut()); 0 }
+    cuCtxSetCurrent(_context: Handle) { 0 }
+    cuModuleLoadDataEx(module: *mut Handle, _text: *const c_void, _options: c_uint, _names: *mut c_int, _values: *mut *mut c_void) {
+        module.write(std::ptr::null_mut());
+        0
+    }
+    cuModuleUnload(_module: Handle) { 0 }
+    cuModuleGetFunction(function: *mut Handle, _module: Handle, _name: *const c_char) {
+        function.write(std::ptr::null_mut());
+        0
+    }
+    cuModuleGetGlobal_v2(address: *mut Address, bytes: *mut usize, _module: Handle, _name: *const c_char) {
+        address.write(0); bytes.write(0);
+        0
+    }
+    cuMemAlloc_v2(address: *mut Address, bytes: usize) { address.write(memory(bytes) as Address); 0 }
+    cuMemFree_v2(_address: Address) { 0 }
+    cuMemHostAlloc(address: *mut *mut c_void, bytes: usize, _flags: c_uint) {
+        address.write(std::ptr::with_exposed_provenance_mut(memory(bytes)));
+        0
+    }
+    cuMemAllocManaged(address: *mut Address, bytes: usize, _flags: c_uint) {
+        address.write(memory(bytes) as Address);
+        0
+    }
+    cuMemAdvise(_at: Address, _bytes: usize, _advice: c_int, _device: c_int) { 0 }
+    cuMemFreeHost(_address: *mut c_void) { 0 }
+    cuMemHostRegister_v2(_at: *mut c_void, _bytes: usize, _flags: c_uint) { 0 }
+    cuMemHostUnregister(_at: *mut c_void) { 0 }
+    cuDeviceTotalMem_v2(bytes: *mut usize, _device: c_int) { bytes.write(1 << 30); 0 }
+    cuMemcpyHtoDAsync_v2(to: Address, from: *const c_void, bytes: usize, _stream: Handle) {
+        std::ptr::with_exposed_provenance_mut::<u8>(to as usize).copy_from(from.cast(), bytes);
+        0
+    }
+    cuMemcpyDtoHAsync_v2(to: *mut c_void, from: Address, bytes: usize, _stream: Handle) {
+        to.cast::<u8>().copy_from(std::ptr::with_exposed_provenance(from as usize), bytes);
+        0
+    }
+    cuMemsetD8Async(at: Address, byte: u8, bytes: usize, _stream: Handle) {
+        std::ptr::with_exposed_provenance_mut::<u8>(at as usize).write_bytes(byte, bytes);
+        // The word that stops kernels is the only memory that is filled with ones.
+        wanted(|wanted| wanted.stopped |= byte != 0);
+        0
+    }
+    cuStreamCreate(stream: *mut Handle, _flags: c_uint) { stream.write(std::ptr::null_mut()); 0 }
+    cuStreamSynchronize(_stream: Handle) {
+        let (record, stopped) = wanted(|wanted| (wanted.record, wanted.endless.filter(|_| wanted.stopped)));
+        if let Some(site) = stopped {
+            put_record(record, (site, 0, [0; 3]));
+        }
+        0
+    }
+    cuStreamQuery(_stream: Handle) {
+        wanted(|wanted| if wanted.endless.is_some() && !wanted.stopped { NOT_READY } else { 0 })
+    }
+    cuLaunchKernel(
+        _function: Handle, _gx: c_uint, _gy: c_uint, _gz: c_uint, _bx: c_uint, _by: c_uint, _bz: c_uint,
+        _shared: c_uint, _stream: Handle, arguments: *mut *mut c_void, _extra: *mut *mut c_void
+    ) {
+        // The kernel has one parameter, which has the address.
+        let at = (*arguments).cast::<u8>().add(layout::RECORD).cast::<Address>().read_unaligned();
+        let fault = wanted(|wanted| {
+            wanted.record = at;
+            wanted.fault.take()
+        });
+        if let Some(fault) = fault {
+            put_record(at, fault);
+        }
+        0
+    }
+}
+
+/// A GPU of the double.
+fn gpu() -> Gpu {
+    let cuda = Cuda::from(find).unwrap_or_else(|name| panic!("no {name}"));
+    let device = Device::open(Box::leak(Box::new(cuda)), 0).expect("a device");
+    wanted(|wanted| wanted.calls.clear());
+    Gpu { device: Arc::new(device), checked: true }
+}
+
+/// A kernel of a source.
+fn module(source: &str) -> crate::soft::ir::Module {
+    let library = msl::compile(source, &msl::Options::default()).unwrap_or_else(|e| panic!("{e}"));
+    library.kernel("k", &Default::default()).unwrap_or_else(|error| panic!("{error}")).0
+}
+
+const STORE: &str =
+    "kernel void k(device uint *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i] = 1; }";
+const LOOP: &str = "kernel void k(device uint *x [[buffer(0)]]) { while (x[0] == 0) x[1] += 1; }";
+
+fn compiled(gpu: &Gpu, source: &str) -> Box<dyn Executable> {
+    gpu.compile(&module(source), &CompileOptions::default()).expect("code")
+}
+
+/// Launches a kernel whose buffer is memory that the driver does not know.
+fn launch(kernel: &dyn Executable) -> Result<(), Fault> {
+    let mut words = [0u32; 4];
+    let bindings = [Binding::Memory { base: words.as_mut_ptr().cast(), bytes: 16, address: 0 }];
+    let launch = Launch {
+        grid: [4, 1, 1],
+        group: [4, 1, 1],
+        bindings: &bindings,
+        residents: &[],
+        resident_textures: &[],
+        watchdog: Some(Duration::from_millis(20)),
+        strict: false,
+        order: None,
+        session: None,
+        profile: None,
+        locate: None,
+    };
+    // SAFETY: the words outlive the launch.
+    unsafe { kernel.launch(&launch) }
+}
+
+/// The text of a fault of the device.
+fn device_text(result: Result<(), Fault>) -> String {
+    match result {
+        Err(Fault { kind: FaultKind::Device { what }, .. }) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_entry_point_that_is_missing_is_named() {
+    for &name in NAMES {
+        let without = |symbol: &CStr| match symbol.to_bytes() == name.as_bytes() {
+            true => std::ptr::null_mut(),
+            false => find(symbol),
+        };
+        assert_eq!(Cuda::from(without).err(), Some(name));
+    }
+    assert!(Cuda::from(find).is_ok());
+}
+
+#[test]
+fn an_error_of_each_entry_point_is_a_fault_of_the_launch_and_the_next_one_works() {
+    let calls = {
+        let kernel = compiled(&gpu(), STORE);
+        launch(&*kernel).expect("no fault");
+        wanted(|wanted| std::mem::take(&mut wanted.calls))
+    };
+    let mut names: Vec<&str> = calls.clone();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in names {
+        let kernel = compiled(&gpu(), STORE);
+        wanted(|wanted| wanted.failing = Some((name, 2)));
+        let result = launch(&*kernel);
+        wanted(|wanted| wanted.failing = None);
+        let text = device_text(result);
+        assert_eq!(text, format!("CUDA's {name} failed: out of memory (error 2)"));
+        launch(&*kernel).unwrap_or_else(|fault| panic!("after {name}: {fault}"));
+    }
+}
+
+#[test]
+fn after_a_lost_context_every_launch_is_an_error_with_the_drivers_text() {
+    let gpu = gpu();
+    let kernel = compiled(&gpu, STORE);
+    launch(&*kernel).expect("no fault");
+    wanted(|wanted| wanted.failing = Some(("cuStreamSynchronize", ILLEGAL_ADDRESS)));
+    let first = device_text(launch(&*kernel));
+    assert!(first.contains("an illegal memory access was encountered (error 700)"), "{first}");
+    for _ in 0..3 {
+        let text = device_text(launch(&*kernel));
+        assert!(text.contains("error 700"), "{text}");
+    }
+    assert!(Memory::new(&gpu.device, 100, false).is_err());
+    drop(kernel);
+    wanted(|wanted| *wanted = Wanted::default());
+}
+
+#[test]
+fn a_fault_record_is_reported_and_the_next_launch_has_none() {
+    let gpu = gpu();
+    let kernel = compiled(&gpu, STORE);
+    wanted(|wanted| wanted.fault = Some((0, 16, [3, 0, 0])));
+    let fault = launch(&*kernel).expect_err("a fault");
+    assert_eq!((fault.kernel.as_str(), fault.position), ("k", Some([3, 0, 0])));
+    let FaultKind::Access { argument, offset, bytes, write, size, constant } = fault.kind else {
+        panic!("{fault}")
+    };
+    assert_eq!((argument.as_deref(), offset, bytes, size), (Some("x"), 16, 4, 16));
+    assert!(write && !constant);
+    launch(&*kernel).expect("no fault");
+    // A site that the code does not have is an error, too, and no panic.
+    wanted(|wanted| wanted.fault = Some((99, 0, [0; 3])));
+    assert!(device_text(launch(&*kernel)).contains("no known site"));
+}
+
+#[test]
+fn the_watchdog_stops_a_kernel_that_does_not_end() {
+    let gpu = gpu();
+    let module = module(LOOP);
+    let function = prepare(&module, Default::default()).expect("code");
+    let kernel: Box<dyn Executable> = compiled(&gpu, LOOP);
+    let options = super::super::emit::Options {
+        target: 90,
+        threads: 256,
+        alignment: 16,
+        strict: false,
+        checked: true,
+    };
+    let emitted = super::super::emit::emit(&module, &function, options).expect("text");
+    let stopped = emitted.sites.iter().position(|site| site.kind == SiteKind::Stopped);
+    wanted(|wanted| wanted.endless = stopped.map(|site| site as u32));
+    let fault = launch(&*kernel).expect_err("a fault");
+    wanted(|wanted| *wanted = Wanted::default());
+    assert_eq!(fault.kind, FaultKind::Watchdog { limit: Duration::from_millis(20) });
+}
+
+#[test]
+fn what_the_host_cannot_wait_for_is_not_submitted_again() {
+    // A launch that writes to memory that the driver does not know is waited for at once.
+    let gpu = gpu();
+    let kernel = compiled(&gpu, STORE);
+    let memory = Memory::new(&gpu.device, 64, false).expect("memory");
+    let base = crate::soft::kernel::DeviceMemory::base(&memory).as_ptr();
+    let mut words = [0u32; 4];
+    for (base, want) in [(words.as_mut_ptr().cast(), Submitted::Full), (base, Submitted::Running)] {
+        let bindings = [Binding::Memory { base, bytes: 16, address: 0 }];
+        let launch = Launch {
+            grid: [4, 1, 1],
+            group: [4, 1, 1],
+            bindings: &bindings,
+            residents: &[],
+            resident_textures: &[],
+            watchdog: None,
+            strict: false,
+            order: None,
+            session: None,
+            profile: None,
+            locate: None,
+        };
+        // SAFETY: the memory outlives the launch.
+        assert_eq!(unsafe { kernel.submit(&launch) }, Ok(want));
+        kernel.finish().expect("no fault");
+    }
+}
