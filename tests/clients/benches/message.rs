@@ -59,10 +59,10 @@ fn gcc() -> Option<f64> {
     type Lookup = unsafe extern "C" fn(*mut c_void, *mut c_void) -> Method;
     type Method = unsafe extern "C" fn(*mut c_void, *mut c_void, usize) -> usize;
     type Typed = unsafe extern "C" fn(*const c_char, *const c_char) -> *mut c_void;
-    // RTLD_NOW: its symbols are not in the program's namespace.
+    // RTLD_NOW and RTLD_DEEPBIND: it calls its own functions, not those of the same names in this project's library.
     // SAFETY: GCC's library, and the functions' own types.
     unsafe {
-        let library = dlopen(c"libobjc.so.4".as_ptr(), 2);
+        let library = dlopen(c"libobjc.so.4".as_ptr(), 2 | 8);
         if library.is_null() {
             return None;
         }
