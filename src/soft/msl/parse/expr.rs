@@ -46,6 +46,13 @@ pub(crate) fn assignment_operator(punct: Punct) -> Option<Option<Punct>> {
     })
 }
 
+/// Whether packs can be folded with an operator (C++17 expr.prim.fold).
+fn is_foldable(operator: Punct) -> bool {
+    precedence(operator).is_some()
+        || assignment_operator(operator).is_some()
+        || operator == Punct::Comma
+}
+
 impl Parser<'_> {
     fn node(&mut self, kind: ExprKind, span: Span) -> Parse<Expr> {
         let expr = Expr::new(kind, span);
@@ -451,8 +458,10 @@ impl Parser<'_> {
         let (start, from) = (self.token().span, self.at);
         // (... op pack)
         if self.eat(Punct::Ellipsis) {
-            let Some(operator) = self.operator_token() else {
-                return self.fail(self.token().span, "expected a foldable operator");
+            let span = self.token().span;
+            let Some(operator) = self.operator_token().filter(|&operator| is_foldable(operator))
+            else {
+                return self.fail(span, "expected a foldable operator");
             };
             let pattern = self.unary()?;
             let mentioned = self.packs_since(from);
@@ -462,10 +471,7 @@ impl Parser<'_> {
         }
         let first = self.expression()?;
         let Some((operator, length)) = self.operator() else { return Ok(first) };
-        let foldable = precedence(operator).is_some()
-            || assignment_operator(operator).is_some()
-            || operator == Punct::Comma;
-        if !foldable || !self.peek(length).is(Punct::Ellipsis) {
+        if !is_foldable(operator) || !self.peek(length).is(Punct::Ellipsis) {
             return Ok(first);
         }
         // (pack op ...), or with a value at one side: the side without packs is the value.

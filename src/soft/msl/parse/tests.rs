@@ -159,6 +159,10 @@ fn syntax_errors() {
     rejects("void f() { auto g = [=, 1] { }; }", "expected identifier");
     rejects("void f() {", "expected '}'");
     rejects("}", "extraneous closing brace");
+    for operator in ["]", "!", ";", ":"] {
+        let text = format!("template <int... N> int f() {{ return (... {operator} N); }}");
+        rejects(&text, "expected a foldable operator");
+    }
     rejects("short float x;", "invalid combination of type specifiers");
     rejects("signed unsigned x;", "cannot combine with previous");
     rejects("device constant int* x;", "multiple address spaces");
