@@ -142,7 +142,11 @@ impl Case {
         for (number, touch) in self.touches.iter().enumerate() {
             let wide = if touch.wide { "long" } else { ty };
             let by = match touch.hidden {
-                true => format!("{wide}({ty}(p[{}]))", 3 * number + 4),
+                // Loaded before the loop: what is loaded in it does not rise evenly.
+                true => {
+                    bases += &format!("const {ty} f{number} = {ty}(p[{}]); ", 3 * number + 4);
+                    format!("{wide}(f{number})")
+                }
                 false => format!("{wide}({})", touch.by),
             };
             let mut at = format!(
@@ -547,7 +551,9 @@ fn loops_with_indices_at_the_ends_of_their_type_agree_with_the_model() {
 fn loops_that_come_back_to_their_first_address_agree_with_the_model() {
     let far = Touch { by: 1 << 31, hidden: true, wide: true, width: 4, ..PLAIN };
     let long = Touch { width: 4, ..PLAIN };
-    for (touch, turns, counter) in [(far, 1i64 << 29, false), (long, 1 << 60, true)] {
+    for (touch, turns, counter) in
+        [(far.clone(), 1i64 << 29, false), (far, 1 << 29, true), (long, 1 << 60, true)]
+    {
         let case = Case {
             signed: false,
             long: counter,
