@@ -76,7 +76,7 @@ pub use driver::future::Done;
 pub use driver::heap::{Allocation, Heap, ResidencySet};
 pub use driver::indirect::{IndirectCommand, IndirectCommands, IndirectCommandsDescriptor};
 #[cfg(all(feature = "objc2", any(target_vendor = "apple", aruminium_launcher)))]
-pub use driver::interop::{self, Objc2};
+pub use driver::interop::{self, Objc2, Objc2Memory};
 pub use driver::pipeline::{Pipeline, RenderPipeline};
 #[cfg(feature = "bytemuck")]
 pub use driver::pod::{self, Pod};

@@ -1,6 +1,8 @@
 //! A program that uses `objc2-metal` and this crate side by side, on the same objects.
 
-use aruminium::{Buffer, Dispatch, Gpu, Objc2, Pipeline, Queue, ShaderLib, SharedEvent};
+use aruminium::{
+    Buffer, Dispatch, Gpu, Objc2, Objc2Memory, Pipeline, Queue, ShaderLib, SharedEvent,
+};
 use objc2::rc::Retained;
 use objc2::runtime::ProtocolObject;
 use objc2_foundation::ns_string;
@@ -33,7 +35,8 @@ fn a_program_adopts_dispatch() {
         unsafe { start.add(index).write(index as f32) }
     }
 
-    let ours = Buffer::from_objc2(buffer.clone());
+    // SAFETY: its memory is read when the launches have finished, and `objc2-metal` encodes none.
+    let ours = unsafe { Buffer::from_objc2(buffer.clone()) };
     let pipeline = Pipeline::from_objc2(pipeline);
     let dispatch = Dispatch::new(&Queue::from_objc2(queue));
     for _ in 0..3 {
@@ -63,40 +66,4 @@ fn a_program_calls_what_this_crate_lacks() {
     event.set_signaled_value(7);
     let theirs: Theirs<dyn MTLSharedEvent> = event.to_objc2();
     assert_eq!(theirs.signaledValue(), 7);
-}
-
-/// Each conversion moves or makes one reference count: the object dies with the last owner, on either side.
-#[test]
-fn ownership_is_moved() {
-    let device = device();
-    let options = MTLResourceOptions::StorageModeShared;
-    let before = device.currentAllocatedSize();
-    let bytes = 1 << 20;
-    for round in 0..3 {
-        let buffer = device.newBufferWithLength_options(bytes, options).unwrap();
-        let ours = Buffer::from_objc2(buffer);
-        let copy: Theirs<dyn MTLBuffer> = ours.to_objc2();
-        assert!(device.currentAllocatedSize() >= before + bytes);
-        match round {
-            // The wrapper dies first.
-            0 => {
-                drop(ours);
-                assert_eq!(copy.length(), bytes);
-                drop(copy);
-            }
-            // The other owner dies first.
-            1 => {
-                drop(copy);
-                assert_eq!(ours.size(), bytes);
-                drop(ours);
-            }
-            // The wrapper becomes an owner of the other kind.
-            _ => {
-                drop(copy);
-                let moved: Theirs<dyn MTLBuffer> = ours.into_objc2();
-                assert_eq!(moved.length(), bytes);
-            }
-        }
-        assert_eq!(device.currentAllocatedSize(), before, "round {round}");
-    }
 }
