@@ -335,8 +335,8 @@ impl Usage {
     }
 
     /// Whether a command buffer that began to use the memory before a moment may still use it: it was encoded and not
-    /// submitted, or has not completed. If the record does not [list](Self::list_encoded) command buffers while they are
-    /// encoded, any that is counts.
+    /// submitted, or has not completed. Of a command buffer that was encoded with the memory before the record
+    /// [lists](Self::list_encoded) them it is not known when it began: it counts at any moment.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;

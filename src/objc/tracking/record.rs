@@ -50,7 +50,8 @@ pub(super) struct InFlight {
     writes: bool,
     /// Only a residency set that the command buffer uses has the memory.
     by_set: bool,
-    /// When the command buffer began to use the memory, if that is listed; otherwise when it was committed.
+    /// When the command buffer began to use the memory; 0 if that is not known, because it began before such times were
+    /// listed.
     begun: u64,
 }
 
@@ -196,24 +197,28 @@ impl Record {
     /// Whether a command buffer was encoded with the memory and not submitted yet; by the references, so that it may be
     /// true while another thread makes or drops a footprint.
     fn is_encoded(self: &Arc<Self>) -> bool {
+        self.has_more_users_than(0)
+    }
+
+    /// Whether more command buffers than a number were encoded with the memory and not submitted yet.
+    fn has_more_users_than(self: &Arc<Self>, number: usize) -> bool {
         loop {
             let footprints = self.footprints.load(Acquire);
             let references = Arc::strong_count(self) as u64;
             std::sync::atomic::fence(Acquire);
             if self.footprints.load(Acquire) == footprints {
-                return references > footprints % CHANGE;
+                return references > footprints % CHANGE + number as u64;
             }
         }
     }
 
     /// Whether a command buffer that began to use the memory before a number was taken is encoded, or in flight.
     fn is_used_before(self: &Arc<Self>, number: u64) -> bool {
-        // In this order: another thread may submit what is encoded between the two.
-        if !self.lists_encoded.load(Acquire) && self.is_encoded() {
-            return true;
-        }
         let state = lock(&self.state);
-        state.encoded.iter().any(|&begun| begun < number)
+        // Those that are not listed may have begun at any time. In this order: a command buffer that another thread submits
+        // enters its flight, for which it needs the lock, before it drops its reference.
+        self.has_more_users_than(state.encoded.len())
+            || state.encoded.iter().any(|&begun| begun < number)
             || state.flights.iter().any(|one| one.begun < number && !one.flight.is_over())
     }
 
@@ -266,7 +271,8 @@ impl Record {
             n if n < 8 || n.is_power_of_two() => self.prune(&mut state, over),
             _ => {}
         }
-        let begun = if begun == 0 { flight.number } else { begun };
+        // One that only uses a set begins now.
+        let begun = if by_set && begun == 0 { flight.number } else { begun };
         state.flights.push(InFlight { flight: Arc::clone(flight), writes, by_set, begun });
         self.has_flights.store(true, Release);
         Ok(())
@@ -464,7 +470,7 @@ impl Footprint {
     }
 
     /// Whether a command buffer that began to use the memory before a number was taken is encoded and not submitted, or
-    /// was submitted and has not completed. Of memory without a list any that is encoded counts.
+    /// was submitted and has not completed. One that is not listed counts.
     pub(crate) fn is_used_before(&self, number: u64) -> bool {
         self.records().any(|record| record.is_used_before(number))
     }
