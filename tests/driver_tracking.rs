@@ -3,7 +3,8 @@
 mod gpu;
 
 use aruminium::objc::link::getpagesize;
-use aruminium::usage::Usage;
+use aruminium::objc::{ObjcClass, Object};
+use aruminium::usage::{Epoch, Usage};
 use aruminium::{
     Buffer, Commands, Copier, DispatchType, Encoder, GpuError, Heap, HeapDescriptor, MTLRegion,
     NSRange, Pipeline, PixelFormat, Queue, ResidencySet, ResidencySetDescriptor, ResourceOptions,
@@ -821,6 +822,62 @@ fn a_residency_set_may_grow_during_a_submission() {
             assert_eq!(seen, NOTHING, "the set holds it");
         }
     });
+}
+
+/// A second wrapper of a set uses what the first one added.
+#[test]
+fn wrappers_of_a_residency_set_share_its_members() {
+    let rig = Rig::new();
+    let Ok(set) = rig.gpu.residency_set(&ResidencySetDescriptor::new()) else { return };
+    let member = rig.gpu.buffer(16).unwrap();
+    set.add(&member);
+    set.commit();
+    // SAFETY: the set is retained once more, for the second wrapper.
+    let same = unsafe { ResidencySet::from_object(Object::borrowed(set.as_raw()).clone()) };
+    let used = |set: &ResidencySet| {
+        let held = Held::encode(&rig, |_| ());
+        held.commands.use_residency_set(set);
+        held.commands.submit();
+        let seen = may(&member);
+        held.finish();
+        seen == NOTHING
+    };
+    assert!(used(&same));
+    same.remove(&member);
+    same.commit();
+    assert!(!used(&set));
+    drop(set);
+    same.add(&member);
+    same.commit();
+    assert!(used(&same));
+}
+
+/// A command buffer that was encoded before they were listed may use the memory at any moment, until it has completed.
+#[test]
+fn command_buffers_that_are_not_listed_count_at_any_moment() {
+    let rig = Rig::new();
+    for lists in [false, true] {
+        let buffer = rig.gpu.buffer(64).unwrap();
+        let usage = buffer.usage().expect("it is shared");
+        let held = Held::encode(&rig, |encoder| encoder.bind_buffer(&buffer, 0, 0));
+        if lists {
+            usage.list_encoded();
+        }
+        Epoch::end();
+        let moment = Epoch::now();
+        assert!(usage.is_used_before(moment), "encoded; lists: {lists}");
+        held.commands.submit();
+        assert!(usage.is_used_before(moment), "in flight; lists: {lists}");
+        held.finish();
+        assert!(!usage.is_used_before(moment), "completed; lists: {lists}");
+        drop(held);
+        // One that is listed is distinguished.
+        let later = Held::encode(&rig, |encoder| encoder.bind_buffer(&buffer, 0, 0));
+        assert_eq!(usage.is_used_before(moment), !lists);
+        later.commands.submit();
+        assert_eq!(usage.is_used_before(moment), !lists);
+        later.finish();
+    }
 }
 
 #[test]

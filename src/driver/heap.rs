@@ -11,7 +11,7 @@ use super::sealed::Sealed;
 use super::texture::Texture;
 use crate::abi::{Encode, Id};
 use crate::metal_class;
-use crate::objc::tracking::{Moment, Passed, Residents};
+use crate::objc::tracking::{Moment, Passed, SharedResidents};
 use crate::objc::{ArgList, Argument, ClassState, ObjcClass, Object};
 use std::sync::Arc;
 
@@ -260,19 +260,19 @@ impl Clone for ResidencySet {
 
 /// The memory of the allocations: a command buffer that uses the set may write any of it.
 #[derive(Debug)]
-struct Members(Arc<Residents>);
+struct Members(Arc<SharedResidents>);
 
 impl ClassState for Members {
-    fn attach(_: &Object) -> Self {
-        Self(Arc::default())
+    fn attach(set: &Object) -> Self {
+        Self(SharedResidents::of(set))
     }
 
     fn pass_to(&self, _: &Object, to: &mut Passed<'_>) {
-        to.set(&self.0);
+        to.set(self.0.residents());
     }
 
     fn sending(&self, _: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        self.0.sending(moment, arguments);
+        self.0.residents().sending(moment, arguments);
     }
 }
 

@@ -19,7 +19,7 @@ mod uses;
 pub(crate) use flight::{next_number, take_number};
 pub use moment::Moment;
 pub(crate) use record::{Busy, Footprint, Users, ViewGuard};
-pub(crate) use residents::Residents;
+pub(crate) use residents::{Residents, SharedResidents};
 pub use tracker::Tracker;
 pub(crate) use tracker::{change_queue, release_queue};
 pub(crate) use uses::EncoderUses;

@@ -3,13 +3,53 @@
 use super::record::Record;
 use super::uses::{Kept, Uses};
 use super::{Moment, Passed, lock};
+use crate::objc::object::Object;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 /// The memory of a residency set's allocations, by the addresses of their objects: of those that were added, until
 /// their removal is committed.
 #[derive(Debug, Default)]
 pub(crate) struct Residents(Mutex<BTreeMap<usize, Member>>);
+
+/// The members of one set, which all wrappers of the set share.
+#[derive(Debug)]
+pub(crate) struct SharedResidents {
+    residents: Arc<Residents>,
+    /// The address of the set's object.
+    key: usize,
+}
+
+/// By the addresses of the objects: sets that have a wrapper.
+static WRAPPED: Mutex<BTreeMap<usize, Weak<SharedResidents>>> = Mutex::new(BTreeMap::new());
+
+impl SharedResidents {
+    /// The members of a set, as far as its present wrappers have added them.
+    pub(crate) fn of(set: &Object) -> Arc<Self> {
+        let key = set.as_raw().as_ptr().addr();
+        let mut wrapped = lock(&WRAPPED);
+        let known = wrapped.entry(key).or_default();
+        known.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(Self { residents: Arc::default(), key });
+            *known = Arc::downgrade(&new);
+            new
+        })
+    }
+
+    pub(crate) fn residents(&self) -> &Arc<Residents> {
+        &self.residents
+    }
+}
+
+impl Drop for SharedResidents {
+    fn drop(&mut self) {
+        let mut wrapped = lock(&WRAPPED);
+        // Another thread may have wrapped the set again meanwhile.
+        if wrapped.get(&self.key).is_some_and(|known| known.strong_count() == 0) {
+            wrapped.remove(&self.key);
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Member {
