@@ -44,6 +44,7 @@ mod span;
 mod stack;
 mod sys;
 mod tape;
+mod turns;
 mod view;
 mod waiting;
 mod work;

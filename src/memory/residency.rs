@@ -1,5 +1,7 @@
 //! A residency set that pools and buffers over blocks share.
 
+use super::turns::Turns;
+use crate::objc::Object;
 use crate::usage::{Epoch, Watch};
 use crate::{Allocation, Buffer, Commands, Gpu, GpuError, ResidencySet, ResidencySetDescriptor};
 use std::collections::HashSet;
@@ -29,11 +31,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Residency(Arc<Mutex<State>>);
+pub struct Residency(Arc<Inner>);
+
+struct Inner {
+    /// Held while a message is sent to the set: the record of its members changes before the message is sent, in the same
+    /// order as the set, and a set is used by one thread at a time. What a message drops may run any code, which may use the
+    /// set again.
+    turns: Turns,
+    /// Not locked while a message is sent.
+    state: Mutex<State>,
+}
 
 struct State {
     set: ResidencySet,
     changed: bool,
+    /// Allocations whose removal is not committed: the commit drops none of them while it has the turn.
+    removed: Vec<Removed>,
     /// The number of commits that have ended, and of those that have begun and not ended.
     commits: u64,
     committing: u64,
@@ -45,6 +58,12 @@ struct State {
     /// Command buffers that use the set and were not over at the last look, with the time when they began to use it.
     users: Vec<(Watch, Epoch)>,
 }
+
+/// A reference to an allocation.
+struct Removed(#[expect(dead_code, reason = "it is dropped")] Object);
+
+// SAFETY: allocations may be released on any thread.
+unsafe impl Send for Removed {}
 
 impl Residency {
     /// An empty set with a name.
@@ -73,10 +92,17 @@ impl Residency {
         let taken = [added.saturating_sub(alone), probe.references().saturating_sub(added)];
         set.remove(&probe);
         set.commit();
-        let (of_pools, users) = (HashSet::new(), Vec::new());
-        let state =
-            State { set, changed: false, commits: 0, committing: 0, taken, of_pools, users };
-        Ok(Self(Arc::new(Mutex::new(state))))
+        let state = State {
+            set,
+            changed: false,
+            removed: Vec::new(),
+            commits: 0,
+            committing: 0,
+            taken,
+            of_pools: HashSet::new(),
+            users: Vec::new(),
+        };
+        Ok(Self(Arc::new(Inner { turns: Turns::default(), state: Mutex::new(state) })))
     }
 
     /// The number of commits that have begun. When more have ended, one has begun later.
@@ -108,16 +134,19 @@ impl Residency {
     /// Removes a buffer that its pool releases.
     pub(super) fn remove_of_pool(&self, buffer: &Buffer) {
         self.lock().of_pools.remove(&address(buffer));
-        self.remove(buffer);
+        self.change(|set| set.remove(buffer));
     }
 
-    /// The set. No message is sent to it under the lock, because what leaves it may be dropped, which may run any code.
-    fn set(&self) -> ResidencySet {
-        self.lock().set.clone()
+    /// Sends a message that the next commit completes.
+    fn change(&self, message: impl FnOnce(&ResidencySet)) {
+        let _turn = self.0.turns.take();
+        let set = self.lock().set.clone();
+        message(&set);
+        self.lock().changed = true;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds an allocation.
@@ -130,8 +159,7 @@ impl Residency {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn add(&self, allocation: &dyn Allocation) {
-        self.set().add(allocation);
-        self.lock().changed = true;
+        self.change(|set| set.add(allocation));
     }
 
     /// Removes an allocation. A [`Pool`](super::Pool) removes its buffers itself, when it releases them.
@@ -170,8 +198,10 @@ impl Residency {
     pub fn try_remove(&self, allocation: &dyn Allocation) -> bool {
         let of_pool = self.lock().of_pools.contains(&address(allocation));
         if !of_pool {
-            self.set().remove(allocation);
-            self.lock().changed = true;
+            // SAFETY: the caller has the allocation while this borrows it.
+            let object = unsafe { Object::borrowed(allocation.allocation()) }.clone();
+            self.lock().removed.push(Removed(object));
+            self.change(|set| set.remove(allocation));
         }
         !of_pool
     }
@@ -185,18 +215,24 @@ impl Residency {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn commit(&self) -> bool {
+        let turn = self.0.turns.take();
         let mut state = self.lock();
         let changed = std::mem::take(&mut state.changed);
-        // What another thread commits is not committed before its call has ended: this one does so as well.
-        if changed || state.committing > 0 {
-            state.committing += 1;
-            let set = state.set.clone();
-            drop(state);
-            set.commit();
-            let mut state = self.lock();
-            state.committing -= 1;
-            state.commits += 1;
+        // What a commit drops may run code that commits: what the outer call commits may not be committed yet.
+        if !changed && state.committing == 0 {
+            return false;
         }
+        state.committing += 1;
+        let (set, removed) = (state.set.clone(), std::mem::take(&mut state.removed));
+        drop(state);
+        set.commit();
+        let mut state = self.lock();
+        state.committing -= 1;
+        state.commits += 1;
+        drop(state);
+        drop(turn);
+        // Deallocators run without the turn: they may wait for other threads.
+        drop(removed);
         changed
     }
 
@@ -211,17 +247,19 @@ impl Residency {
     /// ```
     pub fn use_in(&self, commands: &Commands) {
         self.commit();
+        let turn = self.0.turns.take();
         let mut state = self.lock();
         let (over, mut users): (Vec<_>, Vec<_>) =
             state.users.drain(..).partition(|(commands, _)| commands.is_over());
         users.push((commands.watch(), Epoch::end()));
         state.users = users;
         let set = state.set.clone();
-        // What may be the last reference to a command buffer is dropped without the lock.
         drop(state);
-        drop(over);
         // It counts as a user already, so that no lease that is returned meanwhile is missed.
         commands.use_residency_set(&set);
+        // What may be the last reference to a command buffer is dropped without the locks.
+        drop(turn);
+        drop(over);
     }
 }
 
@@ -235,4 +273,70 @@ impl fmt::Debug for Residency {
 
 fn address(allocation: &dyn Allocation) -> usize {
     allocation.allocation().as_ptr().addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_scale::scaled;
+    use std::sync::Barrier;
+
+    /// What the set has, and what counts as used by its command buffers, are the same after several threads changed it.
+    #[test]
+    fn the_record_changes_in_the_order_of_the_set() -> Result<(), GpuError> {
+        let gpu = Gpu::open()?;
+        let Ok(residency) = Residency::new(&gpu, "threads") else { return Ok(()) };
+        let queue = gpu.new_command_queue()?;
+        let buffers = (0..64).map(|_| gpu.buffer(64)).collect::<Result<Vec<_>, _>>()?;
+        for round in 0..scaled(100) {
+            let start = Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    buffers.iter().for_each(|buffer| residency.add(buffer));
+                });
+                start.wait();
+                buffers.iter().for_each(|buffer| residency.remove(buffer));
+            });
+            let (gate, commands) = (gpu.shared_event()?, queue.commands()?);
+            commands.wait_for(&gate, 1);
+            residency.use_in(&commands);
+            commands.submit();
+            let used: Vec<_> = buffers.iter().map(Buffer::is_in_flight).collect();
+            let set = residency.lock().set.clone();
+            let held: Vec<_> = buffers.iter().map(|buffer| set.contains(buffer)).collect();
+            gate.set_signaled_value(1);
+            commands.finish()?;
+            assert_eq!(used, held, "round {round}");
+        }
+        Ok(())
+    }
+
+    /// A deallocator may wait for a thread that uses the set.
+    #[test]
+    fn a_commit_drops_what_was_removed_after_its_turn() -> Result<(), GpuError> {
+        let gpu = Gpu::open()?;
+        let Ok(residency) = Residency::new(&gpu, "waits") else { return Ok(()) };
+        let block = crate::memory::Block::open(1 << 14).expect("a block");
+        let (set, other) = (residency.clone(), Arc::new(gpu.buffer(64)?));
+        let release = crate::Deallocator::new(move |_, _| {
+            let (set, other) = (set.clone(), Arc::clone(&other));
+            let (done, ended) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                set.add(&*other);
+                _ = done.send(());
+            });
+            ended.recv_timeout(std::time::Duration::from_secs(60)).expect("the set is free");
+        });
+        // SAFETY: the block lives until the buffer is freed.
+        let buffer =
+            unsafe { gpu.buffer_wrap_with(block.address().cast(), block.size(), &release)? };
+        residency.add(&buffer);
+        residency.commit();
+        residency.remove(&buffer);
+        drop((buffer, release));
+        residency.commit();
+        assert!(residency.commit(), "the deallocator's thread added one");
+        Ok(())
+    }
 }
