@@ -15,6 +15,21 @@ const TWO: &str = "
     float helper(float x) { return x; }
 ";
 
+/// A directive may give a line the number 0, which no line of the file has.
+#[cfg(not(target_vendor = "apple"))]
+#[test]
+fn a_listing_has_lines_without_text() {
+    let rig = Rig::new();
+    let options = CompileOptions::new();
+    options.set_headers(&[("h.h", "// One line.")]).unwrap();
+    let source = "#include \"h.h\"\n#line 0 \"h.h\"\nkernel void k(device int *x) { x[0] = 1; }";
+    let library = rig.gpu.compile_with(source, Some(&options)).unwrap();
+    // Some processors have no machine code.
+    if let Ok(listing) = library.listing("k") {
+        assert!(listing.contains("h.h:0: "), "{listing}");
+    }
+}
+
 /// The output of a kernel with one buffer of four floats.
 fn output(rig: &Rig, pipeline: &Pipeline) -> [f32; 4] {
     let buffer = rig.gpu.buffer(16).unwrap();

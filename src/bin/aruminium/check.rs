@@ -63,7 +63,9 @@ fn text(one: &Diagnostic) -> String {
     let place = (&one.file, one.line, one.column);
     if let (Some(file), Some(line), Some(column)) = place
         && let Ok(source) = fs::read_to_string(file)
-        && let Some(shown) = source.lines().nth(line as usize - 1)
+        // `#line` may number a line 0.
+        && let Some(index) = (line as usize).checked_sub(1)
+        && let Some(shown) = source.lines().nth(index)
     {
         // Tabs stay tabs, so that the caret is below its character.
         let before = shown.chars().take(column as usize - 1);

@@ -359,7 +359,9 @@ impl Kernel {
             let SourcePosition { file, line, .. } = self.source.position(span)?;
             let mut files = files.borrow_mut();
             let text = files.entry(file.clone()).or_insert_with(|| self.source.file(&file));
-            let text = text.as_deref().and_then(|text| text.lines().nth(line as usize - 1));
+            // `#line` may number a line 0.
+            let index = (line as usize).checked_sub(1);
+            let text = text.as_deref().zip(index).and_then(|(text, at)| text.lines().nth(at));
             Some(format!("{file}:{line}: {}", text.unwrap_or_default().trim()))
         })
     }
