@@ -337,18 +337,17 @@ fn prefault_changes_nothing_while_another_thread_writes() {
     let rounds = scaled(2_000);
     let block = Block::open(PAGES * 4096).unwrap();
     let same = block.clone();
-    let done = std::sync::atomic::AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let writer = scope.spawn(|| {
             let mut view = same.view_mut::<u32>();
             for round in 1..=rounds as u32 {
                 for word in view.iter_mut().step_by(1024) {
                     assert_eq!(std::mem::replace(word, round), round - 1);
                 }
             }
-            done.store(true, Ordering::Release);
         });
-        while !done.load(Ordering::Acquire) {
+        // Also if an assertion fails.
+        while !writer.is_finished() {
             block.prefault().unwrap();
             block.lock_pages().unwrap();
         }
@@ -393,10 +392,10 @@ fn pages_that_must_be_read_are_read_as_a_view() {
 #[cfg(target_os = "linux")]
 #[test]
 fn pins_are_counted() {
-    const BYTES: usize = 1 << 14;
     // Locked memory is counted for the whole process.
     memory_use::measure("memory::tests::pins_are_counted", || {
-        let block = Block::open(BYTES).unwrap();
+        let block = Block::open(1 << 14).unwrap();
+        let bytes = block.size();
         let locked = || {
             let status = std::fs::read_to_string("/proc/self/status").unwrap();
             let line = status.lines().find(|line| line.starts_with("VmLck:")).unwrap();
@@ -412,16 +411,16 @@ fn pins_are_counted() {
                 let line = limits.lines().find(|line| line.starts_with("Max locked memory"));
                 let soft = line.and_then(|line| line.split_whitespace().nth(3)).unwrap();
                 let limit: usize = soft.parse().expect("there is a limit");
-                assert!(limit < BYTES && error.to_string().contains("ulimit"), "{error}");
+                assert!(limit < bytes && error.to_string().contains("ulimit"), "{error}");
                 return;
             }
         };
-        assert_eq!((locked(), of_mapping(block.address(), "Rss:")), (BYTES, BYTES));
+        assert_eq!((locked(), of_mapping(block.address(), "Rss:")), (bytes, bytes));
         let two = block.pin().unwrap();
         drop(one);
-        assert_eq!(locked(), BYTES, "the other pin lives");
+        assert_eq!(locked(), bytes, "the other pin lives");
         block.prefault().unwrap();
-        assert_eq!(locked(), BYTES, "prefaulting unpins nothing");
+        assert_eq!(locked(), bytes, "prefaulting unpins nothing");
         drop(two);
         assert_eq!(locked(), 0);
         block.prefault().unwrap();
@@ -562,7 +561,9 @@ mod processes {
         assert_eq!(&block.as_bytes()[..5], b"jello", "it is this process's own");
         block.as_bytes_mut()[0] = b'h';
         assert!(!block.is_read_only() && block.export().is_err());
-        drop((there, block));
+        let kept = block.freeze().unwrap_err();
+        assert!(matches!(kept.error, MemError::System { .. }), "it can be written: {kept}");
+        drop((there, kept));
         let mut byte = [0];
         Shared::import(sent).unwrap().read(0, &mut byte).unwrap();
         assert_eq!(byte, *b"k");
