@@ -534,9 +534,9 @@ mod processes {
         }
     }
 
-    /// Why [`Block::freeze`] failed, and the block. It can be used as before; only if the block was
-    /// [exported](Block::export) and a process has it mapped for writing, it is now this process's own memory, and has no
-    /// descriptor: what other processes have no longer changes with it.
+    /// Why [`Block::freeze`] failed, and the block. It can be used as before, but for this: if a process has it mapped for
+    /// writing, and it was [exported](Block::export) or the system cannot map it again, it is now this process's own
+    /// memory, and has no descriptor. What other processes have no longer changes with it, and it cannot be frozen.
     ///
     /// ```
     /// use aruminium::memory::Block;

@@ -331,6 +331,9 @@ pub fn write_message<M: Message>(envelope: &Envelope<M>, target: Option<ActorId>
 
 /// Reads what [`write_message`] wrote, or the other crate.
 ///
+/// The bytes do not say how often the ring was restored: the id is that of a message of a ring that never was, and in a ring that
+/// was, [`Actor::receipt`](super::Actor::receipt) finds no message of it.
+///
 /// # Errors
 ///
 /// [`RingError::Format`] if the bytes are no message, or one of another type.

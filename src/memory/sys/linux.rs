@@ -122,7 +122,11 @@ impl Pages {
     pub(in super::super) fn freeze(mut self) -> Result<Self, (MemError, Self)> {
         let (bytes, id) = (self.bytes, self.id);
         let Some(file) = self.file.take() else {
-            return Err((MemError::ReadOnly, self));
+            let unsupported = std::io::ErrorKind::Unsupported;
+            return Err((
+                MemError::system("freezing this process's copies", bytes, unsupported),
+                self,
+            ));
         };
         let map = |access| {
             let mut pages = Self::map(file.as_fd(), 0, bytes, access)?;
@@ -142,7 +146,7 @@ impl Pages {
             private.file = Some(file);
             return Ok(private);
         };
-        // What was exported cannot be mapped for writing again.
+        // What was exported cannot be mapped for writing again; other memory cannot if the system has no room for it.
         let mut kept = map(Access::Shared).unwrap_or_else(|_| private.into_copies());
         if kept.access == Access::Shared {
             kept.file = Some(file);
