@@ -66,13 +66,13 @@ fn memory(bytes: usize) -> usize {
 macro_rules! double {
     ($($name:ident($($arg:ident: $ty:ty),*) $body:block)*) => {
         $(
-            #[allow(non_snake_case, clippy::too_many_arguments)] // The driver's own.
+            // The driver's own; some do nothing.
+            #[allow(non_snake_case, unused_unsafe, clippy::too_many_arguments)]
             unsafe extern "C" fn $name($($arg: $ty),*) -> c_int {
                 if let Some(error) = called(stringify!($name)) {
                     return error;
                 }
                 // SAFETY: the caller passes what CUDA's documentation of the entry point demands.
-                #[allow(unused_unsafe)] // Some do nothing.
                 unsafe { $body }
             }
         )*
