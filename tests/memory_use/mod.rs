@@ -3,8 +3,10 @@
 use crate::child::in_child;
 
 /// AddressSanitizer keeps what was freed, which is not to be measured.
-const SANITIZER: (&str, &str) =
-    ("ASAN_OPTIONS", "detect_leaks=0:quarantine_size_mb=0:thread_local_quarantine_size_kb=0");
+const SANITIZER: (&str, &str) = (
+    "ASAN_OPTIONS",
+    "detect_leaks=0:report_globals=0:quarantine_size_mb=0:thread_local_quarantine_size_kb=0",
+);
 
 /// Runs the body of the test of this name in a child process, where it must pass.
 #[track_caller]
