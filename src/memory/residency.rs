@@ -275,7 +275,7 @@ fn address(allocation: &dyn Allocation) -> usize {
     allocation.allocation().as_ptr().addr()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_vendor = "apple")))]
 mod tests {
     use super::*;
     use crate::test_scale::scaled;
