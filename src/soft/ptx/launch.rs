@@ -1,10 +1,10 @@
 //! One launch: its memory, the parts of its grid, and the kernel's parameter.
 
-use super::Ready;
 use super::emit::{Limit, SLACK, layout};
 use super::sequence::{self, Given, Reports, Work, device_fault};
 use super::staging::Range;
 use super::tables::{Known, extent};
+use super::{Facts, Ready};
 use crate::soft::ir::{AllocationKind, Sampler};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, Submitted, limits};
@@ -141,8 +141,8 @@ impl Ready {
         memory: &mut Vec<Option<Range>>,
     ) -> Option<Given<'a>> {
         let module = &self.facts.module;
-        let (far, writes) = (self.facts.far, self.facts.writes_textures);
-        if !far && module.textures.is_empty() && module.samplers.is_empty() {
+        let Facts { far, uses_textures, ref written, .. } = *self.facts;
+        if !(far || uses_textures) && module.textures.is_empty() && module.samplers.is_empty() {
             return None;
         }
         let (mut textures, mut samplers, mut starts) = (Vec::new(), Vec::new(), Vec::new());
@@ -172,17 +172,20 @@ impl Ready {
                 _ => Sampler::default().0,
             });
         }
-        let (residents, known) = (launch.residents, launch.resident_textures);
+        // A kernel gets to what is resident only through memory.
+        let (residents, known) =
+            if far { (launch.residents, launch.resident_textures) } else { (&[][..], &[][..]) };
         textures.extend(known.iter().map(|one| one.texture));
         memory.extend(residents.iter().map(|resident| {
             let (start, bytes) = (resident.base.addr(), resident.bytes as usize);
-            Some(Range { start, bytes, write: resident.writable })
+            Some(Range { start, bytes, write: resident.writable && written.elsewhere })
         }));
-        memory.extend(textures.iter().map(|texture| {
+        memory.extend(textures.iter().enumerate().map(|(number, texture)| {
+            let write = written.any_texture || written.textures.get(number) == Some(&true);
             // A compressed texture is decoded, and not accessed itself.
             texture.format.packing()?;
             let (start, bytes) = (texture.base.addr(), extent(texture));
-            (bytes != 0).then_some(Range { start, bytes, write: writes })
+            (bytes != 0).then_some(Range { start, bytes, write })
         }));
         let known = far.then(|| Known {
             residents,

@@ -24,9 +24,8 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ir::facts::reach;
-use super::ir::{
-    AllocationKind, Checks, Function, LocalMemory, Module, Op, Span, passes, with_stack,
-};
+use super::ir::facts::written::{Written, written};
+use super::ir::{AllocationKind, Checks, Function, LocalMemory, Module, Span, passes, with_stack};
 use super::kernel::{
     Backend, CompileError, CompileOptions, DeviceMemory, Executable, Fault, FaultKind, Launch,
     Parameter, Reach, Submitted, limits,
@@ -83,10 +82,8 @@ impl Backend for Gpu {
                 locals: function.locals.clone(),
                 far: emit::is_far(&function),
                 expected: emit::expected(&function),
-                writes_textures: function
-                    .insts
-                    .iter()
-                    .any(|inst| matches!(inst.op, Op::TextureWrite | Op::TextureAtomic)),
+                uses_textures: emit::uses_textures(&function),
+                written: written(&function, module.textures.len()),
                 module: Module { functions: Vec::new(), ..module.clone() },
             }),
             function,
@@ -142,7 +139,9 @@ struct Facts {
     far: bool,
     /// The kinds of textures that it expects there.
     expected: Vec<u64>,
-    writes_textures: bool,
+    /// Whether it does something with textures, even if none is bound.
+    uses_textures: bool,
+    written: Written,
     /// The module without its functions.
     module: Module,
 }

@@ -309,6 +309,12 @@ impl Sequence {
             self.stopped |= self.watch()?;
             // SAFETY: the stream is valid.
             unsafe { self.device.cuda.synchronize(self.stream.main)? };
+            // A launch that ended just as it was stopped has no fault, and this one has to run.
+            if self.stopped && self.first_fault().is_none() {
+                let stop = self.control.address + STOP;
+                // SAFETY: the block has that word.
+                unsafe { self.device.cuda.fill(stop, 0, 4, self.stream.main)? };
+            }
         }
         let pixels: Vec<Option<Pixels>> = given.textures.iter().map(Pixels::of).collect();
         let mut placed = Vec::with_capacity(pixels.len());
@@ -362,19 +368,24 @@ impl Sequence {
         }
         // SAFETY: the stream is valid.
         unsafe { cuda.synchronize(self.stream.main)? };
-        let fault = (0..self.pending.len()).find_map(|at| {
+        let fault = self.first_fault();
+        if fault.is_some() || stopped {
+            self.clear()?;
+        }
+        self.pending.clear();
+        Ok(fault)
+    }
+
+    /// The first fault, after the number of launches before it, once nothing runs.
+    fn first_fault(&self) -> Option<(usize, Fault)> {
+        (0..self.pending.len()).find_map(|at| {
             // SAFETY: nothing runs any more, and the memory has that many records.
             let record = unsafe {
                 std::slice::from_raw_parts(self.record(at).as_ptr().cast_const(), record::BYTES)
             };
             let is_set = number(record, record::SET, 4) != 0;
             is_set.then(|| (at, self.pending[at].fault(record)))
-        });
-        if fault.is_some() || stopped {
-            self.clear()?;
-        }
-        self.pending.clear();
-        Ok(fault)
+        })
     }
 
     /// Waits for the stream, and stops the launches when no threadgroup has started for the watchdog's time. Returns

@@ -36,6 +36,8 @@ fn merge(ranges: &[Range]) -> Vec<Range> {
 /// The copies of a launch.
 pub(super) struct Staging {
     copies: Vec<(Range, Block)>,
+    /// The parts that the kernel may write. What is next to them may be memory that can only be read.
+    written: Vec<Range>,
 }
 
 impl Staging {
@@ -58,7 +60,8 @@ impl Staging {
             unsafe { device.cuda.copy_to_device(to, from, bytes, stream.main)? };
             copies.push((range, block));
         }
-        Ok(Self { copies })
+        let written: Vec<Range> = ranges.iter().copied().filter(|range| range.write).collect();
+        Ok(Self { copies, written: merge(&written) })
     }
 
     /// The address of the copy of an address, which is as aligned as the address itself.
@@ -79,10 +82,10 @@ impl Staging {
         device: &Device,
         stream: Stream,
     ) -> Result<(), CudaError> {
-        for (range, block) in self.copies.iter().filter(|(range, _)| range.write) {
-            let from = block.address + (range.start % 16) as u64;
+        for range in &self.written {
+            let from = self.address(range.start);
             let to = range.start as *mut std::ffi::c_void;
-            // SAFETY: the block has that many bytes; the range is the caller's.
+            // SAFETY: the copy has that many bytes; the range is the caller's.
             unsafe { device.cuda.copy_from_device(to, from, range.bytes, stream.main)? };
         }
         Ok(())

@@ -5,3 +5,4 @@ pub(crate) mod affine;
 pub(crate) mod reach;
 pub(crate) mod rooms;
 pub(crate) mod uniform;
+pub(crate) mod written;

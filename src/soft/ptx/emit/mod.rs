@@ -25,7 +25,7 @@ use crate::soft::ir::{
 };
 pub(super) use barrier::position;
 pub(super) use memory::Limit;
-pub(super) use texture::expected;
+pub(super) use texture::{expected, uses_textures};
 
 /// What the text depends on besides the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,6 +16,11 @@ pub(crate) fn expected(function: &Function) -> Vec<u64> {
     all
 }
 
+/// Whether a function does something with a texture, be it the null texture only: it reads the table of textures.
+pub(crate) fn uses_textures(function: &Function) -> bool {
+    function.insts.iter().any(|inst| Routine::of(inst.op).is_some())
+}
+
 impl Emit<'_> {
     /// The sampler that the host bound to a parameter.
     pub(super) fn bound_sampler(&mut self, number: u64) -> Reg {

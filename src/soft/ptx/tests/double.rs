@@ -11,10 +11,13 @@ use super::super::device::Device;
 use super::super::emit::{SiteKind, layout, record};
 use super::super::memory::Memory;
 use super::super::{Gpu, prepare};
+use crate::soft::kernel::texture::{Level, Texture};
 use crate::soft::kernel::{
-    Backend, Binding, CompileOptions, Executable, Fault, FaultKind, Launch, Submitted,
+    Backend, Binding, CompileOptions, Executable, Fault, FaultKind, Launch, Owner, Resident,
+    Submitted,
 };
 use crate::soft::msl;
+use crate::soft::stream::format::Format;
 use std::time::Duration;
 
 /// What the driver of this thread does.
@@ -29,9 +32,17 @@ struct Wanted {
     endless: Option<u32>,
     /// The address of the last launch's fault record.
     record: Address,
+    /// The address of its table of textures.
+    textures: Address,
     stopped: bool,
     /// The entry points that were called.
     calls: Vec<&'static str>,
+    /// What was copied from the device: where to, and how many bytes.
+    copied: Vec<(usize, usize)>,
+    /// Whether kernels that are stopped end without a fault.
+    ends: bool,
+    /// The word that stops kernels, when the last launch began.
+    stop: u32,
 }
 
 thread_local! {
@@ -165,6 +176,7 @@ double! {
         0
     }
     cuMemcpyDtoHAsync_v2(to: *mut c_void, from: Address, bytes: usize, _stream: Handle) {
+        wanted(|wanted| wanted.copied.push((to.addr(), bytes)));
         to.cast::<u8>().copy_from(std::ptr::with_exposed_provenance(from as usize), bytes);
         0
     }
@@ -176,7 +188,7 @@ double! {
     }
     cuStreamCreate(stream: *mut Handle, _flags: c_uint) { stream.write(std::ptr::null_mut()); 0 }
     cuStreamSynchronize(_stream: Handle) {
-        let (record, stopped) = wanted(|wanted| (wanted.record, wanted.endless.filter(|_| wanted.stopped)));
+        let (record, stopped) = wanted(|wanted| (wanted.record, wanted.endless.filter(|_| wanted.stopped && !wanted.ends)));
         if let Some(site) = stopped {
             put_record(record, (site, 0, [0; 3]));
         }
@@ -190,9 +202,12 @@ double! {
         _shared: c_uint, _stream: Handle, arguments: *mut *mut c_void, _extra: *mut *mut c_void
     ) {
         // The kernel has one parameter, which has the address.
-        let at = (*arguments).cast::<u8>().add(layout::RECORD).cast::<Address>().read_unaligned();
+        let field = |at| (*arguments).cast::<u8>().add(at).cast::<Address>().read_unaligned();
+        let (at, textures, stop) =
+            (field(layout::RECORD), field(layout::TEXTURES), field(layout::STOP));
         let fault = wanted(|wanted| {
-            wanted.record = at;
+            (wanted.record, wanted.textures) = (at, textures);
+            wanted.stop = std::ptr::with_exposed_provenance::<u32>(stop as usize).read();
             wanted.fault.take()
         });
         if let Some(fault) = fault {
@@ -224,14 +239,12 @@ fn compiled(gpu: &Gpu, source: &str) -> Box<dyn Executable> {
     gpu.compile(&module(source), &CompileOptions::default()).expect("code")
 }
 
-/// Launches a kernel whose buffer is memory that the driver does not know.
-fn launch(kernel: &dyn Executable) -> Result<(), Fault> {
-    let mut words = [0u32; 4];
-    let bindings = [Binding::Memory { base: words.as_mut_ptr().cast(), bytes: 16, address: 0 }];
-    let launch = Launch {
+/// A launch of four threads.
+fn launch_of<'a>(bindings: &'a [Binding<'a>]) -> Launch<'a> {
+    Launch {
         grid: [4, 1, 1],
         group: [4, 1, 1],
-        bindings: &bindings,
+        bindings,
         residents: &[],
         resident_textures: &[],
         watchdog: Some(Duration::from_millis(20)),
@@ -240,9 +253,29 @@ fn launch(kernel: &dyn Executable) -> Result<(), Fault> {
         session: None,
         profile: None,
         locate: None,
-    };
+    }
+}
+
+/// Words that are bound.
+fn bound(words: &mut [u32]) -> Binding<'static> {
+    let bytes = size_of_val(words) as u64;
+    Binding::Memory { base: words.as_mut_ptr().cast(), bytes, address: 0 }
+}
+
+/// A texture of 4 columns and rows, and what its pixels are in.
+fn texture(format: &'static Format, words: &mut [u32]) -> Texture<'static> {
+    const LEVELS: &[Level] = &[Level { offset: 0, row: 16, image: 64, size: [4, 4, 1] }];
+    let (base, levels) = (words.as_mut_ptr().cast(), LEVELS);
+    let (slices, stride, sides, swizzle) = (1, 64, 2, [2, 3, 4, 5]);
+    Texture { base, levels, slices, stride, sides, cube: false, format, swizzle, id: 0 }
+}
+
+/// Launches a kernel whose buffer is memory that the driver does not know.
+fn launch(kernel: &dyn Executable) -> Result<(), Fault> {
+    let mut words = [0u32; 4];
+    let bindings = [bound(&mut words)];
     // SAFETY: the words outlive the launch.
-    unsafe { kernel.launch(&launch) }
+    unsafe { kernel.launch(&launch_of(&bindings)) }
 }
 
 /// The text of a fault of the device.
@@ -323,6 +356,121 @@ fn a_fault_record_is_reported_and_the_next_launch_has_none() {
 }
 
 #[test]
+fn a_kernel_that_uses_only_a_null_texture_has_a_table_of_textures() {
+    let null = "using namespace metal; constant bool has [[function_constant(0)]];
+        constant bool bound = is_function_constant_defined(has) && has;
+        kernel void k(texture2d<float> t [[texture(0), function_constant(bound)]], device uint *x [[buffer(0)]])";
+    for (body, uses) in [
+        ("x[0] = is_null_texture(t) ? 1 : 2;", true),
+        ("x[0] = uint(t.read(uint2(0)).x);", true),
+        ("x[0] = 1;", false),
+    ] {
+        let kernel = compiled(&gpu(), &format!("{null} {{ {body} }}"));
+        launch(&*kernel).expect("no fault");
+        assert_eq!(wanted(|wanted| wanted.textures) != 0, uses, "{body}");
+    }
+}
+
+/// Launches a kernel, and returns what was copied from the device.
+fn copied(source: &str, launch: &Launch<'_>) -> Vec<(usize, usize)> {
+    let kernel = compiled(&gpu(), source);
+    wanted(|wanted| wanted.copied.clear());
+    // SAFETY: what tests bind outlives the launch.
+    unsafe { kernel.launch(launch) }.expect("no fault");
+    wanted(|wanted| std::mem::take(&mut wanted.copied))
+}
+
+#[test]
+fn only_bound_memory_that_the_kernel_may_write_is_copied_back() {
+    // One follows the other.
+    let mut words = [0u32; 8];
+    let (x, y) = words.split_at_mut(4);
+    let want = vec![(x.as_ptr().addr(), 16)];
+    let bindings = [bound(x), bound(y)];
+    let source = "kernel void k(device uint *x [[buffer(0)]], constant uint *y [[buffer(1)]]) { x[0] = y[0]; }";
+    assert_eq!(copied(source, &launch_of(&bindings)), want);
+}
+
+#[test]
+fn only_textures_that_the_kernel_may_write_are_copied_back() {
+    let format = Format::of(53).expect("words");
+    let (mut from, mut to) = ([0u32; 16], [0u32; 16]);
+    let textures = [&mut from, &mut to].map(|words| texture(format, words));
+    let bindings = textures.map(Binding::Texture);
+    let source = "using namespace metal; kernel void k(texture2d<uint> a [[texture(0)]],
+        texture2d<uint, access::write> b [[texture(1)]]) { b.write(a.read(uint2(0)), uint2(0)); }";
+    assert_eq!(copied(source, &launch_of(&bindings)), [(to.as_ptr().addr(), 64)]);
+}
+
+struct Nameless;
+
+impl Owner for Nameless {
+    fn name(&self) -> String {
+        String::new()
+    }
+}
+
+#[test]
+fn residents_are_copied_back_only_if_the_kernel_writes_through_a_pointer_from_memory() {
+    let (mut own, mut far, mut out) = ([1u32, 0, 0, 0], [0u32; 4], [0u32; 4]);
+    let resident = Resident {
+        address: 1 << 32,
+        base: far.as_mut_ptr().cast(),
+        bytes: 16,
+        writable: true,
+        owner: &Nameless,
+    };
+    let at = far.as_ptr().addr();
+    let bindings = [bound(&mut own), bound(&mut out)];
+    let launch = Launch { residents: &[resident], ..launch_of(&bindings) };
+    for (body, writes) in [
+        ("out[0] = a.p[0];", false),
+        ("for (device uint *p = a.p; *p == 1; p++) out[0] += *p;", false),
+        ("a.p[0] = 1;", true),
+        ("device uint *p = out[0] ? a.p : out; p[1] = 2;", true),
+        ("atomic_store_explicit((device atomic_uint *)a.p, 1, memory_order_relaxed);", true),
+        (
+            "atomic_load_explicit((device atomic_uint *)a.p, memory_order_relaxed); out[0] = a.p[1];",
+            false,
+        ),
+    ] {
+        let source = format!(
+            "using namespace metal; struct A {{ device uint *p; }};
+            kernel void k(constant A &a [[buffer(0)]], device uint *out [[buffer(1)]]) {{ {body} }}"
+        );
+        let back = copied(&source, &launch);
+        let has = back.iter().any(|&(start, bytes)| (start..start + bytes).contains(&at));
+        assert_eq!(has, writes, "{body}");
+    }
+}
+
+#[test]
+fn a_launch_is_not_stopped_because_one_before_it_ended_as_it_was_stopped() {
+    let gpu = gpu();
+    let first = compiled(&gpu, STORE);
+    let source = "using namespace metal; kernel void k(device uint *x [[buffer(0)]],
+        texture2d<float> t [[texture(0)]]) { x[0] = uint(t.read(uint2(0)).x); }";
+    let second = compiled(&gpu, source);
+    let memory = Memory::new(&gpu.device, 64, false).expect("memory");
+    let base = crate::soft::kernel::DeviceMemory::base(&memory).as_ptr();
+    let buffer = Binding::Memory { base, bytes: 16, address: 0 };
+    // A compressed texture is decoded after the launches before.
+    let format = Format::of(130).expect("a compressed format");
+    let mut pixels = [0; 16];
+    let bindings = [buffer, Binding::Texture(texture(format, &mut pixels))];
+    wanted(|wanted| (wanted.endless, wanted.ends) = (Some(0), true));
+    // SAFETY: the memory outlives the launches.
+    unsafe { first.submit(&launch_of(&bindings[..1])) }.expect("no fault");
+    // SAFETY: as above; the pixels are decoded before it returns.
+    unsafe { second.submit(&launch_of(&bindings)) }.expect("no fault");
+    let (stopped, stop) = wanted(|wanted| (wanted.stopped, wanted.stop));
+    wanted(|wanted| wanted.endless = None);
+    second.finish().expect("no fault");
+    wanted(|wanted| *wanted = Wanted::default());
+    assert_eq!((stopped, stop), (true, 0));
+}
+
+#[test]
 fn the_watchdog_stops_a_kernel_that_does_not_end() {
     let gpu = gpu();
     let module = module(LOOP);
@@ -353,21 +501,8 @@ fn what_the_host_cannot_wait_for_is_not_submitted_again() {
     let mut words = [0u32; 4];
     for (base, want) in [(words.as_mut_ptr().cast(), Submitted::Full), (base, Submitted::Running)] {
         let bindings = [Binding::Memory { base, bytes: 16, address: 0 }];
-        let launch = Launch {
-            grid: [4, 1, 1],
-            group: [4, 1, 1],
-            bindings: &bindings,
-            residents: &[],
-            resident_textures: &[],
-            watchdog: None,
-            strict: false,
-            order: None,
-            session: None,
-            profile: None,
-            locate: None,
-        };
         // SAFETY: the memory outlives the launch.
-        assert_eq!(unsafe { kernel.submit(&launch) }, Ok(want));
+        assert_eq!(unsafe { kernel.submit(&launch_of(&bindings)) }, Ok(want));
         kernel.finish().expect("no fault");
     }
 }
