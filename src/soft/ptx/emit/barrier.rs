@@ -122,12 +122,24 @@ impl Emit<'_> {
                 ptx!(self.text, "bra {exit};");
             }
             None => {
+                // Where the others wait at different barriers, the bits of their numbers are those of none.
+                let differ = self.text.reg(Kind::Predicate);
+                let barriers = self.text.reg(Kind::Long);
+                let (index, never) = (value, self.bits(Kind::Predicate, 0));
+                ptx!(self.text, "mov.pred {differ}, {never};");
+                ptx!(self.text, "mov.b64 {barriers}, 0;");
                 for (bit, count) in counts.iter().enumerate() {
                     let part = self.text.reg(Kind::Long);
+                    let some = self.text.reg(Kind::Predicate);
                     ptx!(self.text, "setp.ne.u32 {one}, {count}, 0;");
+                    ptx!(self.text, "setp.ne.and.u32 {some}, {count}, {waiting}, {one};");
+                    ptx!(self.text, "or.pred {differ}, {differ}, {some};");
                     ptx!(self.text, "selp.b64 {part}, {}, 0, {one};", 1u64 << (32 + bit));
-                    ptx!(self.text, "or.b64 {value}, {value}, {part};");
+                    ptx!(self.text, "or.b64 {barriers}, {barriers}, {part};");
                 }
+                ptx!(self.text, "@{differ} mov.b64 {barriers}, 0;");
+                let value = self.text.reg(Kind::Long);
+                ptx!(self.text, "or.b64 {value}, {index}, {barriers};");
                 let exit = self.exit(Span::default(), SiteKind::Ended, value);
                 ptx!(self.text, "bra {exit};");
             }

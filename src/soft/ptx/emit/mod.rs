@@ -149,7 +149,7 @@ pub(super) enum SiteKind {
     /// the thread in its threadgroup that does not reach it.
     Barrier,
     /// The end of the kernel, while other threads wait at a barrier. The value is the number of the thread in its
-    /// threadgroup, and above it the number of the barrier, from 1.
+    /// threadgroup, and above it the number of the barrier, from 1, or 0 if the others wait at different ones.
     Ended,
     /// Use of a texture with a number that no texture has.
     Texture,

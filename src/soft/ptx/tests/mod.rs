@@ -92,11 +92,16 @@ fn every_kernel_of_the_corpus_is_taken_by_the_assembler() {
 
 /// The text of the only kernel of a source, and its sites.
 fn emitted(source: &str) -> emit::Emitted {
+    emitted_for(source, false)
+}
+
+/// The same for a launch that is strict or not.
+fn emitted_for(source: &str, strict: bool) -> emit::Emitted {
     let library = msl::compile(source, &msl::Options::default()).unwrap_or_else(|e| panic!("{e}"));
     let (module, _) =
         library.kernel("k", &ConstantValues::default()).unwrap_or_else(|error| panic!("{error}"));
     let function = super::prepare(&module, Default::default()).expect("code");
-    let options = Options { target: 80, threads: 256, alignment: 16, strict: false, checked: true };
+    let options = Options { target: 80, threads: 256, alignment: 16, strict, checked: true };
     with_stack(|| emit::emit(&module, &function, options)).expect("text")
 }
 
@@ -137,6 +142,33 @@ fn threads_are_counted_at_barriers_only_where_these_may_differ() {
         ));
         assert_eq!(text.text.contains("barrier.red"), counted, "{body}");
     }
+}
+
+#[test]
+fn a_thread_that_ends_names_a_barrier_only_if_all_others_wait_there() {
+    let barrier = "threadgroup_barrier(mem_flags::mem_threadgroup);";
+    let text = emitted_for(
+        &format!(
+            "using namespace metal; kernel void k(uint i [[thread_position_in_threadgroup]]) {{
+                if (i < 32) return; if (i < 64) {{ {barrier} }} else {{ {barrier} }} }}"
+        ),
+        true,
+    );
+    let lines: Vec<&str> = text.text.lines().map(str::trim).collect();
+    // A bit that only some have leaves no number.
+    let is_cleared =
+        |line: &str| line.starts_with('@') && line.contains(" mov.b64 ") && line.ends_with(", 0;");
+    let cleared = lines.iter().position(|line| is_cleared(line));
+    let cleared = cleared.unwrap_or_else(|| panic!("{}", text.text));
+    let differ = lines[cleared][1..].split(' ').next().expect("a predicate");
+    let joined = format!("or.pred {differ}, {differ}, ");
+    // Two barriers have numbers of two bits. How many wait at those that have a bit is compared with how many wait at all.
+    let compared: Vec<&str> = (1..cleared)
+        .filter(|&at| lines[at].starts_with(&joined))
+        .map(|at| lines[at - 1].split(", ").nth(2).expect("an operand"))
+        .collect();
+    assert_eq!(compared.len(), 2, "{}", text.text);
+    assert_eq!(compared[0], compared[1]);
 }
 
 #[test]
