@@ -368,6 +368,18 @@ fn large_and_deep_programs_are_errors() {
             ),
             "the library needs more than 262144 default arguments and default member initializers",
         ),
+        // Members without a default do not count as defaults.
+        (
+            kernel(
+                &format!(
+                    "struct S {{ {} }};\nconstant S s[257] = {{ {} }};",
+                    repeat("char m@;", 0..1024),
+                    "{1}, ".repeat(257)
+                ),
+                "o[0] = s[0].m1;",
+            ),
+            "",
+        ),
         (
             kernel(
                 &(nested.clone() + &repeat("struct S@ { S@- s; };", 1..1023)),

@@ -473,6 +473,11 @@ impl Checker {
 
     /// A member without an initialiser in a list: its own default, or zero.
     pub(super) fn member_default(&mut self, class: StructId, index: usize, span: Span) -> Expr {
+        let ty = self.types.class(class).fields()[index].qual.ty;
+        let default = self.classes[class.0 as usize].defaults.get(index);
+        if !default.is_some_and(Option::is_some) && !self.initialises_members(ty) {
+            return self.value(ExprKind::Zero, ty, span);
+        }
         self.with_default(span, |this| this.default_of_member(class, index, span))
     }
 
