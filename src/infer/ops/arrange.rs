@@ -96,11 +96,10 @@ impl Ops {
             y.narrow(axis, start..end)
         });
         let targets = targets.collect::<Result<Vec<_>, _>>()?;
-        // Each part is a launch: it must not overwrite another one.
+        // Each part is a launch, in order: it must not overwrite a later one.
         for (nth, part) in parts.iter().enumerate() {
-            let others = targets.iter().enumerate().filter(|(target, _)| *target != nth);
-            if let Some((target, _)) = others.into_iter().find(|(_, target)| overlap(part, target))
-            {
+            let mut before = targets[..nth].iter().enumerate();
+            if let Some((target, _)) = before.find(|(_, target)| overlap(part, target)) {
                 return Err(wrong(op, format!("part {nth} overlaps the target of part {target}")));
             }
         }

@@ -242,6 +242,7 @@ impl Ops {
         let others = [params.positions, params.mask].into_iter().flatten().chain(lengths);
         let args: Vec<Arg<'_>> = first.into_iter().chain(others.map(Arg::Tensor)).collect();
         let groups = (from.tokens.div_ceil(if tiled { TILE } else { 1 }), from.heads, 1);
-        self.launch(stream, variant, &args, Grid::Groups { groups, group: (128, 1, 1) })
+        let grid = Grid::Groups { groups, group: (128, 1, 1) };
+        self.launch_in_place(stream, variant, &args, grid, &[["o", "q"]])
     }
 }

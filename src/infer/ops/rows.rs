@@ -166,7 +166,7 @@ impl Ops {
         let others = [norm.residual, norm.weight, norm.bias].into_iter().flatten();
         let args: Vec<Arg<'_>> = first.into_iter().chain(others.map(Arg::Tensor)).collect();
         let grid = Grid::groups_1d(from.rows, THREADS);
-        self.launch_in_place(stream, variant, &args, grid, &[["y", "x"]])
+        self.launch_in_place(stream, variant, &args, grid, &[["y", "x"], ["residual", "x"]])
     }
 
     /// The softmax of each row. A row whose values are all masked (minus infinity) becomes zeros.

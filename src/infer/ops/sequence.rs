@@ -224,7 +224,7 @@ impl Ops {
         let first = [x.into(), y.into(), Arg::Bytes(&params)];
         let others = [ssm.steps, ssm.a, ssm.b, ssm.c, ssm.d, ssm.state].map(Arg::Tensor);
         let args: Vec<Arg<'_>> = first.into_iter().chain(others).collect();
-        self.launch(stream, variant, &args, Grid::threads_1d(columns))
+        self.launch_in_place(stream, variant, &args, Grid::threads_1d(columns), &[["y", "x"]])
     }
 
     /// The gated delta rule along the tokens: each head's state decays by `exp(gate)`, learns `beta` of the difference between

@@ -2,7 +2,7 @@
 
 use super::{FLOATS, Setup, close, plain, values};
 use crate::infer::ops::{Order, Scatter, Unary};
-use crate::infer::{DType, Tensor};
+use crate::infer::{DType, Stream, Tensor};
 
 #[test]
 fn indices_are_sorted() {
@@ -188,6 +188,15 @@ fn tensors_are_put_side_by_side() {
     }
     let y = setup.random(DType::F32, &[0, 3]);
     setup.run(|ops, stream| ops.concat(stream, &[], &y, 0));
+    // The first part is read before the second one is written over it; the reverse would be too late.
+    let y = Tensor::from_slice(&setup.gpu, &[0.0f32, 1.0, 2.0, 3.0], &[4]).unwrap();
+    let x = Tensor::from_slice(&setup.gpu, &[4.0f32, 5.0], &[2]).unwrap();
+    let (head, tail) = (y.narrow(0, 0..2).unwrap(), y.narrow(0, 2..4).unwrap());
+    setup.run(|ops, stream| ops.concat(stream, &[&tail, &x], &y, 0));
+    assert_eq!(y.to_vec::<f32>().unwrap(), [2.0, 3.0, 4.0, 5.0]);
+    let mut stream = Stream::new(&setup.gpu, &setup.queue);
+    let error = setup.ops.concat(&mut stream, &[&x, &head], &y, 0).unwrap_err();
+    assert!(error.to_string().contains("part 1 overlaps the target of part 0"), "{error}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ const ATTENTION: &[Operand] = &[
     ("q", F, &[2, 4, 8], ""),
     ("k", DType::F16, &[6, 2, 8], ""),
     ("v", DType::F16, &[6, 2, 8], ""),
-    ("o", F, &[2, 4, 8], "o"),
+    ("o", F, &[2, 4, 8], "o=q"),
     ("positions", I, &[2], ""),
     ("the mask", F, &[2, 6], ""),
 ];
@@ -120,7 +120,7 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
         &[
             ("x", F, &[3, 16], ""),
             ("y", F, &[3, 16], "o=x"),
-            ("the residual", F, &[3, 16], "o"),
+            ("the residual", F, &[3, 16], "o=x"),
             ("the weight", F, &[16], ""),
             ("the bias", F, &[16], ""),
         ],
@@ -230,7 +230,7 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
             ("the codes of k", DType::U8, &[6, 2, 4], ""),
             ("the lengths of k", F, &[6, 2], ""),
             ("v", F, &[6, 2, 8], ""),
-            ("o", F, &[2, 4, 8], "o"),
+            ("o", F, &[2, 4, 8], "o=q"),
         ],
         |o, s, t| o.attention(s, &t[0], &cache(&t[1], &t[2]), &t[3], &t[4], Attention::default()),
     ),
@@ -248,7 +248,7 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
         "ssm",
         &[
             ("x", F, &[3, 4], ""),
-            ("y", F, &[3, 4], "o"),
+            ("y", F, &[3, 4], "o=x"),
             ("steps", F, &[3, 4], ""),
             ("a", F, &[4, 8], ""),
             ("b", F, &[3, 8], ""),
