@@ -482,6 +482,7 @@ impl Graph {
         if plan.steps.is_empty() {
             return Ok(());
         }
+        live.prepare(log)?;
         if barrier {
             live.barrier(log);
         } else if plan.head > 0 && !live.ranges().is_empty() {

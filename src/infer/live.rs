@@ -174,6 +174,17 @@ impl Live {
         }
     }
 
+    /// Called before a command is encoded: submits the command buffer if the sampling wants the command in another one. Replays
+    /// change the label between launches, and back after them.
+    #[inline]
+    pub(super) fn prepare(&mut self, log: &mut Log) -> Result<(), Error> {
+        let labelled = self.sampling == Sampling::Labels && self.part.launches > 0;
+        if self.full || labelled && self.part.label != log.label_number() {
+            self.cut(log)?;
+        }
+        Ok(())
+    }
+
     #[inline]
     pub(super) fn launch(
         &mut self,
@@ -182,9 +193,7 @@ impl Live {
         args: &[Arg<'_>],
         grid: Grid,
     ) -> Result<(), Error> {
-        if self.full {
-            self.cut(log)?;
-        }
+        self.prepare(log)?;
         self.compute(log)?;
         let parameters = kernel.parameters();
         let needed = parameters.ranges(args).any(|range| self.ranges.conflicts(&range));
@@ -250,9 +259,7 @@ impl Live {
     }
 
     pub(super) fn copy(&mut self, log: &mut Log, from: &Tensor, to: &Tensor) -> Result<(), Error> {
-        if self.full {
-            self.cut(log)?;
-        }
+        self.prepare(log)?;
         if !matches!(self.open, Open::Copy(_)) {
             self.close(true)?;
             let commands = self.commands()?;

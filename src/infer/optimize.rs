@@ -5,7 +5,7 @@ use super::graph::{Graph, Plan, depend};
 use super::kernels::Kernel;
 use super::launch::Grid;
 use super::ranges::{BufferRange, Role};
-use super::recorder::{Command, Node, NodeArg, Recorder};
+use super::recorder::{Command, Node, NodeArg, Operand, Recorder};
 
 /// A rewriting that [`Graph::optimize`] may do.
 ///
@@ -155,6 +155,8 @@ impl Graph {
     pub fn optimize(&mut self, rules: &[Rule]) -> Result<Optimized, Error> {
         let mut done = Optimized { barriers_before: self.barriers(), ..Optimized::default() };
         let before = self.recorded.nodes.clone();
+        let needs = |operand: &Operand| (operand.align, operand.written);
+        let needed: Vec<_> = self.recorded.operands.iter().map(needs).collect();
         let result = rules.iter().try_for_each(|rule| match rule {
             Rule::Reorder => {
                 done.moved += reorder(&mut self.recorded);
@@ -169,6 +171,9 @@ impl Graph {
         });
         if let Err(error) = result {
             self.recorded.nodes = before;
+            for (operand, needs) in self.recorded.operands.iter_mut().zip(needed) {
+                (operand.align, operand.written) = needs;
+            }
             return Err(error);
         }
         self.recorded.rewritten |= done.moved + done.fused > 0;
@@ -321,18 +326,22 @@ fn fused(
     let parameters = fusion.fused.parameters();
     parameters.check(fusion.fused.name(), &passed, &grid)?;
     let label = nodes[second].label.clone();
-    for (parameter, arg) in parameters.list.iter().zip(&args) {
-        if let NodeArg::Operand(operand) = arg {
-            let operand = &mut recorded.operands[*operand as usize];
-            operand.align = operand.align.max(parameter.align);
-            operand.written |= parameter.written;
-        }
-    }
+    let uses: Vec<_> = parameters
+        .list
+        .iter()
+        .zip(&args)
+        .filter_map(|(parameter, arg)| match arg {
+            NodeArg::Operand(operand) => Some((*operand, parameter.align, parameter.written)),
+            _ => None,
+        })
+        .collect();
     let node =
         Node { label, command: Command::Launch { kernel: fusion.fused.clone(), args, grid } };
-    let nodes = &recorded.nodes;
     for (old, link) in [(&nodes[first], fusion.link.0), (&nodes[second], fusion.link.1)] {
         check_writes(&node, old, link)?;
+    }
+    for (operand, align, written) in uses {
+        recorded.operands[operand as usize].add_use(align, written);
     }
     Ok(node)
 }

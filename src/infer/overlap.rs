@@ -116,6 +116,41 @@ pub(super) fn overlap(one: &Tensor, other: &Tensor) -> bool {
     range(one).overlaps(&range(other)) && meet(Runs::of(one).all(), Runs::of(other).all(), &mut 0)
 }
 
+/// Whether a part has all bytes of another one.
+fn cover(outer: Part<'_>, inner: Part<'_>, steps: &mut u32) -> bool {
+    if inner.start < outer.start || outer.end() < inner.end() {
+        return false;
+    }
+    *steps += 1;
+    if *steps > MOST_STEPS {
+        return false;
+    }
+    let &[(length, step), ref rest @ ..] = outer.axes else { return true };
+    let part = Part { axes: rest, ..outer };
+    // The moves with which the range of one part has the range of another.
+    let around = |other: Part<'_>, most: i64| {
+        let first = -(part.end() - other.end()).div_euclid(step);
+        first.max(0)..=(other.start - part.start).div_euclid(step).min(most)
+    };
+    if around(inner, length - 1).any(|by| cover(part.moved(by * step), inner, steps)) {
+        return true;
+    }
+    let &[(times, distance), ref rest @ ..] = inner.axes else { return false };
+    let one = Part { axes: rest, ..inner };
+    // Equal distances: if the first is in a part, so are the others in the following ones.
+    if distance == step
+        && around(one, length - times).any(|by| cover(part.moved(by * step), one, steps))
+    {
+        return true;
+    }
+    (0..times).all(|by| cover(outer, one.moved(by * distance), steps))
+}
+
+/// Whether a tensor has all bytes of another one. False if that takes too many steps.
+pub(super) fn covers(outer: &Tensor, inner: &Tensor) -> bool {
+    cover(Runs::of(outer).all(), Runs::of(inner).all(), &mut 0)
+}
+
 /// Whether two tensors have the same values at the same positions, in order.
 pub(super) fn same_values(one: &Tensor, other: &Tensor) -> bool {
     let start = |tensor: &Tensor| tensor.memory().address() + tensor.offset() as u64;
@@ -132,7 +167,7 @@ pub(super) fn same_values(one: &Tensor, other: &Tensor) -> bool {
 
 #[cfg(all(test, not(target_vendor = "apple")))]
 mod tests {
-    use super::{overlap, same_values};
+    use super::{covers, overlap, same_values};
     use crate::Gpu;
     use crate::infer::{DType, Memory, Quant, Tensor};
     use crate::test_random::Random;
@@ -153,7 +188,7 @@ mod tests {
         let gpu = Gpu::open().unwrap();
         let memory = Memory::from(gpu.buffer(4096).unwrap());
         let mut random = Random::new(1403);
-        let mut counts = [0; 2];
+        let (mut counts, mut covered, mut missed) = ([0; 2], [0; 2], 0);
         for _ in 0..3000 {
             let pair = [(); 2].map(|_| {
                 let dtype = [DType::U8, DType::F16, DType::F32][random.below(3)];
@@ -181,8 +216,15 @@ mod tests {
             counts[usize::from(expected)] += 1;
             assert_eq!(overlap(one, other), expected, "{one:?} {other:?}");
             assert_eq!(overlap(other, one), expected, "{other:?} {one:?}");
+            let all = second.iter().all(|byte| first.contains(byte));
+            covered[usize::from(all)] += 1;
+            // What several runs cover together may be missed, and nothing else.
+            assert!(all || !covers(one, other), "{one:?} {other:?}");
+            missed += u32::from(all && !covers(one, other));
         }
         assert!(counts.iter().all(|&count| count > 300), "{counts:?}");
+        println!("covered {covered:?}, missed {missed}");
+        assert!(covered.iter().all(|&count| count > 50) && missed <= covered[1] / 20);
     }
 
     #[test]

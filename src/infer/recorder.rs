@@ -4,6 +4,7 @@ use super::error::Error;
 use super::graph::{ByteSlot, Slot};
 use super::kernels::Kernel;
 use super::launch::{Arg, Grid};
+use super::overlap::{covers, overlap};
 use super::ranges::{BufferRange, Role};
 use super::tensor::Tensor;
 use std::collections::HashMap;
@@ -78,6 +79,14 @@ impl Default for Recorder {
     }
 }
 
+impl Operand {
+    /// Adds the needs of another use of it.
+    pub(super) fn add_use(&mut self, align: usize, written: bool) {
+        self.align = self.align.max(align);
+        self.written |= written;
+    }
+}
+
 impl Recorder {
     fn push(&mut self, label: &str, command: Command) {
         let label = match self.nodes.last() {
@@ -93,14 +102,11 @@ impl Recorder {
     ///
     /// If it overlaps a slot and is no view of it: a replay could not say which bytes to replace.
     fn slot_of(&self, tensor: &Tensor) -> Result<Option<usize>, Error> {
-        let range = BufferRange::of(tensor, Role::Read);
-        let Some(index) =
-            self.slots.iter().position(|slot| BufferRange::of(slot, Role::Read).overlaps(&range))
-        else {
+        let Some(index) = self.slots.iter().position(|slot| overlap(slot, tensor)) else {
             return Ok(None);
         };
         let slot = &self.slots[index];
-        let inside = BufferRange::of(slot, Role::Read).contains(&range);
+        let inside = covers(slot, tensor);
         if inside && slot.memory().is_same(tensor.memory()) {
             return Ok(Some(index));
         }
@@ -120,9 +126,7 @@ impl Recorder {
             self.operands.push(Operand { tensor: tensor.clone(), slot, align: 1, written: false });
             self.operands.len() as u32 - 1
         });
-        let operand = &mut self.operands[index as usize];
-        operand.align = operand.align.max(align);
-        operand.written |= written;
+        self.operands[index as usize].add_use(align, written);
         Ok(index)
     }
 
@@ -181,8 +185,7 @@ impl Recorder {
     }
 
     pub(super) fn slot(&mut self, tensor: &Tensor) -> Result<Slot, Error> {
-        let range = BufferRange::of(tensor, Role::Read);
-        let overlaps = |other: &Tensor| BufferRange::of(other, Role::Read).overlaps(&range);
+        let overlaps = |other: &Tensor| overlap(other, tensor);
         let bound = self.operands.iter().any(|operand| overlaps(&operand.tensor));
         if bound || self.slots.iter().any(overlaps) {
             let what = if bound {

@@ -111,6 +111,10 @@ impl Log {
     }
 
     fn set_label(&mut self, label: &str) {
+        // The first label is the empty one, which the stream has until it is set.
+        if self.labels.is_empty() {
+            self.labels.push((String::new(), 0));
+        }
         let known = self.labels.iter().position(|(known, _)| known == label);
         self.label = known.unwrap_or(self.labels.len());
         if known.is_none() {

@@ -260,6 +260,79 @@ fn launches_that_overlap_a_slot_are_views_of_it() {
     assert_eq!(graph.nodes().count(), 3);
 }
 
+/// The columns of a matrix as a slot: the other columns lie between its bytes, and are not its own.
+#[test]
+fn launches_beside_a_strided_slot_keep_their_tensor() {
+    let bench = Bench::new();
+    let twist = bench.kernel("twist");
+    let whole = Tensor::from_slice(&bench.gpu, &[1u32; 64], &[4, 16]).unwrap();
+    let columns = whole.narrow(1, 0..8).unwrap();
+    let beside = whole.narrow(1, 8..16).unwrap();
+    let (graph, slot) = Graph::record(|stream| {
+        let slot = stream.slot(&columns)?;
+        let rows = beside.narrow(0, 0..3)?;
+        for tensor in [&columns.narrow(0, 0..2)?.narrow(1, 2..4)?, &rows, &beside] {
+            let args = [tensor.into(), Arg::Bytes(&[2, 0, 0, 0])];
+            stream.launch(&twist, &args, Grid::threads_1d(2))?;
+        }
+        // In the range of the slot, and only in part its bytes.
+        let row = whole.narrow(0, 1..2)?;
+        let args = [(&row).into(), Arg::Bytes(&[2, 0, 0, 0])];
+        let error = stream.launch(&twist, &args, Grid::threads_1d(2)).unwrap_err().to_string();
+        assert!(error.contains("is not a part of it"), "{error}");
+        Ok(slot)
+    })
+    .unwrap();
+    let other = Tensor::from_slice(&bench.gpu, &[1u32; 64], &[4, 16]).unwrap();
+    let filled = [(slot, &other.narrow(1, 0..8).unwrap())];
+    graph.replay(&bench.gpu, &bench.queue, &filled, &[]).unwrap().wait().unwrap();
+    // From (1 * 3 + 2), once in the other tensor and twice in this one.
+    let expected = |at: usize, value: u32| {
+        let mut values = [1; 64];
+        values[at..at + 2].fill(value);
+        values
+    };
+    assert_eq!(other.to_vec::<u32>().unwrap(), expected(2, 5));
+    assert_eq!(whole.to_vec::<u32>().unwrap(), expected(8, 17));
+}
+
+/// The spans of a profile are those of the sampling, for replays too.
+#[test]
+fn replays_are_sampled_by_label_and_apart_from_sampled_launches() {
+    let bench = Bench::new();
+    let twist = bench.kernel("twist");
+    let x = bench.tensor(&[0; 8]);
+    let launch = |stream: &mut crate::infer::Stream, label: &str| {
+        stream.label(label)?;
+        let args = [(&x).into(), Arg::Bytes(&[1, 0, 0, 0])];
+        stream.launch(&twist, &args, Grid::threads_1d(8))
+    };
+    let (graph, ()) = Graph::record(|stream| {
+        launch(stream, "a")?;
+        launch(stream, "a")?;
+        launch(stream, "b")
+    })
+    .unwrap();
+    let spans = |stream: crate::infer::Stream| -> Vec<(String, u64)> {
+        let spans = stream.finish().unwrap().profile.spans;
+        spans.iter().map(|span| (span.label.clone(), span.launches)).collect()
+    };
+    let mut stream = bench.stream();
+    stream.sample(Sampling::Labels).unwrap();
+    stream.replay(&graph, &[], &[]).unwrap();
+    launch(&mut stream, "").unwrap();
+    launch(&mut stream, "b").unwrap();
+    let expected = [("a", 2), ("b", 1), ("", 1), ("b", 1)];
+    assert_eq!(spans(stream), expected.map(|(label, count)| (label.to_owned(), count)));
+
+    let mut stream = bench.stream();
+    stream.sample(Sampling::Launches).unwrap();
+    launch(&mut stream, "first").unwrap();
+    stream.sample(Sampling::CommandBuffers).unwrap();
+    stream.replay(&graph, &[], &[]).unwrap();
+    assert_eq!(spans(stream), [("first".to_owned(), 1), (String::new(), 3)]);
+}
+
 #[test]
 fn slots_are_checked() {
     let bench = Bench::new();
