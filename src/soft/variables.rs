@@ -69,7 +69,8 @@ variables! {
             "milliseconds after which a launch is stopped if none of its threadgroups has finished, and a wait for an event if \
              nothing has run on the device; 0 is no limit";
         CHECKS: "ARUMINIUM_SOFT_CHECKS", Words(&["on", "off"]), "on",
-            "`off` ignores messages that are wrong, as Metal without its validation layer does";
+            "`off` ignores messages that are wrong, as Metal without its validation layer does, and kernels on an NVIDIA GPU do \
+             not check their accesses";
         STRICT: "ARUMINIUM_SOFT_STRICT", Words(&["on", "off"]), "off",
             "`on` makes errors of two things that published kernels do against the language's rules and GPUs allow: a \
              `threadgroup_barrier` that not all threads reach (otherwise the SIMD-groups that do reach it meet, and threads \
