@@ -51,15 +51,24 @@ impl Stmt {
 
 /// All statements of a block in the order of the source, each before those inside of it.
 pub(crate) fn statements(block: &[Stmt]) -> impl Iterator<Item = &Stmt> {
+    walk(block, |_| true)
+}
+
+/// The same without the statements inside of loops.
+pub(crate) fn statements_outside_loops(block: &[Stmt]) -> impl Iterator<Item = &Stmt> {
+    walk(block, |stmt| !matches!(stmt, Stmt::Loop { .. }))
+}
+
+/// The statements of a block, and those inside of a statement where it `enters` it.
+fn walk(block: &[Stmt], enters: impl Fn(&Stmt) -> bool) -> impl Iterator<Item = &Stmt> {
     let mut open = vec![block.iter()];
     std::iter::from_fn(move || {
         loop {
             match open.last_mut()?.next() {
                 Some(stmt) => {
                     let [first, second] = stmt.blocks();
-                    open.extend(
-                        [second, first].into_iter().filter(|b| !b.is_empty()).map(|b| b.iter()),
-                    );
+                    let inner = [second, first].into_iter().filter(|block| !block.is_empty());
+                    open.extend(inner.filter(|_| enters(stmt)).map(|block| block.iter()));
                     return Some(stmt);
                 }
                 None => drop(open.pop()),
@@ -71,6 +80,14 @@ pub(crate) fn statements(block: &[Stmt]) -> impl Iterator<Item = &Stmt> {
 /// All instructions of a block in the order of the source.
 pub(crate) fn instructions(block: &[Stmt]) -> impl Iterator<Item = Value> {
     statements(block).filter_map(|stmt| match stmt {
+        Stmt::Do(value) => Some(*value),
+        _ => None,
+    })
+}
+
+/// The instructions of a block that are not inside of loops in it.
+pub(crate) fn outside_loops(block: &[Stmt]) -> impl Iterator<Item = Value> {
+    statements_outside_loops(block).filter_map(|stmt| match stmt {
         Stmt::Do(value) => Some(*value),
         _ => None,
     })

@@ -9,7 +9,7 @@
 use crate::soft::ir::hash::{FastMap, FastSet};
 use std::collections::BTreeMap;
 
-use crate::soft::ir::walk::{instructions, statements};
+use crate::soft::ir::walk::{instructions, loops, outside_loops, statements_outside_loops};
 use crate::soft::ir::{Address, Block, Function, Op, Scalar, Stmt, Type, Value, VarId};
 
 /// A number that is there before the first iteration.
@@ -151,6 +151,19 @@ pub(crate) struct Stretch<'a> {
     tested: Vec<Value>,
 }
 
+impl Counted {
+    /// How often a loop goes round unless a loop in it assigns the counter: inner loops are not looked at, so that to ask
+    /// for each of the loops inside each other takes linear time.
+    pub(crate) fn estimate(
+        function: &Function,
+        done: impl Fn(Value) -> bool,
+        body: &Block,
+        next: &Block,
+    ) -> Option<Self> {
+        Stretch::counted(function, done, body, next)?.0.counted
+    }
+}
+
 impl<'a> Stretch<'a> {
     /// Statements that have no loops in them; what is `done` was computed before them, wherever it stands.
     pub(crate) fn of_statements(
@@ -171,6 +184,20 @@ impl<'a> Stretch<'a> {
         body: &Block,
         next: &Block,
     ) -> Option<Self> {
+        debug_assert!(loops(body) + loops(next) == 0);
+        let (mut stretch, at) = Self::counted(function, done, body, next)?;
+        stretch.tested = accesses(function, &body[at + 1..]);
+        stretch.tested.extend(accesses(function, next));
+        Some(stretch)
+    }
+
+    /// A loop, and the position of its test, if it is counted as far as is known without the loops in it.
+    fn counted(
+        function: &'a Function,
+        done: impl Fn(Value) -> bool,
+        body: &Block,
+        next: &Block,
+    ) -> Option<(Self, usize)> {
         let mut stretch = Self::empty(function);
         stretch.look(&done, body);
         stretch.look(&done, next);
@@ -184,9 +211,7 @@ impl<'a> Stretch<'a> {
             _ => return None,
         };
         stretch.counted = Some(stretch.count(*condition, negated)?);
-        stretch.tested = accesses(function, &body[at + 1..]);
-        stretch.tested.extend(accesses(function, next));
-        Some(stretch)
+        Some((stretch, at))
     }
 
     fn empty(function: &'a Function) -> Self {
@@ -202,7 +227,7 @@ impl<'a> Stretch<'a> {
     }
 
     fn look(&mut self, done: &impl Fn(Value) -> bool, block: &[Stmt]) {
-        for value in instructions(block).filter(|&value| !done(value)) {
+        for value in outside_loops(block).filter(|&value| !done(value)) {
             self.inside.insert(value);
             let inst = self.function.inst(value);
             if inst.op == Op::Set {
@@ -219,14 +244,14 @@ impl<'a> Stretch<'a> {
     /// Finds the variables that are assigned once, in each iteration, to themselves plus the same number.
     fn find_rising(&mut self, body: &Block, next: &Block) {
         let mut sets: FastMap<VarId, u32> = FastMap::default();
-        for value in instructions(body).chain(instructions(next)) {
+        for value in outside_loops(body).chain(outside_loops(next)) {
             let inst = self.function.inst(value);
             if inst.op == Op::Set {
                 *sets.entry(VarId(inst.imm as u32)).or_default() += 1;
             }
         }
         // Lanes that continue skip what is after them in the body.
-        let continues = statements(body).any(|stmt| *stmt == Stmt::Continue);
+        let continues = statements_outside_loops(body).any(|stmt| *stmt == Stmt::Continue);
         let mut now = 0;
         let mut found = Vec::new();
         let mut reads: FastMap<VarId, Vec<(usize, Value)>> = FastMap::default();
@@ -238,7 +263,7 @@ impl<'a> Stretch<'a> {
                 {
                     found.push((*value, now));
                 }
-                for value in instructions(std::slice::from_ref(stmt)) {
+                for value in outside_loops(std::slice::from_ref(stmt)) {
                     let inst = self.function.inst(value);
                     if inst.op == Op::Get {
                         reads.entry(VarId(inst.imm as u32)).or_default().push((now, value));
@@ -498,6 +523,43 @@ mod tests {
             Stmt::Loop { body, next, .. } => Stretch::of_loop(function, |_| false, body, next),
             _ => None,
         })
+    }
+
+    #[test]
+    fn loops_inside_each_other_are_estimated_in_linear_time() {
+        let mut b = FunctionBuilder::new("f", vec![Type::U32], Type::Void);
+        let (n, zero, one) = (b.param(0), b.u32(0), b.u32(1));
+        let counters: Vec<VarId> = (0..50).map(|_| b.variable("k", Type::U32)).collect();
+        for &k in &counters {
+            b.set(k, zero);
+            b.begin_loop();
+            let now = b.get(k);
+            let done = b.op(Op::Le, &[n, now]);
+            b.break_if(done);
+        }
+        for &k in counters.iter().rev() {
+            b.begin_next();
+            let now = b.get(k);
+            let next = b.add(now, one);
+            b.set(k, next);
+            b.end_loop();
+        }
+        let function = b.finish();
+        let seen = std::cell::Cell::new(0);
+        let done = |_| {
+            seen.set(seen.get() + 1);
+            false
+        };
+        let mut found = 0;
+        for stmt in crate::soft::ir::walk::statements(&function.body) {
+            if let Stmt::Loop { body, next, .. } = stmt {
+                let counted = Counted::estimate(&function, done, body, next);
+                assert_eq!(counted.map(|counted| (counted.limit, counted.step)), Some((n, 1)));
+                found += 1;
+            }
+        }
+        assert_eq!(found, counters.len());
+        assert!(seen.get() <= function.insts.len(), "{} looks", seen.get());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The limit of a counted loop is often the same for all threads of a launch. It is then in the frame before the first thread.
 
 use super::{Field, Lowering};
-use crate::soft::ir::facts::affine::{Counted, Stretch};
+use crate::soft::ir::facts::affine::Counted;
 use crate::soft::ir::{Block, Function, Op, Scalar, Stmt, Value, VarId};
 
 /// The iterations of a loop of which nothing is known. It is large: to interpret a long loop costs more than to compile
@@ -97,8 +97,8 @@ impl Lowering<'_> {
     /// Adds a loop inside of another, and returns its number.
     pub(super) fn estimate(&mut self, outer: Option<usize>, body: &Block, next: &Block) -> usize {
         let done = |value: Value| self.is_done(value);
-        let counted = Stretch::of_loop(self.function, done, body, next)
-            .and_then(|stretch| self.up_to(stretch.counted?));
+        let counted = Counted::estimate(self.function, done, body, next)
+            .and_then(|counted| self.up_to(counted));
         let halves = || if halves(self.function, body, next) { HALVING } else { UNKNOWN };
         let repeats = counted.unwrap_or_else(|| Repeats::About(halves()));
         self.estimates.push(Draft { outer, extent: (0, 0), repeats });

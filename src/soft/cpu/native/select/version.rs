@@ -12,7 +12,7 @@ use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::plan::Kind;
 use crate::soft::cpu::native::shape::{Shape, Start, Sum};
 use crate::soft::ir::facts::affine::{Affine, Counted, Leaf, Linear, Poly, Stretch, Term};
-use crate::soft::ir::walk::loops;
+use crate::soft::ir::walk::{loops, statements};
 use crate::soft::ir::{Block, Op, Scalar, Stmt, Value};
 
 /// The address of an access whose bounds were checked ahead of its statements.
@@ -65,7 +65,8 @@ const WORTH: usize = 4;
 impl Selection<'_> {
     /// A loop, in two versions if that saves checks.
     pub(super) fn repeat(&mut self, body: &Block, next: &Block) {
-        let inner = loops(body) + loops(next) > 0;
+        let inner =
+            statements(body).chain(statements(next)).any(|stmt| matches!(stmt, Stmt::Loop { .. }));
         let done = |value: Value| self.run.is_done(value);
         let stretch = if inner { None } else { Stretch::of_loop(self.function, done, body, next) };
         let groups = stretch.as_ref().map(|stretch| self.groups(stretch)).unwrap_or_default();
