@@ -340,6 +340,13 @@ fn a_kernel_that_is_too_large_is_refused_with_a_reason() {
     let error = run_with(&kernel(30), 1, &mut [vec![0]]).unwrap_err();
     let wanted = "statements inside each other after its calls are inlined; the limit is 4096";
     assert!(error.contains(wanted), "{error:.300}");
+    // Functions that call each other nest nothing by that.
+    let mut text = String::from("int f0(int x) { return x + 1; }\n");
+    for level in 1..=3000 {
+        text += &format!("int f{level}(int x) {{ return f{}(x) ^ {level}; }}\n", level - 1);
+    }
+    text += "kernel void k(device int* out) { out[0] = f3000(out[0]); }";
+    run_with(&text, 1, &mut [vec![0]]).unwrap();
     let mut text = String::from("template <int n> int f(int x) { return x + n; }\n");
     text += "kernel void k(device int* out) { int x = 0;\n";
     (0..10_002).for_each(|n| text += &format!("x += f<{n}>(x);\n"));

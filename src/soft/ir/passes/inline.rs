@@ -75,7 +75,7 @@ fn choose(module: &Module, limits: Calls) -> Result<Stay, TooLarge> {
     let count: Vec<_> = module.functions.iter().map(|function| Count::of(&function.body)).collect();
     let order = callees_first(module, &count);
     let mut numbers = vec![None; module.functions.len()];
-    let depth = nesting(&order, &count)[module.entry.index()];
+    let depth = nesting(module, &order, &count)[module.entry.index()];
     if depth > DEEPEST_CODE {
         return Err(too_deep(depth));
     }
@@ -198,15 +198,21 @@ fn measure(
     added
 }
 
-/// How deep the statements of each function are nested with its calls inlined.
-fn nesting(order: &[FuncId], count: &[Count]) -> Vec<u64> {
+/// How deep the statements of each function are nested, at most, with its calls inlined.
+fn nesting(module: &Module, order: &[FuncId], count: &[Count]) -> Vec<u64> {
     let mut depths = vec![0; count.len()];
     for &id in order {
         let Count { calls, depth, returns, .. } = &count[id.index()];
-        let inlined = |(callee, made): (&FuncId, &Made)| made.depth + 1 + depths[callee.index()];
+        let inlined = |(callee, made): (&FuncId, &Made)| made.depth + depths[callee.index()];
         let deepest = calls.iter().map(inlined).fold(*depth, u64::max);
-        // What follows an early return moves into a branch.
-        depths[id.index()] = deepest + (*returns).min(DEEPEST as u64);
+        let body = &module.function(id).body;
+        // What follows an early return moves into a branch, or all of it into a loop.
+        let added = match body.last() {
+            _ if !ends_only(body, DEEPEST) => 1,
+            Some(Stmt::Return(_)) => (*returns - 1).min(DEEPEST as u64),
+            _ => (*returns).min(DEEPEST as u64),
+        };
+        depths[id.index()] = deepest + added;
     }
     depths
 }
