@@ -65,6 +65,8 @@ struct Shared<'a> {
     tallies: Vec<usize>,
     groups: [u32; 3],
     total: u64,
+    /// How many threads may help the one that launches.
+    helpers: u64,
     chunk: u64,
     next: AtomicU64,
     watchdog: Watchdog,
@@ -105,6 +107,29 @@ impl Program {
         if product(launch.grid) == 0 {
             return Ok(());
         }
+        let shared = self.share(launch, workers.count() as u64 - 1)?;
+        // A launch that is small waits for helpers only if it turns out to be long.
+        let begin_alone = shared.helpers != 0 && product(launch.grid) <= SMALL;
+        let is_long = AtomicBool::new(false);
+        if begin_alone {
+            SCRATCH.with_borrow_mut(|scratch| {
+                is_long.store(shared.take_part(scratch, true), Ordering::Relaxed);
+            });
+        }
+        if !begin_alone || is_long.into_inner() {
+            workers.run(shared.helpers as usize, &|| {
+                // A worker that starts too late sets up nothing.
+                if shared.next.load(Ordering::Relaxed) < shared.total {
+                    SCRATCH.with_borrow_mut(|scratch| shared.take_part(scratch, false));
+                }
+            });
+        }
+        let fault = shared.fault.into_inner().unwrap_or_else(PoisonError::into_inner);
+        fault.map_or(Ok(()), |(_, fault)| Err(fault))
+    }
+
+    /// The parts of a launch that is not empty. There are at most `helpers` workers more than one.
+    fn share<'a>(&'a self, launch: &'a Launch<'a>, helpers: u64) -> Result<Shared<'a>, Fault> {
         let mut threadgroup = Vec::new();
         let mut threadgroup_bytes = 0u64;
         let mut regions = vec![Region {
@@ -169,11 +194,11 @@ impl Program {
         let total = product(groups);
         // One thread reports the same each time, and keeps an order.
         let repeats = launch.session.is_some() || launch.order.is_some();
-        let helpers = if repeats { 0 } else { (workers.count() as u64 - 1).min(total - 1) };
+        let helpers = if repeats { 0 } else { helpers.min(total - 1) };
         let tallies = tally::choose(&self.tallies, &regions, product(launch.grid));
         let largest = regions.iter().map(|region| region.bytes).max().unwrap_or(0);
         let may_be_native = self.may_be_native(largest);
-        let shared = Shared {
+        Ok(Shared {
             program: self,
             launch,
             regions,
@@ -185,6 +210,7 @@ impl Program {
             tallies,
             groups,
             total,
+            helpers,
             chunk: (total / (16 * (helpers + 1))).clamp(1, MAX_CHUNK),
             next: AtomicU64::new(0),
             watchdog: Watchdog::new(launch.watchdog),
@@ -193,25 +219,7 @@ impl Program {
             plain: AtomicBool::new(!self.hoists),
             may_be_native,
             native: AtomicBool::new(may_be_native && self.is_worth_native(0)),
-        };
-        // A launch that is small waits for helpers only if it turns out to be long.
-        let begin_alone = helpers != 0 && product(launch.grid) <= SMALL;
-        let is_long = AtomicBool::new(false);
-        if begin_alone {
-            SCRATCH.with_borrow_mut(|scratch| {
-                is_long.store(shared.take_part(scratch, true), Ordering::Relaxed);
-            });
-        }
-        if !begin_alone || is_long.into_inner() {
-            workers.run(helpers as usize, &|| {
-                // A worker that starts too late sets up nothing.
-                if shared.next.load(Ordering::Relaxed) < shared.total {
-                    SCRATCH.with_borrow_mut(|scratch| shared.take_part(scratch, false));
-                }
-            });
-        }
-        let fault = shared.fault.into_inner().unwrap_or_else(PoisonError::into_inner);
-        fault.map_or(Ok(()), |(_, fault)| Err(fault))
+        })
     }
 }
 
@@ -228,23 +236,36 @@ enum Outcome {
     Long,
 }
 
+/// The code of a worker.
+#[derive(Clone, Copy)]
+struct Choice<'a> {
+    code: &'a Code,
+    /// It is bytecode, and machine code may take its place. Another worker may decide that at any time, so this is part of
+    /// the choice.
+    may_switch: bool,
+}
+
 impl<'a> Shared<'a> {
     /// The code that the launch uses at this point.
-    fn code(&self) -> &'a Code {
+    fn choose(&self) -> Choice<'a> {
         let hoist = !self.plain.load(Ordering::Relaxed);
         let native = self.native.load(Ordering::Relaxed);
+        let may_switch = self.may_be_native && !native;
         let native = native.then(|| self.program.native(hoist, self.launch.locate));
         let native = native.flatten().filter(|code| is_ready(code, self.launch));
-        native.unwrap_or_else(|| self.program.bytecode(hoist))
+        Choice { code: native.unwrap_or_else(|| self.program.bytecode(hoist)), may_switch }
     }
 
     /// Runs threadgroups until none is left. With `alone`, returns true when the rest is long enough for helpers.
     fn take_part(&self, scratch: &mut Scratch, alone: bool) -> bool {
         // The threadgroups that are left of a chunk.
         let mut chunk = 0..0;
+        // The work that was done with other code before.
+        let mut before = 0u64;
         loop {
-            let mut worker = Worker::new(self, self.code(), scratch);
-            let outcome = worker.work(&mut chunk, alone);
+            let mut worker = Worker::new(self, self.choose(), scratch);
+            let outcome = worker.work(&mut chunk, alone.then_some(before));
+            before = before.saturating_add(worker.spent());
             worker.settle(scratch);
             match outcome {
                 Outcome::Done => return false,
@@ -287,7 +308,8 @@ struct Worker<'a> {
 const SLACK: u32 = 16;
 
 impl<'a> Worker<'a> {
-    fn new(shared: &'a Shared<'a>, code: &'a Code, scratch: &mut Scratch) -> Self {
+    fn new(shared: &'a Shared<'a>, choice: Choice<'a>, scratch: &mut Scratch) -> Self {
+        let Choice { code, may_switch } = choice;
         let waves = product(shared.launch.group).div_ceil(LANES as u64) as usize;
         let lines = |bytes: usize| bytes.div_ceil(size_of::<Line>());
         // Without barriers SIMD-groups run one after the other, in the same frame; if machine code runs all of them, the
@@ -388,7 +410,7 @@ impl<'a> Worker<'a> {
             regions,
             place,
             budget,
-            may_switch: shared.may_be_native && !shared.native.load(Ordering::Relaxed),
+            may_switch,
             waves,
             frames,
             state,
@@ -399,8 +421,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Runs threadgroups, first those that are left of a chunk, until none is left or there is a reason to stop.
-    fn work(&mut self, chunk: &mut Range<u64>, alone: bool) -> Outcome {
+    /// Runs threadgroups, first those that are left of a chunk, until none is left or there is a reason to stop. A worker that
+    /// is alone stops where helpers are worth it; `alone` is the work that it has done before.
+    fn work(&mut self, chunk: &mut Range<u64>, alone: Option<u64>) -> Outcome {
         let shared = self.shared;
         debug_assert_eq!(self.regions.len(), shared.regions.len());
         self.set_up();
@@ -416,6 +439,13 @@ impl<'a> Worker<'a> {
             |number: u64| [number % gx, number / gx % gy, number / gx / gy].map(|part| part as u32);
         while !shared.watchdog.is_aborted() {
             if chunk.is_empty() {
+                if let Some(before) = alone
+                    && before.saturating_add(self.spent()) >= LONG_WORK
+                    && self.more_is_left()
+                    && shared.start.elapsed() >= LONG
+                {
+                    return Outcome::Long;
+                }
                 let start = shared.next.fetch_add(shared.chunk, Ordering::Relaxed);
                 if start >= shared.total {
                     break;
@@ -455,13 +485,6 @@ impl<'a> Worker<'a> {
                 {
                     return Outcome::WorthNative;
                 }
-            }
-            if alone
-                && self.spent() >= LONG_WORK
-                && self.more_is_left()
-                && shared.start.elapsed() >= LONG
-            {
-                return Outcome::Long;
             }
         }
         Outcome::Done
@@ -848,8 +871,8 @@ fn active_lanes(threads: u32, wave: u32) -> u32 {
 /// Whether code can run a launch: the code of a whole body, made for each size of threadgroups that the launch has.
 fn is_ready(code: &Code, launch: &Launch<'_>) -> bool {
     if let Some(run) = code.body() {
-        // Such code runs the SIMD-groups of a threadgroup in its own order between barriers.
-        if launch.order.is_some() && code.has_barrier {
+        // Such code runs the SIMD-groups of a threadgroup in its own order.
+        if launch.order.is_some() && product(launch.group) > LANES as u64 {
             return false;
         }
         let sizes = |d: usize| {
@@ -884,3 +907,6 @@ fn positions(size: [u32; 3]) -> Vec<Positions> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -271,7 +271,6 @@ impl Program {
     }
 
     /// Whether a launch has made machine code.
-    #[cfg(test)]
     pub(crate) fn has_machine_code(&self) -> bool {
         [true, false]
             .iter()
@@ -343,10 +342,12 @@ impl Program {
             && known.is_none_or(Option::is_some)
     }
 
-    /// Whether machine code is worth the time to make it, for a program that will do more `work`.
+    /// Whether machine code is worth the time to make it, for a program that will do more `work`, or is there already.
     fn is_worth_native(&self, work: u64) -> bool {
         let worked = self.worked.load(Ordering::Relaxed);
-        worked.saturating_add(work) >= WORTH_NATIVE || native::is_always()
+        worked.saturating_add(work) >= WORTH_NATIVE
+            || self.has_machine_code()
+            || native::is_always()
     }
 
     /// Adds to what the interpreter has worked.
