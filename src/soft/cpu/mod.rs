@@ -30,8 +30,8 @@ pub(crate) use workers::Workers;
 
 use super::ir::facts::{self, reach};
 use super::ir::{
-    Allocation, Checks, Function, LocalMemory, Module, Span, catch_internal_error, passes,
-    with_stack,
+    Allocation, Checks, Function, InternalError, LocalMemory, Module, Span, catch_internal_error,
+    passes, with_stack,
 };
 use super::kernel::{
     Backend, CompileError, CompileOptions, Executable, Fault, FaultKind, Launch, Locate, Parameter,
@@ -282,14 +282,14 @@ impl Program {
     pub(crate) fn makes_native(&self) -> bool {
         [true, false].into_iter().all(|hoist| {
             with_stack(|| lower::lower_native(&self.source, hoist))
-                .is_some_and(|code| code.runs.iter().all(|run| run.prepare()))
+                .is_ok_and(|code| code.runs.iter().all(|run| run.prepare()))
         })
     }
 
     /// Whether all statements are one run of machine code, for tests of what has some.
     #[cfg(test)]
     pub(crate) fn is_one_run(&self) -> bool {
-        with_stack(|| lower::lower_native(&self.source, true)).is_some_and(|code| {
+        with_stack(|| lower::lower_native(&self.source, true)).is_ok_and(|code| {
             code.runs.iter().map(|run| run.length).eq([self.source.function.body.len()])
         })
     }
@@ -318,20 +318,19 @@ impl Program {
 
     /// The code with machine code in it, made at the first call.
     fn native(&self, hoist: bool, locate: Option<&Locate<'_>>) -> Option<&lower::Code> {
-        let make = || {
-            let code = with_stack(|| lower::lower_native(&self.source, hoist));
-            if native::is_wanted(&self.name)
-                && let Some(code) = &code
-            {
-                let line = |span| Some(locate?(span)?.to_string());
-                variables::print(&self.list(code, &line));
-            }
-            code
-        };
+        let make = || with_stack(|| lower::lower_native(&self.source, hoist)).ok();
         // A defect here costs speed only: the interpreter runs what has no machine code. In tests it is a panic.
         let caught = || catch_internal_error(make).ok().flatten();
-        let make = || if cfg!(test) { make() } else { caught() };
-        self.native_cell(hoist).get_or_init(make).as_ref()
+        let code = || {
+            let code = if cfg!(test) { make() } else { caught() }?;
+            if native::is_wanted(&self.name) {
+                let line = |span| Some(locate?(span)?.to_string());
+                let text = self.list(&code, &line);
+                variables::print(&text.unwrap_or_else(|error| error.to_string()));
+            }
+            Some(code)
+        };
+        self.native_cell(hoist).get_or_init(code).as_ref()
     }
 
     /// Whether machine code can run a launch whose largest memory has this size, as far as is known.
@@ -360,31 +359,45 @@ impl Program {
 
     /// The IR after all passes, and the machine code, which is made again for it.
     fn listing(&self, line: &dyn Fn(Span) -> Option<String>) -> Result<String, CompileError> {
-        let refused = |what: &str| Err(CompileError::NoListing { why: what.to_owned() });
+        let refused = |why: &str| {
+            Err(CompileError::NoListing { why: format!("the interpreter runs it: {why}") })
+        };
+        if self.checks.any() {
+            return refused("machine code checks and counts nothing, and this kernel does");
+        }
         if !has_native(self.source.isa) {
             let isa = self.source.isa.name();
             return refused(&format!(
-                "the interpreter runs it: there is no machine code for {isa}, or ARUMINIUM_SOFT_JIT is off"
+                "there is no machine code for {isa}, or ARUMINIUM_SOFT_JIT is off"
             ));
         }
         let make = || with_stack(|| lower::lower_native(&self.source, true));
-        match catch_internal_error(make).ok().flatten() {
-            Some(code) => Ok(self.list(&code, line)),
-            None => refused("the interpreter runs it: it is too large, or has calls"),
+        match catch_internal_error(make) {
+            Ok(Ok(code)) => match self.list(&code, line) {
+                Ok(text) => Ok(text),
+                Err(error) => Err(CompileError::NoListing { why: error.to_string() }),
+            },
+            Ok(Err(why)) => refused(why),
+            Err(error) => refused(&error.to_string()),
         }
     }
 
-    /// The IR after all passes, and the machine code of each of its runs. `line` describes a line of the source.
-    fn list(&self, code: &lower::Code, line: &dyn Fn(Span) -> Option<String>) -> String {
-        let mut text = format!("IR of {}", self.source.function);
-        for run in &code.runs {
-            text += "\n";
-            text += &native::listing(run, line);
-        }
-        if code.runs.is_empty() {
-            text += "\nno machine code: the interpreter runs all of it\n";
-        }
-        text
+    /// The IR after all passes, and the machine code of each of its runs. `line` describes a line of the source. A defect
+    /// in the selection of code that was not needed yet, or in the listing, is an error.
+    fn list(
+        &self,
+        code: &lower::Code,
+        line: &dyn Fn(Span) -> Option<String>,
+    ) -> Result<String, InternalError> {
+        catch_internal_error(|| {
+            // The printer recurses as deeply as blocks are nested.
+            let mut text = with_stack(|| format!("IR of {}", self.source.function));
+            for run in &code.runs {
+                text += "\n";
+                text += &native::listing(run, line);
+            }
+            text
+        })
     }
 
     /// A fault before any thread ran.

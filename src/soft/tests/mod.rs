@@ -3,6 +3,7 @@
 mod calls;
 mod corpus;
 mod fuzz;
+mod listings;
 mod loops;
 mod machine;
 mod native;

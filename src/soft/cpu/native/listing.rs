@@ -32,6 +32,8 @@ pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> Strin
         }
         let code = with_stack(|| select(run, strip));
         let function = &run.source.function;
+        #[cfg(test)]
+        crate::soft::ir::inject_internal_error("listing", &function.name);
         let _ = match machine::emitted(&code, target) {
             Some(emitted) => {
                 write!(

@@ -187,18 +187,20 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, hoist: bool) -> C
 
 /// Lowers the function of a source with machine code where possible; `None` if no part of it becomes machine code.
 /// With `hoist`, what is the same for all threads is computed before them.
-pub(crate) fn lower_native(source: &Arc<Source>, hoist: bool) -> Option<Code> {
+pub(crate) fn lower_native(source: &Arc<Source>, hoist: bool) -> Result<Code, &'static str> {
     // What a call would need, machine code does not have.
     if !source.routines.is_empty() {
-        return None;
+        return Err("it calls functions that are not inlined");
     }
-    let natives = native::Natives::of(source, hoist)?;
+    let natives = native::Natives::of(source, hoist)
+        .ok_or("it has no sequence of statements that is long enough for machine code")?;
     let (function, uniform) = (&source.function, &source.uniform);
     let mut lowering = Lowering::new(function, uniform, natives.entering(), hoist);
     lowering.native = Some(natives);
     let code = lowering.whole();
     // Of a body only the kinds that occur are made.
-    (code.body().is_some() || code.runs.iter().all(|run| run.prepare())).then_some(code)
+    let is_made = code.body().is_some() || code.runs.iter().all(|run| run.prepare());
+    is_made.then_some(code).ok_or("machine code of a part of it needs too much memory")
 }
 
 impl<'a> Lowering<'a> {

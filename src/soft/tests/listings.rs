@@ -1,0 +1,61 @@
+//! Listings of machine code, and why there is none.
+
+use crate::soft::cpu::{Cpu, Way};
+use crate::soft::ir::{Checks, Module};
+use crate::soft::kernel::{Backend, CompileOptions, Executable};
+use crate::soft::msl::{self, ConstantValues, Options};
+
+fn module(name: &str, functions: &str, body: &str) -> Module {
+    let text = format!(
+        "#include <metal_stdlib>\nusing namespace metal; {functions}\n\
+         kernel void {name}(device int *out [[buffer(0)]], texture2d<float, access::write> t [[texture(0)]]) {{ {body} }}"
+    );
+    let library = msl::compile(&text, &Options::default()).unwrap();
+    library.kernel(name, &ConstantValues::default()).unwrap().0
+}
+
+/// A kernel that machine code runs, if there is machine code here.
+fn native(module: &Module) -> Option<Box<dyn Executable>> {
+    let way = Way::all().pop().filter(|way| way.is_native())?;
+    Some(way.executable(module).unwrap())
+}
+
+#[test]
+fn a_deep_kernel_is_listed_on_a_small_stack() {
+    let mut functions = String::from("int f0(int x) { return x + 1; }\n");
+    for level in 1..=5 {
+        let (open, close) = (format!("if (x > {level}) {{ ").repeat(200), " }".repeat(200));
+        let before = level - 1;
+        functions += &format!(
+            "int f{level}(int x) {{ {open} return f{before}(x * 3); {close} return 1; }}\n"
+        );
+    }
+    let Some(kernel) = native(&module("k", &functions, "out[0] = f5(out[0]);")) else { return };
+    std::thread::scope(|scope| {
+        let small = std::thread::Builder::new().stack_size(256 << 10);
+        let listing = small.spawn_scoped(scope, || kernel.listing(&|_| None)).unwrap();
+        assert!(listing.join().unwrap().unwrap().starts_with("IR of "));
+    });
+}
+
+#[test]
+fn a_listing_is_refused_with_the_reason() {
+    let plain = module("k", "", "out[0] = 1;");
+    let checked = CompileOptions { checks: Checks::RACES, ..CompileOptions::default() };
+    let checked = Cpu::new(1).compile(&plain, &checked).unwrap();
+    let refused = |kernel: &dyn Executable| kernel.listing(&|_| None).unwrap_err().to_string();
+    let error = refused(&*checked);
+    assert!(error.contains("machine code checks and counts nothing"), "{error}");
+    let Some(kernel) = native(&module("k", "", "t.write(float4(1), uint2(0));")) else { return };
+    let error = refused(&*kernel);
+    assert!(error.contains("no sequence of statements that is long enough"), "{error}");
+}
+
+#[test]
+fn a_defect_in_a_listing_is_an_error() {
+    for name in ["fails_in_listing", "panics_in_listing"] {
+        let Some(kernel) = native(&module(name, "", "out[0] = 1;")) else { return };
+        let error = kernel.listing(&|_| None).unwrap_err().to_string();
+        assert!(error.contains("injected by a test"), "{error}");
+    }
+}
