@@ -149,16 +149,3 @@ fn a_small_launch_that_takes_long_has_helpers() {
     assert_eq!(out[31], steps(31, 1_000_000));
     assert_eq!(out[95], 95);
 }
-
-/// The same where the estimate is wrong, so that the one worker changes from bytecode to machine code after the long group.
-#[test]
-fn a_small_launch_that_changes_to_machine_code_has_helpers() {
-    let text = "uint s = i, g = i / 32, n = 0, zero = a[0] >> 31; for (uint j = 1; j > 0; j = j << zero) { \
-                if (g == 0) { if (n == a[0]) break; n++; s = s * 1664525u + 1013904223u; } \
-                else { atomic_store_explicit(&flags[g], 1, memory_order_relaxed); \
-                if (atomic_load_explicit(&flags[3 - g], memory_order_relaxed) != 0) break; } } out[i] = s;";
-    let program = program(text);
-    let out = launch(&program, 96, 100_000, 2);
-    assert_eq!(out[31], steps(31, 100_000));
-    assert_eq!(out[95], 95);
-}

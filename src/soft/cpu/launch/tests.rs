@@ -60,7 +60,8 @@ fn a_worker_with_bytecode_can_switch_whatever_others_decide_meanwhile() {
         let shared = program.share(launch, 1).unwrap();
         let choice = shared.choose();
         shared.native.store(true, Ordering::Relaxed);
-        let worker = Worker::new(&shared, choice, &mut Scratch::default());
+        let mut scratch = Scratch::default();
+        let worker = Worker::new(&shared, choice, &mut scratch);
         assert!(worker.code.runs.is_empty() && worker.may_switch);
         assert!(!shared.choose().may_switch);
     });
@@ -81,6 +82,25 @@ fn a_launch_begins_with_machine_code_that_exists() {
     assert!(!begins_native());
     assert!(program.native(true, None).is_some());
     assert!(begins_native());
+}
+
+/// A worker that has other code than before takes no more threadgroups alone if it has worked long.
+#[test]
+fn the_work_with_all_codes_decides_about_helpers() {
+    let program = program("out[l] = l * l + 1;");
+    with_launch(&program, 32, None, |launch| {
+        let launch = kernel::Launch { grid: [96, 1, 1], ..*launch };
+        let shared = program.share(&launch, 1).unwrap();
+        std::thread::sleep(LONG);
+        for (before, outcome, taken) in
+            [(LONG_WORK, Outcome::Long, 0), (0, Outcome::Done, shared.total)]
+        {
+            let mut scratch = Scratch::default();
+            let mut worker = Worker::new(&shared, shared.choose(), &mut scratch);
+            assert_eq!(worker.work(&mut (0..0), Some(before)), outcome);
+            assert_eq!(shared.next.load(Ordering::Relaxed).min(shared.total), taken);
+        }
+    });
 }
 
 /// A kernel without barriers as machine code, too, which would run the SIMD-groups one after the other.
