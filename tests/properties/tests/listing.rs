@@ -20,16 +20,11 @@ fn line(text: &str) -> Option<Line> {
     Some(Line { address, bytes: bytes.collect::<Result<_, _>>().ok()?, text: text.to_owned() })
 }
 
-/// One of how many kernels is listed: an emulated processor takes long.
-fn step() -> usize {
-    if std::env::var("ARUMINIUM_TEST_SCALE").is_ok_and(|scale| scale == "small") { 20 } else { 1 }
-}
-
-/// The listings of kernels of the corpus.
+/// The listings of all kernels of the corpus.
 fn listings() -> Vec<String> {
     let gpu = Gpu::open().unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../msl");
-    let (mut found, mut seen) = (Vec::new(), 0);
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "metal") {
@@ -37,10 +32,6 @@ fn listings() -> Vec<String> {
         }
         let Ok(library) = Source::new(&path).include(&folder).compile(&gpu) else { continue };
         for name in library.function_names() {
-            seen += 1;
-            if seen % step() != 0 {
-                continue;
-            }
             // Kernels with constants that have no value, and those that the interpreter runs.
             match library.listing(&name) {
                 Ok(listing) => found.push(listing),
@@ -54,12 +45,16 @@ fn listings() -> Vec<String> {
 
 #[test]
 fn every_instruction_is_what_a_disassembler_reads() {
+    if std::env::var("ARUMINIUM_TEST_SCALE").is_ok_and(|scale| scale == "small") {
+        // On an emulated processor the corpus takes a quarter of an hour; `encoder_arm64.rs` compares each form.
+        return;
+    }
     let listings = listings();
     if listings.is_empty() {
         // A processor without AVX2.
         return;
     }
-    assert!(listings.len() > 200 / step(), "{}", listings.len());
+    assert!(listings.len() > 200, "{}", listings.len());
     let mut instructions = 0;
     for listing in &listings {
         assert!(!listing.contains("(unknown)"), "{listing}");
@@ -73,7 +68,7 @@ fn every_instruction_is_what_a_disassembler_reads() {
         }
         assert!(next > 0, "{listing}");
     }
-    assert!(instructions > 50_000 / step(), "{instructions}");
+    assert!(instructions > 50_000, "{instructions}");
 }
 
 #[cfg(target_arch = "x86_64")]
