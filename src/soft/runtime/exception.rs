@@ -15,7 +15,7 @@ use std::ffi::{c_int, c_void};
 /// The class of these exceptions: the vendor and the language.
 const CLASS: u64 = u64::from_be_bytes(*b"ARUMOBJC");
 
-/// What the unwinder knows of an exception.
+/// The header by which the unwinder handles an exception.
 #[repr(C, align(16))]
 struct Header {
     class: u64,

@@ -1,4 +1,4 @@
-//! Listings of machine code, and why there is none.
+//! Listings of machine code, and the reasons given for kernels without machine code.
 
 use crate::soft::cpu::{Cpu, Way};
 use crate::soft::ir::{Checks, Module};

@@ -48,7 +48,7 @@ fn is_by_need() -> bool {
     by_need && Way::all().last().is_some_and(|way| way.is_native())
 }
 
-/// `s` after so many steps of a generator of numbers.
+/// `s` after `number` steps of a generator of numbers.
 fn steps(mut s: u32, number: u32) -> u32 {
     for _ in 0..number {
         s = s.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

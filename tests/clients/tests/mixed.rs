@@ -31,7 +31,7 @@ fn a_program_adopts_dispatch() {
     let buffer = device.newBufferWithLength_options(4 * COUNT, options).unwrap();
     let start = buffer.contents().cast::<f32>();
     for index in 0..COUNT {
-        // SAFETY: the buffer has so many floats.
+        // SAFETY: the buffer has `COUNT` floats.
         unsafe { start.add(index).write(index as f32) }
     }
 

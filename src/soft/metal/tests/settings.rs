@@ -107,7 +107,7 @@ fn count_up_by_the_device() -> String {
     pool(|| text(send!(*device(), "name"; Id)))
 }
 
-/// The listing shows that there is machine code without the variable, and that there is none with it.
+/// Without the variable the kernel has a listing of machine code; with it, none.
 #[test]
 fn machine_code_can_be_turned_off() {
     const NAME: &str = "machine_code_can_be_turned_off";

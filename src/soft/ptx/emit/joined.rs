@@ -36,7 +36,7 @@ pub(super) struct Joins {
     cold: Vec<OneByOne>,
 }
 
-/// So many loads are worth a check of two.
+/// The number of loads from which on one check of two bounds costs less than a check of each.
 const FEWEST: usize = 3;
 
 impl Emit<'_> {

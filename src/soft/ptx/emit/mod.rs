@@ -88,7 +88,7 @@ pub(super) mod layout {
         REGIONS + REGION * (allocations + 1)
     }
 
-    /// Bytes of the parameter for a module with `allocations` allocations and so many limits.
+    /// Bytes of the parameter for a module with `allocations` allocations and `count` limits.
     pub(crate) const fn bytes(allocations: usize, count: usize) -> usize {
         limits(allocations) + 8 * count
     }

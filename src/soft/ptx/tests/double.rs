@@ -256,7 +256,7 @@ fn launch_of<'a>(bindings: &'a [Binding<'a>]) -> Launch<'a> {
     }
 }
 
-/// Words that are bound.
+/// The 32-bit values of a bound buffer.
 fn bound(words: &mut [u32]) -> Binding<'static> {
     let bytes = size_of_val(words) as u64;
     Binding::Memory { base: words.as_mut_ptr().cast(), bytes, address: 0 }

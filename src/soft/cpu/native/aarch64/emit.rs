@@ -407,7 +407,7 @@ pub(crate) fn register_name(class: Class, number: u8, target: Target) -> String 
 /// The register that spilled ones are found by.
 pub(crate) const OWN: &str = "x20";
 
-/// The length and the text of the instruction at an offset; `None` if it is none that the emitter writes.
+/// The length and the text of the instruction at an offset; `None` if the emitter never writes it.
 pub(crate) fn instruction(bytes: &[u8], at: usize) -> Option<(usize, String)> {
     let word = u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?);
     Some((4, asm::text_at(word, at as u64)?))

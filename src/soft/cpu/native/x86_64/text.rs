@@ -165,7 +165,7 @@ struct Reader<'a> {
     modrm: Option<u8>,
 }
 
-/// The length and the text of the instruction at an offset. `None` if it is none that the encoder writes.
+/// The length and the text of the instruction at an offset. `None` if the encoder never writes it.
 pub(crate) fn text(bytes: &[u8], at: usize) -> Option<(usize, String)> {
     let mut reader = Reader {
         bytes,
