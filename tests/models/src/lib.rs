@@ -27,8 +27,8 @@ use atomic::Ordering;
 use bump::Bump;
 use lending::{Lending, Lent};
 use loom::cell::UnsafeCell;
-use loom::sync::{Arc, Mutex};
 use loom::sync::atomic::AtomicBool;
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 use stack::Stack;
 
