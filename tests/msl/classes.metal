@@ -113,3 +113,50 @@ kernel void lists_in_parentheses(device int* out [[buffer(0)]]) {
     out[2] = five.k;
     out[3] = one.k + one.n + five.n + int({1});
 }
+
+// Operators of bases, and their hiding.
+struct Amount {
+    int n;
+    Amount operator+(Amount o) const { return {n + o.n}; }
+    bool operator==(Amount o) const { return n == o.n; }
+    Amount operator-() const { return {-n}; }
+    int operator*() const { return n * 100; }
+    thread Amount& operator+=(int by) { n += by; return *this; }
+    thread Amount& operator++() { ++n; return *this; }
+    template <typename T> Amount operator%(T by) const { return {n % int(by)}; }
+    Amount operator|(Amount o) const { return {1000}; }
+    thread Amount& operator=(int to) { n = to; return *this; }
+};
+struct Price : Amount { int operator-() const { return 7; } };
+int operator|(Price a, Price b) { return a.n | b.n; }
+kernel void inherited_operators(device int* out [[buffer(0)]]) {
+    Price a; a.n = 5;
+    Price b; b.n = 9;
+    out[0] = (a + b).n;
+    out[1] = (a == b) * 2 + (a == a);
+    out[2] = -a;
+    out[3] = *a;
+    (a += 4) += 1;
+    out[4] = a.n + (++a).n;
+    out[5] = (b % 4.0f).n;
+    out[6] = a | b;
+}
+
+// Class operands of operators that are built in.
+template <typename T, T v> struct Constant { constexpr operator T() const { return v; } };
+struct Range { device const int* at; operator device const int*() const { return at; } };
+struct Index : Constant<int, 1> { operator int() const { return 2; } };
+kernel void converted_operands(device int* out [[buffer(0)]], device const int* in [[buffer(1)]]) {
+    Constant<int, 3> three;
+    int list[5] = {10, 20, 30, 40, 50};
+    out[0] = -three;
+    out[1] = ~three + +three;
+    out[2] = list[three] + list[Index{}];
+    switch (three) {
+        case 3: out[3] = 1; break;
+        default: out[3] = 2;
+    }
+    Range r = {in};
+    out[4] = *r + r[1] + *(r + three);
+    out[5] = three << Constant<uint, 2>{};
+}

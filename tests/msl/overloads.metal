@@ -109,3 +109,49 @@ kernel void own_versions(device float* out [[buffer(0)]], uint lane [[thread_ind
     bool valid = __is_valid_simdgroup_type<int>::value && !__is_valid_simdgroup_type<long>::value && __is_valid_simdgroup_type<half2>::value;
     out[lane] = down + down_float + float(least<int64_t>(lane, 4)) * 1000 + least(1.0f, 2.0f) * 1000 + valid;
 }
+
+// Of two bases, the nearer one; a base is better than void*, and void* than bool (over.ics.rank/4).
+struct First { int n; };
+struct Second : First {};
+struct Third : Second {};
+int by_value(First) { return 1; }
+int by_value(Second) { return 2; }
+int by_pointer(thread const void*) { return 1; }
+int by_pointer(thread First*) { return 2; }
+int by_pointer(thread Second*) { return 3; }
+int by_pointer(bool) { return 4; }
+int by_const(thread const Second&) { return 1; }
+int by_const(thread Second&) { return 2; }
+int by_const(thread First&) { return 3; }
+int to_bool(bool) { return 1; }
+int to_bool(device const void*) { return 2; }
+kernel void by_base(device int* out [[buffer(0)]]) {
+    Third x = {{{5}}};
+    const Third y = x;
+    out[0] = by_value(x);
+    out[1] = by_pointer(&x);
+    out[2] = by_const(x) * 10 + by_const(y);
+    out[3] = to_bool(out);
+}
+
+// Braced lists by their elements (over.ics.list).
+struct Pair { int x, y; };
+struct Triple { int x, y, z; };
+struct Nested { Pair first; int last; };
+struct Made { int n; Made(int a, float b) : n(a) {} Made(Pair p) : n(p.x) {} };
+int of_list(int) { return 1; }
+int of_list(float) { return 2; }
+int of_list(Triple) { return 3; }
+int of_list(Nested, int) { return 4; }
+int of_list(Made, float) { return 5; }
+int of_list(Pair, thread const int&) { return 6; }
+kernel void by_list(device int* out [[buffer(0)]]) {
+    int calls = 0;
+    auto next = [&] { return ++calls; };
+    out[0] = of_list({1}) + of_list({1.0f}) * 10 + of_list({1, 2, 3}) * 100;
+    out[1] = of_list({{1, 2}, 3}, 1) * 10 + of_list({1, 2, 3}, 1);
+    out[2] = of_list({1, 2.0f}, 1.0f);
+    Pair p = {1, 2};
+    out[3] = of_list({p}, 1);
+    out[4] = of_list({next(), next(), next()}) + calls * 10;
+}

@@ -484,6 +484,8 @@ pub(crate) enum ExprKind {
     Expansion(Arc<Expr>, Mentioned),
     /// One element of an expansion; the checker makes these.
     Expanded(Arc<Expr>, Mentioned, usize),
+    /// An element of a list that is checked already: a number of the checker's, which makes these.
+    Checked(u32),
     Fold(Arc<Fold>),
     /// `noexcept(e)`
     Noexcept,

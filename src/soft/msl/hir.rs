@@ -108,7 +108,7 @@ impl Uses {
         use ExprKind::*;
         self.size += 1;
         match &expr.kind {
-            Error | Constant(_) | List(_) | Overloaded(_) | Zero => {}
+            Error | Constant(_) | List(..) | Overloaded(_) | Zero => {}
             Local(local) => {
                 self.places.insert(*local);
             }
@@ -223,8 +223,8 @@ pub(crate) enum ExprKind {
     Swizzle(Box<Expr>, Vec<u8>),
     /// The two elements of a `simdgroup_matrix` that a lane holds; also of a value.
     ThreadElements(Box<Expr>),
-    /// `{…}` as an argument, until its parameter is known.
-    List(Box<super::ast::Expr>),
+    /// `{…}` as an argument, until its parameter is known, and its number in the checker.
+    List(Box<super::ast::Expr>, u32),
     /// A name of several functions, until the type of the pointer is known: a number of the checker's.
     Overloaded(u32),
     /// A temporary: a value in memory, so that a reference can bind to it.

@@ -56,10 +56,7 @@ impl Checker {
     /// The arguments of a call. A braced list is checked once its parameter is known.
     pub(super) fn arguments(&mut self, arguments: &[ast::Expr]) -> Vec<Expr> {
         let argument = |this: &mut Self, argument: &ast::Expr| match &argument.kind {
-            ast::ExprKind::InitList(_) => {
-                let kind = ExprKind::List(Box::new(argument.clone()));
-                this.value(kind, Types::VOID, argument.span)
-            }
+            ast::ExprKind::InitList(_) => this.list_argument(argument),
             _ => this.expr(argument),
         };
         if arguments.iter().any(|one| matches!(one.kind, ast::ExprKind::Expansion(..))) {
@@ -643,32 +640,40 @@ impl Checker {
         }
     }
 
-    /// Chooses a constructor; `None` when none takes these arguments. Those of objects in other memory than a
-    /// thread's are for constants only.
+    /// Chooses a constructor. Without one, the error is the list of those that fit equally well. Those of objects in
+    /// other memory than a thread's are for constants only.
     pub(super) fn choose_constructor(
         &mut self,
         list: &[Entity],
-        arguments: &[Expr],
-    ) -> Option<FuncId> {
-        let types: Vec<(Qual, bool)> = arguments.iter().map(|a| (a.qual, a.place)).collect();
+        sources: &[Source],
+    ) -> Result<FuncId, Vec<FuncId>> {
+        let types: Vec<(Qual, bool)> = sources.iter().map(|one| (one.qual, one.place)).collect();
         let all: Vec<FuncId> =
             self.functions_of(list, &types).into_iter().map(|(id, _)| id).collect();
-        let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
         for values in [true, false] {
             let fits = |id: &FuncId| self.func(*id).makes_values() == values;
-            let candidates: Vec<Candidate> =
-                all.iter().copied().filter(fits).map(Candidate::Func).collect();
-            let chosen = match self.choose(&candidates, &sources) {
-                Choice::One(index) => Some(candidates[index]),
-                // Ambiguous: use the first declaration.
-                Choice::Ambiguous(several) => several.first().map(|&index| candidates[index]),
-                Choice::None => None,
-            };
-            if let Some(Candidate::Func(id)) = chosen {
-                return Some(id);
+            let fitting: Vec<FuncId> = all.iter().copied().filter(fits).collect();
+            let candidates: Vec<Candidate> = fitting.iter().copied().map(Candidate::Func).collect();
+            match self.choose(&candidates, sources) {
+                Choice::One(index) => return Ok(fitting[index]),
+                Choice::Ambiguous(several) => {
+                    return Err(several.into_iter().map(|index| fitting[index]).collect());
+                }
+                Choice::None => {}
             }
         }
-        None
+        Err(Vec::new())
+    }
+
+    /// Reports that no constructor fits, or that these fit equally well.
+    pub(super) fn no_constructor(&mut self, ty: TyId, rivals: &[FuncId], span: Span) {
+        let name = self.types.name(ty);
+        let message = match rivals {
+            [] => format!("no matching constructor for initialization of '{name}'"),
+            _ => format!("call to constructor of '{name}' is ambiguous"),
+        };
+        self.error(span, message);
+        rivals.iter().for_each(|&id| self.note_function(id));
     }
 
     pub(super) fn construct_with(

@@ -2,12 +2,14 @@
 
 use super::{Checker, Entity, Func, FuncId};
 use crate::soft::ir::Scalar;
-use crate::soft::msl::ast::{self, AddressSpace};
+use crate::soft::msl::ast::AddressSpace;
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
+use std::cmp::Ordering;
 
-/// How good an implicit conversion is; less is better (over.ics.rank).
+/// How good an implicit conversion is (over.ics.rank). Less is better, but for conversions to bases, which
+/// [`Checker::compare_ranks`] orders.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Rank {
     Exact,
@@ -15,6 +17,12 @@ pub(super) enum Rank {
     Qualified,
     Promotion,
     Conversion,
+    /// An object or a pointer to one becomes its base, or a pointer to its base; with qualifiers added if true.
+    Base(TyId, bool),
+    /// A pointer becomes a pointer to `void`, with qualifiers added if true.
+    Void(bool),
+    /// A pointer becomes a `bool`.
+    Bool,
     /// A scalar becomes a vector (MSL 2.22).
     Splat,
     User,
@@ -27,20 +35,42 @@ pub(super) struct Source {
     pub(super) place: bool,
     /// A constant 0, which converts to a null pointer.
     pub(super) zero: bool,
-    /// `{…}` with its number of elements, which are not checked yet.
-    pub(super) list: Option<usize>,
+    /// `{…}`: a number of a list in [`Checker::lists`].
+    pub(super) list: Option<u32>,
     /// A name of several functions.
     pub(super) overloaded: Option<u32>,
+}
+
+/// A constructor or conversion function that converts a value to another type.
+#[derive(Clone, Debug)]
+pub(super) struct UserConversion {
+    func: FuncId,
+    constructor: bool,
+    /// Others that are as good: the conversion is ambiguous.
+    rivals: Vec<FuncId>,
+}
+
+impl UserConversion {
+    /// Whether no other is as good.
+    pub(super) fn is_unique(&self) -> bool {
+        self.rivals.is_empty()
+    }
+}
+
+/// A candidate for a [`UserConversion`], with the conversions of its argument and of its result.
+#[derive(Debug)]
+struct Offer {
+    func: FuncId,
+    constructor: bool,
+    argument: Rank,
+    result: Rank,
 }
 
 impl Checker {
     pub(super) fn source(&self, expr: &Expr) -> Source {
         let zero = matches!(expr.kind, ExprKind::Constant(Constant::Int(0)));
         let list = match &expr.kind {
-            ExprKind::List(list) => match &list.kind {
-                ast::ExprKind::InitList(items) => Some(items.len()),
-                _ => None,
-            },
+            ExprKind::List(_, number) => Some(*number),
             _ => None,
         };
         // No reference binds to a bit-field itself (class.bit/3).
@@ -66,8 +96,8 @@ impl Checker {
         if let Ty::Reference(referred) = *self.types.get(to.ty) {
             return self.rank_reference(from, referred);
         }
-        if let Some(elements) = from.list {
-            return self.rank_list(elements, to.ty);
+        if let Some(list) = from.list {
+            return self.rank_list(list, to.ty);
         }
         if let Some(number) = from.overloaded {
             return self.overload_of(number, to.ty, Span::default()).map(|_| Rank::Exact);
@@ -75,25 +105,13 @@ impl Checker {
         self.rank_value(from, to.ty)
     }
 
-    /// A braced list (over.ics.list); its elements are checked when it is converted.
-    fn rank_list(&self, elements: usize, to: TyId) -> Option<Rank> {
-        match self.types.get(to) {
-            Ty::Scalar(_) | Ty::Enum(_) | Ty::Pointer(_) if elements > 1 => None,
-            Ty::Vector(_, width) | Ty::Packed(_, width) if elements > usize::from(*width) => None,
-            Ty::Struct(class) if !self.classes[class.0 as usize].constructors.is_empty() => {
-                Some(Rank::User)
-            }
-            Ty::Void | Ty::Function(..) | Ty::Opaque(_) => None,
-            _ => Some(Rank::Conversion),
-        }
-    }
-
     /// Binding a reference (dcl.init.ref): to an lvalue of the same type and space, or, when it is
     /// const and in thread memory, to a temporary.
     fn rank_reference(&mut self, from: Source, to: Qual) -> Option<Rank> {
         if from.qual.ty != to.ty && self.base_path(from.qual.ty, to.ty).is_some() {
             let base = Source { qual: from.qual.with(to.ty), ..from };
-            return self.rank_reference(base, to).map(|rank| rank.max(Rank::Conversion));
+            let rank = self.rank_reference(base, to)?;
+            return Some(Rank::Base(to.ty, rank > Rank::Exact));
         }
         let same = from.place
             && from.qual.ty == to.ty
@@ -109,10 +127,13 @@ impl Checker {
         if same || !to.constant || to.space_or_thread() != AddressSpace::Thread {
             return None;
         }
-        if let Some(elements) = from.list {
-            return self.rank_list(elements, to.ty);
+        if let Some(list) = from.list {
+            return self.rank_list(list, to.ty);
         }
-        self.rank_value(from, to.ty).map(|rank| rank.max(Rank::Qualified))
+        // A copy of an object in other memory is worse than a reference to it.
+        let copied = from.place && from.qual.ty == to.ty;
+        let least = if copied { Rank::Conversion } else { Rank::Exact };
+        self.rank_value(from, to.ty).map(|rank| rank.max(least))
     }
 
     fn rank_value(&mut self, from: Source, to: TyId) -> Option<Rank> {
@@ -135,10 +156,10 @@ impl Checker {
             (Ty::Nullptr, Ty::Pointer(_)) => Some(Rank::Conversion),
             (Ty::Scalar(_), Ty::Pointer(_)) if from.zero => Some(Rank::Conversion),
             (Ty::Pointer(_) | Ty::Array(..) | Ty::Nullptr, Ty::Scalar(Scalar::Bool)) => {
-                Some(Rank::Conversion)
+                Some(Rank::Bool)
             }
             (Ty::Struct(_), Ty::Struct(_)) if self.base_path(source, to).is_some() => {
-                Some(Rank::Conversion)
+                Some(Rank::Base(to, false))
             }
             (Ty::Struct(_), _) | (_, Ty::Struct(_)) => {
                 self.user_conversion(from, to, false).map(|_| Rank::User)
@@ -154,12 +175,16 @@ impl Checker {
         if !qualifiers || from.space_or_thread() != to.space_or_thread() {
             return None;
         }
-        if from.ty == to.ty {
-            let same = from.constant == to.constant && from.volatile == to.volatile;
-            return Some(if same { Rank::Exact } else { Rank::Qualified });
-        }
-        let converts = to.ty == Types::VOID || self.base_path(from.ty, to.ty).is_some();
-        converts.then_some(Rank::Conversion)
+        let same = from.constant == to.constant && from.volatile == to.volatile;
+        Some(match () {
+            () if from.ty == to.ty && same => Rank::Exact,
+            () if from.ty == to.ty => Rank::Qualified,
+            () if to.ty == Types::VOID => Rank::Void(!same),
+            () => {
+                self.base_path(from.ty, to.ty)?;
+                Rank::Base(to.ty, !same)
+            }
+        })
     }
 
     fn rank_arithmetic(&self, from: TyId, to: TyId) -> Option<Rank> {
@@ -187,45 +212,85 @@ impl Checker {
         Some(if promotes { Rank::Promotion } else { Rank::Conversion })
     }
 
-    /// The constructor (true) or conversion function that converts to `to`: the best by the conversion of its
-    /// argument, or of its result (over.match.copy). `explicit` ones are for explicit conversions only.
+    /// Compares conversions of one source. Of two bases, that is better which derives from the other
+    /// (over.ics.rank/4); unrelated ones are equal.
+    pub(super) fn compare_ranks(&self, a: Rank, b: Rank) -> Ordering {
+        match (a, b) {
+            (Rank::Base(a, added), Rank::Base(b, also)) if a == b => added.cmp(&also),
+            (Rank::Base(a, _), Rank::Base(b, _)) => {
+                let derives = |a, b| self.base_path(a, b).is_some();
+                derives(b, a).cmp(&derives(a, b))
+            }
+            _ => a.cmp(&b),
+        }
+    }
+
+    /// The constructor or conversion function that converts to `to`: the best by the conversion of its argument
+    /// and then of its result (over.match.copy, over.match.conv). `explicit` ones are for explicit conversions only.
     pub(super) fn user_conversion(
         &mut self,
         from: Source,
         to: TyId,
         explicit: bool,
-    ) -> Option<(FuncId, bool)> {
+    ) -> Option<UserConversion> {
         // Not within another conversion of this kind (over.best.ics/4).
         if std::mem::replace(&mut self.converting, true) {
             return None;
         }
-        let found = self.best_conversion(from, to, explicit);
+        let offers = self.offered_conversions(from, to, explicit);
         self.converting = false;
-        found
+        let mut offers = offers.into_iter();
+        let mut best = offers.next()?;
+        let mut rivals: Vec<Offer> = Vec::new();
+        for one in offers {
+            match self.compare_offers(&one, &best) {
+                Ordering::Less => {
+                    rivals.push(std::mem::replace(&mut best, one));
+                    rivals.retain(|rival| self.compare_offers(&best, rival) != Ordering::Less);
+                }
+                Ordering::Equal => rivals.push(one),
+                Ordering::Greater => {}
+            }
+        }
+        let Offer { func, constructor, .. } = best;
+        Some(UserConversion {
+            func,
+            constructor,
+            rivals: rivals.iter().map(|one| one.func).collect(),
+        })
     }
 
-    fn best_conversion(
-        &mut self,
-        from: Source,
-        to: TyId,
-        explicit: bool,
-    ) -> Option<(FuncId, bool)> {
-        let mut found: Option<(FuncId, bool, (Rank, Rank, bool))> = None;
-        let mut offer = |id, constructor, rank| {
-            if found.is_none_or(|(_, _, best)| rank < best) {
-                found = Some((id, constructor, rank));
+    fn compare_offers(&mut self, a: &Offer, b: &Offer) -> Ordering {
+        let ranks = [(a.argument, b.argument), (a.result, b.result)];
+        let order = ranks.map(|(a, b)| self.compare_ranks(a, b));
+        let order = order[0].then(order[1]);
+        if order.is_ne() {
+            return order;
+        }
+        // A function that is not from a template wins, then the more specialised template ([over.match.best]/1).
+        match (self.func(a.func).made_from, self.func(b.func).made_from) {
+            (None, Some(_)) => Ordering::Less,
+            (Some(_), None) => Ordering::Greater,
+            (Some(first), Some(second)) if a.constructor && b.constructor => {
+                let mut less = |a, b| self.more_special_function(a, b, 1);
+                less(second, first).cmp(&less(first, second))
             }
-        };
+            _ => Ordering::Equal,
+        }
+    }
+
+    fn offered_conversions(&mut self, from: Source, to: TyId, explicit: bool) -> Vec<Offer> {
+        let mut offers = Vec::new();
         if let Some((class, _)) = self.types.structure(to) {
             let list = self.classes[class.0 as usize].constructors.clone();
-            for (id, template) in self.functions_of(&list, &[(from.qual, from.place)]) {
-                let func = self.func(id);
-                let least = func.parameters.iter().filter(|p| p.default.is_none()).count();
-                let hidden = func.explicit && !explicit;
-                if hidden || func.parameters.is_empty() || least > 1 || !func.makes_values() {
+            for (func, _) in self.functions_of(&list, &[(from.qual, from.place)]) {
+                let row = self.func(func);
+                let least = row.parameters.iter().filter(|p| p.default.is_none()).count();
+                let hidden = row.explicit && !explicit;
+                if hidden || row.parameters.is_empty() || least > 1 || !row.makes_values() {
                     continue;
                 }
-                let parameter = func.parameters[0].qual;
+                let parameter = row.parameters[0].qual;
                 // A parameter of the class itself: a copy, not a conversion.
                 let own = match *self.types.get(parameter.ty) {
                     Ty::Reference(referred) => referred.ty == to,
@@ -234,26 +299,26 @@ impl Checker {
                 if own {
                     continue;
                 }
-                if let Some(rank) = self.rank(from, parameter) {
-                    offer(id, true, (rank, Rank::Exact, template));
+                if let Some(argument) = self.rank(from, parameter) {
+                    offers.push(Offer { func, constructor: true, argument, result: Rank::Exact });
                 }
             }
         }
         if let Some((class, _)) = self.types.structure(from.qual.ty) {
-            for (id, template) in self.conversions_of(class, to) {
-                let func = self.func(id);
-                let (Some(result), Some(this)) = (func.result, func.this) else { continue };
-                if func.explicit && !explicit {
+            for (func, _) in self.conversions_of(class, to) {
+                let row = self.func(func);
+                let (Some(result), Some(this)) = (row.result, row.this) else { continue };
+                if row.explicit && !explicit {
                     continue;
                 }
-                let Some(object) = self.rank_this(from.qual, this) else { continue };
+                let Some(argument) = self.rank_this(from.qual, this) else { continue };
                 let source = self.source_of(result);
-                if let Some(rank) = self.rank_value(source, to) {
-                    offer(id, false, (rank, object, template));
+                if let Some(result) = self.rank_value(source, to) {
+                    offers.push(Offer { func, constructor: false, argument, result });
                 }
             }
         }
-        found.map(|(id, constructor, _)| (id, constructor))
+        offers
     }
 
     /// A function's result of this type: an lvalue if the type is a reference.
@@ -289,10 +354,16 @@ impl Checker {
             _ => None,
         };
         let mut all: Vec<(FuncId, bool)> = list.iter().filter_map(one).collect();
+        let own = all.len();
         let ty = self.types.intern(Ty::Struct(class));
         for base in self.bases_of(ty) {
-            if let Some((base, _)) = self.types.structure(base) {
-                all.extend(self.conversions_of(base, to));
+            let Some((base, _)) = self.types.structure(base) else { continue };
+            for one in self.conversions_of(base, to) {
+                // A conversion to the same type hides that of the base (class.conv.fct/7).
+                let result = |id: FuncId| self.func(id).result;
+                if !all[..own].iter().any(|mine| result(mine.0) == result(one.0)) {
+                    all.push(one);
+                }
             }
         }
         all
@@ -411,7 +482,7 @@ impl Checker {
         if expr.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
             return self.error_expr(span);
         }
-        if let ExprKind::List(list) = &expr.kind {
+        if let ExprKind::List(list, _) = &expr.kind {
             let list = list.clone();
             return self.list_value(to, &list);
         }
@@ -493,15 +564,27 @@ impl Checker {
     pub(super) fn convert_by_user(&mut self, expr: Expr, to: TyId, explicit: bool) -> Expr {
         let span = expr.span;
         let source = self.source(&expr);
-        match self.user_conversion(source, to, explicit) {
-            Some((id, true)) => self.construct_with(id, to, vec![expr], span),
-            Some((id, false)) => {
-                let call = self.call_method(id, expr, Vec::new(), span);
-                let value = self.rvalue(call);
-                self.convert_value(value, to)
-            }
-            None => self.error_expr(span),
+        let Some(found) = self.user_conversion(source, to, explicit) else {
+            return self.error_expr(span);
+        };
+        if !found.is_unique() {
+            return self.ambiguous_conversion(&expr, to, &found);
         }
+        if found.constructor {
+            return self.construct_with(found.func, to, vec![expr], span);
+        }
+        let call = self.call_method(found.func, expr, Vec::new(), span);
+        let value = self.rvalue(call);
+        self.convert_value(value, to)
+    }
+
+    fn ambiguous_conversion(&mut self, expr: &Expr, to: TyId, found: &UserConversion) -> Expr {
+        let (from, to) = (self.types.name(expr.qual.ty), self.types.name(to));
+        self.error(expr.span, format!("conversion from '{from}' to '{to}' is ambiguous"));
+        for &id in [found.func].iter().chain(&found.rivals) {
+            self.note_function(id);
+        }
+        self.error_expr(expr.span)
     }
 
     /// A condition: anything that converts to `bool` (conv/4).

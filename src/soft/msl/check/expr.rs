@@ -170,6 +170,7 @@ impl Checker {
                 self.error(span, "initializer list cannot be used here");
                 self.error_expr(span)
             }
+            ExprKind::Checked(number) => self.checked_items[*number as usize].clone(),
             ExprKind::SizeofPack(pack) => match self.pack_length(pack.name) {
                 Some(count) => {
                     let kind = self::ExprKind::Constant(Constant::Int(count as u64));
@@ -605,11 +606,22 @@ impl Checker {
         if base.qual.ty == Types::UNKNOWN || index.qual.ty == Types::UNKNOWN {
             return self.error_expr(span);
         }
+        let name = self.label_name(&Label::Operator(Punct::LBracket));
+        let base = match self.scope_of(Entity::Type(base.qual)) {
+            Some(scope) if self.lookup_in(scope, name).is_empty() => self.pointer_operand(base),
+            _ => base,
+        };
         if self.types.structure(base.qual.ty).is_some() {
-            let name = self.label_name(&Label::Operator(Punct::LBracket));
             return self.call_named_member(base, name, None, vec![index], span);
         }
+        if base.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let index = self.integer_operand(index);
         let index = self.rvalue(index);
+        if index.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
         if self.index_scalar(&index).is_none() {
             // `2[array]` is valid C++, but not supported.
             self.error(index.span, "array subscript is not an integer");

@@ -1,6 +1,7 @@
 //! Initialisation (C++14 dcl.init; MSL 2.2.2, 2.3.2): variables, lists, constructors.
 
 use super::constant::fits;
+use super::convert::Source;
 use super::{Checker, Entity};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, Designator};
@@ -93,10 +94,9 @@ impl Checker {
         }
         let list = row.constructors.clone();
         match self.choose_constructor(&list, &[]) {
-            Some(id) => Some(self.construct_with(id, qual.ty, Vec::new(), span)),
-            None => {
-                let name = self.types.name(qual.ty);
-                self.error(span, format!("no matching constructor for initialization of '{name}'"));
+            Ok(id) => Some(self.construct_with(id, qual.ty, Vec::new(), span)),
+            Err(rivals) => {
+                self.no_constructor(qual.ty, &rivals, span);
                 None
             }
         }
@@ -118,7 +118,7 @@ impl Checker {
 
     /// Whether lists initialise the members of a class: it has no constructors but defaulted and deleted ones
     /// ([dcl.init.aggr]/1).
-    fn is_aggregate(&self, class: StructId) -> bool {
+    pub(super) fn is_aggregate(&self, class: StructId) -> bool {
         self.classes[class.0 as usize].constructors.iter().all(|entity| match entity {
             Entity::Function(id) => {
                 let func = self.func(*id);
@@ -178,6 +178,17 @@ impl Checker {
             return self.construct(qual, values, list.span);
         }
         let mut items = Items { list: items, at: 0, checked: None };
+        if let (Ty::Struct(_), [(None, item)]) = (self.types.get(qual.ty), items.list)
+            && !matches!(item.kind, ast::ExprKind::InitList(_))
+        {
+            // An object of the class, or of one derived from it, is copied (CWG 1467).
+            let value = self.expr(item);
+            let from = value.qual.ty;
+            if from == qual.ty || self.base_path(from, qual.ty).is_some() {
+                return self.implicit(value, Qual::plain(qual.ty), "initialize");
+            }
+            items.checked = Some(value);
+        }
         let value = match *self.types.get(qual.ty) {
             Ty::Scalar(_) | Ty::Enum(_) | Ty::Pointer(_) | Ty::Atomic(_) => match items.list {
                 [] => self.value(ExprKind::Zero, qual.ty, list.span),
@@ -722,21 +733,22 @@ impl Checker {
             return self.rvalue(one.clone());
         }
         let constructors = self.classes[class.0 as usize].constructors.clone();
-        if let Some(id) = self.choose_constructor(&constructors, &arguments) {
-            return self.construct_with(id, ty, arguments, span);
-        }
+        let sources: Vec<Source> = arguments.iter().map(|one| self.source(one)).collect();
+        let rivals = match self.choose_constructor(&constructors, &sources) {
+            Ok(id) => return self.construct_with(id, ty, arguments, span),
+            Err(rivals) => rivals,
+        };
         if constructors.is_empty() && arguments.is_empty() {
             let list = ast::Expr::new(ast::ExprKind::InitList(Vec::new()), span);
             return self.list_value(Qual::plain(ty), &list);
         }
-        if let [one] = &arguments[..] {
+        if let ([one], []) = (&arguments[..], &rivals[..]) {
             let source = self.source(one);
             if self.user_conversion(source, ty, true).is_some() {
                 return self.convert_by_user(one.clone(), ty, true);
             }
         }
-        let name = self.types.name(ty);
-        self.error(span, format!("no matching constructor for initialization of '{name}'"));
+        self.no_constructor(ty, &rivals, span);
         self.error_expr(span)
     }
 }

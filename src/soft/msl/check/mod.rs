@@ -23,6 +23,7 @@ mod lambda;
 pub(crate) mod layout;
 pub(crate) mod library;
 mod library_call;
+mod list;
 mod lookup;
 mod metal_builtin;
 mod operator;
@@ -318,6 +319,12 @@ pub(crate) struct Checker {
     variables: Vec<Variable>,
     /// The names of several functions in expressions.
     overloaded: Vec<overloaded::Overloaded>,
+    /// Elements of braced lists that are arguments.
+    checked_items: Vec<hir::Expr>,
+    /// Those lists.
+    lists: Vec<Arc<[list::Element]>>,
+    /// The ranks of the conversions of such lists.
+    list_ranks: FastMap<(u32, TyId), Option<convert::Rank>>,
     /// The parts that structured bindings name, each with the body that it belongs to.
     bindings: Vec<(Owner, hir::Expr)>,
     /// The number of bodies so far, for [`Owner::Body`].
@@ -398,6 +405,9 @@ impl Checker {
             scopes: vec![scope(None), scope(Some(LIBRARY_SCOPE)), scope(Some(GLOBAL_SCOPE))],
             variables: Vec::new(),
             overloaded: Vec::new(),
+            checked_items: Vec::new(),
+            lists: Vec::new(),
+            list_ranks: FastMap::default(),
             bindings: Vec::new(),
             bodies: 0,
             unevaluated: 0,
@@ -536,7 +546,8 @@ impl Checker {
     /// Takes everything out that has expressions.
     pub(crate) fn take_bodies(&mut self) -> impl Send + use<> {
         let bodies = (std::mem::take(&mut self.instances), std::mem::take(&mut self.globals));
-        (bodies, std::mem::take(&mut self.bindings), std::mem::take(&mut self.overloaded))
+        let items = std::mem::take(&mut self.checked_items);
+        (bodies, items, std::mem::take(&mut self.bindings), std::mem::take(&mut self.overloaded))
     }
 
     /// Records the position that is being checked, for the report of an internal error: the last one

@@ -1,6 +1,6 @@
 //! Operators (C++14 expr, over.match.oper; MSL 3).
 
-use super::convert::promoted;
+use super::convert::{Rank, promoted};
 use super::lookup::Found;
 use super::{Checker, Entity, FuncSet, LIBRARY_SCOPE};
 use crate::soft::ir::Scalar;
@@ -71,6 +71,30 @@ pub(super) fn common_scalar(a: Scalar, b: Scalar) -> Scalar {
     }
 }
 
+/// The types that a built-in operator takes, to which a class may convert.
+#[derive(Clone, Copy)]
+enum Operand {
+    Number,
+    Integer,
+    Pointer,
+    NumberOrPointer,
+}
+
+impl Operand {
+    fn includes(self, types: &Types, ty: TyId) -> bool {
+        let pointer = matches!(types.get(ty), Ty::Pointer(_));
+        match self {
+            Operand::Number => types.arithmetic(ty).is_some(),
+            Operand::Integer => {
+                let scoped = matches!(types.get(ty), Ty::Enum(_));
+                scoped || types.as_scalar(ty).is_some_and(|scalar| !scalar.is_float())
+            }
+            Operand::Pointer => pointer,
+            Operand::NumberOrPointer => pointer || types.arithmetic(ty).is_some(),
+        }
+    }
+}
+
 impl Checker {
     fn is_class_like(&self, ty: TyId) -> bool {
         matches!(self.types.get(ty), Ty::Struct(_) | Ty::Enum(_) | Ty::SimdgroupMatrix(_))
@@ -89,7 +113,12 @@ impl Checker {
         let mut members = Vec::new();
         if let Some((class, _)) = self.types.structure(operands[0].qual.ty) {
             let scope = self.classes[class.0 as usize].scope;
-            let own = self.scopes[scope.0 as usize].names.get(&name).cloned().unwrap_or_default();
+            // Every class has an assignment of its own, which hides those of its bases (over.ass).
+            let own = match punct {
+                Punct::Assign => self.scopes[scope.0 as usize].names.get(&name).cloned(),
+                _ => Some(self.lookup_in(scope, name)),
+            };
+            let own = own.unwrap_or_default();
             members.extend(own.iter().filter_map(|entity| match entity {
                 Entity::Function(id) => Some(*id),
                 _ => None,
@@ -162,7 +191,17 @@ impl Checker {
                 let operator = if punct == Punct::Inc { Punct::Plus } else { Punct::Minus };
                 self.compound(operator, operand, one, span)
             }
+            Punct::Not => {
+                let value = self.rvalue(operand);
+                self.unary_value(punct, value, span)
+            }
             _ => {
+                let accepts = match punct {
+                    Punct::Plus => Operand::NumberOrPointer,
+                    Punct::Tilde => Operand::Integer,
+                    _ => Operand::Number,
+                };
+                let operand = self.built_in_operand(operand, accepts, Types::UNKNOWN);
                 let value = self.rvalue(operand);
                 self.unary_value(punct, value, span)
             }
@@ -198,6 +237,7 @@ impl Checker {
     }
 
     pub(super) fn deref(&mut self, operand: Expr, span: Span) -> Expr {
+        let operand = self.pointer_operand(operand);
         let value = self.rvalue(operand);
         match *self.types.get(value.qual.ty) {
             Ty::Pointer(pointee) if pointee.ty != Types::VOID => {
@@ -225,6 +265,9 @@ impl Checker {
                     Types::scalar(Scalar::Bool),
                     span,
                 );
+            }
+            if let (Ty::Pointer(_), Punct::Plus) = (self.types.get(value.qual.ty), punct) {
+                return value;
             }
             if let (Ty::Matrix(..), Punct::Minus) = (self.types.get(value.qual.ty), punct) {
                 let ty = value.qual.ty;
@@ -258,6 +301,9 @@ impl Checker {
     }
 
     fn bad_unary(&mut self, value: &Expr, span: Span) -> Expr {
+        if value.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
         let name = self.types.name(value.qual.ty);
         self.error(span, format!("invalid argument type '{name}' to unary expression"));
         self.error_expr(span)
@@ -304,24 +350,54 @@ impl Checker {
         self.value(ExprKind::Binary(operator, Box::new(left), Box::new(right)), result, span)
     }
 
-    /// A class operand without a fitting operator may convert to a number (over.match.oper/3).
-    fn as_arithmetic(&mut self, expr: Expr, other: &Expr) -> Expr {
+    /// A class operand of a built-in operator converts to a type that the operator takes, if it can
+    /// (over.match.oper/3, conv/5). With several such conversions, one to the `preferred` type is used.
+    fn built_in_operand(&mut self, expr: Expr, accepts: Operand, preferred: TyId) -> Expr {
         let Some((class, _)) = self.types.structure(expr.qual.ty) else { return expr };
-        let mut fits: Vec<super::FuncId> = Vec::new();
-        for (id, _) in self.conversions_of(class, other.qual.ty) {
+        // For each type the best by its object.
+        let mut fits: Vec<(super::FuncId, TyId, Rank)> = Vec::new();
+        for (id, _) in self.conversions_of(class, preferred) {
             let func = self.func(id);
-            let number = func.result.is_some_and(|qual| self.types.arithmetic(qual.ty).is_some());
-            let reached = func.this.is_some_and(|this| self.rank_this(expr.qual, this).is_some());
-            if number && reached && !func.explicit {
-                fits.push(id);
+            let (Some(result), Some(this)) = (func.result, func.this) else { continue };
+            let to = self.source_of(result).qual.ty;
+            let fitting = accepts.includes(&self.types, to) && !func.explicit;
+            let Some(rank) = self.rank_this(expr.qual, this).filter(|_| fitting) else { continue };
+            match fits.iter_mut().find(|one| one.1 == to) {
+                Some(known) if rank < known.2 => *known = (id, to, rank),
+                Some(_) => {}
+                None => fits.push((id, to, rank)),
             }
         }
-        let exact =
-            fits.iter().find(|id| self.func(**id).result.is_some_and(|q| q.ty == other.qual.ty));
-        let Some(&id) = exact.or(fits.first()) else { return expr };
+        let exact = fits.iter().find(|one| one.1 == preferred);
+        let chosen = match (exact, &fits[..]) {
+            (Some(one), _) | (None, [one]) => one.0,
+            (None, []) => return expr,
+            (None, _) => {
+                let name = self.types.name(expr.qual.ty);
+                let message = format!("conversion of an operand of type '{name}' is ambiguous");
+                self.error(expr.span, message);
+                fits.iter().for_each(|one| self.note_function(one.0));
+                return self.error_expr(expr.span);
+            }
+        };
         let span = expr.span;
-        let call = self.call_method(id, expr, Vec::new(), span);
+        let call = self.call_method(chosen, expr, Vec::new(), span);
         self.rvalue(call)
+    }
+
+    /// A class object that becomes a pointer, whose elements are indexed.
+    pub(super) fn pointer_operand(&mut self, expr: Expr) -> Expr {
+        self.built_in_operand(expr, Operand::Pointer, Types::UNKNOWN)
+    }
+
+    /// A class operand that becomes an integer: an index, or the value of a `switch`.
+    pub(super) fn integer_operand(&mut self, expr: Expr) -> Expr {
+        self.built_in_operand(expr, Operand::Integer, Types::scalar(Scalar::I64))
+    }
+
+    /// A class operand of a binary operator.
+    fn as_arithmetic(&mut self, expr: Expr, other: &Expr) -> Expr {
+        self.built_in_operand(expr, Operand::NumberOrPointer, other.qual.ty)
     }
 
     fn bad_binary(&mut self, left: &Expr, right: &Expr, span: Span) -> Expr {

@@ -8,6 +8,7 @@ use crate::soft::msl::ast::AddressSpace;
 use crate::soft::msl::hir::Expr;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, space_name};
+use std::cmp::Ordering;
 
 /// The result of overload resolution, by index of the candidate.
 pub(super) enum Choice {
@@ -79,7 +80,7 @@ impl Checker {
             let (parameters, least) = self.parameters(Candidate::Func(id));
             let member = index < members.len();
             let (mut ranks, rest) = match (member, self.func(id).this) {
-                (true, Some(this)) => match self.rank_this(all[0].qual, this) {
+                (true, Some(this)) => match self.rank_object(all[0].qual, id, this) {
                     Some(rank) => (vec![rank], &sources[1..]),
                     None => continue,
                 },
@@ -97,6 +98,19 @@ impl Checker {
             }
         }
         self.best(&viable)
+    }
+
+    /// How well an object fits a member function of its class or of a base.
+    fn rank_object(
+        &mut self,
+        object: Qual,
+        id: FuncId,
+        this: (bool, Option<AddressSpace>),
+    ) -> Option<Rank> {
+        let rank = self.rank_this(object, this)?;
+        let class = self.func(id).class.map(|class| self.types.intern(Ty::Struct(class)));
+        let base = class.filter(|&class| self.base_path(object.ty, class).is_some());
+        Some(base.map_or(rank, |base| Rank::Base(base, rank > Rank::Exact)))
     }
 
     /// How well an object fits a member's `this` (over.match.funcs/4; MSL 4: the qualifier of a
@@ -139,10 +153,12 @@ impl Checker {
     }
 
     fn better(&mut self, a: &Viable, b: &Viable) -> bool {
-        if a.ranks.iter().zip(&b.ranks).any(|(x, y)| x > y) {
+        let orders = a.ranks.iter().zip(&b.ranks).map(|(&a, &b)| self.compare_ranks(a, b));
+        let orders: Vec<Ordering> = orders.collect();
+        if orders.contains(&Ordering::Greater) {
             return false;
         }
-        if a.ranks.iter().zip(&b.ranks).any(|(x, y)| x < y) {
+        if orders.contains(&Ordering::Less) {
             return true;
         }
         // With equal conversions a function that is not from a template wins, then the more specialised template
@@ -171,6 +187,14 @@ impl Checker {
         if let Candidate::Func(id) = candidate {
             let sources: Vec<Source> = arguments.iter().map(|one| self.source(one)).collect();
             self.note(id, None, &sources);
+        }
+    }
+
+    /// A note at a function that is as good as others.
+    pub(super) fn note_function(&mut self, id: FuncId) {
+        let span = self.func(id).span;
+        if span.lo >= self.library.end {
+            self.context.diagnostics.note(span, "candidate function");
         }
     }
 

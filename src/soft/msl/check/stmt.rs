@@ -424,7 +424,11 @@ impl Checker {
         if value.qual.ty == Types::UNKNOWN {
             return value;
         }
+        let value = self.integer_operand(value);
         let value = self.rvalue(value);
+        if value.qual.ty == Types::UNKNOWN {
+            return value;
+        }
         let scalar = match self.types.get(value.qual.ty) {
             Ty::Enum(id) => Some(self.types.enumeration(*id).underlying),
             _ => self.types.as_scalar(value.qual.ty).filter(|scalar| !scalar.is_float()),

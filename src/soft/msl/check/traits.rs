@@ -2,6 +2,7 @@
 //! such numbers too, as in Metal's library.
 
 use super::Checker;
+use super::convert::{Rank, Source};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast;
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
@@ -90,7 +91,12 @@ impl Checker {
             return from.ty == to.ty;
         }
         let source = self.source_of(from);
-        self.rank(source, to).is_some()
+        match self.rank(source, to) {
+            Some(Rank::User) => {
+                self.user_conversion(source, to.ty, false).is_none_or(|one| one.is_unique())
+            }
+            rank => rank.is_some(),
+        }
     }
 
     fn is_constructible(&mut self, target: Qual, from: &[Qual]) -> bool {
@@ -113,14 +119,7 @@ impl Checker {
         if constructors.is_empty() {
             return aggregate && from.is_empty();
         }
-        let span = Span::default();
-        let arguments: Vec<Expr> = from
-            .iter()
-            .map(|&qual| {
-                let source = self.source_of(qual);
-                Expr { kind: ExprKind::Error, qual: source.qual, place: source.place, span }
-            })
-            .collect();
-        self.choose_constructor(&constructors, &arguments).is_some()
+        let sources: Vec<Source> = from.iter().map(|&qual| self.source_of(qual)).collect();
+        self.choose_constructor(&constructors, &sources).is_ok()
     }
 }

@@ -211,7 +211,7 @@ impl Body<'_, '_> {
             }
             // The value of the name of functions alone is not used: anything else was an error.
             ExprKind::Overloaded(_) => self.b.i32(0),
-            ExprKind::List(_) => {
+            ExprKind::List(..) => {
                 internal_error("a braced list has no type, and no error was reported")
             }
             ExprKind::Error => {

@@ -145,6 +145,8 @@ fn classes() {
     file.kernel("bound").expects(&[109, 24, 45, 6, 21]);
     file.kernel("spelled").expects(&[3]);
     file.kernel("lists_in_parentheses").expects(&[3, 12, 5, 4]);
+    file.kernel("inherited_operators").expects(&[14, 1, 7, 500, 21, 1, 11]);
+    file.kernel("converted_operands").input(&[1, 2, 4, 8]).expects(&[-3, -1, 70, 1, 1 + 2 + 8, 12]);
     file.finish();
 }
 
@@ -202,6 +204,8 @@ fn overloads() {
     file.kernel("by_reference").input(&[0]).expects(&[2, 1, 1, 3, 4]);
     file.kernel("by_number").expects(&[0, 321, 303, 6, 6]);
     file.kernel("by_user_conversion").expects(&[2.0f32, -5.0, 3.0]);
+    file.kernel("by_base").expects(&[2, 3, 21, 2]);
+    file.kernel("by_list").expects(&[321, 44, 5, 6, 33]);
     file.kernel("declared_first").each(40, |i| 3 * i as i32 + 1);
     file.kernel("of_call_and_index").each(40, |i| 5 + 60 + 100 * (i as i32 + 1) + 50000);
     file.kernel("own_versions").each(32, |lane| {
