@@ -945,3 +945,43 @@ fn a_queue_no_longer_uses_a_residency_set_that_was_removed() {
     assert_eq!(may(&buffer), ALL);
     held.finish();
 }
+
+/// A command buffer may use the sets of its queue from its first encoder on; one that has none uses nothing.
+#[test]
+fn encoded_command_buffers_use_the_residency_sets_of_their_queue() {
+    let rig = Rig::new();
+    let Ok(set) = rig.gpu.residency_set(&ResidencySetDescriptor::new()) else { return };
+    let buffer = rig.gpu.buffer(64).unwrap();
+    let usage = buffer.usage().expect("it is shared");
+    set.add(&buffer);
+    set.commit();
+    rig.queue.add_residency_set(&set);
+    let held = Held::new(&rig.queue, rig.gpu.shared_event().unwrap());
+    assert!(!usage.is_in_encoded_set(Epoch::now()), "nothing is encoded");
+    let before = Epoch::now();
+    held.commands.encoder().unwrap().finish();
+    held.commands.copier().unwrap().finish();
+    let after = Epoch::now();
+    let encoded = |moment| [usage.is_in_encoded_set(moment), usage.is_used_before(moment)];
+    assert_eq!([encoded(before), encoded(after)], [[false; 2], [true; 2]]);
+    assert!(!usage.is_encoded(), "the buffer is not bound");
+    // A submission that is refused changes nothing.
+    buffer.read(|_| assert!(held.commands.try_submit().is_err()));
+    assert_eq!(encoded(after), [true; 2]);
+    held.commands.submit();
+    assert_eq!([encoded(before), encoded(after)], [[false; 2], [false, true]]);
+    held.finish();
+    assert_eq!(encoded(after), [false; 2]);
+    // One that is dropped; and memory that leaves the set.
+    let held = Held::encode(&rig, |_| ());
+    let after = Epoch::now();
+    assert_eq!(encoded(after), [true; 2]);
+    set.remove(&buffer);
+    assert_eq!(encoded(after), [true; 2], "before the commit it is in the set");
+    set.commit();
+    assert_eq!(encoded(after), [false; 2]);
+    set.add(&buffer);
+    assert_eq!(encoded(after), [true; 2]);
+    drop(held);
+    assert_eq!(encoded(after), [false; 2]);
+}

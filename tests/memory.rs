@@ -834,6 +834,66 @@ fn a_step_that_may_use_the_set_holds_the_leases_of_its_time() {
     assert_eq!(pending(), 0, "it was dropped");
 }
 
+/// Kernels may reach a cell through a set only, by its address: from the moment when the command buffer uses the set.
+#[test]
+fn a_step_that_may_use_the_set_holds_the_cells_of_its_time() {
+    let rig = Rig::new();
+    let Some(residency) = residency(&rig, "cells") else { return };
+    let slab = Slab::new(VALUES * 4, 2).unwrap();
+    residency.add(&rig.gpu.wrap(slab.tape().block()).unwrap());
+    let (one, other) = (slab.take().unwrap(), slab.take().unwrap());
+    let held = Held::new(&rig);
+    residency.use_in(&held.commands);
+    drop(one);
+    assert_eq!(slab.free(), 0, "it may still be submitted");
+    held.commands.submit();
+    held.assert_in_flight();
+    assert_eq!(slab.free(), 0, "it is in flight");
+    // One that begins to use the set later does not use the cell.
+    let later = Held::on(&rig, &rig.gpu.new_command_queue().unwrap());
+    residency.use_in(&later.commands);
+    assert_eq!(slab.free(), 0);
+    held.finish();
+    assert_eq!(slab.free(), 1);
+    drop(other);
+    assert_eq!(slab.free(), 1, "the later one may use this");
+    drop(later);
+    assert_eq!(slab.free(), 2, "it was dropped");
+}
+
+#[test]
+fn a_tape_in_a_residency_set_is_not_recycled_while_a_step_may_use_the_set() {
+    let rig = Rig::new();
+    let Some(residency) = residency(&rig, "tape") else { return };
+    let mut tape = Tape::start(4096).unwrap().on(&rig.gpu).unwrap();
+    residency.add(tape.buffer().unwrap());
+    let held = Held::new(&rig);
+    residency.use_in(&held.commands);
+    tape.take(100, 4);
+    assert!(!tape.try_clear());
+    let error = tape.try_reset().unwrap_err().to_string();
+    assert!(error.contains("encoded and never submitted"), "{error}");
+    held.commands.submit();
+    assert!(!tape.try_clear());
+    held.during(|| tape.reset());
+}
+
+#[test]
+fn a_frame_in_a_residency_set_waits_for_the_steps_of_its_time() {
+    let rig = Rig::new();
+    let Some(residency) = residency(&rig, "frames") else { return };
+    let mut frames = Frames::new(&rig.gpu, 2, VALUES * 4).unwrap();
+    residency.add(frames.next().unwrap().buffer());
+    let held = Held::new(&rig);
+    residency.use_in(&held.commands);
+    frames.next().unwrap();
+    let error = frames.next().unwrap_err().to_string();
+    assert!(error.contains("frame 0") && error.contains("never submitted"), "{error}");
+    // Submitted after the frame's step; it began in it.
+    held.commands.submit();
+    held.during(|| frames.next().unwrap());
+}
+
 #[test]
 fn a_pool_s_buffer_cannot_be_taken_out_of_its_residency_set() {
     let rig = Rig::new();

@@ -350,6 +350,7 @@ impl ClassState for Submission {
                 }
             }
             Moment::Keep => self.tracker().keep(arguments),
+            Moment::Encode => self.tracker().encode(object),
             _ => {}
         }
     }

@@ -322,6 +322,30 @@ impl Usage {
         self.footprint.is_encoded()
     }
 
+    /// Whether a command buffer that was not submitted may use the memory by a residency set alone: it, or its queue when it
+    /// made an encoder, uses a set that has the memory, since before a moment.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// use aruminium::usage::Epoch;
+    /// let buffer = gpu.buffer(64)?;
+    /// let usage = buffer.usage().expect("it is shared");
+    /// // Systems before macOS 15 have no residency sets.
+    /// if let Ok(set) = gpu.residency_set(&aruminium::ResidencySetDescriptor::new()) {
+    ///     set.add(&buffer);
+    ///     set.commit();
+    ///     commands.use_residency_set(&set);
+    ///     assert!(usage.is_in_encoded_set(Epoch::now()) && !usage.is_encoded());
+    ///     commands.submit();
+    ///     assert!(!usage.is_in_encoded_set(Epoch::now()));
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn is_in_encoded_set(&self, Epoch(number): Epoch) -> bool {
+        self.footprint.is_in_encoded_set(number)
+    }
+
     /// From now on the record lists command buffers while they are encoded with the memory, so that
     /// [`is_used_before`](Self::is_used_before) distinguishes them. The first use of the memory in each then takes a lock.
     ///
@@ -334,8 +358,8 @@ impl Usage {
         self.footprint.list_encoded();
     }
 
-    /// Whether a command buffer that began to use the memory before a moment may still use it: it was encoded and not
-    /// submitted, or has not completed. Of a command buffer that was encoded with the memory before the record
+    /// Whether a command buffer that began to use the memory, or a residency set that has it, before a moment may still use
+    /// it: it was encoded and not submitted, or has not completed. Of a command buffer that was encoded with the memory before the record
     /// [lists](Self::list_encoded) them it is not known when it began: it counts at any moment.
     ///
     /// ```
@@ -377,8 +401,8 @@ impl Usage {
         self.footprint.wait(Users::All);
     }
 
-    /// Waits until no command buffer uses the memory that was encoded with it, or was submitted before a moment: not
-    /// for those that were submitted later and only use a residency set that has the memory.
+    /// Waits until no command buffer that was submitted uses the memory: not for those that only use a residency set that
+    /// has it, and began after a moment.
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
@@ -421,8 +445,8 @@ impl Buffer {
         self.footprint().is_some_and(Footprint::is_in_flight)
     }
 
-    /// The same, except for command buffers that were submitted after a moment and only use a residency set that has
-    /// the buffer. Private memory is not tracked: always `false`.
+    /// The same, except for command buffers that only use a residency set that has the buffer, and began after a moment.
+    /// Private memory is not tracked: always `false`.
     ///
     /// ```
     /// use aruminium::usage::Epoch;

@@ -75,9 +75,6 @@ impl Slab {
 
     /// Takes a cell; `None` if all are taken, or were returned while a command buffer may use them.
     ///
-    /// A command buffer that uses the memory only through a residency set uses it from its submission on: until then, keep
-    /// the cells whose addresses its kernels get.
-    ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 1)?;
     /// let cell = slab.take();

@@ -77,22 +77,24 @@ impl Record {
         self.wrapped.load(Ordering::Acquire)
     }
 
-    /// Whether a command buffer was encoded with the memory and not submitted; or another thread makes or drops a buffer
-    /// over the memory.
+    /// Whether a command buffer that may use the memory was encoded and not submitted; or another thread makes or drops a
+    /// buffer over the memory.
     pub(super) fn may_be_encoded(&self) -> bool {
-        self.usage().is_encoded()
+        self.usage().is_encoded() || self.usage().is_in_encoded_set(Epoch::now())
     }
 
-    /// Whether a command buffer was encoded with the memory and not submitted.
+    /// Whether a command buffer was encoded with the memory and not submitted; or uses, since before a moment, a residency
+    /// set that has the memory.
     #[cold]
-    pub(super) fn is_encoded(&self) -> bool {
+    fn is_encoded(&self, since: Epoch) -> bool {
         // What another thread does is soon over.
-        (0..1000).all(|round| {
+        let is_bound = (0..1000).all(|round| {
             if round > 0 {
                 std::thread::yield_now();
             }
-            self.may_be_encoded()
-        })
+            self.usage().is_encoded()
+        });
+        is_bound || self.usage().is_in_encoded_set(since)
     }
 
     /// An error while a command buffer may use the memory.
@@ -104,7 +106,7 @@ impl Record {
     #[inline(never)]
     fn is_unused_by_gpu(&self) -> Result<(), MemError> {
         // In this order: another thread may submit what is encoded between the two.
-        let encoded = self.is_encoded();
+        let encoded = self.is_encoded(Epoch::now());
         match encoded || self.usage().is_in_flight() {
             true => Err(MemError::Busy(if encoded { ENCODED } else { IN_FLIGHT }.into())),
             false => Ok(()),
@@ -117,11 +119,11 @@ impl Record {
         if self.is_wrapped() { self.wait_for_gpu(None) } else { Ok(()) }
     }
 
-    /// The same; but not for those that were submitted since and use only a residency set that has the memory.
+    /// The same; but not for those that use only a residency set that has the memory, and began since.
     #[inline(never)]
     pub(super) fn wait_for_gpu(&self, since: Option<Epoch>) -> Result<(), MemError> {
         // In this order, as above.
-        if self.is_encoded() {
+        if self.is_encoded(since.unwrap_or_else(Epoch::now)) {
             return Err(MemError::Busy(ENCODED.into()));
         }
         match since {

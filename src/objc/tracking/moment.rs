@@ -15,6 +15,8 @@ pub enum Moment {
     Execute,
     /// Ends the encoder.
     End,
+    /// Makes an encoder.
+    Encode,
     /// Submits the command buffer.
     Commit,
     /// Copies from its first resource to its second.
@@ -32,11 +34,17 @@ pub enum Moment {
 impl Moment {
     /// The moment of a selector.
     pub const fn of(selector: &str) -> Self {
-        const TABLE: [(&str, bool, Moment); 15] = [
+        const TABLE: [(&str, bool, Moment); 21] = [
             ("setComputePipelineState:", true, Moment::Pipeline),
             ("setBuffer:offset:atIndex:", true, Moment::Bind),
             ("setBytes:length:atIndex:", true, Moment::Bind),
             ("endEncoding", true, Moment::End),
+            ("computeCommandEncoder", false, Moment::Encode),
+            ("blitCommandEncoder", false, Moment::Encode),
+            ("renderCommandEncoder", false, Moment::Encode),
+            ("parallelRenderCommandEncoder", false, Moment::Encode),
+            ("resourceStateCommandEncoder", false, Moment::Encode),
+            ("accelerationStructureCommandEncoder", false, Moment::Encode),
             ("commit", true, Moment::Commit),
             ("setTexture", false, Moment::Texture),
             ("dispatch", false, Moment::Launch),

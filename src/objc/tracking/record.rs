@@ -2,6 +2,7 @@
 
 use super::flight::{Flight, next_number};
 use super::lock;
+use super::residents::Encoded;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -21,6 +22,8 @@ pub(crate) struct Record {
     has_flights: AtomicBool,
     /// Whether command buffers are listed in the state while they are encoded.
     lists_encoded: AtomicBool,
+    /// Whether there are residency sets in the state.
+    has_sets: AtomicBool,
     /// In the low half, how many footprints and residency sets refer to it; in the high half, how often that
     /// changed. All other references are those of command buffers that were encoded and not submitted.
     footprints: AtomicU64,
@@ -35,6 +38,8 @@ struct State {
     flights: Vec<InFlight>,
     /// When command buffers that are encoded and not submitted began to use the memory: numbers of the next flight.
     encoded: Vec<u64>,
+    /// The command buffers of the residency sets that have the memory, once for each member that is over it.
+    sets: Vec<Arc<Encoded>>,
 }
 
 /// A view from the CPU.
@@ -50,8 +55,8 @@ pub(super) struct InFlight {
     writes: bool,
     /// Only a residency set that the command buffer uses has the memory.
     by_set: bool,
-    /// When the command buffer began to use the memory; 0 if that is not known, because it began before such times were
-    /// listed.
+    /// When the command buffer began to use the memory, or the set; 0 if that is not known, because it began before such
+    /// times were listed.
     begun: u64,
 }
 
@@ -60,7 +65,7 @@ pub(super) struct InFlight {
 pub(super) struct Manner {
     pub(super) writes: bool,
     pub(super) by_set: bool,
-    /// What [`Record::begin`] returned.
+    /// When it began: what [`Record::begin`] returned, or the time of the set's use.
     pub(super) begun: u64,
 }
 
@@ -70,8 +75,7 @@ pub(crate) enum Users {
     All,
     /// Those committed before this one.
     Before(u64),
-    /// Those as well, and all that were encoded with the memory; not those committed later that only use a residency
-    /// set that has the memory.
+    /// All that were encoded with the memory, and those that began before to use a residency set that has it.
     BoundOrBefore(u64),
 }
 
@@ -80,7 +84,7 @@ impl Users {
         match self {
             Self::All => true,
             Self::Before(number) => one.flight.number < number,
-            Self::BoundOrBefore(number) => !one.by_set || one.flight.number < number,
+            Self::BoundOrBefore(number) => !one.by_set || one.begun < number,
         }
     }
 }
@@ -171,6 +175,28 @@ impl Record {
         self.footprints.fetch_add(CHANGE - 1, AcqRel);
     }
 
+    /// A residency set has the memory from now on.
+    pub(super) fn enter(&self, set: &Arc<Encoded>) {
+        lock(&self.state).sets.push(Arc::clone(set));
+        self.has_sets.store(true, Release);
+    }
+
+    /// A set no longer has it, or has it by one member fewer.
+    pub(super) fn leave(&self, set: &Arc<Encoded>) {
+        let mut state = lock(&self.state);
+        if let Some(index) = state.sets.iter().position(|one| Arc::ptr_eq(one, set)) {
+            state.sets.swap_remove(index);
+        }
+        self.has_sets.store(!state.sets.is_empty(), Release);
+    }
+
+    /// Whether a command buffer that was not submitted uses, since before a number was taken, a residency set that has the
+    /// memory.
+    fn is_in_encoded_set(&self, number: u64) -> bool {
+        self.has_sets.load(Acquire)
+            && lock(&self.state).sets.iter().any(|set| set.is_used_before(number))
+    }
+
     /// A command buffer begins to use the memory. Returns when, or 0 if that is not listed.
     #[inline]
     pub(super) fn begin(&self) -> u64 {
@@ -212,13 +238,15 @@ impl Record {
         }
     }
 
-    /// Whether a command buffer that began to use the memory before a number was taken is encoded, or in flight.
+    /// Whether a command buffer that began to use the memory, or a residency set that has it, before a number was taken is
+    /// encoded, or in flight.
     fn is_used_before(self: &Arc<Self>, number: u64) -> bool {
         let state = lock(&self.state);
         // Those that are not listed may have begun at any time. In this order: a command buffer that another thread submits
         // enters its flight, for which it needs the lock, before it drops its reference.
         self.has_more_users_than(state.encoded.len())
             || state.encoded.iter().any(|&begun| begun < number)
+            || state.sets.iter().any(|set| set.is_used_before(number))
             || state.flights.iter().any(|one| one.begun < number && !one.flight.is_over())
     }
 
@@ -271,8 +299,6 @@ impl Record {
             n if n < 8 || n.is_power_of_two() => self.prune(&mut state, over),
             _ => {}
         }
-        // One that only uses a set begins now.
-        let begun = if by_set && begun == 0 { flight.number } else { begun };
         state.flights.push(InFlight { flight: Arc::clone(flight), writes, by_set, begun });
         self.has_flights.store(true, Release);
         Ok(())
@@ -404,13 +430,14 @@ impl Footprint {
             let state = Arc::default();
             let key = range.start;
             let (stamp, footprints) = (AtomicU64::new(0), AtomicU64::new(0));
-            let (has_flights, lists_encoded) = (AtomicBool::new(false), AtomicBool::new(false));
+            let [has_flights, lists_encoded, has_sets] = [false; 3].map(AtomicBool::new);
             records.push(Arc::new(Record {
                 stamp,
                 key,
                 state,
                 has_flights,
                 lists_encoded,
+                has_sets,
                 footprints,
             }));
         }
@@ -462,6 +489,12 @@ impl Footprint {
     /// another thread makes or drops a footprint.
     pub(crate) fn is_encoded(&self) -> bool {
         self.records().any(Record::is_encoded)
+    }
+
+    /// Whether a command buffer that was not submitted uses, since before a number was taken, a residency set that has the
+    /// memory.
+    pub(crate) fn is_in_encoded_set(&self, number: u64) -> bool {
+        self.records().any(|record| record.is_in_encoded_set(number))
     }
 
     /// From now on command buffers are listed while they are encoded with the memory.

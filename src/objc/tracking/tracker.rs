@@ -2,6 +2,7 @@
 
 use super::flight::Flight;
 use super::record::{Busy, Manner, Over};
+use super::residents::SetUse;
 use super::uses::{Kept, Uses};
 use super::{Moment, Passed, Residents, bare, lock};
 use crate::objc::object::Object;
@@ -24,8 +25,7 @@ pub struct Tracker {
 struct Used {
     /// Empty while an encoder has them.
     uses: Uses,
-    /// Residency sets, by their members.
-    sets: Vec<Arc<Residents>>,
+    sets: Vec<SetUse>,
 }
 
 impl Used {
@@ -81,8 +81,19 @@ fn keep_for_queue(queue: &Object, arguments: impl FnOnce(&mut Passed<'_>)) {
     let address = queue.as_raw().as_ptr().addr();
     let new = || KeptQueue { queue: queue.clone(), tracker: Arc::default() };
     let tracker = Arc::clone(&lock(&QUEUES).entry(address).or_insert_with(new).tracker);
-    tracker.keep(arguments);
+    tracker.keep_as(arguments, SetUse::by_queue);
     ANY_QUEUES.store(true, Release);
+}
+
+/// The tracker of a command buffer's queue, if this has residency sets.
+fn tracker_of_queue(commands: &Object) -> Option<Arc<Tracker>> {
+    static QUEUE: CachedSelector = CachedSelector::new("commandQueue\0");
+    if !ANY_QUEUES.load(Acquire) {
+        return None;
+    }
+    // SAFETY: command buffers have this property.
+    let queue = unsafe { bare::<crate::abi::Id>(commands, &QUEUE) };
+    lock(&QUEUES).get(&queue.as_ptr().addr()).map(|kept| Arc::clone(&kept.tracker))
 }
 
 /// Called before a wrapper of a queue releases it: forgets the residency sets of queues that have no other
@@ -136,15 +147,19 @@ impl Tracker {
         }
     }
 
-    /// Records that the arguments of a message may be written by commands that no encoder tracks.
+    /// Records that the arguments of a message to the command buffer may be written by commands that no encoder tracks.
     pub(crate) fn keep(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
+        self.keep_as(arguments, SetUse::by_commands);
+    }
+
+    fn keep_as(&self, arguments: impl FnOnce(&mut Passed<'_>), by: fn(Arc<Residents>) -> SetUse) {
         // Finding the records may run any code, so they are collected before the lists are locked.
         let mut kept = Kept::of(arguments);
         let mut used = lock(&self.used);
         for record in kept.resources.iter().flat_map(|(_, records)| records) {
             used.uses.note(record, true);
         }
-        used.sets.append(&mut kept.sets);
+        used.sets.extend(kept.sets.drain(..).map(by));
         // What may be the last reference to something is dropped without the lock.
         drop(used);
         drop(kept);
@@ -153,7 +168,7 @@ impl Tracker {
     /// Residency sets that a message passes are no longer used.
     fn forget(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
         let kept = Kept::of(arguments);
-        let is_gone = |set: &Arc<Residents>| kept.sets.iter().any(|gone| Arc::ptr_eq(set, gone));
+        let is_gone = |one: &SetUse| kept.sets.iter().any(|gone| Arc::ptr_eq(one.set(), gone));
         let mut used = lock(&self.used);
         let (gone, rest): (Vec<_>, _) = used.sets.drain(..).partition(is_gone);
         used.sets = rest;
@@ -162,19 +177,26 @@ impl Tracker {
         drop(gone);
     }
 
+    /// Called before the command buffer makes an encoder: from now on it may use the residency sets of its queue.
+    pub(crate) fn encode(&self, commands: &Object) {
+        let Some(queue) = tracker_of_queue(commands) else { return };
+        let sets: Vec<_> = lock(&queue.used).sets.iter().map(|one| Arc::clone(one.set())).collect();
+        let mut used = lock(&self.used);
+        for set in sets {
+            if !used.sets.iter().any(|known| Arc::ptr_eq(known.set(), &set)) {
+                used.sets.push(SetUse::by_commands(set));
+            }
+        }
+    }
+
     /// Called before the command buffer is committed.
     pub(crate) fn submit(&self, commands: &Object) -> Result<(), Busy> {
         let mut used = lock(&self.used);
         // Apart, because what is in a set may be used by more command buffers than those that it was meant for.
         let mut by_sets = Uses::default();
         used.note_sets(&mut by_sets);
-        if ANY_QUEUES.load(Acquire) {
-            static QUEUE: CachedSelector = CachedSelector::new("commandQueue\0");
-            // SAFETY: command buffers have this property.
-            let queue = unsafe { bare::<crate::abi::Id>(commands, &QUEUE) };
-            if let Some(kept) = lock(&QUEUES).get(&queue.as_ptr().addr()) {
-                lock(&kept.tracker.used).note_sets(&mut by_sets);
-            }
+        if let Some(queue) = tracker_of_queue(commands) {
+            lock(&queue.used).note_sets(&mut by_sets);
         }
         if used.uses.list.is_empty() && by_sets.list.is_empty() {
             return Ok(());
@@ -189,15 +211,17 @@ impl Tracker {
                     one.record.submit(&flight, manner, &mut over)
                 })
             });
-        let mut done = Uses::default();
+        let (mut done, mut sets) = (Uses::default(), Vec::new());
         match result {
-            Ok(()) => done = std::mem::take(&mut used.uses),
+            Ok(()) => {
+                (done, sets) = (std::mem::take(&mut used.uses), std::mem::take(&mut used.sets))
+            }
             // It stays as it was, and may be submitted later.
             Err(_) => flight.over.store(true, Release),
         }
         // Last references are dropped without the lock.
         drop(used);
-        drop((by_sets, over));
+        drop((by_sets, sets, over));
         done.clear();
         self.give_back(done);
         result

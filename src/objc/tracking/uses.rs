@@ -22,14 +22,16 @@ pub(super) struct Uses {
 pub(super) struct Use {
     pub(super) record: Arc<Record>,
     pub(super) writes: bool,
-    /// When it began, if the record lists that; otherwise 0.
+    /// Only a residency set has the memory, which lists the command buffer instead of the record.
+    by_set: bool,
+    /// When it began, if that is listed; otherwise 0.
     pub(super) begun: u64,
 }
 
 impl Drop for Use {
     #[inline]
     fn drop(&mut self) {
-        if self.begun != 0 {
+        if self.begun != 0 && !self.by_set {
             self.record.end(self.begun);
         }
     }
@@ -68,14 +70,38 @@ impl Uses {
         position
     }
 
+    /// Records a use by a residency set that the command buffer uses since a moment.
+    pub(super) fn note_by_set(&mut self, record: &Arc<Record>, begun: u64) {
+        if self.list.is_empty() {
+            self.begin();
+        }
+        match self.position(record) {
+            Some(position) => self.list[position].begun = self.list[position].begun.min(begun),
+            None => {
+                _ = self.append(Use {
+                    record: Arc::clone(record),
+                    writes: true,
+                    by_set: true,
+                    begun,
+                });
+            }
+        }
+    }
+
     /// Appends a record to a list that has begun.
     #[inline(always)]
     fn add(&mut self, record: &Arc<Record>) -> usize {
+        let (record, begun) = (Arc::clone(record), record.begin());
+        self.append(Use { record, writes: false, by_set: false, begun })
+    }
+
+    #[inline(always)]
+    fn append(&mut self, one: Use) -> usize {
         let position = self.list.len();
-        self.list.push(Use { record: Arc::clone(record), writes: false, begun: record.begin() });
         if position as u64 <= POSITIONS {
-            record.stamp.store(self.serial | position as u64, Relaxed);
+            one.record.stamp.store(self.serial | position as u64, Relaxed);
         }
+        self.list.push(one);
         position
     }
 }
