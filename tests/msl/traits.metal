@@ -30,6 +30,26 @@ HOLDS(is_same_v<common_type_t<int, float>, float> && is_same_v<common_type_t<sho
 HOLDS(is_same_v<make_unsigned_t<int>, uint> && is_same_v<make_signed_t<ulong2>, long2> && is_same_v<underlying_type_t<Colour>, uchar>);
 HOLDS(is_same_v<make_index_sequence<5>, index_sequence<0, 1, 2, 3, 4>> && index_sequence_for<int, float>::size() == 2);
 HOLDS(is_same_v<void_t<int, float>, void> && is_same_v<integral_constant<int, 3>::type, integral_constant<int, 3>> && true_type{});
+// Objects that are made, copied and laid out without code.
+struct WithDefault { int n = 3; };
+struct OfDefault { WithDefault one[2]; };
+struct OwnCopy { int n; OwnCopy() = default; OwnCopy(const thread OwnCopy& o) : n(o.n) {} };
+struct OfOwnCopy { OwnCopy one; };
+struct NoCopy { int n; NoCopy(const thread NoCopy&) = delete; thread NoCopy& operator=(const thread NoCopy&) = delete; };
+struct NoAssignment { int n; thread NoAssignment& operator=(const thread NoAssignment&) = delete; };
+struct TwoParts : Base { int y; };
+struct FirstIsBase : Empty { Empty first; };
+struct Constant { int n; constexpr Constant(int v) : n(v) {} };
+struct Callable { float operator()(int a) const { return a; } };
+HOLDS(is_trivially_constructible_v<Base> && !is_trivially_constructible_v<WithDefault> && !is_trivial_v<OfDefault> && is_trivial_v<int4>);
+HOLDS(is_trivially_constructible_v<Base, Base> && !is_trivially_constructible_v<Derived, int> && is_trivially_constructible_v<int, float>);
+HOLDS(is_trivially_copyable_v<OfDefault> && !is_trivially_copyable_v<OwnCopy> && !is_trivially_copyable_v<OfOwnCopy[2]> && !is_trivially_copyable_v<void>);
+HOLDS(!is_copy_constructible_v<NoCopy> && !is_copy_assignable_v<NoCopy> && is_copy_constructible_v<NoAssignment> && !is_copy_assignable_v<NoAssignment>);
+HOLDS(!is_copy_assignable_v<const int> && is_copy_assignable_v<Base> && is_trivially_copy_assignable_v<Base> && !is_trivially_copy_assignable_v<OwnCopy>);
+HOLDS(is_trivially_copyable_v<NoAssignment> && !is_trivially_copyable_v<NoCopy> && !is_copy_constructible_v<void>);
+HOLDS(is_standard_layout_v<Base> && !is_standard_layout_v<TwoParts> && !is_standard_layout_v<FirstIsBase> && is_standard_layout_v<Derived> && !is_standard_layout_v<void>);
+HOLDS(is_literal_type_v<void> && is_literal_type_v<Base> && !is_literal_type_v<Derived> && is_literal_type_v<Constant> && is_pod_v<Base> && !is_pod_v<TwoParts>);
+HOLDS(is_same_v<invoke_result_t<Callable, int>, float> && is_same_v<type_identity_t<int>, int>);
 HOLDS(__is_class(Base) && __is_same(int, int) && !__is_convertible(float, Empty));
 HOLDS(numeric_limits<float>::digits == 24 && numeric_limits<int>::is_integer && numeric_limits<ushort>::digits == 16 && numeric_limits<half>::max_exponent == 16);
 HOLDS(!numeric_limits<Empty>::is_specialized && numeric_limits<bfloat>::has_infinity && numeric_limits<int>::digits10 == 9);

@@ -1,14 +1,15 @@
 //! The values of the compiler's type traits (C++14 meta.unary, meta.rel). Those of numbers are true of vectors of
 //! such numbers too, as in Metal's library.
 
-use super::Checker;
 use super::convert::{Rank, Source};
+use super::{Checker, Entity};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast;
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::traits::Trait;
-use crate::soft::msl::types::{Qual, Ty, Types};
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 
 impl Checker {
     pub(super) fn trait_value(
@@ -34,7 +35,7 @@ impl Checker {
             Ty::Scalar(scalar) | Ty::Vector(scalar, _) | Ty::Packed(scalar, _) => wanted(scalar),
             _ => false,
         };
-        let class = self.types.structure(first.ty).map(|(_, row)| row);
+        let class = self.types.structure(first.ty).map(|(_, row)| row.union);
         let second = rest.first().copied();
         match which {
             Trait::Abstract | Trait::Final | Trait::Polymorphic | Trait::RvalueReference => false,
@@ -48,24 +49,52 @@ impl Checker {
                 matches!(ty, Ty::Scalar(_) | Ty::Pointer(_) | Ty::Enum(_) | Ty::Nullptr)
             }
             Trait::Array => matches!(ty, Ty::Array(..)),
-            Trait::Class => class.is_some_and(|row| !row.union),
-            Trait::Union => class.is_some_and(|row| row.union),
+            Trait::Class => class == Some(false),
+            Trait::Union => class == Some(true),
             Trait::Enum => matches!(ty, Ty::Enum(_)),
             Trait::Function => matches!(ty, Ty::Function(..)),
             Trait::LvalueReference => matches!(ty, Ty::Reference(_)),
             Trait::NullPointer => matches!(ty, Ty::Nullptr),
-            Trait::Object => !matches!(ty, Ty::Void | Ty::Reference(_) | Ty::Function(..)),
+            Trait::Object => self.is_object(first.ty),
             Trait::Pointer => matches!(ty, Ty::Pointer(_)),
             Trait::Vector => matches!(ty, Ty::Vector(..) | Ty::Packed(..)),
             Trait::Void => matches!(ty, Ty::Void),
             Trait::Const => first.constant,
             Trait::Volatile => first.volatile,
             Trait::Empty => self.is_empty_class(first.ty),
-            // There are no virtual functions, and copies are memberwise.
-            Trait::Trivial => self
-                .types
-                .structure(first.ty)
-                .is_none_or(|(class, _)| self.classes[class.0 as usize].constructors.is_empty()),
+            Trait::Trivial => {
+                self.is_trivially_made(first.ty) && self.is_trivially_copied(first.ty)
+            }
+            Trait::Pod => {
+                self.is_trivially_made(first.ty)
+                    && self.is_trivially_copied(first.ty)
+                    && self.has_standard_layout(first.ty)
+            }
+            Trait::TriviallyCopyable => self.is_trivially_copied(first.ty),
+            Trait::StandardLayout => self.has_standard_layout(first.ty),
+            Trait::Literal => self.is_literal(first.ty),
+            Trait::TriviallyConstructible => {
+                self.is_constructible(*first, rest)
+                    && match (rest, class.is_some()) {
+                        ([], _) => self.is_trivially_made(first.ty),
+                        (_, false) => true,
+                        ([from], true) => {
+                            let from = self.source_of(*from).qual.ty;
+                            from == first.ty && self.is_trivially_copied(first.ty)
+                        }
+                        _ => false,
+                    }
+            }
+            Trait::TriviallyAssignable => {
+                let target = match ty {
+                    Ty::Reference(to) => to.ty,
+                    _ => first.ty,
+                };
+                self.has_trait(Trait::Assignable, types)
+                    && (self.types.structure(target).is_none()
+                        || second.is_some_and(|from| self.source_of(from).qual.ty == target)
+                            && self.is_trivially_copied(target))
+            }
             Trait::Same => second == Some(*first),
             Trait::BaseOf => second.is_some_and(|derived| {
                 class.is_some()
@@ -79,7 +108,11 @@ impl Checker {
                     _ => *first,
                 };
                 (place || class.is_some())
-                    && second.is_some_and(|from| self.converts(from, Qual::plain(target.ty)))
+                    && second.is_some_and(|from| {
+                        let copied = self.source_of(from).qual.ty == target.ty;
+                        let deleted = copied && self.own_copies(target.ty).any_deleted_assignment;
+                        !deleted && self.converts(from, Qual::plain(target.ty))
+                    })
             }
             Trait::Constructible => self.is_constructible(*first, rest),
         }
@@ -100,10 +133,17 @@ impl Checker {
     }
 
     fn is_constructible(&mut self, target: Qual, from: &[Qual]) -> bool {
-        if let [one] = from
-            && self.converts(*one, target)
-        {
-            return true;
+        if target.ty == Types::VOID {
+            return false;
+        }
+        if let [one] = from {
+            let copied = self.source_of(*one).qual.ty == target.ty;
+            if copied && self.own_copies(target.ty).any_deleted_constructor {
+                return false;
+            }
+            if self.converts(*one, target) {
+                return true;
+            }
         }
         let Some((class, row)) = self.types.structure(target.ty) else {
             let number = |qual: Qual| self.types.arithmetic(qual.ty).is_some();
@@ -121,5 +161,126 @@ impl Checker {
         }
         let sources: Vec<Source> = from.iter().map(|&qual| self.source_of(qual)).collect();
         self.choose_constructor(&constructors, &sources).is_ok()
+    }
+
+    /// What a class declares about copies of its objects.
+    fn own_copies(&mut self, ty: TyId) -> Copies {
+        let Some((class, _)) = self.types.structure(ty) else { return Copies::default() };
+        let row = &self.classes[class.0 as usize];
+        let (scope, constructors) = (row.scope, row.constructors.clone());
+        let name = self.label_name(&ast::Label::Operator(Punct::Assign));
+        let assignments = self.scopes[scope.0 as usize].names.get(&name).cloned();
+        let mut found = Copies::default();
+        for entity in constructors.iter().chain(assignments.iter().flatten()) {
+            let Entity::Function(id) = entity else { continue };
+            let func = self.func(*id);
+            let from = func.parameters.first().map(|parameter| self.source_of(parameter.qual));
+            if from.is_none_or(|from| from.qual.ty != ty) {
+                continue;
+            }
+            match (func.deleted, func.constructor) {
+                (true, true) => found.any_deleted_constructor = true,
+                (true, false) => found.any_deleted_assignment = true,
+                (false, _) => found.any_provided |= !func.is_defaulted(),
+            }
+        }
+        found
+    }
+
+    /// The types of a class's members and bases; `None` for other types.
+    fn parts_of_class(&self, ty: TyId) -> Option<Vec<TyId>> {
+        let (_, row) = self.types.structure(ty)?;
+        Some(row.fields().iter().map(|field| field.qual.ty).collect())
+    }
+
+    fn innermost(&self, mut ty: TyId) -> TyId {
+        while let Ty::Array(element, _) = *self.types.get(ty) {
+            ty = element;
+        }
+        ty
+    }
+
+    fn is_object(&self, ty: TyId) -> bool {
+        !matches!(self.types.get(ty), Ty::Void | Ty::Reference(_) | Ty::Function(..))
+    }
+
+    /// Whether default initialisation does nothing ([class.ctor]/5).
+    fn is_trivially_made(&self, ty: TyId) -> bool {
+        let ty = self.innermost(ty);
+        let Some((class, row)) = self.types.structure(ty) else { return self.is_object(ty) };
+        let known = &self.classes[class.0 as usize];
+        let makes = |entity: &Entity| match entity {
+            Entity::Function(id) => {
+                let func = self.func(*id);
+                func.parameters.is_empty() && !func.deleted && func.is_defaulted()
+            }
+            _ => false,
+        };
+        row.complete
+            && (known.constructors.is_empty() || known.constructors.iter().any(makes))
+            && known.defaults.iter().all(Option::is_none)
+            && row.fields().iter().all(|field| self.is_trivially_made(field.qual.ty))
+    }
+
+    /// [class]/6
+    fn is_trivially_copied(&mut self, ty: TyId) -> bool {
+        let ty = self.innermost(ty);
+        match self.parts_of_class(ty) {
+            None => self.is_object(ty),
+            Some(parts) => {
+                let own = self.own_copies(ty);
+                let any = !(own.any_deleted_constructor && own.any_deleted_assignment);
+                any && !own.any_provided && parts.iter().all(|&part| self.is_trivially_copied(part))
+            }
+        }
+    }
+
+    /// [class]/7: all data is in one class of the hierarchy, and its first member is no base.
+    fn has_standard_layout(&self, ty: TyId) -> bool {
+        let ty = self.innermost(ty);
+        let Some((_, row)) = self.types.structure(ty) else { return self.is_object(ty) };
+        let bases: Vec<TyId> = row.bases().map(|(_, field)| field.qual.ty).collect();
+        let first = row.fields().iter().find(|field| !field.base).map(|field| field.qual.ty);
+        let filled = bases.iter().filter(|&&base| !self.is_empty_class(base)).count();
+        row.complete
+            && filled + usize::from(first.is_some()) <= 1
+            && first.is_none_or(|first| !bases.contains(&first))
+            && row.fields().iter().all(|field| self.has_standard_layout(field.qual.ty))
+    }
+
+    /// [basic.types]/10
+    fn is_literal(&self, ty: TyId) -> bool {
+        let ty = match *self.types.get(ty) {
+            Ty::Reference(_) | Ty::Void => return true,
+            _ => self.innermost(ty),
+        };
+        let Some((class, row)) = self.types.structure(ty) else { return self.is_object(ty) };
+        let constant = |entity: &Entity| match entity {
+            Entity::Function(id) => self.func(*id).is_constexpr(),
+            // A template of constructors may have constant instances.
+            _ => true,
+        };
+        let constructors = &self.classes[class.0 as usize].constructors;
+        row.complete
+            && (self.is_aggregate(class) || constructors.iter().any(constant))
+            && row.fields().iter().all(|field| self.is_literal(field.qual.ty))
+    }
+}
+
+/// The copy constructors and copy assignments that a class declares itself.
+#[derive(Clone, Copy, Default)]
+struct Copies {
+    any_provided: bool,
+    any_deleted_constructor: bool,
+    any_deleted_assignment: bool,
+}
+
+impl super::Func {
+    fn is_defaulted(&self) -> bool {
+        self.definition.as_ref().is_some_and(|own| matches!(own.body, ast::Body::Default))
+    }
+
+    fn is_constexpr(&self) -> bool {
+        self.definition.as_ref().is_some_and(|own| own.specifiers.storage.constexpr)
     }
 }

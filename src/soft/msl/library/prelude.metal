@@ -286,10 +286,13 @@ UNARY_TRAIT(is_vector, __is_vector(A))
 UNARY_TRAIT(is_const, __is_const(A))
 UNARY_TRAIT(is_volatile, __is_volatile(A))
 UNARY_TRAIT(is_trivial, __is_trivial(A))
-UNARY_TRAIT(is_trivially_copyable, true)
-UNARY_TRAIT(is_standard_layout, true)
-UNARY_TRAIT(is_pod, __is_trivial(A))
-UNARY_TRAIT(is_literal_type, true)
+UNARY_TRAIT(is_trivially_copyable, __is_trivially_copyable(A))
+UNARY_TRAIT(is_standard_layout, __is_standard_layout(A))
+UNARY_TRAIT(is_pod, __is_pod(A))
+UNARY_TRAIT(is_literal_type, __is_literal_type(A))
+UNARY_TRAIT(is_member_pointer, false)
+UNARY_TRAIT(is_member_object_pointer, false)
+UNARY_TRAIT(is_member_function_pointer, false)
 UNARY_TRAIT(is_empty, __is_empty(A))
 UNARY_TRAIT(is_polymorphic, __is_polymorphic(A))
 UNARY_TRAIT(is_abstract, __is_abstract(A))
@@ -297,20 +300,30 @@ UNARY_TRAIT(is_final, __is_final(A))
 UNARY_TRAIT(is_signed, __is_signed(A))
 UNARY_TRAIT(is_unsigned, __is_unsigned(A))
 UNARY_TRAIT(is_default_constructible, __is_constructible(A))
-UNARY_TRAIT(is_trivially_default_constructible, __is_trivial(A))
-UNARY_TRAIT(is_copy_constructible, !__is_void(A))
-UNARY_TRAIT(is_move_constructible, !__is_void(A))
-UNARY_TRAIT(is_copy_assignable, !__is_void(A) && !__is_const(A))
-UNARY_TRAIT(is_move_assignable, !__is_void(A) && !__is_const(A))
+UNARY_TRAIT(is_copy_constructible, __is_constructible(A, A))
+UNARY_TRAIT(is_move_constructible, __is_constructible(A, A))
+UNARY_TRAIT(is_copy_assignable, __is_assignable(thread A&, A))
+UNARY_TRAIT(is_move_assignable, __is_assignable(thread A&, A))
 UNARY_TRAIT(is_destructible, !__is_void(A) && !__is_function(A))
+UNARY_TRAIT(is_trivially_default_constructible, __is_trivially_constructible(A))
+UNARY_TRAIT(is_trivially_copy_constructible, __is_trivially_constructible(A, A))
+UNARY_TRAIT(is_trivially_move_constructible, __is_trivially_constructible(A, A))
+UNARY_TRAIT(is_trivially_copy_assignable, __is_trivially_assignable(thread A&, A))
+UNARY_TRAIT(is_trivially_move_assignable, __is_trivially_assignable(thread A&, A))
+UNARY_TRAIT(is_trivially_destructible, !__is_void(A) && !__is_function(A))
 BINARY_TRAIT(is_same, __is_same(A, C))
 BINARY_TRAIT(is_base_of, __is_base_of(A, C))
 BINARY_TRAIT(is_convertible, __is_convertible(A, C))
 BINARY_TRAIT(is_assignable, __is_assignable(A, C))
+BINARY_TRAIT(is_trivially_assignable, __is_trivially_assignable(A, C))
 #undef UNARY_TRAIT
 #undef BINARY_TRAIT
 template <typename A, typename... L> struct is_constructible : bool_constant<__is_constructible(A, L...)> {};
 template <typename A, typename... L> constexpr constant bool is_constructible_v = __is_constructible(A, L...);
+template <typename A, typename... L> struct is_trivially_constructible : bool_constant<__is_trivially_constructible(A, L...)> {};
+template <typename A, typename... L> constexpr constant bool is_trivially_constructible_v = __is_trivially_constructible(A, L...);
+template <typename A> struct type_identity { typedef A type; };
+template <typename A> using type_identity_t = A;
 
 // The logical operations take types with a `value` or values, under either name ([meta.logical]).
 template <typename... L> struct conjunction : bool_constant<(L::value && ... && true)> {};
@@ -391,6 +404,8 @@ template <typename A, typename C> struct common_type<A, C> { typedef decay_t<dec
 template <typename A, typename C, typename... L> struct common_type<A, C, L...> : common_type<typename common_type<A, C>::type, L...> {};
 template <typename... L> using common_type_t = typename common_type<L...>::type;
 template <typename... L> using void_t = void;
+template <typename A, typename... L> struct invoke_result { typedef decltype(declval<A>()(declval<L>()...)) type; };
+template <typename A, typename... L> using invoke_result_t = typename invoke_result<A, L...>::type;
 template <typename A> struct make_unsigned { typedef A type; };
 template <typename A> struct make_signed { typedef A type; };
 #define SIGNS(with, without) \
