@@ -18,7 +18,12 @@ pub(crate) struct InternalError {
     pub(crate) message: String,
     /// The source position that was being compiled.
     pub(crate) span: Span,
+    /// Whether the tree has no type where it is lowered, which an error that is reported elsewhere explains.
+    pub(crate) untyped: bool,
 }
+
+/// The payload of [`untyped`].
+struct Untyped(String);
 
 impl Display for InternalError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,12 +61,27 @@ pub(crate) fn internal_error(message: impl Display) -> ! {
     panic!("internal compiler error: {message}");
 }
 
+/// The same for a part of the tree that has no type: an error, if one was reported for it.
+#[track_caller]
+pub(crate) fn untyped(what: impl Display) -> ! {
+    let at = Location::caller();
+    let message =
+        format!("{what} has no type, and no error was reported ({}:{})", at.file(), at.line());
+    if cfg!(panic = "unwind") {
+        resume_unwind(Box::new(Untyped(message)));
+    }
+    panic!("internal compiler error: {message}");
+}
+
 /// Runs a part of the compiler; its internal error, or any other panic in it, becomes an error.
 /// What `work` changed may be left half done.
 pub(crate) fn catch_internal_error<T>(work: impl FnOnce() -> T) -> Result<T, InternalError> {
     compiling(Span(0));
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|panic| InternalError { message: message_of(&*panic), span: POSITION.get() })
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| InternalError {
+        message: message_of(&*panic),
+        span: POSITION.get(),
+        untyped: panic.is::<Untyped>(),
+    })
 }
 
 /// For tests: makes a compiler phase fail at a variable named `fails_in_PHASE`, or panic at one named
@@ -79,6 +99,7 @@ pub(crate) fn inject_internal_error(phase: &str, variable: &str) {
 fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = text.or_else(|| panic.downcast_ref::<Untyped>().map(|untyped| untyped.0.as_str()));
     text.unwrap_or("a panic without a message").to_owned()
 }
 

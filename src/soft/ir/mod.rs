@@ -46,7 +46,9 @@ pub(crate) use expected::Expected;
 pub(crate) use function_pointer::{FAILED_CALL, FailedCall, TOO_DEEP};
 #[cfg(test)]
 pub(crate) use internal_error::inject_internal_error;
-pub(crate) use internal_error::{InternalError, catch_internal_error, compiling, internal_error};
+pub(crate) use internal_error::{
+    InternalError, catch_internal_error, compiling, internal_error, untyped,
+};
 pub(crate) use layout::{Layout, Member, MemberKind};
 #[cfg(test)]
 pub(crate) use op::Class;

@@ -201,6 +201,9 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     };
     ir::compiling(ir::Span(context.sources.file(file).base));
     let mut macros = library.macros.clone();
+    if let Some(language) = options.language {
+        macros.retain(|name, _| availability::has(language, context.names.text(*name)));
+    }
     if options.fast_math {
         preprocess::define_text(&mut macros, &mut context.names, "__FAST_MATH__", "1");
     }
@@ -209,9 +212,6 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     }
     let declarations = ir::catch_internal_error(|| {
         let tokens = preprocess::preprocess(&mut context, macros, &options.headers, file);
-        if let Some(language) = options.language {
-            availability::check(&tokens, language, &mut context);
-        }
         parse::parse(&tokens, &context.names, &library.known, &mut context.diagnostics)
     });
     let declarations = declarations.map_err(|error| {
@@ -223,6 +223,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     let Context { sources, names, diagnostics } = context;
     let context = check::Context { names, diagnostics };
     let mut checker = Checker::new(context, library);
+    checker.language = options.language;
     let checked = ir::catch_internal_error(|| {
         checker.declare_all(&declarations);
         checker.check_all_bodies();
@@ -353,15 +354,16 @@ impl Library {
         linked: &[Linked<'_>],
     ) -> Result<ir::Module, CompileError> {
         let lowered = ir::catch_internal_error(|| lower::lower(units, deepest));
-        let lowered = lowered.map_err(|error| match self.deferred.is_empty() {
-            true => broken(&error, Diagnostics::default(), &self.sources),
-            // What the kernel needs has no type because of an error that does not fail the library.
-            false => {
-                let deferred = &self.deferred;
-                let text = format!("error: '{name}' depends on code with errors\n{deferred}");
-                CompileError(text, Vec::new())
-            }
-        })?;
+        let lowered =
+            lowered.map_err(|error| match error.untyped && !self.deferred.is_empty() {
+                false => broken(&error, Diagnostics::default(), &self.sources),
+                // What the kernel needs has no type because of an error that does not fail the library.
+                true => {
+                    let deferred = &self.deferred;
+                    let text = format!("error: '{name}' depends on code with errors\n{deferred}");
+                    CompileError(text, Vec::new())
+                }
+            })?;
         lowered.map_err(|failure| {
             let linked = failure.unit.checked_sub(1).and_then(|unit| linked.get(unit));
             let sources = linked.map_or(&self.sources, |linked| &linked.library.sources);

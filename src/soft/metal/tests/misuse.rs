@@ -277,9 +277,12 @@ fn an_internal_error_of_the_compiler_is_reported() {
         assert_says(&error, &parts);
         assert_says(&error, &["program_source:2:"]);
     }
-    for cause in ["fails_in_lower", "panics_in_lower"] {
+    // An error that does not fail the library, here of a fragment function, does not hide the report.
+    let others = ["", "fragment float4 other() { return dfdx(float4(1)); }"];
+    let causes = ["fails_in_lower", "panics_in_lower"];
+    for (cause, other) in causes.iter().flat_map(|one| others.map(|other| (one, other))) {
         let library = library(&format!(
-            "constant int c [[function_constant(0)]];
+            "constant int c [[function_constant(0)]]; {other}
             kernel void good(device int *out) {{ out[0] = 7; }}
             kernel void bad(device int *out) {{ out[0] = 7;\n  int {cause} = 1;\n}}"
         ));

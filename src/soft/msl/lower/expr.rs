@@ -2,9 +2,7 @@
 
 use super::place::Place;
 use super::{Body, Lowering};
-use crate::soft::ir::{
-    Barrier, MemFlags, Op, Probe, Scalar, Type, Value, internal_error, is_stack_low,
-};
+use crate::soft::ir::{Barrier, MemFlags, Op, Probe, Scalar, Type, Value, is_stack_low, untyped};
 use crate::soft::msl::check::builtins::Builtin;
 use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex};
 use crate::soft::msl::types::{Ty, TyId, Types};
@@ -211,12 +209,8 @@ impl Body<'_, '_> {
             }
             // The value of the name of functions alone is not used: anything else was an error.
             ExprKind::Overloaded(_) => self.b.i32(0),
-            ExprKind::List(..) => {
-                internal_error("a braced list has no type, and no error was reported")
-            }
-            ExprKind::Error => {
-                internal_error("an expression has no type, and no error was reported")
-            }
+            ExprKind::List(..) => untyped("a braced list"),
+            ExprKind::Error => untyped("an expression"),
             // Lvalues are read by loads; this is a component or member of a value.
             _ => {
                 let place = self.place(expr);

@@ -203,8 +203,7 @@ impl Lowering<'_> {
     fn instance(&mut self, index: InstanceIndex, id: ir::FuncId, kernel: Option<&Reflection>) {
         let Some(function) = self.checked(index) else { return };
         if let Some(local) = function.locals.iter().find(|local| local.qual.ty == Types::UNKNOWN) {
-            let name = &local.name;
-            ir::internal_error(format!("'{name}' has no type, and no error was reported"));
+            ir::untyped(format!("'{}'", local.name));
         }
         let result_ty = self.type_of(function.result);
         let by_pointer = self.types.is_aggregate(function.result);
