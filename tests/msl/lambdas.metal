@@ -39,3 +39,19 @@ kernel void lambdas(device int* out [[buffer(0)]], uint i [[thread_position_in_g
 }
 struct Moved { int n; int get() && { return n; } };
 kernel void qualified(device int* out [[buffer(0)]]) { out[0] = Moved{6}.get(); }
+
+struct Captured {
+    int v;
+    int sum() {
+        auto by_pointer = [this] { return v; };
+        auto by_copy = [*this](int more) { return v + this->v * 10 + more; };
+        auto changed = [=, *this]() mutable { v += 1; return v; };
+        v = 5;
+        return by_pointer() + by_copy(100) * 10 + changed() * 10000;
+    }
+};
+kernel void copied_object(device int* out [[buffer(0)]]) {
+    Captured one = {2};
+    out[0] = one.sum();
+    out[1] = one.v;
+}

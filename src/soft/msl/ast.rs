@@ -149,6 +149,8 @@ pub(crate) struct Specifiers {
     pub(crate) constant: bool,
     pub(crate) volatile: bool,
     pub(crate) space: Option<AddressSpace>,
+    /// `coherent` (MSL 4.8)
+    pub(crate) coherent: Option<Span>,
     pub(crate) storage: Storage,
     pub(crate) stage: Option<Stage>,
     pub(crate) attributes: Vec<Attribute>,
@@ -506,11 +508,13 @@ pub(crate) struct Lambda {
     pub(crate) mentioned: Mentioned,
 }
 
-/// `x`, `&x` and `x = init`; `this` has the keyword's name.
+/// `x`, `&x` and `x = init`; `this` has the keyword's name, and `*this` is its object.
 #[derive(Debug)]
 pub(crate) struct Capture {
     pub(crate) name: Ident,
     pub(crate) reference: bool,
+    /// `*this`
+    pub(crate) object: bool,
     pub(crate) init: Option<Expr>,
 }
 

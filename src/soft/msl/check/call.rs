@@ -237,7 +237,12 @@ impl Checker {
         }
         let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
         match self.choose(&candidates, &sources) {
-            Choice::One(index) => self.finish_call(candidates[index], arguments, span),
+            Choice::One(index) => {
+                if let Candidate::Row(..) = candidates[index] {
+                    self.refuse_newer(&text, path.span);
+                }
+                self.finish_call(candidates[index], arguments, span)
+            }
             Choice::None => {
                 self.no_match(&text, path.span);
                 for candidate in candidates {

@@ -37,13 +37,13 @@ impl Checker {
 
     fn captured(&mut self, lambda: &ast::Lambda, span: Span) -> Vec<Captured> {
         let mut all: Vec<Captured> = Vec::new();
-        for ast::Capture { name, reference, init } in &lambda.captures {
+        for ast::Capture { name, reference, object, init } in &lambda.captures {
             let value = match init {
                 Some(init) => self.expr(init),
                 None if name.name == Name::THIS => match self.this_object(name.span) {
-                    Some(object) => {
-                        let object = self.enclosing_object(object, name.span);
-                        self.address_of(object, name.span)
+                    Some(this) => {
+                        let this = self.enclosing_object(this, name.span);
+                        if *object { this } else { self.address_of(this, name.span) }
                     }
                     None => {
                         self.error(name.span, "'this' cannot be captured in this context");
@@ -153,8 +153,12 @@ impl Checker {
     pub(super) fn enclosing_object(&mut self, object: Expr, span: Span) -> Expr {
         match self.this_of_closure(object.qual.ty) {
             Some(field) => {
-                let pointer = self.field(object, &[field], span);
-                self.deref(pointer, span)
+                let captured = self.field(object, &[field], span);
+                match self.types.get(captured.qual.ty) {
+                    Ty::Pointer(_) => self.deref(captured, span),
+                    // `[*this]`: the copy.
+                    _ => captured,
+                }
             }
             None => object,
         }

@@ -3,8 +3,10 @@
 use super::{Checker, Entity, GLOBAL_SCOPE, LIBRARY_SCOPE, REOPENED_SCOPE, ScopeId, ScopeKind};
 use crate::soft::ir::hash::FastSet;
 use crate::soft::msl::ast::{Label, Path};
+use crate::soft::msl::availability;
 use crate::soft::msl::hir::Expr;
 use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{self, Qual, StructId, Ty, TyId};
 
 /// How a member is reached from an object: field numbers through anonymous structs.
@@ -76,6 +78,10 @@ impl Checker {
         let scope = if scope == LIBRARY_SCOPE { REOPENED_SCOPE } else { scope };
         let own = &self.scopes[scope.0 as usize];
         let mut found = own.names.get(&name).cloned().unwrap_or_default();
+        if !found.is_empty() {
+            // The program adds the name to the library's namespace itself.
+            self.newer = None;
+        }
         found.extend(of_library);
         if !own.opened.is_empty() {
             self.lookup_opened(scope, name, &mut found);
@@ -112,6 +118,27 @@ impl Checker {
 
     /// The library's entity with this name: types, and the prelude's declarations, declared on demand.
     pub(super) fn library_entities(&mut self, name: Name) -> Vec<Entity> {
+        let found = self.known_library_entities(name);
+        if let Some(language) = self.language
+            && !found.is_empty()
+            && !availability::has(language, self.context.names.text(name))
+        {
+            self.newer = Some(name);
+        }
+        found
+    }
+
+    /// Reports a name of the library that the language's version does not have.
+    pub(super) fn refuse_newer(&mut self, name: &str, span: Span) {
+        if let Some(language) = self.language
+            && self.library.is_of_program(span)
+            && let Some(message) = availability::refusal(language, name)
+        {
+            self.error(span, message);
+        }
+    }
+
+    fn known_library_entities(&mut self, name: Name) -> Vec<Entity> {
         if let Some(known) = self.scopes[LIBRARY_SCOPE.0 as usize].names.get(&name) {
             return known.clone();
         }
@@ -169,6 +196,15 @@ impl Checker {
     /// The entities that a qualified or unqualified path names, and whether it went through
     /// `fast::` or `precise::`.
     pub(super) fn lookup_path(&mut self, path: &Path) -> Found {
+        self.newer = None;
+        let found = self.found_by_path(path);
+        if let Some(name) = self.newer.take() {
+            self.refuse_newer(&self.text(name), path.span);
+        }
+        found
+    }
+
+    fn found_by_path(&mut self, path: &Path) -> Found {
         let mut scope = path.global.then_some(GLOBAL_SCOPE);
         let (last, before) = match path.parts.split_last() {
             Some(split) => split,

@@ -349,6 +349,10 @@ pub(crate) struct Checker {
     /// Functions of the prelude, by row and type.
     prelude_functions: FastMap<(usize, TyId), FuncId>,
     library: &'static library::Library,
+    /// The version of the language, if older ones than the newest are to be respected.
+    pub(crate) language: Option<u32>,
+    /// A name of the library that this version does not have, which look-up has just found.
+    newer: Option<Name>,
     templates: template::Templates,
     /// The instance of a template that is being checked.
     origin: Option<template::OriginId>,
@@ -424,6 +428,8 @@ impl Checker {
             enum_types: FastMap::default(),
             prelude_functions: FastMap::default(),
             library,
+            language: None,
+            newer: None,
             templates: template::Templates::default(),
             origin: None,
             exports: Vec::new(),

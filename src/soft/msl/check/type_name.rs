@@ -57,6 +57,9 @@ impl Checker {
                 Qual::plain(Types::UNKNOWN)
             }
             BaseType::Fundamental(base) => {
+                if *base == Fundamental::Bfloat {
+                    self.refuse_newer("bfloat", specifiers.span);
+                }
                 Qual::plain(fundamental(*base).map_or(Types::VOID, Types::scalar))
             }
             BaseType::Named(path) => self.named_type(path),
@@ -99,6 +102,9 @@ impl Checker {
             }
             BaseType::Auto | BaseType::Absent => Qual::plain(Types::UNKNOWN),
         };
+        if let Some(span) = specifiers.coherent {
+            self.refuse_newer("coherent", span);
+        }
         qual.constant |= specifiers.constant;
         qual.volatile |= specifiers.volatile;
         if let Some(space) = specifiers.space {
@@ -246,6 +252,7 @@ impl Checker {
             return self.texture_type(&name, &arguments, part.span);
         }
         if let Some(known) = OPAQUE_TEMPLATES.iter().find(|known| **known == name) {
+            self.refuse_newer(known, part.span);
             return self.types.intern(Ty::Opaque(known));
         }
         const KNOWN: &[&str] = &["vec", "packed_vec", "matrix", "atomic", "simdgroup_matrix"];

@@ -627,6 +627,7 @@ impl Parser<'_> {
                 constant: false,
                 volatile: false,
                 space: None,
+                coherent: None,
                 storage: Storage::default(),
                 stage: None,
                 attributes: Vec::new(),

@@ -50,7 +50,10 @@ impl Parser<'_> {
         let mut captures = Vec::new();
         while !self.is(Punct::RBracket) {
             let reference = self.eat(Punct::Amp);
-            self.eat(Punct::Star);
+            let object = self.is(Punct::Star) && self.peek(1).name == Name::THIS;
+            if object {
+                self.advance();
+            }
             let token = self.token();
             let name = match token.name == Name::THIS {
                 true => {
@@ -66,7 +69,7 @@ impl Parser<'_> {
             if init.is_some() {
                 self.scopes.declare_here(name.name, Known::Value);
             }
-            captures.push(Capture { name, reference, init });
+            captures.push(Capture { name, reference, object, init });
             if !self.eat(Punct::Comma) {
                 break;
             }
@@ -125,6 +128,7 @@ impl Parser<'_> {
             constant: false,
             volatile: false,
             space: None,
+            coherent: None,
             storage: Storage::default(),
             stage: None,
             attributes: Vec::new(),

@@ -233,6 +233,7 @@ impl Parser<'_> {
             constant: false,
             volatile: false,
             space: None,
+            coherent: None,
             storage: Storage::default(),
             stage: None,
             attributes: Vec::new(),
@@ -308,6 +309,7 @@ impl Parser<'_> {
     /// Reads a specifier keyword that is not a type; returns false if the token is not one.
     fn storage_word(&mut self, name: Name, specifiers: &mut Specifiers) -> Parse<bool> {
         if let Some(tokens) = self.coherence(specifiers.space.is_some()) {
+            specifiers.coherent = Some(self.token().span);
             self.at += tokens;
             return Ok(true);
         }

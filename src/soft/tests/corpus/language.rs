@@ -192,6 +192,7 @@ fn lambdas() {
         .collect();
     file.kernel("lambdas").grid(8, 1, 1).expects(&expected);
     file.kernel("qualified").expects(&[6]);
+    file.kernel("copied_object").expects(&[31225, 5]);
     file.finish();
 }
 
