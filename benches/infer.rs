@@ -4,7 +4,8 @@
 //! barrier. Times are of one launch, with `n` of them in a command buffer, which is discarded. Compared with: calls of
 //! [`Batch`] and of [`Encoder`], both without any check or tracking of conflicts.
 //!
-//! Then the attention of a prompt, in tiles and token by token, and the time to load the weights of a file of 1 GiB.
+//! Then the time until a kernel has run for the first time and its parts, with and without a file of compiled kernels; the
+//! attention of a prompt, in tiles and token by token; and the time to load the weights of a file of 1 GiB.
 
 use aruminium::encoder::EncoderImps;
 use aruminium::infer::ops::Attention;
@@ -183,6 +184,78 @@ fn attention(gpu: &Gpu, queue: &Queue) -> Result<(), Error> {
     Ok(())
 }
 
+/// The parts of the time until a kernel has run once: attention over 512 keys.
+fn first_use(gpu: &Gpu, queue: &Queue) -> Result<(), Error> {
+    const NAME: &str = "attention";
+    let kernel = include_str!("../src/infer/kernels/attention.metal");
+    let defines = [("CAUSAL", "1"), ("DIM", "64"), ("Q", "float"), ("K", "half"), ("V", "half")];
+    let defines: String =
+        defines.iter().map(|(name, value)| format!("#define {name} {value}\n")).collect();
+    // Each round has a text of its own, so that nothing is known from the one before.
+    let number = std::cell::Cell::new(0);
+    let source = || {
+        number.set(number.get() + 1);
+        format!(
+            "#include <metal_stdlib>\nusing namespace metal;\n{defines}#define O float\n{kernel}// {}\n",
+            number.get()
+        )
+    };
+    let file = std::env::temp_dir().join(format!("first-use-{}", std::process::id()));
+    // A file with the kernel of one text.
+    let known = source();
+    let cached = |file: &std::path::Path| {
+        let kernels = Kernels::cached(gpu, file);
+        kernels.add(NAME, known.as_str());
+        kernels.get(NAME, NAME).expect("a kernel");
+        kernels
+    };
+    assert_eq!(cached(&file).save()?, 1);
+    let shape = |rows, heads| Tensor::new(gpu, DType::F32, &[rows, heads, 64]);
+    let (q, o) = (shape(1, 8)?, shape(1, 8)?);
+    let [k, v] = [(); 2].map(|_| Tensor::new(gpu, DType::F16, &[512, 2, 64]));
+    let (k, v) = (k?, v?);
+    let words = [1u32, 8, 4, 512, 512, 64, 128, 64, 128, 64, 512, 64, 0, 512];
+    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    bytes.extend([0.125f32, 0.0].iter().flat_map(|value| value.to_ne_bytes()));
+    let positions = Tensor::from_slice(gpu, &[511i32], &[1])?;
+    let run = |kernel: &Kernel| {
+        let mut stream = Stream::new(gpu, queue);
+        let tensors = [&q, &k, &v, &o].map(Arg::Tensor);
+        let args: Vec<Arg<'_>> =
+            tensors.into_iter().chain([Arg::Bytes(&bytes), Arg::Tensor(&positions)]).collect();
+        stream.launch(kernel, &args, Grid::groups_1d(8, 128)).expect("a launch");
+        stream.finish().expect("attention");
+    };
+    let made = || {
+        let library = gpu.compile(&source()).expect("it compiles");
+        let function = library.function(NAME).expect("a kernel");
+        Kernel::of(NAME, gpu.pipeline_reflected(&function).expect("a pipeline")).expect("a kernel")
+    };
+    compare(
+        "a kernel's first use",
+        None,
+        &mut [
+            way!("the text is compiled", gpu.compile(&source()).expect("it compiles")),
+            way!("and the kernel is made", made()),
+            way!("and is run", run(&made())),
+            way!(
+                "is run 20 times",
+                (0..20).fold(made(), |kernel, _| {
+                    run(&kernel);
+                    kernel
+                })
+            ),
+            way!("made without a file", {
+                let kernels = Kernels::new(gpu);
+                kernels.add(NAME, source());
+                kernels.get(NAME, NAME).expect("a kernel")
+            }),
+            way!("made from a file", assert_eq!(cached(&file).loaded(), 1)),
+        ],
+    );
+    Ok(std::fs::remove_file(file)?)
+}
+
 /// 64 tensors of 16 MiB.
 fn load(gpu: &Gpu) -> Result<(), Error> {
     let path = std::env::temp_dir().join(format!("load-{}.gguf", std::process::id()));
@@ -225,6 +298,7 @@ fn main() -> Result<(), Error> {
             ],
         );
     }
+    first_use(&bench.gpu, &bench.queue)?;
     attention(&bench.gpu, &bench.queue)?;
     load(&bench.gpu)
 }

@@ -55,6 +55,7 @@ mod test_random;
 mod test_scale;
 
 pub use abi::{MTLOrigin, MTLRegion, MTLSize, NSRange};
+pub use driver::archive::BinaryArchive;
 pub use driver::argument::ArgumentEncoder;
 pub use driver::buffer::{Buffer, Plain};
 pub use driver::capture::Capture;
@@ -88,9 +89,9 @@ pub use driver::source::Source;
 pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
-    CLASSES, argument, buffer, capture, command, descriptor, device, diagnostics, dispatch,
-    encoder, enums, error, ffi, foundation, function_table, future, heap, indirect, pipeline,
-    profile, reflection, sanitize, shader, source, sync, texture, usage,
+    CLASSES, archive, argument, buffer, capture, command, descriptor, device, diagnostics,
+    dispatch, encoder, enums, error, ffi, foundation, function_table, future, heap, indirect,
+    pipeline, profile, reflection, sanitize, shader, source, sync, texture, usage,
 };
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

@@ -272,6 +272,7 @@ fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuErro
     descriptor.set_size(1 << 16);
     let heap = gpu.heap(&descriptor)?;
     let resident = gpu.residency_set(&ResidencySetDescriptor::new());
+    let archive = gpu.binary_archive()?;
 
     macro_rules! objects {
         ($($protocol:ident: $object:expr),+ $(,)?) => { [$((stringify!($protocol), $object.as_raw())),+] };
@@ -282,7 +283,7 @@ fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuErro
         MTLBlitCommandEncoder: copier, MTLBuffer: buffer, MTLTexture: texture, MTLSamplerState: sampler,
         MTLFence: fence, MTLEvent: event, MTLSharedEvent: shared, MTLHeap: heap,
         MTLArgumentEncoder: arguments, MTLFunctionHandle: handle, MTLVisibleFunctionTable: table,
-        MTLIndirectCommandBuffer: indirect, MTLIndirectComputeCommand: command,
+        MTLIndirectCommandBuffer: indirect, MTLIndirectComputeCommand: command, MTLBinaryArchive: archive,
     });
     if let Ok(resident) = &resident {
         objects.insert("MTLResidencySet", resident.as_raw());

@@ -12,6 +12,8 @@ use crate::objc::{ClassInfo, ObjcClass};
 /// assert_eq!(length.name, "len_utf16");
 /// ```
 pub const CLASSES: &[ClassInfo] = &[
+    archive::BinaryArchive::INFO,
+    archive::BinaryArchiveDescriptor::INFO,
     argument::ArgumentEncoder::INFO,
     buffer::Buffer::INFO,
     capture::Capture::INFO,

@@ -7,7 +7,7 @@ use super::enums::{
     TextureType, TextureUsage,
 };
 use super::error::GpuError;
-use super::foundation::{NSDictionary, NSString};
+use super::foundation::{NSArray, NSDictionary, NSString};
 use super::function_table::{FunctionTableDescriptor, LinkedFunctions};
 use super::indirect::IndirectCommandsDescriptor;
 use super::shader::Shader;
@@ -239,6 +239,7 @@ metal_class! {
     pub fn set_supports_indirect_commands(supported: bool) = [setSupportIndirectCommandBuffers:];
     /// Promise that the size of every threadgroup is a multiple of the SIMD-group's.
     pub fn set_whole_simd_groups(whole: bool) = [setThreadGroupSizeIsMultipleOfThreadExecutionWidth:];
+    pub(super) fn set_archive_array(archives: &NSArray) = [setBinaryArchives:];
 }
 
 impl PipelineDescriptor {

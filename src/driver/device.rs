@@ -1,5 +1,6 @@
 //! The GPU: its capabilities, and the objects that it creates.
 
+use super::archive::{BinaryArchive, BinaryArchiveDescriptor};
 use super::buffer::Buffer;
 use super::command::Queue;
 use super::descriptor::{
@@ -160,6 +161,8 @@ metal_class! {
     unsafe fn pipeline_described(descriptor: &PipelineDescriptor, options: usize, reflection: *mut Id)
         -> Result<Pipeline, GpuError>
         = [newComputePipelineStateWithDescriptor:options:reflection:error:] or GpuError::PipelineCreationFailed;
+    pub(super) fn archive_of(descriptor: &BinaryArchiveDescriptor) -> Result<BinaryArchive, GpuError>
+        = [newBinaryArchiveWithDescriptor:error:] or GpuError::ArchiveFailed;
     fn indirect_commands_with(descriptor: &IndirectCommandsDescriptor, count: usize, options: ResourceOptions)
         -> Option<IndirectCommands> = [newIndirectCommandBufferWithDescriptor:maxCommandCount:options:];
     fn architecture_object() -> Object = [architecture];

@@ -49,6 +49,8 @@ pub enum GpuError {
     TextureAccess(String),
     /// A fence, an event, a heap, a sampler or a residency set could not be created.
     ObjectCreationFailed(String),
+    /// A binary archive could not be opened, extended or written.
+    ArchiveFailed(String),
     /// A capture could not be started.
     CaptureFailed(String),
     /// A file could not be read or written.
@@ -76,6 +78,7 @@ impl fmt::Display for GpuError {
             Self::TextureCreationFailed(why) => ("the texture could not be created", why),
             Self::TextureAccess(why) => ("the texture cannot be accessed", why),
             Self::ObjectCreationFailed(why) => ("the object could not be created", why),
+            Self::ArchiveFailed(why) => ("the binary archive cannot be used", why),
             Self::CaptureFailed(why) => ("the capture could not be started", why),
         };
         write!(f, "{what}: {why}")

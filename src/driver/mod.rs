@@ -1,5 +1,6 @@
 //! The driver: the types that a user of Metal works with.
 
+pub mod archive;
 pub mod argument;
 mod beyond;
 pub mod buffer;

@@ -1,5 +1,6 @@
 //! The arguments of a compute pipeline's kernel.
 
+use super::descriptor::PipelineDescriptor;
 use super::device::Gpu;
 use super::enums::{BindingAccess, BindingType, DataType};
 use super::error::GpuError;
@@ -210,27 +211,64 @@ impl Gpu {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn pipeline_reflected(&self, function: &Shader) -> Result<Pipeline, GpuError> {
-        /// `MTLPipelineOptionBindingInfo` and `MTLPipelineOptionBufferTypeInfo`.
-        const OPTIONS: usize = 1 | 2;
-        autorelease_pool(|| {
-            let (mut reflection, mut error) = (Id::NIL, Id::NIL);
-            // SAFETY: a device responds to this message with these types; the addresses outlive the call, and the pool
-            // owns what is stored there. A declared method has a pool of its own, which ends too early.
-            let pipeline = unsafe {
-                msg!(self, [newComputePipelineStateWithFunction: function, options: OPTIONS,
-                    reflection: &raw mut reflection, error: &raw mut error] -> Option<Pipeline>)
-            };
-            let Some(pipeline) = pipeline else {
-                // SAFETY: without a pipeline an error is returned, or nil, whose messages return nothing.
-                let error = unsafe { NSError::from_object(Object::borrowed(error)) };
-                return Err(GpuError::PipelineCreationFailed(error.description()));
-            };
-            if !reflection.is_nil() {
-                pipeline.know(listed(reflection));
-            }
-            Ok(pipeline)
+        // SAFETY: a device responds to this message with these types; the addresses outlive the call.
+        reflected(|reflection, error| unsafe {
+            msg!(self, [newComputePipelineStateWithFunction: function, options: REFLECTION,
+                reflection: reflection, error: error] -> Option<Pipeline>)
         })
     }
+
+    /// Make a compute pipeline with its reflection if one of the descriptor's archives has it
+    /// ([`set_binary_archives`](PipelineDescriptor::set_binary_archives)), so that nothing is compiled.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::PipelineCreationFailed`] if no archive has it, or with another reason.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let function = gpu.compile("kernel void one(device int *x) { x[0] = 1; }")?.function("one")?;
+    /// let descriptor = aruminium::PipelineDescriptor::new(&function);
+    /// let archive = gpu.binary_archive()?;
+    /// archive.add(&descriptor)?;
+    /// descriptor.set_binary_archives(&[&archive]);
+    /// let pipeline = gpu.pipeline_in_archives(&descriptor)?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn pipeline_in_archives(
+        &self,
+        descriptor: &PipelineDescriptor,
+    ) -> Result<Pipeline, GpuError> {
+        /// `MTLPipelineOptionFailOnBinaryArchiveMiss`.
+        const FAIL_ON_MISS: usize = 4;
+        // SAFETY: as above.
+        reflected(|reflection, error| unsafe {
+            msg!(self, [newComputePipelineStateWithDescriptor: descriptor, options: REFLECTION | FAIL_ON_MISS,
+                reflection: reflection, error: error] -> Option<Pipeline>)
+        })
+    }
+}
+
+/// `MTLPipelineOptionBindingInfo` and `MTLPipelineOptionBufferTypeInfo`.
+const REFLECTION: usize = 1 | 2;
+
+/// The pipeline that a message returns, with the reflection that it stores at the first address; or the error that it stores at
+/// the second one. The message must be sent here: a declared method has a pool of its own, which owns both and ends too early.
+fn reflected(
+    send: impl FnOnce(*mut Id, *mut Id) -> Option<Pipeline>,
+) -> Result<Pipeline, GpuError> {
+    autorelease_pool(|| {
+        let (mut reflection, mut error) = (Id::NIL, Id::NIL);
+        let Some(pipeline) = send(&raw mut reflection, &raw mut error) else {
+            // SAFETY: without a pipeline an error is returned, or nil, whose messages return nothing.
+            let error = unsafe { NSError::from_object(Object::borrowed(error)) };
+            return Err(GpuError::PipelineCreationFailed(error.description()));
+        };
+        if !reflection.is_nil() {
+            pipeline.know(listed(reflection));
+        }
+        Ok(pipeline)
+    })
 }
 
 impl Pipeline {

@@ -1,11 +1,13 @@
 //! Kernels, compiled once and shared by all threads.
 
+use super::cache::Cache;
 use super::error::Error;
 use super::launch::Parameters;
 use crate::fp16::{Bfloat, Half};
 use crate::{ConstantValues, Gpu, Pipeline, ShaderLib};
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -269,6 +271,7 @@ pub struct Kernels {
     gpu: Gpu,
     tables: Mutex<Tables>,
     compilations: AtomicU64,
+    cache: Option<Cache>,
 }
 
 /// A kernel that could not be warmed: its source, its name, and why.
@@ -303,7 +306,62 @@ impl Kernels {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), tables: Mutex::default(), compilations: AtomicU64::new(0) }
+        Self {
+            gpu: gpu.clone(),
+            tables: Mutex::default(),
+            compilations: AtomicU64::new(0),
+            cache: None,
+        }
+    }
+
+    /// No kernels yet, and a file of compiled ones: a kernel that it has is not compiled for the GPU again. A file that does not
+    /// exist, is damaged, or is of another system is not used; [`save`](Self::save) writes it anew.
+    ///
+    /// The source text is compiled in any case. On soft Metal, where that is all, a file saves nothing.
+    ///
+    /// ```
+    /// use aruminium::infer::Kernels;
+    /// let gpu = aruminium::Gpu::open()?;
+    /// let file = std::env::temp_dir().join(format!("kernels-{}", std::process::id()));
+    /// for (loaded, saved) in [(0, 1), (1, 0)] {
+    ///     let kernels = Kernels::cached(&gpu, &file);
+    ///     kernels.add("one", "kernel void one(device int *x) { x[0] = 1; }");
+    ///     kernels.get("one", "one")?;
+    ///     assert_eq!((kernels.loaded(), kernels.save()?), (loaded, saved));
+    /// }
+    /// # let _ = std::fs::remove_file(&file);
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn cached(gpu: &Gpu, file: impl AsRef<Path>) -> Self {
+        Self { cache: Some(Cache::open(gpu, file.as_ref())), ..Self::new(gpu) }
+    }
+
+    /// Adds the kernels that the file of [`cached`](Self::cached) lacks to it, and returns their number. The file is replaced as a
+    /// whole, so other processes may read and save it at any time. Of two that save at the same moment, one's kernels may be
+    /// missing, to be compiled and saved the next time.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written. If Metal does not add a kernel, its error, and all others are in the file.
+    ///
+    /// ```
+    /// let kernels = aruminium::infer::Kernels::new(&aruminium::Gpu::open()?);
+    /// assert_eq!(kernels.save()?, 0, "it has no file");
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn save(&self) -> Result<usize, Error> {
+        self.cache.as_ref().map_or(Ok(0), |cache| cache.save(&self.gpu))
+    }
+
+    /// The number of kernels that the file of [`cached`](Self::cached) had.
+    ///
+    /// ```
+    /// let kernels = aruminium::infer::Kernels::new(&aruminium::Gpu::open()?);
+    /// assert_eq!(kernels.loaded(), 0);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn loaded(&self) -> u64 {
+        self.cache.as_ref().map_or(0, Cache::loaded)
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -437,7 +495,11 @@ impl Kernels {
                 },
                 str::to_owned,
             );
-            Kernel::variant_of(function, name, self.gpu.pipeline_reflected(&shader)?)
+            let pipeline = match &self.cache {
+                Some(cache) => cache.pipeline(&self.gpu, &shader)?,
+                None => self.gpu.pipeline_reflected(&shader)?,
+            };
+            Kernel::variant_of(function, name, pipeline)
         })
     }
 

@@ -15,6 +15,7 @@
 //!
 //! `specs/infer.md` describes the guarantees.
 
+mod cache;
 mod draw;
 mod dtype;
 mod error;

@@ -52,6 +52,7 @@ use super::{DType, Error, Graph, Stream, Tensor};
 use crate::Gpu;
 use source::Variant;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 /// The operations, with the kernels that were used so far. All threads can share it.
@@ -75,6 +76,34 @@ impl Ops {
     /// ```
     pub fn new(gpu: &Gpu) -> Self {
         Self { kernels: Kernels::new(gpu), made: RwLock::default() }
+    }
+
+    /// The same with a file of compiled kernels, as for [`Kernels::cached`].
+    ///
+    /// ```
+    /// # use aruminium::infer::{DType, Ops, Tensor, ops::Unary};
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let file = std::env::temp_dir().join(format!("operations-{}", std::process::id()));
+    /// let ops = Ops::cached(&gpu, &file);
+    /// let x = Tensor::from_slice(&gpu, &[1.0f32; 8], &[8])?;
+    /// ops.warm(|ops, stream| ops.unary(stream, Unary::Exp, &x, &x))?;
+    /// assert_eq!(ops.kernels().save()?, 1);
+    /// # let _ = std::fs::remove_file(&file);
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn cached(gpu: &Gpu, file: impl AsRef<Path>) -> Self {
+        Self { kernels: Kernels::cached(gpu, file), made: RwLock::default() }
+    }
+
+    /// The registry of the kernels.
+    ///
+    /// ```
+    /// let ops = aruminium::infer::Ops::new(&aruminium::Gpu::open()?);
+    /// assert!(ops.kernels().is_empty());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn kernels(&self) -> &Kernels {
+        &self.kernels
     }
 
     /// Makes the kernels of the operations that a closure records, and runs nothing: later uses with the same types and sizes of

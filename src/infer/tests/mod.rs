@@ -1,5 +1,6 @@
 //! Tests of `infer`.
 
+mod cache;
 mod errors;
 mod graph;
 mod kernels;

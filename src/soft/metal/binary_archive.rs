@@ -11,7 +11,7 @@ use super::foundation::{
     lock, set_label, soft_class,
 };
 use super::library::Library;
-use super::pipeline::ComputePipelineState;
+use super::pipeline::{ComputePipelineState, Settings};
 use crate::soft::foundation::file;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -42,8 +42,12 @@ soft_class! {
         archive: &BinaryArchive, descriptor: Option<&Object<ComputePipelineDescriptor>>, error: ErrorOut,
     | {
         let fields = descriptor.map(|descriptor| descriptor.get()).unwrap_or_default();
-        let made = ComputePipelineState::described(fields);
-        succeeded(made.map(|pipeline| archive.add(pipeline.fingerprint())), error)
+        let added = Settings::of(fields).and_then(|settings| {
+            let fingerprint = settings.fingerprint();
+            // One that does not compile is not added.
+            ComputePipelineState::new(settings).map(|_| archive.add(fingerprint))
+        });
+        succeeded(added, error)
     };
     [addFunctionWithDescriptor:library:error:] = |
         archive: &BinaryArchive, descriptor: &Object<FunctionDescriptor>, library: &Object<Library>,

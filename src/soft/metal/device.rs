@@ -298,12 +298,13 @@ fn described_pipeline(
 ) -> Pipeline {
     let fields = descriptor.map(|descriptor| descriptor.get()).unwrap_or_default();
     let archives = fields.archives.clone();
-    let pipeline = ComputePipelineState::described(fields)?;
-    if options & FAIL_ON_MISS != 0 && !any_has(archives.as_deref(), pipeline.fingerprint()) {
+    let settings = super::pipeline::Settings::of(fields)?;
+    // Before anything is compiled.
+    if options & FAIL_ON_MISS != 0 && !any_has(archives.as_deref(), settings.fingerprint()) {
         let text = "the pipeline is in none of the descriptor's binary archives";
         return Err(Error::new(LibraryError::FunctionNotFound, text));
     }
-    Ok(pipeline)
+    ComputePipelineState::new(settings)
 }
 
 fn with_reflection(

@@ -79,17 +79,15 @@ soft_class! {
         };
 }
 
-impl ComputePipelineState {
-    /// The state that a descriptor describes.
-    pub(super) fn described(
-        fields: ComputePipelineFields,
-    ) -> Result<Strong<Self>, Error<LibraryError>> {
+impl Settings {
+    /// Those that a descriptor describes.
+    pub(super) fn of(fields: ComputePipelineFields) -> Result<Self, Error<LibraryError>> {
         let function = fields.function.ok_or_else(|| {
             let text = "a compute pipeline state needs a function: nil was passed";
             Error::new(LibraryError::FunctionNotFound, text)
         })?;
         let linked = fields.linked.map(|linked| linked.get()).unwrap_or_default();
-        Self::new(Settings {
+        Ok(Self {
             function,
             limits: Limits {
                 max_threads: fields.max_threads,
@@ -104,16 +102,25 @@ impl ComputePipelineState {
         })
     }
 
-    /// A hash of all that its code depends on, the same in every process.
+    /// A hash of all that the code depends on, the same in every process.
     pub(super) fn fingerprint(&self) -> u64 {
-        let Settings { function, exported, private, call_depth, .. } = &self.settings;
+        let Self { function, exported, private, call_depth, .. } = self;
         let linked = exported.iter().chain(private).map(|function| function.fingerprint());
         let linked: Vec<u64> = linked.collect();
         fingerprint(&format!("{:x} {linked:x?} {call_depth}", function.fingerprint()))
     }
+}
+
+impl ComputePipelineState {
+    /// The state that a descriptor describes.
+    pub(super) fn described(
+        fields: ComputePipelineFields,
+    ) -> Result<Strong<Self>, Error<LibraryError>> {
+        Self::new(Settings::of(fields)?)
+    }
 
     /// The state of a function's kernel, with the smaller of the limits that were set.
-    fn new(settings: Settings) -> Result<Strong<Self>, Error<LibraryError>> {
+    pub(super) fn new(settings: Settings) -> Result<Strong<Self>, Error<LibraryError>> {
         let linked = [&settings.exported[..], &settings.private].concat();
         let kernel = settings
             .function

@@ -1,0 +1,89 @@
+//! Kernels in a file.
+
+use super::error::Error;
+use crate::{BinaryArchive, Gpu, GpuError, Pipeline, PipelineDescriptor, Shader};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The compiled kernels of a file, and those that it lacks.
+#[derive(Debug)]
+pub(super) struct Cache {
+    file: PathBuf,
+    /// What the file had when it was opened; `None` if there is none, or Metal cannot use it.
+    archive: Option<Mutex<BinaryArchive>>,
+    /// The kernels that were compiled because the file lacks them.
+    missing: Mutex<Vec<Shader>>,
+    loaded: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cache {
+    pub(super) fn open(gpu: &Gpu, file: &Path) -> Self {
+        // Whatever the error is, the file is written anew.
+        let archive = gpu.open_binary_archive(file).ok().map(Mutex::new);
+        Self { file: file.into(), archive, missing: Mutex::default(), loaded: AtomicU64::new(0) }
+    }
+
+    /// The pipeline of a kernel, from the file if it has it.
+    pub(super) fn pipeline(&self, gpu: &Gpu, function: &Shader) -> Result<Pipeline, GpuError> {
+        if let Some(archive) = &self.archive {
+            let descriptor = PipelineDescriptor::new(function);
+            let archive = lock(archive);
+            descriptor.set_binary_archives(&[&archive]);
+            if let Ok(pipeline) = gpu.pipeline_in_archives(&descriptor) {
+                self.loaded.fetch_add(1, Ordering::Relaxed);
+                return Ok(pipeline);
+            }
+        }
+        let pipeline = gpu.pipeline_reflected(function)?;
+        lock(&self.missing).push(function.clone());
+        Ok(pipeline)
+    }
+
+    pub(super) fn loaded(&self) -> u64 {
+        self.loaded.load(Ordering::Relaxed)
+    }
+
+    /// Adds the missing kernels to the file.
+    pub(super) fn save(&self, gpu: &Gpu) -> Result<usize, Error> {
+        let mut missing = lock(&self.missing);
+        if missing.is_empty() {
+            return Ok(0);
+        }
+        // Opened again: another process may have added kernels since.
+        let archive = gpu.open_binary_archive(&self.file).or_else(|_| gpu.binary_archive())?;
+        let added: Vec<Result<(), GpuError>> = missing
+            .iter()
+            .map(|function| archive.add(&PipelineDescriptor::new(function)))
+            .collect();
+        self.replace(&archive)?;
+        missing.clear();
+        let count = added.iter().filter(|added| added.is_ok()).count();
+        added.into_iter().collect::<Result<(), _>>()?;
+        Ok(count)
+    }
+
+    /// Writes another file and renames it, so that the name always leads to a whole archive.
+    fn replace(&self, archive: &BinaryArchive) -> Result<(), Error> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        if let Some(folder) = self.file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut other = OsString::from(&self.file);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        other.push(format!(".{}-{number}", std::process::id()));
+        let written = archive.save(&other).map_err(Error::from);
+        let replaced = written.and_then(|()| Ok(fs::rename(&other, &self.file)?));
+        if replaced.is_err() {
+            // The file may not exist.
+            _ = fs::remove_file(&other);
+        }
+        replaced
+    }
+}
