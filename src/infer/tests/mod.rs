@@ -163,24 +163,28 @@ impl Program {
         let mut memory: Vec<Vec<u32>> = (0..self.memories)
             .map(|memory| (0..VALUES).map(|i| (memory * 1000 + i) as u32).collect())
             .collect();
-        for step in order.map(|index| &self.steps[index]) {
-            // The threads of a launch run in any order: views of one launch that overlap are left out by `race`.
-            for i in 0..VIEW {
-                let at = |nth: usize| {
-                    let (index, start) = step.views[nth];
-                    memory[index][start + i]
-                };
-                let last = step.views.len() - 1;
-                let value = match last {
-                    0 => at(0).wrapping_mul(3).wrapping_add(step.add),
-                    1 => at(1).wrapping_mul(5).wrapping_add(at(0)).wrapping_add(step.add),
-                    _ => at(0).wrapping_mul(7).wrapping_add(at(1)).wrapping_add(step.add),
-                };
-                let (index, start) = step.views[last];
-                memory[index][start + i] = value;
-            }
-        }
+        order.for_each(|index| self.step(index, &mut memory));
         memory
+    }
+
+    /// Runs one step on the values of the memories.
+    fn step(&self, index: usize, memory: &mut [Vec<u32>]) {
+        let step = &self.steps[index];
+        // The threads of a launch run in any order: views of one launch that overlap are left out by `without_races`.
+        for i in 0..VIEW {
+            let at = |nth: usize| {
+                let (index, start) = step.views[nth];
+                memory[index][start + i]
+            };
+            let last = step.views.len() - 1;
+            let value = match last {
+                0 => at(0).wrapping_mul(3).wrapping_add(step.add),
+                1 => at(1).wrapping_mul(5).wrapping_add(at(0)).wrapping_add(step.add),
+                _ => at(0).wrapping_mul(7).wrapping_add(at(1)).wrapping_add(step.add),
+            };
+            let (index, start) = step.views[last];
+            memory[index][start + i] = value;
+        }
     }
 
     /// Leaves out steps whose own threads race, because their output overlaps an input at another offset.

@@ -2,10 +2,10 @@
 
 use super::{Bench, Program, values};
 use crate::child::{is_child, run_child};
-use crate::infer::{Arg, BufferRange, Grid, MemRanges, Role};
+use crate::infer::{Arg, Graph, Grid, Stream};
 use crate::test_random::Random;
 use crate::{BarrierScope, DispatchType};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs a program with barriers before some steps, in one concurrent encoder.
 fn run(bench: &Bench, program: &Program, barriers: &BTreeSet<usize>) -> Vec<Vec<u32>> {
@@ -30,26 +30,59 @@ fn run(bench: &Bench, program: &Program, barriers: &BTreeSet<usize>) -> Vec<Vec<
     values(&memory)
 }
 
-/// The steps before which the ranges require barriers.
+/// The steps before which a stream puts barriers. The plan of a graph has the same.
 fn barriers(bench: &Bench, program: &Program) -> BTreeSet<usize> {
     let memory = program.memory(bench);
-    let mut ranges = MemRanges::new();
+    let mut stream = bench.stream();
     let mut barriers = BTreeSet::new();
-    for (number, step) in program.steps.iter().enumerate() {
-        let last = step.views.len() - 1;
-        let uses = step.views.iter().enumerate().map(|(nth, &(index, start))| {
-            let role = if nth == last { Role::Write } else { Role::Read };
-            BufferRange::of(&memory[index].narrow(0, start..start + super::VIEW).unwrap(), role)
-        });
-        if ranges.check_and_add(&uses.collect::<Vec<_>>()) {
+    for number in 0..program.steps.len() {
+        let before = stream.log.counters.barriers;
+        program.record(bench, &memory, number..number + 1, &mut stream).unwrap();
+        if stream.log.counters.barriers > before {
             barriers.insert(number);
         }
     }
+    let record =
+        |stream: &mut Stream| program.record(bench, &memory, 0..program.steps.len(), stream);
+    let groups = Graph::record(record).unwrap().0.plan.groups;
+    let changes = (1..groups.len()).filter(|&number| groups[number] > groups[number - 1]);
+    assert_eq!(barriers, changes.collect(), "{:?}", program.steps);
     barriers
 }
 
-/// With all barriers every order computes the same bytes. Without any one of them some order computes others, or all orders
-/// agree because conflicting results are overwritten later.
+/// Whether some order of the launches computes other bytes if a barrier is removed. All orders are tried: those of the launches
+/// between the barriers before and after it, by the values that each set of them can leave.
+fn matters(program: &Program, barriers: &BTreeSet<usize>, barrier: usize) -> bool {
+    let start = barriers.range(..barrier).next_back().copied().unwrap_or(0);
+    let count = program.steps.len();
+    let end = barriers.range(barrier + 1..).next().copied().unwrap_or(count);
+    let launches = end - start;
+    let before = program.expected_in(0..start);
+    // The values after each set of launches; the sets of a size come after all smaller ones.
+    let mut reached = BTreeMap::from([((0, 0u64), BTreeSet::from([before]))]);
+    let all = loop {
+        let ((size, set), states) = reached.pop_first().unwrap();
+        if size == launches {
+            break states;
+        }
+        for launch in (0..launches).filter(|launch| set & 1 << launch == 0) {
+            let after = states.iter().map(|values| {
+                let mut values = values.clone();
+                program.step(start + launch, &mut values);
+                values
+            });
+            reached.entry((size + 1, set | 1 << launch)).or_default().extend(after);
+        }
+    };
+    let expected = program.expected();
+    all.into_iter().any(|mut values| {
+        (end..count).for_each(|step| program.step(step, &mut values));
+        values != expected
+    })
+}
+
+/// With all barriers every order computes the same bytes. Without any one of them the launches compute others in some order, if
+/// there is an order that does; if all orders agree, because conflicting results are overwritten later, they never do.
 #[test]
 fn every_barrier_matters() {
     if !is_child() {
@@ -63,8 +96,12 @@ fn every_barrier_matters() {
     }
     let bench = Bench::new();
     let mut random = Random::new(5);
-    for _ in 0..12 {
-        let program = Program::random(&mut random, 14).without_races();
+    let (mut needed, mut agreeing) = (0, 0);
+    for launches in [2, 7, 14, 14, 14, 30, 60, 110, 200] {
+        // Some steps are left out.
+        let mut program = Program::random(&mut random, 3 * launches).without_races();
+        program.steps.truncate(launches);
+        assert_eq!(program.steps.len(), launches);
         let expected = program.expected();
         let all = barriers(&bench, &program);
         for _ in 0..6 {
@@ -74,31 +111,17 @@ fn every_barrier_matters() {
             let mut rest = all.clone();
             rest.remove(barrier);
             let shows = |runs: usize| (0..runs).any(|_| run(&bench, &program, &rest) != expected);
-            let matters = |random: &mut Random| {
-                (0..500).any(|_| {
-                    program.expected_in(shuffled(&program, &rest, random).into_iter()) != expected
-                })
-            };
-            assert!(
-                shows(24) || !matters(&mut random) || shows(1000),
+            let differs = matters(&program, &all, *barrier);
+            *if differs { &mut needed } else { &mut agreeing } += 1;
+            assert_eq!(
+                shows(if differs { 1000 } else { 4 }),
+                differs,
                 "{barrier} of {:?}",
                 program.steps
             );
         }
     }
-}
-
-/// The steps in an order that the barriers allow.
-fn shuffled(program: &Program, barriers: &BTreeSet<usize>, random: &mut Random) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..program.steps.len()).collect();
-    let mut start = 0;
-    for end in barriers.iter().copied().chain([order.len()]) {
-        for last in (start + 1..end).rev() {
-            order.swap(last, start + random.below(last + 1 - start));
-        }
-        start = end;
-    }
-    order
+    assert!(needed > 100 && agreeing > 0, "{needed} are needed, {agreeing} are not");
 }
 
 /// The same seed leads to the same order, another seed to another one.
