@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::kernels::Kernel;
-use super::launch::Grid;
+use super::launch::{Arg, Grid};
 use super::live::{Live, run, share};
 use super::ranges::{BufferRange, MemRanges, Role};
 use super::recorder::{Command, Node as Recorded, NodeArg, Operand};
@@ -452,6 +452,7 @@ impl Graph {
         let operands = &self.recorded.operands;
         let tensors = operands.iter().map(|operand| filled.tensor(operand));
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+        let label = log.label_number();
         for node in &self.recorded.nodes {
             match &node.command {
                 Command::Barrier => live.barrier(log),
@@ -461,7 +462,7 @@ impl Graph {
                 Command::Launch { kernel, args, grid } => {
                     let slot = |slot: ByteSlot, bytes| filled.bytes[slot.index].unwrap_or(bytes);
                     let args: Vec<_> = args.iter().map(|arg| arg.passed(&tensors, slot)).collect();
-                    log.replayed_under(&node.label);
+                    log.replayed_under(&node.label, label);
                     live.launch(log, kernel, &args, *grid)?;
                     log.count(kernel, 1);
                 }
@@ -535,10 +536,11 @@ impl Graph {
         live.forget_kernel();
         log.counters.barriers += plan.counters.barriers;
         log.counters.barriers_avoided += plan.counters.barriers_avoided;
+        let label = log.label_number();
         for &(number, count) in &plan.counts {
             let node = &nodes[number as usize];
             if let Command::Launch { kernel, .. } = &node.command {
-                log.replayed_under(&node.label);
+                log.replayed_under(&node.label, label);
                 live.launched(log, kernel, count);
                 log.count(kernel, count);
             }
@@ -716,6 +718,42 @@ impl Node<'_> {
         let Recorder { nodes, operands, .. } = &self.graph.recorded;
         let uses = nodes[self.index].operands();
         uses.map(|(operand, role)| (&operands[operand as usize].tensor, role)).collect()
+    }
+
+    /// The arguments of a launch, each with the name and the index that its kernel declares; other commands have none. A part of a
+    /// slot is the tensor that was recorded, and a byte slot has the bytes that were recorded.
+    ///
+    /// ```
+    /// use aruminium::infer::{Arg, DType, Graph, Grid, Kernels, Tensor};
+    /// let gpu = aruminium::Gpu::open()?;
+    /// let kernels = Kernels::new(&gpu);
+    /// kernels.add("add", "kernel void add(device float *x, constant float &a [[buffer(5)]]) { x[0] += a; }");
+    /// let x = Tensor::new(&gpu, DType::F32, &[1])?;
+    /// let (add, one) = (kernels.get("add", "add")?, 1f32.to_ne_bytes());
+    /// let (graph, ()) = Graph::record(|stream| {
+    ///     stream.launch(&add, &[Arg::Tensor(&x), Arg::Bytes(&one)], Grid::threads_1d(1))
+    /// })?;
+    /// let node = graph.nodes().next().expect("the launch");
+    /// let [("x", 0, Arg::Tensor(_)), ("a", 5, Arg::Bytes(bytes))] = node.args()[..] else { panic!("{node:?}") };
+    /// assert_eq!(bytes, one);
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn args(&self) -> Vec<(&str, usize, Arg<'_>)> {
+        let Recorder { nodes, operands, .. } = &self.graph.recorded;
+        let Command::Launch { kernel, args, .. } = &nodes[self.index].command else {
+            return Vec::new();
+        };
+        let parameters = kernel.parameters().list.iter().zip(args);
+        let passed = parameters.map(|(parameter, arg)| {
+            let arg = match arg {
+                NodeArg::Operand(operand) => Arg::Tensor(&operands[*operand as usize].tensor),
+                NodeArg::Bytes(bytes) => Arg::Bytes(bytes),
+                NodeArg::Slot(slot, bytes) => Arg::Slot(*slot, bytes),
+                NodeArg::Shared(bytes) => Arg::Shared(*bytes),
+            };
+            (&parameter.name[..], parameter.index, arg)
+        });
+        passed.collect()
     }
 
     /// The name in drawings.

@@ -103,9 +103,11 @@ impl Log {
         self.labels.get(number).map_or("", |(label, _)| label)
     }
 
-    /// Launches of a graph count under their own labels, unless they have none.
-    pub(super) fn replayed_under(&mut self, label: &str) {
-        if !label.is_empty() && label != self.label() {
+    /// Launches of a graph count under their own labels, and under that of the stream if they have none.
+    pub(super) fn replayed_under(&mut self, label: &str, stream: usize) {
+        if label.is_empty() {
+            self.label = stream;
+        } else if label != self.label() {
             self.set_label(label);
         }
     }

@@ -313,6 +313,6 @@ impl Ops {
             true => Grid::Groups { groups: (heads, columns.div_ceil(32), 1), group: (128, 1, 1) },
             false => Grid::groups_1d(heads, columns),
         };
-        self.launch(stream, variant, &args, grid)
+        self.launch_in_place(stream, variant, &args, grid, &[["y", "v"]])
     }
 }

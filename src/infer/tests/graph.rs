@@ -427,6 +427,32 @@ fn graphs_with_copies_and_labels() {
     assert!(graph.to_dot().contains("two & <three>: twist"));
 }
 
+/// Launches without a label count under that of the stream, also after launches of the same graph that have one.
+#[test]
+fn launches_of_a_replay_without_a_label_have_that_of_the_stream() {
+    let bench = Bench::new();
+    let [a, b] = [1, 2].map(|x| bench.tensor(&[x; 8]));
+    let (twist, mix) = (bench.kernel("twist"), bench.kernel("mix"));
+    let (graph, slot) = Graph::record(|stream| {
+        let slot = stream.slot(&a)?;
+        stream.label("labelled")?;
+        stream.launch(&twist, &[(&a).into(), Arg::Bytes(&[1, 0, 0, 0])], Grid::threads_1d(8))?;
+        stream.label("")?;
+        let args = [(&a).into(), (&b).into(), Arg::Bytes(&[1, 0, 0, 0])];
+        stream.launch(&mix, &args, Grid::threads_1d(8))?;
+        Ok(slot)
+    })
+    .unwrap();
+    // By the plan, and recorded again, because the slot's tensor is the other one.
+    for tensor in [&a, &b] {
+        let mut stream = bench.stream();
+        stream.label("own").unwrap();
+        stream.replay(&graph, &[(slot, tensor)], &[]).unwrap();
+        let report = stream.finish().unwrap();
+        assert_eq!(report.labels, [("own".into(), 1), ("labelled".into(), 1)]);
+    }
+}
+
 /// The edges are those of the definition, without those that follow from others.
 #[test]
 fn edges_are_the_conflicts() {

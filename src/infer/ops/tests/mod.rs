@@ -7,6 +7,7 @@ mod arrange;
 mod attention;
 mod elementwise;
 mod images;
+mod in_place;
 mod linear;
 mod real;
 mod rows;
