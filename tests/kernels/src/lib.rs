@@ -1,7 +1,10 @@
 //! Kernels of other projects, read from the packages that publish them.
 
 pub mod blocks;
+pub mod complex;
 pub mod constants;
+pub mod elements;
+pub mod layouts;
 pub mod mlx_metal;
 pub mod numbers;
 pub mod packages;

@@ -1,13 +1,14 @@
 //! The page that lists what compiles: `specs/coverage.md`.
 
+use crate::mlx_metal::{self, FAMILIES, MlxMetal};
 use crate::packages::{PACKAGES, Registry};
 use crate::ran;
 use crate::survey::{LibraryFound, Reason, Surveyed, median, survey};
-use aruminium::Gpu;
-use std::collections::BTreeMap;
+use aruminium::{Gpu, autorelease_pool};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Compiles all sources of the packages, and reports the results.
 pub fn report(gpu: &Gpu) -> io::Result<String> {
@@ -27,7 +28,33 @@ pub fn report(gpu: &Gpu) -> io::Result<String> {
         }
         surveys.push((title, files));
     }
-    Ok(page(&surveys))
+    Ok(page(&surveys) + &mlx(gpu, &ran)?)
+}
+
+/// The families of MLX's kernels. Their library is made of all names that are instances of a family's templates.
+fn mlx(gpu: &Gpu, ran: &HashSet<(String, String)>) -> io::Result<String> {
+    let mlx = MlxMetal::open()?;
+    let mut out = format!(
+        "\n## mlx-metal {}\n\nMLX's headers: each name of its compiled library ({}) that they express is instantiated. The tests make pipelines of \
+        some instances of each template, and run some of each form and operation.\n\n| family | names | run | library |\n| --- | ---: | ---: | ---: |\n",
+        mlx_metal::VERSION,
+        mlx.names().len()
+    );
+    let (mut names, mut all) = (0, 0);
+    for family in FAMILIES {
+        eprintln!("mlx-metal: {}", family.name);
+        let instances = mlx.instances(family);
+        let source = mlx.source(family, &instances)?;
+        let start = Instant::now();
+        let library = autorelease_pool(|| gpu.compile(&source).map(|_| start.elapsed()));
+        let path = family.path();
+        let run = ran.iter().filter(|(noted, _)| *noted == path).count();
+        (names, all) = (names + instances.len(), all + run);
+        let time = library.map_or("none".to_owned(), |time| milliseconds(Some(time)));
+        let _ = writeln!(out, "| {} | {} | {run} | {time} |", family.name, instances.len());
+    }
+    let _ = writeln!(out, "| all | {names} | {all} | |");
+    Ok(out)
 }
 
 const HEAD: &str = "# Published kernels of other projects

@@ -52,12 +52,19 @@ impl Kernels {
         let source = found.unwrap_or_else(|| panic!("{}: no {file}", package.name));
         let defines = package.macros.iter();
         let defines: String = defines.map(|(k, v)| format!("#define {k} {v}\n")).collect();
+        let path = format!("{}/{}", package.name, source.path);
+        Self { text: source.text.clone(), ..Self::compiled(file, path, &(defines + &source.text)) }
+    }
+
+    /// Compiles a text. Messages call it `name`; its kernels are recorded under `path`.
+    ///
+    /// # Panics
+    /// If it does not compile.
+    pub fn compiled(name: &str, path: String, text: &str) -> Self {
         let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
         let queue = gpu.new_command_queue().unwrap_or_else(|error| panic!("{error}"));
-        let library = gpu.compile(&(defines + &source.text));
-        let library = library.unwrap_or_else(|error| panic!("{file}: {error}"));
-        let (name, path) = (file.to_owned(), format!("{}/{}", package.name, source.path));
-        Self { gpu, queue, library, name, path, text: source.text.clone() }
+        let library = gpu.compile(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { gpu, queue, library, name: name.to_owned(), path, text: text.to_owned() }
     }
 
     /// The names of all kernels.
@@ -127,6 +134,11 @@ impl Launch<'_> {
     /// The next buffer's `uint`s.
     pub fn words<const N: usize>(self, values: [usize; N]) -> Self {
         self.bytes(&values.map(|value| (value as u32).to_le_bytes()).concat())
+    }
+
+    /// The next buffer's `long`s.
+    pub fn longs<const N: usize>(self, values: [usize; N]) -> Self {
+        self.bytes(&values.map(|value| (value as u64).to_le_bytes()).concat())
     }
 
     /// The next buffer's `float`s.

@@ -1,32 +1,6 @@
-//! MLX's kernels as the Python package `mlx-metal` has them: headers of templates, and a compiled library whose
-//! function table has the names. A name identifies a template and its arguments.
-//!
-//! `tests/kernels/fetch-mlx-metal` fetches the package to `target/mlx-metal`, or `MLX_METAL` says where it is.
+//! The families of MLX's kernels, and which template a name is an instance of.
 
-use crate::packages;
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::{env, fs, io};
-
-/// A group of kernels: its headers, and how its names are written as instances of templates.
-#[derive(Debug)]
-pub struct Family {
-    /// The name in messages.
-    pub name: &'static str,
-    /// The headers that its source includes after the common ones, in the folder of kernels.
-    pub headers: &'static [&'static str],
-    /// `template<arguments>` for a name of the family; `None` for another name.
-    instance: fn(&str) -> Option<String>,
-}
-
-/// An explicit instantiation.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Instance {
-    /// The name in the library's function table.
-    pub name: String,
-    /// `template<arguments>`
-    pub text: String,
-}
+use super::Family;
 
 /// Every family whose kernels the headers can express, apart from those for Metal 4's tensors.
 pub const FAMILIES: &[Family] = &[
@@ -67,87 +41,60 @@ pub const FAMILIES: &[Family] = &[
     },
     Family { name: "sdpa_vector", headers: &["sdpa_vector.h"], instance: sdpa },
     Family { name: "gemv_wide", headers: &["gemv.h"], instance: gemv_wide },
+    Family { name: "gemv", headers: &["steel/utils.h", "gemv.h"], instance: gemv },
+    Family {
+        name: "gemv_masked",
+        headers: &["steel/utils.h", "gemv_masked.h"],
+        instance: gemv_masked,
+    },
     Family { name: "fft", headers: &["fft.h"], instance: fft },
+    Family { name: "multi_block_sort", headers: &["sort.h"], instance: multi_block_sort },
+    Family { name: "searchsorted", headers: &["sort.h", "searchsorted.h"], instance: searchsorted },
+    Family { name: "cross_entropy", headers: &["cross_entropy.h"], instance: cross_entropy },
+    Family { name: "dot", headers: &["dot.h"], instance: dot },
+    Family { name: "sdpa_blocked", headers: &["sdpa_blocked.h"], instance: sdpa_blocked },
+    Family {
+        name: "steel_gemm_splitk",
+        headers: &["steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_splitk.h"],
+        instance: splitk,
+    },
+    Family {
+        name: "steel_gemm_masked",
+        headers: &["steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_masked.h"],
+        instance: masked,
+    },
+    Family {
+        name: "steel_gather_mm",
+        headers: &["steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_gather.h"],
+        instance: gather,
+    },
+    Family {
+        name: "steel_segmented_mm",
+        headers: &["steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_segmented.h"],
+        instance: segmented,
+    },
+    Family {
+        name: "steel_conv",
+        headers: &["steel/conv/conv.h", "steel/conv/kernels/steel_conv.h"],
+        instance: convolution,
+    },
+    Family {
+        name: "steel_conv_3d",
+        headers: &["steel/conv/conv.h", "steel/conv/kernels/steel_conv_3d.h"],
+        instance: convolution_3d,
+    },
+    Family {
+        name: "steel_conv_general",
+        headers: &["steel/conv/conv.h", "steel/conv/kernels/steel_conv_general.h"],
+        instance: general_convolution,
+    },
+    Family { name: "gated_delta", headers: &["gated_delta_update.h"], instance: gated_delta },
+    Family {
+        name: "gated_delta_vjp",
+        headers: &["gated_delta_update_vjp.h"],
+        instance: gated_delta_vjp,
+    },
 ];
-
-/// The package where it was fetched.
-#[derive(Debug)]
-pub struct MlxMetal {
-    include: PathBuf,
-    names: Vec<String>,
-}
-
-impl MlxMetal {
-    /// Opens the package, and reads the names of its library's functions.
-    pub fn open() -> io::Result<Self> {
-        let folder = match env::var_os("MLX_METAL") {
-            Some(folder) => PathBuf::from(folder),
-            None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/mlx-metal")),
-        };
-        let library = folder.join("mlx/lib/mlx.metallib");
-        let bytes = fs::read(&library).map_err(|error| {
-            let path = library.display();
-            io::Error::other(format!("{path}: {error}; tests/kernels/fetch-mlx-metal fetches it"))
-        })?;
-        Ok(Self { include: folder.join("mlx/include"), names: function_names(&bytes) })
-    }
-
-    /// The number of functions in the library.
-    pub fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    /// Whether the library has no functions.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
-
-    /// The kernels of a family.
-    pub fn instances(&self, family: &Family) -> Vec<Instance> {
-        let instance = |name: &String| {
-            let text = (family.instance)(name)?;
-            Some(Instance { name: name.clone(), text })
-        };
-        self.names.iter().filter_map(instance).collect()
-    }
-
-    /// The source of a family with these instances, with all headers in it.
-    pub fn source(&self, family: &Family, instances: &[Instance]) -> io::Result<String> {
-        let folder = "mlx/backend/metal/kernels";
-        let headers = ["utils.h"].iter().chain(family.headers);
-        let mut text = String::from("#include <metal_stdlib>\nusing namespace metal;\n");
-        for header in headers {
-            text += &format!("#include \"{folder}/{header}\"\n");
-        }
-        let mut source = inlined(&self.include, &text)?;
-        for Instance { name, text } in instances {
-            let line =
-                format!("template [[host_name(\"{name}\")]] [[kernel]] decltype({text}) {text};\n");
-            source += &line;
-        }
-        Ok(source)
-    }
-}
-
-/// The names in a library's function table: records `NAME`, a length, the text, before one `TYPE`.
-fn function_names(library: &[u8]) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut at = 0;
-    while let Some(found) = library[at..].windows(4).position(|four| four == b"NAME") {
-        at += found + 4;
-        let Some(&[low, high]) = library.get(at..at + 2) else { break };
-        let length = usize::from(u16::from_le_bytes([low, high]));
-        let end = at + 2 + length;
-        if let Some([text @ .., 0]) = library.get(at + 2..end)
-            && library.get(end..end + 4) == Some(b"TYPE")
-            && let Ok(name) = std::str::from_utf8(text)
-        {
-            names.push(name.to_owned());
-            at = end;
-        }
-    }
-    names
-}
 
 // ---- types and numbers in names --------------------------------------------------------------
 
@@ -174,7 +121,13 @@ const TYPES: &[(&str, &str)] = &[
 
 /// The type that a text begins with, and the rest.
 fn a_type(text: &str) -> Option<(&'static str, &str)> {
-    TYPES.iter().find_map(|(name, ty)| Some((*ty, text.strip_prefix(name)?)))
+    TYPES.iter().find_map(|(name, ty)| {
+        let rest = text.strip_prefix(name)?;
+        // `float16_tn` is `float16` and a form of product.
+        let is_whole =
+            !name.ends_with("_t") || !rest.starts_with(|c: char| c.is_ascii_alphabetic());
+        is_whole.then_some((*ty, rest))
+    })
 }
 
 /// The type that a text is.
@@ -431,24 +384,6 @@ fn reduce(name: &str) -> Option<String> {
     })
 }
 
-/// A text with the files of its `#include "…"` below `root` in their place, each once.
-fn inlined(root: &Path, text: &str) -> io::Result<String> {
-    let (mut out, mut seen) = (String::new(), HashSet::new());
-    for line in text.lines() {
-        match packages::included(line).map(|name| root.join(name)) {
-            Some(path) if seen.insert(path.clone()) => {
-                out += &packages::assemble(root, &path, &mut seen)?
-            }
-            Some(_) => {}
-            None => {
-                out += line;
-                out.push('\n');
-            }
-        }
-    }
-    Ok(out)
-}
-
 /// The parts of a quantised kernel's name: its template's name, its type and the words after it.
 fn quantised(rest: &str) -> Option<(&str, &'static str, Vec<&str>)> {
     let group = rest.find("_gs_")?;
@@ -548,9 +483,18 @@ fn sdpa(name: &str) -> Option<String> {
         _ => ("sdpa_vector", rest),
     };
     let (ty, rest) = a_type(rest)?;
-    let sizes: Vec<&str> = rest.trim_start_matches('_').split('_').collect();
-    let wanted = if template.ends_with('2') { 1 } else { 2 };
-    let plain = sizes.len() == wanted && sizes.iter().all(|n| n.parse::<u32>().is_ok());
+    let mut sizes: Vec<&str> = rest.trim_start_matches('_').split('_').collect();
+    // Keys a thread.
+    if let Some(keys) = sizes.last().and_then(|last| last.strip_prefix("tk")) {
+        sizes.pop();
+        sizes.push(keys);
+    }
+    let wanted = match template {
+        "sdpa_vector_2pass_2" => 1..=1,
+        "sdpa_vector_2pass_1" => 2..=3,
+        _ => 2..=2,
+    };
+    let plain = wanted.contains(&sizes.len()) && sizes.iter().all(|n| n.parse::<u32>().is_ok());
     plain.then(|| format!("{template}<{ty}, {}>", sizes.join(", ")))
 }
 
@@ -581,20 +525,194 @@ fn fft(name: &str) -> Option<String> {
     Some(format!("{template}<{size}, {from}, {to}{steps}>"))
 }
 
-/// At most `count` of the instances of each template, spread evenly.
-pub fn spread(instances: &[Instance], count: usize) -> Vec<Instance> {
-    let mut by_template: HashMap<&str, Vec<&Instance>> = HashMap::new();
-    for instance in instances {
-        let template = instance.text.split('<').next().unwrap_or_default();
-        by_template.entry(template).or_default().push(instance);
+/// The sizes after keys in a name, as a list of arguments.
+fn sizes(words: &[&str], keys: &[&str]) -> Option<String> {
+    let each: Option<Vec<&str>> = keys.iter().map(|key| number(words, key)).collect();
+    Some(each?.join(", "))
+}
+
+const VECTORS: &[&str] = &["bm", "bn", "sm", "sn", "tm", "tn"];
+
+fn gemv(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("gemv_")?;
+    let (template, rest) = match rest.strip_prefix("t_") {
+        Some(rest) => ("gemv_t", rest),
+        None => ("gemv", rest),
+    };
+    let (gathers, rest) = match rest.strip_prefix("gather_") {
+        Some(rest) => (true, rest),
+        None => (false, rest),
+    };
+    let (ty, rest) = a_type(rest)?;
+    let words: Vec<&str> = rest.split('_').collect();
+    let sizes = sizes(&words, VECTORS)?;
+    if gathers {
+        return Some(format!("{template}_gather<{ty}, {sizes}>"));
     }
-    let mut names: Vec<&&str> = by_template.keys().collect();
-    names.sort();
-    let mut chosen = Vec::new();
-    for name in names {
-        let all = &by_template[*name];
-        let step = all.len().div_ceil(count).max(1);
-        chosen.extend(all.iter().step_by(step).map(|one| (*one).clone()));
+    let flag = |key| number(&words, key).map(truth);
+    Some(format!("{template}<{ty}, {sizes}, {}, {}>", flag("nc")?, flag("axpby")?))
+}
+
+/// The types of masks in `outmask_A_opmask_B`, and what follows.
+fn masks(name: &str) -> Option<(&'static str, &'static str, &str)> {
+    let mask = |text: &'_ str| -> Option<(&'static str, usize)> {
+        match text.strip_prefix("nomask") {
+            Some(_) => Some(("nomask_t", 6)),
+            None => a_type(text).map(|(ty, rest)| (ty, text.len() - rest.len())),
+        }
+    };
+    let rest = name.strip_prefix("outmask_")?;
+    let (output, length) = mask(rest)?;
+    let rest = rest[length..].strip_prefix("_opmask_")?;
+    let (operand, length) = mask(rest)?;
+    Some((output, operand, rest[length..].strip_prefix('_')?))
+}
+
+fn gemv_masked(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("gemv_")?;
+    let (template, rest) = match rest.strip_prefix("t_") {
+        Some(rest) => ("gemv_t_masked", rest),
+        None => ("gemv_masked", rest),
+    };
+    let (output, operand, rest) = masks(rest)?;
+    let (ty, rest) = a_type(rest)?;
+    let words: Vec<&str> = rest.split('_').collect();
+    let batches = number(&words, "nc").map(truth)?;
+    Some(format!("{template}<{ty}, {output}, {operand}, {}, {batches}>", sizes(&words, VECTORS)?))
+}
+
+fn multi_block_sort(name: &str) -> Option<String> {
+    let (form, rest) = name.split_once("_mbsort_")?;
+    let template = match form {
+        "sort" => "mb_block_sort",
+        "partition" => "mb_block_partition",
+        "merge" => "mb_block_merge",
+        _ => return None,
+    };
+    let (values, rest) = a_type(rest)?;
+    let (indices, rest) = a_type(rest.trim_start_matches('_'))?;
+    let words: Vec<&str> = rest.split('_').collect();
+    Some(format!("{template}<{values}, {indices}, true, {}>", sizes(&words, &["bn", "tn"])?))
+}
+
+fn searchsorted(name: &str) -> Option<String> {
+    let (ty, side) = a_type(name.strip_prefix("searchsorted_")?)?;
+    let right = side.trim_start_matches('_') == "right";
+    Some(format!("searchsorted<{ty}, {right}>"))
+}
+
+fn cross_entropy(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("cross_entropy_")?;
+    match rest.strip_prefix("vjp_") {
+        Some(rest) => Some(format!("cross_entropy_vjp<{}>", whole_type(rest)?)),
+        None => Some(format!("cross_entropy<{}>", whole_type(rest)?)),
     }
-    chosen
+}
+
+fn dot(name: &str) -> Option<String> {
+    let (ty, rest) = a_type(name.strip_prefix("dot_product_")?)?;
+    let words: Vec<&str> = rest.split('_').collect();
+    Some(format!("dot_product<{ty}, {}>", sizes(&words, &["it", "tg", "sg"])?))
+}
+
+fn sdpa_blocked(name: &str) -> Option<String> {
+    let at = ["scale_copy_", "causal_mask_"];
+    let rest = name.strip_prefix("sdpa_blocked_")?;
+    let (template, ty) = at.iter().find_map(|form| Some((form, rest.strip_prefix(form)?)))?;
+    Some(format!("sdpa_blocked_{}<{}>", template.trim_end_matches('_'), whole_type(ty)?))
+}
+
+const TILES: &[&str] = &["bm", "bn", "bk", "wm", "wn"];
+
+/// What the names of steel's products have in common: the transpositions, the types of operands and results, the words after.
+fn product(rest: &str) -> Option<(bool, bool, &'static str, &'static str, Vec<&str>)> {
+    let (form, rest) = rest.split_at_checked(2)?;
+    if !form.bytes().all(|letter| matches!(letter, b'n' | b't')) {
+        return None;
+    }
+    let (from, rest) = a_type(rest.strip_prefix('_')?)?;
+    let (to, rest) = a_type(rest.strip_prefix('_')?)?;
+    Some((form.starts_with('t'), form.ends_with('t'), from, to, rest.split('_').collect()))
+}
+
+/// `MN_taligned_K_naligned` as two truths.
+fn alignments(words: &[&str]) -> Option<(bool, bool)> {
+    let is = |key| after(words, key).map(|word| word == "taligned");
+    Some((is("MN")?, is("K")?))
+}
+
+fn splitk(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("steel_gemm_splitk_").filter(|_| !name.contains("nax"))?;
+    if let Some(rest) = rest.strip_prefix("accum_") {
+        let (to, rest) = a_type(rest)?;
+        let (from, rest) = a_type(rest.strip_prefix('_')?)?;
+        let suffix = if rest == "_axbpy" { "_axpby" } else { "" };
+        return Some(format!("gemm_splitk_accum{suffix}<{from}, {to}>"));
+    }
+    let (a, b, from, to, words) = product(rest)?;
+    let (mn, k) = alignments(&words)?;
+    Some(format!("gemm_splitk<{from}, {to}, {}, {a}, {b}, {mn}, {k}>", sizes(&words, TILES)?))
+}
+
+fn masked(name: &str) -> Option<String> {
+    let (output, operand, rest) = masks(name.strip_prefix("steel_gemm_block_")?)?;
+    let (a, b, from, _, words) = product(rest)?;
+    let (mn, k) = alignments(&words)?;
+    let sizes = sizes(&words, TILES)?;
+    Some(format!("block_masked_gemm<{from}, {output}, {operand}, {sizes}, {a}, {b}, {mn}, {k}>"))
+}
+
+fn gather(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("steel_gather_mm_").filter(|_| !name.contains("nax"))?;
+    let (template, rest) = match rest.strip_prefix("rhs_") {
+        Some(rest) => ("gather_mm_rhs", rest),
+        None => ("gather_mm", rest),
+    };
+    let (a, b, from, _, words) = product(rest)?;
+    Some(format!("{template}<{from}, {}, {a}, {b}>", sizes(&words, TILES)?))
+}
+
+fn segmented(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("steel_segmented_mm_").filter(|_| !name.contains("nax"))?;
+    let (a, b, from, _, words) = product(rest)?;
+    Some(format!("segmented_mm<{from}, {}, {a}, {b}>", sizes(&words, TILES)?))
+}
+
+fn convolution(name: &str) -> Option<String> {
+    let (ty, rest) = a_type(name.strip_prefix("implicit_gemm_conv_2d_")?)?;
+    let words: Vec<&str> = rest.split('_').collect();
+    let channels = match after(&words, "channel")? {
+        "l" => "0",
+        count => count,
+    };
+    let small = after(&words, "filter")? == "s";
+    Some(format!("implicit_gemm_conv_2d<{ty}, {}, {channels}, {small}>", sizes(&words, TILES)?))
+}
+
+fn convolution_3d(name: &str) -> Option<String> {
+    let (ty, rest) = a_type(name.strip_prefix("implicit_gemm_conv_3d_")?)?;
+    let words: Vec<&str> = rest.split('_').collect();
+    let small = after(&words, "filter")? == "s";
+    Some(format!("implicit_gemm_conv_3d<{ty}, {}, {small}>", sizes(&words, TILES)?))
+}
+
+fn general_convolution(name: &str) -> Option<String> {
+    let (ty, rest) = a_type(name.strip_prefix("implicit_gemm_conv_2d_general_")?)?;
+    let words: Vec<&str> = rest.split('_').collect();
+    Some(format!("implicit_gemm_conv_2d_general<{ty}, {}>", sizes(&words, TILES)?))
+}
+
+fn gated_delta_of(prefix: &str, template: &str, name: &str) -> Option<String> {
+    let (ty, rest) = a_type(name.strip_prefix(prefix)?)?;
+    let rest = rest.trim_start_matches("_t").strip_prefix('_')?;
+    Some(format!("{template}<{ty}, {}>", rest.replace('_', ", ")))
+}
+
+fn gated_delta(name: &str) -> Option<String> {
+    gated_delta_of("gated_delta_fused_chunk_", "gated_delta_fused_chunk", name)
+        .or_else(|| gated_delta_of("seq_gated_delta_", "gated_delta_seq", name))
+}
+
+fn gated_delta_vjp(name: &str) -> Option<String> {
+    gated_delta_of("seq_gated_delta_vjp_", "gated_delta_vjp_seq", name)
 }
