@@ -2,12 +2,17 @@
 //! NVIDIA's assembler does what is left: it schedules, allocates registers, and removes bounds checks that repeat.
 
 use crate::soft::ir::Checks;
-use crate::soft::ir::passes::{EXPANDED, Pipeline, SCALAR, adjacent, inline, once};
+use crate::soft::ir::passes::{
+    EXPANDED, Pass, Pipeline, SCALAR, adjacent, inline, invariant, once,
+};
+
+/// The limits of loops are computed before them.
+const LIMITS: &[Pass] = &[("invariant loads", invariant::with_loads)];
 
 /// The passes, in order.
 pub(super) const PIPELINE: Pipeline = Pipeline {
     checks: Checks::NONE,
     calls: inline::Calls::NONE,
-    first: &[SCALAR, &once(adjacent::four)],
+    first: &[SCALAR, &once(adjacent::four), LIMITS],
     expanded: EXPANDED,
 };
