@@ -23,7 +23,7 @@ pub(crate) enum Binding<'a> {
         base: *mut u8,
         /// Its length.
         bytes: u64,
-        /// The address that memory has for its start; 0 for none.
+        /// The address that memory has for its start; 0 for bytes that the command carries, which nothing changes.
         address: u64,
     },
     /// The size of threadgroup memory, in bytes.

@@ -1,11 +1,11 @@
 //! One launch: its memory, the parts of its grid, and the kernel's parameter.
 
-use super::emit::{Limit, SLACK, layout};
+use super::emit::{Limit, SLACK, layout, pushed_start};
 use super::sequence::{self, Given, Reports, Work, device_fault};
 use super::staging::Range;
 use super::tables::{Known, extent};
 use super::{Facts, Ready};
-use crate::soft::ir::{AllocationKind, Sampler};
+use crate::soft::ir::{Allocation, AllocationKind, Sampler};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, Submitted, limits};
 
@@ -14,7 +14,7 @@ const MOST_BLOCKS: u32 = 65_535;
 const MOST_DEEP: u32 = 64;
 
 /// About how many threadgroups of a large grid note that they have started.
-const NOTES: u64 = 4096;
+const NOTES: u64 = 1024;
 
 /// Where a region is.
 #[derive(Clone, Copy, Default)]
@@ -76,13 +76,16 @@ impl Ready {
         if product(launch.grid) == 0 {
             return Ok(Submitted::Done);
         }
-        let mut memory = self.memory(launch);
-        let (mut regions, threadgroup_bytes) = self.threadgroup_bytes(launch)?;
+        let bound = self.bound(launch);
+        let pushed = self.pushed(&bound);
+        let mut memory = self.memory(&bound, pushed);
+        let (mut regions, threadgroup_bytes) = self.threadgroup_bytes(&bound)?;
         // Code expects alignment of what is bound only.
         let alignment = alignment(memory.iter().flatten().map(|range| range.start));
         let submit = || {
             self.device.enter()?;
-            let code = self.code(alignment, threads as u32, launch.strict)?;
+            let options = self.options(alignment, threads as u32, launch.strict, pushed);
+            let code = self.code(options)?;
             for (number, allocation) in self.facts.module.allocations.iter().enumerate() {
                 if let AllocationKind::Table(data) = &allocation.kind {
                     regions[number] = Region::global(code.tables[number], data.len() as u64, false);
@@ -90,14 +93,27 @@ impl Ready {
             }
             let facts = std::sync::Arc::clone(&self.facts);
             let watchdog = launch.watchdog;
-            let given = self.given(launch, &mut memory);
+            let given = self.given(launch, &bound, &mut memory);
             let limits = code.limits.clone();
+            let rooms = &self.facts.rooms;
             let sizes = [launch.grid, launch.group];
             let work =
                 Work { facts, code, memory, given, regions, threadgroup_bytes, watchdog, sizes };
             sequence::with(&self.device, |sequence| {
                 let argument = |reports: &Reports, regions: &[Region], piece: &Piece| {
-                    argument(launch, reports, regions, &limits, piece)
+                    let mut argument =
+                        argument(launch, reports, regions, (rooms, pushed), &limits, piece);
+                    for (number, binding) in bound.iter().enumerate() {
+                        if let Some(at) = pushed_start(rooms, pushed, number)
+                            && let Binding::Memory { base, .. } = *binding
+                        {
+                            let room = rooms[number] as usize;
+                            // SAFETY: it has that many bytes at least, which can be read.
+                            let bytes = unsafe { std::slice::from_raw_parts(base, room) };
+                            argument[at..at + room].copy_from_slice(bytes);
+                        }
+                    }
+                    argument
                 };
                 // SAFETY: the caller's.
                 unsafe { sequence.submit(work, pieces(launch), argument) }
@@ -115,29 +131,50 @@ impl Ready {
         }
     }
 
-    /// The memory that is bound to each allocation.
-    fn memory(&self, launch: &Launch<'_>) -> Vec<Option<Range>> {
+    /// What is bound to each allocation.
+    fn bound<'a>(&self, launch: &Launch<'a>) -> Vec<Binding<'a>> {
         let mut bindings = launch.bindings.iter();
         let bound = |kind: &AllocationKind| match kind {
-            AllocationKind::Buffer { writable, .. } => match bindings.next() {
-                Some(Binding::Memory { base, bytes, .. }) => {
-                    Some(Range { start: base.addr(), bytes: *bytes as usize, write: *writable })
-                }
-                _ => None,
-            },
-            AllocationKind::ThreadgroupArgument { .. } => {
-                bindings.next();
-                None
+            AllocationKind::Buffer { .. } | AllocationKind::ThreadgroupArgument { .. } => {
+                bindings.next().copied().unwrap_or_default()
             }
-            AllocationKind::Table(_) | AllocationKind::Threadgroup(_) => None,
+            AllocationKind::Table(_) | AllocationKind::Threadgroup(_) => Binding::None,
         };
         self.facts.module.allocations.iter().map(|allocation| &allocation.kind).map(bound).collect()
+    }
+
+    /// The allocations whose bytes go to the kernel's parameter, as bits by number: bytes that the command carries, if there are as many
+    /// as the kernel loads.
+    fn pushed(&self, bound: &[Binding<'_>]) -> u64 {
+        let is_pushed = |(binding, &room): (&Binding<'_>, &u32)| {
+            let carried = matches!(*binding, Binding::Memory { bytes, address: 0, .. } if bytes >= room.into());
+            room != 0 && carried
+        };
+        let bits = bound.iter().zip(&self.facts.rooms).map(is_pushed).enumerate();
+        bits.fold(0, |bits, (number, is_pushed)| bits | u64::from(is_pushed) << number.min(63))
+    }
+
+    /// The memory that is bound to each allocation, but for the `pushed` ones.
+    fn memory(&self, bound: &[Binding<'_>], pushed: u64) -> Vec<Option<Range>> {
+        let allocations = self.facts.module.allocations.iter().enumerate();
+        let range = |((number, allocation), binding): ((usize, &Allocation), &Binding<'_>)| match (
+            &allocation.kind,
+            *binding,
+        ) {
+            _ if pushed_start(&self.facts.rooms, pushed, number).is_some() => None,
+            (AllocationKind::Buffer { writable, .. }, Binding::Memory { base, bytes, .. }) => {
+                Some(Range { start: base.addr(), bytes: bytes as usize, write: *writable })
+            }
+            _ => None,
+        };
+        allocations.zip(bound).map(range).collect()
     }
 
     /// What the kernel needs tables for; its memory is added to that of the allocations.
     fn given<'a>(
         &'a self,
         launch: &Launch<'a>,
+        bound: &[Binding<'_>],
         memory: &mut Vec<Option<Range>>,
     ) -> Option<Given<'a>> {
         let module = &self.facts.module;
@@ -145,21 +182,15 @@ impl Ready {
         if !(far || uses_textures) && module.textures.is_empty() && module.samplers.is_empty() {
             return None;
         }
-        let (mut textures, mut samplers, mut starts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut bindings = launch.bindings.iter();
-        for allocation in &module.allocations {
-            starts.push(match &allocation.kind {
-                AllocationKind::Buffer { .. } => match bindings.next() {
-                    Some(Binding::Memory { address, .. }) => *address,
-                    _ => 0,
-                },
-                AllocationKind::ThreadgroupArgument { .. } => {
-                    bindings.next();
-                    0
-                }
-                AllocationKind::Table(_) | AllocationKind::Threadgroup(_) => 0,
-            });
-        }
+        let (mut textures, mut samplers) = (Vec::new(), Vec::new());
+        let is_bound = |kind: &AllocationKind| {
+            matches!(
+                kind,
+                AllocationKind::Buffer { .. } | AllocationKind::ThreadgroupArgument { .. }
+            )
+        };
+        let before = module.allocations.iter().filter(|one| is_bound(&one.kind)).count();
+        let mut bindings = launch.bindings.iter().skip(before);
         for _ in &module.textures {
             textures.push(match bindings.next() {
                 Some(Binding::Texture(texture)) => *texture,
@@ -187,31 +218,31 @@ impl Ready {
             let (start, bytes) = (texture.base.addr(), extent(texture));
             (bytes != 0).then_some(Range { start, bytes, write })
         }));
+        let start = |binding: &Binding<'_>| match *binding {
+            Binding::Memory { address, .. } => address,
+            _ => 0,
+        };
         let known = far.then(|| Known {
             residents,
             textures: known,
-            starts,
+            starts: bound.iter().map(start).collect(),
             expected: &self.facts.expected,
         });
         Some(Given { samplers, textures, residents, known })
     }
 
     /// For each allocation its offset in threadgroup memory and its size, and the size of all.
-    fn threadgroup_bytes(&self, launch: &Launch<'_>) -> Result<(Vec<Region>, u32), Fault> {
-        let (mut bindings, mut end) = (launch.bindings.iter(), 0u64);
+    fn threadgroup_bytes(&self, bound: &[Binding<'_>]) -> Result<(Vec<Region>, u32), Fault> {
+        let mut end = 0u64;
         let mut regions = Vec::new();
-        for allocation in &self.facts.module.allocations {
-            let bytes = match &allocation.kind {
-                AllocationKind::Buffer { .. } => {
-                    bindings.next();
-                    None
+        for (allocation, binding) in self.facts.module.allocations.iter().zip(bound) {
+            let bytes = match (&allocation.kind, *binding) {
+                (AllocationKind::Threadgroup(bytes), _) => Some(*bytes),
+                (AllocationKind::ThreadgroupArgument { .. }, Binding::Threadgroup(bytes)) => {
+                    Some(bytes)
                 }
-                AllocationKind::Table(_) => None,
-                AllocationKind::Threadgroup(bytes) => Some(*bytes),
-                AllocationKind::ThreadgroupArgument { .. } => match bindings.next() {
-                    Some(Binding::Threadgroup(bytes)) => Some(*bytes),
-                    _ => Some(0),
-                },
+                (AllocationKind::ThreadgroupArgument { .. }, _) => Some(0),
+                _ => None,
             };
             let region = bytes.map(|bytes| {
                 let start = end;
@@ -232,15 +263,28 @@ fn alignment(addresses: impl Iterator<Item = usize>) -> u32 {
     1 << addresses.fold(16, |bits, address| bits | address).trailing_zeros()
 }
 
+/// Which threadgroups note that they have started: those whose position in a row has none of the first bits, in rows whose number has none
+/// of the others.
+fn progress_masks(groups: [u32; 3]) -> [u32; 2] {
+    let rows = u64::from(groups[1]) * u64::from(groups[2]);
+    let mask = |count: u64, most: u64| {
+        ((count / most).max(1).next_power_of_two() - 1).min(u32::MAX.into()) as u32
+    };
+    let in_row = mask(u64::from(groups[0]), (NOTES / rows.max(1)).max(1));
+    let noted = u64::from(groups[0]).div_ceil(u64::from(in_row) + 1);
+    [in_row, mask(rows, (NOTES / noted.max(1)).max(1))]
+}
+
 /// The bytes of the kernel's parameter.
 fn argument(
     launch: &Launch<'_>,
     reports: &Reports,
     regions: &[Region],
+    (rooms, pushed): (&[u32], u64),
     limits: &[Limit],
     piece: &Piece,
 ) -> Vec<u8> {
-    let mut bytes = vec![0; layout::bytes(regions.len(), limits.len())];
+    let mut bytes = vec![0; layout::bytes(rooms, pushed, limits.len())];
     let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
     put(layout::RECORD, &reports.record.to_le_bytes());
     put(layout::STOP, &reports.stop.to_le_bytes());
@@ -248,9 +292,19 @@ fn argument(
     put(layout::FAULTED, &reports.faulted.to_le_bytes());
     put(layout::NUMBER, &reports.number.to_le_bytes());
     let groups: [u32; 3] = std::array::from_fn(|d| launch.grid[d].div_ceil(launch.group[d]));
-    let mask = (product(groups) / NOTES).max(1).next_power_of_two() - 1;
-    put(layout::PROGRESS_MASK, &(mask.min(u32::MAX.into()) as u32).to_le_bytes());
+    for (k, mask) in progress_masks(groups).into_iter().enumerate() {
+        put(layout::PROGRESS_MASK + 4 * k, &mask.to_le_bytes());
+    }
+    // Those of threadgroups that are smaller than others, or whose threads CUDA has in a row.
+    let edges = std::array::from_fn(|d| match launch.grid[d].is_multiple_of(launch.group[d]) {
+        _ if piece.flat => 0,
+        true => u32::MAX,
+        false => groups[d] - 1,
+    });
+    let special = piece.origin != [0; 3] || edges != [u32::MAX; 3];
+    put(layout::SPECIAL, &u32::from(special).to_le_bytes());
     let sizes = [
+        (layout::EDGES, edges),
         (layout::GRID, launch.grid),
         (layout::GROUP, launch.group),
         (layout::ORIGIN, piece.origin),
@@ -261,7 +315,6 @@ fn argument(
             put(at + 4 * d, &part.to_le_bytes());
         }
     }
-    put(layout::FLAT, &u32::from(piece.flat).to_le_bytes());
     for (number, region) in regions.iter().enumerate() {
         let at = layout::REGIONS + layout::REGION * (number + 1);
         for (k, field) in [region.start, region.bytes, region.flags].into_iter().enumerate() {
@@ -270,14 +323,26 @@ fn argument(
     }
     for (k, limit) in limits.iter().enumerate() {
         let length = regions[limit.allocation as usize].bytes;
-        put(layout::limits(regions.len()) + 8 * k, &limit.of(length).to_le_bytes());
+        put(layout::limits(rooms, pushed) + 8 * k, &limit.of(length).to_le_bytes());
     }
     bytes
 }
 
 #[cfg(test)]
 mod tests {
-    use super::alignment;
+    use super::{NOTES, alignment, progress_masks};
+
+    #[test]
+    fn a_few_thousand_threadgroups_of_a_large_grid_note_that_they_have_started() {
+        for groups in [[1, 1, 1], [7, 1, 1], [1, 1 << 20, 1], [1 << 20, 1, 1], [3000, 3000, 3000]] {
+            let [in_row, of_rows] = progress_masks(groups);
+            let count = |all: u64, mask: u32| all.div_ceil(u64::from(mask) + 1);
+            let rows = u64::from(groups[1]) * u64::from(groups[2]);
+            let noted = count(groups[0].into(), in_row) * count(rows, of_rows);
+            let all = rows * u64::from(groups[0]);
+            assert!((all.min(NOTES / 4)..=2 * NOTES).contains(&noted), "{groups:?}: {noted}");
+        }
+    }
 
     #[test]
     fn the_least_aligned_address_counts() {

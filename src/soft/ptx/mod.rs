@@ -84,6 +84,7 @@ impl Backend for Gpu {
                 expected: emit::expected(&function),
                 uses_textures: emit::uses_textures(&function),
                 written: written(&function, module.textures.len()),
+                rooms: emit::pushed_rooms(module, &function),
                 module: Module { functions: Vec::new(), ..module.clone() },
             }),
             function,
@@ -92,7 +93,7 @@ impl Backend for Gpu {
             codes: Mutex::default(),
         };
         // Whatever has no text is an error now, not at the first launch.
-        let options = ready.options(16, ready.max_threads, false);
+        let options = ready.options(16, ready.max_threads, false, 0);
         with_stack(|| emit::emit(&ready.facts.module, &ready.function, options))
             .map_err(|unsupported| CompileError::Unsupported { what: unsupported.0 })?;
         Ok(Box::new(ready))
@@ -142,6 +143,8 @@ struct Facts {
     /// Whether it does something with textures, even if none is bound.
     uses_textures: bool,
     written: Written,
+    /// For each allocation the bytes that may be in the kernel's parameter.
+    rooms: Vec<u32>,
     /// The module without its functions.
     module: Module,
 }
@@ -183,15 +186,15 @@ impl Drop for Code {
 }
 
 impl Ready {
-    fn options(&self, alignment: u32, threads: u32, strict: bool) -> Options {
+    fn options(&self, alignment: u32, threads: u32, strict: bool, pushed: u64) -> Options {
         // Few threads may have more registers each.
         let threads = if threads <= 256 { 256 } else { limits::THREADS };
-        Options { target: self.device.target, threads, alignment, strict, checked: self.checked }
+        let (target, checked) = (self.device.target, self.checked);
+        Options { target, threads, alignment, strict, checked, pushed }
     }
 
     /// The code for launches of a kind, compiled by the first of them.
-    fn code(&self, alignment: u32, threads: u32, strict: bool) -> Result<Arc<Code>, CudaError> {
-        let options = self.options(alignment, threads, strict);
+    fn code(&self, options: Options) -> Result<Arc<Code>, CudaError> {
         let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(code) = codes.get(&options) {
             return Ok(Arc::clone(code));
@@ -260,7 +263,7 @@ impl Executable for Ready {
 
     fn listing(&self, _: &dyn Fn(Span) -> Option<String>) -> Result<String, CompileError> {
         // The text for memory at any addresses.
-        let options = self.options(1, self.max_threads, false);
+        let options = self.options(1, self.max_threads, false, 0);
         let emitted = with_stack(|| emit::emit(&self.facts.module, &self.function, options));
         match emitted {
             Ok(emitted) => Ok(emitted.text),

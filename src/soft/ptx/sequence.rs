@@ -178,7 +178,10 @@ impl Sequence {
         // SAFETY: nothing runs, and both have that many bytes.
         unsafe {
             self.records.base().write_bytes(0, RECORD * MOST);
-            self.device.cuda.fill(self.control.address, 0, CONTROL, self.stream.main)
+            let cuda = self.device.cuda;
+            cuda.fill(self.control.address, 0, CONTROL, self.stream.main)?;
+            // No launch has this number.
+            cuda.fill(self.control.address + FAULTED, 0xff, 4, self.stream.main)
         }
     }
 

@@ -12,7 +12,7 @@ use super::together::may_differ;
 use super::value::is_across;
 use super::{Emit, SiteKind, layout};
 use crate::soft::ir::walk::{instructions, statements};
-use crate::soft::ir::{Block, Op, Stmt, Value, internal_error};
+use crate::soft::ir::{Block, Effect, Function, Op, Stmt, Value, internal_error};
 
 /// Why a lane leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,10 @@ pub(super) struct Flow {
     first: Option<Reg>,
     /// Whether threads may wait at different barriers.
     may_differ: bool,
+    /// Whether the code has come to its first effect.
+    began: bool,
+    /// Whether this is the version of a loop that hardly ever runs.
+    slow: bool,
     /// The number of the next loop, in the order in which they begin.
     loops: usize,
     /// The code that looks whether the launch has to stop, for each loop that does so.
@@ -78,7 +82,7 @@ pub(super) struct Flow {
 }
 
 /// Whether lanes exchange values in a block.
-fn exchanges(emit: &Emit<'_>, block: &[Stmt]) -> bool {
+pub(super) fn exchanges(emit: &Emit<'_>, block: &[Stmt]) -> bool {
     instructions(block).any(|value| {
         let inst = emit.function.inst(value);
         let matrix = matches!(inst.op, Op::MatrixLoad | Op::MatrixStore | Op::MatrixMultiplyAdd);
@@ -110,7 +114,20 @@ fn continues(block: &[Stmt]) -> bool {
     })
 }
 
+/// Whether a statement is an instruction that changes nothing outside of the thread, and does not wait for other threads.
+pub(super) fn has_no_effect(function: &Function, stmt: &Stmt) -> bool {
+    let Stmt::Do(value) = stmt else { return false };
+    let op = function.inst(*value).op;
+    matches!(op.row().effect, Effect::Pure | Effect::Reads)
+        || matches!(op, Op::Get | Op::Set | Op::Load)
+}
+
 impl Flow {
+    /// Whether the code has come to its first effect.
+    pub(super) fn began(&self) -> bool {
+        self.began
+    }
+
     /// Whether threads may wait at different barriers.
     pub(super) fn may_differ(&self) -> bool {
         self.may_differ
@@ -157,12 +174,23 @@ impl Emit<'_> {
         }
     }
 
-    fn block(&mut self, block: &Block) {
-        // Statements up to here have had their loads joined.
-        let mut joined = 0;
-        for (number, stmt) in block.iter().enumerate() {
-            if number >= joined && self.options.checked && !self.is_routine {
-                joined = number + self.join_loads(&block[number..]).max(1);
+    pub(super) fn block(&mut self, block: &[Stmt]) {
+        let mut at = 0;
+        while let Some(stmt) = block.get(at) {
+            // Without checks the assembler finds the order, and the slow version of a loop should need few registers.
+            let orders = self.options.checked && !self.is_routine && !self.flow.slow;
+            let straight = match orders {
+                true => self.straight(&block[at..]),
+                false => 0,
+            };
+            if straight != 0 {
+                at += straight;
+                continue;
+            }
+            at += 1;
+            if !self.flow.began && !has_no_effect(self.function, stmt) {
+                self.flow.began = true;
+                self.begin();
             }
             match stmt {
                 Stmt::Do(value) => self.instruction(*value),
@@ -329,6 +357,13 @@ impl Emit<'_> {
             let mask = self.mask();
             ptx!(self.text, "mov.b32 {entered}, {mask};");
         }
+        // Lanes that continue meet others, which needs the mask of an iteration.
+        let ahead = if meets { None } else { self.ahead(body, next, joint) };
+        if let Some(ahead) = ahead {
+            self.iterations(&ahead, body, next, (end, joint));
+            self.text.place(ahead.slow);
+            self.flow.slow = true;
+        }
         self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, meets }));
         self.text.place(start);
         let iteration = self.text.reg(Kind::Word);
@@ -351,6 +386,7 @@ impl Emit<'_> {
         }
         ptx!(self.text, "bra {start};");
         self.text.place(end);
+        self.flow.slow = false;
         self.flow.frames.pop();
         if joint {
             let mask = self.mask();
@@ -358,6 +394,16 @@ impl Emit<'_> {
             ptx!(self.text, "mov.b32 {mask}, {entered};");
             self.meet(entered, &[Escape::Break]);
         }
+    }
+
+    /// Writes an iteration of a loop without its test, which is known to hold. Its lanes continue at a label of their own.
+    pub(super) fn iteration(&mut self, body: [&[Stmt]; 2], next: &Block, end: Label, joint: bool) {
+        let at_next = self.text.label();
+        self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, meets: false }));
+        body.into_iter().for_each(|part| self.block(part));
+        self.text.place(at_next);
+        self.block(next);
+        self.flow.frames.pop();
     }
 
     /// Ends the thread if the launch has to stop. Only every nth iteration looks.

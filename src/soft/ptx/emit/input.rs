@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::text::{Kind, Reg, ptx};
+use super::super::text::{Kind, Label, Reg, ptx};
 use super::{Emit, layout};
 use crate::soft::ir::{Input, internal_error};
 
@@ -11,6 +11,10 @@ use crate::soft::ir::{Input, internal_error};
 pub(super) struct Inputs {
     known: HashMap<u64, Reg>,
     place: Option<Place>,
+    /// The number of the first launch that had a fault.
+    faulted: Option<Reg>,
+    /// The code for few threadgroups and threads, past the end of the kernel: where it starts, and where it goes on.
+    rare: Option<[Label; 4]>,
 }
 
 /// Where the thread is.
@@ -23,7 +27,7 @@ pub(super) struct Place {
     /// Threads of this threadgroup.
     size: [Reg; 3],
     /// The position of this threadgroup.
-    pub(super) at: [Reg; 3],
+    at: [Reg; 3],
     /// Threadgroups of the grid.
     groups: [Reg; 3],
     /// The thread's position in the threadgroup.
@@ -34,86 +38,176 @@ pub(super) struct Place {
     threads: Reg,
 }
 
+const AXES: [&str; 3] = ["x", "y", "z"];
+
+fn word(text: &mut super::Text) -> Reg {
+    text.reg(Kind::Word)
+}
+
+fn three(text: &mut super::Text) -> [Reg; 3] {
+    std::array::from_fn(|_| word(text))
+}
+
+/// Registers with a field of the parameter that has three dimensions.
+fn field(text: &mut super::Text, offset: usize) -> [Reg; 3] {
+    let regs = three(text);
+    for (d, reg) in regs.iter().enumerate() {
+        ptx!(text, "ld.param.u32 {reg}, [args+{}];", offset + 4 * d);
+    }
+    regs
+}
+
 impl Place {
     /// Threads of this threadgroup, in all dimensions.
     pub(super) fn threads(&self) -> Reg {
         self.threads
     }
-}
 
-/// The number of a threadgroup, from 1.
-pub(super) fn group_number(text: &mut super::Text, place: Place) -> Reg {
-    let wide = |text: &mut super::Text, from: Reg| {
-        let reg = text.reg(Kind::Long);
-        ptx!(text, "cvt.u64.u32 {reg}, {from};");
-        reg
-    };
-    let number = wide(text, place.at[2]);
-    for d in [1, 0] {
-        let (groups, at) = (wide(text, place.groups[d]), wide(text, place.at[d]));
-        ptx!(text, "mad.lo.u64 {number}, {number}, {groups}, {at};");
+    /// Of a thread of a full threadgroup, whose positions are the hardware's. The numbers are computed by [`number`](Self::number).
+    fn common(text: &mut super::Text) -> Self {
+        let [grid, group, groups] =
+            [layout::GRID, layout::GROUP, layout::GROUPS].map(|offset| field(text, offset));
+        let [size, at, thread] = [three(text), three(text), three(text)];
+        for (d, axis) in AXES.into_iter().enumerate() {
+            ptx!(text, "mov.u32 {}, %ctaid.{axis};", at[d]);
+            ptx!(text, "mov.u32 {}, %tid.{axis};", thread[d]);
+            ptx!(text, "mov.u32 {}, {};", size[d], group[d]);
+        }
+        Self { grid, group, size, at, groups, thread, index: word(text), threads: word(text) }
     }
-    ptx!(text, "add.u64 {number}, {number}, 1;");
-    number
+
+    /// The same, wherever the thread is: where a launch is cut into several the positions of threadgroups have another origin, and a
+    /// smaller threadgroup at an edge numbers its own threads. Threads that are too many end.
+    fn correct(&self, text: &mut super::Text) {
+        let Self { grid, group, size, at, thread, .. } = *self;
+        let (origin, edges) = (field(text, layout::ORIGIN), field(text, layout::EDGES));
+        let (smaller, outside) = (text.reg(Kind::Predicate), text.reg(Kind::Predicate));
+        let done = text.label();
+        for d in 0..3 {
+            let (or, before) = match d {
+                0 => ("", String::new()),
+                _ => (".or", format!(", {smaller}")),
+            };
+            ptx!(text, "add.u32 {}, {}, {};", at[d], at[d], origin[d]);
+            ptx!(text, "setp.ge{or}.u32 {smaller}, {}, {}{before};", at[d], edges[d]);
+        }
+        ptx!(text, "@!{smaller} bra {done};");
+        let (own, deep, row, all) = (word(text), word(text), word(text), word(text));
+        for d in 0..3 {
+            let (start, left) = (word(text), word(text));
+            ptx!(text, "mul.lo.u32 {start}, {}, {};", at[d], group[d]);
+            ptx!(text, "sub.u32 {left}, {}, {start};", grid[d]);
+            ptx!(text, "min.u32 {}, {left}, {};", size[d], group[d]);
+        }
+        ptx!(text, "mul.lo.u32 {row}, {}, {};", size[0], size[1]);
+        ptx!(text, "mul.lo.u32 {all}, {row}, {};", size[2]);
+        ptx!(text, "mov.u32 {own}, %ntid.x;");
+        ptx!(text, "mov.u32 {deep}, %ntid.y;");
+        ptx!(text, "mad.lo.u32 {deep}, {deep}, {}, {};", thread[2], thread[1]);
+        ptx!(text, "mad.lo.u32 {own}, {own}, {deep}, {};", thread[0]);
+        ptx!(text, "setp.ge.u32 {outside}, {own}, {all};");
+        ptx!(text, "@{outside} exit;");
+        ptx!(text, "rem.u32 {}, {own}, {};", thread[0], size[0]);
+        ptx!(text, "div.u32 {}, {own}, {};", thread[1], size[0]);
+        ptx!(text, "rem.u32 {}, {}, {};", thread[1], thread[1], size[1]);
+        ptx!(text, "div.u32 {}, {own}, {row};", thread[2]);
+        text.place(done);
+    }
+
+    /// The thread's number, and that of threads.
+    fn number(&self, text: &mut super::Text) {
+        let Self { size, thread, index, threads, .. } = *self;
+        let deep = word(text);
+        ptx!(text, "mad.lo.u32 {deep}, {}, {}, {};", thread[2], size[1], thread[1]);
+        ptx!(text, "mad.lo.u32 {index}, {deep}, {}, {};", size[0], thread[0]);
+        ptx!(text, "mul.lo.u32 {threads}, {}, {};", size[0], size[1]);
+        ptx!(text, "mul.lo.u32 {threads}, {threads}, {};", size[2]);
+    }
+
+    /// The same, computed where faults are recorded, so that the kernel itself need not: the thread's position in the grid, its
+    /// number, and the number of its threadgroup, from 1.
+    pub(super) fn of_fault(text: &mut super::Text) -> ([Reg; 3], Reg, Reg) {
+        let place = Self::common(text);
+        place.correct(text);
+        place.number(text);
+        let position = three(text);
+        for (d, reg) in position.iter().enumerate() {
+            let Self { at, group, thread, .. } = place;
+            ptx!(text, "mad.lo.u32 {reg}, {}, {}, {};", at[d], group[d], thread[d]);
+        }
+        let wide = |text: &mut super::Text, from: Reg| {
+            let reg = text.reg(Kind::Long);
+            ptx!(text, "cvt.u64.u32 {reg}, {from};");
+            reg
+        };
+        let number = wide(text, place.at[2]);
+        for d in [1, 0] {
+            let (groups, at) = (wide(text, place.groups[d]), wide(text, place.at[d]));
+            ptx!(text, "mad.lo.u64 {number}, {number}, {groups}, {at};");
+        }
+        ptx!(text, "add.u64 {number}, {number}, 1;");
+        (position, place.index, number)
+    }
 }
 
 impl Emit<'_> {
-    /// The start of the kernel: threads outside of the grid end, and the mask of active lanes is set.
+    /// The start of the kernel: where the thread is, and whether the launch is skipped because one before it had a fault. What
+    /// a kernel does not use of it the assembler removes.
     pub(super) fn start(&mut self) {
-        let place = self.text.early(|text| {
-            let word = |text: &mut super::Text| text.reg(Kind::Word);
-            let three = |text: &mut super::Text| std::array::from_fn::<Reg, 3, _>(|_| word(text));
-            let (grid, group, origin) = (three(text), three(text), three(text));
-            let fields = [(grid, layout::GRID), (group, layout::GROUP), (origin, layout::ORIGIN)];
-            for (regs, offset) in fields {
-                for (d, reg) in regs.iter().enumerate() {
-                    ptx!(text, "ld.param.u32 {reg}, [args+{}];", offset + 4 * d);
-                }
-            }
-            let (at, size, groups) = (three(text), three(text), three(text));
-            for (d, axis) in ["x", "y", "z"].into_iter().enumerate() {
-                let (left, start) = (word(text), word(text));
-                ptx!(text, "mov.u32 {}, %ctaid.{axis};", at[d]);
-                ptx!(text, "add.u32 {}, {}, {};", at[d], at[d], origin[d]);
-                ptx!(text, "mul.lo.u32 {start}, {}, {};", at[d], group[d]);
-                ptx!(text, "sub.u32 {left}, {}, {start};", grid[d]);
-                ptx!(text, "min.u32 {}, {left}, {};", size[d], group[d]);
-                ptx!(text, "ld.param.u32 {}, [args+{}];", groups[d], layout::GROUPS + 4 * d);
-            }
-            let (thread, index, threads, row) = (three(text), word(text), word(text), word(text));
-            let (full, flat) = (word(text), word(text));
-            ptx!(text, "mul.lo.u32 {row}, {}, {};", size[0], size[1]);
-            ptx!(text, "mul.lo.u32 {threads}, {row}, {};", size[2]);
-            ptx!(text, "mul.lo.u32 {full}, {}, {};", group[0], group[1]);
-            ptx!(text, "mul.lo.u32 {full}, {full}, {};", group[2]);
-            // In a full threadgroup the positions are the hardware's; a smaller one at an edge numbers its own threads.
-            let (smaller, other) = (text.reg(Kind::Predicate), text.reg(Kind::Predicate));
-            let (divide, ready) = (text.label(), text.label());
-            for (d, axis) in ["x", "y", "z"].into_iter().enumerate() {
-                ptx!(text, "mov.u32 {}, %tid.{axis};", thread[d]);
-            }
-            ptx!(text, "mov.u32 {index}, %ntid.x;");
-            let deep = word(text);
-            ptx!(text, "mov.u32 {deep}, %ntid.y;");
-            ptx!(text, "mad.lo.u32 {deep}, {deep}, {}, {};", thread[2], thread[1]);
-            ptx!(text, "mad.lo.u32 {index}, {index}, {deep}, {};", thread[0]);
-            ptx!(text, "ld.param.u32 {flat}, [args+{}];", layout::FLAT);
-            ptx!(text, "setp.ne.u32 {other}, {flat}, 0;");
-            ptx!(text, "setp.ne.or.u32 {smaller}, {threads}, {full}, {other};");
-            ptx!(text, "@{smaller} bra {divide};");
-            ptx!(text, "bra {ready};");
-            text.place(divide);
-            ptx!(text, "setp.ge.u32 {other}, {index}, {threads};");
-            ptx!(text, "@{other} exit;");
-            ptx!(text, "rem.u32 {}, {index}, {};", thread[0], size[0]);
-            ptx!(text, "div.u32 {}, {index}, {};", thread[1], size[0]);
-            ptx!(text, "rem.u32 {}, {}, {};", thread[1], thread[1], size[1]);
-            ptx!(text, "div.u32 {}, {index}, {row};", thread[2]);
-            text.place(ready);
-            Place { grid, group, size, at, groups, thread, index, threads }
+        let rare: [Label; 4] = std::array::from_fn(|_| self.text.label());
+        let (place, faulted) = self.text.early(|text| {
+            let place = Place::common(text);
+            let [correct, corrected, ..] = rare;
+            let (special, is_special) = (word(text), text.reg(Kind::Predicate));
+            ptx!(text, "ld.param.u32 {special}, [args+{}];", layout::SPECIAL);
+            ptx!(text, "setp.ne.u32 {is_special}, {special}, 0;");
+            ptx!(text, "@{is_special} bra {correct};");
+            text.place(corrected);
+            place.number(text);
+            let (to, faulted) = (text.reg(Kind::Long), word(text));
+            ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::FAULTED);
+            ptx!(text, "ld.global.u32 {faulted}, [{to}];");
+            (place, faulted)
         });
         self.inputs.place = Some(place);
-        self.progress(place);
+        self.inputs.faulted = Some(faulted);
+        self.inputs.rare = Some(rare);
+    }
+
+    /// What few threads do at the start, past the end of the kernel.
+    pub(super) fn rare_starts(&mut self) {
+        let (place, text) = (self.thread_place(), &mut self.text);
+        let Some([correct, corrected, note, noted]) = self.inputs.rare else { return };
+        text.place(correct);
+        place.correct(text);
+        ptx!(text, "bra {corrected};");
+        if !self.flow.began() {
+            return;
+        }
+        text.place(note);
+        let (origin, [y, z, ..]) = (field(text, layout::ORIGIN), three(text));
+        let (mask, row, number, any) = (word(text), word(text), word(text), word(text));
+        let (notes, to) = (text.reg(Kind::Predicate), text.reg(Kind::Long));
+        for (reg, d) in [(y, 1), (z, 2)] {
+            ptx!(text, "mov.u32 {reg}, %ctaid.{};", AXES[d]);
+            ptx!(text, "add.u32 {reg}, {reg}, {};", origin[d]);
+        }
+        ptx!(text, "mad.lo.u32 {row}, {z}, {}, {y};", place.groups[1]);
+        ptx!(text, "ld.param.u32 {mask}, [args+{}];", layout::PROGRESS_MASK + 4);
+        ptx!(text, "and.b32 {any}, {row}, {mask};");
+        // One thread only: stores to one address wait for each other.
+        for axis in &AXES[1..] {
+            let thread = word(text);
+            ptx!(text, "mov.u32 {thread}, %tid.{axis};");
+            ptx!(text, "or.b32 {any}, {any}, {thread};");
+        }
+        ptx!(text, "setp.eq.u32 {notes}, {any}, 0;");
+        ptx!(text, "mad.lo.u32 {number}, {row}, {}, {};", place.groups[0], place.at[0]);
+        // From 1, so that the first differs from the word before the launch.
+        ptx!(text, "add.u32 {number}, {number}, 1;");
+        ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::PROGRESS);
+        ptx!(text, "@{notes} st.relaxed.gpu.global.u32 [{to}], {number};");
+        ptx!(text, "bra {noted};");
     }
 
     /// Where the thread is.
@@ -124,32 +218,28 @@ impl Emit<'_> {
         }
     }
 
-    /// Ends the thread if an earlier launch had a fault, which is no news of this one: so the word may be cached. The first thread
-    /// of a threadgroup notes that it has started, for the watchdog.
-    fn progress(&mut self, place: Place) {
-        self.text.early(|text| {
-            let (skips, to, noted) =
-                (text.reg(Kind::Predicate), text.reg(Kind::Long), text.label());
-            let (own, faulted, low) =
-                (text.reg(Kind::Word), text.reg(Kind::Word), text.reg(Kind::Word));
-            ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::FAULTED);
-            ptx!(text, "ld.param.u32 {own}, [args+{}];", layout::NUMBER);
-            ptx!(text, "ld.global.u32 {faulted}, [{to}];");
-            ptx!(text, "setp.ne.u32 {skips}, {faulted}, 0;");
-            ptx!(text, "setp.ne.and.u32 {skips}, {faulted}, {own}, {skips};");
-            ptx!(text, "@{skips} exit;");
-            ptx!(text, "setp.ne.u32 {skips}, {}, 0;", place.index);
-            ptx!(text, "@{skips} bra {noted};");
-            let number = group_number(text, place);
-            ptx!(text, "ld.param.u32 {own}, [args+{}];", layout::PROGRESS_MASK);
-            ptx!(text, "cvt.u32.u64 {low}, {number};");
-            ptx!(text, "and.b32 {low}, {low}, {own};");
-            ptx!(text, "setp.ne.u32 {skips}, {low}, 0;");
-            ptx!(text, "@{skips} bra {noted};");
-            ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::PROGRESS);
-            ptx!(text, "st.relaxed.gpu.global.u64 [{to}], {number};");
-            text.place(noted);
-        });
+    /// What comes before the first effect, so that the loads before it are under way already: the threadgroup notes that it has started,
+    /// for the watchdog, and the launch is skipped if one before it had a fault.
+    pub(super) fn begin(&mut self) {
+        let Some([.., note, noted]) = self.inputs.rare else { return };
+        let (place, text) = (self.thread_place(), &mut self.text);
+        let (mask, any, notes) = (word(text), word(text), text.reg(Kind::Predicate));
+        ptx!(text, "ld.param.u32 {mask}, [args+{}];", layout::PROGRESS_MASK);
+        ptx!(text, "and.b32 {any}, {}, {mask};", place.at[0]);
+        ptx!(text, "or.b32 {any}, {any}, {};", place.thread[0]);
+        ptx!(text, "setp.eq.u32 {notes}, {any}, 0;");
+        ptx!(text, "@{notes} bra {note};");
+        text.place(noted);
+        self.end_if_skipped();
+    }
+
+    /// Ends the thread if an earlier launch had a fault. A fault of this one may be there already: so the word may be cached.
+    pub(super) fn end_if_skipped(&mut self) {
+        let Some(faulted) = self.inputs.faulted else { return };
+        let (own, skips) = (self.text.reg(Kind::Word), self.text.reg(Kind::Predicate));
+        ptx!(self.text, "ld.param.u32 {own}, [args+{}];", layout::NUMBER);
+        ptx!(self.text, "setp.lt.u32 {skips}, {faulted}, {own};");
+        ptx!(self.text, "@{skips} exit;");
     }
 
     /// The register of one component of an input.

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use super::super::text::{Kind, Label, Reg, ptx};
+use super::flow::has_no_effect;
 use super::{Emit, Root, SiteKind};
-use crate::soft::ir::{Effect, Inst, Op, Stmt, Value, internal_error};
+use crate::soft::ir::{Inst, Op, Stmt, Value, internal_error};
 
 /// Loads that are checked together, in order, each with its distance from the pointer that they have in common.
 #[derive(Debug)]
@@ -40,22 +41,21 @@ pub(super) struct Joins {
 const FEWEST: usize = 3;
 
 impl Emit<'_> {
-    /// Finds loads that can be checked together among the first statements of a block, up to one with another effect. Returns how many
-    /// statements it looked at.
-    pub(super) fn join_loads(&mut self, block: &[Stmt]) -> usize {
+    /// Finds loads that can be checked together among the first statements of a block, up to one with an effect.
+    pub(super) fn join_loads(&mut self, block: &[Stmt]) {
         let mut found: HashMap<(Value, u32), Vec<(Value, i64)>> = HashMap::new();
-        let mut seen = 0;
         for stmt in block {
             let Stmt::Do(value) = stmt else { break };
-            let inst = *self.function.inst(*value);
-            let harmless = matches!(inst.op.row().effect, Effect::Pure | Effect::Reads);
-            if !(harmless || matches!(inst.op, Op::Get | Op::Set | Op::Load)) {
+            if !has_no_effect(self.function, stmt) {
                 break;
             }
-            seen += 1;
+            let inst = *self.function.inst(*value);
             if inst.op == Op::Load && inst.imm == 0 {
                 let (pointer, distance) = self.apart(inst.args[0]);
-                if matches!(self.root(pointer), Root::Allocation(_)) {
+                if let Root::Allocation(number) = self.root(pointer)
+                    && self.pushed(number).is_none()
+                    && !self.versions.is_checked(*value)
+                {
                     let key = (pointer, inst.ty.bytes());
                     found.entry(key).or_default().push((*value, distance));
                 }
@@ -69,7 +69,6 @@ impl Emit<'_> {
             self.joins.of.extend(loads.iter().map(|&(load, _)| (load, number)));
             self.joins.groups.push(Joined { pointer, bytes, loads, done: false });
         }
-        seen
     }
 
     /// A pointer as another one and a distance from it.

@@ -1,7 +1,7 @@
 //! Accesses to memory: each is checked first, and those that may not be aligned are done in smaller pieces.
 
 use super::super::text::{Kind, Reg, ptx};
-use super::input::group_number;
+use super::input::Place;
 use super::{Emit, OFFSET_BITS, Root, SLACK, SiteKind, THREAD, layout, record};
 use crate::soft::ir::{AllocationKind, Inst, Op, Scalar, Space, Span, Type, Value, internal_error};
 
@@ -15,6 +15,10 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
+    pub(super) fn new(allocation: u32, bytes: u32, slack: u32) -> Self {
+        Self { allocation, bytes, slack }
+    }
+
     /// The number, for an allocation of a length.
     pub(crate) fn of(self, length: u64) -> u64 {
         (length + u64::from(self.slack) + 1).saturating_sub(self.bytes.into())
@@ -26,8 +30,9 @@ impl Limit {
 pub(super) struct Target {
     /// `global`, `shared` or `local`.
     pub(super) window: &'static str,
-    /// The address in that window.
+    /// The address in that window, and what is added to it.
     pub(super) address: Reg,
+    pub(super) ahead: i64,
     /// What the address is a multiple of, as far as is known.
     pub(super) alignment: u32,
     /// The offset or the whole pointer, for reports.
@@ -44,7 +49,7 @@ impl Emit<'_> {
         label
     }
 
-    fn window(space: Space) -> &'static str {
+    pub(super) fn window(space: Space) -> &'static str {
         match space {
             Space::Device | Space::Constant => "global",
             Space::Threadgroup => "shared",
@@ -53,7 +58,7 @@ impl Emit<'_> {
     }
 
     /// The register with the start of an allocation.
-    fn base(&mut self, number: u32) -> Reg {
+    pub(super) fn base(&mut self, number: u32) -> Reg {
         if let Some(reg) = self.bases.get(&number) {
             return *reg;
         }
@@ -72,7 +77,7 @@ impl Emit<'_> {
     }
 
     /// The register with the first offset at which an access does not fit any more.
-    fn limit(&mut self, limit: Limit) -> Reg {
+    pub(super) fn limit(&mut self, limit: Limit) -> Reg {
         if let Some(reg) = self.limits.get(&limit) {
             return *reg;
         }
@@ -80,7 +85,7 @@ impl Emit<'_> {
             AllocationKind::Table(data) => self.bits(Kind::Long, limit.of(data.len() as u64)),
             AllocationKind::Threadgroup(bytes) => self.bits(Kind::Long, limit.of((*bytes).into())),
             _ => {
-                let field = layout::limits(self.module.allocations.len());
+                let field = layout::limits(&self.rooms, self.options.pushed);
                 let field = field + 8 * self.given_limits.len();
                 self.given_limits.push(limit);
                 self.given(field)
@@ -98,7 +103,7 @@ impl Emit<'_> {
     }
 
     /// Whether a kernel may write to an allocation.
-    fn is_writable(&self, number: u32) -> bool {
+    pub(super) fn is_writable(&self, number: u32) -> bool {
         match self.module.allocations[number as usize].kind {
             AllocationKind::Buffer { writable, .. } => writable,
             AllocationKind::Table(_) => false,
@@ -107,7 +112,7 @@ impl Emit<'_> {
     }
 
     /// What a pointer is a multiple of, as far as is known.
-    fn alignment(&self, pointer: Value) -> u32 {
+    pub(super) fn alignment(&self, pointer: Value) -> u32 {
         if self.is_routine {
             return 16;
         }
@@ -146,7 +151,7 @@ impl Emit<'_> {
         let (value, root) = (self.scalar(pointer), self.root(pointer));
         let address = self.unchecked(root, space, value);
         let alignment = self.alignment(pointer).min(bytes);
-        Target { window: Self::window(space), address, alignment, value, root }
+        Target { window: Self::window(space), address, ahead: 0, alignment, value, root }
     }
 
     /// The same of `value`, a pointer that was made from another: an offset from the same root, or a whole pointer.
@@ -164,12 +169,12 @@ impl Emit<'_> {
         let root = self.root(pointer);
         let window = Self::window(space);
         if self.is_routine {
-            return Target { window, address: value, alignment: 16, value, root };
+            return Target { window, address: value, ahead: 0, alignment: 16, value, root };
         }
         if !self.options.checked {
             let address = self.unchecked(root, space, value);
             let alignment = self.alignment(pointer).min(bytes);
-            return Target { window, address, alignment, value, root };
+            return Target { window, address, ahead: 0, alignment, value, root };
         }
         let exit = self.exit(span, SiteKind::Access { root, space, bytes, write }, value);
         let wrong = self.text.reg(Kind::Predicate);
@@ -204,7 +209,7 @@ impl Emit<'_> {
             Root::Unknown => self.found(value, bytes, write, space, exit),
         };
         let alignment = self.alignment(pointer).min(bytes);
-        Target { window, address, alignment, value, root }
+        Target { window, address, ahead: 0, alignment, value, root }
     }
 
     /// The address of an access that is not checked.
@@ -377,17 +382,42 @@ impl Emit<'_> {
     /// the whole does not fit.
     pub(super) fn load(&mut self, value: Value, inst: &Inst) -> Vec<Reg> {
         let (ty, pointer) = (inst.ty, inst.args[0]);
-        if inst.imm == 1 && self.options.checked {
-            self.check_parts(pointer, ty, inst.span);
+        if let Some(regs) = self.load_pushed(pointer, ty) {
+            return regs;
         }
-        let target = match self.checked_together(value) {
-            true => self.checked_target(pointer, ty.bytes()),
-            false => self.access(pointer, ty.bytes(), false, inst.span),
+        let target = match self.targets.remove(&value) {
+            Some(target) => target,
+            None => self.check(value, inst),
         };
         let scalar = ty.scalar().unwrap_or(Scalar::U64);
         let regs: Vec<Reg> = (0..ty.width()).map(|_| self.reg(scalar)).collect();
         self.move_all(&target, scalar, &regs, false);
         regs
+    }
+
+    /// Checks a load.
+    fn check(&mut self, load: Value, inst: &Inst) -> Target {
+        let (ty, pointer) = (inst.ty, inst.args[0]);
+        if let Some(target) = self.version_target(load, pointer, ty.bytes()) {
+            return target;
+        }
+        if inst.imm == 1 && self.options.checked {
+            self.check_parts(pointer, ty, inst.span);
+        }
+        match self.checked_together(load) {
+            true => self.checked_target(pointer, ty.bytes()),
+            false => self.access(pointer, ty.bytes(), false, inst.span),
+        }
+    }
+
+    /// Checks a load before it is written.
+    pub(super) fn check_early(&mut self, load: Value) {
+        let inst = *self.function.inst(load);
+        let is_pushed = self.pushed_offset(inst.args[0]).is_some();
+        if !is_pushed {
+            let target = self.check(load, &inst);
+            self.targets.insert(load, target);
+        }
     }
 
     /// Checks the scalars of a vector one by one, so that a fault names the first that is out of bounds.
@@ -411,11 +441,14 @@ impl Emit<'_> {
     }
 
     /// Writes a scalar, a vector or a pointer.
-    pub(super) fn store(&mut self, inst: &Inst) {
+    pub(super) fn store(&mut self, store: Value, inst: &Inst) {
         let (pointer, data) = (inst.args[0], inst.args[1]);
         let ty = self.function.ty(data);
         let regs = self.operand(data);
-        let target = self.access(pointer, ty.bytes(), true, inst.span);
+        let target = match self.version_target(store, pointer, ty.bytes()) {
+            Some(target) => target,
+            None => self.access(pointer, ty.bytes(), true, inst.span),
+        };
         self.move_all(&target, ty.scalar().unwrap_or(Scalar::U64), &regs, true);
     }
 
@@ -425,6 +458,13 @@ impl Emit<'_> {
         if target.alignment >= bytes {
             return self.move_aligned(target, scalar, regs, write);
         }
+        let mut target = *target;
+        if target.ahead != 0 {
+            let address = self.text.reg(Kind::Long);
+            ptx!(self.text, "add.s64 {address}, {}, {};", target.address, target.ahead);
+            (target.address, target.ahead) = (address, 0);
+        }
+        let target = &target;
         // It is aligned nearly always; where it is not, bytes are moved one by one.
         let (odd, done) = (self.text.label(), self.text.label());
         let (low, wrong) = (self.text.reg(Kind::Long), self.text.reg(Kind::Predicate));
@@ -453,6 +493,7 @@ impl Emit<'_> {
             });
             let count = count.unwrap_or(1) as usize;
             let list = &regs[at..at + count];
+            let offset = target.ahead + i64::from(offset);
             self.move_vector(window, target.address, offset, scalar, list, write);
             at += count;
         }
@@ -463,20 +504,12 @@ impl Emit<'_> {
         &mut self,
         window: &str,
         address: Reg,
-        offset: u32,
+        offset: i64,
         scalar: Scalar,
         regs: &[Reg],
         write: bool,
     ) {
-        let ty = match scalar {
-            Scalar::Bool | Scalar::U8 => "u8",
-            Scalar::I8 => "s8",
-            Scalar::U16 => "u16",
-            Scalar::I16 => "s16",
-            Scalar::F16 | Scalar::BF16 => "b16",
-            Scalar::I64 | Scalar::U64 => "b64",
-            _ => "b32",
-        };
+        let ty = memory_type(scalar);
         let vector = if regs.len() == 1 { String::new() } else { format!(".v{}", regs.len()) };
         let braces = |regs: &[Reg]| {
             let list: Vec<String> = regs.iter().map(Reg::to_string).collect();
@@ -538,10 +571,6 @@ impl Emit<'_> {
         if self.exits.is_empty() {
             return;
         }
-        let place = self.thread_place();
-        let position: [Reg; 3] = std::array::from_fn(|d| {
-            self.input(crate::soft::ir::Input::ThreadPositionInGrid.imm(d as u32))
-        });
         let (site, value) = (self.text.reg(Kind::Word), self.text.reg(Kind::Long));
         for (number, (label, from)) in std::mem::take(&mut self.exits).into_iter().enumerate() {
             self.text.place(label);
@@ -550,7 +579,8 @@ impl Emit<'_> {
             ptx!(self.text, "bra {};", self.fault);
         }
         self.text.place(self.fault);
-        let group = group_number(&mut self.text, place);
+        self.end_if_skipped();
+        let (position, thread, group) = Place::of_fault(&mut self.text);
         let (again, latch, unlock, write) =
             (self.text.label(), self.text.label(), self.text.label(), self.text.label());
         let text = &mut self.text;
@@ -563,7 +593,7 @@ impl Emit<'_> {
         let (old, busy, done) =
             (text.reg(Kind::Word), text.reg(Kind::Predicate), text.reg(Kind::Word));
         ptx!(text, "ld.param.u64 {at}, [args+{}];", layout::RECORD);
-        ptx!(text, "cvt.u64.u32 {index}, {};", place.index);
+        ptx!(text, "cvt.u64.u32 {index}, {thread};");
         ptx!(text, "shl.b64 {key}, {group}, 10;");
         ptx!(text, "or.b64 {key}, {key}, {index};");
         ptx!(text, "mov.u32 {done}, 0;");
@@ -605,6 +635,19 @@ impl Emit<'_> {
         ptx!(text, "setp.eq.u32 {busy}, {done}, 0;");
         ptx!(text, "@{busy} bra {again};");
         ptx!(text, "exit;");
+    }
+}
+
+/// The type of moves from and to memory: integers are widened as they are loaded.
+pub(super) fn memory_type(scalar: Scalar) -> &'static str {
+    match scalar {
+        Scalar::Bool | Scalar::U8 => "u8",
+        Scalar::I8 => "s8",
+        Scalar::U16 => "u16",
+        Scalar::I16 => "s16",
+        Scalar::F16 | Scalar::BF16 => "b16",
+        Scalar::I64 | Scalar::U64 => "b64",
+        _ => "b32",
     }
 }
 

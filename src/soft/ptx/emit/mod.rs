@@ -10,10 +10,13 @@ mod joined;
 mod limits;
 mod matrix;
 mod memory;
+mod order;
+mod pushed;
 mod routine;
 mod texture;
 mod together;
 mod value;
+mod version;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,6 +28,7 @@ use crate::soft::ir::{
 };
 pub(super) use barrier::position;
 pub(super) use memory::Limit;
+pub(super) use pushed::{rooms as pushed_rooms, start as pushed_start};
 pub(super) use texture::{expected, uses_textures};
 
 /// What the text depends on besides the kernel.
@@ -40,6 +44,8 @@ pub(super) struct Options {
     pub(super) strict: bool,
     /// Whether accesses are checked.
     pub(super) checked: bool,
+    /// The allocations whose bytes are in the kernel's parameter: bits by number.
+    pub(super) pushed: u64,
 }
 
 /// The name of the kernel in the text.
@@ -59,38 +65,45 @@ pub(super) mod layout {
     pub(crate) const GROUP: usize = 36;
     /// The position of the first threadgroup, where a launch is cut into several.
     pub(crate) const ORIGIN: usize = 48;
-    /// Whether thread positions have to be computed from the thread's number.
-    pub(crate) const FLAT: usize = 60;
-    /// The address of the number of the first launch that had a fault, and the number of this one.
+    /// The number of this launch, and the address of that of the first launch that had a fault.
+    pub(crate) const NUMBER: usize = 60;
     pub(crate) const FAULTED: usize = 64;
-    pub(crate) const NUMBER: usize = 72;
+    /// A threadgroup notes that it has started if its position in its row has none of the first word's bits, and the row's
+    /// number none of the second's: of a large grid few do, since all write to one address.
+    pub(crate) const PROGRESS_MASK: usize = 72;
+    /// Threadgroups of the grid.
+    pub(crate) const GROUPS: usize = 80;
+    /// Whether the position of a thread may be another one than the hardware's.
+    pub(crate) const SPECIAL: usize = 92;
     /// The addresses of the launch's tables (`super::super::tables`): samplers; textures and their number; where
     /// pointers in memory point to; regions and their number.
-    pub(crate) const SAMPLERS: usize = 80;
-    pub(crate) const TEXTURES: usize = 88;
-    pub(crate) const TEXTURE_COUNT: usize = 96;
-    pub(crate) const ADDRESSES: usize = 104;
-    pub(crate) const FAR_REGIONS: usize = 112;
-    pub(crate) const FAR_COUNT: usize = 120;
-    /// A threadgroup notes that it has started if its number has none of these bits: of a large grid few do, since all
-    /// write to one address.
-    pub(crate) const PROGRESS_MASK: usize = 76;
-    /// Threadgroups of the grid.
-    pub(crate) const GROUPS: usize = 128;
+    pub(crate) const SAMPLERS: usize = 96;
+    pub(crate) const TEXTURES: usize = 104;
+    pub(crate) const TEXTURE_COUNT: usize = 112;
+    pub(crate) const ADDRESSES: usize = 120;
+    pub(crate) const FAR_REGIONS: usize = 128;
+    pub(crate) const FAR_COUNT: usize = 136;
+    /// In each dimension the first position of threadgroups whose threads number themselves.
+    pub(crate) const EDGES: usize = 144;
     /// For each region its start, its length, and whether it may be written; region 0 is the null pointer's. A kernel
     /// that reads pointers from memory finds more of them, and these, in a table.
-    pub(crate) const REGIONS: usize = 144;
+    pub(crate) const REGIONS: usize = 160;
     /// Bytes of a region's entry.
     pub(crate) const REGION: usize = 24;
 
-    /// Where the limits of accesses are ([`Limit`](super::Limit)), after the regions.
-    pub(crate) const fn limits(allocations: usize) -> usize {
-        REGIONS + REGION * (allocations + 1)
+    /// Where the bytes are that commands carry, after the regions of `allocations` allocations.
+    pub(crate) const fn pushed(allocations: usize) -> usize {
+        (REGIONS + REGION * (allocations + 1)).next_multiple_of(16)
     }
 
-    /// Bytes of the parameter for a module with `allocations` allocations and `count` limits.
-    pub(crate) const fn bytes(allocations: usize, count: usize) -> usize {
-        limits(allocations) + 8 * count
+    /// Where the limits of accesses are ([`Limit`](super::Limit)), after those bytes.
+    pub(crate) fn limits(rooms: &[u32], pushed: u64) -> usize {
+        self::pushed(rooms.len()) + super::pushed::bytes(rooms, pushed)
+    }
+
+    /// Bytes of the parameter with `count` limits.
+    pub(crate) fn bytes(rooms: &[u32], pushed: u64, count: usize) -> usize {
+        limits(rooms, pushed) + 8 * count
     }
 }
 
@@ -185,6 +198,8 @@ struct Emit<'a> {
     uniform: Uniformity,
     options: Options,
     text: Text,
+    /// For each allocation the bytes that may be in the kernel's parameter.
+    rooms: Vec<u32>,
     /// For each value its registers, once it has some.
     values: Vec<Vec<Reg>>,
     roots: Vec<Option<Root>>,
@@ -198,6 +213,9 @@ struct Emit<'a> {
     exits: Vec<(Label, Reg)>,
     limits: HashMap<Limit, Reg>,
     joins: joined::Joins,
+    /// Loads that were checked and not written yet.
+    targets: HashMap<Value, memory::Target>,
+    versions: version::Versions,
     /// Those that the launch computes.
     given_limits: Vec<Limit>,
     bases: HashMap<u32, Reg>,
@@ -230,6 +248,7 @@ pub(super) fn emit(
     emit.polls();
     emit.one_by_one();
     emit.faults();
+    emit.rare_starts();
     emit.finish()
 }
 
@@ -243,6 +262,7 @@ impl<'a> Emit<'a> {
             function,
             uniform: uniform::analyse(function),
             options,
+            rooms: pushed::rooms(module, function),
             values: vec![Vec::new(); function.insts.len()],
             roots: vec![None; function.insts.len()],
             variables: function.variables.iter().map(|variable| text.regs(variable.ty)).collect(),
@@ -254,6 +274,8 @@ impl<'a> Emit<'a> {
             exits: Vec::new(),
             limits: HashMap::new(),
             joins: joined::Joins::default(),
+            targets: HashMap::new(),
+            versions: version::Versions::default(),
             given_limits: Vec::new(),
             bases: HashMap::new(),
             inputs: input::Inputs::default(),
@@ -407,7 +429,7 @@ impl Emit<'_> {
         }
         use std::fmt::Write;
         let Options { target, threads, .. } = self.options;
-        let bytes = layout::bytes(self.module.allocations.len(), self.given_limits.len());
+        let bytes = layout::bytes(&self.rooms, self.options.pushed, self.given_limits.len());
         if bytes > 4096 {
             return Err(Unsupported("more arguments and tables than a launch can pass".into()));
         }
@@ -427,7 +449,7 @@ impl Emit<'_> {
         }
         let _ = writeln!(out, ".extern .shared .align 16 .b8 shared[];");
         out += &self.called()?;
-        let _ = writeln!(out, ".visible .entry {ENTRY}(.param .align 8 .b8 args[{bytes}])");
+        let _ = writeln!(out, ".visible .entry {ENTRY}(.param .align 16 .b8 args[{bytes}])");
         let _ = writeln!(out, ".maxntid {threads}, 1, 1\n{{");
         if self.thread_bytes != 0 {
             let _ = writeln!(out, "\t.local .align 16 .b8 locals[{}];", self.thread_bytes);

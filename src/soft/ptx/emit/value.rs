@@ -59,7 +59,7 @@ impl Emit<'_> {
             Op::FromMemory | Op::ToMemory => vec![self.form(&inst)],
             Op::Load => self.load(value, &inst),
             Op::Store => {
-                self.store(&inst);
+                self.store(value, &inst);
                 return;
             }
             Op::MatrixLoad => self.matrix_load(&inst),

@@ -182,8 +182,8 @@ double! {
     }
     cuMemsetD8Async(at: Address, byte: u8, bytes: usize, _stream: Handle) {
         std::ptr::with_exposed_provenance_mut::<u8>(at as usize).write_bytes(byte, bytes);
-        // The word that stops kernels is the only memory that is filled with ones.
-        wanted(|wanted| wanted.stopped |= byte != 0);
+        // Only the word that stops kernels is filled so.
+        wanted(|wanted| wanted.stopped |= byte == 1);
         0
     }
     cuStreamCreate(stream: *mut Handle, _flags: c_uint) { stream.write(std::ptr::null_mut()); 0 }
@@ -482,6 +482,7 @@ fn the_watchdog_stops_a_kernel_that_does_not_end() {
         alignment: 16,
         strict: false,
         checked: true,
+        pushed: 0,
     };
     let emitted = super::super::emit::emit(&module, &function, options).expect("text");
     let stopped = emitted.sites.iter().position(|site| site.kind == SiteKind::Stopped);

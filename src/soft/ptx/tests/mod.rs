@@ -65,7 +65,10 @@ fn every_kernel_of_the_corpus_is_taken_by_the_assembler() {
         }
         for (number, target) in [80, 70].into_iter().enumerate() {
             let (alignment, strict) = (16 >> (2 * number), number == 1);
-            let options = Options { target, threads: 256, alignment, strict, checked: true };
+            // The bytes that commands carry in one place, and in memory.
+            let pushed = if number == 0 { u64::MAX } else { 0 };
+            let options =
+                Options { target, threads: 256, alignment, strict, checked: true, pushed };
             // A sample for the older target, and for memory that may not be aligned.
             let every = if number == 0 { 1 } else { 8 };
             for (kernel, text) in texts(&name, &source, options, every) {
@@ -101,7 +104,8 @@ fn emitted_for(source: &str, strict: bool) -> emit::Emitted {
     let (module, _) =
         library.kernel("k", &ConstantValues::default()).unwrap_or_else(|error| panic!("{error}"));
     let function = super::prepare(&module, Default::default()).expect("code");
-    let options = Options { target: 80, threads: 256, alignment: 16, strict, checked: true };
+    let options =
+        Options { target: 80, threads: 256, alignment: 16, strict, checked: true, pushed: 0 };
     with_stack(|| emit::emit(&module, &function, options)).expect("text")
 }
 
@@ -184,4 +188,89 @@ fn loads_at_constant_distances_are_checked_together_and_one_by_one_where_that_fa
         .iter()
         .filter(|site| matches!(site.kind, emit::SiteKind::Access { write: false, bytes: 4, .. }));
     assert_eq!(loads.count(), 3);
+}
+
+/// The text of a kernel of `benches/kernels`, with checks and the bytes of commands in its parameter.
+fn of_bench(name: &str, checked: bool) -> String {
+    let path = format!("{}/benches/kernels/{name}.metal", env!("CARGO_MANIFEST_DIR"));
+    let source = std::fs::read_to_string(path).expect("a kernel");
+    let (target, threads, alignment, strict, pushed) = (80, 256, 16, false, u64::MAX);
+    let options = Options { target, threads, alignment, strict, checked, pushed };
+    texts(name, &source, options, 1).remove(0).1.expect("text")
+}
+
+/// The lines from the first label that is followed by a jump back to it, up to that jump: the first loop.
+fn first_loop(text: &str) -> String {
+    // What few threads do is past the end of the kernel.
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).take_while(|line| *line != "exit;").collect();
+    for (start, line) in lines.iter().enumerate() {
+        let Some(label) = line.strip_suffix(':') else { continue };
+        let back = format!("bra {label};");
+        if let Some(end) = lines[start..].iter().position(|line| *line == back) {
+            return lines[start..start + end].join("\n");
+        }
+    }
+    panic!("no loop:\n{text}")
+}
+
+#[test]
+fn the_loops_of_products_are_checked_before_they_run() {
+    let text = of_bench("matmul", true);
+    let inner = first_loop(&text);
+    // Four iterations with two loads each. The only branch is the test of how many are left.
+    assert_eq!(inner.matches("ld.global").count(), 8, "{inner}");
+    assert_eq!(inner.matches('@').count(), 1, "{inner}");
+    let tiled = first_loop(&of_bench("matmul_tiled", true));
+    assert_eq!(tiled.matches("barrier.sync").count(), 2, "{tiled}");
+    assert_eq!(tiled.matches('@').count(), 1, "{tiled}");
+}
+
+#[test]
+fn a_loop_whose_addresses_may_leave_their_buffers_has_checks() {
+    for (body, checks) in [
+        ("for (uint i = 0; i < n[0]; i++) x[i] = 1;", false),
+        ("for (int i = 5; i >= int(n[0]); i -= 2) x[i] = 1;", false),
+        ("for (ulong i = 0; i < n[0]; i += 4) x[i + 2] = x[i] + x[i + 1];", false),
+        // The step is one that never meets a limit that is not its multiple, so that the counter might wrap.
+        ("for (uint i = 0; i < n[0]; i += 3) x[i] = 1;", true),
+        ("for (uint i = 0; i < n[0]; i++) x[x[i]] = 1;", true),
+        ("for (uint i = 0; i < n[0]; i++) x[i * i] = 1;", true),
+    ] {
+        let source = format!("kernel void k(device uint *x, constant uint *n) {{ {body} }}");
+        let text = emitted(&source).text;
+        assert_eq!(first_loop(&text).contains("setp.ge.u64"), checks, "{body}\n{text}");
+    }
+}
+
+#[test]
+fn loads_that_do_not_depend_on_each_other_follow_all_their_checks() {
+    let text = of_bench("saxpy", true);
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what}: {text}"));
+    let start = at("setp.ge.u64");
+    let loads = start + text[start..].find("ld.global.b32").expect("a load");
+    let end = loads + text[loads..].find("st.global").expect("a store");
+    assert_eq!(text[start..loads].matches("setp.ge.u64").count(), 2, "{text}");
+    // What depends on one load is not between the loads.
+    let between: Vec<&str> = text[loads..end].lines().map(str::trim).take(2).collect();
+    assert!(between.iter().all(|line| line.starts_with("ld.global")), "{text}");
+}
+
+#[test]
+fn bytes_that_a_command_carries_are_in_the_parameter_if_a_kernel_only_loads_them() {
+    for (body, at) in [
+        ("x[0] = n[0];", 4),
+        ("x[0] = n[5];", 24),
+        ("x[0] = n[x[1]];", 0),
+        ("x[0] = n[64];", 0),
+        ("constant uint *p = x[0] ? n : n + 1; x[0] = *p;", 0),
+    ] {
+        let source = format!("kernel void k(device uint *x, constant uint *n) {{ {body} }}");
+        let library = msl::compile(&source, &msl::Options::default()).expect("code");
+        let (module, _) = library.kernel("k", &ConstantValues::default()).expect("a kernel");
+        let function = super::prepare(&module, Default::default()).expect("code");
+        assert_eq!(emit::pushed_rooms(&module, &function)[1], at, "{body}");
+    }
+    let text = of_bench("saxpy", true);
+    assert_eq!(text.matches("ld.global.b32").count(), 2, "{text}");
 }
