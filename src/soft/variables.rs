@@ -1,7 +1,8 @@
 //! The environment variables, in one table: their names, values, defaults and meaning.
 //!
 //! The first read of any of them checks all: an unknown `ARUMINIUM_…` and a value that is not in the table are
-//! reported on standard error, once, and ignored. The table for users in `specs/soft-metal.md` is written from this one.
+//! reported on standard error, once, and ignored, except that a
+//! wrong `ARUMINIUM_SOFT_SANITIZE` hides the device. The table for users in `specs/soft-metal.md` is written from this one.
 
 use std::env;
 use std::io::Write;
@@ -13,8 +14,9 @@ pub(crate) enum Values {
     Words(&'static [&'static str]),
     /// A whole number, not less than the first and not more than the second.
     Number(usize, usize),
-    /// Words, and `name=number`, several of them with commas between.
-    List(&'static [&'static str], &'static [&'static str]),
+    /// Words, and `name=number`, several of them with commas between; of each pair of words, the first means nothing without
+    /// the second.
+    List(&'static [&'static str], &'static [&'static str], &'static [(&'static str, &'static str)]),
     Any,
 }
 
@@ -76,12 +78,13 @@ variables! {
              `threadgroup_barrier` that not all threads reach (otherwise the SIMD-groups that do reach it meet, and threads \
              that have ended are not waited for), and a read of up to 16 bytes past the end of threadgroup memory (otherwise \
              the value is unspecified)";
-        SANITIZE: "ARUMINIUM_SOFT_SANITIZE", List(&["races", "benign", "undefined", "init"], &["order"]), "unset",
+        SANITIZE: "ARUMINIUM_SOFT_SANITIZE", List(&["races", "benign", "undefined", "init"], &["order"], &[("benign", "races")]), "unset",
             "checks that cost time, several of them with commas between. `races` reports accesses of different threads that \
-             nothing orders, `benign` those too that GPUs tolerate, `undefined` arithmetic without a defined result, and `init` the use of what nothing wrote \
+             nothing orders, `benign` (with `races`) those too that GPUs tolerate, `undefined` arithmetic without a defined result, and `init` the use of what nothing wrote \
              ([sanitizer.md](sanitizer.md)). With `order=SEED` launches of a concurrent encoder that no barrier orders run in an order \
              drawn from the seed, another one for each group of launches (otherwise the last runs first), and so do the threadgroups of a \
-             launch and the SIMD-groups of a threadgroup, on one thread; the same program with one queue runs in the same order each time";
+             launch and the SIMD-groups of a threadgroup, on one thread; the same program with one queue runs in the same order each time. With any other name there is no device, so that a \
+             mistake does not pass for a program without faults";
         PROFILE: "ARUMINIUM_SOFT_PROFILE", Any, "unset",
             "the file to which the profiles of all kernels are written when the process ends: what each line did, as a page if the name \
              ends in `.html`, as JSON if it ends in `.json`, as annotated source otherwise; `-` is standard error ([profile.md](profile.md))";
@@ -138,6 +141,11 @@ impl Variable {
         self.accept(&env::var(self.name).ok()?)
     }
 
+    /// Whether there is a value that the variable may not have. It is reported by the first read of any variable.
+    pub(crate) fn is_wrong(&self) -> bool {
+        env::var_os(self.name).is_some() && self.given().is_none()
+    }
+
     /// The value without surrounding space, if the variable may have it.
     fn accept(&self, value: &str) -> Option<String> {
         let value = value.trim();
@@ -146,9 +154,13 @@ impl Variable {
             Number(least, most) => {
                 value.parse().is_ok_and(|number| (least..=most).contains(&number))
             }
-            List(words, names) => value
-                .split(',')
-                .all(|part| words.contains(&part.trim()) || assignment(part, names).is_some()),
+            List(words, names, pairs) => {
+                let has = |word: &str| value.split(',').any(|part| part.trim() == word);
+                pairs.iter().all(|&(one, other)| has(other) || !has(one))
+                    && value.split(',').all(|part| {
+                        words.contains(&part.trim()) || assignment(part, names).is_some()
+                    })
+            }
             Any => true,
         };
         valid.then(|| value.to_owned())
@@ -182,10 +194,12 @@ impl Variable {
             Words(words) => words.join(" or "),
             Number(least, usize::MAX) => format!("a whole number from {least}"),
             Number(least, most) => format!("a whole number from {least} to {most}"),
-            List(words, names) => {
+            List(words, names, pairs) => {
                 let names = names.iter().map(|name| format!("{name}=NUMBER"));
                 let all = words.iter().map(|&word| word.to_owned()).chain(names);
-                format!("a list of {}", all.collect::<Vec<_>>().join(","))
+                let pairs = pairs.iter().map(|(one, other)| format!(", {one} with {other} only"));
+                let pairs: String = pairs.collect();
+                format!("a list of {}{pairs}", all.collect::<Vec<_>>().join(","))
             }
             Any => "anything".to_owned(),
         }
@@ -217,8 +231,12 @@ fn complaints(environment: impl Iterator<Item = (String, String)>) -> Vec<String
             Some(variable) if variable.accept(&value).is_some() => None,
             Some(variable) => {
                 let (expected, default) = (variable.expected(), variable.default);
+                let effect = match variable.name == SANITIZE.name {
+                    true => "is an error, and there is no device",
+                    false => "is ignored",
+                };
                 Some(format!(
-                    "{name}={value} is ignored: the value is {expected} (default: {default})"
+                    "{name}={value} {effect}: the value is {expected} (default: {default})"
                 ))
             }
             None => {
@@ -271,7 +289,19 @@ mod tests {
         assert_eq!(SANITIZE.accept("order=7").as_deref(), Some("order=7"));
         assert_eq!(assignment(" order = 7 ", &["order"]), Some(7));
         assert_eq!(SANITIZE.accept("races, order=7").as_deref(), Some("races, order=7"));
-        for wrong in ["order", "order=", "order=-1", "odor=7", "order=7,", "races=1", "racer", ""] {
+        assert_eq!(SANITIZE.accept("benign,races").as_deref(), Some("benign,races"));
+        for wrong in [
+            "benign",
+            "benign,init",
+            "order",
+            "order=",
+            "order=-1",
+            "odor=7",
+            "order=7,",
+            "races=1",
+            "racer",
+            "",
+        ] {
             assert_eq!(SANITIZE.accept(wrong), None, "{wrong}");
         }
     }
@@ -293,8 +323,8 @@ mod tests {
             lines,
             [
                 "ARUMINIUM_SOFT_CHECKS=no is ignored: the value is on or off (default: on)",
-                "ARUMINIUM_SOFT_SANITIZE=races,undefinde is ignored: the value is a list of races,benign,undefined,init,order=NUMBER \
-                 (default: unset)",
+                "ARUMINIUM_SOFT_SANITIZE=races,undefinde is an error, and there is no device: the value is a list of \
+                 races,benign,undefined,init,order=NUMBER, benign with races only (default: unset)",
                 "ARUMINIUM_SOFT_WORKERS=many is ignored: the value is a whole number from 1 to 256 (default: one \
                  thread per core)",
                 "the environment variable ARUMINIUM_SOFT_WORKER is unknown and ignored: did you mean \
