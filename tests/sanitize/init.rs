@@ -12,6 +12,15 @@ type Row = (ReportKind, &'static str, &'static str, (&'static str, &'static str)
 pub(super) const INIT: &[Row] = &[
     (
         Store,
+        "struct Bits { uint a : 4; uint b : 28; };",
+        "Bits v; uint other;
+        if (t > 3) other = 1;
+        v.a = other;
+        data[i] = v.a; // <-",
+        ("uint other;", "uint other = 0;"),
+    ),
+    (
+        Store,
         "",
         "int x;
         if (t > 3) x = 1;
@@ -219,6 +228,8 @@ pub(super) const INIT: &[Row] = &[
 
 /// Statements that only copy what is not initialised, or do not use it.
 pub(super) const SILENT: &[&str] = &[
+    "struct Bits { uint a : 4; uint b : 28; }; Bits v; v.a = 1; v.b = 2; data[i] = v.a;",
+    "struct Bits { uint a : 4; uint b : 28; }; threadgroup Bits v[64]; v[t].a = 1; v[t].b = 2; data[i] = v[t].b;",
     "int x; int y = x; (void)y; data[i] = 1;",
     "int a[4]; int b[4]; for (int k = 0; k < 4; k++) b[k] = a[k]; data[i] = 2;",
     "int x; if (t > 3) x = 1; data[i] = t > 3 ? x : 0;",

@@ -59,6 +59,7 @@ pub(super) const UNDEFINED: &[(ReportKind, &str, &str)] = &[
     case(ReportKind::SignedOverflow, "out = INT_MAX + n;", "out = INT_MAX - n;"),
     case(ReportKind::SignedOverflow, "out = n * 100000000;", "out = n * 10000000;"),
     case(ReportKind::SignedOverflow, "out = INT_MIN - n;", "out = int(uint(INT_MIN) - i);"),
+    case(ReportKind::SignedOverflow, "out = -(INT_MIN + n);", "out = -(INT_MAX - n);"),
     case(
         ReportKind::MisalignedAccess,
         "out = int(((device float4 *)(data + 512 + n % 4))->x);",

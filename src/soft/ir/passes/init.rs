@@ -56,6 +56,23 @@ struct Add<'a> {
     span: Span,
 }
 
+/// Whether all operands of an operation say what is read of a texture.
+fn is_texture_read(op: Op) -> bool {
+    use Op::{
+        TextureCompare, TextureGather, TextureGatherCompare, TextureRead, TextureSample,
+        TextureSize,
+    };
+    matches!(
+        op,
+        TextureRead
+            | TextureSample
+            | TextureCompare
+            | TextureGather
+            | TextureGatherCompare
+            | TextureSize
+    )
+}
+
 /// The most words of a shadow that are set one by one, so that it may become variables.
 const FEW_WORDS: u32 = 64;
 
@@ -71,6 +88,9 @@ impl Add<'_> {
                 self.variables[number] = Some(taint);
                 let yes = self.all(ty, true, &mut out);
                 self.put_at(Op::Set, Type::Void, &[yes], taint, &mut out);
+                // The same value each time, so that reports are the same.
+                let zero = self.zero(self.function.variables[number].ty, &mut out);
+                self.put_at(Op::Set, Type::Void, &[zero], number as u64, &mut out);
             } else if ty.space() == Some(Space::Thread) && self.shadowed.variables[number] {
                 self.pointers[number] = Some(self.variable(&name, ty));
             }
@@ -85,6 +105,15 @@ impl Add<'_> {
             }
         }
         out
+    }
+
+    /// Zero in every component.
+    fn zero(&mut self, ty: Type, out: &mut Block) -> Value {
+        let one = self.constants.get(self.function, ty.scalar().unwrap_or(Scalar::U64), 0);
+        match ty.width() {
+            1 => one,
+            _ => self.put(Op::Splat, ty, &[one], out),
+        }
     }
 
     fn variable(&mut self, name: &str, ty: Type) -> u64 {
@@ -154,6 +183,20 @@ impl Add<'_> {
         self.taints.get(value.index()).copied().flatten()
     }
 
+    /// The taint of a value that is stored. A store to a bit-field stores the bits around it again, as they were; they do not
+    /// make it tainted.
+    fn stored(&self, to: Value, value: Value) -> Option<Value> {
+        let operand = |value: Value, op: Op, nth: usize| {
+            let inst = self.function.inst(value);
+            (inst.op == op).then(|| inst.args[nth])
+        };
+        let kept = operand(value, Op::Or, 0).and_then(|kept| operand(kept, Op::And, 0));
+        match kept.and_then(|unit| operand(unit, Op::Load, 0)) == Some(to) {
+            true => self.taint(self.function.inst(value).args[1]),
+            false => self.taint(value),
+        }
+    }
+
     fn space(&self, pointer: Value) -> Option<Space> {
         self.function.ty(pointer).space()
     }
@@ -171,6 +214,10 @@ impl Add<'_> {
             | Rule::MatrixLoad
             | Rule::MatrixStore => &inst.args[..1],
             Rule::Copy => &inst.args[..],
+            // Which pixel: coordinates, the level, offsets.
+            Rule::Exactly(..) if inst.op == Op::TextureWrite => &inst.args[..3],
+            Rule::Exactly(..) if inst.op == Op::TextureAtomic => &inst.args[..2],
+            Rule::Exactly(..) if is_texture_read(inst.op) => &inst.args[..],
             _ => &[],
         };
         for &pointer in pointers {
@@ -183,10 +230,15 @@ impl Add<'_> {
             }
             Rule::MatrixStore if device => &inst.args[3..],
             Rule::Exactly(..) if inst.op == Op::TextureWrite => &inst.args[3..],
+            Rule::Exactly(..) if inst.op == Op::TextureAtomic => &inst.args[2..],
             _ => &[],
         };
         for &value in leaves {
-            self.report(self.taint(value), Finding::Stored, out);
+            let taint = match rule {
+                Rule::Store => self.stored(inst.args[0], value),
+                _ => self.taint(value),
+            };
+            self.report(taint, Finding::Stored, out);
         }
     }
 
@@ -348,10 +400,10 @@ impl Add<'_> {
                 match self.space(to) {
                     Some(Space::Thread) => {
                         let Some(shadow) = self.shadow(to) else { return };
-                        let bits = self.mask(self.taint(value), ty, out);
+                        let bits = self.mask(self.stored(to, value), ty, out);
                         self.put(Op::Store, Type::Void, &[shadow, bits], out);
                     }
-                    Some(Space::Threadgroup) => self.unwrite(to, self.taint(value), ty, out),
+                    Some(Space::Threadgroup) => self.unwrite(to, self.stored(to, value), ty, out),
                     _ => {}
                 }
             }

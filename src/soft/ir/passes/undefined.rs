@@ -86,6 +86,11 @@ impl Add<'_> {
                 let wrong = self.compare(Op::Ne, exact, again, out);
                 self.report(wrong, Finding::SignedOverflow, out);
             }
+            Op::Neg if to == Scalar::I32 => {
+                let lowest = self.same(to, 1 << 31, inst.args[0], out);
+                let wrong = self.compare(Op::Eq, inst.args[0], lowest, out);
+                self.report(wrong, Finding::SignedOverflow, out);
+            }
             _ => {}
         }
     }
