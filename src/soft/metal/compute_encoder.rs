@@ -21,7 +21,7 @@ use super::texture::Texture;
 use crate::abi::{Id, MTLRegion, MTLSize, NSRange};
 use crate::soft::kernel::ArgumentKind;
 use crate::soft::stream::indirect::{Execution, Span};
-use crate::soft::stream::recording::{Command, Grid, Recording};
+use crate::soft::stream::recording::{Command, Grid, Ordered, Recording};
 use crate::soft::stream::submission::Submission;
 use crate::soft::stream::table::{BUFFERS, Entry, SAMPLERS, Slot, TEXTURES};
 use std::ffi::c_void;
@@ -37,6 +37,8 @@ pub(super) struct ComputeEncoder {
 
 /// `MTLDispatchTypeConcurrent`.
 const CONCURRENT: usize = 1;
+/// `MTLBarrierScopeBuffers`.
+const SCOPE_BUFFERS: usize = 1;
 
 /// `MTLResourceUsageWrite`.
 const USAGE_WRITE: usize = 2;
@@ -112,12 +114,12 @@ encoder_class! {
         });
     };
 
-    [memoryBarrierWithScope:] = |encoder: &ComputeEncoder, _: usize| {
-        encoder.barrier("memoryBarrierWithScope:")
+    [memoryBarrierWithScope:] = |encoder: &ComputeEncoder, scope: usize| {
+        encoder.barrier("memoryBarrierWithScope:", |_| {
+            Ok(if scope & SCOPE_BUFFERS != 0 { Ordered::All } else { Ordered::Textures })
+        })
     };
-    [memoryBarrierWithResources:count:] = |encoder: &ComputeEncoder, _: *const Id, _: usize| {
-        encoder.barrier("memoryBarrierWithResources:count:")
-    };
+    [memoryBarrierWithResources:count:] = ComputeEncoder::barrier_for;
     [sampleCountersInBuffer:atSampleIndex:withBarrier:] = sample_counters::<ComputeEncoder>;
     [useResource:usage:] = |encoder: &ComputeEncoder, resource: Id, usage: usize| {
         encoder.use_resources("useResource:usage:", &raw const resource, 1, usage)
@@ -401,12 +403,30 @@ impl ComputeEncoder {
     }
 
     /// Without effect in a serial encoder, whose dispatches are in order anyway.
-    fn barrier(&self, selector: &str) {
+    fn barrier(
+        &self,
+        selector: &str,
+        orders: impl FnOnce(&mut Recording) -> Result<Ordered, String>,
+    ) {
         self.encoder.record(selector, |recording| {
             if self.dispatch_type == CONCURRENT {
-                recording.commands.push(Command::Barrier);
+                let ordered = orders(recording)?;
+                recording.commands.push(Command::Barrier(ordered));
             }
             Ok(())
+        });
+    }
+
+    fn barrier_for(&self, resources: *const Id, count: usize) {
+        let selector = "memoryBarrierWithResources:count:";
+        self.barrier(selector, |recording| {
+            let start = recording.ordered.len();
+            for resource in items(resources, count, "resources")? {
+                let objects = residents::objects(recording, *resource)?;
+                recording.ordered.extend(objects);
+            }
+            let count = recording.ordered.len() - start;
+            Ok(Ordered::Resources(start as u32, count as u32))
         });
     }
 

@@ -15,7 +15,7 @@ use super::slots::{Slots, slots};
 use crate::abi::NSRange;
 use crate::soft::stream::memory::Memory;
 use crate::soft::stream::queue::nanoseconds;
-use crate::soft::stream::recording::{Command, Recording};
+use crate::soft::stream::recording::{Command, Ordered, Recording};
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex};
 
@@ -164,7 +164,7 @@ pub(super) fn sample_counters<P: HasEncoder>(
     this.encoder().record(selector, |recording| {
         let buffer = buffer.ok_or("nil was passed for the counter sample buffer")?;
         if barrier {
-            recording.commands.push(Command::Barrier);
+            recording.commands.push(Command::Barrier(Ordered::All));
         }
         buffer.record(recording, index)
     });

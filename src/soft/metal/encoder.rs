@@ -4,7 +4,7 @@
 use super::fence::Fence;
 use super::foundation::{Label, Object, SoftClass, Text};
 use crate::soft::stream::error::CommandError;
-use crate::soft::stream::recording::{Command, Note, Recording, Segment};
+use crate::soft::stream::recording::{Command, Note, Ordered, Recording, Segment};
 use crate::soft::stream::settings::Settings;
 use crate::soft::stream::submission::Submission;
 use std::cell::{Cell, UnsafeCell};
@@ -170,7 +170,7 @@ pub(super) fn pop_debug_group<P: HasEncoder>(this: &P) {
 pub(super) fn barrier_between_stages<P: HasEncoder>(this: &P, _after: usize, _before: usize) {
     let selector = "barrierAfterQueueStages:beforeStages:";
     this.encoder().record(selector, |recording| {
-        recording.commands.push(Command::Barrier);
+        recording.commands.push(Command::Barrier(Ordered::All));
         Ok(())
     });
 }

@@ -8,14 +8,14 @@ use super::launched::Launched;
 use super::memory::Memory;
 use super::pipeline::Pipeline;
 use super::queue::nanoseconds;
-use super::recording::{Command, Grid, Object, PixelCopy, Pixels, Recording, Rows};
+use super::recording::{Command, Grid, Object, Ordered, PixelCopy, Pixels, Recording, Rows};
 use super::residents::Residents;
 use super::settings::Settings;
 use super::table::{ObjectIndex, Slot};
 use super::trace::Trace;
 use crate::soft::ir::catch_internal_error;
 use crate::soft::kernel::order::Random;
-use crate::soft::kernel::sanitize::{Session, mark};
+use crate::soft::kernel::sanitize::{Session, mark, written};
 use crate::soft::kernel::{Binding, Launch};
 use std::ops::Range;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ fn walk(
                     execute(*next)
                 }
             },
-            Command::Concurrent | Command::Barrier | Command::Serial => {
+            Command::Concurrent | Command::Barrier(_) | Command::Serial => {
                 let mut waiting = unordered.take();
                 let stays_concurrent = match command {
                     Command::Concurrent => true,
@@ -100,8 +100,9 @@ fn walk(
                 if let Some(waiting) = &mut waiting {
                     disorder(waiting, Settings::get().order);
                 }
-                session.order();
-                waiting.into_iter().flatten().try_for_each(&mut execute)
+                let result = waiting.into_iter().flatten().try_for_each(&mut execute);
+                order(recording, session, *next);
+                result
             }
             Command::Wait { event, value } => match signal_at(recording, event) {
                 Ok(signal) if signal.value() < value => {
@@ -121,6 +122,23 @@ fn walk(
         *next += 1;
     }
     Step::Done(Ok(()))
+}
+
+/// Orders what was launched before what follows, as far as a command says.
+fn order(recording: &Recording, session: &Session, command: usize) {
+    match recording.commands[command] {
+        Command::Barrier(Ordered::Textures) => {}
+        Command::Barrier(Ordered::Resources(start, count)) => {
+            let objects = &recording.ordered[start as usize..][..count as usize];
+            let memory = objects.iter().filter_map(|&index| memory_at(recording, index).ok());
+            let ranges = memory.filter_map(|memory| {
+                let (base, bytes) = (range(memory, 0, 0).ok()? as u64, memory.length() as u64);
+                Some(base..base + bytes)
+            });
+            session.order_memory(&ranges.collect::<Vec<_>>());
+        }
+        _ => session.order(),
+    }
 }
 
 /// Puts launches that nothing orders into the order in which they run: the last first, or random by a seed, so that a
@@ -186,7 +204,7 @@ fn run_one<'a>(
             Ok(())
         }
         Command::Concurrent
-        | Command::Barrier
+        | Command::Barrier(_)
         | Command::Serial
         | Command::Wait { .. }
         | Command::Note(_) => Ok(()),
@@ -266,7 +284,7 @@ fn copy_buffer(
     let target = range(memory_at(recording, to.0)?, to.1, length)?;
     // SAFETY: both ranges are inside memory that the recording keeps alive. They may overlap.
     unsafe { std::ptr::copy(source, target, length) };
-    mark(target, length);
+    written::copy(source, target, length);
     Ok(())
 }
 
@@ -404,11 +422,13 @@ fn copy_pixels(recording: &Recording, copy: &PixelCopy) -> Result<(), CommandErr
         }
         PixelCopy::FromTexture { from, to, size } => {
             let (start, row, layer) = rows(to)?;
-            mark(start, memory_at(recording, to.buffer)?.length() - to.offset);
+            let texture = image(from)?;
             // SAFETY: as above.
-            unsafe {
-                image(from)?.read(from.level, from.slice, from.origin, *size, start, row, layer)
-            };
+            unsafe { texture.read(from.level, from.slice, from.origin, *size, start, row, layer) };
+            let (columns, rows) = texture.format.blocks(size.width, size.height);
+            for (z, y) in (0..size.depth).flat_map(|z| (0..rows).map(move |y| (z, y))) {
+                mark(start.wrapping_add(z * layer + y * row), columns * texture.format.bytes);
+            }
         }
         PixelCopy::Between { from, to, size } => {
             let (source, target) = (image(from)?, image(to)?);

@@ -129,7 +129,7 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
             Command::GenerateMipmaps(texture) => objects.push(texture),
             Command::Concurrent
             | Command::Serial
-            | Command::Barrier
+            | Command::Barrier(_)
             | Command::Signal { .. }
             | Command::Wait { .. }
             | Command::Note(_) => {}

@@ -32,6 +32,16 @@ pub(crate) enum Grid {
     Indirect { object: ObjectIndex, offset: usize },
 }
 
+/// The memory that a barrier orders.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ordered {
+    All,
+    /// No buffers.
+    Textures,
+    /// Memory and images: where they begin in [`Recording::ordered`], and how many.
+    Resources(u32, u32),
+}
+
 /// One command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Command {
@@ -43,8 +53,8 @@ pub(crate) enum Command {
     Concurrent,
     /// Dispatches run in order again.
     Serial,
-    /// Commands before it complete before commands after it begin.
-    Barrier,
+    /// Commands before it complete before commands after it begin; what it orders matters to the sanitizer only.
+    Barrier(Ordered),
     /// Copies bytes from buffer to buffer.
     CopyBuffer {
         from: ObjectIndex,
@@ -153,6 +163,8 @@ pub(crate) struct Recording {
     pub(crate) objects: Vec<Object>,
     /// What encoders have declared: memory or an image, and whether kernels may write to it.
     pub(crate) residents: Vec<(ObjectIndex, bool)>,
+    /// What barriers order, for [`Ordered::Resources`].
+    pub(crate) ordered: Vec<ObjectIndex>,
     /// Where those of the open encoder begin.
     pub(crate) first_resident: usize,
     /// What all encoders may use.
@@ -187,6 +199,7 @@ impl Recording {
             executions: Vec::new(),
             objects: Vec::new(),
             residents: Vec::new(),
+            ordered: Vec::new(),
             first_resident: 0,
             always_resident: Vec::new(),
             segments: Vec::new(),
@@ -219,6 +232,7 @@ impl Recording {
         self.executions.clear();
         self.objects.clear();
         self.residents.clear();
+        self.ordered.clear();
         self.first_resident = 0;
         self.always_resident.clear();
         self.segments.clear();

@@ -308,7 +308,7 @@ fn command(recording: &Recording, command: &Command) -> Option<Line> {
             }
             _ => return None,
         },
-        Command::Concurrent | Command::Serial | Command::Barrier => return None,
+        Command::Concurrent | Command::Serial | Command::Barrier(_) => return None,
     })
 }
 

@@ -37,6 +37,10 @@ pub(crate) fn untrack(base: *const u8) {
 
 /// Memory is written.
 pub(crate) fn mark(base: *const u8, bytes: usize) {
+    set(base, bytes, true);
+}
+
+fn set(base: *const u8, bytes: usize, written: bool) {
     let Some(mut buffers) = buffers() else { return };
     let Some((start, buffer)) = buffers.range_mut(..=base as u64).next_back() else { return };
     let from = base as u64 - start;
@@ -44,8 +48,36 @@ pub(crate) fn mark(base: *const u8, bytes: usize) {
     let mut at = from;
     while at < end {
         let (bit, next) = (at % 64, end.min((at / 64 + 1) * 64));
-        buffer.bits[(at / 64) as usize] |= (u64::MAX >> (64 - (next - at))) << bit;
+        let (word, bits) =
+            (&mut buffer.bits[(at / 64) as usize], (u64::MAX >> (64 - (next - at))) << bit);
+        *word = if written { *word | bits } else { *word & !bits };
         at = next;
+    }
+}
+
+/// Memory is copied: what was not written before is not after, either.
+pub(crate) fn copy(from: *const u8, to: *const u8, bytes: usize) {
+    let Some(buffers) = buffers() else { return };
+    let at = |base: *const u8| {
+        let (start, buffer) = buffers.range(..=base as u64).next_back()?;
+        let offset = base as u64 - start;
+        (offset < buffer.bytes).then_some((offset, buffer))
+    };
+    if at(to).is_none() {
+        return;
+    }
+    let Some((offset, source)) = at(from) else {
+        drop(buffers);
+        return mark(to, bytes);
+    };
+    // The source may overlap the target, so all of it is read first.
+    let was_written = |at: u64| source.bits[(at / 64) as usize] >> (at % 64) & 1 != 0;
+    let all: Vec<bool> = (offset..offset + bytes as u64).map(was_written).collect();
+    drop(buffers);
+    let mut start = 0;
+    for part in all.chunk_by(|a, b| a == b) {
+        set(to.wrapping_add(start), part.len(), part[0]);
+        start += part.len();
     }
 }
 
@@ -75,6 +107,10 @@ mod tests {
         assert_eq!([56, 60, 64, 122, 126].map(unwritten), [0xf, 0, 0, 0, 0xf0]);
         mark(at(199), 100);
         assert_eq!(unwritten(192), 0x7f);
+        copy(at(56), at(120), 72);
+        assert_eq!([120, 124, 128, 184, 188].map(unwritten), [0xf, 0, 0, 0, 0xf0]);
+        copy(at(1000), at(120), 4);
+        assert_eq!(unwritten(120), 0);
         untrack(at(0));
         assert_eq!(unwritten(0), 0);
     }
