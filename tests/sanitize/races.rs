@@ -18,6 +18,40 @@ const BARRIER: (&str, &str) = ("/*MEND*/", "threadgroup_barrier(mem_flags::mem_t
 /// The kernels. They run with `data` of 1024 words and `other` of as many, on 128 threads in threadgroups of 64.
 pub(super) const RACES: &[Case] = &[
     case(
+        "lanes of one SIMD-group on two sides of a branch",
+        "tile",
+        "kernel void k(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]], uint t [[thread_index_in_threadgroup]]) {
+            threadgroup uint tile[64];
+            if (t == 0) tile[0] = 5; // <-
+            /*MEND*/
+            if (t == 1) data[i] = tile[0]; // <-
+        }",
+        BARRIER,
+    ),
+    case(
+        "a lane has left the loop in which another writes",
+        "tile",
+        "kernel void k(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]], uint t [[thread_index_in_threadgroup]]) {
+            threadgroup uint tile[64];
+            for (uint k = 0; k < t % 2; k++) tile[t] = k; // <-
+            /*MEND*/
+            data[i] = tile[t ^ 1]; // <-
+        }",
+        BARRIER,
+    ),
+    case(
+        "a thread writes two values, and another the first of them",
+        "data",
+        "kernel void k(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+            if (i == 0) {
+                data[0] = 7;
+                data[0] = 8; // <-
+            }
+            if (i == 64) data[0] = 7; // <-
+        }",
+        ("data[0] = 8", "data[0] = 7"),
+    ),
+    case(
         "a tile is read without a barrier",
         "tile",
         "kernel void k(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]], uint t [[thread_index_in_threadgroup]]) {

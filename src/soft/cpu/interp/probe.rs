@@ -47,11 +47,6 @@ fn is_own(allocations: &[Allocation], region: u32) -> bool {
 }
 
 impl Probes<'_> {
-    /// Whether a region is threadgroup memory.
-    fn is_own(&self, region: u32) -> bool {
-        is_own(self.allocations, region)
-    }
-
     /// A threadgroup begins.
     pub(crate) fn enter(&mut self, number: u32) {
         if let Some(checker) = &mut self.checker {
@@ -63,15 +58,16 @@ impl Probes<'_> {
     ///
     /// # Safety
     /// `ip` is an instruction of the code, and the regions are the launch's.
-    unsafe fn observe(
+    pub(crate) unsafe fn observe(
         &mut self,
         wave: &Wave,
         ip: *const Ins,
+        imm: u64,
         pointers: impl Fn(usize) -> u64,
         values: impl Fn(usize) -> u64,
     ) {
         // SAFETY: the caller's.
-        let (imm, at) = unsafe { ((*ip).imm, ip.offset_from(self.code) as usize) };
+        let at = unsafe { ip.offset_from(self.code) as usize };
         let Some(probe) = Probe::from_imm(imm) else { return };
         if let Probe::Count { site } = probe {
             if let Some(counts) = &mut self.counts {
@@ -130,7 +126,7 @@ impl Probes<'_> {
             Probe::Count { .. } => return,
         };
         let site = site(checker, kind);
-        checker.step();
+        checker.step(wave.exec);
         for lane in lanes(wave.exec) {
             // An access out of bounds is a fault of the instruction that follows.
             // SAFETY: the caller's.
@@ -142,7 +138,7 @@ impl Probes<'_> {
                 let resident = || Some(addresses.resident(number)?.owner.name());
                 allocation.map(|allocation| allocation.name.clone()).or_else(resident)
             };
-            let place = Place { own, address, bytes, name: &name, offset };
+            let place = Place { own, address, bytes, region: number, name: &name, offset };
             let value = known.then(|| values(lane as usize));
             checker.access(wave.number, lane, site, value, &place);
         }
@@ -161,7 +157,7 @@ impl Handler for Observe {
             if let Some(probes) = wave.probes.as_mut() {
                 let lanes = |at: u32| frame.add(at as usize).cast::<[u64; LANES]>();
                 let (pointers, values) = (lanes((*ip).b), lanes((*ip).c));
-                probes.observe(wave, ip, |k| (&*pointers)[k], |k| (&*values)[k]);
+                probes.observe(wave, ip, (*ip).imm, |k| (&*pointers)[k], |k| (&*values)[k]);
             }
             ip.add(1)
         }
@@ -180,20 +176,26 @@ impl Handler for Unwritten {
             let ins = &*ip;
             let pointers = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
             let mut bits = [0u32; LANES];
-            if let Some(probes) = wave.probes.as_ref()
-                && let Some(checker) = &probes.checker
-            {
-                for lane in lanes(wave.exec) {
-                    let found = address(wave, pointers[lane as usize], ins.imm as u32);
-                    bits[lane as usize] = found.map_or(0, |(number, address, _)| {
-                        checker.unwritten(probes.is_own(number), address, ins.imm as u32)
-                    });
-                }
+            for lane in lanes(wave.exec) {
+                bits[lane as usize] = unwritten(wave, pointers[lane as usize], ins.imm as u32);
             }
             *frame.add(ins.a as usize).cast() = bits;
             ip.add(1)
         }
     }
+}
+
+/// Which bytes at a pointer were not written, a bit for each.
+///
+/// # Safety
+/// The checker is the worker's, and the regions are the launch's.
+pub(crate) unsafe fn unwritten(wave: &Wave, pointer: u64, bytes: u32) -> u32 {
+    // SAFETY: the caller's.
+    let (probes, found) = unsafe { (wave.probes.as_ref(), address(wave, pointer, bytes)) };
+    let Some(Probes { checker: Some(checker), allocations, .. }) = probes else { return 0 };
+    found.map_or(0, |(number, address, _)| {
+        checker.unwritten(is_own(allocations, number), address, bytes)
+    })
 }
 
 /// The region, the address and the offset of a pointer to bytes that are in bounds.

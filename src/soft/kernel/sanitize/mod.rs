@@ -5,9 +5,10 @@ mod report;
 mod shadow;
 #[cfg(test)]
 mod tests;
-mod written;
+pub(crate) mod written;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use queues::Batch;
@@ -56,7 +57,9 @@ struct State {
     site_numbers: HashMap<Site, u32>,
     /// The threadgroups of these launches.
     groups: u32,
+    /// The executions of instructions so far, and the lanes of the last.
     steps: u32,
+    lanes: u32,
     /// For each threadgroup that had fences of device scope, the steps of the first and the last.
     fences: HashMap<u32, (u32, u32)>,
 }
@@ -86,8 +89,9 @@ impl Found {
     }
 }
 
-/// The kind of a report, and its two sites, the lower first.
-type Key = (ReportKind, u32, u32);
+/// The kind of a report, its two sites, the lower first, and the argument or variable: the number of its region, or for accesses
+/// of two queues its address.
+type Key = (ReportKind, u32, u32, u64);
 
 /// Counts one occurrence.
 fn note(found: &Mutex<Found>, key: Key, report: impl FnOnce() -> Report) {
@@ -162,15 +166,23 @@ impl Session {
     /// All launches that follow are ordered after those that were.
     pub(crate) fn order(&self) {
         let Some(mut state) = self.state() else { return };
-        self.publish(&mut state);
+        let records = state.device.take().collect();
+        self.publish(&mut state, records);
         state.launches.clear();
         state.fences.clear();
         state.groups = 0;
     }
 
-    /// Compares the accesses with those of other queues, which may be executed at the same time.
-    fn publish(&self, state: &mut State) {
-        if state.device.is_empty() {
+    /// The accesses of launches that follow to these ranges of addresses are ordered after those that were.
+    pub(crate) fn order_memory(&self, ranges: &[Range<u64>]) {
+        let Some(mut state) = self.state() else { return };
+        let records = ranges.iter().flat_map(|range| state.device.take_range(range)).collect();
+        self.publish(&mut state, records);
+    }
+
+    /// Compares accesses with those of other queues, which may be executed at the same time.
+    fn publish(&self, state: &mut State, records: Vec<(u64, Record)>) {
+        if records.is_empty() {
             return;
         }
         let clock = self.clock.get();
@@ -180,7 +192,7 @@ impl Session {
             let run = &batch.launches[launch_of(&batch.launches, record.group)];
             run.argument_at(cell * 4).is_none_or(|argument| argument.shared)
         };
-        let records = state.device.take().filter(is_shared);
+        let records = records.into_iter().filter(is_shared);
         let mut pairs = Vec::new();
         queues::publish(&batch, &clock, records, |other, old, new, address| {
             let side = |batch: &Batch, record: &Record| {
@@ -200,10 +212,11 @@ impl Session {
         let mut found = lock(&made.found);
         for (kind, (site, old), old_thread, new, address) in pairs {
             let old_site = state.number_of(site.clone());
-            let key = (kind, old_site.min(new.site), old_site.max(new.site));
+            let run = &batch.launches[launch_of(&batch.launches, new.group)];
+            let argument = run.argument_at(address);
+            let base = argument.map_or(0, |argument| argument.base);
+            let key = (kind, old_site.min(new.site), old_site.max(new.site), base);
             found.note(key, || {
-                let run = &batch.launches[launch_of(&batch.launches, new.group)];
-                let argument = run.argument_at(address);
                 let own = &batch.sites[new.site as usize];
                 let access = |site: &Site, thread| {
                     let Site { kernel, source, kind } = site.clone();
@@ -258,20 +271,29 @@ impl Session {
         self.made.get().map(|made| lock(&made.found).reports.clone()).unwrap_or_default()
     }
 
-    /// Begins a launch. It has the session until it is dropped.
-    pub(crate) fn launch(&self, kernel: &str, checks: Checks, extent: Extent) -> Checker<'_> {
+    /// Begins a launch, or goes on with it after other code has begun it. It has the session until it is dropped.
+    pub(crate) fn launch(
+        &self,
+        kernel: &str,
+        checks: Checks,
+        extent: Extent,
+        resumes: bool,
+    ) -> Checker<'_> {
         if checks.has(Checks::RACES) {
             queues::activate();
         }
         let Extent { grid, group, arguments } = extent;
         let made = self.made.get_or_init(Box::default);
         let mut state = lock(&made.state);
-        let first_group = state.groups;
+        let begun = state.launches.last().filter(|_| resumes).map(|run| run.first_group);
+        let first_group = begun.unwrap_or(state.groups);
         // Numbers repeat in launches of more threadgroups than there are numbers.
         let groups = (0..3).map(|d| grid[d].div_ceil(group[d].max(1)));
         let groups = groups.fold(1, u32::wrapping_mul);
         state.groups = first_group.wrapping_add(groups);
-        state.launches.push(Run { first_group, grid, group, arguments, checks });
+        if begun.is_none() {
+            state.launches.push(Run { first_group, grid, group, arguments, checks });
+        }
         Checker {
             state,
             found: &made.found,
@@ -309,6 +331,8 @@ pub(crate) struct Place<'a> {
     pub(crate) address: u64,
     /// How many bytes.
     pub(crate) bytes: u32,
+    /// The number of the region that it was accessed through.
+    pub(crate) region: u32,
     /// The name of the argument or variable.
     pub(crate) name: &'a dyn Fn() -> Option<String>,
     /// The offset in it.
@@ -344,10 +368,10 @@ impl Checker<'_> {
         if !own {
             return written::unwritten(address, bytes);
         }
-        let was =
-            |at: u64| self.written.get(&(at / 64)).is_some_and(|bits| bits >> (at % 64) & 1 != 0);
-        (0..bytes.min(32))
-            .fold(0, |all, byte| all | u32::from(!was(address + u64::from(byte))) << byte)
+        let word = |number: u64| self.written.get(&number).copied().unwrap_or_default();
+        let (first, shift) = (address / 64, address % 64);
+        let both = u128::from(word(first)) | u128::from(word(first + 1)) << 64;
+        !((both >> shift) as u32) & ((1u64 << bytes.min(32)) - 1) as u32
     }
 
     /// The bytes of threadgroup memory were written with what is itself uninitialised.
@@ -356,10 +380,13 @@ impl Checker<'_> {
     }
 
     fn mark(&mut self, address: u64, bytes: u32, written: bool) {
-        for at in address..address + u64::from(bytes) {
+        let (mut at, end) = (address, address + u64::from(bytes));
+        while at < end {
+            let next = end.min((at / 64 + 1) * 64);
             let word = self.written.entry(at / 64).or_default();
-            let bit = 1 << (at % 64);
-            *word = if written { *word | bit } else { *word & !bit };
+            let bits = (u64::MAX >> (64 - (next - at))) << (at % 64);
+            *word = if written { *word | bits } else { *word & !bits };
+            at = next;
         }
     }
 
@@ -387,14 +414,15 @@ impl Checker<'_> {
 
     /// A fence of device scope.
     pub(crate) fn fence(&mut self) {
-        self.step();
+        self.step(0);
         let step = self.state.steps;
         self.state.fences.entry(self.group).or_insert((step, step)).1 = step;
     }
 
-    /// The next instruction accesses memory.
-    pub(crate) fn step(&mut self) {
+    /// The next instruction accesses memory, in these lanes.
+    pub(crate) fn step(&mut self, lanes: u32) {
         self.state.steps = self.state.steps.wrapping_add(1);
+        self.state.lanes = lanes;
     }
 
     /// A thread does by itself what is undefined.
@@ -419,7 +447,7 @@ impl Checker<'_> {
             remedy: report::remedy_of(finding).to_owned(),
             count: 1,
         };
-        note(self.found, (kind, site, site), report);
+        note(self.found, (kind, site, site, 0), report);
     }
 
     /// A thread accesses memory, in the instruction of the last [`step`](Self::step). `value` is what it writes, if that is
@@ -443,7 +471,7 @@ impl Checker<'_> {
         }
         let clock = self.clocks[wave as usize % MOST_WAVES];
         let [epoch, inner] = if at.own { clock.own } else { clock.device };
-        let State { device, sites, launches, steps, fences, .. } = &mut *self.state;
+        let State { device, sites, launches, steps, lanes, fences, .. } = &mut *self.state;
         let kind = sites[site as usize].kind;
         // What is not known is different in every thread.
         let number = u64::from(self.group) << 10 | u64::from(wave) << 5 | u64::from(lane);
@@ -456,6 +484,7 @@ impl Checker<'_> {
             inner,
             met: clock.met,
             step: *steps,
+            lanes: *lanes,
             site,
             value: (mixed ^ mixed >> 32) as u32,
             wave: wave as u8,
@@ -465,7 +494,8 @@ impl Checker<'_> {
         };
         let shadow = if at.own { &mut self.own } else { device };
         let mut counted = None;
-        shadow.access(at.address, at.bytes, new, |old, new, apart| {
+        let is_fenced = |group: u32| fences.contains_key(&group);
+        shadow.access(at.address, at.bytes, new, is_fenced, |old, new, apart| {
             if apart == Apart::Groups && fenced(fences, old, new) {
                 return;
             }
@@ -474,13 +504,13 @@ impl Checker<'_> {
                 _ if old.kind == plain && new.kind == plain && old.value == new.value => {
                     ReportKind::SameValue
                 }
-                Apart::Lanes => ReportKind::Lockstep,
+                Apart::Lanes if old.is_in_lockstep_with(new) => ReportKind::Lockstep,
                 _ => ReportKind::Race,
             };
             if race.is_benign() && !self.checks.has(Checks::BENIGN) {
                 return;
             }
-            let key = (race, old.site.min(new.site), old.site.max(new.site));
+            let key = (race, old.site.min(new.site), old.site.max(new.site), at.region.into());
             // Of the cells of one access, the first counts.
             if counted.replace(key) == Some(key) {
                 return;

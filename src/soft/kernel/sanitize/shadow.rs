@@ -1,5 +1,7 @@
 //! The shadow of memory: for every four bytes, the accesses that a later one has to be compared with.
 
+use std::ops::Range;
+
 use crate::soft::ir::AccessKind;
 use crate::soft::ir::hash::FastMap;
 
@@ -18,6 +20,8 @@ pub(super) struct Record {
     pub(super) step: u32,
     /// Where in the source.
     pub(super) site: u32,
+    /// The lanes of its SIMD-group that the instruction was executed in.
+    pub(super) lanes: u32,
     /// The bits that are written, mixed with the address and the length.
     pub(super) value: u32,
     /// The SIMD-group in its threadgroup.
@@ -64,15 +68,21 @@ impl Record {
             && !(self.kind.is_atomic() && next.kind.is_atomic())
     }
 
-    /// Whether each later access that races with `other`, which came before or is at the same time, also races with this one.
+    /// Whether each later access that races with `other`, which came before or is at the same time, also races with this one;
+    /// of lanes of one SIMD-group, whether no fewer of them do.
     fn implies(&self, other: &Self) -> bool {
-        self.group == other.group && self.is_as_strong_as(other)
+        self.group == other.group && self.is_as_strong_as(other) && self.lanes & !other.lanes == 0
     }
 
-    /// Whether what conflicts with the other access conflicts with this one.
+    /// Whether a GPU executes a later access of another lane after this one, though nothing orders them: the lane was there.
+    pub(super) fn is_in_lockstep_with(&self, next: &Self) -> bool {
+        self.lanes >> next.lane & 1 != 0
+    }
+
+    /// Whether what conflicts with the other access conflicts with this one. A write does not with one of the same value.
     pub(super) fn is_as_strong_as(&self, other: &Self) -> bool {
         let stronger = match self.kind {
-            AccessKind::Write => true,
+            AccessKind::Write => other.kind == AccessKind::Write && other.value == self.value,
             AccessKind::AtomicWrite => other.kind.is_atomic(),
             AccessKind::Read => !other.kind.writes(),
             AccessKind::AtomicRead => other.kind == AccessKind::AtomicRead,
@@ -134,6 +144,7 @@ impl Shadow {
         address: u64,
         bytes: u32,
         mut new: Record,
+        is_fenced: impl Fn(u32) -> bool,
         mut found: impl FnMut(&Record, &Record, Apart),
     ) {
         for (number, mask) in cells(address, bytes) {
@@ -170,20 +181,30 @@ impl Shadow {
                     self.kept.push(*old);
                 }
             }
-            if !has_enough(&self.kept, &new) {
+            if !has_enough(&self.kept, &new, &is_fenced) {
                 self.kept.push(new);
             }
             cell.set(&self.kept);
         }
     }
 
-    /// Whether there are no records.
-    pub(super) fn is_empty(&self) -> bool {
-        self.pages.is_empty()
+    /// Forgets the memory in a range of addresses, as what follows is ordered after all that was: the records, with the
+    /// numbers of their cells.
+    pub(super) fn take_range(&mut self, range: &Range<u64>) -> Vec<(u64, Record)> {
+        let cells = range.start / 4..range.end.div_ceil(4);
+        let mut taken = Vec::new();
+        for (&page, all) in &mut self.pages {
+            for (cell, number) in all.iter_mut().zip(page * CELLS as u64..) {
+                if cells.contains(&number) {
+                    taken.extend(std::mem::take(cell).records().map(|record| (number, *record)));
+                }
+            }
+        }
+        taken.sort_by_key(|&(number, _)| number);
+        taken
     }
 
-    /// Forgets everything, as what follows is ordered after all that was: the records, with the numbers of their cells, in
-    /// that order.
+    /// Forgets everything: the records, with the numbers of their cells, in that order.
     pub(super) fn take(&mut self) -> impl Iterator<Item = (u64, Record)> {
         let mut pages: Vec<_> = std::mem::take(&mut self.pages).into_iter().collect();
         pages.sort_unstable_by_key(|page| page.0);
@@ -196,10 +217,16 @@ impl Shadow {
     }
 }
 
+/// Records of four bytes from which on threadgroups with fences are as good as others.
+const MOST_FENCED: usize = 64;
+
 /// Whether each later access that races with a new one races with one that is recorded: two threads of one SIMD-group,
 /// two SIMD-groups of one threadgroup, or two threadgroups; whatever comes later differs from one of two.
-fn has_enough(records: &[Record], new: &Record) -> bool {
+fn has_enough(records: &[Record], new: &Record, is_fenced: impl Fn(u32) -> bool) -> bool {
     let mut first: [Option<&Record>; 3] = [None; 3];
+    // Two writes of one value are not a race, so that a write with a new value adds something, unless there are three values:
+    // two of them differ from that of any later write.
+    let mut distinct: [Vec<&Record>; 3] = Default::default();
     for old in records {
         let same_thread = (old.group, old.wave, old.lane) == (new.group, new.wave, new.lane);
         if same_thread && (old.epoch, old.inner) == (new.epoch, new.inner) && old.implies(new) {
@@ -207,7 +234,9 @@ fn has_enough(records: &[Record], new: &Record) -> bool {
         }
         let inner = old.wave != new.wave || old.inner >= new.inner;
         let recent = old.group != new.group || old.epoch >= new.epoch && inner;
-        if old.kind != new.kind || new.mask & !old.mask != 0 || !recent {
+        // A lane that was not there races; see `is_in_lockstep_with`.
+        let fewer = (old.group, old.wave) != (new.group, new.wave) || old.lanes & !new.lanes == 0;
+        if old.kind != new.kind || new.mask & !old.mask != 0 || !recent || !fewer {
             continue;
         }
         // 0: lanes of one SIMD-group; 1: SIMD-groups of one threadgroup; 2: threadgroups.
@@ -220,8 +249,20 @@ fn has_enough(records: &[Record], new: &Record) -> bool {
             let belongs = match level {
                 0 => (old.group, old.wave) == (new.group, new.wave),
                 1 => old.group == new.group,
-                _ => true,
+                // A fence may order the one that is recorded with what comes, and not the new one.
+                _ => !is_fenced(old.group) || records.len() >= MOST_FENCED,
             };
+            if new.kind == AccessKind::Write && old.value != new.value {
+                let others = &mut distinct[level];
+                let differs = |one: &&Record| one.value != old.value && differs(level, one);
+                if belongs && others.iter().all(differs) {
+                    others.push(old);
+                }
+                if others.len() == 3 {
+                    return true;
+                }
+                continue;
+            }
             match known {
                 Some(one) if belongs && differs(level, one) => return true,
                 None if belongs => *known = Some(old),
