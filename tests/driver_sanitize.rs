@@ -14,8 +14,8 @@ mod races;
 mod undefined;
 
 use aruminium::{
-    BarrierScope, Buffer, Checks, Commands, Copier, DispatchType, Encoder, Gpu, Pipeline, Report,
-    ReportKind, autorelease_pool,
+    BarrierScope, Buffer, Checks, Commands, Copier, DispatchType, Encoder, Gpu, Pipeline,
+    PixelFormat, Report, ReportKind, TextureDescriptor, TextureUsage, autorelease_pool,
 };
 use child::{in_child, run_child};
 use gpu::Rig;
@@ -188,21 +188,24 @@ fn benign_races_are_reported_on_request() {
     }
 }
 
+/// What is between two launches, of the buffer that both access and of another.
+type Between = fn(&Encoder, &Buffer, &Buffer);
+
 /// Two launches of one encoder that write and read a buffer.
-fn two_launches(rig: &Rig, kind: DispatchType, barrier: bool) -> Vec<Report> {
+fn two_launches(rig: &Rig, kind: DispatchType, barrier: Option<Between>) -> Vec<Report> {
     let write = "kernel void write(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]]) { data[i] = i; }";
     let read =
         "kernel void read(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]]) {
         data[512 + i] = data[i];
     }";
     let [write, read] = [write, read].map(|source| checked(&rig.gpu, source, Checks::RACES));
-    let data = rig.gpu.buffer(4096).unwrap();
+    let [data, other] = [(); 2].map(|()| rig.gpu.buffer(4096).unwrap());
     reports(rig, kind, |encoder| {
         encoder.bind_buffer(&data, 0, 0);
         encoder.bind(&write);
         encoder.launch((128, 1, 1), (64, 1, 1));
-        if barrier {
-            encoder.barrier(BarrierScope::BUFFERS);
+        if let Some(barrier) = barrier {
+            barrier(encoder, &data, &other);
         }
         encoder.bind(&read);
         encoder.launch((128, 1, 1), (64, 1, 1));
@@ -212,15 +215,39 @@ fn two_launches(rig: &Rig, kind: DispatchType, barrier: bool) -> Vec<Report> {
 #[test]
 fn launches_of_a_concurrent_encoder_race_without_a_barrier() {
     let rig = Rig::new();
-    let found = two_launches(&rig, DispatchType::Concurrent, false);
+    let found = two_launches(&rig, DispatchType::Concurrent, None);
     let [race] = &found[..] else { panic!("{found:#?}") };
     let mut kernels: Vec<&str> = race.accesses.iter().map(|access| &access.kernel[..]).collect();
     kernels.sort_unstable();
     assert_eq!(kernels, ["read", "write"]);
     assert!(race.remedy.contains("between"), "{race}");
     assert_eq!(race.count, 128);
-    assert_eq!(two_launches(&rig, DispatchType::Concurrent, true), []);
-    assert_eq!(two_launches(&rig, DispatchType::Serial, false), []);
+    assert_eq!(two_launches(&rig, DispatchType::Serial, None), []);
+    let barriers: [(Between, usize); 5] = [
+        (|encoder, _, _| encoder.barrier(BarrierScope::BUFFERS), 0),
+        (|encoder, _, _| encoder.barrier(BarrierScope::BUFFERS | BarrierScope::TEXTURES), 0),
+        (|encoder, _, _| encoder.barrier(BarrierScope::TEXTURES), 1),
+        (|encoder, data, other| encoder.barrier_for(&[other, data]), 0),
+        (|encoder, _, other| encoder.barrier_for(&[other]), 1),
+    ];
+    for (number, (barrier, races)) in barriers.into_iter().enumerate() {
+        let found = two_launches(&rig, DispatchType::Concurrent, Some(barrier));
+        assert_eq!(found.len(), races, "{number}: {found:#?}");
+    }
+}
+
+/// One line that accesses two arguments has a report for each.
+#[test]
+fn each_argument_has_its_report() {
+    let rig = Rig::new();
+    let source = "static void put(device uint *p, uint i) { p[i / 64] = i; }
+    kernel void k(device uint *data [[buffer(0)]], device uint *other [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+        put(data, i);
+        put(other, i);
+    }";
+    let found = run(&rig, source, Checks::RACES);
+    let names: Vec<_> = found.iter().map(|race| race.argument.as_deref()).collect();
+    assert_eq!(names, [Some("data"), Some("other")], "{found:#?}");
 }
 
 #[test]
@@ -281,26 +308,42 @@ fn the_variable_checks_every_kernel() {
         .collect();
     assert!(!lines.is_empty() && lines.len() <= 2, "{text}");
     assert!(lines[0].contains("of 'data'") && lines[0].contains("program_source:4:"), "{text}");
-    let output = run_child("the_variable_checks_every_kernel", &[(variable, "races,raises")]);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains("ARUMINIUM_SOFT_SANITIZE=races,raises is ignored"), "{text}");
-    assert!(!text.contains("race on"), "{text}");
+    for wrong in ["races,raises", "benign"] {
+        let output = run_child("the_variable_checks_every_kernel", &[(variable, wrong)]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        let error = format!("{variable}={wrong} is an error, and there is no device");
+        assert!(!output.status.success() && text.contains(&error), "{text}");
+    }
+}
+
+/// The kernel with a statement of `UNDEFINED`.
+fn undefined_kernel(statement: &str) -> String {
+    format!(
+        "kernel void k(device int *data [[buffer(0)]], uint i [[thread_position_in_grid]]) {{
+            int n = int(i) + data[512 + i];
+            float x = float(n);
+            int out = 0;
+            {statement} // <-
+            data[i] = out ^ int(x);
+        }}"
+    )
+}
+
+/// The kernel with statements of `INIT`.
+fn init_kernel(declarations: &str, statements: &str) -> String {
+    format!(
+        "{declarations}
+        kernel void k(device int *data [[buffer(0)]], uint i [[thread_position_in_grid]],
+                uint t [[thread_index_in_threadgroup]]) {{
+            {statements}
+        }}"
+    )
 }
 
 #[test]
 fn undefined_arithmetic_is_found() {
     let rig = Rig::new();
-    let kernel = |statement: &str| {
-        format!(
-            "kernel void k(device int *data [[buffer(0)]], uint i [[thread_position_in_grid]]) {{
-                int n = int(i) + data[512 + i];
-                float x = float(n);
-                int out = 0;
-                {statement} // <-
-                data[i] = out ^ int(x);
-            }}"
-        )
-    };
+    let kernel = undefined_kernel;
     let mut wrong = Vec::new();
     let mut is_silent = |statement: &str| {
         for report in run(&rig, &kernel(statement), Checks::UNDEFINED) {
@@ -325,15 +368,7 @@ fn undefined_arithmetic_is_found() {
 #[test]
 fn uses_of_what_nothing_wrote_are_found() {
     let rig = Rig::new();
-    let kernel = |declarations: &str, statements: &str| {
-        format!(
-            "{declarations}
-            kernel void k(device int *data [[buffer(0)]], uint i [[thread_position_in_grid]],
-                    uint t [[thread_index_in_threadgroup]]) {{
-                {statements}
-            }}"
-        )
-    };
+    let kernel = init_kernel;
     let mut wrong = Vec::new();
     let mut is_silent = |source: &str| {
         for report in run(&rig, source, Checks::INIT) {
@@ -354,6 +389,91 @@ fn uses_of_what_nothing_wrote_are_found() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Which pixel is accessed, and what an atomic writes to it.
+#[test]
+fn uses_of_textures_are_found() {
+    let rig = Rig::new();
+    let descriptor = TextureDescriptor::new_2d(PixelFormat::R32Uint, 4, 4);
+    descriptor.set_usage(TextureUsage::SHADER_READ | TextureUsage::SHADER_WRITE);
+    let texture = rig.gpu.texture_with(&descriptor).unwrap();
+    let data = rig.gpu.buffer(4096).unwrap();
+    let address = ReportKind::UninitialisedAddress;
+    let store = ReportKind::UninitialisedStore;
+    for (kind, statement) in [
+        (address, "data[i] = image.read(at).x;"),
+        (address, "image.write(uint4(1), at);"),
+        (address, "image.atomic_fetch_add(at, 1);"),
+        (store, "image.atomic_fetch_add(uint2(0), at);"),
+        (store, "image.write(uint4(at, 0, 0), uint2(0));"),
+    ] {
+        let source = format!(
+            "kernel void k(device uint *data [[buffer(0)]], texture2d<uint, access::read_write> image [[texture(0)]],
+                    uint i [[thread_position_in_grid]]) {{
+                uint2 at;
+                if (i > 3) at = uint2(1);
+                {statement} // <-
+            }}"
+        )
+        .replace("uint2(0), at)", "uint2(0), at.x)");
+        let found = |source: &str| {
+            let pipeline = checked(&rig.gpu, source, Checks::INIT);
+            reports(&rig, DispatchType::Serial, |encoder| {
+                encoder.bind(&pipeline);
+                encoder.bind_buffer(&data, 0, 0);
+                encoder.bind_texture(&texture, 0);
+                encoder.launch((64, 1, 1), (64, 1, 1));
+            })
+        };
+        let all = found(&source);
+        let [report] = &all[..] else { panic!("{statement}: {all:#?}") };
+        assert_eq!((report.kind, lines(report)), (kind, marked(&source)), "{statement}");
+        assert_eq!(found(&source.replace("uint2 at;", "uint2 at = uint2(2);")), [], "{statement}");
+    }
+}
+
+/// Every kernel of the tables, with its fault and corrected, gives the same reports by the interpreter and by machine code.
+#[test]
+fn machine_code_and_interpreter_report_the_same() {
+    let body = || {
+        let rig = Rig::new();
+        let both = Checks::RACES | Checks::BENIGN;
+        for case in races::RACES {
+            for source in [case.source, &case.source.replace(case.mend.0, case.mend.1)] {
+                println!("= {}: {:?}", case.name, run(&rig, source, Checks::RACES));
+                println!("= {}: {:?}", case.name, run(&rig, source, both));
+            }
+        }
+        for (_, statement, corrected) in undefined::UNDEFINED {
+            for source in [statement, corrected].map(|statement| undefined_kernel(statement)) {
+                println!("= {statement}: {:?}", run(&rig, &source, Checks::UNDEFINED));
+            }
+        }
+        for (_, declarations, statements, mend) in init::INIT {
+            for statements in [(*statements).to_owned(), statements.replace(mend.0, mend.1)] {
+                let source = init_kernel(declarations, &statements);
+                let all = Checks::INIT | Checks::RACES | Checks::UNDEFINED;
+                println!("= {statements}: {:?}", run(&rig, &source, Checks::INIT));
+                println!("= {statements}: {:?}", run(&rig, &source, all));
+            }
+        }
+    };
+    let test = "machine_code_and_interpreter_report_the_same";
+    let lines = |jit: &str| {
+        let output = in_child(test, &[("ARUMINIUM_SOFT_JIT", jit)], body)?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        let lines = text.lines().filter_map(|line| Some(line.split_once("= ")?.1.to_owned()));
+        Some(lines.collect::<Vec<_>>())
+    };
+    let Some(interpreted) = lines("off") else { return };
+    let native = lines("always").expect("only a child has none");
+    assert!(interpreted.len() > 150, "{}", interpreted.len());
+    for (one, other) in interpreted.iter().zip(&native) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(interpreted.len(), native.len());
 }
 
 #[test]
@@ -495,6 +615,14 @@ fn private_buffers_are_uninitialised() {
             blit(commands, &|copier| copier.copy(&source, 0, buffer, 0, 1000));
         });
         assert_eq!(copied, [1]);
+        let unwritten = rig.gpu.buffer_private(1024).unwrap();
+        let copied = reads_private(&rig, |commands, buffer| {
+            blit(commands, &|copier| {
+                copier.fill(&unwritten, (0..512).into(), 0);
+                copier.copy(&unwritten, 0, buffer, 0, 1024);
+            });
+        });
+        assert_eq!(copied, [32]);
         let written = reads_private(&rig, |commands, buffer| {
             let encoder = commands.encoder().unwrap();
             encoder.bind(&writes);

@@ -79,6 +79,8 @@ struct Shared<'a> {
     /// Machine code may run the launch, and is worth it.
     may_be_native: bool,
     native: AtomicBool,
+    /// A checker has seen its beginning.
+    is_observed: AtomicBool,
 }
 
 // SAFETY: the pointers are to the launch's memory, which kernels may access from all threads at once; it is
@@ -219,6 +221,7 @@ impl Program {
             plain: AtomicBool::new(!self.hoists),
             may_be_native,
             native: AtomicBool::new(may_be_native && self.is_worth_native(0)),
+            is_observed: AtomicBool::new(false),
         })
     }
 }
@@ -366,7 +369,9 @@ impl<'a> Worker<'a> {
                 checker: launch.session.map(|session| {
                     let (grid, group) = (launch.grid, launch.group);
                     let arguments = buffers(&program.allocations, launch);
-                    session.launch(&program.name, checks, Extent { grid, group, arguments })
+                    let extent = Extent { grid, group, arguments };
+                    let resumes = shared.is_observed.swap(true, Ordering::Relaxed);
+                    session.launch(&program.name, checks, extent, resumes)
                 }),
                 counts: launch.profile.map(Profile::counts),
                 code: code.code.as_ptr(),
@@ -572,6 +577,8 @@ impl<'a> Worker<'a> {
     /// last one ended.
     fn groups(&mut self, position: [u32; 3], most: u64) -> (u32, Ended) {
         if let Some(run) = self.code.body() {
+            // A checker wants to know where each begins.
+            let most = if self.probes.is_some() { 1 } else { most };
             return self.by_body(run, position, most);
         }
         match self.group(position) {

@@ -194,7 +194,11 @@ impl Program {
     }
 
     /// The same with checks.
-    fn checked(module: &Module, isa: IsaKind, checks: Checks) -> Result<Self, CompileError> {
+    pub(crate) fn checked(
+        module: &Module,
+        isa: IsaKind,
+        checks: Checks,
+    ) -> Result<Self, CompileError> {
         // The passes recurse as deeply as calls and blocks are nested.
         let pipeline = passes::Pipeline { checks, ..pipeline::PIPELINE };
         with_stack(|| Self::compile(module, isa, &pipeline))
@@ -245,9 +249,9 @@ impl Program {
             tallies,
             code,
             plain: OnceLock::new(),
-            // Machine code has no probes.
-            native: never_if(pipeline.checks.any()),
-            native_plain: never_if(pipeline.checks.any()),
+            // Machine code counts nothing.
+            native: never_if(pipeline.checks.has(Checks::PROFILE)),
+            native_plain: never_if(pipeline.checks.has(Checks::PROFILE)),
             hoists: true,
             worked: AtomicU64::new(0),
             checks: pipeline.checks,
@@ -362,8 +366,8 @@ impl Program {
         let refused = |why: &str| {
             Err(CompileError::NoListing { why: format!("the interpreter runs it: {why}") })
         };
-        if self.checks.any() {
-            return refused("machine code checks and counts nothing, and this kernel does");
+        if self.checks.has(Checks::PROFILE) {
+            return refused("machine code counts nothing, and this kernel does");
         }
         if !has_native(self.source.isa) {
             let isa = self.source.isa.name();

@@ -1,10 +1,15 @@
 //! When machine code is made, and where it takes over from the interpreter.
 
-use crate::soft::cpu::{Program, Way, Workers, by_index::*};
+use crate::soft::cpu::{IsaKind, Program, Way, Workers, by_index::*};
+use crate::soft::ir::{Checks, Module};
 use crate::soft::msl::{self, ConstantValues, Options};
 use std::time::Duration;
 
 fn program(body: &str) -> Program {
+    Program::new(&module(body)).unwrap()
+}
+
+fn module(body: &str) -> Module {
     let text = format!(
         "#include <metal_stdlib>\nusing namespace metal; kernel void k(device uint *out [[buffer(0)]], \
          constant uint *m [[buffer(1)]], device uint *a [[buffer(2)]], constant uint *none [[buffer(3)]], \
@@ -14,7 +19,27 @@ fn program(body: &str) -> Program {
         msl::compile(&text, &Options::default()).unwrap_or_else(|e| panic!("{body}: {e}"));
     let (module, _) =
         library.kernel("k", &ConstantValues::default()).unwrap_or_else(|e| panic!("{body}: {e}"));
-    Program::new(&module).unwrap()
+    module
+}
+
+/// Checks are no reason to interpret a kernel.
+#[test]
+fn checked_kernels_are_machine_code() {
+    if !Way::all().last().is_some_and(|way| way.is_native()) {
+        return;
+    }
+    let body = "threadgroup uint tile[64]; uint t = i % 64; uint sum = 0; \
+        for (uint k = 0; k < m[0]; k++) { \
+            tile[t] = a[64 * k + t]; \
+            threadgroup_barrier(mem_flags::mem_threadgroup); \
+            for (uint j = 0; j < 64; j++) { sum += tile[j] << (tile[t] & 7); } \
+            threadgroup_barrier(mem_flags::mem_threadgroup); \
+        } \
+        atomic_fetch_add_explicit(flags, 1, memory_order_relaxed); out[i] = sum;";
+    for checks in [Checks::RACES, Checks::UNDEFINED, Checks::INIT] {
+        let program = Program::checked(&module(body), IsaKind::chosen(), checks).unwrap();
+        assert!(program.makes_native() && program.is_one_run(), "{checks:?}");
+    }
 }
 
 /// Launches `threads` threads in groups of 32; both `m` and `a` have this number. Returns `out`.

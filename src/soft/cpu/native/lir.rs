@@ -720,6 +720,18 @@ pub(crate) enum SiteKind {
         run: Run,
         operands: Vec<Operand>,
     },
+    /// A probe: what it is, the active lanes, their addresses and what they store, if it has those.
+    Probe {
+        imm: u64,
+        exec: Vec<Reg>,
+        pointer: Option<Access>,
+        stored: Option<Operand>,
+    },
+    /// Which of the bytes at the lanes' addresses were not written: bits, in the access's data.
+    Unwritten {
+        bytes: u32,
+        access: Access,
+    },
     /// An operation, by the interpreter's handler.
     /// With `once` it works on slots, else on 32 lanes.
     Operation {
@@ -856,7 +868,12 @@ impl Site {
         match &self.what {
             SiteKind::Clock => {}
             SiteKind::Barrier(exec) => exec.iter().copied().for_each(f),
-            SiteKind::Access(access) => access.each(f),
+            SiteKind::Access(access) | SiteKind::Unwritten { access, .. } => access.each(f),
+            SiteKind::Probe { exec, pointer, stored, .. } => {
+                exec.iter().copied().for_each(&mut *f);
+                pointer.iter().for_each(|access| access.each(f));
+                stored.iter().for_each(|stored| stored.each(f));
+            }
             SiteKind::Atomic { access, operands, .. } => {
                 access.each(f);
                 operands.iter().for_each(|operand| operand.each(f));

@@ -17,6 +17,7 @@ use crate::soft::cpu::interp;
 use crate::soft::cpu::interp::code::{Ins, Stop, Wave, Wrong};
 use crate::soft::cpu::interp::lower::PIECE;
 use crate::soft::cpu::interp::memory::{OFFSET_BITS, Region, Target, place};
+use crate::soft::cpu::interp::probe::unwritten;
 use crate::soft::cpu::interp::thread::thread_byte;
 use crate::soft::cpu::watch::Verdict;
 use crate::soft::ir::Scalar;
@@ -302,6 +303,16 @@ impl Saved<'_> {
         offset
     }
 
+    /// The pointer of an access in a lane.
+    fn pointer(&self, access: &Access, lane: usize) -> u64 {
+        let number = match access.region {
+            RegionRef::Number(number) => u64::from(number),
+            RegionRef::Found(reg) => self.int(reg),
+            RegionRef::Thread { .. } => unreachable!("only memory that threads share is observed"),
+        };
+        (number << OFFSET_BITS).wrapping_add(self.offset(access, lane) as u64)
+    }
+
     /// The lanes of the strip whose masks are set, as bits.
     fn active(&self, masks: &[Reg]) -> u32 {
         let bit = |lane: usize| {
@@ -419,6 +430,36 @@ unsafe extern "C" fn slow(
         SiteKind::Matrix(access) => {
             // SAFETY: the SIMD-group is the one that called.
             unsafe { matrix(&saved, access, wave) }.err().map(Some)
+        }
+        SiteKind::Probe { imm, exec, pointer, stored } => {
+            let active = saved.active(exec) << saved.first;
+            let outer = std::mem::replace(&mut wave.exec, active);
+            // SAFETY: the checker is the worker's, which runs one SIMD-group at a time.
+            if let Some(probes) = unsafe { wave.probes.as_mut() } {
+                let lane_of = |lane: usize| lane - saved.first;
+                let pointer = |lane: usize| {
+                    pointer.as_ref().map_or(0, |access| saved.pointer(access, lane_of(lane)))
+                };
+                let value = |lane: usize| {
+                    stored.as_ref().map_or(0, |stored| saved.get(stored, lane_of(lane)))
+                };
+                // SAFETY: the words of a run's sites follow its instruction, and the regions are the launch's.
+                unsafe {
+                    let at = wave.native.add(1 + site.number as usize);
+                    probes.observe(wave, at, *imm, pointer, value);
+                }
+            }
+            wave.exec = outer;
+            None
+        }
+        SiteKind::Unwritten { bytes, access } => {
+            let active = saved.active(&access.exec);
+            for lane in (0..machine.lanes).filter(|lane| active >> lane & 1 != 0) {
+                // SAFETY: the checker is the worker's, and the regions are the launch's.
+                let bits = unsafe { unwritten(wave, saved.pointer(access, lane), *bytes) };
+                saved.set(&access.data[0], lane, bits.into());
+            }
+            None
         }
         SiteKind::Operation { run, args, result, once } => {
             // SAFETY: handlers of the table of semantics only read and write their operands.

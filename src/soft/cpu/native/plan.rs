@@ -12,7 +12,7 @@ use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::semantics::row_scalar;
 use crate::soft::ir::walk::{instructions, statements};
 use crate::soft::ir::{
-    Address, Barrier, Effect, Function, Inst, Op, Rule, Scalar, Stmt, Type, Value,
+    Address, Barrier, Effect, Function, Inst, Op, Probe, Rule, Scalar, Stmt, Type, Value,
 };
 
 /// Runs of statements, by the address of the first.
@@ -280,7 +280,7 @@ pub(crate) fn reads(
     match inst.op {
         _ if kind(function, uniform, shapes, value) == Kind::Folded => {}
         Op::Barrier => {}
-        op if is_access(op) => {
+        op if is_access(op) && !inst.args.is_empty() => {
             let Some((start, sum)) = shape::address(function, shapes, inst.args[0]) else {
                 return inst.args.to_vec();
             };
@@ -312,13 +312,16 @@ pub(crate) fn is_threadgroup_barrier(inst: &Inst) -> bool {
 pub(crate) fn is_whole(inst: &Inst) -> bool {
     let op = inst.op;
     matches!(op.row().effect, Effect::Lanes | Effect::Syncs) && !is_threadgroup_barrier(inst)
-        || matches!(op, Op::MatrixLoad | Op::MatrixStore)
+        // The checker counts what a SIMD-group does, not a strip.
+        || matches!(op, Op::MatrixLoad | Op::MatrixStore | Op::Probe)
 }
 
-/// Whether an operation accesses memory at the address in its first operand.
+/// Whether an operation accesses or observes memory at the address in its first operand, if it has one.
 pub(crate) fn is_access(op: Op) -> bool {
-    matches!(op, Op::Load | Op::Store | Op::MatrixLoad | Op::MatrixStore)
-        || op.row().effect == Effect::Syncs && op != Op::Barrier
+    matches!(
+        op,
+        Op::Load | Op::Store | Op::MatrixLoad | Op::MatrixStore | Op::Probe | Op::Unwritten
+    ) || op.row().effect == Effect::Syncs && op != Op::Barrier
 }
 
 /// Whether an operation returns a vector whose components are in registers.
@@ -422,6 +425,14 @@ pub(crate) fn kind(
         }
         Rule::MatrixMultiplyAdd => {
             direct(inst.args.iter().all(|&matrix| has_parts(function, matrix)))
+        }
+        Rule::Probe | Rule::Unwritten => {
+            let held = |&value: &Value| holds(function.ty(value), uniform.values[value.index()]);
+            let mut addresses = inst.args.iter().take(1);
+            let known = addresses.all(|&at| shape::address(function, shapes, at).is_some());
+            let counts = matches!(Probe::from_imm(inst.imm), Some(Probe::Count { .. }));
+            let counts = inst.op == Op::Probe && counts;
+            direct(known && inst.args.iter().skip(1).all(held) && !counts)
         }
         Rule::Compose => Kind::Folded,
         Rule::Barrier => Kind::Direct,

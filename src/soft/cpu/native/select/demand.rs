@@ -1,5 +1,6 @@
 //! Which forms of each value are needed.
 
+use super::probe::observes;
 use super::{INT, LANES, Selection};
 use crate::soft::cpu::native::plan::{Kind, components, kind};
 use crate::soft::cpu::native::shape::{self, Shape, Start, Sum};
@@ -32,7 +33,7 @@ impl Selection<'_> {
         if self.run.is_done(value) || self.kind(value) != Kind::Direct {
             return;
         }
-        let has_effect = matches!(inst.op, Op::Store | Op::Set | Op::MatrixStore)
+        let has_effect = matches!(inst.op, Op::Store | Op::Set | Op::MatrixStore | Op::Probe)
             || inst.op.row().effect == Effect::Syncs;
         if !has_effect && self.want[value.index()] == 0 {
             return;
@@ -61,6 +62,7 @@ impl Selection<'_> {
             }
             Op::Get => {}
             Op::Barrier => {}
+            op if observes(op) => self.demand_probe(&inst),
             _ if inst.op.row().effect == Effect::Syncs => self.demand_atomic(&inst),
             Op::MatrixLoad | Op::MatrixStore | Op::MatrixMultiplyAdd => self.demand_matrix(&inst),
             _ if inst.op.row().effect == Effect::Lanes => self.demand_across(value, &inst),

@@ -13,6 +13,7 @@ mod half;
 mod input;
 mod matrix;
 mod memory;
+mod probe;
 mod thread;
 mod value;
 mod version;

@@ -18,6 +18,7 @@ impl Selection<'_> {
             Op::Store => return self.store(value, &inst),
             Op::MatrixStore => return self.matrix_access(value, &inst),
             Op::Barrier => return self.barrier(value, &inst),
+            Op::Probe => return self.probe(value, &inst),
             op if op.row().effect == Effect::Syncs => return self.atomic(value, &inst),
             Op::Set => return self.assign(VarId(inst.imm as u32), inst.args[0]),
             _ if self.want[value.index()] == 0 => return,
@@ -25,6 +26,7 @@ impl Selection<'_> {
         }
         match inst.op.row().rule {
             Rule::Load => self.load(value, &inst),
+            Rule::Unwritten => self.unwritten(value, &inst),
             Rule::MatrixLoad => self.matrix_access(value, &inst),
             Rule::MatrixMultiplyAdd => self.multiply_add(value, &inst),
             Rule::Across(_) | Rule::Shuffle | Rule::ShuffleFill | Rule::Vote => {
@@ -245,7 +247,7 @@ impl Selection<'_> {
     }
 
     /// The operand of a call.
-    fn lanes_operand(&self, value: Value, regs: Vec<Reg>) -> Operand {
+    pub(super) fn lanes_operand(&self, value: Value, regs: Vec<Reg>) -> Operand {
         if self.is_bool(value) {
             return Operand::Masks(regs);
         }

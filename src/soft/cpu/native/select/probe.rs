@@ -1,0 +1,87 @@
+//! Probes of checked kernels (`specs/sanitizer.md`): the code calls what the interpreter calls, with the lanes' pointers.
+
+use super::{INT, LANES, Selection};
+use crate::soft::cpu::native::lir::*;
+use crate::soft::cpu::native::shape::{Shape, Start, Sum};
+use crate::soft::ir::{Inst, Op, Scalar, Value};
+
+impl Selection<'_> {
+    /// Requests the forms in which the operands of a probe, or of `Unwritten`, are needed.
+    pub(super) fn demand_probe(&mut self, inst: &Inst) {
+        let Some(&pointer) = inst.args.first() else { return };
+        let Some((start, sum)) = self.address(pointer) else { return };
+        self.need_address(start, &sum);
+        let bits = if self.is_affine(&sum) { INT } else { LANES };
+        sum.lanes.iter().for_each(|&(term, _)| self.need(term, bits));
+        for &value in &inst.args[1..] {
+            let bits = if self.shapes.is_same(value) { INT } else { LANES };
+            self.need(value, bits);
+        }
+    }
+
+    /// Observes what the active lanes do.
+    pub(super) fn probe(&mut self, value: Value, inst: &Inst) {
+        let pointer = inst.args.first().and_then(|&pointer| self.observed(pointer));
+        let stored = inst.args.get(1).map(|&stored| {
+            if self.shapes.is_same(stored) {
+                let reg = self.number(stored);
+                return self.int_operand(stored, reg);
+            }
+            let lanes = self.in_lanes(stored);
+            self.lanes_operand(stored, lanes)
+        });
+        let what = SiteKind::Probe { imm: inst.imm, exec: self.exec.clone(), pointer, stored };
+        let site = self.site(self.run.access_site(value), what);
+        self.emit(Ins::Call { site });
+    }
+
+    /// Asks which bytes of memory were not written.
+    pub(super) fn unwritten(&mut self, value: Value, inst: &Inst) {
+        let Some(mut access) = self.observed(inst.args[0]) else { return };
+        let bits: Vec<Reg> = (0..self.parts()).map(|_| self.lane()).collect();
+        access.data.push(Operand::Lanes(bits.clone()));
+        let what = SiteKind::Unwritten { bytes: inst.imm as u32, access };
+        let site = self.site(self.run.access_site(value), what);
+        self.emit(Ins::Call { site });
+        self.give_lanes(value, bits);
+    }
+
+    /// The addresses of the lanes, without a check.
+    fn observed(&mut self, pointer: Value) -> Option<Access> {
+        let (start, sum) = self.address(pointer)?;
+        let offset = self.offset(&sum);
+        let (region, offset) = match start {
+            Start::Region(number) => (RegionRef::Number(number), offset),
+            Start::Pointer(pointer) => {
+                let (found, _, inner) = self.find_region(pointer);
+                (RegionRef::Found(found), self.plus(offset, inner))
+            }
+            Start::Local(_) | Start::ThreadPointer(_) => return None,
+        };
+        let terms = self.terms(&sum);
+        let exec = self.exec.clone();
+        let (scalar, data) = (Scalar::U8, Vec::new());
+        Some(Access { write: false, region, scalar, offset, terms, exec, data, unit: 0 })
+    }
+
+    /// What each lane adds to an offset.
+    fn terms(&mut self, sum: &Sum) -> Vec<Term> {
+        let affine = self.is_affine(sum);
+        let term = |&(index, scale): &(Value, i64)| Term {
+            index: match self.shapes.shape(index) {
+                Shape::Affine(stride) if affine => {
+                    LaneIndex::Affine { first: self.number(index), stride }
+                }
+                _ => self.lane_index(index),
+            },
+            signed: self.scalar(index).is_signed(),
+            scale,
+        };
+        sum.lanes.iter().map(term).collect()
+    }
+}
+
+/// Whether an operation observes memory.
+pub(super) fn observes(op: Op) -> bool {
+    matches!(op, Op::Probe | Op::Unwritten)
+}
