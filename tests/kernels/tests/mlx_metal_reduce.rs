@@ -102,8 +102,8 @@ impl Reduction {
     fn data(&self, count: usize) -> Vec<Value> {
         let element = self.from;
         let one = |bits: u64| match (&*self.operation, element) {
-            ("And", _) => element.converted(Value::Int(i128::from(bits % 97 != 0))),
-            ("Or", _) => element.converted(Value::Int(i128::from(bits % 97 == 0))),
+            ("And", _) => element.converted(Value::Int(i128::from(!bits.is_multiple_of(97)))),
+            ("Or", _) => element.converted(Value::Int(i128::from(bits.is_multiple_of(97)))),
             ("Prod", Element::Float(_)) => {
                 element.converted(Value::Real(1.0 + ((bits % 9) as f64 - 4.0) / 256.0))
             }
