@@ -22,7 +22,7 @@ pub enum GpuError {
     DeviceNotFound,
     /// A buffer could not be created.
     BufferCreationFailed(String),
-    /// A buffer's memory cannot be accessed now: it is private, or in use already.
+    /// A buffer's memory cannot be accessed: it is private or can only be read, or it is in use now.
     BufferAccess(String),
     /// Source text did not compile; the compiler's diagnostics.
     LibraryCompilationFailed(String),

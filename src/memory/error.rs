@@ -103,6 +103,7 @@ impl From<MemError> for GpuError {
     fn from(error: MemError) -> Self {
         match error {
             MemError::Busy(why) => Self::BufferAccess(why),
+            MemError::ReadOnly => Self::BufferAccess(error.to_string()),
             other => Self::BufferCreationFailed(other.to_string()),
         }
     }
@@ -114,5 +115,21 @@ impl std::error::Error for MemError {
             Self::System { error, .. } => Some(error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_access_that_is_refused_is_no_failed_creation() {
+        for (error, text) in
+            [(MemError::Busy("in use".into()), "in use"), (MemError::ReadOnly, "can only be read")]
+        {
+            assert!(matches!(error.into(), GpuError::BufferAccess(why) if why.contains(text)));
+        }
+        let failed = GpuError::from(MemError::ZeroSize);
+        assert!(matches!(failed, GpuError::BufferCreationFailed(_)), "{failed:?}");
     }
 }
