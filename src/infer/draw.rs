@@ -1,6 +1,6 @@
 //! Drawings of graphs.
 
-use super::graph::Graph;
+use super::graph::{Graph, NodeKind};
 use super::report::quoted;
 use std::fmt::Write as _;
 
@@ -55,8 +55,8 @@ impl Graph {
         text + "}\n"
     }
 
-    /// The graph as an SVG image: nodes that may run concurrently are in a row, barriers are between rows, and a line leads
-    /// from a node to one that waits for it.
+    /// The graph as an SVG image: nodes that may run concurrently are in a row, barriers and fences are between rows, and a
+    /// line leads from a node to one that waits for it.
     ///
     /// ```
     /// use aruminium::infer::{DType, Graph, Tensor};
@@ -70,11 +70,19 @@ impl Graph {
         let mut boxes = Vec::new();
         let (mut x, mut row, mut wide) = (MARGIN, 0, 2 * MARGIN);
         let mut rules = Vec::new();
+        let mut copying = None;
         for node in self.nodes() {
+            // Copies and launches have encoders of their own, with a fence between them. A barrier is in either.
+            let copies = match node.kind {
+                NodeKind::Barrier => copying,
+                _ => Some(matches!(node.kind, NodeKind::Copy)),
+            };
             if node.group != row {
                 (x, row) = (MARGIN, node.group);
-                rules.push(MARGIN + row * ROW - GAP);
+                let rule = if copying == copies { "barrier" } else { "fence" };
+                rules.push((MARGIN + row * ROW - GAP, rule));
             }
+            copying = copies;
             let (title, label) = (node.title(), node.label().to_owned());
             let width =
                 CHARACTER * title.chars().count().max(label.chars().count()) + 2 * CHARACTER;
@@ -87,11 +95,11 @@ impl Graph {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{wide}\" height=\"{high}\" font-family=\"sans-serif\" \
              font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
         );
-        for y in rules {
+        for (y, rule) in rules {
             _ = writeln!(
                 text,
                 "<line x1=\"0\" y1=\"{y}\" x2=\"{wide}\" y2=\"{y}\" stroke=\"#c00\" stroke-dasharray=\"6 4\"/>\
-                 <text x=\"2\" y=\"{}\" fill=\"#c00\">barrier</text>",
+                 <text x=\"2\" y=\"{}\" fill=\"#c00\">{rule}</text>",
                 y - 3
             );
         }
