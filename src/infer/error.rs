@@ -83,7 +83,7 @@ impl fmt::Display for Error {
         match self {
             Self::Gpu(error) => error.fmt(f),
             Self::Shape(why) => f.write_str(why),
-            Self::DType { what, found } => write!(f, "{what}; this one holds {found}"),
+            Self::DType { what, found } => write!(f, "{what}, and the tensor holds {found}"),
             Self::Argument { kernel, argument, why } => {
                 write!(f, "kernel '{kernel}', argument {argument}: {why}")
             }

@@ -153,7 +153,7 @@ fn errors_name_what_is_wrong() {
         assert_eq!(result.unwrap_err().to_string(), message);
     }
     let error = tensor.read::<u32>().unwrap_err();
-    assert_eq!(error.to_string(), "values of type u32 are viewed; this one holds f32");
+    assert_eq!(error.to_string(), "values of type u32 are viewed, and the tensor holds f32");
 }
 
 #[test]

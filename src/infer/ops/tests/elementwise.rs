@@ -193,7 +193,7 @@ fn wrong_operands_are_errors() {
     let wide = Tensor::new(&setup.gpu, DType::F64, &[2, 3]).expect("memory");
     let one = setup.random(DType::F32, &[1, 3]);
     for (error, message) in [
-        (setup.error(|o, s| o.unary(s, Unary::Exp, &wide, &x)), "this one holds f64"),
+        (setup.error(|o, s| o.unary(s, Unary::Exp, &wide, &x)), "the tensor holds f64"),
         (setup.error(|o, s| o.unary(s, Unary::Exp, &int, &int)), "this operation is for floats"),
         (
             setup.error(|o, s| o.binary(s, Binary::Div, &int, &int, &int)),
