@@ -2,6 +2,7 @@
 
 use super::{Bench, Program, values};
 use crate::child::{is_child, run_child};
+use crate::infer::weights::Json;
 use crate::infer::{Arg, Counters, DType, Grid, Memory, Sampling, Tensor};
 use crate::memory::Block;
 use crate::test_random::Random;
@@ -149,8 +150,18 @@ fn reports_count_by_label_and_kernel() {
                 let rows = report.profile.rows();
                 assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 6);
                 assert!(rows.iter().all(|row| row.min <= row.max && row.max <= row.total));
-                let trace = report.profile.chrome_trace();
-                assert_eq!(trace.matches("\"ph\": \"X\"").count(), 6);
+                let trace = Json::parse(report.profile.chrome_trace().as_bytes()).unwrap();
+                let events = trace.as_array().unwrap();
+                assert_eq!(events.len(), 6);
+                for (event, span) in events.iter().zip(&report.profile.spans) {
+                    let text = |key: &str| event.get(key).and_then(Json::as_str).unwrap();
+                    let number = |key: &str| event.get(key).and_then(Json::as_f64).unwrap();
+                    assert_eq!((text("name"), text("cat")), (&span.kernel[..], &span.label[..]));
+                    assert_eq!(text("ph"), "X");
+                    let micros = [number("ts"), number("dur")];
+                    let expected = [span.start, span.end - span.start].map(|time| time * 1e6);
+                    assert!(micros.iter().zip(expected).all(|(a, b)| (a - b).abs() < 0.001));
+                }
             }
         }
     }
