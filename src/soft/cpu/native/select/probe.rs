@@ -3,7 +3,7 @@
 use super::{INT, LANES, Selection};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::shape::{Shape, Start, Sum};
-use crate::soft::ir::{Inst, Op, Scalar, Value};
+use crate::soft::ir::{Inst, Op, Probe, Scalar, Value};
 
 impl Selection<'_> {
     /// Requests the forms in which the operands of a probe, or of `Unwritten`, are needed.
@@ -30,9 +30,38 @@ impl Selection<'_> {
             let lanes = self.in_lanes(stored);
             self.lanes_operand(stored, lanes)
         });
+        // Nothing that the call uses is computed after the jump around it, as other code may use it, too.
+        let aligned = match Probe::from_imm(inst.imm) {
+            Some(Probe::Aligned { bytes }) => self.is_misaligned(inst.args[0], bytes),
+            _ => None,
+        };
         let what = SiteKind::Probe { imm: inst.imm, exec: self.exec.clone(), pointer, stored };
         let site = self.site(self.run.access_site(value), what);
+        let end = aligned.map(|s| {
+            let to = self.label();
+            self.emit(Ins::JumpIf { zero: true, s, to });
+            to
+        });
         self.emit(Ins::Call { site });
+        if let Some(end) = end {
+            self.emit(Ins::Label(end));
+        }
+    }
+
+    /// A number that is 0 if the addresses of all lanes are multiples of a power of two; `None` if lanes may differ in that.
+    fn is_misaligned(&mut self, pointer: Value, bytes: u32) -> Option<Reg> {
+        let (start, sum) = self.address(pointer)?;
+        let Start::Region(number) = start else { return None };
+        if !bytes.is_power_of_two()
+            || sum.lanes.iter().any(|&(_, scale)| scale % i64::from(bytes) != 0)
+        {
+            return None;
+        }
+        let (base, _) = self.region(number, 1, false);
+        let offset = self.offset(&sum);
+        let (a, d) = (self.plus(base, offset), self.int());
+        self.emit(Ins::IntImm { op: IntOp::And, wide: false, d, a, imm: bytes as i32 - 1 });
+        Some(d)
     }
 
     /// Asks which bytes of memory were not written.
