@@ -17,7 +17,7 @@ use super::submission::{Handler, Stage, Submission, Ticket, status};
 use super::threads::{self, Jobs, RUNNER};
 use super::trace::{Ending, Trace};
 use crate::soft::fork::{AFTER_FORK, is_forked, lock};
-use crate::soft::kernel::sanitize::SharedClock;
+use crate::soft::kernel::sanitize::{Exists, SharedClock};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -32,6 +32,7 @@ pub(crate) struct Queue {
     recordings: Arc<RecordingPool>,
     /// What its command buffers have done, for checks.
     clock: SharedClock,
+    _exists: Exists,
 }
 
 /// The submissions that have not ended.
@@ -119,6 +120,7 @@ impl Queue {
             line: Mutex::default(),
             recordings: Arc::default(),
             clock: SharedClock::default(),
+            _exists: Exists::new(),
         })
     }
 

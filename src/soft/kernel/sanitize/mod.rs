@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use queues::Batch;
-pub(crate) use queues::{SharedClock, forget};
+pub(crate) use queues::{Exists, SharedClock, forget};
 pub(crate) use report::{Access, Report, ReportKind};
 use shadow::{Apart, Record, Shadow};
 pub(crate) use written::{mark, track, untrack};
@@ -166,8 +166,12 @@ impl Session {
     /// All launches that follow are ordered after those that were.
     pub(crate) fn order(&self) {
         let Some(mut state) = self.state() else { return };
-        let records = state.device.take().collect();
-        self.publish(&mut state, records);
+        if queues::are_several() {
+            let records = state.device.take().collect();
+            self.publish(&mut state, records);
+        } else {
+            state.device.clear();
+        }
         state.launches.clear();
         state.fences.clear();
         state.groups = 0;
@@ -177,7 +181,9 @@ impl Session {
     pub(crate) fn order_memory(&self, ranges: &[Range<u64>]) {
         let Some(mut state) = self.state() else { return };
         let records = ranges.iter().flat_map(|range| state.device.take_range(range)).collect();
-        self.publish(&mut state, records);
+        if queues::are_several() {
+            self.publish(&mut state, records);
+        }
     }
 
     /// Compares accesses with those of other queues, which may be executed at the same time.

@@ -5,7 +5,7 @@
 //! is freed. [`Ticks`] say up to which tick of each queue everything is ordered before what has them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::shadow::Record;
@@ -74,6 +74,30 @@ impl SharedClock {
 static SEEN: SharedClock = SharedClock(Mutex::new(Ticks(Vec::new())));
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static TICKS: AtomicU64 = AtomicU64::new(0);
+/// The queues that exist.
+static QUEUES: AtomicUsize = AtomicUsize::new(0);
+
+/// A queue exists as long as this does. With one queue nothing is published.
+#[derive(Debug)]
+pub(crate) struct Exists(());
+
+impl Exists {
+    pub(crate) fn new() -> Self {
+        QUEUES.fetch_add(1, Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Exists {
+    fn drop(&mut self) {
+        QUEUES.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Whether there is more than one queue.
+pub(super) fn are_several() -> bool {
+    QUEUES.load(Relaxed) > 1
+}
 
 /// Whether any kernel was checked for races.
 pub(super) fn is_active() -> bool {

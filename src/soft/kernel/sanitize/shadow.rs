@@ -188,6 +188,11 @@ impl Shadow {
         }
     }
 
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.pages.clear();
+    }
+
     /// Forgets the memory in a range of addresses, as what follows is ordered after all that was: the records, with the
     /// numbers of their cells.
     pub(super) fn take_range(&mut self, range: &Range<u64>) -> Vec<(u64, Record)> {
