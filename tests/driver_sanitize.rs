@@ -10,6 +10,8 @@ mod init;
 mod queues;
 #[path = "sanitize/races.rs"]
 mod races;
+#[path = "sanitize/random.rs"]
+mod random;
 #[path = "sanitize/undefined.rs"]
 mod undefined;
 

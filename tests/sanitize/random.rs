@@ -1,0 +1,220 @@
+//! Random kernels whose barriers order everything are silent; without one of the barriers there is a report if and only if comparing all
+//! pairs of accesses finds a race.
+
+use super::{child, gpu::Rig, reports};
+use aruminium::{Checks, DispatchType, ReportKind};
+
+/// Random numbers of a seed.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// An access of the threads whose number has a remainder, all threads if it is `None`, each to another word.
+#[derive(Clone, Copy, Debug)]
+struct Access {
+    write: bool,
+    /// Threadgroup memory, or a part of a buffer that each threadgroup has for itself.
+    tile: bool,
+    /// Thread `t` accesses word `(factor * t + start) % threads`; the factor is odd and the number of threads a power of two.
+    factor: u64,
+    start: u64,
+    only: Option<(u64, u64)>,
+}
+
+impl Access {
+    fn word(&self, thread: u64, threads: u64) -> u64 {
+        (self.factor * thread + self.start) % threads
+    }
+
+    fn is_active(&self, thread: u64) -> bool {
+        self.only.is_none_or(|(divisor, rest)| thread % divisor == rest)
+    }
+
+    fn conflicts(&self, other: &Self) -> bool {
+        self.tile == other.tile && (self.write || other.write)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Access(Access),
+    /// A barrier that orders the tile, the buffer, or both.
+    Barrier {
+        tile: bool,
+        device: bool,
+    },
+}
+
+#[derive(Debug)]
+struct Program {
+    threads: u64,
+    /// How often the steps are repeated.
+    repeats: u64,
+    steps: Vec<Step>,
+}
+
+impl Program {
+    /// A program in which each access is ordered after those that it conflicts with.
+    fn random(seed: u64) -> Self {
+        let mut numbers = Numbers(seed);
+        for _ in 0..4 {
+            numbers.below(2);
+        }
+        let threads = 32 << numbers.below(3);
+        let mut steps = Vec::new();
+        // What was accessed since the last barrier that orders it.
+        let mut open: Vec<Access> = Vec::new();
+        for _ in 0..2 + numbers.below(6) {
+            let only = numbers.chance(40).then(|| {
+                let divisor = 2 + numbers.below(3);
+                (divisor, numbers.below(divisor))
+            });
+            let access = Access {
+                write: numbers.chance(50),
+                tile: numbers.chance(60),
+                factor: 1 + 2 * numbers.below(threads / 2),
+                start: numbers.below(threads),
+                only,
+            };
+            if open.iter().any(|before| before.conflicts(&access)) {
+                let both = numbers.chance(30);
+                let (tile, device) = (access.tile || both, !access.tile || both);
+                open.retain(|before| if before.tile { !tile } else { !device });
+                steps.push(Step::Barrier { tile, device });
+            }
+            open.push(access);
+            steps.push(Step::Access(access));
+        }
+        let repeats = 1 + numbers.below(2);
+        steps.push(Step::Barrier { tile: true, device: true });
+        Self { threads, repeats, steps }
+    }
+
+    /// The kernel, without the step of a number.
+    fn source(&self, without: Option<usize>) -> String {
+        let threads = self.threads;
+        let mut text = format!(
+            "kernel void k(device uint *data [[buffer(0)]], uint t [[thread_index_in_threadgroup]],
+                    uint g [[threadgroup_position_in_grid]]) {{
+                threadgroup uint tile[{threads}];
+                device uint *part = data + 512 + g * {threads};
+                uint sum = 0;
+                for (uint k = 0; k < {}; k++) {{\n",
+            self.repeats
+        );
+        for (number, step) in self.steps.iter().enumerate().filter(|one| Some(one.0) != without) {
+            text += &match *step {
+                Step::Access(access) => {
+                    let Access { write, tile, factor, start, only } = access;
+                    let memory = if tile { "tile" } else { "part" };
+                    let word = format!("{memory}[({factor} * t + {start}) % {threads}]");
+                    let only = only.map_or_else(String::new, |(divisor, rest)| {
+                        format!("if (t % {divisor} == {rest}) ")
+                    });
+                    match write {
+                        true => format!("{only}{word} = 1000 * {number} + t;\n"),
+                        false => format!("{only}sum += {word};\n"),
+                    }
+                }
+                Step::Barrier { tile, device } => {
+                    let flags = match (tile, device) {
+                        (true, true) => "mem_flags::mem_threadgroup | mem_flags::mem_device",
+                        (true, false) => "mem_flags::mem_threadgroup",
+                        _ => "mem_flags::mem_device",
+                    };
+                    format!("threadgroup_barrier({flags});\n")
+                }
+            };
+        }
+        text + "}\ndata[g * 128 + t] = sum;\n}"
+    }
+
+    /// Whether two threads race, by comparing all pairs of accesses. Lanes of a SIMD-group do not if the second was active in the first
+    /// access, too.
+    fn races(&self, without: Option<usize>) -> bool {
+        let kept = self.steps.iter().enumerate().filter(|one| Some(one.0) != without);
+        let once: Vec<&Step> = kept.map(|(_, step)| step).collect();
+        let steps: Vec<&Step> = (0..self.repeats).flat_map(|_| once.clone()).collect();
+        steps.iter().enumerate().any(|(at, first)| {
+            let Step::Access(first) = first else { return false };
+            for later in &steps[at + 1..] {
+                match later {
+                    Step::Barrier { tile, device } => {
+                        if if first.tile { *tile } else { *device } {
+                            return false;
+                        }
+                    }
+                    Step::Access(second) if first.conflicts(second) => {
+                        if self.pair_races(first, second) {
+                            return true;
+                        }
+                    }
+                    Step::Access(_) => {}
+                }
+            }
+            false
+        })
+    }
+
+    fn pair_races(&self, first: &Access, second: &Access) -> bool {
+        let threads = self.threads;
+        (0..threads).filter(|&t| first.is_active(t)).any(|t| {
+            (0..threads).filter(|&u| u != t && second.is_active(u)).any(|u| {
+                let lockstep = t / 32 == u / 32 && first.is_active(u);
+                first.word(t, threads) == second.word(u, threads) && !lockstep
+            })
+        })
+    }
+}
+
+fn check(rig: &Rig, seeds: std::ops::Range<u64>) {
+    let (mut racing, mut silent) = (0, 0);
+    for seed in seeds {
+        let program = Program::random(seed);
+        assert!(!program.races(None), "{program:?}");
+        let barriers = program.steps.iter().enumerate();
+        let barriers = barriers.filter(|(_, step)| matches!(step, Step::Barrier { .. }));
+        let removed = barriers.map(|(number, _)| Some(number));
+        for without in [None].into_iter().chain(removed) {
+            let source = program.source(without);
+            let pipeline = super::checked(&rig.gpu, &source, Checks::RACES);
+            let data = rig.gpu.buffer(4096).unwrap();
+            let found = reports(rig, DispatchType::Serial, |encoder| {
+                encoder.bind(&pipeline);
+                encoder.bind_buffer(&data, 0, 0);
+                encoder
+                    .launch((2 * program.threads as usize, 1, 1), (program.threads as usize, 1, 1));
+            });
+            let expected = program.races(without);
+            assert!(found.iter().all(|report| report.kind == ReportKind::Race), "{found:#?}");
+            assert_eq!(!found.is_empty(), expected, "seed {seed}, {found:#?}\n{source}");
+            *(if expected { &mut racing } else { &mut silent }) += 1;
+        }
+    }
+    assert!(racing > 20 && silent > 20, "{racing} {silent}");
+}
+
+#[test]
+fn random_kernels_race_without_their_barriers() {
+    check(&Rig::new(), 0..40);
+}
+
+#[test]
+fn random_kernels_race_without_their_barriers_in_machine_code() {
+    let test = "random::random_kernels_race_without_their_barriers_in_machine_code";
+    let body = || check(&Rig::new(), 40..80);
+    let Some(output) = child::in_child(test, &[("ARUMINIUM_SOFT_JIT", "always")], body) else {
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
