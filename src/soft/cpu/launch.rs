@@ -358,6 +358,7 @@ impl<'a> Worker<'a> {
             origin: [0; 3],
             positions: std::ptr::null(),
             row_lanes: 1,
+            most_threads: most_threads(shared.launch),
             watch: Watch::new(&shared.watchdog, shared.start),
         };
         let budget = place.watch.first_budget();
@@ -594,7 +595,7 @@ impl<'a> Worker<'a> {
         // Those that are not the last of a row have the same size.
         let side_by_side = if size[0] == full { grid / full - position[0] } else { 1 };
         let count = u64::from(side_by_side).min(most) as u32;
-        let Some(machine) = run.machine(self.place.row_lanes) else {
+        let Some(machine) = run.machine(self.place.row_lanes, self.place.most_threads) else {
             unreachable!("the launch found the code")
         };
         let threads = product(size) as u32;
@@ -888,10 +889,15 @@ fn is_ready(code: &Code, launch: &Launch<'_>) -> bool {
         };
         return (0..8).all(|edges: usize| {
             let size: [u32; 3] = std::array::from_fn(|d| sizes(d)[edges >> d & 1]);
-            size.contains(&0) || run.has_machine(row_lanes(size))
+            size.contains(&0) || run.has_machine(row_lanes(size), most_threads(launch))
         });
     }
     true
+}
+
+/// The threads of the largest threadgroup.
+fn most_threads(launch: &Launch<'_>) -> u32 {
+    product(std::array::from_fn(|d| launch.group[d].min(launch.grid[d]))) as u32
 }
 
 /// How many lanes side by side have positions side by side in the first dimension.

@@ -178,6 +178,51 @@ fn machine_code_and_the_interpreter_agree() {
     }
 }
 
+/// A strip of one vector has all threads of such groups, or just not. One worker runs the groups in order, and atomics order
+/// the lanes of a group.
+#[test]
+fn groups_of_few_threads_agree() {
+    const ATOMICS: &[(&str, &str)] = &[
+        (
+            "atomics of all lanes",
+            "uint old = atomic_fetch_add_explicit(&c[0], l + 1, memory_order_relaxed); out[at] = old * 3 + a[at];",
+        ),
+        (
+            "atomics of some lanes",
+            "uint v = a[at]; if (v & 1) { v += atomic_fetch_max_explicit(&c[l & 7], v, memory_order_relaxed); } \
+             atomic_store_explicit(&c[3], v, memory_order_relaxed); \
+             out[at] = v ^ atomic_load_explicit(&c[3], memory_order_relaxed);",
+        ),
+        (
+            "atomics in a loop that lanes leave one by one",
+            "uint v = 0; for (uint k = 0; k <= (a[at] & 7); k++) { \
+             v = v * 5 + atomic_fetch_xor_explicit(&c[k & 3], at + k, memory_order_relaxed); } out[at] = v;",
+        ),
+        (
+            "atomics beside operations across lanes",
+            "uint v = simd_sum(a[at] & 255); \
+             out[at] = v + atomic_fetch_add_explicit(&c[0], 1, memory_order_relaxed) + simd_prefix_inclusive_sum(l);",
+        ),
+        (
+            "atomics around a barrier",
+            "uint v = atomic_fetch_add_explicit(&c[1], 1, memory_order_relaxed); t[l] = v; \
+             threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[l / 2] + v;",
+        ),
+    ];
+    for width in [1, 7, 8, 9, 15, 16, 17] {
+        for &(name, body) in ATOMICS {
+            check(&format!("{name}, {width}"), [width, 1, 1], body);
+        }
+    }
+    for (name, body) in ATOMICS {
+        check(name, [4, 4, 1], body);
+    }
+    // Without those that read other lanes, which may not be there.
+    for &(name, _, body) in CASES.iter().filter(|case| !case.2.contains("simd_shuffle")) {
+        check(&format!("{name}, 16 threads"), [16, 1, 1], body);
+    }
+}
+
 fn check(name: &str, group: [u32; 3], body: &str) {
     let text = format!(
         "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \

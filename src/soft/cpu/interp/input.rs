@@ -18,6 +18,8 @@ pub(crate) struct GroupPlace<'a> {
     pub(crate) positions: *const Positions,
     /// See [`row_lanes`](Self::row_lanes).
     pub(crate) row_lanes: u32,
+    /// The threads of the launch's largest group.
+    pub(crate) most_threads: u32,
     /// The worker's view of the watchdog.
     pub(crate) watch: Watch<'a>,
 }

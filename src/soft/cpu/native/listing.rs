@@ -25,11 +25,10 @@ pub(crate) fn is_wanted(kernel: &str) -> bool {
 pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> String {
     let mut text = String::new();
     let Some(target) = emit::target(run.source.isa) else { return text };
-    for (number, strip) in run.strips().into_iter().flatten().enumerate() {
-        // Strips of one vector are in use where longer ones exist, and lanes do not exchange values.
-        if number == 2 && (run.whole || target.parts == 1) {
-            continue;
-        }
+    let Some([long, any, short]) = run.strips() else { return text };
+    // Short strips are in use where longer ones exist, and lanes do not exchange values.
+    let short = (short != long && !run.across).then_some(short);
+    for strip in [long, any].into_iter().chain(short) {
         let code = with_stack(|| select(run, strip));
         let function = &run.source.function;
         #[cfg(test)]

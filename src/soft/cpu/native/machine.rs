@@ -787,9 +787,9 @@ pub(crate) unsafe fn native(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> 
     unsafe {
         let ins = &*ip;
         let run = &*(ins.imm as usize as *const Run);
-        let row = (*wave.place).row_lanes();
+        let place = &*wave.place;
         wave.native = ip;
-        match run.machine(row) {
+        match run.machine(place.row_lanes(), place.most_threads) {
             Some(machine) if machine.call(frame, wave) => ip.add(ins.a as usize),
             Some(_) => std::ptr::null(),
             None => unreachable!("the program found that there is executable memory"),

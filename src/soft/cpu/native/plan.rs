@@ -316,12 +316,17 @@ pub(crate) fn is_whole(inst: &Inst) -> bool {
         || matches!(op, Op::MatrixLoad | Op::MatrixStore | Op::Probe)
 }
 
+/// Whether lanes exchange values by memory: each access of a lane is before or after those of the others.
+pub(crate) fn is_atomic(op: Op) -> bool {
+    op.row().effect == Effect::Syncs && op != Op::Barrier
+}
+
 /// Whether an operation accesses or observes memory at the address in its first operand, if it has one.
 pub(crate) fn is_access(op: Op) -> bool {
     matches!(
         op,
         Op::Load | Op::Store | Op::MatrixLoad | Op::MatrixStore | Op::Probe | Op::Unwritten
-    ) || op.row().effect == Effect::Syncs && op != Op::Barrier
+    ) || is_atomic(op)
 }
 
 /// Whether an operation returns a vector whose components are in registers.

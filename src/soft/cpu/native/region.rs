@@ -70,8 +70,9 @@ impl RunVariable {
     }
 }
 
-/// The index of the code for any strips, which is made first.
+/// The index of the code for any strips, which is made first, and of the code for short strips of rows.
 const ANY: usize = 1;
+const SHORT: usize = 2;
 
 /// A run, as the interpreter's code has it.
 pub(crate) struct Run {
@@ -81,6 +82,8 @@ pub(crate) struct Run {
     pub(crate) length: usize,
     /// Whether lanes exchange values, so that one strip has all of them.
     pub(crate) whole: bool,
+    /// Whether they do so by operations that know all lanes of a SIMD-group, and not by atomics alone.
+    pub(crate) across: bool,
     /// Set if it is the kernel's whole body.
     pub(crate) body: Option<Body>,
     /// The word for the body's start.
@@ -144,16 +147,18 @@ impl Run {
         self.loop_sites.get(&number).copied().unwrap_or(0)
     }
 
-    /// The code for threadgroups in which `row` lanes at a time are neighbours in the first dimension; `None` if the
-    /// system has no executable memory.
-    pub(crate) fn machine(&self, row: u32) -> Option<&Machine> {
+    /// The code for threadgroups of up to `threads` threads in which `row` lanes at a time are neighbours in the first
+    /// dimension; `None` if the system has no executable memory.
+    pub(crate) fn machine(&self, row: u32, threads: u32) -> Option<&Machine> {
         let [long, any, short] = self.strips()?;
-        // A shorter strip is used if that makes it a row.
-        let least = if self.whole { 32 } else { short.lanes };
-        let (slot, strip) = if row >= long.lanes * long.parts {
+        // A shorter strip is used if that makes it a row, or if it has all threads: lanes that are never active cost time, too.
+        let has_all = threads <= short.lanes && !self.across && short != long;
+        let (slot, strip) = if row >= short.lanes && has_all {
+            (SHORT, short)
+        } else if row >= long.lanes * long.parts {
             (0, long)
-        } else if row >= least {
-            (2, short)
+        } else if row >= short.lanes && !self.whole {
+            (SHORT, short)
         } else {
             (ANY, any)
         };
@@ -187,9 +192,9 @@ impl Run {
         self.machine_of(ANY, self.strips()?[ANY])
     }
 
-    /// Whether there is code for a whole body and threadgroups with rows of this many threads; made where it is missing.
-    pub(crate) fn has_machine(&self, row: u32) -> bool {
-        self.machine(row).is_some()
+    /// Whether there is code for a whole body and threadgroups like these; made where it is missing.
+    pub(crate) fn has_machine(&self, row: u32, threads: u32) -> bool {
+        self.machine(row, threads).is_some()
     }
 
     /// Makes the code that every run must have. False if that fails.

@@ -107,6 +107,8 @@ struct Contents {
     begun: usize,
     /// Whether lanes exchange values, or only some of a SIMD-group's lanes reach a barrier.
     whole: bool,
+    /// Whether something else than atomics makes it so.
+    across: bool,
     /// Whether SIMD-groups wait for each other.
     barrier: bool,
 }
@@ -203,6 +205,7 @@ impl Lowering<'_> {
             first: stmts.as_ptr(),
             length: stmts.len(),
             whole: contents.whole,
+            across: contents.across,
             body,
             start_site: sites as u32,
             masked: self.masked > 0,
@@ -239,9 +242,11 @@ impl Lowering<'_> {
                         continue;
                     }
                     contents.whole |= plan::is_whole(inst);
+                    contents.across |= plan::is_whole(inst) && !plan::is_atomic(inst.op);
                     if plan::is_threadgroup_barrier(inst) {
                         // Strips of a SIMD-group have to meet at the same barriers.
                         contents.whole |= parted;
+                        contents.across |= parted;
                         contents.barrier = true;
                         contents.accesses.push((*value, inst.span));
                     }
