@@ -20,6 +20,8 @@ pub(super) struct Planned {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) launches: Vec<Planned>,
+    /// The actors, in the order of launches.
+    pub(super) members: Vec<usize>,
     /// The buffers at indices 0 to 5.
     pub(super) buffers: [Arc<Buffer>; 6],
     pub(super) counts: u32,

@@ -6,6 +6,7 @@ use super::layout::RingHeader;
 use super::message::{Message, value_of};
 use super::options::Priority;
 use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -205,6 +206,24 @@ pub(super) struct Waiter {
     pub(super) deadline: Option<Instant>,
 }
 
+/// Hashes correlations of calls, which are moments of the clock: no program chooses them.
+#[derive(Debug, Default)]
+pub(super) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(8) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// The host's end of an actor's two lanes.
 #[derive(Debug, Default)]
 pub(super) struct Post {
@@ -219,7 +238,7 @@ pub(super) struct Post {
     /// Mail that was passed over to find something else, in the order in which it came.
     pub(super) aside: VecDeque<Letter>,
     /// Calls whose replies are waited for, by correlation.
-    pub(super) calls: HashSet<u64>,
+    pub(super) calls: HashSet<u64, BuildHasherDefault<Spread>>,
     pub(super) waiters: Vec<Waiter>,
     /// The sequence numbers of the messages in the lane to the actor, and of the last one before.
     pub(super) sent: VecDeque<u32>,

@@ -128,6 +128,7 @@ impl State {
         self.heads.write(grids, &vec![1; words]);
         let plan = Arc::new(Plan {
             launches,
+            members: self.members().collect(),
             buffers: [
                 Arc::clone(self.heads.buffer()),
                 Arc::clone(self.seat_table.buffer()),

@@ -143,6 +143,8 @@ impl<M: Message> Receive<M> {
         let (mut state, mut ticks) = (core.lock(), 1);
         loop {
             if let Some(letter) = self.look(&mut state)? {
+                // It is no call any more that could be given up.
+                self.wanted = Wanted::Any;
                 return Ok(letter);
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -284,6 +286,9 @@ impl State {
 impl<M> Drop for Receive<M> {
     /// If nothing waits for a call any more, its reply becomes ordinary mail.
     fn drop(&mut self) {
+        if self.key.is_none() && self.wanted == Wanted::Any {
+            return;
+        }
         let mut state = self.core.lock();
         state.unregister(self.id, &mut self.key);
         if let Wanted::Reply(call) = self.wanted {

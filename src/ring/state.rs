@@ -288,7 +288,7 @@ impl State {
 
     /// Writes the host's counters into the lanes.
     pub(super) fn publish(&mut self) {
-        for actor in std::mem::take(&mut self.touched) {
+        for actor in self.touched.drain(..) {
             let Seat { ins, reply, post, .. } = &mut self.seats[actor];
             post.touched = false;
             self.lanes.update(ins[0] as usize, |lane| lane.tail = [post.tail; 2]);

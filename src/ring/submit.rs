@@ -78,15 +78,15 @@ impl<'a> Engine<'a> {
 
         let mut state = self.core.lock();
         state.defers = true;
-        let ended = state.settle(result);
+        let ended = state.settle(result, &plan.members);
         state.measure(self.core, start, took, &ended);
         (state, Ok(ended))
     }
 }
 
 impl State {
-    /// Reads the results of a submission.
-    pub(super) fn settle(&mut self, result: Result<(), GpuError>) -> Ended {
+    /// Reads the results of a submission of actors.
+    pub(super) fn settle(&mut self, result: Result<(), GpuError>, members: &[usize]) -> Ended {
         let before = self.version;
         let broken = match result {
             Ok(()) => {
@@ -113,8 +113,7 @@ impl State {
         let idle = broken.is_none() && (ticks == 0 || u64::from(active) != ticks);
         let side = self.side();
         let mut handled = 0;
-        let members: Vec<usize> = self.members().collect();
-        for &actor in &members {
+        for &actor in members {
             let record = self.record(actor);
             if broken.is_some() || self.only.is_some() {
                 // A record of the tick that was undone would say that the actor has completed it when it runs again.
@@ -148,7 +147,7 @@ impl State {
         }
         self.stalled = 0;
         if stalled != 0 && u64::from(stalled) == ticks {
-            self.find_cycle(&members);
+            self.find_cycle(members);
         }
         let dead = self.dead.len();
         for lane in self.orphans.clone() {

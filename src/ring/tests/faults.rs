@@ -428,7 +428,8 @@ fn suspects_are_the_actors_whose_records_do_not_clear_them() {
     state.engine = Some(dispatch);
     // As if a kernel had failed, before this actor's thread wrote its record.
     state.records.update(3, |record| record.version = 0);
-    let ended = state.settle(Err(GpuError::CommandBufferError("a test's".into())));
+    let failed = Err(GpuError::CommandBufferError("a test's".into()));
+    let ended = state.settle(failed, &plan.members);
     let Some(Broken::Metal(_, suspects)) = ended.broken else { panic!("no suspects") };
     assert_eq!((ended.ticks, suspects), (0, vec![1, 3, 4]));
 }

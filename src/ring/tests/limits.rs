@@ -160,7 +160,7 @@ fn a_replay_takes_mail_that_dead_letters_have_moved() {
     let result = unsafe { dispatch.batch(|batch| plan.encode(batch, version, 4)) };
     let mut state = to.core.lock();
     state.engine = Some(dispatch);
-    state.settle(result);
+    state.settle(result, &plan.members);
     drop(state);
     assert_eq!(to.try_receive().unwrap(), Some(20));
     let recording = ring.take_recording().unwrap();

@@ -516,11 +516,11 @@ fn mail_that_is_sent_while_a_submission_runs_is_work() {
     let ring = ring();
     let actor = spawn(&ring, "echo", ECHO, Launch::new());
     let mut state = actor.core.lock();
-    state.prepare(1).unwrap();
+    let plan = state.prepare(1).unwrap();
     drop(state);
     actor.send(7).unwrap();
     // The submission had nothing to do.
-    actor.core.lock().settle(Ok(()));
+    actor.core.lock().settle(Ok(()), &plan.members);
     assert_eq!(actor.receive().wait().unwrap(), 7);
 }
 
@@ -540,7 +540,7 @@ fn room_that_the_host_makes_while_a_submission_runs_is_work() {
     let result = unsafe { dispatch.batch(|batch| plan.encode(batch, version, 4)) };
     let mut state = actor.core.lock();
     state.engine = Some(dispatch);
-    state.settle(result);
+    state.settle(result, &plan.members);
     drop(state);
     for expected in 2..6 {
         assert_eq!(actor.receive().wait().unwrap(), expected);
