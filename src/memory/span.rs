@@ -229,7 +229,10 @@ impl<'a, T: Plain> Span<'a, T> {
     #[track_caller]
     pub fn buffer(&self) -> &'a Buffer {
         let buffer = self.tape.buffer();
-        buffer.expect("the span's tape has no buffer: make it with `Tape::on` or `Frames`")
+        buffer.expect(
+            "the span's tape has no buffer: make the tape with `Tape::on` or `Frames`, or bind a buffer that \
+             `Gpu::wrap` made of the tape's block, at the span's offset",
+        )
     }
 
     /// Binds the span to an index of a kernel's buffers.

@@ -276,7 +276,12 @@ fn check_layouts(gpu: &Gpu, dispatch: &Dispatch, layouts: &[&Layout]) -> Result<
         "#include <metal_stdlib>\nusing namespace metal;\n{}{kernel}",
         declarations(layouts)?
     );
-    let pipeline = gpu.pipeline(&gpu.compile(&source)?.function("ring_layout")?)?;
+    let library = gpu.compile(&source).map_err(|error| {
+        RingError::Layout(format!(
+            "MSL does not accept its declaration: {error}\na structure or field cannot have the name of a keyword of MSL"
+        ))
+    })?;
+    let pipeline = gpu.pipeline(&library.function("ring_layout")?)?;
     let out = gpu.buffer(facts.len() * 4)?;
     let base = gpu.buffer(layouts.iter().map(|layout| layout.size).max().unwrap_or(1))?;
     // SAFETY: the kernel writes one word for each fact, and only takes addresses in the other buffer; the call waits.

@@ -10,6 +10,10 @@ use std::fmt::Write;
 /// use aruminium::ring::Field;
 /// assert_eq!(<[[f32; 4]; 2]>::spelling(), ("float".to_owned(), vec![2, 4]));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of a message",
+    note = "fields are numbers, arrays of fields, and structures that `message!` declares; a `u32` stands for a `bool`"
+)]
 pub trait Field: Plain {
     /// The type's name in MSL, and the lengths of its arrays from the outermost.
     fn spelling() -> (String, Vec<usize>);

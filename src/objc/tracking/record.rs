@@ -117,7 +117,7 @@ impl fmt::Display for Busy {
                 write!(
                     f,
                     "a command buffer that was submitted and has not completed {verb} it: wait for the \
-                     command buffer, or use a method that does, such as `read_completed`"
+                     command buffer, or use the method that does, whose name ends in `_completed`"
                 )
             }
         }

@@ -185,6 +185,16 @@ fn handlers_that_do_not_compile_are_explained() {
 }
 
 #[test]
+fn names_that_msl_does_not_accept_are_explained() {
+    crate::message! { struct Job { kernel: u32 } }
+    let code = "void handle(thread const Job &m, thread uint &s, thread Outbox<uint> &out) {}";
+    let error = ring().spawn::<Job, u32, u32>("bad", code, 0, Launch::new()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, RingError::Layout(_)) && text.contains("->kernel"), "{text}");
+    assert!(text.contains("keyword"), "{text}");
+}
+
+#[test]
 fn wrong_launches_are_refused() {
     let ring = ring();
     for launch in [
