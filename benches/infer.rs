@@ -223,7 +223,8 @@ fn first_use(gpu: &Gpu, queue: &Queue) -> Result<(), Error> {
         let tensors = [&q, &k, &v, &o].map(Arg::Tensor);
         let args: Vec<Arg<'_>> =
             tensors.into_iter().chain([Arg::Bytes(&bytes), Arg::Tensor(&positions)]).collect();
-        stream.launch(kernel, &args, Grid::groups_1d(8, 128)).expect("a launch");
+        let grid = Grid::Groups { groups: (1, 8, 1), group: (128, 1, 1) };
+        stream.launch(kernel, &args, grid).expect("a launch");
         stream.finish().expect("attention");
     };
     let made = || {
