@@ -1,0 +1,355 @@
+//! MLX's products: of matrices by tiles, of matrices and vectors, with quantised weights; attention of one query.
+//!
+//! Sums are in `float`, in any order: one part in 10⁴ for the sizes here, and the result's rounding.
+
+use kernels::complex::{Complex, complex};
+use kernels::elements::{Element, Value};
+use kernels::mlx_metal::{Instance, sampled};
+use kernels::numbers::noise;
+use kernels::references::attention;
+use kernels::structs::Struct;
+
+fn number(text: &str) -> usize {
+    text.parse().unwrap_or_else(|_| panic!("{text} is no number"))
+}
+
+/// Numbers of a type within ±2.
+fn some(element: Element, seed: u64, count: usize) -> Vec<Value> {
+    let part = |bits: u64| (bits % 4001) as f64 / 1000.0 - 2.0;
+    let one = |bits: u64| match element {
+        Element::Complex => Value::Complex(part(bits), part(bits >> 9)),
+        _ => Value::Real(part(bits)),
+    };
+    noise(seed).take(count).map(|bits| element.converted(one(bits))).collect()
+}
+
+fn as_complex(value: Value) -> Complex {
+    match value {
+        Value::Int(x) => complex(x as f64, 0.0),
+        Value::Real(x) => complex(x, 0.0),
+        Value::Complex(re, im) => complex(re, im),
+    }
+}
+
+fn real(value: Value) -> f64 {
+    as_complex(value).re
+}
+
+/// The sum of products of two sequences, in a type.
+fn dot(element: Element, pairs: impl Iterator<Item = (Value, Value)>) -> Value {
+    let products = pairs.map(|(x, y)| as_complex(x) * as_complex(y));
+    let sum = products.fold(complex(0.0, 0.0), |sum, product| sum + product);
+    element.converted(Value::Complex(sum.re, sum.im))
+}
+
+fn tolerance(element: Element) -> f64 {
+    1e-4 + 2.0 * element.epsilon()
+}
+
+#[test]
+fn matrices_by_tiles() {
+    let (kernels, instances) = sampled("steel_gemm", |one| one.arguments()[1..8].join(" "));
+    for instance in instances {
+        let arguments = instance.arguments();
+        let element = Element::named(arguments[0]);
+        let [bm, bn, bk, wm, wn] = [1, 2, 3, 4, 5].map(|at| number(arguments[at]));
+        let (turned_a, turned_b) = (arguments[6] == "true", arguments[7] == "true");
+        // Whole tiles, and parts of one on each side.
+        for (m, n, k) in [(bm, 2 * bn, 2 * bk), (bm + 5, bn + 7, bk + 3)] {
+            let (a, b) = (some(element, 1, m * k), some(element, 2, k * n));
+            let at_a =
+                |row: usize, k_at: usize| if turned_a { k_at * m + row } else { row * k + k_at };
+            let at_b = |k_at: usize, column: usize| {
+                if turned_b { column * k + k_at } else { k_at * n + column }
+            };
+            let int = |values: [usize; 8]| values.map(|value| value as i32);
+            let (leading_a, leading_b) =
+                (if turned_a { m } else { k }, if turned_b { k } else { n });
+            let (across, down) = (n.div_ceil(bn), m.div_ceil(bm));
+            let sizes = Struct::new().i32(int([m, n, k, leading_a, leading_b, n, across, down]));
+            let sizes = sizes.u64([0, 0, 0]).i32([0, (k / bk) as i32, 0]);
+            let launch = kernels.launch(&instance.name).constant(10, false);
+            let launch = launch.constant(100, false).constant(110, false);
+            let launch = launch.constant(200, m.is_multiple_of(bm));
+            let launch = launch.constant(201, n.is_multiple_of(bn));
+            let launch = launch.constant(202, k.is_multiple_of(bk));
+            let launch = launch.bytes(&element.encode(&a)).bytes(&element.encode(&b)).at(3);
+            let launch = launch.room(m * n * element.size()).bytes(&sizes.bytes());
+            let found = launch.groups((across, down, 1), (32, wn, wm), 3);
+            let each = (0..m * n).map(|at| {
+                let (row, column) = (at / n, at % n);
+                dot(element, (0..k).map(|at| (a[at_a(row, at)], b[at_b(at, column)])))
+            });
+            let expected: Vec<Value> = each.collect();
+            let what = format!("{}, {m} x {n} x {k}", instance.name);
+            element.check(&what, &found, &expected, tolerance(element));
+        }
+    }
+}
+
+#[test]
+fn matrices_and_vectors() {
+    let (kernels, instances) = sampled("gemv", |one| {
+        let arguments = one.arguments();
+        format!("{} {}", one.template(), arguments[1..].join(" "))
+    });
+    const BATCHES: usize = 2;
+    let plain = |one: &Instance| !one.template().contains("gather");
+    for instance in instances.into_iter().filter(plain) {
+        let arguments = instance.arguments();
+        let element = Element::named(arguments[0]);
+        let [bm, bn, sm, sn, tm, tn] = [1, 2, 3, 4, 5, 6].map(|at| number(arguments[at]));
+        let turned = instance.template() == "gemv_t";
+        let weighted = arguments[8] == "true";
+        let (outputs, inputs) = (77, 203);
+        let matrix = some(element, 1, BATCHES * outputs * inputs);
+        let vector = some(element, 2, BATCHES * inputs);
+        let bias = some(element, 3, BATCHES * outputs);
+        let (alpha, beta) = (0.5, -2.0);
+        let launch = kernels.launch(&instance.name).bytes(&element.encode(&matrix));
+        let launch = launch.bytes(&element.encode(&vector)).bytes(&element.encode(&bias));
+        let launch = launch.room(BATCHES * outputs * element.size());
+        let launch = launch.words([inputs]).words([outputs]);
+        let launch = launch.words([if turned { outputs } else { inputs }]);
+        let launch = launch.floats([alpha as f32]).floats([beta as f32]);
+        let launch = launch.words([1]).words([BATCHES]).longs([inputs]);
+        let launch = launch.longs([outputs * inputs]).longs([outputs]).words([1]);
+        let of_a_group = if turned { bn * sn * tn } else { bm * sm * tm };
+        let groups = (outputs.div_ceil(of_a_group), 1, BATCHES);
+        let found = launch.groups(groups, (32, bn, bm), 3);
+        let each = (0..BATCHES * outputs).map(|at| {
+            let (batch, row) = (at / outputs, at % outputs);
+            let pairs = (0..inputs).map(|at| {
+                let place = if turned { at * outputs + row } else { row * inputs + at };
+                (matrix[batch * outputs * inputs + place], vector[batch * inputs + at])
+            });
+            let sum = dot(Element::Complex, pairs);
+            if !weighted {
+                return element.converted(sum);
+            }
+            let sum =
+                complex(alpha, 0.0) * as_complex(sum) + complex(beta, 0.0) * as_complex(bias[at]);
+            element.converted(Value::Complex(sum.re, sum.im))
+        });
+        let expected: Vec<Value> = each.collect();
+        element.check(&instance.name, &found, &expected, tolerance(element));
+    }
+}
+
+#[test]
+fn attention_of_one_query() {
+    let (kernels, instances) = sampled("sdpa_vector", |one| one.name.clone());
+    const HEADS: usize = 4;
+    const SHARED: usize = 2;
+    const QUERIES: usize = 3;
+    const KEYS: usize = 70;
+    let of_one_pass = |one: &Instance| one.template() == "sdpa_vector";
+    for (at, instance) in instances.into_iter().filter(of_one_pass).enumerate() {
+        let arguments = instance.arguments();
+        let element = Element::named(arguments[0]);
+        let (side, width) = (number(arguments[1]), number(arguments[2]));
+        // Every second one looks back only.
+        let causal = at % 2 == 1;
+        let queries = some(element, 1, HEADS * QUERIES * side);
+        let keys = some(element, 2, HEADS / SHARED * KEYS * side);
+        let values = some(element, 3, HEADS / SHARED * KEYS * width);
+        let scale = 1.0 / (side as f64).sqrt();
+        let mut launch = kernels.launch(&instance.name);
+        for constant in [20, 21, 23, 24, 25] {
+            launch = launch.constant(constant, false);
+        }
+        let launch = launch.constant(22, causal).constant(26, 1i32);
+        let launch = launch.bytes(&element.encode(&queries)).bytes(&element.encode(&keys));
+        let launch = launch.bytes(&element.encode(&values));
+        let launch = launch.room(HEADS * QUERIES * width * element.size());
+        let launch = launch.words([SHARED]).words([KEYS]).longs([KEYS * side]).longs([side]);
+        let launch = launch.longs([KEYS * width]).longs([width]).floats([scale as f32]);
+        let found = launch.groups((HEADS, QUERIES, 1), (1024, 1, 1), 3);
+        let reals = |values: &[Value]| values.iter().map(|&x| real(x)).collect::<Vec<_>>();
+        let mut expected = Vec::new();
+        for row in 0..HEADS * QUERIES {
+            let (head, query) = (row / QUERIES / SHARED, row % QUERIES);
+            let part = |values: &[Value], width: usize| {
+                reals(&values[head * KEYS * width..(head + 1) * KEYS * width])
+            };
+            let last = if causal { KEYS - QUERIES + query } else { KEYS };
+            let mask = |key: usize| if key > last { f64::NEG_INFINITY } else { 0.0 };
+            let query = reals(&queries[row * side..(row + 1) * side]);
+            let out = attention(&query, &part(&keys, side), &part(&values, width), scale, mask);
+            expected.extend(out.into_iter().map(|x| element.converted(Value::Real(x))));
+        }
+        element.check(&instance.name, &found, &expected, tolerance(element));
+    }
+}
+
+// ---- quantised weights -------------------------------------------------------------------------
+
+/// Numbers of some bits, one after the other, from the lowest bit of the first byte on.
+fn packed(numbers: &[u64], bits: usize) -> Vec<u8> {
+    let mut bytes = vec![0u8; (numbers.len() * bits).div_ceil(8)];
+    for (at, number) in numbers.iter().enumerate() {
+        for bit in (0..bits).filter(|bit| number >> bit & 1 == 1) {
+            let place = at * bits + bit;
+            bytes[place / 8] |= 1 << (place % 8);
+        }
+    }
+    bytes
+}
+
+/// Weights with a scale and a bias for each group.
+struct Affine {
+    bytes: Vec<u8>,
+    scales: Vec<Value>,
+    biases: Vec<Value>,
+    weights: Vec<f64>,
+}
+
+fn affine(element: Element, bits: usize, group: usize, count: usize) -> Affine {
+    let numbers: Vec<u64> = noise(9).take(count).map(|x| x % (1 << bits)).collect();
+    let most = ((1u64 << bits) - 1) as f64;
+    let scales: Vec<Value> = some(element, 10, count / group)
+        .into_iter()
+        .map(|x| element.converted(Value::Real(real(x) / most)))
+        .collect();
+    let biases = some(element, 11, count / group);
+    let weight = |(at, &number): (usize, &u64)| {
+        number as f64 * real(scales[at / group]) + real(biases[at / group])
+    };
+    let weights = numbers.iter().enumerate().map(weight).collect();
+    Affine { bytes: packed(&numbers, bits), scales, biases, weights }
+}
+
+#[test]
+fn affine_weights() {
+    let (kernels, instances) = sampled("quantized", |one| {
+        let arguments = one.arguments();
+        format!("{} {}", one.template(), arguments[1..].join(" "))
+    });
+    for instance in &instances {
+        let arguments = instance.arguments();
+        let (group, bits) = (number(arguments[1]), number(arguments[2]));
+        let element = Element::named(arguments[0]);
+        match instance.template() {
+            "affine_dequantize" => {
+                let count = 8 * group;
+                let matrix = affine(element, bits, group, count);
+                let pack = if bits.is_power_of_two() {
+                    8 / bits
+                } else if bits == 6 {
+                    4
+                } else {
+                    8
+                };
+                let launch = kernels.launch(&instance.name).bytes(&matrix.bytes);
+                let launch = launch.bytes(&element.encode(&matrix.scales));
+                let launch = launch.bytes(&element.encode(&matrix.biases));
+                let launch = launch.room(count * element.size());
+                let [found] = launch.grid((count / pack, 1, 1), (32, 1, 1), [3]);
+                let weights = matrix.weights.iter();
+                let expected: Vec<Value> =
+                    weights.map(|&x| element.converted(Value::Real(x))).collect();
+                // The product, then the sum, are rounded to the type.
+                element.check(&instance.name, &found, &expected, 1e-6 + 4.0 * element.epsilon());
+            }
+            "affine_qmv" | "affine_qmv_fast" => {
+                let batched = arguments[3] == "true";
+                let rows = number(arguments[6]);
+                let batches = if batched { 2 } else { 1 };
+                let (outputs, inputs, vectors) = (16, 512, 2);
+                let matrix = affine(element, bits, group, batches * outputs * inputs);
+                let x = some(element, 12, batches * vectors * inputs);
+                let launch = kernels.launch(&instance.name).bytes(&matrix.bytes);
+                let launch = launch.bytes(&element.encode(&matrix.scales));
+                let launch = launch.bytes(&element.encode(&matrix.biases));
+                let launch = launch.bytes(&element.encode(&x));
+                let results = batches * vectors * outputs;
+                let launch = launch.room(results * element.size()).words([inputs]).words([outputs]);
+                // One dimension of batches, then the vectors and their elements.
+                let launch = launch.words([1]).words([batches, vectors, inputs]);
+                let launch = launch.longs([vectors * inputs, inputs, 1]);
+                let launch = launch.words([1]).words([batches, outputs, inputs]);
+                let groups = outputs * inputs / group;
+                let launch = launch.longs([outputs * inputs * bits / 32]);
+                let launch = launch.longs([groups]).longs([groups]);
+                let size = (vectors, outputs.div_ceil(2 * rows), batches);
+                let found = launch.groups(size, (32, 2, 1), 4);
+                let each = (0..results).map(|at| {
+                    let (vector, row) = (at / outputs, at % outputs);
+                    let batch = vector / vectors;
+                    let x = &x[vector * inputs..(vector + 1) * inputs];
+                    let weights = &matrix.weights[(batch * outputs + row) * inputs..][..inputs];
+                    let sum = x.iter().zip(weights).map(|(&x, w)| real(x) * w).sum::<f64>();
+                    element.converted(Value::Real(sum))
+                });
+                let expected: Vec<Value> = each.collect();
+                // 512 terms of up to 8, whose sum may be near 0; four inputs at a time are added in the type.
+                let tolerance = 2e-3 + 32.0 * element.epsilon();
+                element.check(&instance.name, &found, &expected, tolerance);
+            }
+            // They only become pipelines, in `mlx_metal.rs`.
+            _ => {}
+        }
+    }
+}
+
+/// The number of a float with some bits of exponent, a bias, and some bits of fraction, and a sign above them.
+fn float(code: u64, exponent_bits: u32, fraction_bits: u32, bias: i32) -> f64 {
+    let exponent = (code >> fraction_bits & ((1 << exponent_bits) - 1)) as i32;
+    let fraction = (code & ((1 << fraction_bits) - 1)) as f64 / f64::from(1 << fraction_bits);
+    let size = match exponent {
+        0 => fraction * 2f64.powi(1 - bias),
+        _ => (1.0 + fraction) * 2f64.powi(exponent - bias),
+    };
+    if code >> (exponent_bits + fraction_bits) & 1 == 1 { -size } else { size }
+}
+
+fn fp8(code: u64) -> f64 {
+    float(code, 4, 3, 7)
+}
+
+fn fp4(code: u64) -> f64 {
+    float(code, 2, 1, 1)
+}
+
+#[test]
+fn weights_of_4_and_8_bit_floats() {
+    let (kernels, instances) =
+        sampled("fp_quantized", |one| format!("{} {}", one.template(), one.arguments().join(" ")));
+    let dequantizes = |one: &&Instance| one.template() == "fp_dequantize";
+    let mut ran = 0;
+    for instance in instances.iter().filter(dequantizes) {
+        let arguments = instance.arguments();
+        let element = Element::named(arguments[0]);
+        let (group, bits) = (number(arguments[1]), number(arguments[2]));
+        let global = arguments[3] == "true";
+        let count = 8 * group;
+        // No NaNs among 8-bit numbers and scales.
+        let codes: Vec<u64> = noise(1)
+            .map(|code| code % (1 << bits))
+            .filter(|code| bits == 4 || code & 127 != 127)
+            .take(count)
+            .collect();
+        // A power of two for groups of 32, an 8-bit float for those of 16.
+        let powers = group == 32;
+        let scales: Vec<u8> = noise(2)
+            .take(8)
+            .map(|x| if powers { 120 + x % 12 } else { 32 + x % 64 } as u8)
+            .collect();
+        let scale = |code: u8| {
+            if powers { 2f64.powi(i32::from(code) - 127) } else { fp8(u64::from(code)) }
+        };
+        // The largest numbers of both formats.
+        let whole = if global { 3.0 / (448.0 * 6.0) } else { 1.0 };
+        let launch = kernels.launch(&instance.name).bytes(&packed(&codes, bits)).bytes(&scales);
+        let launch = launch.floats([3.0]).room(count * element.size());
+        let [found] = launch.grid((count * bits / 8, 1, 1), (32, 1, 1), [3]);
+        let value = |(at, &code): (usize, &u64)| {
+            let number = if bits == 4 { fp4(code) } else { fp8(code) };
+            element.converted(Value::Real(scale(scales[at / group]) * whole * number))
+        };
+        let expected: Vec<Value> = codes.iter().enumerate().map(value).collect();
+        element.check(&instance.name, &found, &expected, 1e-6 + element.epsilon());
+        ran += 1;
+    }
+    assert!(ran > 0, "no kernel ran");
+}
