@@ -49,6 +49,7 @@ impl FunctionBuilder {
             insts: Vec::new(),
             variables: Vec::new(),
             locals: Vec::new(),
+            joined: Vec::new(),
             body: Block::new(),
         };
         let open = vec![Open { frame: Frame::Body, block: Block::new() }];

@@ -23,6 +23,7 @@ mod function_pointer;
 pub(crate) mod half;
 pub(crate) mod hash;
 mod internal_error;
+mod joined;
 mod layout;
 pub(crate) mod limits;
 mod math;
@@ -49,6 +50,7 @@ pub(crate) use internal_error::inject_internal_error;
 pub(crate) use internal_error::{
     InternalError, catch_internal_error, compiling, internal_error, untyped,
 };
+pub(crate) use joined::JoinedLoads;
 pub(crate) use layout::{Layout, Member, MemberKind};
 #[cfg(test)]
 pub(crate) use op::Class;
@@ -219,6 +221,8 @@ pub(crate) struct Function {
     pub(crate) variables: Vec<Variable>,
     /// The locals in thread memory.
     pub(crate) locals: Vec<LocalMemory>,
+    /// The loads that were joined into one.
+    pub(crate) joined: Vec<JoinedLoads>,
     /// The code.
     pub(crate) body: Block,
 }

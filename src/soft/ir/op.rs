@@ -202,7 +202,8 @@ pub(crate) enum Imm {
     Bytes,
     /// Lanes that work together: 32, or 4 for quad functions.
     Width,
-    /// 1 for a vector that is made of loads of scalars: a fault names one of them.
+    /// The number, from 1, of the function's [`JoinedLoads`](super::JoinedLoads) that a vector is made of; a fault names one of
+    /// them. 0 for any other load.
     Joined,
     /// A [`Barrier`], and the memory that it orders.
     Barrier,

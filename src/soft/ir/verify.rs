@@ -168,7 +168,10 @@ impl Check<'_> {
             }),
             Imm::Component | Imm::Pattern | Imm::Bytes => true,
             Imm::Width => imm == 32 || imm == 4,
-            Imm::Joined => imm <= 1,
+            Imm::Joined => {
+                let joined = (imm as usize).checked_sub(1).map(|at| self.function.joined.get(at));
+                joined.is_none_or(|joined| joined.is_some_and(|all| all.covers(inst.ty.width())))
+            }
             Imm::Barrier => imm < 2 << MemFlags::BITS,
             Imm::Probe => Probe::from_imm(imm).is_some_and(|probe| match probe {
                 Probe::Access { .. } | Probe::Unwrite { .. } | Probe::Aligned { .. } => {

@@ -168,6 +168,7 @@ struct Code {
     limits: Vec<emit::Limit>,
     /// The positions of barriers, if the launch is strict.
     barriers: Vec<Span>,
+    joined: HashMap<u32, emit::Joined>,
     thread_bytes: u64,
 }
 
@@ -251,6 +252,7 @@ impl Ready {
             sites: emitted.sites,
             limits: emitted.limits,
             barriers: emitted.barriers,
+            joined: emitted.joined,
             thread_bytes: emitted.thread_bytes,
         })
     }

@@ -1,6 +1,6 @@
 //! The report of a fault: what the record that a kernel wrote means.
 
-use super::emit::{self, OFFSET_BITS, Root, Site, SiteKind, record};
+use super::emit::{self, Joined, OFFSET_BITS, Root, Site, SiteKind, record};
 use super::launch::{GLOBAL, Region, WRITABLE};
 use super::sequence::Pending;
 use crate::soft::ir::{AllocationKind, HANDLE_BYTES, Space};
@@ -12,7 +12,8 @@ impl Pending {
     pub(super) fn fault(&self, record: &[u8]) -> Fault {
         let position = std::array::from_fn(|d| number(record, record::POSITION + 4 * d, 4) as u32);
         let value = number(record, record::VALUE, 8);
-        let Some(site) = self.code.sites.get(number(record, record::SITE, 4) as usize) else {
+        let site_number = number(record, record::SITE, 4) as u32;
+        let Some(site) = self.code.sites.get(site_number as usize) else {
             return self.facts.fault(FaultKind::Device { what: "a fault of no known site".into() });
         };
         let Site { mut span, kind } = *site;
@@ -39,8 +40,8 @@ impl Pending {
                 let (argument, offset, _) = self.found(root, value);
                 FaultKind::Misaligned { argument, offset, bytes, write }
             }
-            SiteKind::Access { root, space, bytes, write } => {
-                let (argument, offset, size, constant) = match (root, space) {
+            SiteKind::Access { root, space, mut bytes, write } => {
+                let (argument, mut offset, size, constant) = match (root, space) {
                     (Root::Local(local), _) if self.has_handles(local) => {
                         let local = &self.facts.locals[local as usize];
                         let index = (value as i64).div_euclid(HANDLE_BYTES.into());
@@ -64,6 +65,10 @@ impl Pending {
                         (argument, offset, region.bytes, region.flags & WRITABLE == 0)
                     }
                 };
+                if let Some(Joined { loads, slack }) = self.code.joined.get(&site_number) {
+                    bytes /= loads.len();
+                    (offset, span) = loads.first_outside(offset, bytes, size + u64::from(*slack));
+                }
                 FaultKind::Access { argument, offset, bytes, write, size, constant }
             }
         };

@@ -1,4 +1,4 @@
-//! What a launch tells a kernel about textures, samplers and the addresses in memory: tables in memory of the GPU, which the
+//! What a launch passes to a kernel about textures, samplers and the addresses in memory: tables in memory of the GPU, which the
 //! routines of the library read (`msl/library/texture.metal`, `arguments.metal`).
 
 use super::cuda::Address;

@@ -55,13 +55,6 @@ pub(crate) mod place {
     pub(crate) const OFFSET: u32 = 1 << 29;
     /// The 64-bit lane values are whole pointers.
     pub(crate) const LANE_POINTERS: u32 = 1 << 28;
-    /// A vector is made of scalars that the kernel reads one by one: their size, of which this is the exponent and one.
-    pub(crate) const PART: u32 = 3 << 24;
-
-    /// The bits for scalars of `bytes` bytes.
-    pub(crate) const fn part(bytes: u32) -> u32 {
-        (bytes.trailing_zeros() + 1) << PART.trailing_zeros()
-    }
 }
 
 /// A type in memory, and in a register.
@@ -205,15 +198,9 @@ impl Target {
         Self { number, base: region.base, last, offset, alone: region.alone }
     }
 
-    /// The fault of an access out of bounds; it names the scalar that is out of bounds.
-    pub(crate) fn wrong(&self, ins: &Ins, offset: i64, bytes: u32, write: bool) -> Wrong {
-        let part = (ins.d & place::PART) >> place::PART.trailing_zeros();
-        let size = if part == 0 { bytes } else { 1 << (part - 1) };
-        let last = self.last.saturating_add(i64::from(bytes - size));
-        let starts = (0..bytes / size).map(|k| offset.wrapping_add(i64::from(k * size)));
-        let outside = starts.into_iter().find(|start| !(0..=last).contains(start));
-        let offset = outside.unwrap_or(offset);
-        Wrong::Access { region: self.number, offset, bytes: size, write }
+    /// The fault of an access out of bounds.
+    pub(crate) fn wrong(&self, offset: i64, bytes: u32, write: bool) -> Wrong {
+        Wrong::Access { region: self.number, offset, bytes, write }
     }
 
     /// Whether an access may start at an offset.
@@ -372,9 +359,7 @@ fn out_of_bounds(
     let outside = |k: &usize| wave.exec & 1 << k != 0 && !target.allows(offsets[*k]);
     // If no single lane is out of bounds, the offsets wrapped around 2^64 in between: report the first lane.
     let lane = (0..LANES).find(outside).unwrap_or(wave.first() as usize);
-    // SAFETY: the caller has the instruction from the contract of `Run`.
-    let ins = unsafe { &*ip };
-    wave.fault(ip, lane as u32, target.wrong(ins, offsets[lane], bytes, write))
+    wave.fault(ip, lane as u32, target.wrong(offsets[lane], bytes, write))
 }
 
 /// The only address of an access, or where to continue if it is out of bounds.

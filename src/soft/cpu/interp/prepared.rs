@@ -192,7 +192,7 @@ unsafe fn apart<E: Element, const W: usize, const WRITE: bool>(
             };
             let offset = start.wrapping_add(target.offset);
             if !target.allows(offset) {
-                let wrong = target.wrong(ins, offset, bytes as u32, WRITE);
+                let wrong = target.wrong(offset, bytes as u32, WRITE);
                 return wave.fault(ip, lane as u32, wrong);
             }
             *pointer = target.base.add(offset as usize).cast();

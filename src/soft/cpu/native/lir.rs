@@ -663,26 +663,6 @@ impl Ins {
         }
     }
 
-    /// Calls `f` with every register that an instruction may change, and at times with others that it names: where
-    /// [`only_result`](Self::only_result) has none, only instructions that are known to change none are left out.
-    pub(crate) fn each_changed(&self, f: &mut impl FnMut(Reg)) {
-        use Ins as I;
-        match self {
-            I::StoreInt { .. }
-            | I::StoreAll { .. }
-            | I::Store { .. }
-            | I::StorePairs { .. }
-            | I::StoreHalves { .. }
-            | I::Scatter { .. }
-            | I::JumpIf { .. }
-            | I::JumpNone { .. }
-            | I::JumpUnlessBelow { .. }
-            | I::CheckBelow { .. }
-            | I::CheckLanes { .. } => {}
-            _ => self.each(f),
-        }
-    }
-
     /// The site that an instruction names.
     pub(crate) fn site(&self) -> Option<u32> {
         match *self {
@@ -785,8 +765,8 @@ pub(crate) struct Access {
     pub(crate) exec: Vec<Reg>,
     /// The components, adjacent in memory: results of loads, sources of stores.
     pub(crate) data: Vec<Operand>,
-    /// The size that a fault reports: of the whole access, or of one of its scalars.
-    pub(crate) unit: u32,
+    /// Whether the components are loads that were joined.
+    pub(crate) joined: bool,
 }
 
 /// An access to a matrix of the SIMD-group, by the interpreter's handler.

@@ -415,8 +415,7 @@ unsafe extern "C" fn slow(
         }
         SiteKind::Access(access) => {
             // Scalars that were joined are read piece by piece, as in the bytecode.
-            let joined = access.unit == access.scalar.bytes();
-            let pieces = if joined { PIECE } else { access.data.len() };
+            let pieces = if access.joined { PIECE } else { access.data.len() };
             let ended = access.data.chunks(pieces).enumerate().try_for_each(|(piece, data)| {
                 let first = (piece * pieces) as i64 * i64::from(access.scalar.bytes());
                 lanes_one_by_one(&saved, access, first, data, wave)
@@ -518,7 +517,9 @@ fn lanes_one_by_one(
     for lane in (0..saved.machine.lanes).filter(|lane| active >> lane & 1 != 0) {
         let offset = saved.offset(access, lane).wrapping_add(first);
         if !(0..=last).contains(&offset) {
-            return Err(((saved.first + lane) as u32, wrong(access, number, offset, last, total)));
+            // The report finds which of joined loads it is.
+            let start = if access.joined { offset.wrapping_sub(first) } else { offset };
+            return Err(((saved.first + lane) as u32, wrong(access, number, start)));
         }
         for (component, data) in data.iter().enumerate() {
             let at = offset as usize + component * size as usize;
@@ -562,16 +563,13 @@ fn lanes_one_by_one(
     Ok(())
 }
 
-/// What to report about an access: all of it, or the scalar of it that is out of bounds.
-fn wrong(access: &Access, region: u32, offset: i64, last: i64, total: i64) -> Wrong {
-    let size = i64::from(access.unit);
-    let last = last.saturating_add(total - size);
-    let mut starts = (0..total / size).map(|k| offset.wrapping_add(k * size));
-    let offset = starts.find(|start| !(0..=last).contains(start)).unwrap_or(offset);
-    if let RegionRef::Thread { local, .. } = access.region {
-        return Wrong::ThreadAccess { local, offset, bytes: access.unit, write: access.write };
+/// What to report about an access.
+fn wrong(access: &Access, region: u32, offset: i64) -> Wrong {
+    let (bytes, write) = (access.scalar.bytes() * access.data.len() as u32, access.write);
+    match access.region {
+        RegionRef::Thread { local, .. } => Wrong::ThreadAccess { local, offset, bytes, write },
+        _ => Wrong::Access { region, offset, bytes, write },
     }
-    Wrong::Access { region, offset, bytes: access.unit, write: access.write }
 }
 
 /// Reads a scalar, widened.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::FaultKind;
 use super::*;
-use crate::soft::ir::{Barrier, Op, Span};
+use crate::soft::ir::{Barrier, Op, Scalar, Span};
 use crate::soft::kernel::limits::THREADGROUP_MEMORY;
 
 /// `out[index(i)] = in[i]` with an index that is made by the closure.
@@ -67,6 +67,48 @@ fn a_fault_in_joined_loads_names_the_scalar() {
                     which has 520 bytes";
         assert_eq!(found.to_string(), text);
         assert_eq!(to[..2], [1 + 2 + 3, 4 + 5 + 6 + 7]);
+    }
+}
+
+#[test]
+fn a_fault_in_joined_loads_names_the_first_of_the_program() {
+    // Eight bytes are two instructions of the interpreter.
+    for (ty, order) in [
+        (Type::U32, vec![3, 1, 0, 2]),
+        (Type::U32, vec![1, 0, 3, 2]),
+        (Type::Scalar(Scalar::U8), vec![2, 7, 0, 5, 1, 3, 6, 4]),
+        (Type::Scalar(Scalar::U8), vec![4, 6, 3, 1, 5, 0, 7, 2]),
+    ] {
+        let (size, count) = (i64::from(ty.bytes()), order.len() as i64);
+        let mut b = kernel("row");
+        let (from, to, i) = (device(&mut b, 0), device(&mut b, 1), position(&mut b, 0));
+        let row = b.index(from, i, size * count);
+        let mut sum = b.u32(0);
+        for (number, &k) in (0u32..).zip(&order) {
+            b.at(Span(10 + number));
+            let pointer = b.field(row, size * k);
+            let value = b.load(pointer, ty);
+            let value = b.convert(value, Type::U32);
+            sum = b.add(sum, value);
+        }
+        let target = b.index(to, i, 4);
+        b.store(target, sum);
+        let buffers = vec![buffer("from", 0, Space::Device), buffer("to", 1, Space::Device)];
+        let module = module(buffers, b.finish());
+        for (missing, way) in
+            (1..=count).flat_map(|n| Way::all().into_iter().map(move |way| (n, way)))
+        {
+            let (mut from, mut to) = (vec![1u8; (33 * count * size) as usize], vec![0u32; 33]);
+            from.truncate((33 * count * size - missing * size) as usize);
+            let bindings = [bind(0, &mut from), bind(1, &mut to)];
+            let found = fault(&module, way, &launch([33, 1, 1], [33, 1, 1], &bindings));
+            let first = order.iter().position(|&k| k >= count - missing).unwrap_or_default();
+            assert_eq!(found.span, Span(10 + first as u32), "{} {order:?} {missing}", way.name());
+            assert_eq!(found.position, Some([32, 0, 0]));
+            let want = (32 * count + order[first]) * size;
+            let FaultKind::Access { offset, bytes, .. } = found.kind else { panic!("{found}") };
+            assert_eq!((offset, i64::from(bytes)), (want, size), "{} {order:?}", way.name());
+        }
     }
 }
 

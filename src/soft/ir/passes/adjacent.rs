@@ -8,7 +8,7 @@ use crate::soft::ir::hash::FastMap;
 
 use crate::soft::ir::facts::uniform;
 use crate::soft::ir::{
-    Address, Args, Block, Effect, Function, Inst, Op, Scalar, Space, Stmt, Type, Value,
+    Address, Args, Block, Effect, Function, Inst, JoinedLoads, Op, Scalar, Space, Stmt, Type, Value,
 };
 
 /// Joins up to four loads of a function.
@@ -148,10 +148,10 @@ impl Adjacent<'_> {
     /// A power of two that divides an index.
     fn factor(&self, index: Value) -> u64 {
         let inst = self.function.inst(index);
-        let by = inst.args.get(1).and_then(|&by| self.function.constant_index(by));
-        match (inst.op, by) {
-            (Op::Shl, Some(bits @ 0..32)) => 1 << bits,
-            (Op::Mul, Some(by)) => 1 << by.trailing_zeros().min(31),
+        let number = |at: usize| self.function.constant_index(*inst.args.get(at)?);
+        match (inst.op, number(0), number(1)) {
+            (Op::Shl, _, Some(bits @ 0..32)) => 1 << bits,
+            (Op::Mul, Some(by), _) | (Op::Mul, _, Some(by)) => 1 << by.trailing_zeros().min(31),
             _ => 1,
         }
     }
@@ -173,8 +173,16 @@ impl Adjacent<'_> {
             pointer = self.function.put(Inst { op: Op::Field, ty, args, imm, ..inst }, out);
         }
         let ty = Type::of(scalar, members.len() as u32);
-        let vector =
-            self.function.put(Inst { ty, args: Args::new(&[pointer]), imm: 1, ..inst }, out);
+        let mut in_order: Vec<(usize, u32, Value)> =
+            (0..).zip(members).map(|(component, &(_, at, value))| (at, component, value)).collect();
+        in_order.sort_unstable();
+        let span = |value| self.function.inst(value).span;
+        let loads = in_order.into_iter().map(|(_, component, value)| (component, span(value)));
+        let loads = JoinedLoads::new(loads);
+        self.function.joined.push(loads);
+        let imm = self.function.joined.len() as u64;
+        let args = Args::new(&[pointer]);
+        let vector = self.function.put(Inst { ty, args, imm, ..inst }, out);
         for (component, &(.., value)) in members.iter().enumerate() {
             let inst = &mut self.function.insts[value.index()];
             (inst.op, inst.args, inst.imm) = (Op::Extract, Args::new(&[vector]), component as u64);
@@ -240,11 +248,11 @@ mod tests {
 
     #[test]
     fn lanes_are_apart_by_the_factors_of_their_index() {
-        let text = |bits: u32| {
+        let text = |by: u32, op: fn(&mut FunctionBuilder, Value, Value) -> Value| {
             let mut b = FunctionBuilder::new("f", vec![], Type::Void);
             let (from, out) = (b.allocation(AllocationId(0), Space::Device), b.local("out", 8));
-            let (lane, bits) = (b.input(Input::ThreadPositionInGrid, 0), b.u32(bits));
-            let index = b.op(Op::Shl, &[lane, bits]);
+            let (lane, by) = (b.input(Input::ThreadPositionInGrid, 0), b.u32(by));
+            let index = op(&mut b, lane, by);
             let start = b.index(from, index, 4);
             let values = [0, 4].map(|distance| {
                 let place = b.field(start, distance);
@@ -256,7 +264,16 @@ mod tests {
             sixteen_bytes(&mut f);
             f.to_string()
         };
-        assert!(text(1).contains("f32x2 = load.joined") && !text(0).contains("f32x2"));
+        let shifted = |b: &mut FunctionBuilder, lane, by| b.op(Op::Shl, &[lane, by]);
+        // A constant may be either operand.
+        let product = |b: &mut FunctionBuilder, lane, by| b.op(Op::Mul, &[lane, by]);
+        let multiple = |b: &mut FunctionBuilder, lane, by| b.op(Op::Mul, &[by, lane]);
+        assert!(text(1, shifted).contains("f32x2 = load.joined"));
+        assert!(text(2, product).contains("f32x2 = load.joined"));
+        assert!(text(6, multiple).contains("f32x2 = load.joined"));
+        for other in [text(0, shifted), text(3, product), text(5, multiple)] {
+            assert!(!other.contains("f32x2"), "{other}");
+        }
     }
 
     #[test]

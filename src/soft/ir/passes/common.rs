@@ -54,7 +54,9 @@ impl Rewrite for Common {
         if inst.op.commutes() && inst.args[1] < inst.args[0] {
             inst.args.swap(0, 1);
         }
-        let key = Inst { span: Span::default(), ..*inst };
+        // The same loads may have been joined in different orders: the first reports.
+        let imm = if load { inst.imm.min(1) } else { inst.imm };
+        let key = Inst { span: Span::default(), imm, ..*inst };
         // `constant` memory does not change while a kernel runs (MSL 4.2).
         let lasts = !load || function.ty(key.args[0]) == Type::Pointer(Space::Constant);
         let now = if lasts { 0 } else { self.writes };

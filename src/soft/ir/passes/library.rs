@@ -89,8 +89,14 @@ impl Expand<'_> {
                     for arg in inst.args.iter_mut() {
                         *arg = self.value(*arg, copy);
                     }
-                    if matches!(inst.op, Op::Get | Op::Set) {
-                        inst.imm = self.variable(inst.imm as usize, copy);
+                    match inst.op {
+                        Op::Get | Op::Set => inst.imm = self.variable(inst.imm as usize, copy),
+                        Op::Load if inst.imm != 0 => {
+                            let loads = &copy.routine.joined[inst.imm as usize - 1];
+                            self.function.joined.push(loads.clone());
+                            inst.imm = self.function.joined.len() as u64;
+                        }
+                        _ => {}
                     }
                     copy.values[value.index()] = Some(self.function.put(inst, out));
                 }

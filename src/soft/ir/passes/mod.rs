@@ -151,6 +151,7 @@ fn signature(function: &Function) -> Function {
         insts: Vec::new(),
         variables: Vec::new(),
         locals: Vec::new(),
+        joined: Vec::new(),
         body: Vec::new(),
     }
 }

@@ -2,8 +2,8 @@
 
 use super::super::text::{Kind, Reg, ptx};
 use super::input::Place;
-use super::{Emit, OFFSET_BITS, Root, SLACK, SiteKind, THREAD, layout, record};
-use crate::soft::ir::{AllocationKind, Inst, Op, Scalar, Space, Span, Type, Value, internal_error};
+use super::{Emit, Joined, OFFSET_BITS, Root, SLACK, SiteKind, THREAD, layout, record};
+use crate::soft::ir::{AllocationKind, Inst, Op, Scalar, Space, Span, Value, internal_error};
 
 /// The offsets at which an access may start: below a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,8 +98,14 @@ impl Emit<'_> {
     /// The limit of accesses to an allocation.
     pub(super) fn limit_of(&mut self, allocation: u32, bytes: u32, write: bool) -> Reg {
         let space = self.module.allocations[allocation as usize].kind.space();
+        let slack = self.slack(space, write);
+        self.limit(Limit { allocation, bytes, slack })
+    }
+
+    /// How many bytes past the end of memory may be accessed.
+    fn slack(&self, space: Space, write: bool) -> u32 {
         let past = space == Space::Threadgroup && !write && !self.options.strict;
-        self.limit(Limit { allocation, bytes, slack: if past { SLACK } else { 0 } })
+        if past { SLACK } else { 0 }
     }
 
     /// Whether a kernel may write to an allocation.
@@ -266,12 +272,12 @@ impl Emit<'_> {
         );
         let (wrong, last, address) =
             (self.text.reg(Kind::Predicate), self.text.reg(Kind::Long), self.text.reg(Kind::Long));
-        let from = self.entry_window();
+        let (from, slack) = (self.entry_window(), self.slack(space, write));
         let text = &mut self.text;
         ptx!(text, "ld.{from}.u64 {length}, [{entry}+8];");
         ptx!(text, "ld.{from}.u64 {flags}, [{entry}+16];");
-        if space == Space::Threadgroup && !write && !self.options.strict {
-            ptx!(text, "add.u64 {length}, {length}, {SLACK};");
+        if slack != 0 {
+            ptx!(text, "add.u64 {length}, {length}, {slack};");
         }
         ptx!(text, "setp.lt.u64 {wrong}, {length}, {bytes};");
         ptx!(text, "@{wrong} bra {exit};");
@@ -378,8 +384,7 @@ impl Emit<'_> {
         }
     }
 
-    /// Reads a scalar, a vector or a pointer. A vector that is made of loads of scalars is checked scalar by scalar where
-    /// the whole does not fit.
+    /// Reads a scalar, a vector or a pointer.
     pub(super) fn load(&mut self, value: Value, inst: &Inst) -> Vec<Reg> {
         let (ty, pointer) = (inst.ty, inst.args[0]);
         if let Some(regs) = self.load_pushed(pointer, ty) {
@@ -401,9 +406,7 @@ impl Emit<'_> {
         if let Some(target) = self.version_target(load, pointer, ty.bytes()) {
             return target;
         }
-        if inst.imm == 1 && self.options.checked {
-            self.check_parts(pointer, ty, inst.span);
-        }
+        self.note_joined(inst);
         match self.checked_together(load) {
             true => self.checked_target(pointer, ty.bytes()),
             false => self.access(pointer, ty.bytes(), false, inst.span),
@@ -420,23 +423,13 @@ impl Emit<'_> {
         }
     }
 
-    /// Checks the scalars of a vector one by one, so that a fault names the first that is out of bounds.
-    fn check_parts(&mut self, pointer: Value, ty: Type, span: Span) {
-        let Root::Allocation(number) = self.root(pointer) else { return };
-        let (Some(scalar), Some(space)) = (ty.scalar(), self.function.ty(pointer).space()) else {
-            return;
-        };
-        let bytes = scalar.bytes();
-        let start = self.scalar(pointer);
-        let limit = self.limit_of(number, bytes, false);
-        let root = Root::Allocation(number);
-        for k in 0..ty.width() {
-            let (value, wrong) = (self.text.reg(Kind::Long), self.text.reg(Kind::Predicate));
-            ptx!(self.text, "add.u64 {value}, {start}, {};", k * bytes);
-            let kind = SiteKind::Access { root, space, bytes, write: false };
-            let exit = self.exit(span, kind, value);
-            ptx!(self.text, "setp.ge.u64 {wrong}, {value}, {limit};");
-            ptx!(self.text, "@{wrong} bra {exit};");
+    /// Notes for reports that the next access does loads which were joined.
+    fn note_joined(&mut self, inst: &Inst) {
+        let space = self.function.ty(inst.args[0]).space();
+        let number = (inst.imm as usize).checked_sub(1).filter(|_| self.options.checked);
+        if let (Some(number), Some(space)) = (number, space) {
+            let (loads, slack) = (self.function.joined[number].clone(), self.slack(space, false));
+            self.joined.insert(self.sites.len() as u32, Joined { loads, slack });
         }
     }
 

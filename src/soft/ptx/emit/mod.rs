@@ -24,7 +24,8 @@ use super::text::{Kind, Label, Reg, Text, ptx};
 use crate::soft::ir::facts::rooms::rooms;
 use crate::soft::ir::facts::uniform::{self, Uniformity};
 use crate::soft::ir::{
-    AllocationKind, Function, Module, Op, Routine, Scalar, Space, Span, Type, Value, internal_error,
+    AllocationKind, Function, JoinedLoads, Module, Op, Routine, Scalar, Space, Span, Type, Value,
+    internal_error,
 };
 pub(super) use barrier::position;
 pub(super) use memory::Limit;
@@ -172,6 +173,14 @@ pub(super) enum SiteKind {
     Sampler,
 }
 
+/// Loads which were joined into one access.
+#[derive(Clone, Debug)]
+pub(super) struct Joined {
+    pub(super) loads: JoinedLoads,
+    /// How many bytes past the end of memory may be read.
+    pub(super) slack: u32,
+}
+
 /// A kernel as text.
 #[derive(Debug)]
 pub(super) struct Emitted {
@@ -181,6 +190,8 @@ pub(super) struct Emitted {
     pub(super) limits: Vec<Limit>,
     /// The positions of the barriers, by number, if the launch is strict.
     pub(super) barriers: Vec<Span>,
+    /// The accesses that do loads which were joined, by the numbers of their sites.
+    pub(super) joined: HashMap<u32, Joined>,
     /// Bytes of the thread's own memory.
     pub(super) thread_bytes: u64,
 }
@@ -209,6 +220,7 @@ struct Emit<'a> {
     thread_bytes: u64,
     sites: Vec<Site>,
     barriers: Vec<Span>,
+    joined: HashMap<u32, Joined>,
     /// For each site its label, and the register with an offset or a pointer.
     exits: Vec<(Label, Reg)>,
     limits: HashMap<Limit, Reg>,
@@ -271,6 +283,7 @@ impl<'a> Emit<'a> {
             thread_bytes,
             sites: Vec::new(),
             barriers: Vec::new(),
+            joined: HashMap::new(),
             exits: Vec::new(),
             limits: HashMap::new(),
             joins: joined::Joins::default(),
@@ -459,8 +472,8 @@ impl Emit<'_> {
         }
         out += &self.text.finish();
         out += "}\n";
-        let Self { sites, barriers, thread_bytes, given_limits: limits, .. } = self;
-        Ok(Emitted { text: out, sites, limits, barriers, thread_bytes })
+        let Self { sites, barriers, joined, thread_bytes, given_limits: limits, .. } = self;
+        Ok(Emitted { text: out, sites, limits, barriers, joined, thread_bytes })
     }
 }
 

@@ -356,6 +356,32 @@ fn a_fault_record_is_reported_and_the_next_launch_has_none() {
 }
 
 #[test]
+fn a_fault_in_joined_loads_names_the_first_of_the_program() {
+    let source = "kernel void k(device uint *x [[buffer(0)]], device const uint *y [[buffer(1)]],
+        uint i [[thread_position_in_grid]]) {
+        device const uint *row = y + 4 * i;
+        x[i] = row[2] + row[3] + row[0] + row[1];
+    }";
+    let joined = prepare(&module(source), Default::default()).expect("code").to_string();
+    assert!(joined.contains("load.joined"), "{joined}");
+    let gpu = gpu();
+    let kernel = compiled(&gpu, source);
+    let (mut sums, mut rows) = ([0u32; 4], [0u32; 14]);
+    let bindings = [bound(&mut sums), bound(&mut rows)];
+    // The last row, of which two numbers are missing; of null all are.
+    for (start, offset) in [(48u64, 56), (52, 60), (56, 64), (0u64.wrapping_sub(4), -4)] {
+        wanted(|wanted| wanted.fault = Some((0, start, [3, 0, 0])));
+        // SAFETY: the arrays outlive the launch.
+        let fault = unsafe { kernel.launch(&launch_of(&bindings)) }.expect_err("a fault");
+        let FaultKind::Access { argument, offset: found, bytes, write, .. } = fault.kind else {
+            panic!("{fault}")
+        };
+        let found = (argument.as_deref(), found, bytes, write);
+        assert_eq!(found, (Some("y"), offset, 4, false), "{start}");
+    }
+}
+
+#[test]
 fn a_kernel_that_uses_only_a_null_texture_has_a_table_of_textures() {
     let null = "using namespace metal; constant bool has [[function_constant(0)]];
         constant bool bound = is_function_constant_defined(has) && has;

@@ -165,6 +165,7 @@ pub(super) fn assemble(mut functions: Vec<Lowering<'_>>, start: u32) -> Code {
         }
     }
     let (mut code, mut spans, mut whole_work) = (Vec::new(), Vec::new(), 0);
+    let mut joined = Vec::new();
     let (mut runs, mut loops) = (Vec::new(), Vec::new());
     for (number, function) in functions.iter_mut().enumerate() {
         let resolve = |field: Field| match field {
@@ -207,6 +208,7 @@ pub(super) fn assemble(mut functions: Vec<Lowering<'_>>, start: u32) -> Code {
             let finish = |draft: &estimate::Draft| draft.finish(&work, resolve);
             loops = function.estimates.iter().map(finish).collect();
         }
+        joined.extend(function.joined.drain(..).map(|joined| joined.after(code.len())));
         code.extend(own);
         spans.extend(function.code.iter().map(|draft| draft.span));
     }
@@ -214,6 +216,7 @@ pub(super) fn assemble(mut functions: Vec<Lowering<'_>>, start: u32) -> Code {
         runs,
         code,
         spans,
+        joined,
         constants,
         hoisted,
         start,

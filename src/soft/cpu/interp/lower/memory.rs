@@ -1,7 +1,8 @@
 //! Accesses to memory, with their addresses folded in; pointers; atomics.
 
 use super::{
-    AddressPart, Field, Lowering, NONE, Operand, THREAD_POINTER, UNKNOWN_LOCAL, size_of_type,
+    AddressPart, Field, Joined, Lowering, NONE, Operand, THREAD_POINTER, UNKNOWN_LOCAL,
+    size_of_type,
 };
 use crate::soft::cpu::interp::code::Run;
 use crate::soft::cpu::interp::lanes;
@@ -208,15 +209,13 @@ impl Lowering<'_> {
             self.vectors.insert(value, parts);
             fields
         };
-        for registers in registers.chunks(PIECE) {
+        for (piece, registers) in registers.chunks(PIECE).enumerate() {
             let ty = match inst.ty {
                 Type::Vector(scalar, _) => Type::of(scalar, registers.len() as u32),
                 ty => ty,
             };
-            let mut address = self.address(&plan, self.space(inst.args[0]));
-            if inst.imm != 0 {
-                address.flags |= place::part(scalar.bytes());
-            }
+            let address = self.address(&plan, self.space(inst.args[0]));
+            self.note_joined(inst, (piece * PIECE) as u32);
             let access = match address.kind {
                 Addressing::Uniform => Access::Uniform,
                 Addressing::Indexed => Access::Indexed { write: false },
@@ -226,6 +225,14 @@ impl Lowering<'_> {
             self.access(access, ty, &address, registers);
             plan.displacement = plan.displacement.wrapping_add(ty.bytes().into());
         }
+    }
+
+    /// Notes for reports that the next instruction does loads that were joined, from a component on.
+    pub(super) fn note_joined(&mut self, inst: &Inst, component: u32) {
+        let Some(number) = (inst.imm as usize).checked_sub(1) else { return };
+        let loads = self.function.joined[number].clone();
+        let bytes = inst.ty.scalar().map_or(0, Scalar::bytes);
+        self.joined.push(Joined { at: self.code.len(), loads, bytes, component });
     }
 
     pub(super) fn store(&mut self, inst: &Inst) {

@@ -30,7 +30,7 @@ use super::uses::Uses;
 use crate::soft::cpu::Source;
 use crate::soft::ir::facts::rooms::rooms;
 use crate::soft::ir::facts::uniform::Uniformity;
-use crate::soft::ir::{FuncId, Function, Input, Op, Scalar, Span, Type, Value};
+use crate::soft::ir::{FuncId, Function, Input, JoinedLoads, Op, Scalar, Span, Type, Value};
 
 /// The result of lowering.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(crate) struct Code {
     pub(crate) code: Vec<Ins>,
     /// Where each came from.
     pub(crate) spans: Vec<Span>,
+    /// The instructions that do loads which were joined, in order.
+    pub(crate) joined: Vec<Joined>,
     /// The values that the frame starts with.
     pub(crate) constants: Vec<u64>,
     /// Slots after them for what is computed once a launch.
@@ -73,6 +75,12 @@ impl Code {
     pub(crate) unsafe fn estimate(&self, frame: *const u8) -> u64 {
         // SAFETY: offsets are those of slots in the frame.
         estimate::work(self.work, &self.loops, |offset| unsafe { get::<u64>(frame, offset) })
+    }
+
+    /// What the instruction with a number does, if that is loads which were joined.
+    pub(crate) fn joined_at(&self, number: usize) -> Option<&Joined> {
+        let found = self.joined.binary_search_by_key(&number, |joined| joined.at);
+        found.ok().map(|found| &self.joined[found])
     }
 
     /// The run that is the whole body, if that is one.
@@ -110,6 +118,33 @@ struct Draft {
     /// About how long it takes, in units of 10 ns.
     work: u32,
     span: Span,
+}
+
+/// An instruction that does loads which were joined, or some of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Joined {
+    /// Its number.
+    at: usize,
+    loads: JoinedLoads,
+    /// The size of a scalar.
+    bytes: u32,
+    /// The component that it begins with.
+    component: u32,
+}
+
+impl Joined {
+    /// The same after `before` other instructions.
+    fn after(self, before: usize) -> Self {
+        Self { at: before + self.at, ..self }
+    }
+
+    /// What a fault reports of the instruction's access at `offset`, where memory has `end` bytes that may be read: offset, size, and
+    /// position in the source.
+    pub(crate) fn first_outside(&self, offset: i64, end: u64) -> (i64, u32, Span) {
+        let before = i64::from(self.component) * i64::from(self.bytes);
+        let (offset, span) = self.loads.first_outside(offset.wrapping_sub(before), self.bytes, end);
+        (offset, self.bytes, span)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +195,7 @@ pub(crate) struct Lowering<'a> {
     /// Constructs around this point that some lanes may be outside of for a while.
     masked: u32,
     span: Span,
+    joined: Vec<Joined>,
     local_starts: Vec<u32>,
     /// The number of the first local in reports.
     first_local: u32,
@@ -237,6 +273,7 @@ impl<'a> Lowering<'a> {
             joins: Vec::new(),
             masked: 0,
             span: Span::default(),
+            joined: Vec::new(),
             local_starts,
             first_local: 0,
             thread_bytes: 0,

@@ -172,10 +172,15 @@ impl Lowering<'_> {
         let words = 2 + sites;
         let at = self.code.len() as u32;
         self.emit_run(machine::native, [Field::Raw(words as u32), NONE, NONE, NONE], 0);
-        let spans = contents.accesses.iter().map(|access| access.1);
-        let spans = spans.chain(contents.loops.iter().map(|inside| inside.1));
-        for span in spans.chain([self.span]).collect::<Vec<_>>() {
+        let accesses = contents.accesses.iter().map(|access| (access.1, Some(access.0)));
+        let loops = contents.loops.iter().map(|inside| (inside.1, None));
+        let function = self.function;
+        for (span, access) in accesses.chain(loops).chain([(self.span, None)]).collect::<Vec<_>>() {
             self.span = span;
+            match access.map(|access| function.inst(access)) {
+                Some(inst) if inst.op == Op::Load => self.note_joined(inst, 0),
+                _ => {}
+            }
             self.emit::<control::End>([NONE; 4], 0);
         }
         // Strips read and write in turn, so everything lives from the first word to the last.

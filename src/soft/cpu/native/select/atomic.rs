@@ -76,7 +76,7 @@ impl Selection<'_> {
             terms: terms.clone(),
             exec: self.exec.clone(),
             data: vec![Operand::Lanes(results.clone())],
-            unit: 4,
+            joined: false,
         };
         let run = atomic::one_address(inst.op, scalar);
         let given = operands.iter().map(|regs| Operand::Lanes(regs.clone())).collect();

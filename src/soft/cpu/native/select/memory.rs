@@ -161,8 +161,8 @@ impl Selection<'_> {
                 }
             })
             .collect();
-        let unit = scalar.bytes() * if inst.imm != 0 { 1 } else { width };
-        self.access(value, start, &sum, read, data, false, unit);
+        let joined = inst.imm != 0;
+        self.access(value, start, &sum, read, data, false, joined);
         let components: Vec<Forms> = if read == scalar || wide {
             components
         } else {
@@ -274,7 +274,6 @@ impl Selection<'_> {
                 })
                 .collect(),
         };
-        let unit = scalar.bytes() * components.len() as u32;
         let data = components
             .into_iter()
             .zip(exact)
@@ -313,7 +312,7 @@ impl Selection<'_> {
                 }
             })
             .collect();
-        self.access(value, start, &sum, written, data, true, unit);
+        self.access(value, start, &sum, written, data, true, false);
     }
 
     /// Reads or writes adjacent components of a scalar type.
@@ -326,7 +325,7 @@ impl Selection<'_> {
         scalar: Scalar,
         data: Vec<Operand>,
         write: bool,
-        unit: u32,
+        joined: bool,
     ) {
         if start.is_thread() {
             return self.thread_access(value, start, sum, scalar, data, write);
@@ -368,7 +367,7 @@ impl Selection<'_> {
             terms: terms.clone(),
             exec: self.exec.clone(),
             data: data.clone(),
-            unit,
+            joined,
         };
         let site = self.site(self.run.access_site(value), SiteKind::Access(access));
         if write && self.overlaps(step, scalar, width) {

@@ -90,7 +90,7 @@ impl Selection<'_> {
         let terms = self.terms(&sum);
         let exec = self.exec.clone();
         let (scalar, data) = (Scalar::U8, Vec::new());
-        Some(Access { write: false, region, scalar, offset, terms, exec, data, unit: 0 })
+        Some(Access { write: false, region, scalar, offset, terms, exec, data, joined: false })
     }
 
     /// What each lane adds to an offset.

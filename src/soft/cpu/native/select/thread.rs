@@ -91,7 +91,7 @@ impl Selection<'_> {
             terms: terms.clone(),
             exec: self.exec.clone(),
             data: data.clone(),
-            unit: total,
+            joined: false,
         };
         let site = self.site(self.run.access_site(value), SiteKind::Access(access));
         // True if a scalar does not cross words.

@@ -204,9 +204,7 @@ impl Selection<'_> {
 
     pub(super) fn arithmetic(&mut self, value: Value, inst: &Inst) {
         let scalar = self.scalar(inst.args[0]);
-        let Some(row) = row_scalar(inst.op, scalar) else {
-            unreachable!("the plan asked for a row")
-        };
+        let Some(row) = row_scalar(inst.op, scalar) else { unreachable!("the plan has a row") };
         let narrows = needs_narrowing(inst.op, scalar);
         if self.by_numbers(value, inst) {
             let args: Vec<Reg> = inst.args.iter().map(|&arg| self.number(arg)).collect();
@@ -494,7 +492,7 @@ impl Selection<'_> {
         result: Operand,
         once: bool,
     ) {
-        let Some(run) = run else { unreachable!("the plan asked for a handler") };
+        let Some(run) = run else { unreachable!("the plan has a handler") };
         let site = self.site(0, SiteKind::Operation { run, args, result, once });
         self.emit(Ins::Call { site });
     }

@@ -199,13 +199,16 @@ impl Kernel {
                 b.store(to, value);
             }
             What::Joined(count) => {
-                let pointers: Vec<Value> =
-                    (0..count).map(|k| b.field(at, i64::from(k) * size)).collect();
-                let loads: Vec<Value> =
-                    pointers.into_iter().map(|pointer| b.load(pointer, self.ty)).collect();
+                let in_order = in_program_order(count.into());
+                let loads: Vec<(i64, Value)> = in_order
+                    .map(|k| {
+                        let from = b.field(at, k * size);
+                        (k, b.load(from, self.ty))
+                    })
+                    .collect();
                 let to = b.index(out, lane, self.bytes());
-                for (k, value) in loads.into_iter().enumerate() {
-                    let to = b.field(to, k as i64 * size);
+                for (k, value) in loads {
+                    let to = b.field(to, k * size);
                     b.store(to, value);
                 }
             }
@@ -286,6 +289,11 @@ impl Kernel {
             _ => Some((start, 0)),
         }
     }
+}
+
+/// The order in which a kernel loads `count` scalars, a power of two, that are joined.
+fn in_program_order(count: i64) -> impl Iterator<Item = i64> {
+    (0..count).map(move |k| (5 * k + count - 1) % count)
 }
 
 /// Bytes of a value in memory.
@@ -456,23 +464,41 @@ impl Bench {
         };
         let atomic = matches!(kernel.what, What::Atomic(_));
         let active = || (0..32usize).filter(|k| mask >> k & 1 == 1);
-        // Joined loads are checked piece by piece, of all lanes that run together.
+        // Joined loads are checked piece by piece, of all lanes that run together; of a lane the first in the program is reported.
         let piece = (size * PIECE as i64).min(bytes);
-        let mut order: Vec<(i64, usize)> = (0..bytes)
-            .step_by(piece as usize)
+        // Up to 16 bytes are joined. Numbers of 64 bits stay apart.
+        let join = if size < 8 { bytes.min(16).max(size) } else { size };
+        let mut joins: Vec<i64> = in_program_order(bytes / size).map(|n| n * size / join).collect();
+        let mut met = Vec::new();
+        joins.retain(|join| {
+            !met.contains(join) && {
+                met.push(*join);
+                true
+            }
+        });
+        let mut order: Vec<(i64, usize)> = joins
+            .into_iter()
+            .flat_map(|number| {
+                (number * join..(number + 1) * join).step_by(piece.min(join) as usize)
+            })
             .flat_map(|from| active().map(move |k| (from, k)))
             .collect();
         order.sort_by_key(|&(_, k)| k / self.together());
-        for (from, k) in order {
-            let (from, to) = (offsets[k] + from, offsets[k] + bytes.min(from + piece));
+        for (start, k) in order {
+            let (from, to) = (offsets[k] + start, offsets[k] + bytes.min(start + piece.min(join)));
+            let is_inside = |at: i64| at >= 0 && at + size <= end;
             for at in (from..to).step_by(size as usize) {
-                let inside = at >= 0 && at + size <= end;
+                let inside = is_inside(at);
                 let address = self.memory.as_ptr() as i64 + part.start as i64 + at;
                 // What threadgroup memory begins with is aligned.
                 let address = if kernel.threadgroup { at } else { address };
                 let aligned = !atomic || address % bytes == 0;
                 if !inside || !aligned {
-                    return Some((k as u32, at, size as u32, inside));
+                    let own =
+                        in_program_order(bytes / size).filter(|n| n * size / join == start / join);
+                    let mut all = own.map(|n| offsets[k] + n * size);
+                    let first = all.find(|&at| !is_inside(at)).unwrap_or(at);
+                    return Some((k as u32, first, size as u32, inside));
                 }
             }
         }
@@ -735,7 +761,9 @@ fn threadgroup_memory_at_its_ends() {
         vector(Scalar::U32, 3),
         vector(Scalar::U64, 4),
     ] {
-        for what in [What::Load, What::Store] {
+        let joined = ty.width() == 1 && memory_bytes(ty) < 8;
+        let whats = [Some(What::Load), Some(What::Store), joined.then_some(What::Joined(4))];
+        for what in whats.into_iter().flatten() {
             for form in [Form::Offset, Form::Index { signed: false }, Form::Sum, Form::Pointers] {
                 for masked in [false, true] {
                     let kernel = Kernel { threadgroup: true, masked, ..plain(form, what, ty) };

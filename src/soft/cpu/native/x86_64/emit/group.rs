@@ -204,7 +204,7 @@ impl Emitter<'_> {
             match ins.only_result() {
                 Some(d) => results[d.0 as usize] += 1,
                 // What these compute is not saved where they compute it.
-                None => ins.each_changed(&mut |reg| results[reg.0 as usize] += 2),
+                None => each_changed(ins, &mut |reg| results[reg.0 as usize] += 2),
             }
         }
         for ((found, results), info) in found.iter_mut().zip(results).zip(&self.code.regs) {
@@ -265,4 +265,24 @@ impl Emitter<'_> {
 
 fn is_barrier(ins: &Ins) -> bool {
     matches!(ins, Ins::Barrier { .. })
+}
+
+/// Calls `f` with every register that an instruction without an [`only_result`](Ins::only_result) may change, and at times with
+/// others that it names: only instructions that are known to change none are left out.
+fn each_changed(ins: &Ins, f: &mut impl FnMut(Reg)) {
+    use Ins as I;
+    match ins {
+        I::StoreInt { .. }
+        | I::StoreAll { .. }
+        | I::Store { .. }
+        | I::StorePairs { .. }
+        | I::StoreHalves { .. }
+        | I::Scatter { .. }
+        | I::JumpIf { .. }
+        | I::JumpNone { .. }
+        | I::JumpUnlessBelow { .. }
+        | I::CheckBelow { .. }
+        | I::CheckLanes { .. } => {}
+        _ => ins.each(f),
+    }
 }
