@@ -91,3 +91,84 @@ kernel void tail_calls(device int* out [[buffer(0)]]) {
     halve(20, out);
     out[2] = d.sum * 10 + d.steps;
 }
+
+// C++17 expr.const: calls inside each other, jumps into loops, tables that functions make, arrays in loops.
+constexpr int sum(int n) { return n == 0 ? 0 : n + sum(n - 1); }
+constexpr int duff(int n) {
+    int left = (n + 3) / 4, done = 0;
+    switch (n % 4) {
+    case 0: do { done += 1;
+    case 3:      done += 10;
+    case 2:      done += 100;
+    default:     done += 1000;
+            } while (--left > 0);
+    }
+    return done;
+}
+constexpr int in_branch(int n) {
+    switch (n) {
+    case 0: return 1;
+        if (n > 100) {
+    case 1: return 2;
+        } else {
+    default: n += 5;
+        }
+        return n;
+    }
+    return 0;
+}
+struct Squares { int at[1024]; };
+constexpr Squares squares() {
+    Squares made = {};
+    for (int i = 0; i < 1024; ++i) made.at[i] = i * i;
+    return made;
+}
+constexpr constant Squares SQUARES = squares();
+constexpr int some_squares() {
+    int all = 0;
+    for (int i = 0; i < 1024; i += 2) all += SQUARES.at[i];
+    return all;
+}
+constexpr int last_of_many() {
+    int all = 0;
+    for (int i = 0; i < 5000; ++i) {
+        int own[16] = {};
+        own[15] = i;
+        all += own[15] % 2;
+    }
+    return all;
+}
+struct Pair { int a, b; };
+constexpr int of_temporaries(int n) {
+    int all = 0;
+    for (int i = 0; i < n; ++i) {
+        const thread Pair& pair = Pair{i, 2};
+        const int both = pair.a * pair.b;
+        all += both;
+    }
+    return all;
+}
+static_assert(sum(300) == 45150, "");
+static_assert(duff(7) == 10 + 100 + 1000 + 1111 && duff(8) == 2222 && duff(1) == 1000, "");
+static_assert(in_branch(0) == 1 && in_branch(1) == 2 && in_branch(7) == 12, "");
+static_assert(some_squares() == 178433024, "");
+static_assert(last_of_many() == 2500, "");
+static_assert(of_temporaries(10) == 90, "");
+static_assert(min(1.0f, NAN) == 1.0f && max(NAN, 2.0f) == 2.0f && fmin(NAN, 3.0f) == 3.0f, "");
+// Rounded once, as at run time.
+static_assert(float(9007199791611905L) == 9007200328482816.0f, "");
+
+template <typename... T> int nested_folds(T... args) { return (0 + ... + (args * (1 + ... + args))); }
+template <typename... T> int all_of(T... args) { return (0 + ... + args); }
+template <typename... T> int nested_expansions(T... args) { return all_of((args + all_of(args...))...); }
+template <int... A> struct Each {
+    template <typename... T> static int by(T... args) { return all_of((A * (0 + ... + args))...); }
+};
+kernel void evaluated(device int* out [[buffer(0)]]) {
+    constexpr int many = sum(300), calls = duff(7) + in_branch(7);
+    out[0] = many + calls;
+    out[1] = some_squares() / 1024 + last_of_many() + of_temporaries(10);
+    out[2] = nested_folds(1, 2, 3);
+    out[3] = nested_expansions(1, 2, 3);
+    out[4] = Each<1, 10>::by(1, 2, 3);
+}

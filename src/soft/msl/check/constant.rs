@@ -1,13 +1,47 @@
 //! Arithmetic on constants: what a scalar operation yields at compile time (C++14 expr.const; MSL 8.6).
 
-use crate::soft::ir::{Scalar, half};
+use crate::soft::ir::{Scalar, half, semantics};
 use crate::soft::msl::hir::{Binary, Constant};
 
-/// The value is not constant.
-#[derive(Debug)]
-pub(crate) struct NotConstant;
+/// The most steps of one evaluation, so that no `constexpr` loop hangs the compiler.
+pub(super) const MAX_STEPS: u32 = 1 << 20;
+/// The most steps of all evaluations of a program.
+pub(super) const MAX_STEPS_IN_ALL: u32 = 1 << 23;
+/// The most calls inside each other.
+pub(super) const MAX_CALLS: u32 = 512;
 
-pub(crate) type Evaluated<T> = Result<T, NotConstant>;
+/// Why an expression has no value at compile time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unevaluated {
+    /// It is not constant.
+    NotConstant,
+    /// It takes more than [`MAX_STEPS`].
+    TooLong,
+    /// All of the program's take more than [`MAX_STEPS_IN_ALL`].
+    TooLongInAll,
+    /// It has more than [`MAX_CALLS`] calls inside each other, or is nested as deep otherwise.
+    TooDeep,
+}
+
+pub(crate) use Unevaluated::NotConstant;
+
+pub(crate) type Evaluated<T> = Result<T, Unevaluated>;
+
+impl Unevaluated {
+    /// The limit that is exceeded, as the end of a message; empty if none is.
+    pub(super) fn limit(self) -> String {
+        match self {
+            Self::NotConstant => String::new(),
+            Self::TooLong => format!(": its evaluation takes more than {MAX_STEPS} steps"),
+            Self::TooLongInAll => format!(
+                ": the constant expressions of the program take more than {MAX_STEPS_IN_ALL} steps together"
+            ),
+            Self::TooDeep => {
+                format!(": its evaluation has more than {MAX_CALLS} calls inside each other")
+            }
+        }
+    }
+}
 
 /// Wraps an integer to a type, sign-extended to 64 bits where the type is signed.
 pub(crate) fn wrap(value: u64, scalar: Scalar) -> u64 {
@@ -46,9 +80,10 @@ fn round_to(value: f64, bits: i32, least: i32, largest: f64) -> f64 {
 /// A scalar conversion (MSL 8.6).
 pub(crate) fn convert(constant: Constant, from: Scalar, to: Scalar) -> Constant {
     match (constant, to.is_float()) {
+        // Rounded once, as at run time.
         (Constant::Int(value), true) => {
-            let float = if from.is_signed() { value as i64 as f64 } else { value as f64 };
-            Constant::Float(round(float, to))
+            let bits = semantics::convert(from, to, value);
+            Constant::Float(f32::from_bits(bits as u32).into())
         }
         (Constant::Float(value), true) => Constant::Float(round(value, to)),
         (Constant::Int(value), false) => Constant::Int(wrap(value, to)),

@@ -167,10 +167,10 @@ impl Checker {
                 self.error(span, format!("static assertion failed{tail}"));
             }
             Ok(_) => {}
-            Err(_) => self.error(
-                condition.span,
-                "static assertion expression is not an integral constant expression",
-            ),
+            Err(why) => {
+                let message = "static assertion expression is not an integral constant expression";
+                self.not_constant(condition.span, message, why);
+            }
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) mod texture;
 mod traits;
 mod type_name;
 
+use self::evaluate::Evaluations;
 use super::ast::{self, AddressSpace};
 use super::diagnostics::Diagnostics;
 use super::hir::{self, GlobalIndex, InstanceIndex, LocalIndex};
@@ -146,6 +147,8 @@ struct Scope {
     prefix: Arc<str>,
     /// It binds the parameters of a template.
     parameters: bool,
+    /// It binds names of packs to elements.
+    elements: bool,
 }
 
 impl Scope {
@@ -364,6 +367,7 @@ pub(crate) struct Checker {
     body: Option<Body>,
     /// The total size of the `constant` variables.
     constant_bytes: u64,
+    evaluations: Evaluations,
     /// The elements of the fold expressions that are being checked: an expression is as deep as they are many.
     folded: usize,
     /// The nesting of default arguments and default member initialisers that are being checked.
@@ -402,6 +406,7 @@ impl Checker {
             bases: Vec::new(),
             prefix: "".into(),
             parameters: false,
+            elements: false,
         };
         let mut checker = Checker {
             context,
@@ -437,6 +442,7 @@ impl Checker {
             scope: GLOBAL_SCOPE,
             body: None,
             constant_bytes: 0,
+            evaluations: Evaluations::default(),
             folded: 0,
             defaults: 0,
             depth: 0,
@@ -498,6 +504,7 @@ impl Checker {
             bases: Vec::new(),
             prefix,
             parameters: false,
+            elements: false,
         });
         ScopeId(self.scopes.len() as u32 - 1)
     }

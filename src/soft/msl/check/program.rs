@@ -6,7 +6,7 @@
 //! and never changes; kernels are lowered from it at the same time as others are checked.
 
 use super::entry::Reflection;
-use super::evaluate::{Facts, Item, evaluate, evaluate_item};
+use super::evaluate::{Evaluations, Facts, Item, evaluate, evaluate_item};
 use super::{Checker, FuncId, Global, State};
 use crate::soft::ir::hash::FastMap;
 use crate::soft::msl::FunctionConstant;
@@ -16,6 +16,7 @@ use crate::soft::msl::hir::{
 };
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Types};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -107,6 +108,7 @@ pub(crate) struct Specialisation<'a> {
     pub(crate) program: &'a Program,
     /// The function constants that have values.
     given: FastMap<GlobalIndex, Global>,
+    evaluations: RefCell<Evaluations>,
     /// Whether nothing is computed that the source does not evaluate.
     pub(crate) exact: bool,
 }
@@ -127,7 +129,7 @@ impl<'a> Specialisation<'a> {
             }
             given.insert(GlobalIndex(at as u32), global);
         }
-        Specialisation { program, given, exact: false }
+        Specialisation { program, given, evaluations: RefCell::default(), exact: false }
     }
 
     /// The same, computing nothing that the source does not evaluate.
@@ -191,6 +193,10 @@ impl Facts for &Specialisation<'_> {
 
     fn specialised(&self) -> bool {
         true
+    }
+
+    fn shared<T>(&mut self, with: impl FnOnce(&mut Evaluations) -> T) -> T {
+        with(&mut self.evaluations.borrow_mut())
     }
 }
 

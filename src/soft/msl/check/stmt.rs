@@ -1,5 +1,6 @@
 //! Statements and function bodies (C++14 stmt.stmt, class.base.init).
 
+use super::constant::NotConstant;
 use super::lookup::Found;
 use super::{Body, Checker, Entity, FuncId, Owner, ScopeKind, VariableId};
 use crate::soft::ir::hash::{FastMap, FastSet};
@@ -266,15 +267,14 @@ impl Checker {
                         this.statement(init, &mut out);
                     }
                     let condition = this.condition(condition, &mut out);
-                    let known = match constant {
-                        true => this.evaluate(&condition).ok(),
-                        false => None,
-                    };
-                    if *constant && known.is_none() && condition.qual.ty != Types::UNKNOWN {
-                        let span = condition.span;
-                        this.error(span, "constexpr if condition is not a constant expression");
+                    let known = constant.then(|| this.evaluate(&condition));
+                    if let Some(Err(why)) = known
+                        && condition.qual.ty != Types::UNKNOWN
+                    {
+                        let message = "constexpr if condition is not a constant expression";
+                        this.not_constant(condition.span, message, why);
                     }
-                    let taken = known.map(|value| value != Constant::Int(0));
+                    let taken = known.and_then(Result::ok).map(|value| value != Constant::Int(0));
                     let mut part = |statement: Option<&ast::Stmt>, live: bool| match statement {
                         Some(statement) if live => this.branch(statement),
                         _ => Vec::new(),
@@ -644,12 +644,13 @@ impl Checker {
             self.error(span, message);
         }
         let text = self.text(name);
-        let constant = match &value {
+        let evaluated = match &value {
             Some(value) if qual.constant && self.types.as_scalar(qual.ty).is_some() => {
-                self.evaluate(value).ok()
+                Some(self.evaluate(value))
             }
             _ => None,
         };
+        let constant = evaluated.and_then(Result::ok);
         if simple.specifiers.storage.constexpr
             && value.is_some()
             && constant.is_none()
@@ -657,10 +658,10 @@ impl Checker {
             && !self.context.diagnostics.has_errors()
         {
             let text = self.text(name);
-            self.error(
-                span,
-                format!("constexpr variable '{text}' must be initialized by a constant expression"),
-            );
+            let message =
+                format!("constexpr variable '{text}' must be initialized by a constant expression");
+            let why = evaluated.and_then(Result::err).unwrap_or(NotConstant);
+            self.not_constant(span, &message, why);
         }
         let item = match &value {
             Some(value) if simple.specifiers.storage.constexpr && constant.is_none() => {

@@ -461,8 +461,9 @@ impl Checker {
                 self.error(expr.span, "integral constant expression must have integral type");
                 None
             }
-            Err(_) => {
-                self.error(expr.span, "expression is not an integral constant expression");
+            Err(why) => {
+                let message = "expression is not an integral constant expression";
+                self.not_constant(expr.span, message, why);
                 None
             }
         }

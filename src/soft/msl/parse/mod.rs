@@ -34,6 +34,8 @@ struct Parser<'a> {
     member_templates: FastSet<Name>,
     /// The packs declared so far, by name only.
     packs: FastSet<Name>,
+    /// The patterns that dots expand: the numbers of their first tokens, and of those after them.
+    expansions: FastMap<usize, usize>,
     /// Inside a template argument list, where `>` ends the list.
     in_arguments: bool,
     /// The class whose body is being parsed: its name followed by '(' is a constructor.
@@ -79,6 +81,7 @@ pub(crate) fn parse(
         scopes: Scopes::new(library),
         member_templates: FastSet::default(),
         packs: FastSet::default(),
+        expansions: FastMap::default(),
         in_arguments: false,
         class_name: None,
         declare_in: None,
@@ -515,10 +518,16 @@ impl<'a> Parser<'a> {
         TemplateArgument::Expansion(Box::new(argument), mentioned)
     }
 
-    /// The packs that the tokens since `from` mention: what their pattern expands.
-    fn packs_since(&self, from: usize) -> Mentioned {
+    /// The packs that the tokens since `from` mention: what their pattern expands. Those in expansions inside of it are expanded
+    /// there.
+    fn packs_since(&mut self, from: usize) -> Mentioned {
         let mut names: Vec<Name> = Vec::new();
-        for at in from..self.at {
+        let mut at = from;
+        while at < self.at {
+            if let Some(&end) = self.expansions.get(&at).filter(|_| at != from) {
+                at = end;
+                continue;
+            }
             let token = self.tokens[at];
             // `sizeof...(pack)` is a number, not an element.
             let counted = at >= 3
@@ -528,7 +537,9 @@ impl<'a> Parser<'a> {
             if self.packs.contains(&token.name) && !counted && !names.contains(&token.name) {
                 names.push(token.name);
             }
+            at += 1;
         }
+        self.expansions.insert(from, self.at);
         names.into()
     }
 

@@ -133,6 +133,13 @@ fn evaluation() {
     file.kernel("members").expects(&[8 + 3 + 1, 6 + 300, 21]);
     // Digits from the last on with weights 1, 1, 2 and 2.
     file.kernel("tail_calls").expects(&[20 + 10 + 5 + 2 + 1, 1, (4 + 3 + 2 * 2 + 2) * 10 + 4]);
+    file.kernel("evaluated").expects(&[
+        45150 + 2221 + 12,
+        178_433_024 / 1024 + 2500 + 90,
+        7 + 2 * 7 + 3 * 7,
+        7 + 8 + 9,
+        6 + 60,
+    ]);
     file.finish();
 }
 

@@ -151,9 +151,9 @@ impl Checker {
         let checked = self.rvalue(checked);
         match self.evaluate(&checked) {
             Ok(constant) => Some(Argument::constant(checked.qual.ty, constant)),
-            Err(_) => {
+            Err(why) => {
                 let message = "non-type template argument is not a constant expression";
-                self.error(value.span, message);
+                self.not_constant(value.span, message, why);
                 None
             }
         }
@@ -450,12 +450,37 @@ impl Checker {
 
     /// The number of elements of a named pack.
     pub(in super::super) fn pack_length(&mut self, name: Name) -> Option<usize> {
-        let Found::Entities(list) = self.lookup(name) else { return None };
-        match list.first()? {
+        match self.named_pack(name)? {
             Entity::Pack(id) => Some(self.templates.packs[id.0 as usize].len()),
-            Entity::Locals(_, count) => Some(*count as usize),
+            Entity::Locals(_, count) => Some(count as usize),
             _ => None,
         }
+    }
+
+    /// The pack that a name is, also in the pattern of an expansion of it: what is expanded inside of a pattern is expanded as a
+    /// whole for each element ([temp.variadic]/5).
+    fn named_pack(&mut self, name: Name) -> Option<Entity> {
+        let outer = self.scope;
+        let mut found = self.lookup_first(name);
+        while let Some(above) = self.scope_above_element(name) {
+            self.scope = above;
+            found = self.lookup_first(name);
+        }
+        self.scope = outer;
+        found
+    }
+
+    /// The scope around the one that binds a name to an element of a pack, if the innermost one that binds it does so.
+    fn scope_above_element(&self, name: Name) -> Option<ScopeId> {
+        let mut at = Some(self.scope);
+        while let Some(id) = at {
+            let scope = &self.scopes[id.0 as usize];
+            if scope.names.contains_key(&name) {
+                return scope.parent.filter(|_| scope.elements);
+            }
+            at = scope.parent;
+        }
+        None
     }
 
     /// The elements of a pattern that is just the name of a template parameter pack.
@@ -476,7 +501,7 @@ impl Checker {
 
     /// The element of a named pack at this index.
     pub(in super::super) fn pack_element(&mut self, name: Name, at: usize) -> Option<Entity> {
-        match &self.lookup_first(name)? {
+        match &self.named_pack(name)? {
             Entity::Pack(id) => {
                 self.templates.packs[id.0 as usize].get(at).and_then(|one| one.entity())
             }
@@ -520,6 +545,7 @@ impl Checker {
         for (name, element) in elements {
             there.bind(scope, name, element);
         }
+        there.scopes[scope.0 as usize].elements = true;
         let result = check(&mut there);
         drop(there);
         // There are many elements, and the scopes of few have scopes in them, which outlive the check.

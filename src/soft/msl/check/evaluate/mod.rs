@@ -5,60 +5,25 @@
 //! the typed tree, where a reference is a pointer. An object that is not constant has an address too, so that member
 //! functions that do not read it are constant.
 
-use super::constant::{Evaluated, NotConstant, binary, bits, convert, from_bits, negate, wrap};
+mod flow;
+mod item;
+mod memory;
+
+use self::flow::Frame;
+pub(crate) use self::item::Item;
+use self::item::{Place, Root};
+pub(crate) use self::memory::Evaluations;
+use super::constant::{
+    Evaluated, MAX_STEPS, NotConstant, Unevaluated, binary, bits, convert, from_bits, negate, wrap,
+};
 use super::{Checker, Global, State};
-use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{Op, Scalar, is_stack_low};
 use crate::soft::msl::hir::{
-    Binary, Constant, Expr, ExprKind, Function, GlobalIndex, InstanceIndex, LocalIndex, Stmt,
-    StmtKind,
+    Binary, Constant, Expr, ExprKind, Function, GlobalIndex, InstanceIndex, LocalIndex,
 };
+use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Ty, TyId, Types};
 use std::sync::Arc;
-
-/// The most steps of one evaluation, so that no `constexpr` loop hangs the compiler.
-const MAX_STEPS: u32 = 1 << 20;
-const MAX_CALLS: u32 = 64;
-/// The most parts of an object that is written part by part.
-const MAX_PARTS: usize = 1 << 16;
-
-/// A constant object or value.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) enum Item {
-    /// Without a value yet.
-    Nothing,
-    /// Zero of whatever type it has.
-    Zero,
-    Scalar(Constant),
-    /// Members, elements, columns or components; those that are missing are zero.
-    Parts(Vec<Item>),
-    /// The member of a union that has a value.
-    Member(u32, Box<Item>),
-    Address(Place),
-}
-
-/// An object or a part of one.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Place {
-    root: Root,
-    path: Vec<u32>,
-}
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Root {
-    /// One of the machine's objects.
-    Object(usize),
-    Global(GlobalIndex),
-    /// A local of the function that is being checked, and the like: nothing is known of its value.
-    Unknown,
-}
-
-impl Place {
-    fn part(mut self, index: u32) -> Place {
-        self.path.push(index);
-        self
-    }
-}
 
 /// The program as seen by constant evaluation: one that is being checked, or one that
 /// is checked and has values for its function constants.
@@ -70,6 +35,8 @@ pub(crate) trait Facts {
     fn function(&mut self, index: InstanceIndex) -> Option<Arc<Function>>;
     /// Whether function constants have their values.
     fn specialised(&self) -> bool;
+    /// Uses what all evaluations of the program share.
+    fn shared<T>(&mut self, with: impl FnOnce(&mut Evaluations) -> T) -> T;
 }
 
 /// The value of a scalar expression, if it is constant.
@@ -78,73 +45,14 @@ pub(crate) fn evaluate(facts: &mut impl Facts, expr: &Expr) -> Evaluated<Constan
     if let ExprKind::Constant(constant) = expr.kind {
         return Ok(constant);
     }
-    Machine::new(facts).scalar(expr)
+    Machine::of(facts, |machine| machine.scalar(expr))
 }
 
 /// The value of an expression of any type, if it is constant.
 pub(crate) fn evaluate_item(facts: &mut impl Facts, expr: &Expr) -> Evaluated<Item> {
-    match Machine::new(facts).run(expr)? {
+    match Machine::of(facts, |machine| machine.run(expr))? {
         item if item.has_address() => Err(NotConstant),
         item => Ok(item),
-    }
-}
-
-impl Item {
-    /// Whether it is or contains the address of an object that ends with the evaluation.
-    fn has_address(&self) -> bool {
-        match self {
-            Item::Address(_) => true,
-            Item::Parts(parts) => parts.iter().any(Item::has_address),
-            Item::Member(_, value) => value.has_address(),
-            Item::Nothing | Item::Zero | Item::Scalar(_) => false,
-        }
-    }
-
-    fn part(&self, index: u32) -> Evaluated<&Item> {
-        match self {
-            Item::Zero => Ok(&Item::Zero),
-            Item::Parts(parts) => Ok(parts.get(index as usize).unwrap_or(&Item::Zero)),
-            Item::Member(member, value) if *member == index => Ok(value),
-            _ => Err(NotConstant),
-        }
-    }
-
-    /// The part at the end of a path.
-    fn at(&self, path: &[u32]) -> Evaluated<&Item> {
-        path.iter().try_fold(self, |item, &index| item.part(index))
-    }
-
-    /// The same, to be written.
-    fn at_mut(&mut self, path: &[u32], union: impl Fn(usize) -> bool) -> Evaluated<&mut Item> {
-        let mut item = self;
-        for (depth, &index) in path.iter().enumerate() {
-            if union(depth) {
-                if !matches!(item, Item::Member(member, _) if *member == index) {
-                    *item = Item::Member(index, Box::new(Item::Nothing));
-                }
-                let Item::Member(_, value) = item else { return Err(NotConstant) };
-                item = value;
-                continue;
-            }
-            let fill = match item {
-                Item::Zero | Item::Parts(_) => Item::Zero,
-                Item::Nothing => Item::Nothing,
-                _ => return Err(NotConstant),
-            };
-            if !matches!(item, Item::Parts(_)) {
-                *item = Item::Parts(Vec::new());
-            }
-            let Item::Parts(parts) = item else { return Err(NotConstant) };
-            let at = index as usize;
-            if at >= MAX_PARTS {
-                return Err(NotConstant);
-            }
-            if parts.len() <= at {
-                parts.resize(at + 1, fill);
-            }
-            item = &mut parts[at];
-        }
-        Ok(item)
     }
 }
 
@@ -152,23 +60,21 @@ impl Item {
 struct Machine<'a, F> {
     facts: &'a mut F,
     steps: u32,
-    /// Locals and temporaries, with their types.
-    objects: Vec<(TyId, Item)>,
+    /// The most steps.
+    limit: u32,
+    /// Locals and temporaries of the blocks and calls that run.
+    objects: Vec<Object>,
+    /// How many objects there have been.
+    made: u64,
     /// The active calls, innermost last.
     frames: Vec<Frame>,
 }
 
-struct Frame {
-    function: Arc<Function>,
-    objects: FastMap<LocalIndex, usize>,
-}
-
-/// How a statement ended.
-enum Flow {
-    Next,
-    Break,
-    Continue,
-    Return(Option<Item>),
+/// A local or a temporary. Its number is its own, so that an address does not outlive it.
+struct Object {
+    number: u64,
+    ty: TyId,
+    value: Item,
 }
 
 impl Facts for Checker {
@@ -198,6 +104,10 @@ impl Facts for Checker {
     fn specialised(&self) -> bool {
         false
     }
+
+    fn shared<T>(&mut self, with: impl FnOnce(&mut Evaluations) -> T) -> T {
+        with(&mut self.evaluations)
+    }
 }
 
 impl Checker {
@@ -210,16 +120,37 @@ impl Checker {
     pub(super) fn evaluate_item(&mut self, expr: &Expr) -> Evaluated<Item> {
         evaluate_item(self, expr)
     }
+
+    /// Reports that an expression has no value at compile time, and why where that is a limit.
+    pub(super) fn not_constant(&mut self, span: Span, message: &str, why: Unevaluated) {
+        self.error(span, format!("{message}{}", why.limit()));
+    }
 }
 
 impl<'a, F: Facts> Machine<'a, F> {
-    fn new(facts: &'a mut F) -> Machine<'a, F> {
-        Machine { facts, steps: 0, objects: Vec::new(), frames: Vec::new() }
+    /// Evaluates with what is left of the program's steps.
+    fn of<T>(facts: &'a mut F, evaluate: impl FnOnce(&mut Self) -> Evaluated<T>) -> Evaluated<T> {
+        let left = facts.shared(|all| all.steps_left());
+        let (limit, objects, frames) = (left.min(MAX_STEPS), Vec::new(), Vec::new());
+        let mut machine = Machine { facts, steps: 0, limit, objects, made: 0, frames };
+        let result = evaluate(&mut machine);
+        let steps = machine.steps;
+        machine.facts.shared(|all| all.spend(steps));
+        result
     }
 
     fn step(&mut self) -> Evaluated<()> {
-        self.steps += 1;
-        if self.steps > MAX_STEPS { Err(NotConstant) } else { Ok(()) }
+        self.steps_of(1)
+    }
+
+    /// Work as long as so many steps: copies and objects have a step for each part.
+    fn steps_of(&mut self, steps: u32) -> Evaluated<()> {
+        self.steps = self.steps.saturating_add(steps);
+        match self.steps <= self.limit {
+            true => Ok(()),
+            false if self.limit == MAX_STEPS => Err(Unevaluated::TooLong),
+            false => Err(Unevaluated::TooLongInAll),
+        }
     }
 
     /// The scalar and the number of components of a type.
@@ -288,7 +219,7 @@ impl<'a, F: Facts> Machine<'a, F> {
     fn run(&mut self, expr: &Expr) -> Evaluated<Item> {
         self.step()?;
         if is_stack_low() {
-            return Err(NotConstant);
+            return Err(Unevaluated::TooDeep);
         }
         Ok(match &expr.kind {
             ExprKind::Constant(constant) => Item::Scalar(*constant),
@@ -335,8 +266,7 @@ impl<'a, F: Facts> Machine<'a, F> {
                 };
                 // Each byte is a step: elements are copies, and arrays of arrays are large.
                 let size = self.facts.types().size(expr.qual.ty);
-                self.steps = self.steps.saturating_add(size);
-                self.step()?;
+                self.steps_of(size)?;
                 let mut all =
                     parts.iter().map(|part| self.run(part)).collect::<Evaluated<Vec<Item>>>()?;
                 all.resize(count as usize, self.run(others)?);
@@ -415,12 +345,11 @@ impl<'a, F: Facts> Machine<'a, F> {
                 self.call(*index, values)?
             }
             ExprKind::Construct(index, arguments) => {
-                let object = self.object(expr.qual.ty, Item::Nothing);
-                let this = Place { root: Root::Object(object), path: Vec::new() };
-                let mut values = vec![Item::Address(this)];
+                let root = self.object(expr.qual.ty, Item::Nothing);
+                let mut values = vec![Item::Address(Place { root, path: Vec::new() })];
                 values.extend(self.arguments(arguments)?);
                 self.call(*index, values)?;
-                std::mem::replace(&mut self.objects[object].1, Item::Nothing)
+                std::mem::replace(&mut self.object_mut(root)?.value, Item::Nothing)
             }
             _ if expr.place => self.load(expr)?,
             _ => return Err(NotConstant),
@@ -477,6 +406,11 @@ impl<'a, F: Facts> Machine<'a, F> {
             let values: Vec<Constant> =
                 lists.iter().filter_map(|list| list.get(at).copied()).collect();
             match (op, &values[..]) {
+                // Of a number and a NaN the number (MSL 6.5).
+                (
+                    Op::Min | Op::Max,
+                    &[Constant::Float(nan), other] | &[other, Constant::Float(nan)],
+                ) if nan.is_nan() => Ok(other),
                 (Op::Min, &[a, b]) => Ok(if less(a, b, scalar) { a } else { b }),
                 (Op::Max, &[a, b]) => Ok(if less(a, b, scalar) { b } else { a }),
                 (Op::Abs, &[a]) => Ok(match a {
@@ -502,9 +436,16 @@ impl<'a, F: Facts> Machine<'a, F> {
 
     // ---- objects -------------------------------------------------------------------------
 
-    fn object(&mut self, ty: TyId, item: Item) -> usize {
-        self.objects.push((ty, item));
-        self.objects.len() - 1
+    fn object(&mut self, ty: TyId, value: Item) -> Root {
+        let (at, number) = (self.objects.len(), self.made);
+        self.objects.push(Object { number, ty, value });
+        self.made += 1;
+        Root::Object { at, number }
+    }
+
+    fn object_mut(&mut self, root: Root) -> Evaluated<&mut Object> {
+        let Root::Object { at, number } = root else { return Err(NotConstant) };
+        self.objects.get_mut(at).filter(|object| object.number == number).ok_or(NotConstant)
     }
 
     /// The place that an lvalue denotes.
@@ -513,9 +454,12 @@ impl<'a, F: Facts> Machine<'a, F> {
         let whole = |root| Place { root, path: Vec::new() };
         Ok(match &expr.kind {
             ExprKind::Local(local) => whole(match self.frames.last() {
-                Some(frame) => Root::Object(*frame.objects.get(local).ok_or(NotConstant)?),
+                Some(frame) => *frame.objects.get(local).ok_or(NotConstant)?,
                 None => match self.facts.local(*local) {
-                    Some(item) => Root::Object(self.object(expr.qual.ty, item)),
+                    Some(item) => {
+                        self.steps_of(item.parts())?;
+                        self.object(expr.qual.ty, item)
+                    }
                     None => Root::Unknown,
                 },
             }),
@@ -535,7 +479,7 @@ impl<'a, F: Facts> Machine<'a, F> {
             },
             ExprKind::Temporary(value) => {
                 let item = self.run(value)?;
-                whole(Root::Object(self.object(value.qual.ty, item)))
+                whole(self.object(value.qual.ty, item))
             }
             ExprKind::Assign(left, right) => {
                 let value = self.run(right)?;
@@ -643,14 +587,46 @@ impl<'a, F: Facts> Machine<'a, F> {
     }
 
     fn read(&mut self, place: &Place) -> Evaluated<Item> {
-        match place.root {
-            Root::Object(at) => self.objects[at].1.at(&place.path).cloned(),
-            Root::Global(global) => self.read_global(global, &place.path),
-            Root::Unknown => Err(NotConstant),
-        }
+        let item = match place.root {
+            Root::Object { .. } => {
+                let ty = self.object_mut(place.root)?.ty;
+                self.within(ty, &place.path)?;
+                self.object_mut(place.root)?.value.at(&place.path)?.clone()
+            }
+            Root::Global(global) => {
+                self.within(self.facts.global(global).qual.ty, &place.path)?;
+                self.read_global(global, &place.path)?
+            }
+            Root::Unknown => return Err(NotConstant),
+        };
+        self.steps_of(item.parts())?;
+        Ok(item)
     }
 
-    /// Part of a variable at program scope. Of a table only the element is evaluated.
+    /// Fails unless the elements in a path are in their arrays.
+    fn within(&self, ty: TyId, path: &[u32]) -> Evaluated<()> {
+        let types = self.facts.types();
+        let mut part = ty;
+        for &index in path {
+            part = match *types.get(part) {
+                Ty::Array(_, Some(count)) if index >= count => return Err(NotConstant),
+                Ty::Array(element, _) => element,
+                Ty::Struct(id) => match types.class(id).fields().get(index as usize) {
+                    Some(field) => field.qual.ty,
+                    None => return Ok(()),
+                },
+                Ty::Matrix(_, columns, _) if index >= columns.into() => return Err(NotConstant),
+                Ty::Matrix(..) => types.column(part),
+                _ => match types.arithmetic(part) {
+                    Some((_, width)) if index >= width => return Err(NotConstant),
+                    _ => return Ok(()),
+                },
+            };
+        }
+        Ok(())
+    }
+
+    /// Part of a variable at program scope. Of a list only the element is evaluated, and what a function makes is made once.
     fn read_global(&mut self, global: GlobalIndex, path: &[u32]) -> Evaluated<Item> {
         let row = self.facts.global(global);
         if let Some(value) = row.known_value() {
@@ -671,19 +647,30 @@ impl<'a, F: Facts> Machine<'a, F> {
             }
             rest = deeper;
         }
+        let above = &path[..path.len() - rest.len()];
+        if !rest.is_empty()
+            && let Some(known) = self.facts.shared(|all| all.global_part(global, above, rest))
+        {
+            return known;
+        }
         let outer = std::mem::take(&mut self.frames);
         let item = self.run(expr);
         self.frames = outer;
-        item?.at(rest).cloned()
+        let item = item?;
+        let part = item.at(rest).cloned();
+        if !rest.is_empty() && !item.has_address() {
+            self.facts.shared(|all| all.remember_global(global, above, item));
+        }
+        part
     }
 
     fn write(&mut self, place: &Place, value: Item) -> Evaluated<()> {
-        let Root::Object(at) = place.root else { return Err(NotConstant) };
+        let ty = self.object_mut(place.root)?.ty;
+        self.within(ty, &place.path)?;
         let types = self.facts.types();
-        let (ty, object) = &mut self.objects[at];
         // Which of the types along the path are unions.
         let mut unions = Vec::new();
-        let mut part = *ty;
+        let mut part = ty;
         for &index in &place.path {
             let (union, inner) = match *types.get(part) {
                 Ty::Struct(id) => {
@@ -698,120 +685,12 @@ impl<'a, F: Facts> Machine<'a, F> {
             unions.push(union);
             part = inner;
         }
-        *object.at_mut(&place.path, |depth| unions[depth])? = value;
-        Ok(())
-    }
-
-    // ---- functions and statements ----------------------------------------------------------
-
-    fn call(&mut self, index: InstanceIndex, values: Vec<Item>) -> Evaluated<Item> {
-        if self.frames.len() as u32 >= MAX_CALLS {
-            return Err(NotConstant);
-        }
-        let function = self.facts.function(index).ok_or(NotConstant)?;
-        self.frames.push(Frame { function: function.clone(), objects: FastMap::default() });
-        for (at, value) in values.into_iter().enumerate() {
-            self.declare(LocalIndex(at as u32), value)?;
-        }
-        let flow = self.block(&function.body);
-        self.frames.pop();
-        match flow? {
-            Flow::Return(Some(value)) => Ok(value),
-            _ if function.result == Types::VOID => Ok(Item::Zero),
-            _ => Err(NotConstant),
-        }
-    }
-
-    /// A new object for a local of the innermost call.
-    fn declare(&mut self, local: LocalIndex, value: Item) -> Evaluated<()> {
-        let frame = self.frames.last_mut().ok_or(NotConstant)?;
-        let ty = frame.function.locals.get(local.0 as usize).ok_or(NotConstant)?.qual.ty;
-        frame.objects.insert(local, self.objects.len());
-        self.objects.push((ty, value));
-        Ok(())
-    }
-
-    fn block(&mut self, block: &[Stmt]) -> Evaluated<Flow> {
-        for statement in block {
-            let flow = self.statement(statement)?;
-            if !matches!(flow, Flow::Next) {
-                return Ok(flow);
-            }
-        }
-        Ok(Flow::Next)
-    }
-
-    fn statement(&mut self, statement: &Stmt) -> Evaluated<Flow> {
-        self.step()?;
-        match &statement.kind {
-            StmtKind::Expr(expr) => {
-                match expr.place {
-                    true => self.place(expr).map(drop)?,
-                    false => self.run(expr).map(drop)?,
-                };
-            }
-            StmtKind::Let(local, init) => {
-                let value = match init {
-                    Some(init) => self.run(init)?,
-                    None => Item::Nothing,
-                };
-                self.declare(*local, value)?;
-            }
-            StmtKind::Block(block) => return self.block(block),
-            StmtKind::If(condition, yes, no) => {
-                let branch = if self.truth(condition)? { yes } else { no };
-                return self.block(branch);
-            }
-            StmtKind::Loop { condition, after, before, step, body } => {
-                let mut first = true;
-                loop {
-                    self.block(before)?;
-                    if let Some(condition) = condition
-                        && !(first && *after)
-                        && !self.truth(condition)?
-                    {
-                        break;
-                    }
-                    first = false;
-                    match self.block(body)? {
-                        Flow::Break => break,
-                        Flow::Return(value) => return Ok(Flow::Return(value)),
-                        Flow::Next | Flow::Continue => {}
-                    }
-                    if let Some(step) = step {
-                        match step.place {
-                            true => self.place(step).map(drop)?,
-                            false => self.run(step).map(drop)?,
-                        };
-                    }
-                    self.step()?;
-                }
-            }
-            StmtKind::Return(value) => {
-                return Ok(Flow::Return(match value {
-                    Some(value) => Some(self.run(value)?),
-                    None => None,
-                }));
-            }
-            StmtKind::Break => return Ok(Flow::Break),
-            StmtKind::Continue => return Ok(Flow::Continue),
-            StmtKind::Switch(value, body) => {
-                let Constant::Int(value) = self.scalar(value)? else { return Err(NotConstant) };
-                let label = |wanted: Option<u64>| {
-                    body.iter().position(
-                        |one| matches!(one.kind, StmtKind::Case(label) if label == wanted),
-                    )
-                };
-                if let Some(at) = label(Some(value)).or_else(|| label(None)) {
-                    return Ok(match self.block(&body[at..])? {
-                        Flow::Break => Flow::Next,
-                        flow => flow,
-                    });
-                }
-            }
-            StmtKind::Case(_) => {}
-        }
-        Ok(Flow::Next)
+        let (mut added, room) = (0, self.limit - self.steps);
+        let object = self.object_mut(place.root)?;
+        let part = object.value.at_mut(&place.path, |depth| unions[depth], room, &mut added);
+        let written = part.map(|part| *part = value);
+        self.steps_of(added)?;
+        written
     }
 }
 
