@@ -166,6 +166,11 @@ pub(crate) enum CompileError {
         /// How much there is.
         limit: u64,
     },
+    /// Its variables in threadgroup memory are larger than that is.
+    ThreadgroupMemory {
+        /// How much they take.
+        bytes: u64,
+    },
     /// The kernel uses what the back end does not support.
     Unsupported {
         /// What.
@@ -204,6 +209,13 @@ impl fmt::Display for CompileError {
                 write!(
                     out,
                     "its local variables take {bytes} bytes per thread; the limit is {limit}"
+                )
+            }
+            Self::ThreadgroupMemory { bytes } => {
+                let limit = limits::THREADGROUP_MEMORY;
+                write!(
+                    out,
+                    "its variables take {bytes} bytes of threadgroup memory; the limit is {limit}"
                 )
             }
             Self::Unsupported { what } => {
@@ -282,6 +294,16 @@ impl Kernel {
         });
         let counted = counted.transpose()?;
         let module = counted.as_ref().map_or(module, |(module, _)| module);
+        let declared = module.allocations.iter().map(|allocation| match allocation.kind {
+            AllocationKind::Threadgroup(bytes) => u64::from(bytes).next_multiple_of(16),
+            _ => 0,
+        });
+        let bytes = declared.sum();
+        let Some(static_threadgroup) =
+            u32::try_from(bytes).ok().filter(|&bytes| bytes <= limits::THREADGROUP_MEMORY)
+        else {
+            return Err(CompileError::ThreadgroupMemory { bytes });
+        };
         let executable = backend.compile(module, options)?;
         let mut owners = Vec::new();
         for parameter in executable.parameters() {
@@ -291,11 +313,6 @@ impl Kernel {
             arguments[owner].used |= parameter.used;
             owners.push(owner);
         }
-        let declared = module.allocations.iter().map(|allocation| match allocation.kind {
-            AllocationKind::Threadgroup(bytes) => bytes.next_multiple_of(16),
-            _ => 0,
-        });
-        let static_threadgroup = declared.sum();
         let reaches_residents = module.functions.iter().any(has_memory_forms);
         let name = module.name.clone();
         let profile = counted.map(|(_, sites)| {

@@ -261,6 +261,41 @@ fn missing_functions_and_libraries_are_errors() {
     assert_says(&words, &["needs a function"]);
 }
 
+#[test]
+fn a_pipeline_has_at_most_32_kib_of_threadgroup_memory() {
+    let made = |bytes: &str| {
+        let library = library(&format!(
+            "kernel void k(device int *out) {{
+                threadgroup char a[{bytes}], b[16]; a[0] = b[0] = char(out[0]); out[0] = a[0] + b[0];
+            }}"
+        ));
+        pool(|| {
+            let mut error = Id::NIL;
+            let function = send!(
+                *library, "newFunctionWithName:constantValues:error:", *string("k") => Id,
+                *new("MTLFunctionConstantValues") => Id, &raw mut error => *mut Id; Id
+            );
+            if function.is_nil() {
+                return Err(error_text(error));
+            }
+            let pipeline = send!(
+                *device(), "newComputePipelineStateWithFunction:error:", *Own::new(function) => Id,
+                &raw mut error => *mut Id; Id
+            );
+            if pipeline.is_nil() {
+                return Err(error_text(error));
+            }
+            drop(Own::new(pipeline));
+            Ok(())
+        })
+    };
+    assert_eq!(made("32752"), Ok(()));
+    for (bytes, all) in [("32753", "32784"), ("1 << 28", "268435472")] {
+        let error = made(bytes).expect_err("too much");
+        assert_says(&error, &["'k'", &format!("take {all} bytes"), "the limit is 32768"]);
+    }
+}
+
 /// A defect of the compiler is an error of the source or of the function, and the process continues.
 #[test]
 fn an_internal_error_of_the_compiler_is_reported() {
