@@ -224,16 +224,7 @@ fn a_tree_of_field_operations_is_compiled_once_for_each_function() {
         Binding { index: 0, base: memory.as_mut_ptr().cast(), bytes },
         Binding { index: 1, base: (&raw const which).cast_mut().cast(), bytes: 8 },
     ];
-    let launch = Launch {
-        grid: [3, 1, 1],
-        group: [3, 1, 1],
-        bindings: &bindings,
-        textures: &[],
-        samplers: &[],
-        threadgroup_memory: &[],
-        watchdog: None,
-        strict: false,
-    };
+    let launch = Launch::of([3, 1, 1], [3, 1, 1], &bindings);
     // SAFETY: the bindings are the vector and the number above, which outlive the launch and nothing else uses.
     unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.unwrap();
     assert!(memory == expected);

@@ -1,10 +1,10 @@
 //! Loops that access memory at addresses that rise evenly: whether bounds are checked before the loop or in it, results and
 //! faults are those of a model that runs one thread after the other and checks each access.
 
+use super::guarded::{Buffers, kernel};
 use crate::child::in_child;
-use crate::soft::cpu::{Pages, Way, Workers, by_index::*};
+use crate::soft::cpu::Way;
 use crate::soft::kernel::FaultKind;
-use crate::soft::msl::{self, ConstantValues, Options};
 use crate::test_random::Random;
 
 /// Threads along x and y.
@@ -289,53 +289,29 @@ impl Case {
 
     fn check(&self, seed: u64) {
         let text = self.text();
-        let library = msl::compile(&text, &Options::default())
-            .unwrap_or_else(|e| panic!("{seed}: {e}\n{text}"));
-        let (module, _) = library
-            .kernel("k", &ConstantValues::default())
-            .unwrap_or_else(|e| panic!("{seed}: {e}\n{text}"));
-        // An access before or past them ends the process.
-        let [mut a, mut w] = self.bytes.map(|bytes| Pages::new((bytes as usize).max(1)));
-        let [a_place, w_place] = [(&a, self.bytes[0]), (&w, self.bytes[1])]
-            .map(|(pages, bytes)| pages.place(bytes as usize, seed.is_multiple_of(4)));
-        let a = &mut a[a_place..][..self.bytes[0] as usize];
-        for (byte, at) in a.iter_mut().zip(0u64..) {
-            *byte = (at.wrapping_mul(0x9e37_79b9) >> 7) as u8;
-        }
-        let want: Vec<Result<u32, Bad>> = (0..GRID[1])
-            .flat_map(|y| (0..GRID[0]).map(move |x| (x, y)))
-            .map(|(x, y)| self.model(x, y, a))
-            .collect();
+        let module = kernel(&text, &seed.to_string());
         let halves = |number: i64| [number as u32, (number >> 32) as u32];
         let mut p = [halves(self.from), halves(self.limit)].concat();
         for touch in &self.touches {
             p.push(touch.by as u32);
             p.extend(halves(touch.base));
         }
+        let threads = (GRID[0] * GRID[1]) as usize;
+        let lengths = [4 * threads, self.bytes[0] as usize, self.bytes[1] as usize, 4 * p.len()];
+        let mut buffers = Buffers::new(lengths, seed.is_multiple_of(4));
+        buffers.write(3, &p);
+        let a = buffers.bytes(1).to_vec();
+        let want: Vec<Result<u32, Bad>> = (0..GRID[1])
+            .flat_map(|y| (0..GRID[0]).map(move |x| (x, y)))
+            .map(|(x, y)| self.model(x, y, &a))
+            .collect();
         for way in Way::all() {
-            let mut out = vec![0u32; (GRID[0] * GRID[1]) as usize];
-            let bindings = [
-                Binding { index: 0, base: out.as_mut_ptr().cast(), bytes: 4 * out.len() as u64 },
-                Binding { index: 1, base: a.as_mut_ptr(), bytes: self.bytes[0] },
-                Binding { index: 2, base: w[w_place..].as_mut_ptr(), bytes: self.bytes[1] },
-                Binding { index: 3, base: p.as_mut_ptr().cast(), bytes: 4 * p.len() as u64 },
-            ];
-            let launch = Launch {
-                grid: GRID,
-                group: self.group,
-                bindings: &bindings,
-                textures: &[],
-                samplers: &[],
-                threadgroup_memory: &[],
-                watchdog: Some(std::time::Duration::from_secs(20)),
-                strict: false,
-            };
             let name = format!("{seed}, {}: {self:?}\n{text}", way.name());
-            let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
-            // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
-            match unsafe { program.launch_by_index(&launch, &Workers::new(1)) } {
+            buffers.bytes(0).fill(0);
+            match buffers.launch(&module, way, [GRID, self.group], &name) {
                 Ok(()) => {
-                    let found: Vec<Result<u32, Bad>> = out.into_iter().map(Ok).collect();
+                    let found: Vec<Result<u32, Bad>> =
+                        buffers.words(0).into_iter().map(Ok).collect();
                     assert!(found == want, "{name}: {found:?} instead of {want:?}");
                 }
                 Err(fault) => {

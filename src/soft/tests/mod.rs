@@ -3,6 +3,7 @@
 mod calls;
 mod corpus;
 mod fuzz;
+mod guarded;
 mod listings;
 mod loops;
 mod machine;
@@ -39,14 +40,8 @@ fn run_with(text: &str, threads: u32, buffers: &mut [Vec<u32>]) -> Result<(), St
         .count();
     assert!(wanted <= bindings.len(), "{text}");
     let launch = Launch {
-        grid: [threads, 1, 1],
-        group: [threads.clamp(1, 64), 1, 1],
-        bindings: &bindings,
-        textures: &[],
-        samplers: &[],
         threadgroup_memory: &[(0, 1024)],
-        watchdog: Some(std::time::Duration::from_secs(20)),
-        strict: false,
+        ..Launch::of([threads, 1, 1], [threads.clamp(1, 64), 1, 1], &bindings)
     };
     let workers = Workers::new(1);
     // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
@@ -607,14 +602,8 @@ fn a_fault_names_its_line() {
         let mut word = 0u32;
         let bindings = [Binding { index: 0, base: (&raw mut word).cast(), bytes: 4 }];
         let launch = Launch {
-            grid: [32, 1, 1],
-            group: [32, 1, 1],
-            bindings: &bindings,
-            textures: &[],
-            samplers: &[],
-            threadgroup_memory: &[],
             watchdog: Some(std::time::Duration::from_millis(20)),
-            strict: false,
+            ..Launch::of([32, 1, 1], [32, 1, 1], &bindings)
         };
         // SAFETY: the binding is the word above, which outlives the launch and nothing else uses.
         let fault = unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.unwrap_err();

@@ -251,16 +251,7 @@ fn check(name: &str, group: [u32; 3], body: &str) {
                 Binding { index: 4, base: c2.as_mut_ptr().cast(), bytes: 32 },
                 Binding { index: 5, base: m.as_mut_ptr().cast(), bytes: 64 },
             ];
-            let launch = Launch {
-                grid: [64, 8, 1],
-                group,
-                bindings: &bindings,
-                textures: &[],
-                samplers: &[],
-                threadgroup_memory: &[],
-                watchdog: Some(std::time::Duration::from_secs(20)),
-                strict: false,
-            };
+            let launch = Launch::of([64, 8, 1], group, &bindings);
             let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
             // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
             let done = unsafe { program.launch_by_index(&launch, &Workers::new(1)) };

@@ -53,14 +53,8 @@ fn launch(program: &Program, threads: u32, number: u32, workers: usize) -> Vec<u
     };
     let bindings = [bind(0, &mut out), bind(1, &mut m), bind(2, &mut a), bind(4, &mut flags)];
     let launch = Launch {
-        grid: [threads, 1, 1],
-        group: [32, 1, 1],
-        bindings: &bindings,
-        textures: &[],
-        samplers: &[],
-        threadgroup_memory: &[],
         watchdog: Some(Duration::from_secs(60)),
-        strict: false,
+        ..Launch::of([threads, 1, 1], [32, 1, 1], &bindings)
     };
     // SAFETY: the bindings are the arrays above, which outlive the launch and nothing else uses.
     unsafe { program.launch_by_index(&launch, &Workers::new(workers)) }.unwrap();

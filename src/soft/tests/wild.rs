@@ -1,9 +1,9 @@
 //! Random kernels with accesses anywhere, in and out of bounds: whatever they do, they stay inside of their memory, and all ways to
 //! run them agree whether there is a fault.
 
-use crate::soft::cpu::{Pages, Way, Workers, by_index::*};
+use super::guarded::{Buffers, kernel};
+use crate::soft::cpu::Way;
 use crate::soft::kernel::Fault;
-use crate::soft::msl::{self, ConstantValues, Options};
 use crate::test_random::Random;
 
 const GRID: u32 = 96;
@@ -84,11 +84,6 @@ fn body(random: &mut Random) -> String {
     text
 }
 
-/// What memory has before a launch.
-fn pattern(at: usize) -> u8 {
-    (at.wrapping_mul(0x9e37_79b9) >> 7) as u8
-}
-
 fn check(seed: u64) -> bool {
     let random = &mut Random::new(seed);
     let text = format!(
@@ -98,11 +93,7 @@ fn check(seed: u64) -> bool {
          threadgroup uint g[64]; uint t[8] = {{}}; uint s = i, j = 0;\n{}dst[i] = s; }}",
         body(random)
     );
-    let library =
-        msl::compile(&text, &Options::default()).unwrap_or_else(|e| panic!("{seed}: {e}\n{text}"));
-    let (module, _) = library
-        .kernel("k", &ConstantValues::default())
-        .unwrap_or_else(|e| panic!("{seed}: {e}\n{text}"));
+    let module = kernel(&text, &seed.to_string());
     let lengths: [usize; 5] = std::array::from_fn(|number| match number {
         3 => 8 * 4,
         4 => 64 * 4,
@@ -129,45 +120,17 @@ fn check(seed: u64) -> bool {
     let group = random.pick(&[[32, 1, 1], [32, 1, 1], [96, 1, 1], [16, 1, 1], [5, 1, 1]]);
     let mut first: Option<Result<(), Fault>> = None;
     for way in Way::all() {
-        // An access to the pages around them ends the process.
-        let mut pages = lengths.map(|length| Pages::new(length.max(1)));
-        let places: [usize; 5] =
-            std::array::from_fn(|number| pages[number].place(lengths[number], ends));
-        for page in &mut pages {
-            page.iter_mut().enumerate().for_each(|(at, byte)| *byte = pattern(at));
-        }
-        let words: [(usize, &[u32]); 2] = [(3, &c), (4, &idx)];
-        for (number, words) in words {
-            let bytes = words.iter().flat_map(|word| word.to_le_bytes());
-            let to = pages[number][places[number]..].iter_mut();
-            to.zip(bytes).for_each(|(to, byte)| *to = byte);
-        }
-        let bindings: [Binding; 5] = std::array::from_fn(|number| Binding {
-            index: number as u32,
-            base: pages[number][places[number]..].as_mut_ptr(),
-            bytes: lengths[number] as u64,
-        });
-        let launch = Launch {
-            grid: [GRID, 1, 1],
-            group,
-            bindings: &bindings,
-            textures: &[],
-            samplers: &[],
-            threadgroup_memory: &[],
-            watchdog: Some(std::time::Duration::from_secs(20)),
-            strict: false,
-        };
+        let mut buffers = Buffers::new(lengths, ends);
+        buffers.write(3, &c);
+        buffers.write(4, &idx);
         let name = format!("{seed}, {}: {lengths:?}, {c:?}, {group:?}\n{text}", way.name());
-        let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
-        // SAFETY: the bindings are the pages above, which outlive the launch and nothing else uses.
-        let found = unsafe { program.launch_by_index(&launch, &Workers::new(1)) };
-        for (number, page) in pages.iter().enumerate() {
-            let own = places[number]..places[number] + lengths[number];
-            let kept = (0..page.len()).all(|at| own.contains(&at) || page[at] == pattern(at));
-            assert!(kept, "bytes beside buffer {number} have changed: {name}");
-            let read_only = number == 0 && own.clone().any(|at| page[at] != pattern(at));
-            assert!(!read_only, "the buffer that is only read has changed: {name}");
+        let found = buffers.launch(&module, way, [[GRID, 1, 1], group], &name);
+        for number in 0..lengths.len() {
+            let untouched = buffers.is_untouched_beside(number);
+            assert!(untouched, "bytes beside buffer {number} have changed: {name}");
         }
+        let untouched = buffers.is_untouched(0);
+        assert!(untouched, "the buffer that is only read has changed: {name}");
         match &first {
             None => first = Some(found),
             Some(want) => {

@@ -28,16 +28,8 @@ fn with_launch<T>(
         base: data.as_mut_ptr().cast(),
         bytes: size_of_val(data) as u64,
     };
-    let launch = by_index::Launch {
-        grid: [threads, 1, 1],
-        group: [threads, 1, 1],
-        bindings: &[bind(0, &mut out), bind(1, &mut count)],
-        textures: &[],
-        samplers: &[],
-        threadgroup_memory: &[],
-        watchdog: None,
-        strict: false,
-    };
+    let bindings = [bind(0, &mut out), bind(1, &mut count)];
+    let launch = by_index::Launch::of([threads, 1, 1], [threads, 1, 1], &bindings);
     let result = with_bindings(&program.parameters, &launch, |launch| {
         run(&kernel::Launch { order, ..*launch })
     });

@@ -39,6 +39,22 @@ pub(crate) struct Launch<'a> {
     pub(crate) strict: bool,
 }
 
+impl<'a> Launch<'a> {
+    /// A launch over buffers only, which the watchdog stops after 20 s.
+    pub(crate) fn of(grid: [u32; 3], group: [u32; 3], bindings: &'a [Binding]) -> Self {
+        Self {
+            grid,
+            group,
+            bindings,
+            textures: &[],
+            samplers: &[],
+            threadgroup_memory: &[],
+            watchdog: Some(Duration::from_secs(20)),
+            strict: false,
+        }
+    }
+}
+
 /// Finds the binding of each parameter of a launch.
 pub(crate) fn with_bindings<T>(
     parameters: &[kernel::Parameter],

@@ -144,16 +144,7 @@ pub(crate) fn bind<T>(index: u32, data: &mut [T]) -> Binding {
 
 /// A launch over buffers, without more.
 pub(crate) fn launch(grid: [u32; 3], group: [u32; 3], bindings: &[Binding]) -> Launch<'_> {
-    Launch {
-        grid,
-        group,
-        bindings,
-        textures: &[],
-        samplers: &[],
-        threadgroup_memory: &[],
-        watchdog: None,
-        strict: false,
-    }
+    Launch { watchdog: None, ..Launch::of(grid, group, bindings) }
 }
 
 /// Runs on one instruction set and one thread.

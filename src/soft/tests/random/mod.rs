@@ -20,7 +20,6 @@ use crate::soft::tests::machine::{self, Machine};
 use crate::test_scale::scaled;
 use evaluate::{COUNTER_START, Outcome, evaluate};
 use program::{COUNTERS, Program, WORDS};
-use std::time::Duration;
 
 /// Seeds of programs that failed before.
 const FAILED: &[u64] = &[
@@ -95,16 +94,8 @@ fn launch(program: &Program, code: &dyn Executable) -> Result<Outcome, String> {
         base: input.as_mut_ptr(),
         bytes: input.len() as u64,
     }));
-    let launch = Launch {
-        grid: [program.threads as u32, 1, 1],
-        group: [program.group as u32, 1, 1],
-        bindings: &bindings,
-        textures: &[],
-        samplers: &[],
-        threadgroup_memory: &[],
-        watchdog: Some(Duration::from_secs(20)),
-        strict: false,
-    };
+    let launch =
+        Launch::of([program.threads as u32, 1, 1], [program.group as u32, 1, 1], &bindings);
     // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
     unsafe { machine::launch(code, &launch) }?;
     Ok(Outcome { out, counters })
