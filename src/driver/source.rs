@@ -139,7 +139,7 @@ impl Source {
         }
     }
 
-    /// For a build script: checks the source, and tells Cargo to run the script again when one of its files changes.
+    /// For a build script: checks the source, and has Cargo run the script again when one of its files changes.
     /// Each message of the compiler becomes a warning of the build.
     ///
     /// ```no_run

@@ -428,8 +428,8 @@ fn a_clock_accepts_no_moment_that_has_no_next_one() {
 /// A ring with its actors.
 type Whole = (Ring, Vec<Actor<u32, u32, u32>>);
 
-/// Two rings that begin equal.
-fn twins(options: &RingOptions) -> [Whole; 2] {
+/// Two rings with equal actors.
+fn equal_rings(options: &RingOptions) -> [Whole; 2] {
     let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
         s += m;
         if (m == 7) { out.fail(1); }
@@ -449,7 +449,7 @@ fn twins(options: &RingOptions) -> [Whole; 2] {
 fn recordings_have_everything_that_changes_a_ring() {
     let options =
         RingOptions { ticks: 3, checkpoint_every: 5, dead_letters: 2, ..Default::default() };
-    let [(ring, actors), (again, others)] = twins(&options);
+    let [(ring, actors), (again, others)] = equal_rings(&options);
     let early = actors[0].call(1);
     let same = others[0].call(1);
     ring.record();
@@ -495,7 +495,7 @@ fn recordings_have_everything_that_changes_a_ring() {
 
 #[test]
 fn replies_to_calls_of_another_process_are_mail() {
-    let [(ring, actors), (other, others)] = twins(&RingOptions::default());
+    let [(ring, actors), (other, others)] = equal_rings(&RingOptions::default());
     let call = actors[0].call(5);
     let open = actors[0].call(6);
     ring.tick().unwrap();

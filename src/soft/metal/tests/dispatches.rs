@@ -206,7 +206,7 @@ fn reflection_lists_the_arguments() {
         assert_eq!(send!(*pipeline, "threadExecutionWidth"; usize), 32);
         assert_eq!(send!(*pipeline, "maxTotalThreadsPerThreadgroup"; usize), 1024);
         let bindings = send!(reflection, "bindings"; Id);
-        let told: Vec<_> = (0..send!(bindings, "count"; usize))
+        let listed: Vec<_> = (0..send!(bindings, "count"; usize))
             .map(|nth| {
                 let binding = send!(bindings, "objectAtIndex:", nth => usize; Id);
                 let number = |selector: &str| send!(binding, selector; usize);
@@ -224,7 +224,7 @@ fn reflection_lists_the_arguments() {
             (name.to_owned(), index, access, size, kind, used)
         };
         assert_eq!(
-            told,
+            listed,
             [
                 binding("out", 3, 1, 16, 6, true),
                 binding("n", 1, 0, 4, 33, true),
@@ -253,7 +253,7 @@ fn reflection_lists_textures_and_samplers() {
             *function => Id, 3 => usize, &raw mut reflection => *mut Id, &raw mut error => *mut Id; Id
         ));
         let bindings = send!(reflection, "bindings"; Id);
-        let told: Vec<_> = (0..send!(bindings, "count"; usize))
+        let listed: Vec<_> = (0..send!(bindings, "count"; usize))
             .map(|nth| {
                 let binding = send!(bindings, "objectAtIndex:", nth => usize; Id);
                 let selectors =
@@ -268,7 +268,7 @@ fn reflection_lists_textures_and_samplers() {
             .collect();
         let binding = |name: &str, numbers, depth, used| (name.to_owned(), numbers, depth, used);
         assert_eq!(
-            told,
+            listed,
             [
                 binding("a", [4, 2, 2, 2, 16, 1], false, true),
                 binding("b", [0, 2, 0, 2, 3, 1], true, true),
@@ -409,7 +409,7 @@ fn function_constants_may_be_vectors_and_have_fixed_types() {
 
 #[test]
 fn libraries_and_pipelines_can_be_made_in_the_background() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, listed) = std::sync::mpsc::channel();
     let block = block(move |library, error| {
         assert!(error.is_null());
         // SAFETY: the block is called with an object.
@@ -419,7 +419,7 @@ fn libraries_and_pipelines_can_be_made_in_the_background() {
         *device(), "newLibraryWithSource:options:completionHandler:", *string(SAXPY) => Id,
         Id::NIL => Id, block => Id; ()
     );
-    let library = told.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    let library = listed.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
     let names = pool(|| {
         let names = send!(*library, "functionNames"; Id);
         (0..send!(names, "count"; usize))

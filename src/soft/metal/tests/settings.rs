@@ -189,16 +189,16 @@ fn the_watchdog_ends_a_wait_that_cannot_succeed() {
     std::thread::sleep(std::time::Duration::from_millis(20));
     wait_for(*waits, *later, 1);
     commit(*waits);
-    let behind = commands(*first);
-    signal(*behind, *later, 1);
-    commit(*behind);
-    for commands in [&vain, &behind, &waits] {
+    let later_work = commands(*first);
+    signal(*later_work, *later, 1);
+    commit(*later_work);
+    for commands in [&vain, &later_work, &waits] {
         wait(**commands);
     }
     let error = outcome(*vain).unwrap_err();
     assert!(error.contains("event \"never\" to reach 3") && error.contains("watchdog"), "{error}");
     assert_eq!(pool(|| send!(send!(*vain, "error"; Id), "code"; isize)), 2, "timeout");
-    assert_eq!((outcome(*behind), outcome(*waits)), (Ok(()), Ok(())));
+    assert_eq!((outcome(*later_work), outcome(*waits)), (Ok(()), Ok(())));
 }
 
 /// The watchdog frees the position of a command buffer that was enqueued and is not committed. The next

@@ -82,25 +82,25 @@ fn the_cpu_waits_for_a_shared_event() {
 fn listeners_are_called_once_at_their_value() {
     let event = shared_event();
     let listener = new("MTLSharedEventListener");
-    let (tell, told) = mpsc::channel();
+    let (called, calls) = mpsc::channel();
     let notify = |value: u64| {
-        let tell = tell.clone();
-        let block = block(move |_event, at| tell.send((value, at.addr() as u64)).unwrap());
+        let called = called.clone();
+        let block = block(move |_event, at| called.send((value, at.addr() as u64)).unwrap());
         send!(
             *event, "notifyListener:atValue:block:", *listener => Id, value => u64, block => Id; ()
         );
     };
     notify(0);
-    assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok((0, 0)));
+    assert_eq!(calls.recv_timeout(Duration::from_secs(10)), Ok((0, 0)));
     notify(5);
     notify(2);
     send!(*event, "setSignaledValue:", 3 => u64; ());
-    assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok((2, 3)));
+    assert_eq!(calls.recv_timeout(Duration::from_secs(10)), Ok((2, 3)));
     let commands = commands(*queue());
     signal(*commands, *event, 6);
     assert_eq!(finish(*commands), Ok(()));
-    assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok((5, 6)));
-    assert!(told.recv_timeout(Duration::from_millis(20)).is_err());
+    assert_eq!(calls.recv_timeout(Duration::from_secs(10)), Ok((5, 6)));
+    assert!(calls.recv_timeout(Duration::from_millis(20)).is_err());
 }
 
 /// An event is released with its notifications that were not called; one whose counter lives on in a
@@ -109,12 +109,12 @@ fn listeners_are_called_once_at_their_value() {
 fn a_notification_does_not_keep_its_event_alive() {
     use crate::soft::metal::event::signal_of;
     let listener = new("MTLSharedEventListener");
-    let (tell, told) = mpsc::channel();
+    let (called, calls) = mpsc::channel();
     let notify = |event: Id, value: u64| {
-        let tell = tell.clone();
+        let called = called.clone();
         let block = block(move |event, at| {
             let value = send!(Id::from_ptr(event), "signaledValue"; u64);
-            tell.send((event.addr(), value, at.addr() as u64)).unwrap();
+            called.send((event.addr(), value, at.addr() as u64)).unwrap();
         });
         send!(event, "notifyListener:atValue:block:", *listener => Id, value => u64, block => Id; ());
     };
@@ -132,12 +132,12 @@ fn a_notification_does_not_keep_its_event_alive() {
     assert_eq!(send!(*event, "retainCount"; usize), before);
     send!(*event, "setSignaledValue:", 4 => u64; ());
     let long = Duration::from_secs(10);
-    assert_eq!(told.recv_timeout(long), Ok((event.as_ptr().addr(), 4, 4)), "the same event");
+    assert_eq!(calls.recv_timeout(long), Ok((event.as_ptr().addr(), 4, 4)), "the same event");
     let handle = Own::new(send!(*event, "newSharedEventHandle"; Id));
     drop(event);
     let other = Own::new(send!(*device(), "newSharedEventWithHandle:", *handle => Id; Id));
     send!(*other, "setSignaledValue:", 8 => u64; ());
-    let (passed, value, at) = told.recv_timeout(long).unwrap();
+    let (passed, value, at) = calls.recv_timeout(long).unwrap();
     assert_eq!((value, at), (8, 8));
     assert_ne!(passed, other.as_ptr().addr());
 }
