@@ -985,3 +985,34 @@ fn encoded_command_buffers_use_the_residency_sets_of_their_queue() {
     drop(held);
     assert_eq!(encoded(after), [false; 2]);
 }
+
+/// A command buffer that uses the memory by a set changes nothing about one that is encoded with the memory.
+#[test]
+fn uses_by_sets_and_by_encoders_are_listed_apart() {
+    let rig = Rig::new();
+    let descriptor = ResidencySetDescriptor::new();
+    let Ok(one) = rig.gpu.residency_set(&descriptor) else { return };
+    let other = rig.gpu.residency_set(&descriptor).unwrap();
+    let buffer = rig.gpu.buffer(64).unwrap();
+    for set in [&one, &other] {
+        set.add(&buffer);
+        set.commit();
+    }
+    let usage = buffer.usage().expect("it is shared");
+    usage.list_encoded();
+    Epoch::end();
+    let before = Epoch::now();
+    let bound = Held::encode(&rig, |encoder| encoder.bind_buffer(&buffer, 0, 0));
+    let held = Held::of(&rig);
+    held.commands.use_residency_set(&one);
+    held.commands.submit();
+    held.finish();
+    assert!(usage.is_used_before(Epoch::now()) && !usage.is_used_before(before));
+    drop(bound);
+    // Memory that leaves one set is still in the other.
+    let held = Held::of(&rig);
+    held.commands.use_residency_set(&one);
+    other.remove(&buffer);
+    other.commit();
+    assert!(usage.is_in_encoded_set(Epoch::now()));
+}

@@ -254,6 +254,20 @@ fn a_tape_is_not_recycled_while_a_kernel_uses_it() {
     held.finish();
 }
 
+/// Another handle to the block may be wrapped at any time.
+#[test]
+fn a_tape_over_a_block_with_other_handles_is_not_recycled_either() {
+    let rig = Rig::new();
+    let kernel = rig.kernel(ADD);
+    let block = Block::open(VALUES * 4).unwrap();
+    let tape = Tape::over(block.clone()).unwrap();
+    tape.take(VALUES * 4, 4).unwrap();
+    let held = Held::encoded(&rig, &kernel, &rig.gpu.wrap(&block).unwrap(), 0);
+    assert!(!tape.try_clear());
+    drop(held);
+    assert!(tape.try_clear());
+}
+
 #[test]
 fn a_block_is_not_divided_again_while_a_kernel_uses_it() {
     let rig = Rig::new();
