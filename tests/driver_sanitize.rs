@@ -635,6 +635,9 @@ fn private_buffers_are_uninitialised() {
         assert_eq!(written, [4]);
     };
     let test = "private_buffers_are_uninitialised";
-    let Some(output) = in_child(test, &[("ARUMINIUM_SOFT_SANITIZE", "init")], body) else { return };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for jit in ["off", "always"] {
+        let variables = [("ARUMINIUM_SOFT_SANITIZE", "init"), ("ARUMINIUM_SOFT_JIT", jit)];
+        let Some(output) = in_child(test, &variables, body) else { return };
+        assert!(output.status.success(), "{jit}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }

@@ -20,10 +20,10 @@ use super::native::region::Run;
 use super::watch::{Verdict, Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
-use crate::soft::ir::{Allocation, AllocationKind, Input, Sampler};
+use crate::soft::ir::{Allocation, AllocationKind, Checks, Input, Sampler};
 use crate::soft::kernel::order::{Random, Shuffle};
 use crate::soft::kernel::profile::Profile;
-use crate::soft::kernel::sanitize::{BufferName, Extent};
+use crate::soft::kernel::sanitize::{BufferName, Extent, written};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
 
@@ -402,6 +402,7 @@ impl<'a> Worker<'a> {
                 native: &raw const code.code[code.start as usize],
                 groups: std::ptr::null_mut(),
                 probes: observer.cast(),
+                observes_device: checks.has(Checks::RACES) || written::is_any_tracked(),
                 stop: Stop::End,
             })
             .collect();

@@ -119,6 +119,8 @@ pub(crate) struct Wave {
     pub(crate) groups: *mut GroupState,
     /// What observes the SIMD-group, of a checked kernel; else null.
     pub(crate) probes: *mut Probes<'static>,
+    /// Whether the checker wants to know of accesses to device memory.
+    pub(crate) observes_device: bool,
     /// Why it stopped; set when a handler returns null.
     pub(crate) stop: Stop,
 }

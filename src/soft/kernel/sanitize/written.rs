@@ -19,6 +19,11 @@ fn buffers() -> Option<MutexGuard<'static, BTreeMap<u64, Written>>> {
     ANY.load(Relaxed).then(|| BUFFERS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Whether there was memory of which it is known what was written.
+pub(crate) fn is_any_tracked() -> bool {
+    ANY.load(Relaxed)
+}
+
 /// Nothing was written to this memory yet.
 pub(crate) fn track(base: *const u8, bytes: usize) {
     ANY.store(true, Relaxed);

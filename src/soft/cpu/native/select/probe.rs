@@ -2,8 +2,9 @@
 
 use super::{INT, LANES, Selection};
 use crate::soft::cpu::native::lir::*;
+use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::shape::{Shape, Start, Sum};
-use crate::soft::ir::{Inst, Op, Probe, Scalar, Value};
+use crate::soft::ir::{Inst, Op, Probe, Scalar, Space, Value};
 
 impl Selection<'_> {
     /// Requests the forms in which the operands of a probe, or of `Unwritten`, are needed.
@@ -30,22 +31,35 @@ impl Selection<'_> {
             let lanes = self.in_lanes(stored);
             self.lanes_operand(stored, lanes)
         });
-        // Nothing that the call uses is computed after the jump around it, as other code may use it, too.
-        let aligned = match Probe::from_imm(inst.imm) {
+        let wanted = match Probe::from_imm(inst.imm) {
             Some(Probe::Aligned { bytes }) => self.is_misaligned(inst.args[0], bytes),
+            Some(Probe::Access { .. }) => self.is_wanted(inst.args[0]),
             _ => None,
         };
         let what = SiteKind::Probe { imm: inst.imm, exec: self.exec.clone(), pointer, stored };
         let site = self.site(self.run.access_site(value), what);
-        let end = aligned.map(|s| {
-            let to = self.label();
-            self.emit(Ins::JumpIf { zero: true, s, to });
-            to
-        });
+        self.call_if(wanted, site);
+    }
+
+    /// Calls the function of a site, unless a number is 0. Nothing that the call uses is computed after the jump around it, as other
+    /// code may use it, too.
+    fn call_if(&mut self, wanted: Option<Reg>, site: u32) {
+        let Some(s) = wanted else { return self.emit(Ins::Call { site }) };
+        let to = self.label();
+        self.emit(Ins::JumpIf { zero: true, s, to });
         self.emit(Ins::Call { site });
-        if let Some(end) = end {
-            self.emit(Ins::Label(end));
+        self.emit(Ins::Label(to));
+    }
+
+    /// A number that is 0 if the checker does not want to know of accesses to the memory of a pointer; `None` if it always does.
+    fn is_wanted(&mut self, pointer: Value) -> Option<Reg> {
+        if self.ty(pointer).space() != Some(Space::Device) {
+            return None;
         }
+        let (d, disp) = (self.int(), Layout::OBSERVES_DEVICE);
+        let mem = MemRef { base: MemBase::Wave, index: None, disp };
+        self.emit(Ins::LoadInt { from: Scalar::U8, d, mem });
+        Some(d)
     }
 
     /// A number that is 0 if the addresses of all lanes are multiples of a power of two; `None` if lanes may differ in that.
@@ -67,11 +81,17 @@ impl Selection<'_> {
     /// Asks which bytes of memory were not written.
     pub(super) fn unwritten(&mut self, value: Value, inst: &Inst) {
         let Some(mut access) = self.observed(inst.args[0]) else { return };
-        let bits: Vec<Reg> = (0..self.parts()).map(|_| self.lane()).collect();
+        let wanted = self.is_wanted(inst.args[0]);
+        let bits: Vec<Reg> =
+            (0..self.parts()).map(|_| self.reg(Class::Vector, wanted.is_some())).collect();
+        if wanted.is_some() {
+            let a = self.lane_constant(0);
+            bits.iter().for_each(|&d| self.emit(Ins::Lane1 { op: Lane1::Move, d, a }));
+        }
         access.data.push(Operand::Lanes(bits.clone()));
         let what = SiteKind::Unwritten { bytes: inst.imm as u32, access };
         let site = self.site(self.run.access_site(value), what);
-        self.emit(Ins::Call { site });
+        self.call_if(wanted, site);
         self.give_lanes(value, bits);
     }
 
