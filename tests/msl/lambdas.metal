@@ -55,3 +55,36 @@ kernel void copied_object(device int* out [[buffer(0)]]) {
     out[0] = one.sum();
     out[1] = one.v;
 }
+
+// Each lambda takes what it uses, and what those in it use, from the one around it; members need the object.
+struct Deep {
+    int n;
+    int twice() const { return n * 2; }
+    template <typename T> int times(T by) const { return n * by; }
+    int both() const {
+        auto outer = [&](int x) {
+            auto inner = [&](int y) { return twice() + times(y) + x; };
+            return inner(x + 1);
+        };
+        return outer(10);
+    }
+};
+template <typename A, typename B> constexpr bool both(A a, B b) { return a && b; }
+kernel void nested_deeply(device int* out [[buffer(0)]]) {
+    int a = 1;
+    auto first = [&](auto b) {
+        auto second = [&](auto c) __attribute__((always_inline)) {
+            auto third = [&](auto d) {
+                a += 1;
+                if constexpr (both(b, d)) { return integral_constant<int, b.value * 100 + c.value * 10 + d.value>::value + a * 1000; }
+                else { return 0; }
+            };
+            return third(integral_constant<int, 4>{});
+        };
+        return second(integral_constant<int, 3>{});
+    };
+    out[0] = first(integral_constant<int, 2>{});
+    out[1] = a;
+    Deep deep = {7};
+    out[2] = deep.both();
+}

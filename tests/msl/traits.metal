@@ -50,6 +50,28 @@ HOLDS(is_trivially_copyable_v<NoAssignment> && !is_trivially_copyable_v<NoCopy> 
 HOLDS(is_standard_layout_v<Base> && !is_standard_layout_v<TwoParts> && !is_standard_layout_v<FirstIsBase> && is_standard_layout_v<Derived> && !is_standard_layout_v<void>);
 HOLDS(is_literal_type_v<void> && is_literal_type_v<Base> && !is_literal_type_v<Derived> && is_literal_type_v<Constant> && is_pod_v<Base> && !is_pod_v<TwoParts>);
 HOLDS(is_same_v<invoke_result_t<Callable, int>, float> && is_same_v<type_identity_t<int>, int>);
+// Variable templates with specialisations, full, partial and of packs, and arguments with address spaces.
+template <typename T> struct Boxed {};
+template <typename T, typename... L> struct Bag {};
+template <typename T> constexpr constant int kind_of = 0;
+template <> constexpr constant int kind_of<half> = 1;
+template <typename T> constexpr constant int kind_of<Boxed<T>> = 2 + kind_of<T>;
+template <typename T, typename... L> constexpr constant int kind_of<Bag<T, L...>> = 10 + sizeof...(L);
+HOLDS(kind_of<int> == 0 && kind_of<half> == 1 && kind_of<Boxed<half>> == 3 && kind_of<Bag<int, int, half>> == 12);
+struct First {};
+template <typename T, typename D = First> struct Spaced { static constexpr constant int value = 1; };
+template <typename T> struct Spaced<T, Empty> { static constexpr constant int value = 2; typedef T type; };
+HOLDS(Spaced<device int>::value == 1 && Spaced<device int, Empty>::value == 2 && is_same_v<Spaced<device int, Empty>::type, device int>);
+
+// An object of a class as an argument: equal objects are one.
+struct Shape { int rows, columns; bool square; constexpr Shape(int r, int c = 4) : rows(r), columns(c), square(r == c) {} };
+template <Shape S, typename T> struct Shaped { static constexpr constant int area = S.rows * S.columns; static constexpr constant bool square = S.square; };
+constexpr constant Shape four_by_four = Shape(4);
+HOLDS(Shaped<Shape(2, 3), int>::area == 6 && Shaped<four_by_four, int>::square && is_same_v<Shaped<four_by_four, int>, Shaped<Shape(4, 4), int>>);
+template <int N> struct Sized { static constexpr constant int value = N; };
+struct Wide { int n; constexpr Wide(int n) : n(n) {} constexpr operator int() const { return n * 2; } };
+HOLDS(Sized<integral_constant<int, 5>{}>::value == 5 && Sized<Wide(4)>::value == 8);
+HOLDS(!is_same_v<Shaped<Shape(2), int>, Shaped<Shape(3), int>>);
 HOLDS(__is_class(Base) && __is_same(int, int) && !__is_convertible(float, Empty));
 HOLDS(numeric_limits<float>::digits == 24 && numeric_limits<int>::is_integer && numeric_limits<ushort>::digits == 16 && numeric_limits<half>::max_exponent == 16);
 HOLDS(!numeric_limits<Empty>::is_specialized && numeric_limits<bfloat>::has_infinity && numeric_limits<int>::digits10 == 9);

@@ -153,3 +153,17 @@ kernel void vectors_as_arguments(device float4* out [[buffer(0)]], constant floa
     v = scaled(v, v.zxy);
     out[i] = float4(v, 0) + offset;
 }
+
+// Vectors of 8 and 16 components have elements and arithmetic.
+template <typename T> using eight = vec<T, 8>;
+template <typename T> T last_of(const thread eight<T>& v) { return v[7]; }
+template <typename T, int N> int length_of(vec<T, N>) { return N; }
+kernel void wide(device float* out [[buffer(0)]], device const vec<half, 8>* in [[buffer(1)]]) {
+    vec<float, 8> sum(1.0f);
+    static_assert(sizeof(vec<half, 8>) == 16 && alignof(vec<float, 16>) == 64, "");
+    vec<half, 8> a = in[0], b = in[1];
+    a[7] = 5;
+    sum += vec<float, 8>(a * b) * 2.0f;
+    for (int i = 0; i < 8; ++i) { out[i] = sum[i]; }
+    out[8] = last_of(a) * 10 + length_of(a);
+}

@@ -716,8 +716,15 @@ fn split_vector(name: &str) -> Option<(Scalar, u8)> {
     Some((scalar, width))
 }
 
+/// The class template of the library that vectors of more than four components are.
+pub(crate) const WIDE_VECTOR: &str = "__wide_vec";
+
+/// The content of a tensor that the host binds (MSL 2.20.2.1), in the library's header.
+pub(crate) const HOST_TENSOR: &str = "__host_tensor";
+
 /// Types of other stages and of their commands (MSL 2.14 to 2.20): recognised, so that a file with them compiles.
 pub(crate) const OPAQUE_NAMES: &[&str] = &[
+    HOST_TENSOR,
     "depth_stencil_state",
     "instance_acceleration_structure",
     "intersection_params",

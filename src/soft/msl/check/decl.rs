@@ -198,7 +198,8 @@ impl Checker {
     /// function.
     pub(super) fn global(&mut self, simple: &Simple, base: Qual, index: usize) {
         let one = &simple.declarators[index];
-        let Some(name) = one.declarator.name.as_ref().and_then(Path::plain) else {
+        // A specialisation of a variable template is declared with its arguments.
+        let Some(name) = one.declarator.name.as_ref().and_then(Path::plain_template) else {
             return self.static_member(simple, base, one);
         };
         let mut qual = self.declared_type(base, &one.declarator);

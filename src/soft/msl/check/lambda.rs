@@ -9,6 +9,9 @@ use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{self, Qual, StructId, StructName, Ty, TyId, Types};
 
+/// The name of the classes of lambdas, which a program cannot spell.
+const CLOSURE: &str = "(lambda)";
+
 /// A member of a closure and its initial value.
 struct Captured {
     name: Name,
@@ -19,7 +22,7 @@ struct Captured {
 impl Checker {
     pub(super) fn lambda(&mut self, lambda: &ast::Lambda, span: Span) -> Expr {
         let captured = self.captured(lambda, span);
-        let name = StructName::plain("(lambda)");
+        let name = StructName::plain(CLOSURE);
         let id = self.types.add_class(types::Struct::new(name, false));
         let scope = self.new_scope(ScopeKind::Class(id), self.scope);
         self.classes.push(Class::new(scope));
@@ -78,8 +81,19 @@ impl Checker {
                         self.path(&ast::Path::of(name, span))
                     }
                     Some(Entity::Binding(_)) => self.path(&ast::Path::of(name, span)),
+                    // So does a member function.
+                    Some(first) if self.is_member_function(first) => {
+                        if !all.iter().any(|one| one.name == Name::THIS) {
+                            all.extend(self.captured_this(span));
+                        }
+                        continue;
+                    }
                     _ => continue,
                 },
+                // What the lambda around this one has captured.
+                Found::Member(class, _) if self.is_closure(class) && name != Name::THIS => {
+                    self.path(&ast::Path::of(name, span))
+                }
                 Found::Member(..) | Found::Nothing if name != Name::THIS => {
                     // A member needs `this`, once.
                     let member = matches!(self.lookup(name), Found::Member(..));
@@ -134,6 +148,19 @@ impl Checker {
             false => value,
         };
         Some(Captured { name, qual: Qual::plain(ty), value })
+    }
+
+    /// Whether a function, or the functions of a template, are members that need an object.
+    fn is_member_function(&self, entity: &Entity) -> bool {
+        match entity {
+            Entity::Function(id) => self.func(*id).this.is_some(),
+            Entity::Template(id) => self.is_member_template(*id),
+            _ => false,
+        }
+    }
+
+    fn is_closure(&self, class: StructId) -> bool {
+        &*self.types.class(class).name.text == CLOSURE
     }
 
     /// The member of a closure that is its captured `this`.

@@ -8,7 +8,9 @@ use crate::soft::msl::hir::Constant;
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access, KINDS, Texture};
-use crate::soft::msl::types::{MAX_NESTING, MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types};
+use crate::soft::msl::types::{
+    MAX_NESTING, MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types, WIDE_VECTOR,
+};
 
 fn fundamental(fundamental: Fundamental) -> Option<Scalar> {
     Some(match fundamental {
@@ -291,6 +293,15 @@ impl Checker {
         let ty = match (name.as_str(), scalar) {
             // A vector of one component is its scalar.
             ("vec", Some(scalar)) if numbers == [1] => Some(Ty::Scalar(scalar)),
+            // Wider ones have no names and no functions in the library; they are a class of it.
+            ("vec", Some(_)) if matches!(numbers[..], [8 | 16]) => {
+                let mut wide = path.clone();
+                let name = self.context.names.intern(WIDE_VECTOR);
+                if let Some(last) = wide.parts.last_mut() {
+                    last.name = Label::Name(name);
+                }
+                return self.named_type(&wide).ty;
+            }
             ("vec", Some(scalar)) => small(0).map(|width| Ty::Vector(scalar, width)),
             ("packed_vec", Some(scalar)) => small(0).map(|width| Ty::Packed(scalar, width)),
             ("matrix", Some(scalar)) => small(0)

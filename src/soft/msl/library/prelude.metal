@@ -517,6 +517,26 @@ template <typename A, size_t M> struct array {
 };
 #undef ARRAY_ACCESS
 
+// `vec` of 8 and 16 components, which Metal's compiler has without their functions.
+template <typename A, int M> struct alignas(sizeof(A) * M) __wide_vec {
+    A elements[M];
+    constexpr __wide_vec() = default;
+    constexpr __wide_vec(A value) thread : elements{} { for (int i = 0; i < M; ++i) { elements[i] = value; } }
+    template <typename C, typename = enable_if_t<!is_same_v<A, C>>> explicit __wide_vec(__wide_vec<C, M> other) thread : elements{} { for (int i = 0; i < M; ++i) { elements[i] = A(other.elements[i]); } }
+#define AT(element, object) element& operator[](size_t at) object { return elements[at]; }
+    AT(thread A, thread) AT(const thread A, const thread) AT(device A, device) AT(const device A, const device)
+    AT(constant A, const constant) AT(threadgroup A, threadgroup) AT(const threadgroup A, const threadgroup)
+#undef AT
+};
+#define WIDE(op) \
+    template <typename A, int M> __wide_vec<A, M> operator op(__wide_vec<A, M> a, __wide_vec<A, M> b) { for (int i = 0; i < M; ++i) { a.elements[i] = a.elements[i] op b.elements[i]; } return a; } \
+    template <typename A, int M> __wide_vec<A, M> operator op(__wide_vec<A, M> a, type_identity_t<A> b) { return a op __wide_vec<A, M>(b); } \
+    template <typename A, int M> __wide_vec<A, M> operator op(type_identity_t<A> a, __wide_vec<A, M> b) { return __wide_vec<A, M>(a) op b; } \
+    template <typename A, int M> thread __wide_vec<A, M>& operator op##=(thread __wide_vec<A, M>& a, __wide_vec<A, M> b) { return a = a op b; } \
+    template <typename A, int M> thread __wide_vec<A, M>& operator op##=(thread __wide_vec<A, M>& a, type_identity_t<A> b) { return a = a op __wide_vec<A, M>(b); }
+WIDE(+) WIDE(-) WIDE(*) WIDE(/)
+#undef WIDE
+
 // <metal_visible_function_table> (MSL 2.15): the number of the entries, then handles (specs/functions.md).
 template <typename A> struct visible_function_table {
     constant ulong* entries;

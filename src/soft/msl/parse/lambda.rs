@@ -22,7 +22,7 @@ const GENERIC: [Name; 8] = [
 ];
 
 impl Parser<'_> {
-    /// lambda: '[' captures ']' ('(' parameters ')' 'mutable'? ('->' type)?)? block
+    /// lambda: '[' captures ']' ('(' parameters ')' 'mutable'? ('->' type)?)? attributes block
     pub(super) fn lambda(&mut self) -> Parse<Expr> {
         let start = self.token().span;
         let (default, captures) = self.captures()?;
@@ -89,6 +89,8 @@ impl Parser<'_> {
                 mutable: false,
             },
         };
+        // They are hints, as of inlining.
+        self.skip_attributes()?;
         signature.constant = !signature.mutable;
         let mut generic = Vec::new();
         for parameter in &mut signature.parameters {

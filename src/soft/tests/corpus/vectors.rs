@@ -104,6 +104,11 @@ fn vectors() {
         let v = [3.0 * i as f32, 3.0, 6.0];
         [v[0] * v[2] + 0.5, v[1] * v[0] + 0.25, v[2] * v[1], 1.0]
     });
+    let halves: Vec<u16> =
+        (0..8).chain(1..9).map(|at| crate::fp16::f32_to_fp16(at as f32)).collect();
+    let wide = (0..8).map(|at| 1.0 + 2.0 * (if at == 7 { 5 } else { at } * (at + 1)) as f32);
+    let wide: Vec<f32> = wide.chain([58.0]).collect();
+    file.kernel("wide").input(&halves).expects(&wide);
     file.finish();
 }
 

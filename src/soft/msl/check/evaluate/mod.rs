@@ -224,6 +224,13 @@ impl<'a, F: Facts> Machine<'a, F> {
         Ok(match &expr.kind {
             ExprKind::Constant(constant) => Item::Scalar(*constant),
             ExprKind::Zero => Item::Zero,
+            // What an unknown pointer or reference points to is unknown, and may not be needed.
+            ExprKind::Load(place) if self.is_pointer(expr.qual.ty) => match self.place(place)? {
+                Place { root: Root::Unknown, .. } => {
+                    Item::Address(Place { root: Root::Unknown, path: Vec::new() })
+                }
+                known => self.read(&known)?,
+            },
             ExprKind::Load(place) => self.load(place)?,
             ExprKind::AddressOf(object) => {
                 let place = self.place(object)?;
@@ -551,7 +558,10 @@ impl<'a, F: Facts> Machine<'a, F> {
             return self.picked(value, base.qual.ty, picks);
         }
         let place = self.place(expr)?;
-        let item = self.read(&place)?;
+        let item = match place.root {
+            Root::Unknown if self.is_empty(expr.qual.ty) => Item::Nothing,
+            _ => self.read(&place)?,
+        };
         let item = match &expr.kind {
             ExprKind::Field(base, index) => self.cut(item, base.qual.ty, *index),
             _ => item,
@@ -578,6 +588,10 @@ impl<'a, F: Facts> Machine<'a, F> {
         let down = 64 - cut.width;
         let value = if scalar.is_signed() { (up as i64 >> down) as u64 } else { up >> down };
         Item::Scalar(Constant::Int(value))
+    }
+
+    fn is_pointer(&self, ty: TyId) -> bool {
+        matches!(self.facts.types().get(ty), Ty::Pointer(_) | Ty::Reference(_))
     }
 
     /// Whether objects of the type have no value: classes without data.

@@ -1,13 +1,14 @@
 //! Template arguments: from their spelling to types, values and templates, and to their parameters
 //! (C++14 temp.arg, temp.variadic).
 
+use super::super::evaluate::{Item, evaluate_item};
 use super::super::lookup::Found;
-use super::super::{Checker, Entity, FuncId, ScopeId, VariableId, convert_constant};
+use super::super::{Checker, Entity, FuncId, Global, ScopeId, VariableId, convert_constant};
 use super::deduce::{Deduction, Ignored};
 use super::{Budgeted, TemplateId, parameter_name};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
-use crate::soft::msl::hir::Constant;
+use crate::soft::msl::hir::{self, Constant, Expr, GlobalIndex};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
@@ -23,6 +24,8 @@ pub(in super::super) struct PackId(pub(super) u32);
 pub(in super::super) enum Argument {
     Type(Qual),
     Value(TyId, bool, u64),
+    /// An object of a class: a variable of the compiler's own, one for equal objects (C++20 temp.param/8).
+    Object(GlobalIndex),
     Function(FuncId),
     /// Functions of one name, by their index: the parameter's type selects one (over.over).
     Overloads(u32),
@@ -55,6 +58,7 @@ impl Argument {
                 Entity::Value(ty, Constant::Float(f64::from_bits(bits)))
             }
             Argument::Value(ty, false, bits) => Entity::Value(ty, Constant::Int(bits)),
+            Argument::Object(global) => Entity::Global(global),
             Argument::Function(id) => Entity::Function(id),
             Argument::Template(id) => Entity::Template(id),
             Argument::Pack(id) => Entity::Pack(id),
@@ -152,11 +156,63 @@ impl Checker {
         match self.evaluate(&checked) {
             Ok(constant) => Some(Argument::constant(checked.qual.ty, constant)),
             Err(why) => {
+                if let Some(object) = self.object_argument(&checked) {
+                    return Some(object);
+                }
+                // Only the number may be constant that it converts to.
+                if let Some(number) = self.number_argument(checked) {
+                    return Some(number);
+                }
                 let message = "non-type template argument is not a constant expression";
                 self.not_constant(value.span, message, why);
                 None
             }
         }
+    }
+
+    /// The number that an object of a class converts to (temp.arg.nontype).
+    fn number_argument(&mut self, object: Expr) -> Option<Argument> {
+        self.types.structure(object.qual.ty)?;
+        let number = self.integer_operand(object);
+        let ty = number.qual.ty;
+        self.evaluate(&number).ok().map(|constant| Argument::constant(ty, constant))
+    }
+
+    /// An argument that is an object of a class.
+    fn object_argument(&mut self, value: &Expr) -> Option<Argument> {
+        let ty = value.qual.ty;
+        self.types.structure(ty)?;
+        let item = evaluate_item(self, value).ok()?;
+        let known = self.templates.objects.iter().find(|one| one.0 == ty && one.1 == item);
+        if let Some(&(_, _, global)) = known {
+            return Some(Argument::Object(global));
+        }
+        let init = self.item_value(&item, ty, value.span)?;
+        let space = Some(AddressSpace::Constant);
+        let qual = Qual { constant: true, space, ..Qual::plain(ty) };
+        let global = self.unnamed_global(qual, init, value.span);
+        self.templates.objects.push((ty, item, global));
+        Some(Argument::Object(global))
+    }
+
+    /// An expression for a constant object; `None` for one with unions or vectors in it.
+    fn item_value(&mut self, item: &Item, ty: TyId, span: Span) -> Option<Expr> {
+        let parts: Vec<TyId> = match (item, self.types.get(ty)) {
+            (Item::Scalar(constant), _) => {
+                return Some(self.value(hir::ExprKind::Constant(*constant), ty, span));
+            }
+            (Item::Zero, _) => return Some(self.value(hir::ExprKind::Zero, ty, span)),
+            (Item::Parts(_), &Ty::Struct(class)) => {
+                let fields = self.types.class(class).fields();
+                fields.iter().map(|field| field.qual.ty).collect()
+            }
+            (Item::Parts(parts), &Ty::Array(element, _)) => vec![element; parts.len()],
+            _ => return None,
+        };
+        let Item::Parts(items) = item else { return None };
+        let values: Option<Vec<Expr>> =
+            items.iter().zip(parts).map(|(item, ty)| self.item_value(item, ty, span)).collect();
+        Some(self.value(hir::ExprKind::Aggregate(values?), ty, span))
     }
 
     /// The functions that an expression names, also by `&f`.
@@ -331,6 +387,15 @@ impl Checker {
                     // A function's type accepts no number.
                     _ => self.function_type(target.ty).is_none().then_some(argument),
                 }
+            }
+            Argument::Object(global) => {
+                let Global { qual, span, .. } = *self.globals[global.0 as usize];
+                if qual.ty == target.ty {
+                    return Some(argument);
+                }
+                let kind = hir::ExprKind::Global(global);
+                let number = self.number_argument(Expr { kind, qual, place: true, span })?;
+                self.fitted_value(target, number)
             }
             Argument::Overloads(at) => {
                 let overloads = self.templates.overloads[at as usize].clone();

@@ -10,7 +10,7 @@ use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::Expr;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+use crate::soft::msl::types::{Qual, Ty, TyId, Types, WIDE_VECTOR};
 use std::sync::Arc;
 
 /// Why a template is not a candidate of a call.
@@ -221,6 +221,10 @@ impl Checker {
                 _ => None,
             },
         };
+        let parts = match self.wide_vector(found) {
+            Some(wide) if slot.is_none() && template.is_none() => wide,
+            _ => parts,
+        };
         if let Some(id) = template.filter(|&id| self.is_alias_template(id)) {
             return self.deduce_alias(deduction, id, arguments, qual);
         }
@@ -278,12 +282,20 @@ impl Checker {
         true
     }
 
+    /// The arguments of a vector that is a class of the library.
+    fn wide_vector(&self, ty: TyId) -> Option<Vec<Argument>> {
+        let (id, arguments) = self.templates.origins.get(&ty)?;
+        let name = self.templates.all[id.0 as usize].name;
+        (self.context.names.text(name) == WIDE_VECTOR).then(|| arguments.clone())
+    }
+
     /// Whether a type is an instance of the library's template with this name.
     fn is_library_template(&self, path: &Path, ty: TyId) -> bool {
         let Label::Name(name) = path.last().name else { return false };
         self.text(name)
             == match self.types.get(ty) {
                 Ty::Vector(..) => "vec",
+                Ty::Struct(_) if self.wide_vector(ty).is_some() => "vec",
                 Ty::Packed(..) => "packed_vec",
                 Ty::Matrix(..) => "matrix",
                 Ty::SimdgroupMatrix(_) => "simdgroup_matrix",
@@ -300,6 +312,17 @@ impl Checker {
         argument: Argument,
     ) -> bool {
         match (pattern, argument) {
+            // The argument for a parameter keeps its address space, which a function's argument has from its pointer.
+            (TemplateArgument::Type(name), Argument::Type(qual))
+                if name.declarator.parts.is_empty()
+                    && qual.space.is_some()
+                    && name.specifiers.plain_name().is_some() =>
+            {
+                match name.specifiers.plain().and_then(|name| deduction.parameter(name)) {
+                    Some(at) => deduction.bind(at, argument),
+                    None => true,
+                }
+            }
             (TemplateArgument::Type(name), Argument::Type(qual)) => {
                 let parts = &name.declarator.parts;
                 self.deduce(deduction, &name.specifiers, parts, qual)
@@ -313,7 +336,7 @@ impl Checker {
             (TemplateArgument::Value(value), Argument::Value(ty, _, bits)) => {
                 self.deduce_value(deduction, value, bits, ty)
             }
-            (TemplateArgument::Value(value), Argument::Function(_)) => {
+            (TemplateArgument::Value(value), Argument::Function(_) | Argument::Object(_)) => {
                 match value.plain().and_then(|name| deduction.parameter(name)) {
                     Some(at) => deduction.bind(at, argument),
                     None => true,
@@ -621,8 +644,8 @@ pub(super) fn signature_of(syntax: &ast::Template) -> Option<&Arc<Signature>> {
 }
 
 impl Path {
-    /// The name of a path that is one identifier with template arguments.
-    fn plain_template(&self) -> Option<Name> {
+    /// The name of a path that is one identifier, with or without template arguments.
+    pub(in super::super) fn plain_template(&self) -> Option<Name> {
         match &self.parts[..] {
             [PathPart { name: Label::Name(name), .. }] if !self.global => Some(*name),
             _ => None,

@@ -360,6 +360,10 @@ impl Checker {
             },
             Argument::Value(_, true, bits) => f64::from_bits(bits).to_string().into(),
             Argument::Value(_, false, bits) => (bits as i64).to_string().into(),
+            Argument::Object(global) => {
+                let name = self.types.name(self.globals[global.0 as usize].qual.ty);
+                format!("{name}{{…}}").into()
+            }
             Argument::Function(id) => format!("&{}", self.func(id).name).into(),
             Argument::Template(id) => {
                 self.context.names.text(self.templates.all[id.0 as usize].name).into()

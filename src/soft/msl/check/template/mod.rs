@@ -72,6 +72,8 @@ pub(super) struct Templates {
     /// Packs by their elements: equal packs are one pack.
     pack_ids: FastMap<Arc<[Argument]>, PackId>,
     overloads: Vec<Overloads>,
+    /// The objects that are arguments, with their types and variables.
+    objects: Vec<(TyId, super::evaluate::Item, GlobalIndex)>,
     /// Types that replace parameters when templates are compared.
     placeholders: Vec<TyId>,
     requests: Vec<Origin>,
@@ -156,6 +158,33 @@ impl Checker {
     pub(super) fn template_span(&self, id: TemplateId) -> Span {
         let syntax = &self.templates.all[id.0 as usize].syntax;
         declared_path(&syntax.declaration).map_or(syntax.span, |path| path.span)
+    }
+
+    /// Whether it is a template of functions of a class.
+    pub(super) fn is_member_template(&self, id: TemplateId) -> bool {
+        let Declared { scope, .. } = self.templates.all[id.0 as usize];
+        matches!(self.scopes[scope.0 as usize].kind, ScopeKind::Class(_))
+            && self.is_function_template(id)
+    }
+
+    /// The function that makes an object of a class template without arguments: `tensor(pointer, sizes)` calls
+    /// `__guide_tensor`, which is declared beside the template.
+    pub(super) fn guide(&mut self, target: &TypeName) -> Option<Path> {
+        let BaseType::Named(path) = &target.specifiers.base else { return None };
+        if path.last().arguments.is_some() || !target.declarator.parts.is_empty() {
+            return None;
+        }
+        let Found::Entities(list) = self.lookup_path(path) else { return None };
+        let Some(&Entity::Template(id)) = list.first() else { return None };
+        let Declared { scope, name, .. } = self.templates.all[id.0 as usize];
+        let guide = format!("__guide_{}", self.text(name));
+        let guide = self.context.names.intern(&guide);
+        if self.is_function_template(id) || self.lookup_in(scope, guide).is_empty() {
+            return None;
+        }
+        let mut path = path.clone();
+        path.parts.last_mut()?.name = Label::Name(guide);
+        Some(path)
     }
 
     pub(super) fn is_function_template(&self, id: TemplateId) -> bool {
