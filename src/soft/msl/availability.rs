@@ -7,6 +7,7 @@ const SINCE: &[(&str, u32)] = &[
     ("__HAVE_ATOMIC_ULONG*", 240),
     ("__HAVE_SIMDGROUP_SHUFFLE_AND_FILL__", 240),
     ("__HAVE_BFLOAT__", 310),
+    ("__HAVE_TENSOR__", 400),
     ("MAXBFLOAT", 310),
     ("HUGE_VALBF", 310),
     ("*_BF", 310),

@@ -163,6 +163,26 @@ fn types_of_other_stages_are_errors_only_where_they_are_used() {
     }
 }
 
+#[test]
+fn a_tensor_that_the_host_binds_is_refused_where_it_is_used() {
+    let source = "#include <metal_stdlib>
+        #include <metal_tensor>
+        using namespace metal;
+        kernel void plain(device int* out) { out[0] = dextents<int, 2>(3, 4).extent(1); }
+        kernel void bound(tensor<device float, dextents<int, 2>> t [[buffer(0)]]) {}";
+    let library = compile(source, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let none = ConstantValues::default();
+    library.kernel("plain", &none).unwrap();
+    let CompileError(report, _) = library.kernel("bound", &none).unwrap_err();
+    assert!(report.contains("a tensor that is bound by the host is not supported"), "{report}");
+    // Before Metal 4 the header is empty.
+    let options = Options { language: Some(320), ..Options::default() };
+    let source = "#include <metal_tensor>
+        void f(metal::tensor<device float, int> t) {}";
+    let CompileError(report, _) = compile(source, &options).unwrap_err();
+    assert!(report.contains("'tensor' needs Metal 4.0"), "{report}");
+}
+
 const TEXTURES: &str = "
     #include <metal_stdlib>
     using namespace metal;

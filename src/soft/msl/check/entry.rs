@@ -5,7 +5,7 @@ use crate::soft::ir::{Input, Layout, Scalar, limits};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access as TextureAccess, Texture};
-use crate::soft::msl::types::{Field, Qual, Ty, TyId, Types, scalar_name};
+use crate::soft::msl::types::{Field, HOST_TENSOR, Qual, Ty, TyId, Types, scalar_name};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -69,6 +69,10 @@ pub(crate) struct Reflection {
 
 fn is_pointer(ty: &Ty) -> bool {
     matches!(ty, Ty::Pointer(_) | Ty::Reference(_))
+}
+
+fn is_host_tensor(ty: &Ty) -> bool {
+    matches!(ty, Ty::Opaque(name) if *name == HOST_TENSOR)
 }
 
 fn is_resource(ty: &Ty) -> bool {
@@ -392,6 +396,9 @@ impl Checker {
                 ArgumentKind::Unsupported if parameter.qual.ty != Types::UNKNOWN => {
                     let what = match *self.types.get(parameter.qual.ty) {
                         Ty::Opaque(what) => Some(format!("'{what}' is")),
+                        Ty::Struct(_) if self.holds(parameter.qual.ty, is_host_tensor) => {
+                            Some("a tensor that is bound by the host is".to_owned())
+                        }
                         Ty::Struct(_) if stage_in => Some("'stage_in' of a kernel is".to_owned()),
                         Ty::Struct(_) if self.holds(parameter.qual.ty, is_resource) => {
                             Some("structure of buffers, textures or samplers is".to_owned())

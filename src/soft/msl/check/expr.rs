@@ -128,6 +128,10 @@ impl Checker {
                 self.member(object, member, span)
             }
             ExprKind::Construct { target, arguments, braces } => {
+                if let Some(guide) = self.guide(target) {
+                    let values = self.arguments(arguments);
+                    return self.call_path(&guide, values, span);
+                }
                 let target = self.type_name(target);
                 match &arguments[..] {
                     options if *self.types.get(target.ty) == Ty::Sampler && !braces => {

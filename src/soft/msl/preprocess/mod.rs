@@ -487,7 +487,9 @@ impl Preprocessor<'_> {
         let Some(name) = name else {
             return self.error(head.span.end(), "expected \"FILENAME\" or <FILENAME>");
         };
-        if let Some(text) = self.headers.get(&name) {
+        let own = self.headers.get(&name).map(String::as_str);
+        // A header of the library has one name in all the forms of its includes.
+        if let Some(text) = own.or_else(|| predefined::library_text(&name)) {
             if self.included_once.contains(&name) {
                 return;
             }

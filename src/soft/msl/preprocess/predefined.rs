@@ -55,6 +55,7 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("__HAVE_SIMDGROUP_REDUCTION__", "1"),
     ("__HAVE_SIMDGROUP_SHUFFLE_AND_FILL__", "1"),
     ("__HAVE_SIMDGROUP__", "1"),
+    ("__HAVE_TENSOR__", "1"),
     ("__HAVE_TEXTURE_BUFFER__", "1"),
     ("__HAVE_TEXTURE_CUBE_ARRAY__", "1"),
     ("__HAVE_TEXTURE_READWRITE__", "1"),
@@ -171,6 +172,18 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("HALF_MIN", "0x1.0p-14h"),
     ("HALF_EPSILON", "0x1.0p-10h"),
 ];
+
+/// The text of a library header that is not built in: few programs need it.
+pub(super) fn library_text(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "metal_tensor" | "metal_cooperative_tensor" => include_str!("../library/tensor.metal"),
+        "MetalPerformancePrimitives/MetalPerformancePrimitives.h"
+        | "MetalPerformancePrimitives/MPPTensorOpsMatMul2d.h" => {
+            include_str!("../library/performance.metal")
+        }
+        _ => return None,
+    })
+}
 
 /// Headers that `#include` accepts; they are empty because the library is built in (MSL 6.1).
 pub(super) fn is_library_header(name: &str) -> bool {

@@ -199,6 +199,7 @@ fn lambdas() {
         .collect();
     file.kernel("lambdas").grid(8, 1, 1).expects(&expected);
     file.kernel("qualified").expects(&[6]);
+    file.kernel("nested_deeply").expects(&[2234, 2, 14 + 77 + 10]);
     file.kernel("copied_object").expects(&[31225, 5]);
     file.finish();
 }
@@ -379,4 +380,90 @@ fn control() {
     });
     file.kernel("never_ends").out(&[0; 64]).grid(64, 1, 1).faults("no threadgroup finished for");
     file.finish();
+}
+
+/// A cell of the product of two matrices, whose elements are exact in `float`, and their sums too.
+fn product(
+    a: impl Fn(usize, usize) -> f32,
+    b: impl Fn(usize, usize) -> f32,
+    k: usize,
+) -> impl Fn(usize, usize) -> f32 {
+    move |row, column| (0..k).map(|at| a(row, at) * b(at, column)).sum()
+}
+
+#[test]
+fn tensors() {
+    let mut file = File::open("tensors.metal", include_str!("../../../../tests/msl/tensors.metal"));
+    let rows: Vec<i32> = (0..24).map(|at| at / 6 * 10 + at % 6).collect();
+    file.kernel("views").at(1).input(&rows).expects(&[34, 0, 33, 23, 22, 32, 332, 7]);
+
+    let numbers = |count: usize, seed: usize| -> Vec<f32> {
+        (0..count).map(|at| ((at * 7 + seed * 13) % 17) as f32 - 8.0).collect()
+    };
+    let (m, n, k) = (50usize, 45usize, 19usize);
+    let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+    let cell = product(|row, k| a[row * 19 + k], |k, column| b[k * 45 + column], k);
+    let expected: Vec<f32> = (0..m * n).map(|at| cell(at / n, at % n)).collect();
+    file.kernel("product")
+        .input(&a)
+        .input(&b)
+        .input(&[m as i32, n as i32, k as i32, 0])
+        .grid(3 * 128, 3, 1)
+        .group(128, 1, 1)
+        .expects(&expected);
+
+    let bias = numbers(32, 5);
+    for (name, tile, half) in [("tiled_half", 16, true), ("tiled_float", 8, false)] {
+        let k = 3 * tile;
+        let (a, b) = (numbers(16 * k, 3), numbers(32 * k, 4));
+        let cell = product(|row, at| a[row * k + at], |at, column| b[column * k + at], k);
+        let expected: Vec<f32> = (0..16 * 32)
+            .map(|at| cell(at / 32, at % 32) + bias[at % 32] + if at == 511 { 0.5 } else { 0.0 })
+            .collect();
+        let case = file.kernel(name).grid(64, 1, 1).group(64, 1, 1);
+        let case = match half {
+            true => case.input(&halves(&a)).input(&halves(&b)),
+            false => case.input(&a).input(&b),
+        };
+        case.input(&bias).expects(&expected);
+    }
+
+    let (a, b) = (numbers(16 * 32, 6), numbers(32 * 32, 7));
+    let cell = product(|row, k| a[row * 32 + k], |k, column| b[k * 32 + column], 32);
+    let expected: Vec<f32> = (0..512).map(|at| cell(at / 32, at % 32)).collect();
+    for name in ["held_nn", "held_nt", "held_tn", "held_tt"] {
+        let case = file.kernel(name).input(&a).input(&b);
+        case.grid(32, 1, 1).group(32, 1, 1).expects(&expected);
+    }
+
+    let (a, b): (Vec<i8>, Vec<u8>) =
+        (0..256).map(|at| ((at * 37 % 256) as u8 as i8, (at * 91 % 256) as u8)).unzip();
+    let expected: Vec<i32> = (0..256)
+        .map(|at| {
+            let (row, column) = (at / 16, at % 16);
+            let sum = |k: usize| i32::from(a[row * 16 + k]) * i32::from(b[k * 16 + column]);
+            1000 + (0..16).map(sum).sum::<i32>()
+        })
+        .collect();
+    file.kernel("bytes")
+        .out(&[1000; 256])
+        .input(&a)
+        .input(&b)
+        .grid(32, 1, 1)
+        .group(32, 1, 1)
+        .expects(&expected);
+
+    let place = |at: usize| {
+        let (lane, i) = (at / 16, at % 16);
+        let row = (lane >> 4 & 1) * 4 + (lane >> 1 & 3) + (i / 4 % 2) * 8;
+        let column = ((lane >> 3 & 1) * 2 + (lane & 1)) * 4 + i % 4 + i / 8 * 16;
+        (row * 32 + column) as i32
+    };
+    let expected: Vec<i32> = (0..512).map(place).collect();
+    file.kernel("places").grid(32, 1, 1).group(32, 1, 1).expects(&expected);
+    file.finish();
+}
+
+fn halves(values: &[f32]) -> Vec<u16> {
+    values.iter().map(|&value| crate::fp16::f32_to_fp16(value)).collect()
 }
