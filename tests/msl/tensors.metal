@@ -56,10 +56,10 @@ template <typename T, int K> kernel void tiled(device const T* a [[buffer(1)]], 
     for (ushort i = 0; i < sum.get_capacity(); ++i) {
         if (sum.get_mask(i)) { sum[i] = 0; }
     }
-    for (int step = 0; step < 3; ++step) {
+    for (int step = 0; step < 2; ++step) {
         threadgroup_barrier(mem_flags::mem_threadgroup);
-        for (uint i = thread_index; i < 16 * K; i += 64) { left[i] = a[i / K * (3 * K) + step * K + i % K]; }
-        for (uint i = thread_index; i < 32 * K; i += 64) { right[i] = b[i / K * (3 * K) + step * K + i % K]; }
+        for (uint i = thread_index; i < 16 * K; i += 64) { left[i] = a[i / K * (2 * K) + step * K + i % K]; }
+        for (uint i = thread_index; i < 32 * K; i += 64) { right[i] = b[i / K * (2 * K) + step * K + i % K]; }
         threadgroup_barrier(mem_flags::mem_threadgroup);
         auto partA = A.slice(0, 0);
         auto partB = B.slice(0, 0);

@@ -224,18 +224,24 @@ template <typename T, typename X, typename L> struct cooperative_tensor {
     // A dimension of size 1 is for all indices.
     template <typename M> void load(const thread M& from) {
         static_assert(__is_tensor_v<remove_cvref_t<M>>, "a cooperative tensor is loaded from a tensor");
-        const bool wide = from.get_extent(0) == 1, high = from.get_extent(1) == 1;
+        const int columns = from.get_extent(0), rows = from.get_extent(1);
+        const long along = from.get_stride(0), across = from.get_stride(1);
+        const auto data = from.__data;
         for (int i = 0; i < L::__capacity; ++i) {
             const int2 place = L::__place(i);
-            if (place.y < L::__rows) { __elements[i] = T(from.load(wide ? 0 : place.x, high ? 0 : place.y)); }
+            const int x = columns == 1 ? 0 : place.x, y = rows == 1 ? 0 : place.y;
+            if (place.y < L::__rows) { __elements[i] = x < columns && y < rows ? T(data[x * along + y * across]) : T(0); }
         }
     }
     template <typename M> void store(const thread M& to) const {
         static_assert(__is_tensor_v<remove_cvref_t<M>>, "a cooperative tensor is stored to a tensor");
         typedef typename M::value_type V;
+        const int columns = to.get_extent(0), rows = metal::min(int(to.get_extent(1)), L::__rows);
+        const long along = to.get_stride(0), across = to.get_stride(1);
+        const auto data = to.__data;
         for (int i = 0; i < L::__capacity; ++i) {
             const int2 place = L::__place(i);
-            if (place.y < L::__rows) { to.store(V(__elements[i]), place.x, place.y); }
+            if (place.x < columns && place.y < rows) { data[place.x * along + place.y * across] = V(__elements[i]); }
         }
     }
     // An element of the tile of a SIMD-group, in each thread its own; each varies in columns or rows or in neither.

@@ -414,7 +414,7 @@ fn tensors() {
 
     let bias = numbers(32, 5);
     for (name, tile, half) in [("tiled_half", 16, true), ("tiled_float", 8, false)] {
-        let k = 3 * tile;
+        let k = 2 * tile;
         let (a, b) = (numbers(16 * k, 3), numbers(32 * k, 4));
         let cell = product(|row, at| a[row * k + at], |at, column| b[column * k + at], k);
         let expected: Vec<f32> = (0..16 * 32)
