@@ -119,6 +119,117 @@ fn wrong_calls_are_explained() {
     assert!(text(&output.stderr).contains("--out DIR is missing"));
 }
 
+/// A folder with a library for `run --library`: one that has a function, made by the C compiler that Rust links with.
+fn library(test: &str) -> PathBuf {
+    let source = file(test, "function.c", "int function(void) { return 7; }\n");
+    // Some paths have spaces.
+    let folder = source.parent().unwrap().join("li brary");
+    fs::create_dir_all(&folder).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-Wl,-soname,libaruminium.so.0", "-o"]);
+    let status = cc.arg(folder.join("libaruminium.so.0")).arg(source).status().unwrap();
+    assert!(status.success());
+    folder
+}
+
+/// `aruminium run --library FOLDER`, in a process without a compiler.
+fn run(folder: &std::path::Path) -> Command {
+    let mut command = command(&["run", "--library"]);
+    command.arg(folder).env("RUSTC", "/no/compiler").env_remove("CARGO_TARGET_DIR");
+    command
+}
+
+/// The value of a variable in what `env` printed.
+fn variable<'a>(printed: &'a str, name: &str) -> &'a str {
+    let found = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    found.unwrap_or_else(|| panic!("{name} in {printed}"))
+}
+
+#[test]
+fn programs_link_to_a_library_whose_path_has_a_space() {
+    let folder = library("spaces");
+    let source =
+        file("spaces", "main.c", "int function(void); int main(void) { return function(); }\n");
+    let program = source.with_extension("");
+    let mut cc = run(&folder);
+    cc.arg("cc").arg(&source).arg("-o").arg(&program).args(["-lMetal", "-lobjc"]);
+    let output = cc.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(run(&folder).arg(program).status().unwrap().code(), Some(7));
+}
+
+/// The launcher within the launcher must not call itself as the user's wrapper.
+#[test]
+fn the_launcher_runs_within_the_launcher() {
+    let folder = library("nested");
+    let own = env!("CARGO_BIN_EXE_aruminium");
+    for wrapper in ["", "/usr/bin/sccache"] {
+        let mut outer = run(&folder);
+        outer.env("RUSTC_WRAPPER", wrapper).args([own, "run", "--library"]).arg(&folder).arg("env");
+        let printed = text(&outer.output().unwrap().stdout);
+        assert_eq!(variable(&printed, "RUSTC_WRAPPER"), own);
+        assert_eq!(variable(&printed, "ARUMINIUM_LAUNCHER_NEXT"), wrapper);
+    }
+    // A wrapper that was set in between is called.
+    let mut outer = run(&folder);
+    outer.args(["env", "RUSTC_WRAPPER=between", own, "run", "--library"]).arg(&folder).arg("env");
+    let printed = text(&outer.output().unwrap().stdout);
+    assert_eq!(variable(&printed, "ARUMINIUM_LAUNCHER_NEXT"), "between");
+}
+
+#[test]
+fn what_is_built_has_a_folder_of_its_own() {
+    let folder = library("target");
+    let root = file("target", "work/Cargo.toml", "[workspace]\nmembers = [\"one\"]\n");
+    let member = file("target", "work/one/Cargo.toml", "[package]\nname = \"one\"\n");
+    let (root, member) = (root.parent().unwrap(), member.parent().unwrap());
+    let target = |set: Option<&str>| {
+        let mut env = run(&folder);
+        env.arg("env").current_dir(member);
+        set.map(|set| env.env("CARGO_TARGET_DIR", set));
+        variable(&text(&env.output().unwrap().stdout), "CARGO_TARGET_DIR").to_owned()
+    };
+    assert_eq!(target(None), root.join("target/aruminium").to_str().unwrap());
+    assert_eq!(target(Some("own")), member.join("own/aruminium").to_str().unwrap());
+    assert_eq!(target(Some("/own/aruminium")), "/own/aruminium");
+}
+
+#[test]
+fn arguments_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = library("bytes");
+    let bytes = std::ffi::OsStr::from_bytes(b"\xff");
+    let output = run(&folder).args(["printf", "%s"]).arg(bytes).output().unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"\xff"[..]));
+    let output = command(&["check"]).arg(bytes).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("is not UTF-8"));
+}
+
+/// Cargo calls the launcher with the compiler's name, and with Clippy's before it.
+#[test]
+fn compilers_and_their_wrappers_are_called_with_the_library() {
+    use std::os::unix::fs::PermissionsExt;
+    let stub = file("wrapper", "rustc", "#!/bin/sh\necho \"$@\"\n");
+    fs::set_permissions(&stub, fs::Permissions::from_mode(0o755)).unwrap();
+    let clippy = stub.with_file_name("clippy-driver");
+    fs::copy(&stub, &clippy).unwrap();
+    let wrapper = stub.with_file_name("wrapper");
+    fs::copy(&stub, &wrapper).unwrap();
+    let call = |arguments: &[&std::path::Path]| {
+        let mut command = command(&[]);
+        command.env("ARUMINIUM_LAUNCHER_LIBRARY", "/library").args(arguments);
+        let output = command.args(["--crate-name", "x", "x.rs"]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let passed = "--crate-name x x.rs -Lnative=/library/link\n";
+    assert_eq!(call(&[&stub]), passed);
+    let after = format!("{} {passed}", stub.display());
+    assert_eq!(call(&[&clippy, &stub]), after);
+    assert_eq!(call(&[&wrapper, &stub]), after);
+}
+
 #[test]
 fn the_device_is_described() {
     let output = launch(&["info"]);

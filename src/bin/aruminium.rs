@@ -2,6 +2,8 @@
 
 #[path = "aruminium/check.rs"]
 mod check;
+#[path = "aruminium/copies.rs"]
+mod copies;
 #[path = "aruminium/family.rs"]
 mod family;
 #[path = "aruminium/library.rs"]
@@ -14,12 +16,14 @@ mod source;
 mod wrap;
 
 use aruminium::ShaderLib;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: aruminium COMMAND
 
-  run [--source DIR] PROGRAM [ARGUMENT…]  run a program, cargo or python for instance, with soft Metal in
+  run [--source DIR | --library DIR] PROGRAM [ARGUMENT…]
+                                          run a program, cargo or python for instance, with soft Metal in
                                           place of Apple's
   build --out DIR [--source DIR]          build the library that `run` uses, and put it into a folder,
                                           with headers for C and C++
@@ -32,28 +36,32 @@ usage: aruminium COMMAND
   info                                    the devices, their limits, and the variables in force
 
 `--source DIR` is the source of aruminium to build the library from, for instance when there is no network.
+`--library DIR` is a folder that `build` has filled: no compiler is needed then.
 ";
+
+/// The commands, which are no compilers.
+const COMMANDS: [&str; 6] = ["run", "build", "check", "ir", "asm", "info"];
 
 /// Why a command failed. The message is printed after the program's name.
 type Failure = String;
 
 fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     // Cargo calls this program as a compiler wrapper, with the compiler as the first argument.
-    if let Some(folder) = std::env::var_os(wrap::FOLDER) {
-        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-        if wrap::is_compiler(&arguments) {
-            return report(wrap::compile(folder.as_ref(), arguments));
-        }
+    if let Some(folder) = std::env::var_os(wrap::FOLDER)
+        && wrap::is_compiler(&arguments)
+    {
+        return report(wrap::compile(folder.as_ref(), arguments));
     }
-    let mut arguments = std::env::args().skip(1);
-    let command = arguments.next();
-    let rest: Vec<String> = arguments.collect();
-    match command.as_deref() {
-        Some("run") => report(library::run(&rest)),
-        Some("build") => report(library::build(&rest)),
-        Some("check") => report(check::check(&rest)),
-        Some("ir") => report(check::print("ir", &rest, ShaderLib::ir)),
-        Some("asm") => report(check::print("asm", &rest, ShaderLib::listing)),
+    let Some((command, rest)) = arguments.split_first() else { return usage() };
+    match command.to_str() {
+        Some("run") => report(library::run(rest)),
+        Some("build") => report(library::build(rest)),
+        Some("check") => report(texts(rest).and_then(|rest| check::check(&rest))),
+        Some("ir") => report(texts(rest).and_then(|rest| check::print("ir", &rest, ShaderLib::ir))),
+        Some("asm") => {
+            report(texts(rest).and_then(|rest| check::print("asm", &rest, ShaderLib::listing)))
+        }
         Some("info") => report(info()),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
@@ -63,11 +71,22 @@ fn main() -> ExitCode {
             println!("aruminium {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        _ => {
-            eprint!("{USAGE}");
-            ExitCode::from(2)
-        }
+        _ => usage(),
     }
+}
+
+fn usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(2)
+}
+
+/// The arguments of commands that read them as text.
+fn texts(arguments: &[OsString]) -> Result<Vec<String>, Failure> {
+    let text = |argument: &OsString| {
+        let text = argument.to_str().map(str::to_owned);
+        text.ok_or_else(|| format!("'{}' is not UTF-8", argument.display()))
+    };
+    arguments.iter().map(text).collect()
 }
 
 /// Prints a failure.
@@ -94,12 +113,13 @@ fn info() -> Result<ExitCode, Failure> {
         println!("  longest buffer: {} bytes", gpu.max_buffer_length());
         println!("  recommended working set: {} bytes", gpu.recommended_max_working_set_size());
     }
-    let mut variables: Vec<_> =
-        std::env::vars().filter(|(name, _)| name.starts_with("ARUMINIUM_")).collect();
+    let mut variables: Vec<_> = std::env::vars_os()
+        .filter(|(name, _)| name.as_encoded_bytes().starts_with(b"ARUMINIUM_"))
+        .collect();
     variables.sort();
     println!("variables in force:{}", if variables.is_empty() { " none" } else { "" });
     for (name, value) in variables {
-        println!("  {name}={value}");
+        println!("  {}={}", name.display(), value.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -106,6 +106,8 @@ variables! {
     known {
         "ARUMINIUM_LAUNCHER_LIBRARY", Any, "unset",
             "set by the launcher for the compiler wrapper of `aruminium run`: the folder of the library to link";
+        "ARUMINIUM_LAUNCHER", Any, "unset",
+            "set by the launcher: its own path, as it was put in the place of the compiler wrapper";
         "ARUMINIUM_LAUNCHER_NEXT", Any, "unset",
             "set by the launcher: the compiler wrapper that was set before, which its own calls";
         "ARUMINIUM_TEST_SCALE", Words(&["small", "many", "full"]), "unset",

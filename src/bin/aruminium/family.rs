@@ -42,12 +42,18 @@ pub(super) const NO_SCRIPT: &str = "objc2_exception_helper";
 /// The frameworks of the `objc2` project, which have one version.
 const FRAMEWORK: Member = Member { name: "objc2_", versions: &["0.3."] };
 
+/// Crates of the project that run while others are compiled. Their names begin like those of frameworks.
+const TOOLS: &[&str] = &["objc2_proc_macros"];
+
 /// Whether a crate is of the family.
 ///
 /// # Errors
 ///
 /// The version is not known.
 pub(super) fn is_member(name: &str, version: &str) -> Result<bool, String> {
+    if TOOLS.contains(&name) {
+        return Ok(false);
+    }
     let listed = MEMBERS.iter().find(|member| member.name == name);
     let Some(member) = listed.or_else(|| name.starts_with(FRAMEWORK.name).then_some(&FRAMEWORK))
     else {
@@ -62,4 +68,19 @@ pub(super) fn is_member(name: &str, version: &str) -> Result<bool, String> {
         ));
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_member;
+
+    #[test]
+    fn crates_are_known_by_name_and_version() {
+        assert_eq!(is_member("objc2_metal", "0.3.2"), Ok(true));
+        assert_eq!(is_member("metal", "0.33.0"), Ok(true));
+        assert_eq!(is_member("serde", "1.0.0"), Ok(false));
+        assert_eq!(is_member("objc2_proc_macros", "0.2.0"), Ok(false));
+        let error = is_member("objc2_metal", "0.4.0").unwrap_err();
+        assert!(error.contains("objc2_metal 0.4.0") && error.contains("0.3.x"), "{error}");
+    }
 }

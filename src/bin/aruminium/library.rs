@@ -1,13 +1,15 @@
 //! The commands `run` and `build`: the shared library, built from this version's source by the user's Cargo.
 
-use super::wrap::{FOLDER, NEXT};
+use super::wrap::{FOLDER, NEXT, OWN};
 use super::{Failure, USAGE, python};
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The name under which programs find the library.
@@ -25,7 +27,7 @@ const LINKED: &[&str] = &[
 ];
 
 /// The options before the program or at the end: `--source DIR`, `--out DIR`.
-fn option(arguments: &mut Vec<String>, name: &str) -> Result<Option<PathBuf>, Failure> {
+fn option(arguments: &mut Vec<OsString>, name: &str) -> Result<Option<PathBuf>, Failure> {
     match arguments.first() {
         Some(first) if first == name => {
             arguments.remove(0);
@@ -38,15 +40,23 @@ fn option(arguments: &mut Vec<String>, name: &str) -> Result<Option<PathBuf>, Fa
     }
 }
 
+/// The whole path of a folder that an option names. However it is written, the folder is the same.
+fn whole(path: PathBuf) -> Result<PathBuf, Failure> {
+    fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
 /// Runs a program for which Apple's libraries are ours.
-pub(super) fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
+pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode, Failure> {
     let mut arguments = arguments.to_vec();
     let source = option(&mut arguments, "--source")?;
+    let ready = option(&mut arguments, "--library")?;
     let Some((program, arguments)) = arguments.split_first() else { return Err(USAGE.into()) };
-    let folder = prepared(source)?;
+    let folder = match ready {
+        Some(folder) => filled(folder)?,
+        None => prepared(source)?,
+    };
     let own = env::current_exe().map_err(|error| format!("the launcher's own path: {error}"))?;
-    let python = python::prepare(&folder, &folder.join(LIBRARY))
-        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    let (python, link) = (folder.join("python"), folder.join("link"));
     let before = |own: &[&PathBuf], name: &str| {
         let old = env::var_os(name).unwrap_or_default();
         let old = env::split_paths(&old).filter(|path| !path.as_os_str().is_empty());
@@ -56,18 +66,44 @@ pub(super) fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
     let mut command = Command::new(program);
     command.args(arguments);
     command.env("LD_LIBRARY_PATH", before(&[&folder, &python], "LD_LIBRARY_PATH")?);
+    // Programs that the wrapper does not compile link by this variable: examples in documentation, and C.
+    command.env("LIBRARY_PATH", before(&[&link], "LIBRARY_PATH")?);
     command.env("PYTHONPATH", before(&[&python], "PYTHONPATH")?);
-    command.env(NEXT, env::var_os("RUSTC_WRAPPER").unwrap_or_default());
-    command.env("RUSTC_WRAPPER", own).env(FOLDER, &folder);
-    if env::var_os("CARGO_TARGET_DIR").is_none() {
-        // What is compiled without the wrapper must not be mixed with what is compiled with it.
-        command.env("CARGO_TARGET_DIR", Path::new("target").join("aruminium"));
+    // Within a program that `run` has started the wrapper is the launcher already, which must not call itself.
+    let wrapper = env::var_os("RUSTC_WRAPPER").unwrap_or_default();
+    if env::var_os(OWN).is_none_or(|own| own != wrapper) {
+        command.env(NEXT, wrapper);
     }
-    Err(format!("{program}: {}", command.exec()))
+    command.env("RUSTC_WRAPPER", &own).env(OWN, &own).env(FOLDER, &folder);
+    command.env("CARGO_TARGET_DIR", target_folder()?);
+    Err(format!("{}: {}", program.display(), command.exec()))
 }
 
-/// Builds the library into a folder, with headers.
-pub(super) fn build(arguments: &[String]) -> Result<ExitCode, Failure> {
+/// Where Cargo puts what it builds. What is compiled without the wrapper must not be mixed with what is compiled with
+/// it, so this is a folder within the usual one.
+fn target_folder() -> Result<PathBuf, Failure> {
+    let here = env::current_dir().map_err(|error| format!("the current folder: {error}"))?;
+    let usual = match env::var_os("CARGO_TARGET_DIR").map(PathBuf::from) {
+        Some(folder) if folder.ends_with("aruminium") => return Ok(folder),
+        Some(folder) => here.join(folder),
+        None => project(&here).map_or("target".into(), |project| project.join("target")),
+    };
+    Ok(usual.join("aruminium"))
+}
+
+/// The folder of the workspace that a folder is in, or of its package.
+fn project(here: &Path) -> Option<&Path> {
+    let manifest = |folder: &&Path| folder.join("Cargo.toml").is_file();
+    let is_workspace = |folder: &&Path| {
+        let text = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        text.lines().any(|line| line.trim_start().starts_with("[workspace"))
+    };
+    let mut folders = here.ancestors().filter(manifest);
+    folders.clone().find(is_workspace).or_else(|| folders.next())
+}
+
+/// Builds the library into a folder, with headers, and all that `run` needs.
+pub(super) fn build(arguments: &[OsString]) -> Result<ExitCode, Failure> {
     let mut arguments = arguments.to_vec();
     let (mut out, mut source) = (None, None);
     while !arguments.is_empty() {
@@ -84,8 +120,24 @@ pub(super) fn build(arguments: &[String]) -> Result<ExitCode, Failure> {
     fs::create_dir_all(&out).map_err(failed)?;
     fs::copy(folder.join(LIBRARY), out.join(LIBRARY)).map_err(failed)?;
     write_headers(&out.join("include")).map_err(failed)?;
+    filled(out.clone())?;
     println!("{}", out.join(LIBRARY).display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// A folder that has the library, with the files that name it. They are written again if the folder has moved.
+fn filled(folder: PathBuf) -> Result<PathBuf, Failure> {
+    let folder = whole(folder)?;
+    let library = folder.join(LIBRARY);
+    if !library.is_file() {
+        return Err(format!(
+            "{}: there is no such file; `aruminium build --out` makes it",
+            library.display()
+        ));
+    }
+    let written = write_link(&folder).and_then(|()| python::prepare(&folder, &library).map(drop));
+    written.map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
 }
 
 /// The headers of Apple's that C and C++ programs include, metal-cpp among them.
@@ -116,71 +168,82 @@ headers! {
     "objc/runtime.h"
 }
 
+/// Where the library's package is from, as a dependency of Cargo's says it, and the folder if its files may change.
+fn origin(source: Option<PathBuf>) -> Result<(String, Option<PathBuf>), Failure> {
+    // Cargo keeps the sources of what it installs. Those of a registry or a repository do not change.
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let kept = ["registry/src", "git/checkouts"];
+    let is_kept = kept.iter().any(|part| own.to_string_lossy().contains(part));
+    let folder = match source {
+        Some(source) => whole(source)?,
+        None if own.join("Cargo.toml").is_file() => own.to_path_buf(),
+        None => return Ok((format!("version = \"={VERSION}\""), None)),
+    };
+    let may_change = folder != own || !is_kept;
+    Ok((format!("path = {folder:?}"), may_change.then_some(folder)))
+}
+
 /// The cache's folder for this version and the user's compiler, with the library in it.
 fn prepared(source: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    // However the folder is written, its library is built once.
-    let whole = |path: PathBuf| {
-        fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    let source = source.map(whole).transpose()?;
+    let (origin, source) = origin(source)?;
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
+    let cache = cache.ok_or("neither XDG_CACHE_HOME nor HOME is set")?.join("aruminium");
+    fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
+    // Neither the toolchain nor the settings of the project in the current folder are meant for this library.
+    let home = source.as_deref().unwrap_or(&cache);
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
-    let version = Command::new(&rustc).arg("-vV").output();
-    let version = version.map_err(|error| format!("{}: {error}", rustc.display()))?;
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
-    let cache = cache.ok_or("neither XDG_CACHE_HOME nor HOME is set")?;
+    let compiler = Command::new(&rustc).arg("-vV").current_dir(home).output();
+    let compiler = compiler.map_err(|error| {
+        format!("{}: {error}; a folder that `aruminium build` has filled needs no compiler: --library DIR", rustc.display())
+    })?;
+    let about = String::from_utf8_lossy(&compiler.stdout);
+    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).ok_or_else(|| {
+        format!("{} -vV: {}", rustc.display(), String::from_utf8_lossy(&compiler.stderr).trim())
+    })?;
     let mut hasher = DefaultHasher::new();
-    (&version.stdout, &source).hash(&mut hasher);
-    let folder = cache.join("aruminium").join(format!("{VERSION}-{:016x}", hasher.finish()));
+    (&compiler.stdout, &origin).hash(&mut hasher);
+    let folder = cache.join(format!("{VERSION}-{:016x}", hasher.finish()));
     let library = folder.join(LIBRARY);
-    // Sources in a folder may have changed: Cargo finds out.
     if library.exists() && source.is_none() {
-        return Ok(folder);
+        return filled(folder);
     }
+    // Sources in a folder may have changed: Cargo finds out.
     if !library.exists() {
         eprintln!("aruminium: building {}, once for this version and compiler", library.display());
     }
-    write_package(&folder, source.as_deref())
+    write_package(&folder, &origin, source.as_deref())
         .map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut command = Command::new(&cargo);
     command
-        .args(["build", "--quiet", "--release", "--manifest-path"])
-        .arg(folder.join("package/Cargo.toml"));
-    command.env("CARGO_TARGET_DIR", folder.join("target"));
-    command
-        .env_remove("RUSTC_WRAPPER")
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        .args(["build", "--quiet", "--release", "--target", host, "--manifest-path"])
+        .arg(folder.join("package/Cargo.toml"))
+        .current_dir(home)
+        .env("CARGO_TARGET_DIR", folder.join("target"));
+    // An empty variable overrides what a file of settings says.
+    for empty in ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+        command.env(empty, "");
+    }
+    command.env_remove("RUSTFLAGS");
     let status = command.status().map_err(|error| format!("{}: {error}", cargo.display()))?;
     if !status.success() {
         return Err("the library could not be built; without a network, pass --source DIR".into());
     }
-    let built = folder.join("target/release/libaruminium_symbols.so");
-    let part = folder.join(format!("{LIBRARY}.{}", std::process::id()));
+    let built = folder.join("target").join(host).join("release/libaruminium_symbols.so");
+    let part = part(&library);
     fs::copy(&built, &part)
         .and_then(|_| fs::rename(&part, &library))
         .map_err(|error| format!("{}: {error}", built.display()))?;
-    Ok(folder)
+    filled(folder)
 }
 
-/// Writes the package whose shared library has the symbols, and the linker scripts.
-fn write_package(folder: &Path, source: Option<&Path>) -> std::io::Result<()> {
-    let from = match source {
-        Some(source) => format!("path = {source:?}"),
-        None => {
-            // Cargo keeps the sources of what it installs.
-            let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-            match own.join("Cargo.toml").is_file() {
-                true => format!("path = {own:?}"),
-                false => format!("version = \"={VERSION}\""),
-            }
-        }
-    };
+/// Writes the package whose shared library has the symbols.
+fn write_package(folder: &Path, origin: &str, source: Option<&Path>) -> std::io::Result<()> {
     let manifest = format!(
         "[package]\nname = \"aruminium_symbols\"\nversion = \"{VERSION}\"\nedition = \"2024\"\n\n\
          [lib]\npath = \"lib.rs\"\ncrate-type = [\"cdylib\"]\n\n\
-         [dependencies]\naruminium = {{ {from}, features = [\"export\"] }}\n\n[workspace]\n"
+         [dependencies]\naruminium = {{ {origin}, features = [\"export\"] }}\n\n[workspace]\n"
     );
     let options = [
         format!("-soname,{LIBRARY}"),
@@ -191,22 +254,44 @@ fn write_package(folder: &Path, source: Option<&Path>) -> std::io::Result<()> {
         .map(|option| format!("    println!(\"cargo:rustc-cdylib-link-arg=-Wl,{option}\");\n"));
     let package = folder.join("package");
     fs::create_dir_all(&package)?;
+    // With the versions that the source was locked to, nothing is looked up in a registry.
+    let (lock, locked) =
+        (package.join("Cargo.lock"), source.map(|source| source.join("Cargo.lock")));
+    if let Some(text) =
+        locked.filter(|_| !lock.exists()).and_then(|path| fs::read_to_string(path).ok())
+    {
+        write(&lock, &text)?;
+    }
     write(&package.join("Cargo.toml"), &manifest)?;
     write(&package.join("lib.rs"), "extern crate aruminium;\n")?;
-    write(&package.join("build.rs"), &format!("fn main() {{\n{}}}\n", lines.concat()))?;
+    write(&package.join("build.rs"), &format!("fn main() {{\n{}}}\n", lines.concat()))
+}
+
+/// Writes the linker scripts. The file's name is quoted: it may have spaces.
+fn write_link(folder: &Path) -> std::io::Result<()> {
     fs::create_dir_all(folder.join("link"))?;
-    fs::create_dir_all(folder.join("src"))?;
     // A program that has the symbols itself, by this crate with the feature `export`, does not load the library.
-    let script = format!("INPUT(AS_NEEDED({}))\n", folder.join(LIBRARY).display());
+    let script = format!("INPUT(AS_NEEDED(\"{}\"))\n", folder.join(LIBRARY).display());
     LINKED
         .iter()
         .try_for_each(|name| write(&folder.join("link").join(format!("lib{name}.so")), &script))
 }
 
-/// Writes a file unless it has this text already, so that Cargo sees no change.
+/// Writes a file unless it has this text already, so that Cargo sees no change. A process that reads it meanwhile sees
+/// the old text or the new one.
 pub(super) fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    match fs::read_to_string(path) {
-        Ok(old) if old == text => Ok(()),
-        _ => fs::write(path, text),
+    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
     }
+    let part = part(path);
+    fs::write(&part, text)?;
+    fs::rename(&part, path)
+}
+
+/// A name for a file while it is made, which no other thread or process uses.
+pub(super) fn part(path: &Path) -> PathBuf {
+    static NEXT_PART: AtomicUsize = AtomicUsize::new(0);
+    let mut part = path.as_os_str().to_owned();
+    part.push(format!(".{}.{}", std::process::id(), NEXT_PART.fetch_add(1, Relaxed)));
+    part.into()
 }

@@ -6,7 +6,6 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The libraries that programs look for in the folders of `LD_LIBRARY_PATH`.
 const FILES: [&str; 3] = ["Metal", "CoreGraphics", "MTLCompiler"];
@@ -64,9 +63,7 @@ pub(super) fn prepare(folder: &Path, library: &Path) -> std::io::Result<PathBuf>
 
 /// Makes a symbolic link, or makes one that is there lead elsewhere. Several processes may do so at once.
 fn replace_link(target: &Path, link: &Path) -> std::io::Result<()> {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let own = format!("part.{}.{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
-    let part = link.with_extension(own);
+    let part = super::library::part(link);
     // Of a process that had this number and was ended.
     _ = fs::remove_file(&part);
     symlink(target, &part)?;

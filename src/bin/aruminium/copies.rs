@@ -1,0 +1,181 @@
+//! Copies of the family's sources in the folder of the library, in which `kind = "framework"` is replaced.
+
+use super::Failure;
+use super::library::part;
+use std::ffi::OsStr;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What is replaced in Rust sources: the compiler accepts frameworks for Apple's targets only.
+const REPLACED: (&str, &str) = ("kind = \"framework\"", "kind = \"dylib\"");
+
+/// A package's own folder, and the folder of its copy.
+pub(super) struct Copy {
+    root: PathBuf,
+    copy: PathBuf,
+}
+
+impl Copy {
+    /// The copy of a package as its files are. It is made unless it exists.
+    pub(super) fn of(folder: &Path, root: &Path) -> Result<Self, Failure> {
+        let failed = |error: io::Error| format!("{}: the copy failed: {error}", root.display());
+        let name = root.file_name().ok_or("Cargo named no package")?;
+        let mut files = Vec::new();
+        list(root, Path::new(""), &mut files).map_err(failed)?;
+        files.sort();
+        // Other packages have folders of this name, and the files of a fork change.
+        let mut hasher = DefaultHasher::new();
+        root.hash(&mut hasher);
+        for path in &files {
+            let about = fs::metadata(root.join(path)).map_err(failed)?;
+            (path, about.len(), about.modified().ok()).hash(&mut hasher);
+        }
+        let name = format!("{}-{:016x}", name.display(), hasher.finish());
+        let done = Self { root: root.to_path_buf(), copy: folder.join("src").join(name) };
+        if done.copy.is_dir() {
+            return Ok(done);
+        }
+        let part = part(&done.copy);
+        for path in &files {
+            copy_file(&root.join(path), &part.join(path)).map_err(failed)?;
+        }
+        match fs::rename(&part, &done.copy) {
+            // Another compiler has made the same copy meanwhile.
+            Err(_) if done.copy.is_dir() => fs::remove_dir_all(&part).map_err(failed)?,
+            result => result.map_err(failed)?,
+        }
+        Ok(done)
+    }
+
+    /// Where the copy has a source that the compiler is given; none for other arguments. Paths start from `here`.
+    pub(super) fn place(&self, argument: &OsStr, here: &Path) -> Option<PathBuf> {
+        let path = here.join(argument);
+        let inside = path.strip_prefix(&self.root).ok()?;
+        path.extension().is_some_and(|end| end == "rs").then(|| self.copy.join(inside))
+    }
+
+    /// Has a list of dependencies that the compiler wrote name the package's own files, which Cargo then watches.
+    pub(super) fn restore(&self, dependencies: &Path) -> io::Result<()> {
+        let escaped = |path: &Path| path.to_string_lossy().replace(' ', "\\ ");
+        let text = fs::read_to_string(dependencies)?;
+        fs::write(dependencies, text.replace(&escaped(&self.copy), &escaped(&self.root)))
+    }
+}
+
+/// The files of a package, relative to its folder: neither hidden ones nor what Cargo builds, which it marks.
+fn list(root: &Path, inside: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    let folder = root.join(inside);
+    if folder.join("CACHEDIR.TAG").is_file() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(&folder)? {
+        let name = entry?.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = inside.join(&name);
+        // What a link leads to. One that leads nowhere is no source.
+        let Ok(whole) = fs::canonicalize(root.join(&path)) else { continue };
+        if whole.is_file() {
+            files.push(path);
+        } else if whole.is_dir() && !fs::canonicalize(&folder)?.starts_with(&whole) {
+            list(root, &path, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let bytes = fs::read(from)?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if from.extension().is_some_and(|end| end == "rs") => {
+            fs::write(to, text.replace(REPLACED.0, REPLACED.1))
+        }
+        _ => fs::write(to, bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of a test's own, which is empty.
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("aruminium-{name}-{}", std::process::id()));
+        _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn package(root: &Path, text: &str) {
+        fs::create_dir_all(root.join("src")).unwrap();
+        fs::write(root.join("src/lib.rs"), text).unwrap();
+    }
+
+    /// The text of the library's source in the copy of a package.
+    fn copied(cache: &Path, root: &Path) -> String {
+        let copy = Copy::of(cache, root).unwrap();
+        fs::read_to_string(copy.place(OsStr::new("src/lib.rs"), root).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_copy_is_of_the_package_as_it_is() {
+        let top = folder("copies");
+        let (cache, one, other) = (top.join("cache"), top.join("a/metal"), top.join("b/metal"));
+        package(&one, "#[link(kind = \"framework\")] one");
+        package(&other, "other");
+        assert_eq!(copied(&cache, &one), "#[link(kind = \"dylib\")] one");
+        // A package in a folder of the same name.
+        assert_eq!(copied(&cache, &other), "other");
+        package(&other, "edited since");
+        assert_eq!(copied(&cache, &other), "edited since");
+        fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn neither_what_cargo_builds_nor_hidden_files_are_copied() {
+        let top = folder("skipped");
+        let root = top.join("metal");
+        package(&root, "");
+        for name in ["target/debug/big", ".git/objects"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+            fs::write(root.join(name).join("file"), "").unwrap();
+        }
+        fs::write(root.join("target/CACHEDIR.TAG"), "").unwrap();
+        // Links that lead upwards, and nowhere.
+        std::os::unix::fs::symlink("..", root.join("src/up")).unwrap();
+        std::os::unix::fs::symlink("nothing", root.join("src/lost")).unwrap();
+        let mut files = Vec::new();
+        list(&root, Path::new(""), &mut files).unwrap();
+        assert_eq!(files, [Path::new("src/lib.rs")]);
+        fs::remove_dir_all(top).unwrap();
+    }
+
+    /// Cargo compiles a package of a workspace from the workspace's folder, and names other files too.
+    #[test]
+    fn only_sources_are_replaced() {
+        let top = folder("places");
+        let root = top.join("third party/metal");
+        package(&root, "");
+        let copy = Copy::of(&top.join("cache"), &root).unwrap();
+        let place = |argument: &str| copy.place(OsStr::new(argument), &top);
+        assert_eq!(place("third party/metal/src/lib.rs"), Some(copy.copy.join("src/lib.rs")));
+        let whole = root.join("src/lib.rs");
+        assert_eq!(place(whole.to_str().unwrap()), Some(copy.copy.join("src/lib.rs")));
+        assert_eq!(place(root.join("target/debug/deps").to_str().unwrap()), None);
+        assert_eq!(place("src/lib.rs"), None);
+        // What the compiler says that it has read.
+        let list = top.join("metal.d");
+        let read = copy.copy.join("src/lib.rs").to_str().unwrap().replace(' ', "\\ ");
+        fs::write(&list, format!("metal.rlib: {read}\n")).unwrap();
+        copy.restore(&list).unwrap();
+        let own = whole.to_str().unwrap().replace(' ', "\\ ");
+        assert_eq!(fs::read_to_string(&list).unwrap(), format!("metal.rlib: {own}\n"));
+        fs::remove_dir_all(top).unwrap();
+    }
+}
