@@ -231,19 +231,44 @@ impl std::str::FromStr for Encoding {
 
 impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Compilers write the fields of a struct that a pointer leads to, unless it is part of another type, and so
+            // mark a struct without known fields.
+            Self::Pointer(to) => match &**to {
+                Self::Struct(name, fields) if fields.is_empty() => write!(f, "^{{{name}=}}"),
+                to => {
+                    f.write_str("^")?;
+                    to.write(f)
+                }
+            },
+            _ => self.write(f),
+        }
+    }
+}
+
+impl Encoding {
+    /// Writes a type that is part of another one.
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, open, name: &str, items: &[Self], close| {
             write!(f, "{open}{name}")?;
             if !items.is_empty() {
                 f.write_str("=")?;
             }
-            items.iter().try_for_each(|item| item.fmt(f))?;
+            items.iter().try_for_each(|item| item.write(f))?;
             write!(f, "{close}")
         };
         match self {
             Self::Simple(c) => write!(f, "{}", *c as char),
             Self::Block => f.write_str("@?"),
-            Self::Pointer(to) => write!(f, "^{to}"),
-            Self::Array(length, element) => write!(f, "[{length}{element}]"),
+            Self::Pointer(to) => {
+                f.write_str("^")?;
+                to.write(f)
+            }
+            Self::Array(length, element) => {
+                write!(f, "[{length}")?;
+                element.write(f)?;
+                f.write_str("]")
+            }
             Self::Struct(name, fields) => list(f, '{', name, fields, '}'),
             Self::Union(name, members) => list(f, '(', name, members, ')'),
             Self::Bits(bits) => write!(f, "b{bits}"),
@@ -423,6 +448,9 @@ mod tests {
             "v64@0:8{?=QQQ}16{?=QQQ}40",
             "@32@0:8^v16@?24",
             "{?=QQQ}16@0:8",
+            "@24@0:8^{_NSZone=}16",
+            "v24@0:8^^{_NSZone}16",
+            "v24@0:8^{S=^{T}i}16",
         ] {
             assert_eq!(text.parse::<MethodEncoding>().unwrap().to_string(), text);
         }
