@@ -57,8 +57,10 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// How many notes of this runtime are among the notes in `bytes`.
-fn count(mut bytes: &[u8], align: usize) -> usize {
+/// How many notes of this runtime are among the notes in `bytes`. Some linkers put notes of both alignments, 4 and 8, into
+/// one segment; those of alignment 8 have sizes that are multiples of 8, so each note ends where the next begins in units
+/// of 4.
+fn count(mut bytes: &[u8]) -> usize {
     let mut found = 0;
     while let Some((head, rest)) = bytes.split_at_checked(12) {
         let word =
@@ -67,7 +69,7 @@ fn count(mut bytes: &[u8], align: usize) -> usize {
         found += usize::from(
             word(8) == RUNTIME && rest.starts_with(&NAME[..name.min(10)]) && name == 10,
         );
-        let padded = |size: usize| size.next_multiple_of(align);
+        let padded = |size: usize| size.next_multiple_of(4);
         bytes = rest.get(padded(12 + name) - 12 + padded(description)..).unwrap_or(&[]);
     }
     found
@@ -84,9 +86,8 @@ unsafe extern "C" fn visit(module: *const Module, _: usize, data: *mut c_void) -
                 let start =
                     std::ptr::with_exposed_provenance(module.base + segment.address as usize);
                 let bytes = std::slice::from_raw_parts(start, segment.size as usize);
-                let align = if segment.align == 8 { 8 } else { 4 };
                 let name = if name.is_empty() { "the program" } else { &name };
-                found.extend(std::iter::repeat_n(name.to_owned(), count(bytes, align)));
+                found.extend(std::iter::repeat_n(name.to_owned(), count(bytes)));
             }
         }
     }
@@ -121,10 +122,16 @@ mod tests {
         let other = [4_u32, 5, RUNTIME].map(u32::to_ne_bytes).concat();
         let other = [&other[..], b"GNU\0", &[1, 2, 3, 4, 5, 0, 0, 0]].concat();
         let ours = [&[NAME_SIZE, 0, RUNTIME].map(u32::to_ne_bytes).concat()[..], &NAME].concat();
-        assert_eq!(count(&other, 4), 0);
-        assert_eq!(count(&[&other[..], &ours].concat(), 4), 1);
-        assert_eq!(count(&[&ours[..], &other, &ours].concat(), 4), 2);
-        assert_eq!(count(&ours[..20], 4), 0);
+        assert_eq!(count(&other), 0);
+        assert_eq!(count(&[&other[..], &ours].concat()), 1);
+        assert_eq!(count(&[&ours[..], &other, &ours].concat()), 2);
+        assert_eq!(count(&ours[..20]), 0);
+        // A note of the compiler's in the same segment, of alignment 8, and one of 20 bytes before ours.
+        let property = [4_u32, 16, 5].map(u32::to_ne_bytes).concat();
+        let property = [&property[..], b"GNU\0", &[0; 16]].concat();
+        let id = [4_u32, 20, 3].map(u32::to_ne_bytes).concat();
+        let id = [&id[..], b"GNU\0", &[0; 20]].concat();
+        assert_eq!(count(&[&property[..], &id, &ours].concat()), 1);
         assert_eq!(all().len(), 1);
     }
 }
