@@ -1,16 +1,16 @@
 //! NSArray: a sequence of objects.
 
 use super::enumeration::{StatePtr, enumerate};
+use super::enumerator::Sequence;
 use super::string::slice;
 use super::{NSObject, Text};
 use crate::abi::{Bool, Id, Imp, NSRange};
 use crate::soft::runtime::block::BlockRef;
-use crate::soft::runtime::declare::{Ours, This, soft_class};
+use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong, class_of};
 use crate::soft::runtime::selector::known;
 use crate::soft::runtime::send::{send, send_with};
 use std::cell::Cell;
-use std::ffi::c_void;
 
 /// The objects of an array.
 #[derive(Default)]
@@ -27,7 +27,7 @@ soft_class! {
     make [arrayWithArray:] = List::from_list;
     init [initWithArray:] = List::from_list;
     [copy] = itself;
-    [copyWithZone:] = |this, _: *mut c_void| itself(this);
+    [copyWithZone:] = |this, _: Zone| itself(this);
 
     [count] = List::count;
     [objectAtIndex:] = object_at;
@@ -56,6 +56,8 @@ soft_class! {
         Text::object(texts.join(&between.to_str()))
     };
     [enumerateObjectsUsingBlock:] = List::each;
+    [objectEnumerator] = |list: &List| Sequence::object(list.0.iter().cloned());
+    [reverseObjectEnumerator] = |list: &List| Sequence::object(list.0.iter().rev().cloned());
     [isEqual:] = |list: &List, other: Ours<List>| list.is_equal(other.0);
     [isEqualToArray:] = List::is_equal;
     [hash] = List::count;
@@ -218,7 +220,7 @@ pub(super) fn text_of(object: &Retained) -> String {
     // SAFETY: every object answers `description` with a string.
     let text = unsafe {
         let text: Id = send(object.id(), known::description());
-        (!text.is_nil()).then(|| Object::<Text>::from_id(text)).flatten()
+        Object::<Text>::from_id(text)
     };
     let text = text.map_or_else(String::new, |text| text.to_str().into_owned());
     DEPTH.set(depth);

@@ -2,8 +2,9 @@
 
 use super::string::slice;
 use super::{NSObject, Text};
-use crate::abi::{Id, NSRange};
-use crate::soft::runtime::declare::{Ours, This, soft_class};
+use crate::abi::{Id, Imp, NSRange};
+use crate::soft::runtime::block::HeldBlock;
+use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Strong};
 use std::ffi::c_void;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,8 +12,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Bytes that the object owns, or that the program lends and does not change while the object lives.
 pub(crate) enum Bytes {
     Owned(Box<[u8]>),
-    /// An address and a length, and whether the bytes are freed with the object.
-    Lent(*mut c_void, usize, bool),
+    /// An address and a length, and what becomes of the bytes when the object ends.
+    Lent(*mut c_void, usize, End),
+}
+
+/// What becomes of bytes that were lent.
+pub(crate) enum End {
+    Nothing,
+    Free,
+    /// A block is called with the address and the length.
+    Call(HeldBlock),
 }
 
 // SAFETY: the bytes are not written to while the object lives.
@@ -27,11 +36,18 @@ soft_class! {
     init [init] = Bytes::default;
     make [dataWithBytes:length:] = Bytes::copied;
     init [initWithBytes:length:] = Bytes::copied;
-    make [dataWithBytesNoCopy:length:] = |bytes, length| Bytes::lent(bytes, length, true);
-    make [dataWithBytesNoCopy:length:freeWhenDone:] = Bytes::lent;
-    init [initWithBytesNoCopy:length:freeWhenDone:] = Bytes::lent;
+    make [dataWithBytesNoCopy:length:] = |bytes, length| Bytes::lent(bytes, length, End::Free);
+    init [initWithBytesNoCopy:length:] = |bytes, length| Bytes::lent(bytes, length, End::Free);
+    make [dataWithBytesNoCopy:length:freeWhenDone:] =
+        |bytes, length, free| Bytes::lent(bytes, length, End::when_done(free));
+    init [initWithBytesNoCopy:length:freeWhenDone:] =
+        |bytes, length, free| Bytes::lent(bytes, length, End::when_done(free));
+    init [initWithBytesNoCopy:length:deallocator:] =
+        |bytes, length, block: Option<HeldBlock>| {
+            Bytes::lent(bytes, length, block.map_or(End::Nothing, End::Call))
+        };
     [copy] = itself;
-    [copyWithZone:] = |this, _: *mut c_void| itself(this);
+    [copyWithZone:] = |this, _: Zone| itself(this);
 
     make [dataWithData:] = Bytes::of_data;
     init [initWithData:] = Bytes::of_data;
@@ -83,8 +99,8 @@ impl Bytes {
         unsafe { slice(bytes.cast::<u8>(), length) }.map(|bytes| Self::Owned(bytes.into()))
     }
 
-    fn lent(bytes: *mut c_void, length: usize, free_when_done: bool) -> Option<Self> {
-        (length == 0 || !bytes.is_null()).then_some(Self::Lent(bytes, length, free_when_done))
+    fn lent(bytes: *mut c_void, length: usize, end: End) -> Option<Self> {
+        (length == 0 || !bytes.is_null()).then_some(Self::Lent(bytes, length, end))
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
@@ -112,14 +128,29 @@ impl Bytes {
     }
 }
 
+impl End {
+    pub(super) fn when_done(free: bool) -> Self {
+        if free { Self::Free } else { Self::Nothing }
+    }
+}
+
 impl Drop for Bytes {
     fn drop(&mut self) {
         unsafe extern "C" {
             fn free(memory: *mut c_void);
         }
-        if let Self::Lent(bytes, _, true) = *self {
+        match self {
+            Self::Owned(_) | Self::Lent(.., End::Nothing) => {}
             // SAFETY: the caller passed ownership of memory that `malloc` returned.
-            unsafe { free(bytes) }
+            Self::Lent(bytes, _, End::Free) => unsafe { free(*bytes) },
+            Self::Lent(bytes, length, End::Call(block)) => {
+                // SAFETY: the block was passed as one that takes an address and a length.
+                unsafe {
+                    let call: unsafe extern "C" fn(Id, *mut c_void, usize) =
+                        std::mem::transmute::<Imp, _>(block.invoke());
+                    call(block.id(), *bytes, *length);
+                }
+            }
         }
     }
 }

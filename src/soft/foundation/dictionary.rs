@@ -2,16 +2,16 @@
 
 use super::array::{List, are_equal, give, text_of};
 use super::enumeration::{StatePtr, enumerate};
+use super::enumerator::Sequence;
 use super::string::slice;
 use super::{NSObject, Text};
 use crate::abi::{Bool, Id, Imp};
 use crate::soft::runtime::block::BlockRef;
-use crate::soft::runtime::declare::{Ours, This, soft_class};
+use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Retained, Strong};
 use crate::soft::runtime::selector::known;
 use crate::soft::runtime::send::{send, send_with};
 use std::collections::HashMap;
-use std::ffi::c_void;
 use std::hash::{Hash, Hasher};
 
 /// Keys and values, in the order of insertion.
@@ -55,7 +55,7 @@ soft_class! {
     make [dictionaryWithDictionary:] = Pairs::of_pairs;
     init [initWithDictionary:] = Pairs::of_pairs;
     [copy] = itself;
-    [copyWithZone:] = |this, _: *mut c_void| itself(this);
+    [copyWithZone:] = |this, _: Zone| itself(this);
 
     [count] = Pairs::count;
     [objectForKey:] = Pairs::get;
@@ -69,6 +69,8 @@ soft_class! {
     };
     [getObjects:andKeys:count:] = Pairs::give;
     [enumerateKeysAndObjectsUsingBlock:] = Pairs::each;
+    [keyEnumerator] = |pairs: &Pairs| Sequence::object(pairs.keys.iter().cloned());
+    [objectEnumerator] = |pairs: &Pairs| Sequence::object(pairs.values.iter().cloned());
     [isEqual:] = |pairs: &Pairs, other: Ours<Pairs>| pairs.is_equal(other.0);
     [isEqualToDictionary:] = Pairs::is_equal;
     [hash] = Pairs::count;

@@ -101,7 +101,7 @@ impl<'a> AnyQueue<'a> {
             return Some(Self::Main);
         }
         // SAFETY: the caller's.
-        (!queue.is_nil()).then(|| unsafe { Object::from_id(queue) }).flatten().map(Self::Other)
+        unsafe { Object::from_id(queue) }.map(Self::Other)
     }
 
     pub(super) fn label(&self) -> &'a CStr {

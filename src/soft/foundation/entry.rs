@@ -64,7 +64,7 @@ pub unsafe extern "C" fn dispatch_data_create_map(
 /// `data` is nil or an object that lives for `'a`.
 unsafe fn bytes<'a>(data: Id) -> &'a [u8] {
     // SAFETY: the caller's.
-    let data = (!data.is_nil()).then(|| unsafe { Object::<Bytes>::from_id(data) }).flatten();
+    let data = unsafe { Object::<Bytes>::from_id(data) };
     data.map_or(&[], |data| data.as_slice())
 }
 
@@ -186,7 +186,7 @@ pub unsafe extern "C" fn dispatch_semaphore_create(count: isize) -> Id {
 /// `semaphore` is nil or an object that lives for `'a`.
 unsafe fn semaphore<'a>(semaphore: Id) -> Option<&'a Object<Semaphore>> {
     // SAFETY: the caller's.
-    (!semaphore.is_nil()).then(|| unsafe { Object::from_id(semaphore) }).flatten()
+    unsafe { Object::from_id(semaphore) }
 }
 
 /// Takes one from a semaphore. 0, or 1 when the time is over.

@@ -1,9 +1,8 @@
 //! NSError: a domain, a code and a description.
 
 use super::{NSObject, Pairs, Text};
-use crate::soft::runtime::declare::{This, soft_class};
+use crate::soft::runtime::declare::{This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Retained, Strong};
-use std::ffi::c_void;
 
 /// An error.
 pub(crate) struct Failure {
@@ -23,7 +22,7 @@ soft_class! {
     make [errorWithDomain:code:userInfo:] = Failure::from_objects;
     init [initWithDomain:code:userInfo:] = Failure::from_objects;
     [copy] = itself;
-    [copyWithZone:] = |this, _: *mut c_void| itself(this);
+    [copyWithZone:] = |this, _: Zone| itself(this);
 
     [domain] = |error: &Failure| error.domain.clone();
     [code] = |error: &Failure| error.code;

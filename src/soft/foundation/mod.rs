@@ -9,9 +9,12 @@ mod dispatch;
 #[allow(non_snake_case)] // C's names.
 pub(crate) mod entry;
 mod enumeration;
+mod enumerator;
 mod error;
 pub(crate) mod file;
+mod method_signature;
 mod number;
+mod protocols;
 mod string;
 mod url;
 

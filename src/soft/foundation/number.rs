@@ -1,10 +1,10 @@
 //! NSNumber: a number or a truth value as an object.
 
 use super::{NSObject, Text};
-use crate::soft::runtime::declare::{Ours, This, soft_class};
+use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Strong};
 use std::cmp::Ordering;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A number, and the C type that it was made from.
@@ -58,9 +58,13 @@ soft_class! {
     make [numberWithBool:] = Number::from_bool;
     init [initWithBool:] = Number::from_bool;
     make [numberWithChar:] = Number::from_i8;
+    init [initWithChar:] = Number::from_i8;
     make [numberWithUnsignedChar:] = Number::from_u8;
+    init [initWithUnsignedChar:] = Number::from_u8;
     make [numberWithShort:] = Number::from_i16;
+    init [initWithShort:] = Number::from_i16;
     make [numberWithUnsignedShort:] = Number::from_u16;
+    init [initWithUnsignedShort:] = Number::from_u16;
     make [numberWithInt:] = Number::from_i32;
     init [initWithInt:] = Number::from_i32;
     make [numberWithUnsignedInt:] = Number::from_u32;
@@ -70,7 +74,9 @@ soft_class! {
     make [numberWithUnsignedLong:] = Number::from_u64;
     init [initWithUnsignedLong:] = Number::from_u64;
     make [numberWithLongLong:] = Number::from_i64;
+    init [initWithLongLong:] = Number::from_i64;
     make [numberWithUnsignedLongLong:] = Number::from_u64;
+    init [initWithUnsignedLongLong:] = Number::from_u64;
     make [numberWithInteger:] = Number::from_i64;
     init [initWithInteger:] = Number::from_i64;
     make [numberWithUnsignedInteger:] = Number::from_u64;
@@ -80,7 +86,7 @@ soft_class! {
     make [numberWithDouble:] = Number::from_f64;
     init [initWithDouble:] = Number::from_f64;
     [copy] = itself;
-    [copyWithZone:] = |this, _: *mut c_void| itself(this);
+    [copyWithZone:] = |this, _: Zone| itself(this);
 
     [boolValue] = |number: &Number| number.to_bool();
     [charValue] = |number: &Number| number.to_i8();

@@ -1,8 +1,9 @@
 //! NSString: text, stored as UTF-8 and accessible as UTF-16.
 
+use super::data::End;
 use super::{Bytes, Failure, List, NSObject, file};
 use crate::abi::NSRange;
-use crate::soft::runtime::declare::{ErrorOut, Ours, This, soft_class};
+use crate::soft::runtime::declare::{ErrorOut, Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Strong};
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
@@ -22,6 +23,9 @@ pub(crate) struct Text {
     units: OnceLock<Box<[u16]>>,
 }
 
+/// `NSUTF8StringEncoding`.
+const UTF8: usize = 4;
+
 /// `NSStringEncoding`, as far as it is Unicode or a part of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TextEncoding {
@@ -34,7 +38,7 @@ impl TextEncoding {
     fn of(code: usize) -> Option<Self> {
         match code {
             1 => Some(Self::Ascii),
-            4 => Some(Self::Utf8),
+            UTF8 => Some(Self::Utf8),
             10 => Some(Self::Utf16 { big_endian: cfg!(target_endian = "big") }),
             0x9000_0100 => Some(Self::Utf16 { big_endian: true }),
             0x9400_0100 => Some(Self::Utf16 { big_endian: false }),
@@ -51,6 +55,13 @@ soft_class! {
     make [stringWithUTF8String:] = Text::from_c;
     init [initWithUTF8String:] = Text::from_c;
     init [initWithBytes:length:encoding:] = Text::from_bytes;
+    init [initWithBytesNoCopy:length:encoding:freeWhenDone:] =
+        |bytes: *mut c_void, length: usize, encoding: usize, free: bool| {
+            let text = Text::from_bytes(bytes, length, encoding)?;
+            // The text has been copied. Bytes that are no text stay the caller's.
+            drop(Bytes::Lent(bytes, length, End::when_done(free)));
+            Some(text)
+        };
     make [stringWithCString:encoding:] = Text::from_c_in;
     init [initWithCString:encoding:] = Text::from_c_in;
     init [initWithData:encoding:] = |data: &Object<Bytes>, encoding: usize| {
@@ -63,7 +74,7 @@ soft_class! {
     init [initWithString:] = Text::from_string;
     make [stringWithContentsOfFile:encoding:error:] = from_file;
     [copy] = itself;
-    [copyWithZone:] = |this, _: *mut c_void| itself(this);
+    [copyWithZone:] = |this, _: Zone| itself(this);
 
     [UTF8String] = Text::utf8_string;
     [length] = Text::length;
@@ -81,6 +92,7 @@ soft_class! {
     [isEqual:] = |this: &Text, other: Ours<Text>| this.is_equal_to(other.0);
     [isEqualToString:] = Text::is_equal_to;
     [compare:] = Text::compare;
+    [caseInsensitiveCompare:] = |this: &Text, other: &Object<Text>| this.folded().cmp(&other.folded()) as isize;
     [hash] = Text::hash_value;
     [hasPrefix:] = Text::has_prefix;
     [hasSuffix:] = Text::has_suffix;
@@ -95,6 +107,7 @@ soft_class! {
         Strong::new(Text::from_units(units_in(&this, range)))
     };
     [rangeOfString:] = Text::range_of;
+    [rangeOfString:options:] = Text::range_of_with;
     [componentsSeparatedByString:] = |this: &Text, between: &Object<Text>| {
         let (all, between) = (this.to_str(), between.to_str());
         let parts: Vec<&str> = if between.is_empty() { vec![&all] } else { all.split(&*between).collect() };
@@ -112,6 +125,9 @@ soft_class! {
     };
     [getCString:maxLength:encoding:] = Text::copy_c;
     [dataUsingEncoding:] = Text::data;
+    [fileSystemRepresentation] = Text::utf8_string;
+    [getFileSystemRepresentation:maxLength:] =
+        |this: &Text, to: *mut c_char, room: usize| this.copy_c(to, room, UTF8);
     [isAbsolutePath] = |this: &Text| this.to_str().starts_with('/');
     [lastPathComponent] = |this: &Text| Text::object(last_component(&this.to_str()));
     [pathExtension] = |this: &Text| {
@@ -218,15 +234,41 @@ impl Text {
 
     /// Where a string begins in this one, in UTF-16 units; `NSNotFound` if it is not there.
     fn range_of(&self, other: &Object<Self>) -> NSRange {
-        let (own, other) = (self.units(), other.units());
-        let at = match other.len() {
-            0 => None,
-            length => own.windows(length).position(|window| window == other),
+        self.range_of_with(other, 0)
+    }
+
+    /// The same with `NSStringCompareOptions`.
+    fn range_of_with(&self, other: &Object<Self>, options: usize) -> NSRange {
+        const ANY_CASE: usize = 1;
+        const BACKWARDS: usize = 4;
+        const ANCHORED: usize = 8;
+        let units = |text: &Self| match options & ANY_CASE {
+            0 => text.units().to_vec(),
+            _ => text.folded(),
         };
-        match at {
-            Some(location) => NSRange { location, length: other.len() },
+        let (own, sought) = (units(self), units(other));
+        let is_at = |at: &usize| own[*at..].starts_with(&sought);
+        let last = own.len().checked_sub(sought.len()).filter(|_| !sought.is_empty());
+        let found = last.and_then(|last| match (options & ANCHORED, options & BACKWARDS) {
+            (0, 0) => (0..=last).find(is_at),
+            (0, _) => (0..=last).rev().find(is_at),
+            (_, 0) => Some(0).filter(is_at),
+            (_, _) => Some(last).filter(is_at),
+        });
+        match found {
+            Some(location) => NSRange { location, length: sought.len() },
             None => NSRange { location: isize::MAX as usize, length: 0 },
         }
+    }
+
+    /// The units in lower case. Each stays one unit, so that positions are those of the text.
+    fn folded(&self) -> Vec<u16> {
+        let lower = |unit: &u16| {
+            let mut lower = char::from_u32((*unit).into())?.to_lowercase();
+            let first = lower.next().filter(|_| lower.len() == 0)?;
+            u16::try_from(u32::from(first)).ok()
+        };
+        self.units().iter().map(|unit| lower(unit).unwrap_or(*unit)).collect()
     }
 
     fn from_bytes(bytes: *const c_void, length: usize, encoding: usize) -> Option<Self> {

@@ -4,7 +4,6 @@ use super::descriptors::{SCALARS, properties};
 use super::foundation::{List, NSObject, Object, Strong, lock, soft_class};
 use crate::abi::Class;
 use crate::soft::ir::{Expected, HANDLE_BYTES, Layout, Member, MemberKind, Scalar};
-use std::ffi::c_void;
 use std::sync::Mutex;
 
 /// `MTLBindingAccess`.

@@ -16,7 +16,6 @@ use crate::abi::NSRange;
 use crate::soft::stream::memory::Memory;
 use crate::soft::stream::queue::nanoseconds;
 use crate::soft::stream::recording::{Command, Ordered, Recording};
-use std::ffi::c_void;
 use std::sync::{Arc, Mutex};
 
 /// `MTLCounterSampleBufferDescriptor` and the like: this index of a sample takes none.

@@ -3,7 +3,7 @@
 use super::compiler::{Constant, ConstantKey};
 use super::counters::{BlitSamples, ComputeSamples};
 use super::foundation::{
-    Address, List, NSObject, Object, Pairs, Retained, Strong, Text, This, lock, soft_class,
+    Address, List, NSObject, Object, Pairs, Retained, Strong, Text, This, Zone, lock, soft_class,
 };
 use super::function::{CALL_DEPTH, Function};
 use super::slots::Slots;
@@ -51,7 +51,7 @@ macro_rules! properties {
             $(#[$doc])*
             pub(super) class $name($payload): NSObject, conforms [NSCopying];
             init [init] = $payload::default;
-            [copyWithZone:] = |this: &$payload, _: *mut c_void| {
+            [copyWithZone:] = |this: &$payload, _: $crate::soft::metal::foundation::Zone| {
                 Strong::new($payload(Mutex::new(this.get())))
             };
             $(
@@ -439,7 +439,7 @@ soft_class! {
     /// Values for function constants.
     pub(super) class MTLFunctionConstantValues(FunctionConstantValues): NSObject, conforms [NSCopying];
     init [init] = FunctionConstantValues::default;
-    [copyWithZone:] = |this: &FunctionConstantValues, _: *mut c_void| {
+    [copyWithZone:] = |this: &FunctionConstantValues, _: Zone| {
         Strong::new(FunctionConstantValues(Mutex::new(this.get())))
     };
     [setConstantValue:type:atIndex:] =

@@ -5,7 +5,7 @@ pub(super) use crate::soft::foundation::{
     Address, Bytes, Failure, List, NSObject, Number, Pairs, Text,
 };
 pub(super) use crate::soft::runtime::block::HeldBlock;
-pub(super) use crate::soft::runtime::declare::{ErrorOut, Ours, This, soft_class};
+pub(super) use crate::soft::runtime::declare::{ErrorOut, Ours, This, Zone, soft_class};
 use crate::soft::runtime::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
 pub(super) use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong};
 pub(super) use crate::soft::stream::label::Label;

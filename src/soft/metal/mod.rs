@@ -35,6 +35,7 @@ mod indirect;
 mod library;
 mod pipeline;
 mod profile;
+mod protocols;
 mod queue;
 mod residency_set;
 mod residents;

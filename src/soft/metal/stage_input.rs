@@ -7,7 +7,6 @@ use super::descriptors::properties;
 use super::foundation::{NSObject, Strong, lock, soft_class};
 use super::slots::{Slots, slots};
 use crate::abi::Class;
-use std::ffi::c_void;
 use std::sync::Mutex;
 
 properties! {

@@ -4,7 +4,7 @@
 //! ("Block Implementation Specification").
 
 use super::class::ClassData;
-use super::declare::soft_class;
+use super::declare::{Zone, soft_class};
 use super::fatal::fatal;
 use super::nsobject::NSObject;
 use super::object::{self, Retained, bury};
@@ -62,7 +62,7 @@ fn copy_object(block: Id) -> Id {
     unsafe { object::retain(block) }
 }
 
-fn copy_with_zone(block: Id, _zone: *mut c_void) -> Id {
+fn copy_with_zone(block: Id, _zone: Zone) -> Id {
     copy_object(block)
 }
 

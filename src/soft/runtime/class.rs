@@ -507,6 +507,13 @@ pub(crate) fn listed() -> impl Iterator<Item = &'static ClassData> {
     declared().map(|pair| &pair.class)
 }
 
+/// The declared classes that adopt a protocol by its name.
+pub(super) fn adopting(name: &CStr) -> impl Iterator<Item = &'static ClassPair> {
+    let protocols =
+        |pair: &ClassPair| pair.class.declaration.map_or(&[][..], |class| class.protocols);
+    declared().filter(move |pair| protocols(pair).contains(&name))
+}
+
 /// Registers the classes that source code declares.
 pub(super) fn list_declared(lock: &mut Lock) {
     for pair in declared() {

@@ -88,7 +88,7 @@ impl<P> This<'_, P> {
 impl<P: SoftClass> Receiver for This<'_, P> {
     unsafe fn receive(call: Call) -> Self {
         // SAFETY: the caller's.
-        match unsafe { Object::from_id(call.receiver) } {
+        match unsafe { Object::from_receiver(call.receiver) } {
             Some(object) => This { object, call },
             None => {
                 call.fault(format_args!("sent to an object that is not of class {}", P::class()))
@@ -158,7 +158,17 @@ values! {
     MTLSize, MTLOrigin, MTLRegion, MTLSizeAndAlign, MTLResourceID, MTLTextureSwizzleChannels, NSRange, Id, Class, Sel, Protocol,
     *const c_void, *mut c_void, *const c_char, *mut c_char, *const Id, *mut Id,
     *const usize, *mut usize, *const u16, *mut u16, *const f32, *mut f32,
-    BlockRef,
+    BlockRef, Zone,
+}
+
+/// The memory zone that `copyWithZone:` and `allocWithZone:` pass, which means nothing any more.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub(crate) struct Zone(*mut c_void);
+
+// SAFETY: a pointer to the struct that the encoding names.
+unsafe impl Encode for Zone {
+    const ENCODING: &'static str = "^{_NSZone=}";
 }
 
 impl Argument for bool {
@@ -212,7 +222,7 @@ impl<P: SoftClass> Argument for Ours<'_, P> {
     type Raw = Id;
     unsafe fn take(raw: Id, _: Call) -> Self {
         // SAFETY: the caller's.
-        Self((!raw.is_nil()).then(|| unsafe { Object::from_id(raw) }).flatten())
+        Self(unsafe { Object::from_id(raw) })
     }
 }
 
@@ -337,7 +347,7 @@ pub(crate) trait Maker<const OWNED: bool, P, Signature>: Copy {
 }
 
 /// The parsed encoding of a type.
-fn encoding<T: Encode>() -> Encoding {
+pub(crate) fn encoding<T: Encode>() -> Encoding {
     T::ENCODING.parse().expect("an `Encode` type has a well-formed encoding")
 }
 

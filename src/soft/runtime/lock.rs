@@ -40,6 +40,7 @@ impl Lock {
             super::copies::refuse_others();
             super::selector::intern_known(&mut lock);
             super::class::list_declared(&mut lock);
+            super::protocol::list_described(&mut lock);
         });
         lock
     }

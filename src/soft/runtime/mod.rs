@@ -19,7 +19,7 @@ pub(crate) mod nsobject;
 pub(crate) mod object;
 mod payload;
 pub(crate) mod pool;
-mod protocol;
+pub(crate) mod protocol;
 pub(crate) mod selector;
 pub(crate) mod send;
 #[cfg_attr(target_arch = "x86_64", path = "send_x86_64.rs")]

@@ -1,13 +1,13 @@
 //! NSObject: the methods of every object.
 
 use super::class::{self, ClassData};
-use super::declare::soft_class;
+use super::declare::{Zone, soft_class};
 use super::lock::Lock;
 use super::object::{self, Retained, class_of};
 use super::pool;
 use super::protocol::ProtocolData;
 use super::selector::known;
-use super::send::{send, send_with};
+use super::send::{send, send_with, send_with_two};
 use crate::abi::{Class, Id, Protocol, Sel};
 use std::ffi::{CString, c_void};
 
@@ -49,6 +49,10 @@ soft_class! {
 
     [performSelector:] = perform;
     [performSelector:withObject:] = perform_with;
+    [performSelector:withObject:withObject:] = perform_with_two;
+
+    [methodSignatureForSelector:] = signature_for;
+    class [instanceMethodSignatureForSelector:] = instance_signature_for;
 }
 
 /// The class that a handle is. A message that passes a class passes nil or one of this runtime.
@@ -67,7 +71,7 @@ fn alloc(class: Class) -> Id {
     class_data(class).map_or(Id::NIL, object::allocate)
 }
 
-fn alloc_with_zone(class: Class, _zone: *mut c_void) -> Id {
+fn alloc_with_zone(class: Class, _zone: Zone) -> Id {
     alloc(class)
 }
 
@@ -200,4 +204,25 @@ fn perform(receiver: Id, selector: Sel) -> Id {
 fn perform_with(receiver: Id, selector: Sel, argument: Id) -> Id {
     // SAFETY: as above, with one object.
     unsafe { send_with(receiver, selector, argument) }
+}
+
+fn perform_with_two(receiver: Id, selector: Sel, one: Id, other: Id) -> Id {
+    // SAFETY: as above, with two objects.
+    unsafe { send_with_two(receiver, selector, one, other) }
+}
+
+fn signature_for(receiver: Id, selector: Sel) -> Id {
+    instance_signature_for(class(receiver), selector)
+}
+
+/// An autoreleased `NSMethodSignature`; nil for a message that has no method.
+fn instance_signature_for(class: Class, selector: Sel) -> Id {
+    let method = class_data(class).and_then(|class| class.method(selector, &mut Lock::take()));
+    let Some((method, class)) = method.zip(class::named(c"NSMethodSignature")) else {
+        return Id::NIL;
+    };
+    // SAFETY: the class answers this message, and the types are a C string.
+    unsafe {
+        send_with(class.handle().as_id(), known::signature_with_types(), method.types().as_ptr())
+    }
 }

@@ -350,12 +350,22 @@ pub(super) unsafe fn sent_to_zombie(object: Id, selector: Sel) -> ! {
 
 impl<P: SoftClass> Object<P> {
     /// The object as one of ours, if it is: of the class that declares `P`, or of a subclass that
-    /// has no payload of its own.
+    /// has no payload of its own. None for nil.
+    ///
+    /// # Safety
+    ///
+    /// `object` is nil or an object, and lives for `'a`.
+    pub(crate) unsafe fn from_id<'a>(object: Id) -> Option<&'a Self> {
+        // SAFETY: the caller's.
+        (!object.is_nil()).then(|| unsafe { Self::from_receiver(object) }).flatten()
+    }
+
+    /// The same for the receiver of a message, which is not nil.
     ///
     /// # Safety
     ///
     /// `object` is an object, and lives for `'a`.
-    pub(crate) unsafe fn from_id<'a>(object: Id) -> Option<&'a Self> {
+    pub(super) unsafe fn from_receiver<'a>(object: Id) -> Option<&'a Self> {
         // SAFETY: the caller's.
         let class = unsafe { class_of(object) };
         let ours = std::ptr::eq(class, P::class())

@@ -140,7 +140,7 @@ pub(super) fn pop_pool(token: *mut c_void) {
 /// # Safety
 ///
 /// `object` is nil or an object that the caller owns and passes ownership of.
-pub(super) unsafe fn autorelease(object: Id) -> Id {
+pub(crate) unsafe fn autorelease(object: Id) -> Id {
     if !object.is_nil() {
         push(Entry(object.as_ptr()));
     }

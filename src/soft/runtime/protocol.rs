@@ -1,12 +1,18 @@
-//! Protocols: names that classes adopt, with the methods and protocols that were added at run time.
+//! Protocols: what a class promises. Source code declares them, or programs make them at run time.
+//!
+//! A declared protocol is known by the classes that adopt it. `soft_protocol!` adds what it adopts itself and the methods
+//! that it requires. One without methods there describes those of the classes that adopt it, as optional ones: which of
+//! them a header requires is not known here.
 
-use super::class::ClassData;
+use super::class::{self, ClassData};
 use super::declare::soft_class;
 use super::lock::{Guarded, Lock};
 use super::nsobject::NSObject;
-use crate::abi::{Protocol, Sel};
+use super::selector;
+use crate::abi::{Bool, Class, Id, MethodEncoding, Protocol, Sel};
 use std::collections::HashMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+use std::sync::OnceLock;
 
 soft_class! {
     /// The class of protocols as objects.
@@ -19,9 +25,129 @@ pub(super) struct ProtocolData {
     isa: &'static ClassData,
     name: &'static CStr,
     links: Guarded<Links>,
+    /// The methods of a declared protocol.
+    declared: OnceLock<Vec<Required>>,
 }
 
-/// What a protocol consists of. Protocols that source code declares are names only.
+/// What `soft_protocol!` says of a protocol.
+pub(crate) struct Description {
+    pub(crate) name: &'static CStr,
+    pub(crate) adopts: &'static [&'static CStr],
+    pub(crate) methods: &'static [MethodRow],
+}
+
+/// A method that a protocol requires.
+pub(crate) struct MethodRow {
+    pub(crate) of_class: bool,
+    pub(crate) selector: &'static CStr,
+    pub(crate) types: fn() -> MethodEncoding,
+}
+
+/// Declares what a protocol adopts and requires.
+macro_rules! soft_protocol {
+    ($(protocol $name:ident: [$($above:ident),*] {
+        $($($place:ident)? [$($selector:tt)+] ($($argument:ty),*) -> $result:ty;)*
+    })+) => {$(
+        const _: () = {
+            use $crate::soft::runtime::declare::c_name;
+            use $crate::soft::runtime::protocol::Description;
+            #[used]
+            #[unsafe(link_section = "aruminium_protocols")]
+            static LISTED: &Description = &Description {
+                name: c_name(concat!(stringify!($name), "\0")),
+                adopts: &[$(c_name(concat!(stringify!($above), "\0"))),*],
+                methods: &[$($crate::soft::runtime::protocol::MethodRow {
+                    of_class: stringify!($($place)?).len() > 0,
+                    selector: c_name(concat!($(stringify!($selector),)+ "\0")),
+                    types: || $crate::abi::MethodEncoding::new(
+                        $crate::soft::runtime::declare::encoding::<$result>(),
+                        [$($crate::soft::runtime::declare::encoding::<$argument>()),*],
+                    ),
+                }),*],
+            };
+        };
+    )+};
+}
+pub(crate) use soft_protocol;
+
+soft_protocol! {
+    protocol NSObject: [] {
+        [isEqual:] (Id) -> Bool;
+        [hash] () -> usize;
+        [superclass] () -> Class;
+        [class] () -> Class;
+        [self] () -> Id;
+        [performSelector:] (Sel) -> Id;
+        [performSelector:withObject:] (Sel, Id) -> Id;
+        [performSelector:withObject:withObject:] (Sel, Id, Id) -> Id;
+        [isProxy] () -> Bool;
+        [isKindOfClass:] (Class) -> Bool;
+        [isMemberOfClass:] (Class) -> Bool;
+        [conformsToProtocol:] (Protocol) -> Bool;
+        [respondsToSelector:] (Sel) -> Bool;
+        [retain] () -> Id;
+        [release] () -> ();
+        [autorelease] () -> Id;
+        [retainCount] () -> usize;
+        [description] () -> Id;
+    }
+}
+
+/// The descriptions of the program: each puts its address into a linker section, as classes do.
+fn descriptions() -> impl Iterator<Item = &'static Description> {
+    unsafe extern "C" {
+        #[link_name = "__start_aruminium_protocols"]
+        static FIRST: usize;
+        #[link_name = "__stop_aruminium_protocols"]
+        static END: usize;
+    }
+    let first = (&raw const FIRST).cast::<&'static Description>();
+    let end = (&raw const END).cast();
+    let entries = std::iter::successors(Some(first), |entry| Some(entry.wrapping_add(1)));
+    // SAFETY: the section holds nothing but references to descriptions, one after the other.
+    entries.take_while(move |entry| *entry < end).map(|entry| unsafe { *entry })
+}
+
+/// Registers the protocols that are described, and what they adopt.
+pub(super) fn list_described(lock: &mut Lock) {
+    for description in descriptions() {
+        let protocol = intern(description.name, lock);
+        for name in description.adopts {
+            let above = intern(name, lock);
+            protocol.links.get_mut(lock).adopted.push(above);
+        }
+    }
+}
+
+/// The methods of a declared protocol.
+fn declared_methods(name: &CStr) -> Vec<Required> {
+    let described = descriptions().find(|description| description.name == name);
+    let rows = described.map_or(&[][..], |description| description.methods);
+    let required = |row: &MethodRow| Required {
+        selector: selector::intern(row.selector, &mut Lock::take()),
+        types: Box::leak(CString::new((row.types)().to_string()).unwrap_or_default().into()),
+        required: true,
+        instance: !row.of_class,
+    };
+    if !rows.is_empty() {
+        return rows.iter().map(required).collect();
+    }
+    let mut all: Vec<Required> = Vec::new();
+    for pair in class::adopting(name) {
+        for (class, instance) in [(&pair.class, true), (&pair.meta, false)] {
+            for method in class.own_methods() {
+                let (selector, types) = (method.selector, method.types());
+                if !all.iter().any(|other| (other.selector, other.instance) == (selector, instance))
+                {
+                    all.push(Required { selector, types, required: false, instance });
+                }
+            }
+        }
+    }
+    all
+}
+
+/// What was added to a protocol at run time, and the protocols that it adopts.
 #[derive(Default)]
 struct Links {
     methods: Vec<Required>,
@@ -48,7 +174,8 @@ impl ProtocolData {
 
     fn made(name: &'static CStr) -> &'static Self {
         let links = Guarded::new(Links::default());
-        Box::leak(Box::new(Self { isa: &ProtocolClass.class, name, links }))
+        let declared = OnceLock::new();
+        Box::leak(Box::new(Self { isa: &ProtocolClass.class, name, links, declared }))
     }
 
     pub(super) fn name(&self) -> &'static CStr {
@@ -88,8 +215,9 @@ impl ProtocolData {
 
     /// The methods of one kind that the protocol itself describes.
     pub(super) fn methods(&'static self, required: bool, instance: bool) -> Vec<Required> {
+        let declared = self.declared.get_or_init(|| declared_methods(self.name)).iter();
         let lock = Lock::take();
-        let methods = self.links.get(&lock).methods.iter();
+        let methods = declared.chain(&self.links.get(&lock).methods);
         methods
             .filter(|method| (method.required, method.instance) == (required, instance))
             .copied()

@@ -63,6 +63,7 @@ known! {
     release = c"release",
     responds_to_selector = c"respondsToSelector:",
     retain = c"retain",
+    signature_with_types = c"signatureWithObjCTypes:",
     string_with_utf8_string = c"stringWithUTF8String:",
 }
 

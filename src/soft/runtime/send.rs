@@ -163,4 +163,6 @@ senders! {
     send();
     /// Sends a message with one argument.
     send_with(argument: A);
+    /// Sends a message with two arguments.
+    send_with_two(one: A, other: B);
 }

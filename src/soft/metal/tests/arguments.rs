@@ -368,3 +368,44 @@ fn heaps_and_residency_sets_declare_their_resources() {
     send!(*of_queue, "removeResidencySet:", *set => Id; ());
     run(false).unwrap_err();
 }
+
+/// A nil in a list is no binding: the member is zero, and what was there before is gone.
+#[test]
+fn lists_may_have_nils() {
+    pool(|| {
+        let function = function(*library(SOURCE), "scale");
+        let encoder =
+            Own::new(send!(*function, "newArgumentEncoderWithBufferIndex:", 0usize => usize; Id));
+        let (args, data, image) = (buffer(size_of::<Args>()), buffer(64), texture());
+        send!(*encoder, "setArgumentBuffer:offset:", *args => Id, 0usize => usize; ());
+        let range = |location, length| NSRange { location, length };
+        let set = |buffers: [Id; 3]| {
+            send!(
+                *encoder, "setBuffers:offsets:withRange:", buffers.as_ptr() => *const Id,
+                [0usize, 8, 16].as_ptr() => *const usize, range(2, 3) => NSRange; ()
+            )
+        };
+        let outs = || contents::<Args>(*args)[0].outs;
+        set([*data, *data, *data]);
+        assert_eq!(outs(), [address(*data), address(*data) + 8, address(*data) + 16]);
+        set([*data, Id::NIL, *data]);
+        assert_eq!(outs(), [address(*data), 0, address(*data) + 16]);
+        for (object, written) in [(*image, id(*image)), (Id::NIL, 0)] {
+            send!(
+                *encoder, "setTextures:withRange:", &raw const object => *const Id,
+                range(5, 1) => NSRange; ()
+            );
+            assert_eq!(contents::<Args>(*args)[0].image, written);
+        }
+        // A command buffer that is passed a list with a nil uses the other sets.
+        let descriptor = new("MTLResidencySetDescriptor");
+        let set = Own::new(send!(
+            *device(), "newResidencySetWithDescriptor:error:", *descriptor => Id,
+            std::ptr::null_mut() => *mut Id; Id
+        ));
+        let commands = commands(*queue());
+        let sets = [Id::NIL, *set];
+        send!(*commands, "useResidencySets:count:", sets.as_ptr() => *const Id, 2usize => usize; ());
+        assert_eq!(finish(*commands), Ok(()));
+    });
+}

@@ -1,5 +1,7 @@
 //! Compares the methods of all classes here with Apple's declarations.
 
+use super::{Id, Imp, Sel, send};
+use crate::abi::{Bool, Protocol};
 use crate::soft::runtime::class::{ClassData, listed};
 use crate::soft::runtime::entry;
 use std::collections::{HashMap, HashSet};
@@ -73,7 +75,7 @@ fn every_method_is_declared_as_apple_declares_it() {
                 continue;
             }
             if selector == COPYING {
-                assert_eq!(declared, ("@", "^v".to_owned()));
+                assert_eq!(declared, ("@", "^{_NSZone=}".to_owned()));
                 continue;
             }
             if let Some((.., encoding)) =
@@ -90,6 +92,30 @@ fn every_method_is_declared_as_apple_declares_it() {
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(seen > 500, "{seen}");
+}
+
+/// What the headers say that protocols adopt, objects conform to.
+#[test]
+fn protocols_adopt_what_the_headers_say() {
+    let protocol = |name: &str| {
+        let name = std::ffi::CString::new(name).unwrap();
+        // SAFETY: a C string.
+        unsafe { entry::objc_getProtocol(name.as_ptr()) }
+    };
+    let rows = include_str!("../../../../tests/data/protocols.tsv").lines().skip(1);
+    let mut count = 0;
+    for (name, above) in rows.filter_map(|row| row.split_once('\t')) {
+        // SAFETY: protocols or nil.
+        let adopts = unsafe { entry::protocol_conformsToProtocol(protocol(name), protocol(above)) };
+        assert!(adopts.get(), "{name} {above}");
+        count += 1;
+    }
+    assert_eq!(count, 10);
+    let buffer = super::buffer(4);
+    for (name, expected) in [("MTLBuffer", true), ("MTLAllocation", true), ("MTLEvent", false)] {
+        let conforms = send!(*buffer, "conformsToProtocol:", protocol(name) => Protocol; Bool);
+        assert_eq!(conforms.get(), expected, "{name}");
+    }
 }
 
 #[test]

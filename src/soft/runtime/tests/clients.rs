@@ -198,6 +198,44 @@ fn protocols_are_made_at_run_time() {
     }
 }
 
+/// Foundation's protocols describe what they require, with the types that the methods here have.
+#[test]
+fn declared_protocols_describe_their_methods() {
+    // SAFETY: protocols, classes and selectors are.
+    unsafe {
+        let (yes, no) = (Bool::new(true), Bool::new(false));
+        let copying = objc_getProtocol(c"NSCopying".as_ptr());
+        let found = protocol_getMethodDescription(copying, sel("copyWithZone:"), yes, yes);
+        assert_eq!(CStr::from_ptr(found.types), c"@24@0:8^{_NSZone=}16");
+        assert!(
+            protocol_getMethodDescription(copying, sel("copyWithZone:"), no, yes).name.is_nil()
+        );
+        let secure = objc_getProtocol(c"NSSecureCoding".as_ptr());
+        let found = protocol_getMethodDescription(secure, sel("encodeWithCoder:"), yes, yes);
+        assert_eq!(CStr::from_ptr(found.types), c"v24@0:8@16");
+        assert!(
+            !protocol_getMethodDescription(secure, sel("supportsSecureCoding"), yes, no)
+                .name
+                .is_nil()
+        );
+        let mut count = 0;
+        let object = objc_getProtocol(c"NSObject".as_ptr());
+        let list = protocol_copyMethodDescriptionList(object, yes, yes, &raw mut count);
+        assert_eq!(count, 18);
+        for method in std::slice::from_raw_parts(list, count as usize) {
+            let own = class_getInstanceMethod(class("NSObject"), method.name);
+            let (own, types) =
+                (CStr::from_ptr(method_getTypeEncoding(own)), CStr::from_ptr(method.types));
+            assert_eq!(own, types, "{:?}", CStr::from_ptr(sel_getName(method.name)));
+        }
+        free(list.cast());
+        // A protocol of Metal's has the methods of the class that adopts it.
+        let buffer = objc_getProtocol(c"MTLBuffer".as_ptr());
+        let found = protocol_getMethodDescription(buffer, sel("length"), no, yes);
+        assert_eq!(CStr::from_ptr(found.types), c"Q16@0:8");
+    }
+}
+
 unsafe extern "C" {
     fn free(memory: *mut c_void);
 }

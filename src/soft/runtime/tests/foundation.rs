@@ -490,3 +490,109 @@ fn strings_are_searched_cut_and_encoded() {
     let joined = send!(string("/a"), "stringByAppendingPathComponent:", string("b") => Id; Id);
     assert!(equal(joined, string("/a/b")));
 }
+
+/// A URL of a path that is passed as C's functions take it.
+fn url(path: &CStr, is_directory: bool, base: Id) -> Id {
+    send!(
+        class("NSURL").as_id(), "fileURLWithFileSystemRepresentation:isDirectory:relativeToURL:",
+        path.as_ptr() => *const c_char, Bool::new(is_directory) => Bool, base => Id; Id
+    )
+}
+
+/// The path of a URL as C's functions take it.
+fn path(url: Id) -> Vec<u8> {
+    let mut bytes = [0u8; 64];
+    let (to, room) = (bytes.as_mut_ptr().cast::<c_char>(), bytes.len());
+    let get = "getFileSystemRepresentation:maxLength:";
+    assert!(send!(url, get, to => *mut c_char, room => usize; Bool).get());
+    let path = CStr::from_bytes_until_nul(&bytes).unwrap().to_bytes().to_vec();
+    // One byte less has no room for the NUL.
+    assert!(!send!(url, get, to => *mut c_char, path.len() => usize; Bool).get());
+    let own = send!(url, "fileSystemRepresentation"; *const c_char);
+    // SAFETY: a C string that lives as long as the pool.
+    assert_eq!(unsafe { CStr::from_ptr(own) }.to_bytes(), path);
+    path
+}
+
+#[test]
+fn urls_of_paths_are_those_paths() {
+    let directory = |url: Id| send!(url, "hasDirectoryPath"; Bool).get();
+    // SAFETY: a pool around objects that are not used after it.
+    let pool = unsafe { objc_autoreleasePoolPush() };
+    let file = url(c"/tmp/a b/./f.txt", false, Id::NIL);
+    assert_eq!(text(send!(file, "absoluteString"; Id)), "file:///tmp/a%20b/f.txt");
+    assert_eq!((path(file), directory(file)), (b"/tmp/a b/f.txt".to_vec(), false));
+    let folder = url(c"/tmp/a b", true, Id::NIL);
+    assert_eq!((path(folder), directory(folder)), (b"/tmp/a b".to_vec(), true));
+    assert_eq!(text(send!(folder, "path"; Id)), "/tmp/a b");
+    assert_eq!(path(url(c"../f", false, folder)), b"/tmp/a b/../f");
+    assert_eq!(path(url(c"/f", false, folder)), b"/f");
+    assert!(url(c"", false, Id::NIL).is_nil());
+    // A path that is no text.
+    let bytes = url(c"/tmp/\xf8", false, Id::NIL);
+    assert_eq!(path(bytes), b"/tmp/\xf8");
+    assert!(send!(bytes, "path"; Id).is_nil());
+    let here = std::env::current_dir().unwrap().join("f");
+    assert_eq!(path(url(c"f", false, Id::NIL)), here.to_str().unwrap().as_bytes());
+    let child = send!(folder, "URLByAppendingPathComponent:", string("c#d") => Id; Id);
+    assert_eq!(text(send!(child, "absoluteString"; Id)), "file:///tmp/a%20b/c%23d");
+    // SAFETY: the pool of above.
+    unsafe { objc_autoreleasePoolPop(pool) };
+}
+
+#[test]
+fn enumerators_return_each_object_once() {
+    let objects = [string("a"), string("b"), string("c")];
+    let list = array(&objects);
+    let next = |all: Id| send!(all, "nextObject"; Id);
+    let all = send!(list, "objectEnumerator"; Id);
+    assert_eq!(
+        [next(all), next(all), next(all), next(all), next(all)],
+        [objects[0], objects[1], objects[2], Id::NIL, Id::NIL]
+    );
+    let all = send!(list, "reverseObjectEnumerator"; Id);
+    assert_eq!(next(all), objects[2]);
+    let rest = send!(all, "allObjects"; Id);
+    assert!(equal(rest, array(&[objects[1], objects[0]])));
+    assert!(next(all).is_nil());
+    let pairs = send!(
+        class("NSDictionary").as_id(), "dictionaryWithObject:forKey:",
+        objects[0] => Id, objects[1] => Id; Id
+    );
+    assert!(equal(next(send!(pairs, "objectEnumerator"; Id)), objects[0]));
+    assert!(equal(next(send!(pairs, "keyEnumerator"; Id)), objects[1]));
+}
+
+#[test]
+fn strings_are_searched_with_options() {
+    let range = |text: &str, sought: &str, options: usize| {
+        let range = send!(
+            string(text), "rangeOfString:options:", string(sought) => Id, options => usize; NSRange
+        );
+        (range.length > 0).then_some(range.location)
+    };
+    let (case, backwards, anchored) = (1, 4, 8);
+    assert_eq!(range("abcABC", "B", 0), Some(4));
+    assert_eq!(range("abcABC", "B", case), Some(1));
+    assert_eq!(range("abcABC", "B", case | backwards), Some(4));
+    assert_eq!(range("abcABC", "b", anchored), None);
+    assert_eq!(range("abcABC", "ab", anchored), Some(0));
+    assert_eq!(range("abcABC", "bc", case | anchored | backwards), Some(4));
+    assert_eq!((range("a", "", 0), range("a", "aa", backwards)), (None, None));
+    let compare =
+        |a: &str, b: &str| send!(string(a), "caseInsensitiveCompare:", string(b) => Id; isize);
+    assert_eq!([compare("GRÖSSE", "grösse"), compare("a", "B"), compare("B", "a")], [0, -1, 1]);
+}
+
+#[test]
+fn signatures_are_of_methods_that_exist() {
+    let signature =
+        |name: &str| send!(string("text"), "methodSignatureForSelector:", sel(name) => Sel; Id);
+    assert!(signature("noSuchMethod").is_nil());
+    let found = signature("characterAtIndex:");
+    assert_eq!(send!(found, "numberOfArguments"; usize), 3);
+    // SAFETY: C strings.
+    let text = |text: *const c_char| unsafe { CStr::from_ptr(text) }.to_str().unwrap().to_owned();
+    assert_eq!(text(send!(found, "methodReturnType"; *const c_char)), "S");
+    assert_eq!(text(send!(found, "getArgumentTypeAtIndex:", 2 => usize; *const c_char)), "Q");
+}

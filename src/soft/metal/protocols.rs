@@ -1,0 +1,19 @@
+//! Metal's protocols: what each adopts. Their methods are those of the classes here.
+
+use crate::soft::runtime::protocol::soft_protocol;
+
+soft_protocol! {
+    protocol MTLAllocation: [NSObject] {}
+    protocol MTLCommandEncoder: [NSObject] {}
+    protocol MTLEvent: [NSObject] {}
+    protocol MTLResource: [MTLAllocation] {}
+    protocol MTLHeap: [MTLAllocation] {}
+    protocol MTLBuffer: [MTLResource] {}
+    protocol MTLTexture: [MTLResource] {}
+    protocol MTLIndirectCommandBuffer: [MTLResource] {}
+    protocol MTLVisibleFunctionTable: [MTLResource] {}
+    protocol MTLComputePipelineState: [MTLAllocation] {}
+    protocol MTLComputeCommandEncoder: [MTLCommandEncoder] {}
+    protocol MTLBlitCommandEncoder: [MTLCommandEncoder] {}
+    protocol MTLSharedEvent: [MTLEvent] {}
+}
