@@ -10,7 +10,7 @@ use crate::soft::runtime::block::HeldBlock;
 use crate::soft::runtime::class::ClassData;
 use crate::soft::runtime::declare::soft_class;
 use crate::soft::runtime::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
-use crate::soft::runtime::object::{Object, Strong};
+use crate::soft::runtime::object::{Object, Retained, Strong};
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
 use std::sync::atomic::AtomicUsize;
@@ -134,6 +134,19 @@ impl<'a> AnyQueue<'a> {
         work();
         drop(done);
     }
+}
+
+/// Runs a job some time on the queue that an object is. It does not run if the object is no queue.
+pub(crate) fn run_on(queue: &Retained, work: impl FnOnce() + Send + 'static) {
+    // SAFETY: an owned object is alive.
+    if let Some(queue) = unsafe { AnyQueue::from_id(queue.id()) } {
+        queue.submit(Box::new(work), false);
+    }
+}
+
+/// A new queue that runs one job at a time.
+pub(crate) fn serial_queue(label: &CStr) -> Retained {
+    Queue::object(label, false).into_retained()
 }
 
 impl Jobs {

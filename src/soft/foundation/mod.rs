@@ -22,6 +22,7 @@ pub(crate) use crate::soft::runtime::nsobject::NSObject;
 pub(crate) use array::List;
 pub(crate) use data::Bytes;
 pub(crate) use dictionary::Pairs;
+pub(crate) use dispatch::{run_on, serial_queue};
 pub(crate) use error::Failure;
 pub(crate) use number::Number;
 pub(crate) use string::Text;

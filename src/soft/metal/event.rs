@@ -1,8 +1,8 @@
 //! MTLEvent and MTLSharedEvent: counters that queues and the CPU wait for.
 
 use super::foundation::{
-    HeldBlock, Label, Labelled, NSObject, Object, Ours, Retained, Strong, Text, This, call_back,
-    device, label, lock, set_label, soft_class,
+    HeldBlock, Label, Labelled, NSObject, Object, Retained, Strong, Text, This, device, label,
+    lock, run_on, serial_queue, set_label, soft_class,
 };
 use crate::abi::{Class, Id, Imp};
 use crate::soft::stream::event::{Signal, Wake};
@@ -34,9 +34,16 @@ pub(super) struct SharedEventHandle {
     signal: Arc<Signal>,
 }
 
-/// Where blocks of shared events are called. Here it is the same thread for all.
+/// Where blocks of shared events are called: a queue of libdispatch's.
 pub(super) struct SharedEventListener {
-    queue: Option<Retained>,
+    queue: Retained,
+}
+
+impl SharedEventListener {
+    /// Without a queue of the program's, it has one of its own.
+    fn new(queue: Option<Retained>) -> Self {
+        Self { queue: queue.unwrap_or_else(|| serial_queue(c"aruminium shared events")) }
+    }
 }
 
 impl Labelled for Event {
@@ -93,15 +100,15 @@ soft_class! {
 soft_class! {
     /// Where blocks of shared events are called.
     pub(super) class MTLSharedEventListener(SharedEventListener): NSObject;
-    init [init] = || SharedEventListener { queue: None };
-    init [initWithDispatchQueue:] = |queue: Option<Retained>| SharedEventListener { queue };
+    init [init] = || SharedEventListener::new(None);
+    init [initWithDispatchQueue:] = SharedEventListener::new;
     class [sharedListener] = shared_listener;
     [dispatchQueue] = |listener: &SharedEventListener| listener.queue.clone();
 }
 
 fn shared_listener(_: crate::abi::Class) -> Strong<SharedEventListener> {
     static SHARED: LazyLock<Strong<SharedEventListener>> =
-        LazyLock::new(|| Strong::new(SharedEventListener { queue: None }));
+        LazyLock::new(|| Strong::new(SharedEventListener::new(None)));
     SHARED.clone()
 }
 
@@ -146,7 +153,7 @@ pub(super) fn signal_of(event: Id) -> Option<Arc<Signal>> {
 
 fn notify(
     this: This<'_, SharedEvent>,
-    _listener: Ours<'_, SharedEventListener>,
+    listener: Option<&Object<SharedEventListener>>,
     value: u64,
     block: Option<HeldBlock>,
 ) {
@@ -156,6 +163,8 @@ fn notify(
         event: Arc::clone(event),
         signal: Arc::downgrade(&this.signal),
         block: Arc::new(block),
+        queue: listener
+            .map_or_else(|| shared_listener(Class::NIL).queue.clone(), |own| own.queue.clone()),
     };
     let waits = notification.clone();
     let wake = move |wake| {
@@ -175,6 +184,7 @@ struct Notification {
     event: Arc<WeakEvent>,
     signal: Weak<Signal>,
     block: Arc<HeldBlock>,
+    queue: Retained,
 }
 
 impl Notification {
@@ -189,13 +199,13 @@ impl Notification {
             .upgrade()
             .or_else(|| Some(SharedEvent::of(&self.signal.upgrade()?).into_retained()));
         let Some(event) = event else { return };
-        call_back(move || {
+        let (block, queue) = (self.block, self.queue);
+        run_on(&queue, move || {
             // SAFETY: it was passed as a block that takes an event and a value.
             unsafe {
-                let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, u64)>(
-                    self.block.invoke(),
-                );
-                call(self.block.id(), event.id(), value);
+                let call =
+                    std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, u64)>(block.invoke());
+                call(block.id(), event.id(), value);
             }
         });
     }

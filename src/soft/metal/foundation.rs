@@ -2,10 +2,10 @@
 
 pub(super) use crate::soft::fork::{AFTER_FORK, is_forked, lock};
 pub(super) use crate::soft::foundation::{
-    Address, Bytes, Failure, List, NSObject, Number, Pairs, Text,
+    Address, Bytes, Failure, List, NSObject, Number, Pairs, Text, run_on, serial_queue,
 };
 pub(super) use crate::soft::runtime::block::HeldBlock;
-pub(super) use crate::soft::runtime::declare::{ErrorOut, Ours, This, Zone, soft_class};
+pub(super) use crate::soft::runtime::declare::{ErrorOut, This, Zone, soft_class};
 use crate::soft::runtime::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
 pub(super) use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong};
 pub(super) use crate::soft::stream::label::Label;
@@ -23,11 +23,6 @@ pub(super) fn set_device(device: Retained) {
 /// `device` of every object that a device makes.
 pub(super) fn device<P>(_: &P) -> Option<Retained> {
     DEVICE.get().cloned()
-}
-
-/// Calls into the program on the thread for its blocks.
-pub(super) fn call_back(call: impl FnOnce() + Send + 'static) {
-    threads::call_back(move || in_pool(call));
 }
 
 /// Compiles on a thread of its own.

@@ -171,7 +171,7 @@ thread_local! {
 }
 
 /// Calls into the program, on a thread for that alone, in the order of these calls.
-pub(crate) fn call_back(call: impl FnOnce() + Send + 'static) {
+pub(super) fn call_back(call: impl FnOnce() + Send + 'static) {
     CALLBACKS.add(Box::new(call), 1, "aruminium-blocks", |call| {
         stall::note_activity();
         IN_CALLBACK.set(true);

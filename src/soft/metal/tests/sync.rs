@@ -1,6 +1,7 @@
 //! Events, fences and barriers order work.
 
 use super::*;
+use crate::soft::foundation::entry;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -76,6 +77,55 @@ fn the_cpu_waits_for_a_shared_event() {
     let same = Own::new(send!(*device(), "newSharedEventWithHandle:", *handle => Id; Id));
     send!(*same, "setSignaledValue:", 9 => u64; ());
     assert!(reached(9, 0));
+}
+
+/// A block that waits for one of another listener does not keep that one from being called, nor does a handler of a command
+/// buffer that waits for a block.
+#[test]
+fn listeners_have_queues_of_their_own() {
+    pool(|| {
+        let limit = std::time::Duration::from_secs(60);
+        let event = shared_event();
+        let notify = |listener: Id, block: Id| {
+            send!(
+                *event, "notifyListener:atValue:block:", listener => Id, 1 => u64, block => Id; ()
+            )
+        };
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let (done, end) = std::sync::mpsc::channel();
+        let receiver = std::sync::Mutex::new(receiver);
+        let finished = done.clone();
+        let waits = block(move |_, _| {
+            let first = receiver.lock().unwrap().recv_timeout(limit).is_ok();
+            finished.send(("block", first)).unwrap();
+        });
+        let (again, called) = std::sync::mpsc::channel::<()>();
+        let wakes = block(move |_, _| {
+            sender.send(()).unwrap();
+            again.send(()).unwrap();
+        });
+        // SAFETY: a C string, and no attributes.
+        let queue = Own::new(unsafe { entry::dispatch_queue_create(c"client".as_ptr(), Id::NIL) });
+        let alloc = send!(class("MTLSharedEventListener"), "alloc"; Id);
+        let first = Own::new(send!(alloc, "initWithDispatchQueue:", *queue => Id; Id));
+        assert_eq!(send!(*first, "dispatchQueue"; Id), *queue);
+        let second = new("MTLSharedEventListener");
+        assert!(!send!(*second, "dispatchQueue"; Id).is_nil());
+        notify(*first, waits);
+        notify(*second, wakes);
+        let commands = commands(*super::queue());
+        let called = std::sync::Mutex::new(called);
+        let handler = block(move |_, _| {
+            let called = called.lock().unwrap().recv_timeout(limit).is_ok();
+            done.send(("handler", called)).unwrap();
+        });
+        send!(*commands, "addCompletedHandler:", handler => Id; ());
+        commit(*commands);
+        send!(*event, "setSignaledValue:", 1 => u64; ());
+        let mut both = [end.recv_timeout(limit).unwrap(), end.recv_timeout(limit).unwrap()];
+        both.sort();
+        assert_eq!(both, [("block", true), ("handler", true)]);
+    });
 }
 
 #[test]
