@@ -14,6 +14,8 @@ use super::foundation::{
     device, in_pool, label, lock, set_label, soft_class,
 };
 use super::queue::Queue as QueueObject;
+use super::render::RenderPassDescriptor;
+use super::render_encoder::RenderEncoder;
 use super::residency_set::{self, ResidencySet};
 use super::residents;
 use crate::abi::{Id, Imp};
@@ -101,6 +103,10 @@ soft_class! {
         |buffer: &CommandBuffer, descriptor: Option<&Object<BlitPassDescriptor>>| {
             let samples = descriptor.map(|descriptor| descriptor.get().samples.samples());
             BlitEncoder::open(&buffer.submission, samples.unwrap_or(Samples::NONE))
+        };
+    [renderCommandEncoderWithDescriptor:] =
+        |buffer: &CommandBuffer, descriptor: Option<&Object<RenderPassDescriptor>>| {
+            RenderEncoder::open(&buffer.submission, descriptor)
         };
     [encodeSignalEvent:value:] = |buffer: &CommandBuffer, event: Id, value: u64| {
         buffer.encode_event("encodeSignalEvent:value:", event, |event| {

@@ -37,6 +37,8 @@ mod pipeline;
 mod profile;
 mod protocols;
 mod queue;
+mod render;
+mod render_encoder;
 mod residency_set;
 mod residents;
 mod resource;

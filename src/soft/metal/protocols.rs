@@ -15,5 +15,6 @@ soft_protocol! {
     protocol MTLComputePipelineState: [MTLAllocation] {}
     protocol MTLComputeCommandEncoder: [MTLCommandEncoder] {}
     protocol MTLBlitCommandEncoder: [MTLCommandEncoder] {}
+    protocol MTLRenderCommandEncoder: [MTLCommandEncoder] {}
     protocol MTLSharedEvent: [MTLEvent] {}
 }

@@ -48,3 +48,38 @@ fn a_completion_handler_is_called_with_the_error() {
     let text = receiver.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(text.contains(NEEDLE), "{text}");
 }
+
+/// A render pass is described and encoded as on Apple's systems, and is then an error of its command buffer.
+#[test]
+fn a_render_pass_is_an_error_of_its_command_buffer() {
+    pool(|| {
+        let pass = Own::retain(send!(class("MTLRenderPassDescriptor"), "renderPassDescriptor"; Id));
+        let colors = send!(*pass, "colorAttachments"; Id);
+        let color = || send!(colors, "objectAtIndexedSubscript:", 0 => usize; Id);
+        send!(color(), "setLoadAction:", 2 => usize; ());
+        let actions = (send!(color(), "loadAction"; usize), send!(color(), "storeAction"; usize));
+        assert_eq!(actions, (2, 1));
+        assert_eq!(send!(send!(*pass, "depthAttachment"; Id), "clearDepth"; f64), 1.0);
+        let (positions, mut read) = ([0.25f32, 0.5], [0f32; 4]);
+        send!(
+            *pass, "setSamplePositions:count:", positions.as_ptr() => *const f32, 1 => usize; ()
+        );
+        let count = send!(
+            *pass, "getSamplePositions:count:", read.as_mut_ptr() => *mut f32, 2 => usize; usize
+        );
+        assert_eq!((count, read), (1, [0.25, 0.5, 0.0, 0.0]));
+
+        let commands = commands(*queue());
+        let encoder = "renderCommandEncoderWithDescriptor:";
+        let encoder = Own::retain(send!(*commands, encoder, *pass => Id; Id));
+        send!(
+            *encoder, "setVertexBuffer:offset:atIndex:", *buffer(4) => Id, 0 => usize, 0 => usize; ()
+        );
+        end(*encoder);
+        let error = finish(*commands).unwrap_err();
+        assert!(
+            error.contains("MTLRenderCommandEncoder") && error.contains("does not render"),
+            "{error}"
+        );
+    });
+}
