@@ -11,6 +11,7 @@ pub(crate) mod entry;
 mod enumeration;
 mod enumerator;
 mod error;
+mod exception;
 pub(crate) mod file;
 mod method_signature;
 mod number;

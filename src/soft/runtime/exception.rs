@@ -5,9 +5,13 @@
 //! the clean-up of frames of other languages on its way: Rust drops values. `try_catch` is a frame whose
 //! personality stops every such exception, and no other.
 
-use super::class::ClassData;
+use super::class::{self, ClassData};
 use super::fatal::fatal;
+use super::lock::Lock;
+use super::nsobject::string;
 use super::object::{self, class_of};
+use super::selector;
+use super::send::send_with_three;
 use crate::abi::Id;
 use std::arch::naked_asm;
 use std::ffi::{c_int, c_void};
@@ -80,6 +84,18 @@ pub(crate) unsafe extern "C-unwind" fn throw(object: Id) -> ! {
     let class = (!object.is_nil()).then(|| unsafe { class_of(object) });
     let class = class.map_or("nil".to_owned(), ClassData::to_string);
     fatal(format_args!("an exception of class {class} was thrown, and nothing catches it"))
+}
+
+/// Throws an `NSException` of a name and a reason, if a frame of [`try_catch`] is on the stack.
+pub(super) fn raise(name: &str, reason: &str) {
+    // The runtime must not name Foundation, so the class is looked up.
+    let Some(class) = class::named(c"NSException").filter(|_| is_caught()) else { return };
+    let (name, reason) = (string(name), string(reason));
+    // SAFETY: the class answers this message with an object, which is alive while it is thrown.
+    unsafe {
+        let with = selector::intern(c"exceptionWithName:reason:userInfo:", &mut Lock::take());
+        throw(send_with_three(class.handle().as_id(), with, name, reason, Id::NIL))
+    }
 }
 
 /// Whether a frame of [`try_catch`] is on the stack.

@@ -183,7 +183,7 @@ fn describe_class(class: Class) -> Id {
 }
 
 /// An autoreleased `NSString`. The runtime must not name Foundation, so the class is looked up.
-fn string(text: &str) -> Id {
+pub(super) fn string(text: &str) -> Id {
     let text = CString::new(text).unwrap_or_default();
     let Some(class) = class::named(c"NSString") else { return Id::NIL };
     // SAFETY: `NSString` answers this message, and the text is a C string.

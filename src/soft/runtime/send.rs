@@ -90,16 +90,19 @@ pub(super) const FORWARDER: Imp = forward;
 // SAFETY: `Imp` is called only after a cast to a method's type; the address of the result comes first.
 #[cfg(target_arch = "x86_64")]
 pub(super) const FORWARDER_STRET: Imp = unsafe {
-    std::mem::transmute::<unsafe extern "C" fn(*mut c_void, Id, Sel) -> !, Imp>(unrecognized_stret)
+    std::mem::transmute::<unsafe extern "C-unwind" fn(*mut c_void, Id, Sel) -> !, Imp>(
+        unrecognized_stret,
+    )
 };
 
-/// Reports a message that the receiver's class lacks. Ends the program if no header declares the message.
+/// Reports a message that the receiver's class lacks. If no header declares the message, it is an exception for a caller
+/// that catches one, or the end of the program.
 ///
 /// # Safety
 ///
 /// `registers` has the arguments that came in the general registers, `REGISTERS` of them, and `stack` is where the
 /// others are. The first two are an object and a selector.
-pub(super) unsafe extern "C" fn unanswered(registers: *const usize, stack: *const usize) {
+pub(super) unsafe extern "C-unwind" fn unanswered(registers: *const usize, stack: *const usize) {
     // SAFETY: the caller's.
     let (receiver, selector) =
         unsafe { (*registers.cast::<Id>(), *registers.add(1).cast::<Sel>()) };
@@ -122,14 +125,21 @@ pub(super) unsafe extern "C" fn unanswered(registers: *const usize, stack: *cons
     (lacks.report)(&MethodName::new(class, selector), name, last);
 }
 
-unsafe extern "C" fn unrecognized(receiver: Id, selector: Sel) -> ! {
+unsafe extern "C-unwind" fn unrecognized(receiver: Id, selector: Sel) -> ! {
     // SAFETY: a sender passes an object.
     let method = unsafe { MethodName::of(receiver, selector) };
-    fatal(format_args!("{method}: unrecognized selector sent to instance {:p}", receiver.as_ptr()))
+    let why = format!("{method}: unrecognized selector sent to instance {:p}", receiver.as_ptr());
+    #[cfg(feature = "export")]
+    super::exception::raise("NSInvalidArgumentException", &why);
+    fatal(format_args!("{why}"))
 }
 
 #[cfg(target_arch = "x86_64")]
-unsafe extern "C" fn unrecognized_stret(_result: *mut c_void, receiver: Id, selector: Sel) -> ! {
+unsafe extern "C-unwind" fn unrecognized_stret(
+    _result: *mut c_void,
+    receiver: Id,
+    selector: Sel,
+) -> ! {
     // SAFETY: a sender passes an object.
     unsafe { unrecognized(receiver, selector) }
 }
@@ -165,4 +175,7 @@ senders! {
     send_with(argument: A);
     /// Sends a message with two arguments.
     send_with_two(one: A, other: B);
+    /// Sends a message with three arguments.
+    #[cfg(feature = "export")]
+    send_with_three(one: A, other: B, third: C);
 }

@@ -56,6 +56,45 @@ fn an_exception_is_caught_with_a_count_of_its_own() {
     assert_eq!(caught(|| unsafe { throw(Id::NIL) }), Some(Id::NIL));
 }
 
+/// Where something catches exceptions, a message without a method throws one that says so.
+#[test]
+fn an_unknown_message_is_an_exception() {
+    let (receiver, drops) = (object(), Cell::new(0));
+    #[cfg(target_arch = "x86_64")]
+    let senders: [Imp; 2] = [objc_msgSend, objc_msgSend_stret];
+    #[cfg(target_arch = "aarch64")]
+    let senders: [Imp; 1] = [objc_msgSend];
+    for (index, sender) in senders.into_iter().enumerate() {
+        let exception = caught(|| {
+            let _dropped = Dropped(&drops);
+            // SAFETY: no method is called. The result of the second sender is in memory.
+            unsafe {
+                match index {
+                    0 => std::mem::transmute::<Imp, unsafe extern "C-unwind" fn(Id, Sel)>(sender)(
+                        receiver,
+                        sel("noSuchMessage"),
+                    ),
+                    _ => {
+                        _ = std::mem::transmute::<
+                            Imp,
+                            unsafe extern "C-unwind" fn(Id, Sel) -> MTLSize,
+                        >(sender)(receiver, sel("noSuchMessage"))
+                    }
+                }
+            }
+        });
+        let exception = exception.expect("an exception");
+        assert_eq!(text(send!(exception, "name"; Id)), "NSInvalidArgumentException");
+        let reason = text(send!(exception, "reason"; Id));
+        assert!(reason.starts_with("-[NSObject noSuchMessage]: unrecognized selector"), "{reason}");
+        assert_eq!(drops.get(), index as u32 + 1);
+        // SAFETY: the count is this test's.
+        unsafe { objc_release(exception) };
+    }
+    // SAFETY: as above.
+    unsafe { objc_release(receiver) };
+}
+
 #[test]
 fn the_innermost_catches_and_may_throw_again() {
     let (one, other) = (object(), object());
