@@ -1,1 +1,7 @@
-//! Programs with other bindings to Metal: the tests of this package.
+//! Programs with other bindings to Metal: the tests of this package. Examples in documentation link as programs do:
+//!
+//! ```
+//! let device = objc2_metal::MTLCreateSystemDefaultDevice().expect("a device");
+//! let name = objc2_metal::MTLDevice::name(&*device).to_string();
+//! assert!(name.starts_with("soft Metal"), "{name}");
+//! ```

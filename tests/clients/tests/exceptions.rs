@@ -27,6 +27,18 @@ fn what_is_thrown_is_caught() {
     assert!(weak.load().is_none(), "each owner has released it");
 }
 
+/// Debug builds of `objc2` look for the method first, and panic.
+#[test]
+#[cfg(not(debug_assertions))]
+fn an_unknown_message_is_an_exception() {
+    let object = NSObject::new();
+    let result: Result<(), _> =
+        catch(AssertUnwindSafe(|| unsafe { objc2::msg_send![&object, noSuchMessage] }));
+    let exception = result.unwrap_err().expect("not nil");
+    let text = exception.to_string();
+    assert!(text.contains("-[NSObject noSuchMessage]: unrecognized selector"), "{text}");
+}
+
 #[test]
 fn an_exception_goes_to_the_innermost() {
     let (one, other) = (NSObject::new(), NSObject::new());

@@ -2,6 +2,7 @@
 
 use block::ConcreteBlock;
 use metal::*;
+use objc::{msg_send, sel, sel_impl};
 use std::ffi::c_void;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -113,4 +114,43 @@ fn function_constants_and_events_work() {
     commands.wait_until_completed();
     assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(3));
     assert!(values(&buffer).iter().all(|&x| x == 9.0));
+}
+
+/// An indirect command buffer whose command reads its buffers by itself.
+#[test]
+fn indirect_commands_are_executed() {
+    let device = Device::system_default().unwrap();
+    let library = device.new_library_with_source(SOURCE, &CompileOptions::new()).unwrap();
+    let descriptor = ComputePipelineDescriptor::new();
+    descriptor.set_compute_function(Some(&library.get_function("add", None).unwrap()));
+    descriptor.set_support_indirect_command_buffers(true);
+    let pipeline = device.new_compute_pipeline_state(&descriptor).unwrap();
+    let numbers: Vec<f32> = (0..COUNT).map(|i| i as f32).collect();
+    let (a, sum) = (buffer(&device, &numbers), buffer(&device, &[0.0; COUNT]));
+    let descriptor = IndirectCommandBufferDescriptor::new();
+    descriptor.set_command_types(MTLIndirectCommandType::ConcurrentDispatchThreads);
+    descriptor.set_inherit_buffers(false);
+    descriptor.set_inherit_pipeline_state(false);
+    descriptor.set_max_kernel_buffer_bind_count(3);
+    let options = MTLResourceOptions::StorageModeShared;
+    let indirect = device.new_indirect_command_buffer_with_descriptor(&descriptor, 1, options);
+    let command = indirect.indirect_compute_command_at_index(0);
+    command.set_compute_pipeline_state(&pipeline);
+    for (index, buffer) in [&a, &a, &sum].into_iter().enumerate() {
+        command.set_kernel_buffer(index as u64, Some(buffer), 0);
+    }
+    command.concurrent_dispatch_threads(MTLSize::new(COUNT as u64, 1, 1), MTLSize::new(32, 1, 1));
+    let queue = device.new_command_queue();
+    let commands = queue.new_command_buffer();
+    let encoder = commands.new_compute_command_encoder();
+    encoder.use_resource(&a, MTLResourceUsage::Read);
+    encoder.use_resource(&sum, MTLResourceUsage::Write);
+    // The crate has this message for render encoders only.
+    let (all, range) = (&*indirect, NSRange { location: 0, length: 1 });
+    let () = unsafe { msg_send![encoder, executeCommandsInBuffer: all withRange: range] };
+    encoder.end_encoding();
+    commands.commit();
+    commands.wait_until_completed();
+    assert_eq!(commands.status() as u64, MTLCommandBufferStatus::Completed as u64);
+    assert!(values(&sum).iter().enumerate().all(|(i, &sum)| sum == 2.0 * i as f32));
 }
