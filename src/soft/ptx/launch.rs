@@ -14,7 +14,7 @@ const MOST_BLOCKS: u32 = 65_535;
 const MOST_DEEP: u32 = 64;
 
 /// About how many threadgroups of a large grid note that they have started.
-const NOTES: u64 = 1024;
+const NOTES: u64 = 256;
 
 /// Where a region is.
 #[derive(Clone, Copy, Default)]

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use super::cuda::CudaError;
 use super::device::Device;
+use super::staging::Range;
 use crate::soft::kernel::DeviceMemory;
 
 /// The longest memory that stays with the host.
@@ -82,6 +83,20 @@ impl Shared {
             // It may be ending.
             Some(registration) => registration.upgrade().map(Some),
         }
+    }
+
+    /// The parts of a range between the ends of ranges that the device knows: the driver refuses to copy memory across one.
+    pub(super) fn parts(&self, range: Range) -> Vec<Range> {
+        let end = range.start + range.bytes;
+        let ranges = self.ranges.read().unwrap_or_else(PoisonError::into_inner);
+        let known = ranges.range(..end).rev().take_while(|(_, known)| known.end > range.start);
+        let mut cuts: Vec<usize> = known.flat_map(|(&start, known)| [start, known.end]).collect();
+        cuts.retain(|cut| (range.start + 1..end).contains(cut));
+        cuts.extend([range.start, end]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let part = |ends: &[usize]| Range { start: ends[0], bytes: ends[1] - ends[0], ..range };
+        cuts.windows(2).map(part).collect()
     }
 
     fn add(&self, start: usize, bytes: usize, registration: Option<Weak<Registration>>) {
@@ -298,6 +313,25 @@ mod tests {
         assert!(!found(0xfff, 1) && !found(0x2000, 1) && !found(0x3fff, 2));
         shared.remove(0x4000);
         assert!(!found(0x4000, 1));
+    }
+
+    #[test]
+    fn a_range_is_copied_in_parts_where_what_is_known_begins_or_ends() {
+        let shared = Shared::default();
+        shared.add(0x1000, 0x1000, None);
+        shared.add(0x2000, 0x1000, None);
+        shared.add(0x8000, 0x1000, None);
+        let parts = |start, bytes| -> Vec<(usize, usize)> {
+            let parts = shared.parts(Range { start, bytes, write: true });
+            parts.into_iter().map(|part| (part.start, part.bytes)).collect()
+        };
+        assert_eq!(parts(0x1800, 0x1000), [(0x1800, 0x800), (0x2000, 0x800)]);
+        assert_eq!(
+            parts(0, 0x4000),
+            [(0, 0x1000), (0x1000, 0x1000), (0x2000, 0x1000), (0x3000, 0x1000)]
+        );
+        assert_eq!(parts(0x1000, 0x1000), [(0x1000, 0x1000)]);
+        assert_eq!(parts(0x5000, 16), [(0x5000, 16)]);
     }
 
     #[test]

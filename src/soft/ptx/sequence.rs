@@ -121,6 +121,17 @@ pub(super) struct Work<'a> {
     pub(super) sizes: [[u32; 3]; 2],
 }
 
+/// What the watchdog knows of the launches of a stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    /// All are done.
+    Done,
+    /// It stopped them.
+    Stopped,
+    /// Nothing: it does not look.
+    Unknown,
+}
+
 pub(super) struct Sequence {
     device: Arc<Device>,
     stream: Stream,
@@ -309,7 +320,7 @@ impl Sequence {
         let is_compressed = |texture: &Texture<'_>| texture.format.packing().is_none();
         if given.textures.iter().any(is_compressed) && !self.pending.is_empty() {
             // The launches before this one may write their bytes.
-            self.stopped |= self.watch()?;
+            self.stopped |= self.watch()? == Watched::Stopped;
             // SAFETY: the stream is valid.
             unsafe { self.device.cuda.synchronize(self.stream.main)? };
             // A launch that ended just as it was stopped has no fault, and this one has to run.
@@ -363,14 +374,18 @@ impl Sequence {
         if self.pending.is_empty() {
             return Ok(None);
         }
-        let stopped = self.watch()? | std::mem::take(&mut self.stopped);
+        let watched = self.watch()?;
+        let stopped = (watched == Watched::Stopped) | std::mem::take(&mut self.stopped);
         let cuda = self.device.cuda;
+        let copies = self.pending.iter().any(|pending| pending.staging.writes());
         for pending in &self.pending {
             // SAFETY: the caller of `submit` promised that it lasts until the launch is finished.
             unsafe { pending.staging.copy_back(&self.device, self.stream)? };
         }
-        // SAFETY: the stream is valid.
-        unsafe { cuda.synchronize(self.stream.main)? };
+        if copies || watched != Watched::Done {
+            // SAFETY: the stream is valid.
+            unsafe { cuda.synchronize(self.stream.main)? };
+        }
         let fault = self.first_fault();
         if fault.is_some() || stopped {
             self.clear()?;
@@ -391,18 +406,17 @@ impl Sequence {
         })
     }
 
-    /// Waits for the stream, and stops the launches when no threadgroup has started for the watchdog's time. Returns
-    /// whether they were stopped.
-    fn watch(&self) -> Result<bool, CudaError> {
+    /// Waits for the stream, and stops the launches when no threadgroup has started for the watchdog's time.
+    fn watch(&self) -> Result<Watched, CudaError> {
         let cuda = self.device.cuda;
         let limit = self.pending.iter().map(|pending| pending.watchdog).min().flatten();
-        let Some(limit) = limit else { return Ok(false) };
+        let Some(limit) = limit else { return Ok(Watched::Unknown) };
         let (began, mut pause) = (Instant::now(), Duration::ZERO);
         let (mut last, mut seen) = (began, [0u64; MOST]);
         loop {
             // SAFETY: the stream is valid.
             match unsafe { cuda.query(self.stream.main) } {
-                Ok(()) => return Ok(false),
+                Ok(()) => return Ok(Watched::Done),
                 Err(error) if error.code != NOT_READY => return Err(error),
                 Err(_) => {}
             }
@@ -431,7 +445,7 @@ impl Sequence {
                     cuda.fill(self.control.address + STOP, 1, 4, self.stream.side)?;
                     cuda.synchronize(self.stream.side)?;
                 }
-                return Ok(true);
+                return Ok(Watched::Stopped);
             }
         }
     }

@@ -54,10 +54,12 @@ impl Staging {
         for range in merge(ranges) {
             let (skew, bytes) = (range.start % 16, range.bytes);
             let block = Block::new(device, bytes + skew)?;
-            let to = block.address + skew as u64;
-            let from = range.start as *const std::ffi::c_void;
-            // SAFETY: the block has that many bytes; the range is the caller's.
-            unsafe { device.cuda.copy_to_device(to, from, bytes, stream.main)? };
+            for part in device.shared.parts(range) {
+                let to = block.address + (skew + part.start - range.start) as u64;
+                let from = part.start as *const std::ffi::c_void;
+                // SAFETY: the block has that many bytes; the range is the caller's.
+                unsafe { device.cuda.copy_to_device(to, from, part.bytes, stream.main)? };
+            }
             copies.push((range, block));
         }
         let written: Vec<Range> = ranges.iter().copied().filter(|range| range.write).collect();
@@ -73,6 +75,11 @@ impl Staging {
         }
     }
 
+    /// Whether anything is copied back.
+    pub(super) fn writes(&self) -> bool {
+        !self.written.is_empty()
+    }
+
     /// Copies back what the kernel may have written, in the order of a stream.
     ///
     /// # Safety
@@ -82,7 +89,7 @@ impl Staging {
         device: &Device,
         stream: Stream,
     ) -> Result<(), CudaError> {
-        for range in &self.written {
+        for range in self.written.iter().flat_map(|range| device.shared.parts(*range)) {
             let from = self.address(range.start);
             let to = range.start as *mut std::ffi::c_void;
             // SAFETY: the copy has that many bytes; the range is the caller's.

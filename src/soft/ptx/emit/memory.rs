@@ -5,23 +5,38 @@ use super::input::Place;
 use super::{Emit, Joined, OFFSET_BITS, Root, SLACK, SiteKind, THREAD, layout, record};
 use crate::soft::ir::{AllocationKind, Inst, Op, Scalar, Space, Span, Value, internal_error};
 
-/// The offsets at which an access may start: below a number.
+/// The offsets at which an access may start: below a number. Or the indices, if there is a stride.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Limit {
     pub(crate) allocation: u32,
     bytes: u32,
     /// How many bytes past the end may be accessed.
     slack: u32,
+    stride: u32,
 }
 
 impl Limit {
     pub(super) fn new(allocation: u32, bytes: u32, slack: u32) -> Self {
-        Self { allocation, bytes, slack }
+        Self { allocation, bytes, slack, stride: 0 }
+    }
+
+    /// The first index that does not fit, in 32 bits, of an access at `index × stride + distance`.
+    pub(crate) fn of_index(allocation: u32, bytes: u32, stride: u32, distance: u32) -> Self {
+        Self { allocation, bytes: bytes + distance, slack: 0, stride }
     }
 
     /// The number, for an allocation of a length.
     pub(crate) fn of(self, length: u64) -> u64 {
-        (length + u64::from(self.slack) + 1).saturating_sub(self.bytes.into())
+        let offsets = (length + u64::from(self.slack) + 1).saturating_sub(self.bytes.into());
+        match self.stride {
+            0 => offsets,
+            stride => offsets.div_ceil(stride.into()).min(u32::MAX.into()),
+        }
+    }
+
+    /// The kind of the register with it.
+    fn kind(self) -> Kind {
+        if self.stride == 0 { Kind::Long } else { Kind::Word }
     }
 }
 
@@ -88,7 +103,7 @@ impl Emit<'_> {
                 let field = layout::limits(&self.rooms, self.options.pushed);
                 let field = field + 8 * self.given_limits.len();
                 self.given_limits.push(limit);
-                self.given(field)
+                self.given(field, limit.kind())
             }
         };
         self.limits.insert(limit, reg);
@@ -99,7 +114,7 @@ impl Emit<'_> {
     pub(super) fn limit_of(&mut self, allocation: u32, bytes: u32, write: bool) -> Reg {
         let space = self.module.allocations[allocation as usize].kind.space();
         let slack = self.slack(space, write);
-        self.limit(Limit { allocation, bytes, slack })
+        self.limit(Limit::new(allocation, bytes, slack))
     }
 
     /// How many bytes past the end of memory may be accessed.
@@ -147,6 +162,14 @@ impl Emit<'_> {
         let value = self.scalar(pointer);
         let target = self.access_by(pointer, value, bytes, write, span);
         Target { alignment: self.alignment(pointer), ..target }
+    }
+
+    /// The same; the index may be checked instead, and the address be some bytes behind that of the access.
+    fn access_or_index(&mut self, pointer: Value, bytes: u32, write: bool, span: Span) -> Target {
+        match self.narrow_access(pointer, bytes, write, span) {
+            Some(target) => target,
+            None => self.access(pointer, bytes, write, span),
+        }
     }
 
     /// An access that needs no check.
@@ -409,7 +432,7 @@ impl Emit<'_> {
         self.note_joined(inst);
         match self.checked_together(load) {
             true => self.checked_target(pointer, ty.bytes()),
-            false => self.access(pointer, ty.bytes(), false, inst.span),
+            false => self.access_or_index(pointer, ty.bytes(), false, inst.span),
         }
     }
 
@@ -440,7 +463,7 @@ impl Emit<'_> {
         let regs = self.operand(data);
         let target = match self.version_target(store, pointer, ty.bytes()) {
             Some(target) => target,
-            None => self.access(pointer, ty.bytes(), true, inst.span),
+            None => self.access_or_index(pointer, ty.bytes(), true, inst.span),
         };
         self.move_all(&target, ty.scalar().unwrap_or(Scalar::U64), &regs, true);
     }

@@ -10,6 +10,7 @@ mod joined;
 mod limits;
 mod matrix;
 mod memory;
+mod narrow;
 mod order;
 mod pushed;
 mod routine;
@@ -228,6 +229,7 @@ struct Emit<'a> {
     /// Loads that were checked and not written yet.
     targets: HashMap<Value, memory::Target>,
     versions: version::Versions,
+    again: Vec<narrow::Again>,
     /// Those that the launch computes.
     given_limits: Vec<Limit>,
     bases: HashMap<u32, Reg>,
@@ -259,6 +261,7 @@ pub(super) fn emit(
     emit.function_body();
     emit.polls();
     emit.one_by_one();
+    emit.checks_again();
     emit.faults();
     emit.rare_starts();
     emit.finish()
@@ -289,6 +292,7 @@ impl<'a> Emit<'a> {
             joins: joined::Joins::default(),
             targets: HashMap::new(),
             versions: version::Versions::default(),
+            again: Vec::new(),
             given_limits: Vec::new(),
             bases: HashMap::new(),
             inputs: input::Inputs::default(),

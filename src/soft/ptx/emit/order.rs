@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::Emit;
 use super::flow::has_no_effect;
+use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Effect, Function, Op, Stmt, Value};
 
 /// What is written next.
@@ -92,7 +93,19 @@ impl Emit<'_> {
     /// Writes the first statements of a block, up to one with an effect. Returns how many these are.
     pub(super) fn straight(&mut self, block: &[Stmt]) -> usize {
         self.join_loads(block);
-        let (steps, seen) = in_order(self.function, block);
+        let (mut steps, seen) = in_order(self.function, block);
+        // Where no check is between the loads the assembler finds the order, which decides how many registers it needs.
+        let is_checked = |step: &&Step| match step {
+            Step::Check(load) => {
+                let pointer = self.function.inst(*load).args[0];
+                !self.versions.is_checked(*load) && self.pushed_offset(pointer).is_none()
+            }
+            Step::Do(_) => false,
+        };
+        if steps.iter().filter(is_checked).count() == 0 {
+            steps.clear();
+            steps.extend(instructions(&block[..seen]).map(Step::Do));
+        }
         for step in steps {
             match step {
                 Step::Check(load) => self.check_early(load),

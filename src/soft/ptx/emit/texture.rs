@@ -33,10 +33,10 @@ impl Emit<'_> {
     }
 
     /// A field of the parameter.
-    pub(super) fn given(&mut self, field: usize) -> Reg {
+    pub(super) fn given(&mut self, field: usize, kind: Kind) -> Reg {
         self.text.early(|text| {
-            let reg = text.reg(Kind::Long);
-            ptx!(text, "ld.param.u64 {reg}, [args+{field}];");
+            let reg = text.reg(kind);
+            ptx!(text, "ld.param.{} {reg}, [args+{field}];", kind.name());
             reg
         })
     }
@@ -47,7 +47,7 @@ impl Emit<'_> {
         if self.is_routine {
             return bits;
         }
-        let tables = self.given(layout::ADDRESSES);
+        let tables = self.given(layout::ADDRESSES, Kind::Long);
         let (routine, args) = match (inst.op, inst.ty.space()) {
             (Op::FromMemory, Some(_)) => (Routine::PointerFromMemory, vec![tables, bits]),
             (Op::FromMemory, None) => {
@@ -66,7 +66,10 @@ impl Emit<'_> {
     /// An operation on a texture.
     pub(super) fn texture(&mut self, routine: Routine, inst: &Inst) -> Vec<Reg> {
         let number = self.scalar(inst.args[0]);
-        let (table, count) = (self.given(layout::TEXTURES), self.given(layout::TEXTURE_COUNT));
+        let (table, count) = (
+            self.given(layout::TEXTURES, Kind::Long),
+            self.given(layout::TEXTURE_COUNT, Kind::Long),
+        );
         let (at, wrong) = (self.text.reg(Kind::Long), self.text.reg(Kind::Predicate));
         if routine == Routine::TextureSize {
             // After the last is the description of a texture that does not exist: without pixels, but not null.

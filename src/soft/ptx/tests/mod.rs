@@ -63,13 +63,13 @@ fn every_kernel_of_the_corpus_is_taken_by_the_assembler() {
         if !name.ends_with(".metal") {
             continue;
         }
-        for (number, target) in [80, 70].into_iter().enumerate() {
-            let (alignment, strict) = (16 >> (2 * number), number == 1);
+        for (number, target) in [80, 70, 75, 90].into_iter().enumerate() {
+            let (alignment, strict) = (if number == 1 { 4 } else { 16 }, number == 1);
             // The bytes that commands carry in one place, and in memory.
             let pushed = if number == 0 { u64::MAX } else { 0 };
             let options =
                 Options { target, threads: 256, alignment, strict, checked: true, pushed };
-            // A sample for the older target, and for memory that may not be aligned.
+            // A sample for other targets, and for memory that may not be aligned.
             let every = if number == 0 { 1 } else { 8 };
             for (kernel, text) in texts(&name, &source, options, every) {
                 match text {
@@ -239,7 +239,8 @@ fn a_loop_whose_addresses_may_leave_their_buffers_has_checks() {
     ] {
         let source = format!("kernel void k(device uint *x, constant uint *n) {{ {body} }}");
         let text = emitted(&source).text;
-        assert_eq!(first_loop(&text).contains("setp.ge.u64"), checks, "{body}\n{text}");
+        // Without checks the only branch is the test of how many iterations are left.
+        assert_eq!(first_loop(&text).matches('@').count() > 1, checks, "{body}\n{text}");
     }
 }
 
@@ -247,13 +248,39 @@ fn a_loop_whose_addresses_may_leave_their_buffers_has_checks() {
 fn loads_that_do_not_depend_on_each_other_follow_all_their_checks() {
     let text = of_bench("saxpy", true);
     let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what}: {text}"));
-    let start = at("setp.ge.u64");
+    let start = at("setp.ge.u32");
     let loads = start + text[start..].find("ld.global.b32").expect("a load");
     let end = loads + text[loads..].find("st.global").expect("a store");
-    assert_eq!(text[start..loads].matches("setp.ge.u64").count(), 2, "{text}");
+    assert_eq!(text[start..loads].matches("setp.ge.u32").count(), 2, "{text}");
     // What depends on one load is not between the loads.
     let between: Vec<&str> = text[loads..end].lines().map(str::trim).take(2).collect();
     assert!(between.iter().all(|line| line.starts_with("ld.global")), "{text}");
+}
+
+#[test]
+fn an_index_is_below_its_limit_where_the_access_fits() {
+    for (length, bytes, stride, distance) in
+        [(64u64, 4, 4, 0), (64, 4, 12, 8), (63, 4, 4, 0), (3, 4, 4, 0), (0, 1, 1, 0), (70, 2, 7, 5)]
+    {
+        let limit = emit::Limit::of_index(0, bytes, stride, distance).of(length);
+        for index in 0..80u64 {
+            let end = index * u64::from(stride) + u64::from(distance + bytes);
+            assert_eq!(
+                index < limit,
+                end <= length,
+                "{length} {bytes} {stride} {distance}: {index}"
+            );
+        }
+    }
+    // Of longer memory the largest index is checked again, in 64 bits.
+    assert_eq!(emit::Limit::of_index(0, 4, 4, 0).of(1 << 40), u32::MAX.into());
+    let text =
+        emitted("kernel void k(device uint *x, uint i [[thread_position_in_grid]]) { x[i] = 1; }");
+    let text: Vec<&str> = text.text.lines().map(str::trim).collect();
+    let at = text.iter().position(|line| line.starts_with("setp.ge.u32")).expect("a check");
+    let label = text[at + 1].rsplit(' ').next().expect("a label").trim_end_matches(';');
+    let again = text.iter().position(|line| *line == format!("{label}:")).expect("the other check");
+    assert!(text[again..again + 5].iter().any(|line| line.starts_with("setp.ge.u64")), "{text:?}");
 }
 
 #[test]
