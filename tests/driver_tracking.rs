@@ -1005,7 +1005,13 @@ fn uses_by_sets_and_by_encoders_are_listed_apart() {
     let bound = Held::encode(&rig, |encoder| encoder.bind_buffer(&buffer, 0, 0));
     let held = Held::of(&rig);
     held.commands.use_residency_set(&one);
+    let after = Epoch::now();
     held.commands.submit();
+    // It began when it was told to use the set, not when it was submitted.
+    assert_eq!(
+        [before, after].map(|moment| buffer.is_in_flight_except_sets(moment)),
+        [false, true]
+    );
     held.finish();
     assert!(usage.is_used_before(Epoch::now()) && !usage.is_used_before(before));
     drop(bound);
