@@ -232,3 +232,55 @@ fn items_are_made_without_the_lock_and_counted_before() {
     lending.take_back(0, 90, item);
     assert_eq!(lending.figures().free, 128);
 }
+
+/// Bytes that are in use as long as this says so.
+struct Used(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Lent for Used {
+    fn bytes(&self) -> usize {
+        64
+    }
+
+    fn come_back(&mut self) {}
+
+    fn is_referred_to(&self) -> bool {
+        false
+    }
+
+    fn is_declared(&mut self) -> bool {
+        false
+    }
+
+    fn is_in_set(&self) -> bool {
+        false
+    }
+
+    fn is_encoded(&self) -> bool {
+        false
+    }
+
+    fn is_in_flight(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// To take an item looks whether others are idle by now: those beyond the limit of free bytes go at once.
+#[test]
+fn taking_releases_what_became_idle_beyond_the_limit() {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    let lending = Lending::<Used>::new(2, usize::MAX, 0);
+    let lend = |class, used: &Arc<AtomicBool>| {
+        let make = || Ok::<_, ()>(Used(Arc::clone(used)));
+        lending.lend(class, 64, 64, make, |_| ()).unwrap().0
+    };
+    let (used, idle) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+    let item = lend(0, &used);
+    lending.take_back(0, 64, item);
+    assert_eq!(Arc::strong_count(&used), 2, "it is in use");
+    used.store(false, Ordering::Relaxed);
+    let other = lend(1, &idle);
+    assert_eq!(Arc::strong_count(&used), 1, "it was released");
+    lending.take_back(1, 64, other);
+    assert_eq!(Arc::strong_count(&idle), 1);
+}
