@@ -231,44 +231,19 @@ impl std::str::FromStr for Encoding {
 
 impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            // Compilers write the fields of a struct that a pointer leads to, unless it is part of another type, and so
-            // mark a struct without known fields.
-            Self::Pointer(to) => match &**to {
-                Self::Struct(name, fields) if fields.is_empty() => write!(f, "^{{{name}=}}"),
-                to => {
-                    f.write_str("^")?;
-                    to.write(f)
-                }
-            },
-            _ => self.write(f),
-        }
-    }
-}
-
-impl Encoding {
-    /// Writes a type that is part of another one.
-    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, open, name: &str, items: &[Self], close| {
             write!(f, "{open}{name}")?;
             if !items.is_empty() {
                 f.write_str("=")?;
             }
-            items.iter().try_for_each(|item| item.write(f))?;
+            items.iter().try_for_each(|item| item.fmt(f))?;
             write!(f, "{close}")
         };
         match self {
             Self::Simple(c) => write!(f, "{}", *c as char),
             Self::Block => f.write_str("@?"),
-            Self::Pointer(to) => {
-                f.write_str("^")?;
-                to.write(f)
-            }
-            Self::Array(length, element) => {
-                write!(f, "[{length}")?;
-                element.write(f)?;
-                f.write_str("]")
-            }
+            Self::Pointer(to) => write!(f, "^{to}"),
+            Self::Array(length, element) => write!(f, "[{length}{element}]"),
             Self::Struct(name, fields) => list(f, '{', name, fields, '}'),
             Self::Union(name, members) => list(f, '(', name, members, ')'),
             Self::Bits(bits) => write!(f, "b{bits}"),
@@ -426,11 +401,27 @@ impl fmt::Display for MethodEncoding {
                 offset
             })
             .collect();
-        write!(f, "{}{end}", self.result)?;
+        write!(f, "{}{end}", Passed(&self.result))?;
         self.arguments
             .iter()
             .zip(offsets)
-            .try_for_each(|(argument, at)| write!(f, "{argument}{at}"))
+            .try_for_each(|(argument, at)| write!(f, "{}{at}", Passed(argument)))
+    }
+}
+
+/// A type that a method takes or returns. Compilers write the fields of a struct that it points to, and so an `=` after
+/// the name even if they know none.
+struct Passed<'a>(&'a Encoding);
+
+impl fmt::Display for Passed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Encoding::Pointer(to) = self.0
+            && let Encoding::Struct(name, fields) = &**to
+            && fields.is_empty()
+        {
+            return write!(f, "^{{{name}=}}");
+        }
+        self.0.fmt(f)
     }
 }
 
