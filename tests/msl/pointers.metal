@@ -140,3 +140,21 @@ kernel void leaves_a_local_array(device int* out [[buffer(0)]], uint i [[thread_
     for (uint j = 0; j <= i; ++j) a[j] = j;
     out[i] = a[i / 2];
 }
+
+// Whether two pointers are equal is not known before the kernel runs.
+struct Ends { device int* first; device int* last; };
+kernel void compared(device int* out [[buffer(0)]], device int* a [[buffer(1)]], device int* b [[buffer(2)]], uint i [[thread_position_in_grid]]) {
+    int sum = 0;
+    if (a != b) sum += 1; else sum += 2;
+    if (a == b) sum += 4;
+    sum += a == b ? 8 : 16;
+    if (a != b && out != a) sum += 32;
+    Ends ends = {a, b};
+    if (ends.first == ends.last) sum += 64;
+    ends.last = a;
+    if (ends.first == ends.last) sum += 128;
+    int x = 1, y = 2;
+    if (&x == &y) sum += 256;
+    if (a == a + i) sum += 512;
+    out[i] = sum + x + y;
+}

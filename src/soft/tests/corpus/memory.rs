@@ -27,6 +27,9 @@ fn pointers() {
         values[(i + 1) % 4] += 50;
         8000 + 80000 + values.iter().sum::<i32>()
     });
+    let (a, b) = ([0; 40], [0; 40]);
+    let case = file.kernel("compared").input(&a).input(&b);
+    case.each(40, |i| 1 + 16 + 32 + 128 + 3 + if i == 0 { 512 } else { 0 });
     let nodes: Vec<[i32; 2]> = (0..40).map(|i| [i % 11, (i * 7 + 3) % 40]).collect();
     file.kernel("to_structs").input(&nodes).each(40, |i| {
         let walk = |(sum, at): (i32, usize), _| (sum * 2 + nodes[at][0], nodes[at][1] as usize);

@@ -385,6 +385,10 @@ impl<'a, F: Facts> Machine<'a, F> {
     fn binary(&mut self, expr: &Expr, op: Binary, left: &Expr, right: &Expr) -> Evaluated<Item> {
         let (a, b) = (self.run(left)?, self.run(right)?);
         if let (Item::Address(a), Item::Address(b)) = (&a, &b) {
+            // Unknown addresses may be equal or not.
+            if a.root == Root::Unknown || b.root == Root::Unknown {
+                return Err(NotConstant);
+            }
             return match op {
                 Binary::Eq => Ok(Item::Scalar(Constant::Int(u64::from(a == b)))),
                 Binary::Ne => Ok(Item::Scalar(Constant::Int(u64::from(a != b)))),
