@@ -119,3 +119,15 @@ kernel void places(device int* out [[buffer(0)]], uint lane [[thread_index_in_si
         out[lane * 16 + i] = at[1] * 32 + at[0];
     }
 }
+
+// A product of fewer elements than the inputs have along `k`, whatever number that is.
+template <int K> kernel void shortened(device const float* a [[buffer(1)]], device const float* b [[buffer(2)]], device float* c [[buffer(0)]]) {
+    auto A = tensor(a, dextents<int, 2>(20, 16));
+    auto B = tensor(b, dextents<int, 2>(16, 20));
+    auto C = tensor(c, dextents<int, 2>(16, 16));
+    matmul2d<matmul2d_descriptor(16, 16, K), execution_simdgroup> op;
+    op.run(A, B, C);
+}
+template [[host_name("shortened_4")]] kernel void shortened<4>(device const float*, device const float*, device float*);
+template [[host_name("shortened_12")]] kernel void shortened<12>(device const float*, device const float*, device float*);
+template [[host_name("shortened_16")]] kernel void shortened<16>(device const float*, device const float*, device float*);

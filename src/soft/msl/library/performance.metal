@@ -142,10 +142,12 @@ template <matmul2d_descriptor D, typename Scope, typename... Args> struct matmul
         if constexpr (metal::__is_cooperative_tensor_v<T>) {
             static_assert(T::__layout::__columns == D.n && T::__layout::__rows == D.m, "the destination is a tile of this product");
             typedef metal::conditional_t<__is_byte_v<__element_t<A>> && __is_byte_v<__element_t<B>>, int, float> V;
-            const auto a = __view_of<L, D.transpose_left ? 1 : 0>(left);
-            const auto b = __view_of<R, D.transpose_right ? 0 : 1>(right);
+            auto a = __view_of<L, D.transpose_left ? 1 : 0>(left);
+            auto b = __view_of<R, D.transpose_right ? 0 : 1>(right);
             int length = metal::min(a.length, b.length);
             if (D.k != int(metal::dynamic_extent)) { length = metal::min(length, D.k); }
+            // No input has elements past the common length.
+            a.length = b.length = length;
             if constexpr (T::__layout::__fragments && metal::is_same_v<V, float>) { return __multiply(left, right, destination, a, b, length); }
             for (int i = 0; i < T::__layout::__capacity; ++i) {
                 const int2 place = T::__layout::__place(i);

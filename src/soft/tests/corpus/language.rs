@@ -428,6 +428,14 @@ fn tensors() {
         case.input(&bias).expects(&expected);
     }
 
+    let (a, b) = (numbers(16 * 20, 8), numbers(20 * 16, 9));
+    for (name, k) in [("shortened_4", 4), ("shortened_12", 12), ("shortened_16", 16)] {
+        let cell = product(|row, k| a[row * 20 + k], |k, column| b[k * 16 + column], k);
+        let expected: Vec<f32> = (0..256).map(|at| cell(at / 16, at % 16)).collect();
+        let case = file.kernel(name).input(&a).input(&b);
+        case.grid(32, 1, 1).group(32, 1, 1).expects(&expected);
+    }
+
     let (a, b) = (numbers(16 * 32, 6), numbers(32 * 32, 7));
     let cell = product(|row, k| a[row * 32 + k], |k, column| b[k * 32 + column], 32);
     let expected: Vec<f32> = (0..512).map(|at| cell(at / 32, at % 32)).collect();
