@@ -19,6 +19,16 @@ pub(super) const INIT: &[Row] = &[
         data[i] = v.a; // <-",
         ("uint other;", "uint other = 0;"),
     ),
+    // Bits that are replaced by hand leave the others as they were.
+    (
+        Store,
+        "",
+        "threadgroup uint flags;
+        if (t == 0) flags = (flags & 0xf0u) | 3u;
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        data[i] = flags; // <-",
+        ("flags = (flags & 0xf0u) | 3u", "flags = 3u"),
+    ),
     (
         Store,
         "",

@@ -186,15 +186,25 @@ impl Add<'_> {
     /// The taint of a value that is stored. A store to a bit-field stores the bits around it again, as they were; they do not
     /// make it tainted.
     fn stored(&self, to: Value, value: Value) -> Option<Value> {
-        let operand = |value: Value, op: Op, nth: usize| {
+        self.bits(to, value).map_or_else(|| self.taint(value), |bits| self.taint(bits))
+    }
+
+    /// The new bits if a value that is stored is what memory has there, apart from the bits of a bit-field: what is kept and
+    /// what is new are masked by complementary constants.
+    fn bits(&self, to: Value, value: Value) -> Option<Value> {
+        let operands = |value: Value, op: Op| {
             let inst = self.function.inst(value);
-            (inst.op == op).then(|| inst.args[nth])
+            (inst.op == op).then(|| [inst.args[0], inst.args[1]])
         };
-        let kept = operand(value, Op::Or, 0).and_then(|kept| operand(kept, Op::And, 0));
-        match kept.and_then(|unit| operand(unit, Op::Load, 0)) == Some(to) {
-            true => self.taint(self.function.inst(value).args[1]),
-            false => self.taint(value),
-        }
+        let [kept, new] = operands(value, Op::Or)?;
+        let [unit, rest] = operands(kept, Op::And)?;
+        let [_, mask] = operands(new, Op::And)?;
+        let (unit, rest, mask) =
+            (self.function.inst(unit), self.function.inst(rest), self.function.inst(mask));
+        let all = u64::MAX >> (64 - 8 * rest.ty.scalar()?.bytes());
+        let are_complements =
+            [rest, mask].iter().all(|one| one.op == Op::Const) && rest.imm & all == !mask.imm & all;
+        (unit.op == Op::Load && unit.args[0] == to && are_complements).then_some(new)
     }
 
     fn space(&self, pointer: Value) -> Option<Space> {
