@@ -33,6 +33,8 @@ metal_class! {
     /// ```
     ///
     /// Soft Metal's archives have no code: they record which pipelines were added.
+    ///
+    /// It stays on one thread, as do descriptors that name it: Apple does not document that two threads may use one archive.
     pub class BinaryArchive: MTLBinaryArchive, labelled;
 
     /// Compile the pipeline of a descriptor, and add its code.
@@ -44,9 +46,6 @@ metal_class! {
         = [addComputePipelineFunctionsWithDescriptor:error:] or GpuError::ArchiveFailed;
     fn save_to(url: &NSURL) -> Result<(), GpuError> = [serializeToURL:error:] or GpuError::ArchiveFailed;
 }
-
-// SAFETY: an archive belongs to no thread. Apple does not document that two threads may change it at once, so it is not `Sync`.
-unsafe impl Send for BinaryArchive {}
 
 metal_class! {
     /// Where an archive is read from.

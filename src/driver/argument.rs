@@ -102,7 +102,7 @@ metal_class! {
     /// arguments.set_pipeline(&gpu.pipeline_with(&descriptor)?, 1);
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class ArgumentEncoder: MTLArgumentEncoder, labelled;
+    pub class ArgumentEncoder: MTLArgumentEncoder, labelled, state ();
 
     /// The bytes that the struct takes.
     pub fn length() -> usize = [encodedLength];
@@ -140,5 +140,6 @@ metal_class! {
     pub fn nested(index: usize) -> Option<ArgumentEncoder> = [newArgumentEncoderForBufferAtIndex:];
 }
 
-// SAFETY: an encoder may move to another thread; Apple forbids only two threads at a time.
+// SAFETY: an encoder may move to another thread; Apple forbids only two threads at a time. It is not `Clone`, and nothing else
+// refers to its object.
 unsafe impl Send for ArgumentEncoder {}

@@ -227,6 +227,8 @@ metal_class! {
     /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
+    ///
+    /// A set stays on one thread; [`memory::Residency`](crate::memory::Residency) may be used by many.
     pub class ResidencySet: MTLResidencySet, state Members;
 
     /// The number of allocations in the set.
@@ -275,9 +277,6 @@ impl ClassState for Members {
         self.0.residents().sending(moment, arguments);
     }
 }
-
-// SAFETY: a set may be used on any thread, by one thread at a time.
-unsafe impl Send for ResidencySet {}
 
 impl ResidencySet {
     /// Whether nothing is in the set.

@@ -13,11 +13,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct Cache {
     file: PathBuf,
     /// What the file had when it was opened; `None` if there is none, or Metal cannot use it.
-    archive: Option<Mutex<BinaryArchive>>,
+    archive: Option<Mutex<Archive>>,
     /// The kernels that were compiled because the file lacks them.
     missing: Mutex<Vec<Shader>>,
     loaded: AtomicU64,
 }
+
+#[derive(Debug)]
+struct Archive(BinaryArchive);
+
+// SAFETY: it is used, and descriptors name it, only while the mutex around it is locked.
+unsafe impl Send for Archive {}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -26,16 +32,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Cache {
     pub(super) fn open(gpu: &Gpu, file: &Path) -> Self {
         // Whatever the error is, the file is written anew.
-        let archive = gpu.open_binary_archive(file).ok().map(Mutex::new);
+        let archive =
+            gpu.open_binary_archive(file).ok().map(|archive| Mutex::new(Archive(archive)));
         Self { file: file.into(), archive, missing: Mutex::default(), loaded: AtomicU64::new(0) }
     }
 
     /// The pipeline of a kernel, from the file if it has it.
     pub(super) fn pipeline(&self, gpu: &Gpu, function: &Shader) -> Result<Pipeline, GpuError> {
         if let Some(archive) = &self.archive {
-            let descriptor = PipelineDescriptor::new(function);
             let archive = lock(archive);
-            descriptor.set_binary_archives(&[&archive]);
+            // Dropped before the lock is.
+            let descriptor = PipelineDescriptor::new(function);
+            descriptor.set_binary_archives(&[&archive.0]);
             if let Ok(pipeline) = gpu.pipeline_in_archives(&descriptor) {
                 self.loaded.fetch_add(1, Ordering::Relaxed);
                 return Ok(pipeline);

@@ -59,11 +59,11 @@ struct State {
     users: Vec<(Watch, Epoch)>,
 }
 
+// SAFETY: the set is sent messages only by the thread that has the turn; the rest belongs to no thread.
+unsafe impl Send for State {}
+
 /// A reference to an allocation.
 struct Removed(#[expect(dead_code, reason = "it is dropped")] Object);
-
-// SAFETY: allocations may be released on any thread.
-unsafe impl Send for Removed {}
 
 impl Residency {
     /// An empty set with a name.
