@@ -71,6 +71,11 @@ impl Emit<'_> {
         }
     }
 
+    /// The loads are written. Where they are written once more, in another version of a loop, these checks have not been done.
+    pub(super) fn end_joins(&mut self) {
+        self.joins.of.clear();
+    }
+
     /// A pointer as another one and a distance from it.
     fn apart(&self, pointer: Value) -> (Value, i64) {
         let (mut at, mut distance) = (pointer, 0i64);

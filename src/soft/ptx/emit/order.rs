@@ -112,6 +112,7 @@ impl Emit<'_> {
                 Step::Do(value) => self.instruction(value),
             }
         }
+        self.end_joins();
         seen
     }
 }

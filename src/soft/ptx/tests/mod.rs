@@ -301,3 +301,37 @@ fn bytes_that_a_command_carries_are_in_the_parameter_if_a_kernel_only_loads_them
     let text = of_bench("saxpy", true);
     assert_eq!(text.matches("ld.global.b32").count(), 2, "{text}");
 }
+
+/// The lines of the last loop: of one in two versions this is the one with checks.
+fn last_loop(text: &str) -> Vec<&str> {
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).take_while(|line| *line != "exit;").collect();
+    for (end, line) in lines.iter().enumerate().rev() {
+        let Some(label) = line.strip_prefix("bra ").and_then(|line| line.strip_suffix(';')) else {
+            continue;
+        };
+        let start = lines[..end].iter().position(|line| line.strip_suffix(':') == Some(label));
+        if let Some(start) = start {
+            return lines[start..end].to_vec();
+        }
+    }
+    panic!("no loop:\n{text}")
+}
+
+#[test]
+fn loads_that_are_checked_together_have_their_checks_in_both_versions_of_a_loop() {
+    let text = emitted(
+        "struct S { float a; uint b; float c; };
+        kernel void k(device float *out, device const S *s, device const uint *idx, constant uint &n,
+            uint t [[thread_position_in_grid]]) {
+            float sum = 0;
+            for (uint i = 0; i < n; i++) { uint j = idx[i]; sum += s[j].a + float(s[j].b) + s[j].c; }
+            out[t] = sum;
+        }",
+    )
+    .text;
+    let slow = last_loop(&text).join("\n");
+    // The four loads have a check each, or the three that are joined have two; and the loop has its test.
+    let (loads, branches) = (slow.matches("ld.global").count(), slow.matches('@').count());
+    assert!(loads == 4 && branches >= 4, "{loads} {branches}:\n{text}");
+}
