@@ -15,11 +15,11 @@ use crate::soft::ir::facts::affine::{Counted, Leaf, Linear, Poly, Stretch, Term}
 use crate::soft::ir::walk::{instructions, loops};
 use crate::soft::ir::{Block, Op, Scalar, Space, Stmt, Type, Value};
 
-/// The largest constant offset in bytes, factor of an index, constant part of an index, and distance by which a part of 64 bits
-/// moves, so that sums of 64 bits do not overflow.
+/// The largest constant offset in bytes, so that the extent of a group and the offsets of instructions have 32 bits. The constant part of
+/// an index, in bytes, and how far an iteration is ahead of a register, have the same limit; so an offset is the sum of three.
 const MOST_BYTES: i64 = 1 << 28;
+/// The largest factor of an index, and distance by which a part of 64 bits moves, so that sums of 64 bits do not overflow.
 const MOST_SCALE: i64 = 1 << 20;
-const MOST_PART: i64 = 1 << 20;
 const MOST_STEP: i64 = 1 << 28;
 /// The most addresses that move: each takes registers.
 const MOST_PATHS: usize = 16;
@@ -34,6 +34,11 @@ const UNROLLED: u32 = 4;
 enum Step {
     Bytes(i64),
     Register(Reg),
+}
+
+/// Whether a number is between the negative of a limit and the limit.
+fn is_within(number: i64, most: i64) -> bool {
+    (-most..=most).contains(&number)
 }
 
 /// An address that moves.
@@ -174,7 +179,13 @@ impl Emit<'_> {
     fn move_on(&mut self) {
         for path in &mut self.versions.paths {
             match path.step {
-                Step::Bytes(bytes) => path.ahead += bytes,
+                Step::Bytes(bytes) => {
+                    path.ahead += bytes;
+                    if !is_within(path.ahead, MOST_BYTES) {
+                        let ahead = std::mem::take(&mut path.ahead);
+                        ptx!(self.text, "add.s64 {}, {}, {ahead};", path.address, path.address);
+                    }
+                }
                 Step::Register(step) => {
                     ptx!(self.text, "add.s64 {}, {}, {step};", path.address, path.address);
                 }
@@ -247,22 +258,24 @@ impl Emit<'_> {
         }
         let mut affine = stretch.affine(pointer)?;
         (self.function.inst(affine.base).op == Op::Allocation).then_some(())?;
-        let mut part = 0;
-        if let [term] = &mut affine.terms[..] {
-            let constant = term.linear.start.0.get(&Vec::new()).map_or(0, |&number| number as i32);
-            if i64::from(constant).abs() <= MOST_PART {
-                term.linear.start.0.remove(&Vec::new());
-                part = i64::from(constant);
-            }
-        }
         for term in &affine.terms {
-            let scales = (1..=MOST_SCALE).contains(&term.scale.abs());
+            let scales = term.scale != 0 && is_within(term.scale, MOST_SCALE);
             (scales && self.is_there(&term.linear, Kind::Word)).then_some(())?;
         }
         let moves = affine.wide.step.as_constant()?;
         let is_there = self.is_there(&affine.wide, Kind::Long);
-        (is_there && moves.abs() <= MOST_STEP && affine.bytes.abs() <= MOST_BYTES).then_some(())?;
-        let low = affine.bytes + part * affine.terms.first().map_or(0, |term| term.scale);
+        let is_near = is_within(moves, MOST_STEP) && is_within(affine.bytes, MOST_BYTES);
+        (is_there && is_near).then_some(())?;
+        let (mut part, mut low) = (0, affine.bytes);
+        if let [term] = &mut affine.terms[..] {
+            let constant = term.linear.start.0.get(&Vec::new()).map_or(0, |&number| number as i32);
+            let bytes = i64::from(constant) * term.scale;
+            if is_within(bytes, MOST_BYTES) {
+                term.linear.start.0.remove(&Vec::new());
+                part = i64::from(constant);
+                low += bytes;
+            }
+        }
         Some(Group {
             allocation,
             terms: affine.terms,
@@ -411,8 +424,9 @@ impl Emit<'_> {
                 Space::Threadgroup if !write && !self.options.strict => SLACK,
                 _ => 0,
             };
-            // The extent of a group fits: its offsets are small.
-            let limit = self.limit(Limit::new(allocation, (high - low) as u32, slack));
+            // It fits: the offsets of a group are within twice `MOST_BYTES`.
+            let extent = (high - low) as u32;
+            let limit = self.limit(Limit::new(allocation, extent, slack));
             let start = self.text.reg(Kind::Long);
             ptx!(self.text, "add.s64 {start}, {offset}, {low};");
             ptx!(self.text, "setp.ge.or.u64 {bad}, {start}, {limit}, {bad};");

@@ -335,3 +335,35 @@ fn loads_that_are_checked_together_have_their_checks_in_both_versions_of_a_loop(
     let (loads, branches) = (slow.matches("ld.global").count(), slow.matches('@').count());
     assert!(loads == 4 && branches >= 4, "{loads} {branches}:\n{text}");
 }
+
+/// The constant offsets of the accesses in a text.
+fn offsets(text: &str) -> Vec<i64> {
+    let access = |line: &str| line.starts_with("ld.global") || line.starts_with("st.global");
+    let offset = |line: &str| line.split_once('+')?.1.split_once(']')?.0.parse().ok();
+    text.lines().map(str::trim).filter(|line| access(line)).filter_map(offset).collect()
+}
+
+#[test]
+fn accesses_that_are_far_apart_are_checked_apart() {
+    // Offsets of 4 GiB and more, from a constant part of an index, from a constant, and from the steps of iterations that are
+    // written several times.
+    for (body, checks) in [
+        ("s += a[ulong(i) * 262144ul] + a[ulong(i + 4096u) * 262144ul];", 4),
+        ("s += a[ulong(i * 1024u) * 262144ul];", 2),
+        ("s += a[i] + a[ulong(i) + 0x40000000ul];", 2),
+        ("s += a[i] + a[ulong(i) + 0x2000000000000000ul];", 2),
+        // These are one group.
+        ("s += a[ulong(i) * 4096ul] + a[ulong(i + 64u) * 4096ul];", 2),
+    ] {
+        let text = emitted(&format!(
+            "kernel void k(device float *a, constant uint &n) {{
+                float s = 0; for (uint i = 0; i < n; i++) {{ {body} }} a[0] = s; }}"
+        ))
+        .text;
+        assert_eq!(text.matches("setp.ge.or.u64").count(), checks, "{body}\n{text}");
+        // The assembler's offsets have 32 bits.
+        let offsets = offsets(&text);
+        let fit = offsets.iter().all(|&offset| i32::try_from(offset).is_ok());
+        assert!(fit && !offsets.is_empty(), "{body}: {offsets:?}\n{text}");
+    }
+}
