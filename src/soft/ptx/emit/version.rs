@@ -8,12 +8,12 @@
 use std::collections::HashMap;
 
 use super::super::text::{Kind, Label, Reg, ptx};
-use super::flow::{exchanges, has_no_effect};
+use super::flow::exchanges;
 use super::memory::{Limit, Target};
 use super::{Emit, Root, SLACK};
 use crate::soft::ir::facts::affine::{Counted, Leaf, Linear, Poly, Stretch, Term};
 use crate::soft::ir::walk::{instructions, loops};
-use crate::soft::ir::{Block, Op, Scalar, Space, Stmt, Type, Value};
+use crate::soft::ir::{Block, Effect, Op, Scalar, Space, Stmt, Type, Value};
 
 /// The largest constant offset in bytes, so that the extent of a group and the offsets of instructions have 32 bits. The constant part of
 /// an index, in bytes, and how far an iteration is ahead of a register, have the same limit; so an offset is the sum of three.
@@ -107,10 +107,13 @@ impl Emit<'_> {
         let stretch = Stretch::of_loop(function, |_| false, body, next)?;
         let counted = stretch.counted?;
         let test = body.iter().position(|stmt| !matches!(stmt, Stmt::Do(_)))?;
-        // After the last iteration these are not computed again.
-        let is_set =
-            |stmt: &Stmt| matches!(stmt, Stmt::Do(value) if function.inst(*value).op == Op::Set);
-        if body[..test].iter().any(|stmt| is_set(stmt) || !has_no_effect(function, stmt)) {
+        // After the last iteration these are not done again, so they must not have faults.
+        let is_pure = |stmt: &Stmt| {
+            let Stmt::Do(value) = stmt else { return false };
+            let op = function.inst(*value).op;
+            op == Op::Get || op.row().effect == Effect::Pure
+        };
+        if !body[..test].iter().all(is_pure) {
             return None;
         }
         let groups = self.groups(&stretch);

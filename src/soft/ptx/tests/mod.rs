@@ -367,3 +367,21 @@ fn accesses_that_are_far_apart_are_checked_apart() {
         assert!(fit && !offsets.is_empty(), "{body}: {offsets:?}\n{text}");
     }
 }
+
+#[test]
+fn a_loop_that_loads_before_its_test_has_one_version() {
+    // The test that fails is after one more load, whose fault has to be found.
+    let loads = "float v = a[i]; if (i >= m) break; s += v + b[i];";
+    let tests = "if (i >= m) break; s += a[i] + b[i];";
+    for (body, versions) in [(loads, 1), (tests, 2)] {
+        let text = emitted(&format!(
+            "kernel void k(device float *out, device const float *a, device const float *b, device uint *n) {{
+                uint m = n[0]; float s = 0;
+                for (uint i = 0;; i++) {{ {body} }}
+                out[0] = s; }}"
+        ))
+        .text;
+        let checked = text.contains("setp.ge.or.u64");
+        assert_eq!(checked, versions == 2, "{body}\n{text}");
+    }
+}
