@@ -95,7 +95,7 @@ impl Ready {
             let watchdog = launch.watchdog;
             let given = self.given(launch, &bound, &mut memory);
             let limits = code.limits.clone();
-            let rooms = &self.facts.rooms;
+            let rooms = &self.rooms;
             let sizes = [launch.grid, launch.group];
             let work =
                 Work { facts, code, memory, given, regions, threadgroup_bytes, watchdog, sizes };
@@ -150,7 +150,7 @@ impl Ready {
             let carried = matches!(*binding, Binding::Memory { bytes, address: 0, .. } if bytes >= room.into());
             room != 0 && carried
         };
-        let bits = bound.iter().zip(&self.facts.rooms).map(is_pushed).enumerate();
+        let bits = bound.iter().zip(&self.rooms).map(is_pushed).enumerate();
         bits.fold(0, |bits, (number, is_pushed)| bits | u64::from(is_pushed) << number.min(63))
     }
 
@@ -161,7 +161,7 @@ impl Ready {
             &allocation.kind,
             *binding,
         ) {
-            _ if pushed_start(&self.facts.rooms, pushed, number).is_some() => None,
+            _ if pushed_start(&self.rooms, pushed, number).is_some() => None,
             (AllocationKind::Buffer { writable, .. }, Binding::Memory { base, bytes, .. }) => {
                 Some(Range { start: base.addr(), bytes: bytes as usize, write: *writable })
             }

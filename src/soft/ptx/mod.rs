@@ -75,7 +75,7 @@ impl Backend for Gpu {
         let counts = [module.allocations.len(), module.textures.len(), module.samplers.len()];
         let reached = reach::reached(std::slice::from_ref(&function), counts);
         let used = [&reached.allocations[..], &reached.textures, &reached.samplers];
-        let ready = Ready {
+        let mut ready = Ready {
             device: Arc::clone(&self.device),
             parameters: Parameter::of_module(module, used),
             facts: Arc::new(Facts {
@@ -84,9 +84,9 @@ impl Backend for Gpu {
                 expected: emit::expected(&function),
                 uses_textures: emit::uses_textures(&function),
                 written: written(&function, module.textures.len()),
-                rooms: emit::pushed_rooms(module, &function),
                 module: Module { functions: Vec::new(), ..module.clone() },
             }),
+            rooms: emit::pushed_rooms(module, &function),
             function,
             max_threads: options.max_threads,
             checked: self.checked,
@@ -94,8 +94,9 @@ impl Backend for Gpu {
         };
         // Whatever has no text is an error now, not at the first launch.
         let options = ready.options(16, ready.max_threads, false, 0);
-        with_stack(|| emit::emit(&ready.facts.module, &ready.function, options))
+        let emitted = with_stack(|| emit::emit(&ready.facts.module, &ready.function, options))
             .map_err(|unsupported| CompileError::Unsupported { what: unsupported.0 })?;
+        emit::pushed_fit(&mut ready.rooms, emitted.limits.len());
         Ok(Box::new(ready))
     }
 
@@ -126,6 +127,8 @@ struct Ready {
     device: Arc<Device>,
     parameters: Box<[Parameter]>,
     facts: Arc<Facts>,
+    /// For each allocation the bytes that may be in the kernel's parameter.
+    rooms: Vec<u32>,
     function: Function,
     max_threads: u32,
     checked: bool,
@@ -143,8 +146,6 @@ struct Facts {
     /// Whether it does something with textures, even if none is bound.
     uses_textures: bool,
     written: Written,
-    /// For each allocation the bytes that may be in the kernel's parameter.
-    rooms: Vec<u32>,
     /// The module without its functions.
     module: Module,
 }

@@ -30,7 +30,7 @@ use crate::soft::ir::{
 };
 pub(super) use barrier::position;
 pub(super) use memory::Limit;
-pub(super) use pushed::{rooms as pushed_rooms, start as pushed_start};
+pub(super) use pushed::{fit as pushed_fit, rooms as pushed_rooms, start as pushed_start};
 pub(super) use texture::{expected, uses_textures};
 
 /// What the text depends on besides the kernel.
@@ -92,6 +92,9 @@ pub(super) mod layout {
     pub(crate) const REGIONS: usize = 160;
     /// Bytes of a region's entry.
     pub(crate) const REGION: usize = 24;
+
+    /// The most bytes of the parameter.
+    pub(crate) const MOST: usize = 4096;
 
     /// Where the bytes are that commands carry, after the regions of `allocations` allocations.
     pub(crate) const fn pushed(allocations: usize) -> usize {
@@ -447,7 +450,7 @@ impl Emit<'_> {
         use std::fmt::Write;
         let Options { target, threads, .. } = self.options;
         let bytes = layout::bytes(&self.rooms, self.options.pushed, self.given_limits.len());
-        if bytes > 4096 {
+        if bytes > layout::MOST {
             return Err(Unsupported("more arguments and tables than a launch can pass".into()));
         }
         let mut out = format!(".version 7.0\n.target sm_{}\n.address_size 64\n", target.min(80));

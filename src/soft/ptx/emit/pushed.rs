@@ -43,6 +43,19 @@ pub(crate) fn rooms(module: &Module, function: &Function) -> Vec<u32> {
     rooms.into_iter().map(Option::unwrap_or_default).collect()
 }
 
+/// Takes the bytes of arguments that the parameter has no room for from the `rooms`. Code with no bytes in it has this many `limits`; half of
+/// what is left is for more of them, as the code depends on which arguments are passed so.
+pub(crate) fn fit(rooms: &mut [u32], limits: usize) {
+    let mut left = layout::MOST.saturating_sub(layout::bytes(rooms, 0, limits)) / 2;
+    for room in rooms {
+        let bytes = room.next_multiple_of(16) as usize;
+        match left.checked_sub(bytes) {
+            Some(rest) => left = rest,
+            None => *room = 0,
+        }
+    }
+}
+
 /// The allocation that a pointer is into, and its offset from the start, if that is constant.
 fn offset(function: &Function, pointer: Value) -> Option<(usize, Option<i64>)> {
     let (mut at, mut sum) = (pointer, Some(0i64));

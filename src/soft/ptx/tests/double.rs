@@ -533,3 +533,22 @@ fn what_the_host_cannot_wait_for_is_not_submitted_again() {
         kernel.finish().expect("no fault");
     }
 }
+
+#[test]
+fn what_commands_carry_leaves_room_for_all_else_in_the_parameter() {
+    // Each of them may be passed, but all would be more than a launch can pass.
+    const COUNT: usize = 14;
+    let parameters: String = (0..COUNT).map(|k| format!(", constant Params &p{k}")).collect();
+    let sum: String = (0..COUNT).map(|k| format!(" + p{k}.words[63]")).collect();
+    let source = format!(
+        "struct Params {{ uint words[64]; }};
+        kernel void k(device uint *x{parameters}) {{ x[0] = x[1]{sum}; }}"
+    );
+    let gpu = gpu();
+    let kernel = compiled(&gpu, &source);
+    let (mut words, mut carried) = ([0u32; 4], [0u32; 64]);
+    let bytes = [bound(&mut carried); COUNT];
+    let bindings: Vec<Binding<'_>> = [bound(&mut words)].into_iter().chain(bytes).collect();
+    // SAFETY: what is bound outlives the launch.
+    assert_eq!(unsafe { kernel.launch(&launch_of(&bindings)) }, Ok(()));
+}
