@@ -1,8 +1,11 @@
 //! Kernels of two queues that access the same memory, with and without something that orders them.
 
 use super::{checked, reports_of};
+use crate::child::in_child;
 use crate::gpu::Rig;
-use aruminium::{Buffer, Checks, Commands, Pipeline, Queue, Report, ReportKind, SharedEvent};
+use aruminium::{
+    Buffer, Checks, Commands, Pipeline, Queue, Report, ReportKind, SharedEvent, autorelease_pool,
+};
 use std::time::Duration;
 
 const WRITES: &str =
@@ -166,4 +169,55 @@ fn queues_that_share_nothing_are_silent() {
     two.launch(&first, &two.writes, &two.data);
     two.launch(&second, &two.reads, &two.data);
     assert_eq!(two.run(&first, &second), []);
+}
+
+#[test]
+fn a_queue_that_was_dropped_still_races() {
+    const HOLDS: &str = "kernel void holds(device atomic_uint *go [[buffer(0)]]) {
+        while (atomic_load_explicit(go, memory_order_relaxed) == 0) {}
+    }";
+    let body = || {
+        let rig = Rig::new();
+        let [data, other, go] = [(); 3].map(|()| rig.gpu.buffer(1024).unwrap());
+        let [writes, reads] =
+            [WRITES, READS].map(|source| checked(&rig.gpu, source, Checks::RACES));
+        let holds = rig.kernel(HOLDS);
+        let launch = |commands: &Commands, pipeline: &Pipeline| {
+            let encoder = commands.encoder().unwrap();
+            encoder.bind(pipeline);
+            encoder.bind_buffer(&data, 0, 0);
+            encoder.bind_buffer(&other, 0, 1);
+            encoder.launch((64, 1, 1), (32, 1, 1));
+            encoder.finish();
+        };
+        // It is committed before the other queue's, and reads after that has ended.
+        let second = rig.queue.commands().unwrap();
+        let encoder = second.encoder().unwrap();
+        encoder.bind(&holds);
+        encoder.bind_buffer(&go, 0, 0);
+        encoder.launch((1, 1, 1), (1, 1, 1));
+        encoder.finish();
+        launch(&second, &reads);
+        second.submit();
+        autorelease_pool(|| {
+            let first = rig.gpu.new_command_queue().unwrap().commands().unwrap();
+            launch(&first, &writes);
+            first.submit();
+        });
+        let last = data.contents().wrapping_byte_add(63 * 4).cast::<u32>();
+        // SAFETY: the buffer is longer.
+        while unsafe { last.read_volatile() } != 63 {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        // SAFETY: the buffer has the word.
+        unsafe { go.contents().cast::<u32>().write_volatile(1) };
+        let found = reports_of(&second);
+        assert!(matches!(&found[..], [race] if race.kind == ReportKind::Race), "{found:#?}");
+    };
+    // In other tests of this process there are more queues.
+    let Some(output) = in_child("queues::a_queue_that_was_dropped_still_races", &[], body) else {
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -17,7 +17,7 @@ use super::submission::{Handler, Stage, Submission, Ticket, status};
 use super::threads::{self, Jobs, RUNNER};
 use super::trace::{Ending, Trace};
 use crate::soft::fork::{AFTER_FORK, is_forked, lock};
-use crate::soft::kernel::sanitize::{Exists, SharedClock};
+use crate::soft::kernel::sanitize::{SharedClock, queue_made};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -32,7 +32,6 @@ pub(crate) struct Queue {
     recordings: Arc<RecordingPool>,
     /// What its command buffers have done, for checks.
     clock: SharedClock,
-    _exists: Exists,
 }
 
 /// The submissions that have not ended.
@@ -114,13 +113,13 @@ const COMMITTED_ALREADY: &str = "the command buffer is committed already";
 impl Queue {
     pub(crate) fn new() -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        queue_made();
         Arc::new(Self {
             number: NEXT.fetch_add(1, Relaxed),
             label: Label::default(),
             line: Mutex::default(),
             recordings: Arc::default(),
             clock: SharedClock::default(),
-            _exists: Exists::new(),
         })
     }
 

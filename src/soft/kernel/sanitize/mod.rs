@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use queues::Batch;
-pub(crate) use queues::{Exists, SharedClock, forget};
+pub(crate) use queues::{SharedClock, forget, queue_made};
 pub(crate) use report::{Access, Report, ReportKind};
 use shadow::{Apart, Record, Shadow};
 pub(crate) use written::{mark, track, untrack};

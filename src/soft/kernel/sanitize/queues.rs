@@ -74,27 +74,15 @@ impl SharedClock {
 static SEEN: SharedClock = SharedClock(Mutex::new(Ticks(Vec::new())));
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static TICKS: AtomicU64 = AtomicU64::new(0);
-/// The queues that exist.
+/// The queues that were made. Those that have ended count, too: what they published is compared with what comes later.
 static QUEUES: AtomicUsize = AtomicUsize::new(0);
 
-/// A queue exists as long as this does. With one queue nothing is published.
-#[derive(Debug)]
-pub(crate) struct Exists(());
-
-impl Exists {
-    pub(crate) fn new() -> Self {
-        QUEUES.fetch_add(1, Relaxed);
-        Self(())
-    }
+/// A queue is made. With one queue nothing is published.
+pub(crate) fn queue_made() {
+    QUEUES.fetch_add(1, Relaxed);
 }
 
-impl Drop for Exists {
-    fn drop(&mut self) {
-        QUEUES.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Whether there is more than one queue.
+/// Whether more than one queue was made.
 pub(super) fn are_several() -> bool {
     QUEUES.load(Relaxed) > 1
 }

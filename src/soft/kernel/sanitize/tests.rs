@@ -217,7 +217,7 @@ fn queues_race_unless_a_clock_or_new_memory_is_between() {
     // Nothing is there: the addresses are of this test alone.
     let at = |number: u64| 0x7000_0000_0000 + number * 0x1_0000;
     let reports = |session: &Session| session.reports().len();
-    let _queues = [(); 2].map(|()| Exists::new());
+    (0..2).for_each(|_| queue_made());
     written_by(1, at(0));
     assert_eq!(reports(&written_by(1, at(0))), 0);
     assert_eq!(reports(&written_by(2, at(0) + 4)), 0);
