@@ -10,6 +10,7 @@ use crate::soft::msl::ast::Stage;
 use crate::soft::msl::{self, ConstantValues};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// The texts of every nth kernel of a source, by name; `Err` with what a kernel uses that is not supported.
 fn texts(
@@ -106,7 +107,17 @@ fn emitted_for(source: &str, strict: bool) -> emit::Emitted {
     let function = super::prepare(&module, Default::default()).expect("code");
     let options =
         Options { target: 80, threads: 256, alignment: 16, strict, checked: true, pushed: 0 };
-    with_stack(|| emit::emit(&module, &function, options)).expect("text")
+    let emitted = with_stack(|| emit::emit(&module, &function, options)).expect("text");
+    if let Ok(assembler) = std::env::var("ARUMINIUM_TEST_PTXAS") {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("aruminium-ptx-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+        let room = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&room).expect("a folder");
+        let said = assembled(&assembler, &room, &emitted.text, options.target);
+        std::fs::remove_dir_all(&room).expect("the folder is removed");
+        assert_eq!(said, None, "{source}\n{}", emitted.text);
+    }
+    emitted
 }
 
 #[test]
