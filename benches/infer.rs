@@ -267,7 +267,7 @@ fn load(gpu: &Gpu) -> Result<(), Error> {
     Gguf::write(std::fs::File::create(&path)?, &[], &entries)?;
     let mapped = || {
         let file = Gguf::open(&path).expect("a file");
-        // SAFETY: nobody changes the file.
+        // SAFETY: no program changes the file.
         let tensors = unsafe { file.weights().map(gpu, |_| ()) };
         assert_eq!(tensors.expect("the weights").len(), 64);
     };

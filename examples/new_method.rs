@@ -79,7 +79,7 @@ fn main() {
     println!("a table alone: {vowels} vowels");
     assert_eq!(vowels, 2);
 
-    // SAFETY: `NSString` answers this selector with an `int`.
+    // SAFETY: `NSString` responds to this selector with an `int`.
     let number = unsafe { msg!(NSString::from("42"), [intValue] -> i32) };
     println!("one message: {number}");
     assert_eq!(number, 42);

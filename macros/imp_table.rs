@@ -67,7 +67,7 @@ macro_rules! __table {
             ///
             /// # Safety
             ///
-            /// `object` is a live object that answers the table's selectors with the declared types.
+            /// `object` is a live object that responds to the table's selectors with the declared types.
             $($vis)* unsafe fn resolve(object: $crate::abi::Id) -> Self {
                 // SAFETY: a live object has a class, and its methods are of the declared types.
                 unsafe {

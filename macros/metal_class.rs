@@ -55,7 +55,7 @@
 /// Attributes are the method's; a method that only some systems have stands in a `trait … for …` of its
 /// own, under a `#[cfg]`.
 ///
-/// The declaration is a promise: that the class answers the selector with these types, and that a
+/// The declaration is a promise: that the class responds to the selector with these types, and that a
 /// method declared without `unsafe` cannot be misused. The type stays on its thread unless you say
 /// otherwise: write `unsafe impl Send` and `Sync` where Apple documents the class as thread-safe.
 #[macro_export]
@@ -88,7 +88,7 @@ macro_rules! metal_class {
         $crate::__lines! { __trait [[$(#[$meta])*] [$vis] $Trait $Class] $($lines)* }
     };
 
-    // What is wrong with a header.
+    // Errors in a header.
     (
         $(#[$meta:meta])* $vis:vis class $Class:ident: $Objc:ident, $($rest:tt)*
     ) => {

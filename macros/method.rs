@@ -1,5 +1,5 @@
-//! What a parsed line becomes: a message, a call through a table, a method of the direct type, a row of
-//! reflection data. `line.rs` says how a line is passed around.
+//! The items that a parsed line becomes: a message, a call through a table, a method of the direct type, a row of
+//! reflection data. `line.rs` describes the form in which lines are passed.
 
 /// Which of the words `class`, `unchecked` and `autoreleased` stand before a selector.
 #[doc(hidden)]
@@ -117,7 +117,7 @@ macro_rules! __send_fn {
             #[allow(dead_code)] // A class method has no wrapper to report to.
             const MOMENT: $crate::objc::Moment = $crate::objc::Moment::of($crate::__selector_text!([$($sel)+]));
             $($crate::objc::ObjcClass::sending($me, MOMENT, &arguments);)?
-            // SAFETY: the declaration says that the class answers this selector with these types, and that a
+            // SAFETY: the declaration says that the class responds to this selector with these types, and that a
             // method declared safe has no other requirements.
             let answer = unsafe {
                 message.send($receiver, $crate::__call!($how $Objc [$($sel)+]), arguments)

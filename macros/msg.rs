@@ -3,9 +3,9 @@
 /// Sends a message.
 ///
 /// `msg!(receiver, [selector: argument, …] -> Type)`, in an `unsafe` block: the caller promises that
-/// the receiver answers the selector with these types. Literals need their
+/// the receiver responds to the selector with these types. Literals need their
 /// type, as in `3usize`. In debug builds the types are compared with the encoding of the method that
-/// answers, and a call that would misplace a value panics.
+/// is called, and a call that would misplace a value panics.
 ///
 /// A trailing `error: _` catches the error of a message that returns a `Result`.
 ///

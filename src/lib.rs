@@ -20,7 +20,7 @@
 //! * [`metal_class!`] declares a class, a method a line: a message, an entry of a table of
 //!   pre-resolved implementations, a direct method that calls through the table, and a row of
 //!   reflection data. [`msg!`] sends any message to any object; [`imp_table!`] makes a table alone.
-//! * [`objc`] is what they expand to, and [`objc::link`] is the one place that knows the system.
+//! * [`objc`] is what they expand to, and [`objc::link`] alone depends on the system.
 //! * [`fp16`] converts between floats and the 16-bit formats, half and bfloat.
 //! * [`foundation`] wraps the few classes of Foundation that Metal's methods take and return.
 //!

@@ -204,7 +204,7 @@ fn memory_of_a_failed_command_buffer_can_be_viewed_again() {
     assert_eq!(may(&copying.to), ALL);
 }
 
-/// What a pipeline does with its arguments counts where it is launched, not where they are bound.
+/// A launch uses the pipeline's access to its arguments, whichever pipeline was set when they were bound.
 #[cfg(not(target_vendor = "apple"))] // Before macOS 26 pipelines do not say what they read.
 #[test]
 fn the_pipeline_of_a_launch_decides_what_is_written() {

@@ -664,7 +664,7 @@ fn classes_waste_at_most_a_fifth() {
 }
 
 #[test]
-fn trimming_keeps_as_many_free_bytes_as_asked() {
+fn trimming_keeps_as_many_free_bytes_as_requested() {
     let rig = Rig::new();
     let pool = Pool::new(&rig.gpu, PoolLimits::default());
     let (one, two, lent) =

@@ -1,6 +1,6 @@
 //! All results at a glance: tables in Markdown and two charts, from the latest results of each benchmark.
 //!
-//! `cargo bench` runs its targets in the order of their names, so this one is last. The results are under
+//! `cargo bench` runs its targets in the order of their names, so this one runs after those that record results. They are under
 //! `target/benchmarks`; `cargo bench --bench summary -- --publish` also writes them into `specs/`.
 
 mod chart;

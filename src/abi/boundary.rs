@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs code of the program inside an `extern "C"` function, out of which a panic would abort the
-/// process. A panic, which the hook has reported by then, ends here, and so does one of what the panic
-/// carried when that is dropped. Returns nothing after a panic.
+/// process. A panic, which the hook has reported by then, ends here, and so does a panic in the drop of
+/// its payload. Returns `None` after a panic.
 pub(crate) fn contain_panic<R>(run: impl FnOnce() -> R) -> Option<R> {
     let payload = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(result) => return Some(result),

@@ -16,7 +16,7 @@ pub enum Family {
     MutableCopy,
     /// `new…`: returns +1.
     New,
-    /// Everything else: what it returns belongs to somebody else.
+    /// Everything else: the caller does not own the result.
     None,
 }
 

@@ -1,4 +1,4 @@
-//! What both sides of a message speak: object pointers, selectors, C structs, type encodings.
+//! The types that both sides of a message share: object pointers, selectors, C structs, type encodings.
 //!
 //! This is the ground floor of the crate: the driver above and the embedded runtime below meet on these
 //! types.

@@ -97,7 +97,7 @@ impl Class {
     ///
     /// ```
     /// use aruminium::{abi::Id, msg, objc::link};
-    /// // SAFETY: the name is a C string, and every class answers `hash`.
+    /// // SAFETY: the name is a C string, and every class responds to `hash`.
     /// unsafe {
     ///     let class: Id = link::objc_getClass(c"NSString".as_ptr()).as_id();
     ///     assert_ne!(msg!(class, [hash] -> usize), 0);

@@ -68,8 +68,8 @@ pub trait Objc2: ObjcClass + sealed::Plain {
 /// * The same holds for references into the memory that the other side makes of `contents`.
 /// * Memory that a layer lends (a lease of a pool, a cell, a tape) is not returned before such a command buffer has completed.
 ///
-/// Also, a residency set is used by one thread at a time, of both sides, and of the allocations that the other side adds to it or
-/// removes from it this crate knows nothing: kernels that use them by way of the set are not tracked either.
+/// Also, a residency set is used by one thread at a time, of both sides. This crate does not track the allocations that the other
+/// side adds to it or removes from it, nor kernels that use them through the set.
 ///
 /// ```
 /// use aruminium::{Buffer, Gpu, Objc2Memory};

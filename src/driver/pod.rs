@@ -1,4 +1,4 @@
-//! Types that `bytemuck` knows as plain, where this crate wants [`Plain`] ones.
+//! Types that are `bytemuck::Pod`, accepted where this crate requires [`Plain`] ones.
 
 use super::buffer::Plain;
 use bytemuck::{TransparentWrapper, Zeroable};

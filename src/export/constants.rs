@@ -57,7 +57,7 @@ constants! {
 }
 
 fn set(symbol: &AtomicPtr<c_void>, text: &CStr) {
-    // SAFETY: `NSString` answers this message; the object is retained for as long as the process lives.
+    // SAFETY: `NSString` responds to this message; the object is retained for as long as the process lives.
     let string = unsafe {
         let class = link::objc_getClass(c"NSString".as_ptr()).as_id();
         link::objc_retain(msg!(class, [stringWithUTF8String: text.as_ptr()] -> Id))

@@ -28,7 +28,7 @@ macro_rules! jump {
 }
 
 /// Writes the symbols of a list. Our own callers take a returned object out of its pool with the help of a mark
-/// that they remove when they leave it there. Other callers know nothing of the mark: theirs stay in the pool,
+/// that they remove when they leave it there. Other callers do not handle the mark: their objects stay in the pool,
 /// and are retained.
 macro_rules! jumps {
     ($($(#[$attribute:meta])* $name:ident)+) => { $( jumps!(@one $(#[$attribute])* $name); )+ };

@@ -9,19 +9,19 @@ pub(super) fn fence() {
     unsafe { asm!("sfence", options(nostack, preserves_flags)) }
 }
 
-/// Asks for the line of an address, whatever it is.
+/// Prefetches the cache line of an address, which may be any.
 #[inline(always)]
 pub(super) fn will_read(address: *const u8) {
     // SAFETY: a prefetch changes nothing and never faults; every x86_64 processor has this one.
     unsafe { asm!("prefetcht0 [{}]", in(reg) address, options(readonly, nostack, preserves_flags)) }
 }
 
-/// Asks for the line of an address in a state that a store needs no wait for. (The compiler's own
+/// Prefetches the cache line of an address in a state in which a store does not wait. (The compiler's own
 /// prefetch for writing becomes one for reading unless its target has `prfchw`.)
 #[inline(always)]
 pub(super) fn will_write(address: *const u8) {
     // SAFETY: a prefetch changes nothing and never faults; processors that have AVX2 and not this
-    // one pass over it.
+    // one ignore it.
     unsafe { asm!("prefetchw [{}]", in(reg) address, options(readonly, nostack, preserves_flags)) }
 }
 

@@ -1,7 +1,7 @@
 //! One element at a time, in plain Rust: the definition that every other path is compared with.
 //!
 //! Every case is computed and one of them selected, so that the compiler can make vectors of a loop.
-//! The two float operations, for subnormal halves, take and give normal numbers or zero where they
+//! The two float operations, for subnormal halves, take and return normal numbers or zero where they
 //! are selected: flush-to-zero modes do not change them.
 
 /// The bits of a positive infinity in each format.

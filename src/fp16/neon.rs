@@ -2,8 +2,8 @@
 //! stable), bfloats by integer operations that every ARMv8 has.
 //!
 //! The conversions between half and float obey neither FZ nor FZ16 where it could show: FZ16 is
-//! ignored (Arm ARM, FPConvert), and a float that FZ would flush is a zero as a half anyway. What
-//! the start of every thread guarantees is taken for granted: no alternative half precision (AHP),
+//! ignored (Arm ARM, FPConvert), and a float that FZ would flush is a zero as a half anyway. The
+//! settings that every thread starts with are assumed: no alternative half precision (AHP),
 //! no default NaN (DN), rounding to nearest.
 
 use std::arch::aarch64::*;

@@ -1,4 +1,4 @@
-//! The one loop that converts a slice, over the pieces that an instruction set brings.
+//! The one loop that converts a slice, over the conversions that an instruction set provides.
 
 /// Steps in an iteration.
 const UNROLL: usize = 4;
@@ -13,13 +13,13 @@ const AHEAD: usize = 2048;
 /// Targets of up to this many bytes are not prefetched: they tend to be in the nearest cache already.
 const NEAR: usize = 32 << 10;
 
-/// What an instruction set brings: each conversion of [`LANES`](Isa::LANES) elements in registers.
+/// What an instruction set provides: each conversion of [`LANES`](Isa::LANES) elements in registers.
 ///
 /// # Safety
 ///
 /// Every method needs a processor that has the instruction set, `LANES` readable elements at
-/// `from` and as many writable ones at `to`. With `STREAM` the stores pass by the caches: `to` is
-/// then aligned to the bytes that it takes, and [`fence`](Isa::fence) comes before anyone reads them.
+/// `from` and as many writable ones at `to`. With `STREAM` the stores bypass the caches: `to` is
+/// then aligned to the bytes that it takes, and [`fence`](Isa::fence) comes before they are read.
 pub(super) trait Isa {
     /// Elements that one step converts, a power of two.
     const LANES: usize;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::element;
 use super::path::{Path, available, stream_threshold};
 
-/// A 16-bit format by what IEEE 754 says of it (3.4), without any of the code under test.
+/// A 16-bit format as IEEE 754 defines it (3.4), without any of the code under test.
 struct Format {
     exponent_bits: u32,
 }
@@ -94,7 +94,7 @@ fn sample(floats: &mut Vec<f32>, upper: u32) {
     floats.extend(turns.into_iter().chain([noise]).map(|low| f32::from_bits(upper << 13 | low)));
 }
 
-/// Calls `check` with pieces of the floats to try, as many as the scale asks for, on every core.
+/// Calls `check` with pieces of the floats to try, the number of which depends on the scale, on every core.
 fn floats(check: impl Fn(&[f32]) + Sync) {
     let full = matches!(scale(), Scale::Full);
     let stride = if matches!(scale(), Scale::Small) { 37 } else { 1 };

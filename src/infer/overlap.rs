@@ -218,7 +218,7 @@ mod tests {
             assert_eq!(overlap(other, one), expected, "{other:?} {one:?}");
             let all = second.iter().all(|byte| first.contains(byte));
             covered[usize::from(all)] += 1;
-            // What several runs cover together may be missed, and nothing else.
+            // Only a tensor that several runs cover together may be missed.
             assert!(all || !covers(one, other), "{one:?} {other:?}");
             missed += u32::from(all && !covers(one, other));
         }

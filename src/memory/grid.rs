@@ -324,7 +324,7 @@ impl<'a> Cell<'a> {
     ///
     /// While the bytes are borrowed, nothing else reads or writes them: no command buffer in flight that uses the cell,
     /// no view of a buffer over the grid's block ([`Buffer::read`](crate::Buffer::read) and the like are safe to call,
-    /// and do not know of this borrow), no raw pointer to it, and no other unit through the block's handle.
+    /// and do not check this borrow), no raw pointer to it, and no other unit through the block's handle.
     /// [`view_mut`](Self::view_mut) needs no such promise.
     ///
     /// ```

@@ -97,7 +97,7 @@ impl<T: Lent> Lending<T> {
         let new = found.is_none();
         if new {
             let over = |state: &State<T>| state.bytes.saturating_add(size) > self.total;
-            // Those that are idle are free now: `take` has looked.
+            // Idle items are in the free lists now: `take` has moved them.
             state.release_while(&mut released, over);
             if over(&state) {
                 let used = state.bytes;

@@ -87,7 +87,7 @@ impl Record {
     /// set that has the memory.
     #[cold]
     fn is_encoded(&self, since: Epoch) -> bool {
-        // What another thread does is soon over.
+        // The other thread is done soon.
         let is_bound = (0..1000).all(|round| {
             if round > 0 {
                 std::thread::yield_now();

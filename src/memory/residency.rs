@@ -218,7 +218,7 @@ impl Residency {
         let turn = self.0.turns.take();
         let mut state = self.lock();
         let changed = std::mem::take(&mut state.changed);
-        // What a commit drops may run code that commits: what the outer call commits may not be committed yet.
+        // Values that a commit drops may run code that commits, while the changes of the outer call are not committed yet.
         if !changed && state.committing == 0 {
             return false;
         }
@@ -257,7 +257,7 @@ impl Residency {
         drop(state);
         // It counts as a user already, so that no lease that is returned meanwhile is missed.
         commands.use_residency_set(&set);
-        // What may be the last reference to a command buffer is dropped without the locks.
+        // These may be the last references to command buffers: they are dropped without the locks.
         drop(turn);
         drop(over);
     }

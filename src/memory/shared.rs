@@ -72,8 +72,8 @@ impl Shared {
     ///
     /// # Safety
     ///
-    /// In the process that made a surface, its id finds it whatever made it. If it is a surface of this process that `open` did not
-    /// make, no other code of this process accesses it while the memory lives, as for [`import`](Self::import).
+    /// An id finds every surface of the process that made it, not only those of this module. If the surface was made by this process, but
+    /// not by `open`, no other code of this process accesses it while the memory lives, as for [`import`](Self::import).
     ///
     /// # Errors
     ///

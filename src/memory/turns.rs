@@ -1,9 +1,9 @@
-//! A lock that the thread that has it may take again.
+//! A reentrant lock: the thread that holds it may take it again.
 
 use std::marker::PhantomData;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Orders what several threads do. Unlike a mutex it may be held while code runs that takes it again.
+/// A reentrant lock. Unlike a mutex it may be held while code runs that takes it again.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     state: Mutex<State>,
@@ -12,9 +12,9 @@ pub(super) struct Turns {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The thread that has the lock, if `depth` is not 0.
+    /// The thread that holds the lock, if `depth` is not 0.
     owner: usize,
-    /// How often it took the lock.
+    /// How many times it holds the lock.
     depth: usize,
 }
 

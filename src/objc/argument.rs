@@ -61,7 +61,7 @@ pub unsafe trait Argument: Sized {
     /// Whether this is the slot of an `error:`.
     const CATCHES: bool = false;
 
-    /// The error that the call left behind, for the argument that catches it.
+    /// The error that the call stored, for the argument that catches it.
     #[inline(always)]
     fn caught(_: &Self::Held) -> Id {
         Id::NIL
@@ -201,7 +201,7 @@ pub unsafe trait Arguments: Sized {
     fn hold(self) -> Self::Held;
     /// The words.
     fn list(held: &Self::Held) -> Self::List;
-    /// The error that the call left behind.
+    /// The error that the call stored.
     fn caught(held: &Self::Held) -> Id;
 }
 

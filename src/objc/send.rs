@@ -100,7 +100,7 @@ impl<A: Arguments, R: Return> Message<A, R> {
     ///
     /// # Safety
     ///
-    /// The receiver is nil or answers the selector by a method of these types, and the method's own
+    /// The receiver is nil or responds to the selector by a method of these types, and the method's own
     /// requirements are met.
     #[inline(always)]
     pub unsafe fn send(self, receiver: Id, call: Call, arguments: A) -> R {

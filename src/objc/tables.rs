@@ -23,7 +23,7 @@ pub unsafe trait ImpTable: Copy {
     ///
     /// # Safety
     ///
-    /// `object` is a live object that answers the table's selectors with the declared types.
+    /// `object` is a live object that responds to the table's selectors with the declared types.
     unsafe fn resolve(object: Id) -> Self;
 
     /// Whether the object is of the class that the table was resolved from.

@@ -1,4 +1,4 @@
-//! What names an actor, and the states of its life.
+//! The ids of actors, and the states of an actor.
 
 use std::fmt;
 

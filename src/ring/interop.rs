@@ -219,7 +219,7 @@ wire! {
         head: u32,
         12 /// The next one to put.
         tail: u32,
-        16 /// Who sent the last one.
+        16 /// The sender of the last one.
         last_source: u32,
         20 /// 1 while it is locked; lanes have no locks.
         lock: u32,
@@ -331,8 +331,8 @@ pub fn write_message<M: Message>(envelope: &Envelope<M>, target: Option<ActorId>
 
 /// Reads what [`write_message`] wrote, or the other crate.
 ///
-/// The bytes do not say how often the ring was restored: the id is that of a message of a ring that never was, and in a ring that
-/// was, [`Actor::receipt`](super::Actor::receipt) finds no message of it.
+/// The bytes do not say how often the ring was restored: the id is that of a message of a ring that was never restored. In a restored
+/// ring [`Actor::receipt`](super::Actor::receipt) finds no message with it.
 ///
 /// # Errors
 ///

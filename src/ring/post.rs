@@ -14,7 +14,7 @@ use std::time::Instant;
 /// restored before.
 ///
 /// A ring that restores a checkpoint continues with the numbers in it, so that its bytes are the same again. All of its
-/// messages have new ids then, those in the checkpoint too: an id from before is of none of them.
+/// messages have new ids then, those in the checkpoint too: an id from before the restore is the id of no message.
 ///
 /// ```
 /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;

@@ -17,8 +17,8 @@ pub(super) enum Op {
         header: RingHeader,
         bytes: Vec<u8>,
     },
-    /// Mail was looked for, in the first `looked` letters of the lane; whether it was taken. (Their indices are others in a replay: in the
-    /// recorded ring the lane may have been searched before a submission ended that moved them.)
+    /// Mail was searched for, in the first `looked` letters of the lane; whether it was taken. (Their indices may differ in a replay: in the
+    /// recorded ring the lane may have been searched before the end of a submission that moved them.)
     Take {
         actor: u32,
         wanted: Wanted,

@@ -60,7 +60,7 @@ impl Core {
         }
     }
 
-    /// One submission of a thread that then looks whether more are wanted. Faults and cycles are in the state.
+    /// One submission of a thread that then checks whether more are needed. Faults and cycles are in the state.
     pub(super) fn run_once<'a>(&'a self, state: Guard<'a>, ticks: u64) -> Result<(), RingError> {
         let count = ticks.min(state.options.ticks as u64) as u32;
         self.submission(state, count, &mut Tick::default(), &mut None).map(drop)

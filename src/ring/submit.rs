@@ -162,7 +162,7 @@ impl State {
         if broken.is_some() || !idle || room {
             self.add_work();
         }
-        // Who waited for this work looks whether there is more.
+        // Threads that waited for this work check whether there is more.
         self.changed = true;
         self.figures.handled += handled;
         let every = self.options.checkpoint_every;

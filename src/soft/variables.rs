@@ -26,12 +26,12 @@ pub(crate) struct Variable {
     values: Values,
     /// The value that stands for an absent one, or a description of the default.
     default: &'static str,
-    /// For the page, which a test compares.
+    /// For `specs/soft-metal.md`, which a test compares.
     #[cfg(test)]
     meaning: &'static str,
 }
 
-/// The variables that the library reads, each with a name in Rust, and those that it only knows.
+/// The variables that the library reads, each with a name in Rust, and those that only other programs read.
 macro_rules! variables {
     (
         read {$(
@@ -98,7 +98,7 @@ variables! {
             "the instruction set of machine code; on x86_64 `baseline` has none, and `avx2` and `avx512` exist there only";
         JIT: "ARUMINIUM_SOFT_JIT", Words(&["on", "off", "always"]), "on",
             "`on` makes machine code of kernels that work for about half a millisecond, `always` of every kernel, `off` \
-             of none; a system that gives no executable memory is as `off`";
+             of none; so does a system without executable memory";
         JIT_DUMP: "ARUMINIUM_SOFT_JIT_DUMP", Any, "unset",
             "prints the IR and the machine code of the kernels whose names it lists, separated by commas, on standard error \
              when machine code is made; `all` is every kernel";
@@ -109,7 +109,7 @@ variables! {
         "ARUMINIUM_LAUNCHER", Any, "unset",
             "set by the launcher: its own path, as it was put in the place of the compiler wrapper";
         "ARUMINIUM_LAUNCHER_NEXT", Any, "unset",
-            "set by the launcher: the compiler wrapper that was set before, which its own calls";
+            "set by the launcher: the compiler wrapper that the user had set, which the launcher's own calls";
         "ARUMINIUM_TEST_SCALE", Words(&["small", "many", "full"]), "unset",
             "for this repository's tests: `small` makes long loops short, `many` and `full` make random tests longer";
         "ARUMINIUM_TEST_SEED", Number(0, usize::MAX), "0",
@@ -117,13 +117,13 @@ variables! {
         "ARUMINIUM_TEST_RUNNER", Any, "unset",
             "for this repository's tests: the emulator that starts their child processes";
         "ARUMINIUM_TEST_PTXAS", Any, "unset",
-            "for this repository's tests: the path of NVIDIA's assembler, which then has to take the text of kernels";
+            "for this repository's tests: the path of NVIDIA's assembler, which then has to accept the text of kernels";
         "ARUMINIUM_TEST_CHILD", Any, "unset",
             "for this repository's tests: set by a test that starts its own program again";
         "ARUMINIUM_FUZZ_CORPUS", Any, "unset",
             "for this repository's tests: a folder of sources for the fuzzers to change";
         "ARUMINIUM_UPDATE", Any, "unset",
-            "for this repository's tests: write the recorded texts anew instead of comparing";
+            "for this repository's tests: write the recorded texts instead of comparing them";
         "ARUMINIUM_BENCH_OPENCL", Any, "unset",
             "for this repository's benchmarks: measure OpenCL beside `kernels`";
     }

@@ -35,7 +35,7 @@ kernel void in_quadgroups(device uint* out [[buffer(0)]], uint i [[thread_positi
 
 [[max_total_threads_per_threadgroup(64)]] kernel void limited(device uint* out [[buffer(0)]], const uint i [[thread_position_in_grid]]) { out[i] = i + 2; }
 
-// Functions that hosts may ask for (MSL 5.1.4, 5.1.5) are called like any other.
+// Functions that hosts may request (MSL 5.1.4, 5.1.5) are called like any other.
 [[visible]] uint visible_double(uint x) { return 2 * x; }
 [[stitchable]] uint stitchable_next(uint x) { return x + 1; }
 kernel void calls_visible(device uint* out [[buffer(0)]], uint i [[thread_position_in_grid]]) { out[i] = visible_double(stitchable_next(i)); }

@@ -1,4 +1,4 @@
-//! A method of the `new` family gives its object to the caller: there is no pool to leave it to.
+//! The caller owns the object of a method of the `new` family: it is in no pool.
 
 aruminium::metal_class! {
     pub class Device: MTLDevice;

@@ -1,4 +1,4 @@
-//! Only the caller can vouch for a pointer.
+//! Only the caller can guarantee that a pointer is valid.
 
 aruminium::metal_class! {
     pub class Device: MTLDevice;

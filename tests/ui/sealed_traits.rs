@@ -1,4 +1,4 @@
-//! Traits that vouch for a pointer cannot be implemented outside of the crate.
+//! Traits that guarantee a valid pointer cannot be implemented outside of the crate.
 
 use aruminium::abi::Id;
 

@@ -1,4 +1,4 @@
-//! Objects that may be nil or gone are for callers who promise to take care.
+//! A method whose object may be nil or released is an `unsafe fn`.
 
 aruminium::metal_class! {
     pub class Queue: MTLCommandQueue;

@@ -120,7 +120,7 @@ struct Scatter {
     uint y[RANK], x[RANK], i[RANK];
 };
 
-// Values along an axis to places by index, the reverse of `take`. A thread has a line along the axis, so that the order of
+// Values along an axis to positions by index, the reverse of `take`. A thread has a line along the axis, so that the order of
 // values with the same index is theirs. ADD sums. An index past the end is left out.
 kernel void scatter(device const X *x [[buffer(0)]], device X *y [[buffer(1)]], device const int *indices [[buffer(2)]],
                     constant Scatter &p [[buffer(3)]], uint index [[thread_position_in_grid]]) {

@@ -1,6 +1,6 @@
 // Attention of each token and head over the keys of a cache. Q, K and O are the types; DIM is the size of a head, and
-// CAUSAL, MASK and CAP choose the variant. With K_BITS, keys are codes of so many bits (turbo.metal, which is then before
-// this file), and with V_BITS values are; K and V are bytes then.
+// CAUSAL, MASK and CAP choose the variant. With K_BITS, keys are codes of K_BITS bits (turbo.metal, which is then before
+// this file), and with V_BITS so are values; K and V are bytes then.
 
 struct Attention {
     uint tokens, heads, group;   // `group` heads share keys and values

@@ -247,8 +247,8 @@ impl Ops {
         self.launch(stream, variant, &args, Grid::threads_1d(y.count()))
     }
 
-    /// The reverse of [`take`](Self::take): value `i` of `x` along an axis goes to place `indices[i]` of `y`, and is added if
-    /// so chosen. `x` and `indices` have the same shape, which differs from that of `y` only in this axis. Values with the
+    /// The reverse of [`take`](Self::take): value `i` of `x` along an axis goes to position `indices[i]` of `y`, and is added
+    /// if so chosen. `x` and `indices` have the same shape, which differs from that of `y` only in this axis. Values with the
     /// same index are in order: the last one stays, and sums are exact to the rounding of each step. An index past the end is
     /// left out. Strides are any, and types all but quantised ones; sums of booleans are not possible.
     ///

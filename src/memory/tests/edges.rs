@@ -1,4 +1,4 @@
-//! The ends of what hands out memory, compared with models.
+//! Allocators at their limits, compared with models.
 
 use super::*;
 use crate::Plain;

@@ -1,4 +1,4 @@
-//! What the parts promise, from inside.
+//! Unit tests of the parts of `memory`.
 
 mod edges;
 mod plain;
@@ -139,7 +139,7 @@ fn a_conversation_is_cleared_whole_or_not_at_all() {
 fn takes_of_many_threads_are_disjoint() {
     const THREADS: usize = 8;
     const SIZES: [usize; 4] = [8, 24, 40, 64];
-    // Each thread marks what it takes and looks whether the marks are still there before the tape is
+    // Each thread marks what it takes and checks that the marks are still there before the tape is
     // cleared for the next round. At full scale each takes ten million times.
     let takes = scaled(100_000);
     let tape = Tape::start(takes.min(100_000) * 64 * THREADS).unwrap();

@@ -40,7 +40,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 ///
 /// # Safety
 ///
-/// The object answers the selector with this type.
+/// The object responds to the selector with this type.
 unsafe fn bare<R: super::Return>(object: &Object, selector: &'static CachedSelector) -> R {
     let call =
         Call { method: "-[MTLCommandBuffer]", ownership: Ownership::Retained, consumes: false };

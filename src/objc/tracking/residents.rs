@@ -187,7 +187,7 @@ impl Residents {
             }
             !member.removed
         });
-        // What may be the last reference to a record is dropped without the lock.
+        // These may be the last references to records: they are dropped without the lock.
         drop(gone);
     }
 }

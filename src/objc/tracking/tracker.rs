@@ -160,7 +160,7 @@ impl Tracker {
             used.uses.note(record, true);
         }
         used.sets.extend(kept.sets.drain(..).map(by));
-        // What may be the last reference to something is dropped without the lock.
+        // These may be the last references to their objects: they are dropped without the lock.
         drop(used);
         drop(kept);
     }
@@ -172,7 +172,7 @@ impl Tracker {
         let mut used = lock(&self.used);
         let (gone, rest): (Vec<_>, _) = used.sets.drain(..).partition(is_gone);
         used.sets = rest;
-        // What may be the last reference to something is dropped without the lock.
+        // These may be the last references to their objects: they are dropped without the lock.
         drop(used);
         drop(gone);
     }

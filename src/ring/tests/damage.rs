@@ -1,4 +1,4 @@
-//! Damaged checkpoints and recordings with a correct checksum: an error, or exactly the state that the bytes say.
+//! Damaged checkpoints and recordings with a correct checksum: an error, or exactly the state that the bytes describe.
 
 use super::{ring_of, spawn};
 use crate::ring::checkpoint::Checkpoint;

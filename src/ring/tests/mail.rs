@@ -359,7 +359,7 @@ fn causes_come_before_effects_on_other_lanes() {
     let order = handled(&ring, &sink);
     assert_eq!((order.len(), order[0]), (3, 10), "{order:?}");
 
-    // What waits before a cause has another priority: a higher one does not matter, after a lower one the effect comes first.
+    // A message of another priority waits before the cause: a higher one does not matter, with a lower one the effect comes first.
     for (first, expected) in [(Priority::Critical, [1, 2, 3]), (Priority::Low, [3, 1, 2])] {
         sink.suspend().unwrap();
         sink.send_envelope(Envelope { priority: first, ..Envelope::new(1, 0) }).unwrap();

@@ -1,4 +1,4 @@
-//! What a ring promises, from inside.
+//! Unit tests of rings.
 
 mod damage;
 mod faults;

@@ -87,7 +87,7 @@ const ECHO_POST: &str =
     "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.post(m); }";
 
 #[test]
-fn a_reply_that_is_given_up_reaches_who_waits_for_any_mail() {
+fn a_reply_that_is_given_up_reaches_a_receiver_of_any_mail() {
     let ring = ring();
     let actor = spawn(&ring, "echo", ECHO, Launch::new());
     let (waker, count) = counter();
@@ -503,7 +503,7 @@ fn replies_to_calls_of_another_process_are_mail() {
     other.restore(&checkpoint).unwrap();
     assert_eq!(other.checkpoint().unwrap(), checkpoint);
     assert_eq!([0; 2].map(|_| others[0].try_receive().unwrap()), [Some(5), Some(6)]);
-    // In the same process they still find their calls, but for those made later.
+    // In the same process they still find their calls, except those made later.
     assert_eq!(call.wait().unwrap(), 5);
     let later = actors[0].call(8);
     ring.restore(&checkpoint).unwrap();

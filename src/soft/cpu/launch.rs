@@ -31,7 +31,7 @@ use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
 const MAX_CHUNK: u64 = 64;
 /// Launches of up to this many threads begin without helpers: waking a thread may cost more than it saves.
 const SMALL: u64 = 4096;
-/// When a launch without helpers has worked so much, in units of 10 ns, and for so long, helpers take part in the rest.
+/// After this much work (in units of 10 ns) and this much time, helpers take part in a launch that began without them.
 const LONG_WORK: u64 = 1000;
 const LONG: Duration = Duration::from_micros(50);
 
@@ -234,7 +234,7 @@ enum Outcome {
     Done,
     /// A hoisted load is out of bounds; nothing was run.
     CannotHoist,
-    /// The interpreter has worked, or would work, so long that machine code is worth it.
+    /// The interpreter has worked, or would work, long enough for machine code to pay.
     WorthNative,
     /// The launch takes long enough for helpers.
     Long,

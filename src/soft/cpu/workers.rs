@@ -162,7 +162,7 @@ impl Shared {
             drop(queue);
             // SAFETY: the job was in the queue, so its owner waits.
             let help = unsafe { &*job.help };
-            // The launching thread panics in its place.
+            // The launching thread panics instead.
             if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(help)) {
                 lock(&job.panic).get_or_insert(panic);
             }

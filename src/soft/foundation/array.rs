@@ -196,7 +196,7 @@ pub(super) fn are_equal(object: Id, other: Id) -> bool {
                 pairs.extend(a.0.iter().zip(&b.0).map(|(a, b)| (a.id(), b.id())));
             }
             Some(_) => return false,
-            // SAFETY: both are objects, and every object answers `isEqual:`.
+            // SAFETY: both are objects, and every object responds to `isEqual:`.
             None => match unsafe { send_with::<_, Bool>(object, known::is_equal(), other) }.get() {
                 true => {}
                 false => return false,
@@ -217,7 +217,7 @@ pub(super) fn text_of(object: &Retained) -> String {
         return "…".into();
     }
     DEPTH.set(depth + 1);
-    // SAFETY: every object answers `description` with a string.
+    // SAFETY: every object responds to `description` with a string.
     let text = unsafe {
         let text: Id = send(object.id(), known::description());
         Object::<Text>::from_id(text)

@@ -27,7 +27,7 @@ struct Key(Retained);
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // SAFETY: every object answers `hash`.
+        // SAFETY: every object responds to `hash`.
         unsafe { send::<usize>(self.0.id(), known::hash()) }.hash(state);
     }
 }
@@ -119,7 +119,7 @@ impl Pairs {
         let (values, keys) = unsafe { (slice(values, count)?, slice(keys, count)?) };
         let mut all = Self::default();
         for (key, value) in keys.iter().zip(values) {
-            // SAFETY: as above; every object answers `respondsToSelector:`, and `copyWithZone:` with an
+            // SAFETY: as above; every object responds to `respondsToSelector:`, and `copyWithZone:` with an
             // object that is owned here.
             unsafe {
                 let (responds, copy) = (known::responds_to_selector(), known::copy_with_zone());

@@ -1,4 +1,4 @@
-//! NSURL: where something is. Files are what Metal asks for.
+//! NSURL: the location of a resource. Metal uses URLs of files only.
 
 use super::{Bytes, NSObject, Text};
 use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};

@@ -22,7 +22,7 @@ impl Expected {
         access | u64::from(self.kind) << 8 | (self.scalar as u64) << 16
     }
 
-    /// From an immediate; `None` for that of pointers and for what is none.
+    /// From an immediate; `None` for the immediate of pointers and for an invalid one.
     pub(crate) fn from_imm(imm: u64) -> Option<Self> {
         let scalar = Scalar::all().nth(usize::try_from(imm >> 16).ok()?)?;
         let (read, write) = (imm & 1 != 0, imm & 2 != 0);

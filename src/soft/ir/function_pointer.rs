@@ -16,7 +16,7 @@ pub(crate) struct FailedCall {
 }
 
 impl FailedCall {
-    /// The failed call that an access at an offset of the null pointer is, if it is one.
+    /// The failed call that an access at this offset of the null pointer stands for, if any.
     pub(crate) fn of(offset: i64) -> Option<Self> {
         let beyond = (offset as u64).wrapping_sub(FAILED_CALL);
         (beyond < 2 * TOO_DEEP)

@@ -98,7 +98,7 @@ pub(crate) trait Executable: Send + Sync {
     }
 }
 
-/// What became of a launch that was submitted.
+/// The state of a launch that was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Submitted {
     /// It is done.

@@ -83,7 +83,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) residents: &'a [Resident<'a>],
     /// The same for textures.
     pub(crate) resident_textures: &'a [ResidentTexture<'a>],
-    /// It is stopped when no threadgroup has finished for so long; `None` for never.
+    /// The launch is stopped when no threadgroup has finished for this time; `None` for never.
     pub(crate) watchdog: Option<Duration>,
     /// Whether what GPUs accept from kernels against the rules of the language is a fault: a barrier that not all
     /// threads reach, and a read just past the end of threadgroup memory.

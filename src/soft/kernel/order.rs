@@ -1,4 +1,4 @@
-//! Orders that a seed chooses, the same each time, of what nothing orders.
+//! Random orders of work that nothing orders, determined by a seed.
 
 /// Random numbers: the generator SplitMix64.
 #[derive(Clone, Copy, Debug)]

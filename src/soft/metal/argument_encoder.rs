@@ -203,7 +203,7 @@ impl ArgumentEncoder {
         fits: impl FnOnce(&Member) -> bool,
     ) -> Result<(), String> {
         let place = self.place(index, kind, fits)?;
-        // SAFETY: the place is inside the argument buffer, which the encoder keeps alive.
+        // SAFETY: the address is inside the argument buffer, which the encoder keeps alive.
         unsafe { place.cast::<u64>().write_unaligned(bits) };
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! MTLBinaryArchive: which functions and pipelines a program compiled before.
 //!
 //! Compiling takes milliseconds here, so an archive has no code. It has a fingerprint of everything that was added, which
-//! answers what programs ask of an archive: whether a pipeline is in it (`MTLPipelineOptionFailOnBinaryArchiveMiss`).
+//! answers the only question that programs have: whether a pipeline is in the archive (`MTLPipelineOptionFailOnBinaryArchiveMiss`).
 
 use super::absent::BINARY_ARCHIVE;
 use super::descriptors::{BinaryArchiveDescriptor, ComputePipelineDescriptor, FunctionDescriptor};

@@ -1,4 +1,4 @@
-//! The compiler and the back end that Metal's classes use. No other file here names either.
+//! The compiler and the back ends that Metal's classes use. No other file here names them.
 
 use super::availability;
 use super::datum::{DIAGNOSTICS, Datum};
@@ -118,7 +118,7 @@ pub(super) struct Origin {
 #[derive(Clone)]
 pub(super) struct Linked {
     pub(super) origin: Origin,
-    /// What pointers to it are.
+    /// Its handle, which pointers to it hold.
     pub(super) handle: u64,
 }
 

@@ -11,7 +11,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::error::Error;
 use std::sync::Arc;
 
-/// What is wrong with a message. It is passed in two registers: a larger error would slow down every correct message.
+/// The error of a message. It is passed in two registers: a larger error would slow down every correct message.
 pub(super) type Why = Box<dyn Error>;
 
 /// The part of an encoder that is the same for both kinds.
@@ -80,7 +80,7 @@ impl Encoder {
         }
     }
 
-    /// Notes what is wrong with a message. With checks off the message has no effect at all.
+    /// Records the error of a message. With checks off the message has no effect at all.
     #[cold]
     fn fault(&self, selector: &str, why: Why) {
         if !Settings::get().checks {

@@ -26,7 +26,7 @@ pub(super) struct Function {
     origin: Origin,
     checks: Checks,
     label: Label,
-    /// What pointers to it are.
+    /// Its handle, which pointers to it hold.
     pub(super) handle: u64,
 }
 

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 unsafe extern "C" {
-    /// Has the C library call a function when the process ends.
+    /// Registers a function that the C library calls when the process ends.
     safe fn atexit(function: extern "C" fn()) -> c_int;
 }
 

@@ -101,7 +101,7 @@ impl ResidencySet {
         // SAFETY: a C string.
         let selector: Sel =
             unsafe { crate::soft::runtime::entry::sel_registerName(c"allocatedSize".as_ptr()) };
-        // SAFETY: allocations answer this message with a number.
+        // SAFETY: allocations respond to this message with a number.
         members.iter().map(|member| unsafe { send::<usize>(member.id(), selector) }).sum()
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Options(pub(super) usize);
 
-/// `setOwnerWithIdentity:`: who pays for the memory is not recorded here, so that every task may.
+/// `setOwnerWithIdentity:`: the task that is charged for the memory is not recorded here, so every task is accepted.
 pub(super) const KERN_SUCCESS: i32 = 0;
 
 /// Storage modes, of `MTLStorageMode`.

@@ -124,7 +124,7 @@ pub(crate) enum Stage {
     Kernel,
     Vertex,
     Fragment,
-    /// An ordinary function that hosts may ask for too: `visible` or `stitchable` (MSL 5.1.4, 5.1.5).
+    /// An ordinary function that hosts may request, too: `visible` or `stitchable` (MSL 5.1.4, 5.1.5).
     Visible,
     Intersection,
     Mesh,

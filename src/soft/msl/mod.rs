@@ -130,7 +130,7 @@ pub(crate) struct Linked<'a> {
     /// Its name in its library.
     pub(crate) name: &'a str,
     pub(crate) constants: &'a ConstantValues,
-    /// What pointers to it are: unique, below 2^45, and not 0.
+    /// Its handle, which pointers to it hold: unique, below 2^45, and not 0.
     pub(crate) handle: u64,
 }
 

@@ -314,7 +314,7 @@ fn templates_recurse_to_a_depth_of_two_thousand() {
         template <typename T> int sum(T x) { return x; }
         template <typename T, typename... R> int sum(T x, R... rest) { return x + sum(rest...); }";
     check(function, &format!("sum({numbers})")).unwrap();
-    // What needs more stack for each level is refused earlier, by an error that has the number.
+    // Code that needs more stack for each level is refused earlier, by an error with the number.
     let deduced = "
         template <int N> auto f(int x) { return f<N - 1>(x) + 1; }
         template <> auto f<0>(int x) { return x; }";

@@ -9,7 +9,7 @@ pub(super) type Address = u64;
 /// A handle of the driver: a context, a module, a function or a stream.
 pub(super) type Handle = *mut c_void;
 
-/// What the driver answered instead of success.
+/// An error that the driver returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CudaError {
     /// The entry point.

@@ -55,7 +55,7 @@ struct Free {
     moving: usize,
 }
 
-/// The error for memory that is not asked of the driver.
+/// The error for memory that is not requested from the driver.
 fn too_much() -> CudaError {
     CudaError { call: "cuMemAllocManaged", code: 2, text: "not that much managed memory".into() }
 }
@@ -203,7 +203,7 @@ impl Memory {
     /// Sets all bytes to zero.
     fn zero(&self) -> Result<(), CudaError> {
         if self.home == Home::Host {
-            // SAFETY: the memory is this long, and nobody else has it.
+            // SAFETY: the memory is this long, and no other code has it.
             unsafe { self.base.write_bytes(0, self.bytes) };
             return Ok(());
         }

@@ -51,7 +51,7 @@ impl Gpu {
     }
 
     /// The GPU of a name: `cuda` is the first, `cuda:1` the second. `None` if there is no such GPU. Unless accesses are
-    /// `checked`, one that is out of bounds damages whatever is there, or the GPU's context.
+    /// `checked`, one that is out of bounds changes other memory, or ends the GPU's context.
     pub(crate) fn named(name: &str, checked: bool) -> Option<Self> {
         let number = match name.strip_prefix("cuda")? {
             "" => 0,

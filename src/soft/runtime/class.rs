@@ -72,7 +72,7 @@ pub(crate) struct Declaration {
 }
 
 /// Messages that a class's header declares and the class has no methods for. Such a message is reported and
-/// answered with nil or zero, where one that no header declares ends the program.
+/// returns nil or zero, whereas one that no header declares ends the program.
 ///
 /// Their results come back in registers.
 pub(crate) struct Lacking {

@@ -60,7 +60,7 @@ pub(super) unsafe fn deallocate(object: Id) {
 ///
 /// As for [`deallocate`].
 unsafe fn deallocate_now(object: Id) {
-    // SAFETY: the caller's. NSObject answers `dealloc`.
+    // SAFETY: the caller's. NSObject responds to `dealloc`.
     unsafe {
         match class_of(object).kind {
             Kind::Block => block::dispose(object.as_ptr().cast()),

@@ -52,7 +52,7 @@ pub(crate) trait Receiver {
     /// # Safety
     ///
     /// The receiver of the call is an object that lives until the call is over. `Self` is not used
-    /// after that: a method never asks for a `'static` reference.
+    /// after that: a method never requires a `'static` reference.
     unsafe fn receive(call: Call) -> Self;
 }
 
@@ -338,7 +338,7 @@ pub(crate) trait Method<const OWNED: bool, Signature>: Copy {
 pub(crate) trait Maker<const OWNED: bool, P, Signature>: Copy {
     /// How many arguments the selector takes.
     const ARGUMENTS: usize;
-    /// The C function of a class method that answers a new object.
+    /// The C function of a class method that returns a new object.
     const MAKE: Imp;
     /// The C function of an instance method that fills the receiver.
     const INIT: Imp;
@@ -535,7 +535,7 @@ pub(crate) const fn method<const OWNED: bool, M: Method<OWNED, Signature>, Signa
     Row { of_class, selector: c_name(selector), imp: M::IMP, types: M::types }
 }
 
-/// The row of a class method that answers a new object with this payload.
+/// The row of a class method that returns a new object with this payload.
 pub(crate) const fn make<const OWNED: bool, P, M: Maker<OWNED, P, Signature>, Signature>(
     selector: &'static str,
     _: M,

@@ -139,19 +139,19 @@ entries! {
         class.set_method(selector, imp, types.unwrap_or(c""), true)
     }
 
-    /// Whether objects of the class answer a selector.
+    /// Whether objects of the class respond to a selector.
     fn class_respondsToSelector(class: Class = ClassData::from_handle, selector: Sel) -> Bool {
         Bool::new(class.is_some_and(|class| class.method(selector, &mut Lock::take()).is_some()))
     }
 
-    /// The method that answers a selector. nil if it does not exist.
+    /// The instance method of a selector. nil if it does not exist.
     fn class_getInstanceMethod(class: Class = ClassData::from_handle, selector: Sel) -> Method {
         class
             .and_then(|class| class.method(selector, &mut Lock::take()))
             .map_or(Method::NIL, MethodData::handle)
     }
 
-    /// The method that answers a selector that is sent to the class. nil if it does not exist.
+    /// The class method of a selector. nil if it does not exist.
     fn class_getClassMethod(class: Class = ClassData::from_handle, selector: Sel) -> Method {
         class
             .and_then(|class| class.isa().method(selector, &mut Lock::take()))

@@ -161,7 +161,7 @@ entries! {
         if object.is_nil() {
             return;
         }
-        // SAFETY: the caller's; a value that is copied answers `copy`, and the copy is owned here.
+        // SAFETY: the caller's; a value that is copied responds to `copy`, and the copy is owned here.
         unsafe {
             match policy & OWNERSHIP {
                 COPY if !value.is_nil() => {

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::ffi::c_int;
 use std::sync::MutexGuard;
 
-/// Has forks noted from now on.
+/// Registers handlers that record forks from now on.
 pub(super) fn watch_forks() {
     type Handler = unsafe extern "C" fn();
     unsafe extern "C" {

@@ -76,7 +76,7 @@ fn alloc_with_zone(class: Class, _zone: Zone) -> Id {
 }
 
 fn new(class: Class) -> Id {
-    // SAFETY: a class may answer `alloc` itself; what that answers is an object that has `init`.
+    // SAFETY: a class may implement `alloc` itself; it returns an object that has `init`.
     unsafe { send(send(class.as_id(), known::alloc()), known::init()) }
 }
 
@@ -116,7 +116,7 @@ fn borrowed_self(receiver: Id) -> Option<Retained> {
 }
 
 fn copy(receiver: Id) -> Id {
-    // SAFETY: classes that can be copied answer this with an object.
+    // SAFETY: classes that can be copied respond to this with an object.
     unsafe { send_with(receiver, known::copy_with_zone(), std::ptr::null_mut::<c_void>()) }
 }
 
@@ -186,12 +186,12 @@ fn describe_class(class: Class) -> Id {
 pub(super) fn string(text: &str) -> Id {
     let text = CString::new(text).unwrap_or_default();
     let Some(class) = class::named(c"NSString") else { return Id::NIL };
-    // SAFETY: `NSString` answers this message, and the text is a C string.
+    // SAFETY: `NSString` responds to this message, and the text is a C string.
     unsafe { send_with(class.handle().as_id(), known::string_with_utf8_string(), text.as_ptr()) }
 }
 
 fn debug_description(receiver: Id) -> Id {
-    // SAFETY: NSObject answers this with an object that is not owned; so does this method, with the
+    // SAFETY: NSObject responds to this with an object that is not owned; so does this method, with the
     // same push.
     unsafe { send(receiver, known::description()) }
 }

@@ -137,7 +137,7 @@ macro_rules! sender {
 }
 
 sender! {
-    /// Sends a message. nil answers zero in every register that a result may come back in; a struct that
+    /// Sends a message. nil returns zero in every register that a result may be in; a struct that
     /// is returned in memory is left as it is.
     ///
     /// # Safety

@@ -146,7 +146,7 @@ macro_rules! sender {
 }
 
 sender! {
-    /// Sends a message whose result, if any, comes back in registers. nil answers zero in all of them.
+    /// Sends a message whose result, if any, is returned in registers. nil returns zero in all of them.
     ///
     /// # Safety
     ///

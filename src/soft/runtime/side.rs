@@ -1,6 +1,6 @@
-//! What few objects have and so no object has room for: weak references to it, associated objects, extra bytes.
+//! Data that few objects have, and that is therefore not stored in them: weak references to the object, associated objects, extra bytes.
 //!
-//! It is kept in a table by the object's address, and removed when the object is deallocated. Until the first
+//! It is in a table by the object's address, and removed when the object is deallocated. Until the first
 //! entry is made, deallocation does not look into the table.
 
 use super::block;
@@ -25,7 +25,7 @@ pub(super) struct Side {
 /// An associated object.
 enum Associated {
     Owned(Retained),
-    /// Its owner sees to its life.
+    /// Not retained: the program keeps it alive.
     Unowned(Id),
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Signal {
     state: Mutex<State>,
     changed: Condvar,
     pub(crate) label: Label,
-    /// What comes before those who wait for it, for checks.
+    /// What is ordered before its waiters, for checks.
     pub(crate) clock: SharedClock,
 }
 

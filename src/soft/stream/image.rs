@@ -280,7 +280,7 @@ impl Image {
     /// # Safety
     ///
     /// The region is inside, and `from` has the bytes that [`Format::bytes_of`] returns for these distances.
-    #[allow(clippy::too_many_arguments)] // A place, a size, and how they lie.
+    #[allow(clippy::too_many_arguments)] // A position, a size, and distances.
     pub(crate) unsafe fn write(
         &self,
         level: usize,
@@ -392,8 +392,8 @@ impl Image {
     }
 }
 
-/// Copies a region from one texture to another whose blocks have the same size and pixels as many samples. Positions are a level, a slice and an
-/// origin, and are inside.
+/// Copies a region from one texture to another whose blocks have the same size and whose pixels have the same number of samples.
+/// Positions are a level, a slice and an origin, and are inside.
 pub(crate) fn copy_between(
     from: &Image,
     (from_level, from_slice, from_origin): (usize, usize, MTLOrigin),

@@ -1,4 +1,4 @@
-//! Launches of a command buffer that run while it is executed further.
+//! Launches of a command buffer that are in flight while its later commands are executed.
 
 use super::error::CommandError;
 use crate::soft::kernel::sanitize::Session;

@@ -29,7 +29,7 @@ pub(crate) type Deallocator = Box<dyn FnOnce(*mut c_void, usize) + Send>;
 
 enum Owner {
     Pages(Pages),
-    /// The device, and how many bytes it gave.
+    /// The device, and how many bytes it allocated.
     Device(Box<dyn DeviceMemory>, usize),
     /// The program.
     Program {

@@ -47,7 +47,7 @@ const SC_PHYS_PAGES: c_int = 85;
 /// The machine's memory in bytes. Requested once, since that takes longer than making a buffer.
 pub(crate) fn physical() -> usize {
     static PHYSICAL: LazyLock<usize> = LazyLock::new(|| {
-        // SAFETY: these names are known on Linux; -1 is answered for others.
+        // SAFETY: these names are known on Linux; for others `sysconf` returns -1.
         let (pages, size) = unsafe { (sysconf(SC_PHYS_PAGES), sysconf(SC_PAGESIZE)) };
         match (usize::try_from(pages), usize::try_from(size)) {
             (Ok(pages), Ok(size)) if pages > 0 => pages.saturating_mul(size),
@@ -77,12 +77,12 @@ impl Mapping {
     /// New pages; `None` if the system does not have that many.
     fn new(bytes: usize) -> Option<Self> {
         let flags = MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE;
-        // SAFETY: asks for fresh pages wherever there is room.
+        // SAFETY: requests new pages at any free address.
         let base = unsafe { mmap(std::ptr::null_mut(), bytes, PROT_READ_WRITE, flags, -1, 0) };
         // `MAP_FAILED` is -1, which is not the address of a page.
         let base = NonNull::new(base).filter(|base| base.addr().get().is_multiple_of(PAGE))?;
         if bytes >= HUGE {
-            // SAFETY: the pages are ours. A system that has no huge ones says so, and it may.
+            // SAFETY: the pages are ours. Without huge pages the call fails, which is allowed.
             unsafe { madvise(base.as_ptr(), bytes, MADV_HUGEPAGE) };
         }
         Some(Self { base: base.cast(), bytes })

@@ -255,7 +255,7 @@ impl Queue {
         self.start(line);
     }
 
-    /// The watchdog's answer to a first entry that stays reserved: it is removed, and the submission after it, which
+    /// What the watchdog does about a first entry that stays reserved: it is removed, and the submission after it, which
     /// may depend on what is missing, fails. Those after that run.
     fn give_up_first(self: &Arc<Self>, ticket: Ticket, silence: Duration) {
         let mut line = lock(&self.line);

@@ -141,8 +141,8 @@ pub(crate) struct FenceUse {
     pub(crate) waits: bool,
 }
 
-/// Recently bound objects are recognised when they are bound again: this many for each of as many hashes of their
-/// addresses. Two, because the few objects of a kernel often include a pair with equal hashes.
+/// Recently bound objects are recognised when they are bound again: `WAYS` for each of `HASHES` hashes of their
+/// addresses. Two ways, because the few objects of a kernel often include a pair with equal hashes.
 const WAYS: usize = 2;
 const HASHES: usize = 32;
 /// None of them.

@@ -15,7 +15,8 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     /// How long a launch may take, or a wait while nothing runs; `None` is no limit.
     pub(crate) watchdog: Option<Duration>,
-    /// Whether wrong messages are errors. Checks that keep memory safe are always on.
+    /// Whether wrong messages are errors, and kernels on an NVIDIA GPU check their accesses. All other checks that keep
+    /// memory safe are always on.
     pub(crate) checks: bool,
     /// Whether it is an error where a kernel breaks a rule of the language that GPUs do not enforce.
     pub(crate) strict: bool,

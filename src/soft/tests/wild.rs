@@ -1,4 +1,4 @@
-//! Random kernels with accesses anywhere, in and out of bounds: whatever they do, they stay inside of their memory, and all ways to
+//! Random kernels with accesses anywhere, in and out of bounds: they always stay inside of their memory, and all ways to
 //! run them agree whether there is a fault.
 
 use super::guarded::{Buffers, kernel};

@@ -1,4 +1,4 @@
-//! Whose the objects are that `objc2-metal` and this crate share. A program of its own, with one test: the device counts the
+//! The ownership of objects that `objc2-metal` and this crate share. A program of its own, with one test: the device counts the
 //! memory of the whole process.
 
 use aruminium::{Buffer, Objc2Memory};

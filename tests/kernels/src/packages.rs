@@ -39,7 +39,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Fetches the packages that a manifest names, and asks cargo where they are.
+    /// Fetches the packages that a manifest names, and gets their folders from cargo.
     pub fn open(manifest: &str) -> io::Result<Self> {
         cargo(&["fetch", "--locked", "--manifest-path", manifest])?;
         let answer =

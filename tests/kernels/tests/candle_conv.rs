@@ -37,7 +37,7 @@ impl Tensor {
         self.values[place.iter().zip(self.strides()).map(|(at, stride)| at * stride).sum::<usize>()]
     }
 
-    /// The number at a place that may be outside, where there is zero.
+    /// The number at a position that may be outside, where there is zero.
     fn padded(&self, place: &[usize], padding: usize) -> f64 {
         let (outer, inner) = place.split_at(2);
         let inside = inner
@@ -51,7 +51,7 @@ impl Tensor {
     }
 }
 
-/// All places of a tensor with these sides, in order.
+/// All positions of a tensor with these sides, in order.
 fn places(sides: &[usize]) -> Vec<Vec<usize>> {
     let mut found = vec![Vec::new()];
     for &side in sides {
@@ -89,7 +89,7 @@ fn run(
     number.decode(&launch.room(count * number.size()).groups(groups, threads, result))
 }
 
-/// How many places a window of `side` has along a side.
+/// How many positions a window of `side` has along a side.
 fn windows(long: usize, side: usize, stride: usize, padding: usize, dilation: usize) -> usize {
     (long + 2 * padding - dilation * (side - 1) - 1) / stride + 1
 }

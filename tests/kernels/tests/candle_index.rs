@@ -5,8 +5,8 @@ use kernels::numbers::{Number, near, noise};
 use kernels::run::{Kernels, lined};
 use kernels::structs::size;
 
-/// What is left of the dimension that indices go through, its length in the source and in the result, and what is
-/// right of it.
+/// The sizes around the dimension that is indexed: of what is left of it, its own in the source and in the result, and of
+/// what is right of it.
 #[derive(Clone, Copy)]
 struct Shape {
     left: usize,
@@ -21,7 +21,7 @@ const SHAPES: [Shape; 3] = [
     Shape { left: 70, source: 2, result: 3, right: 1 },
 ];
 
-/// The index that stands for none.
+/// The index that means "no element".
 fn none(ids: Number) -> f64 {
     match ids {
         Number::U8 => 255.0,

@@ -1,8 +1,8 @@
-//! candle's random numbers: the same seed gives the same numbers, they are spread as they should be, and normal ones come
+//! candle's random numbers: the same seed yields the same numbers, they are spread as they should be, and normal ones come
 //! from uniform ones by the formula of Box and Muller.
 //!
 //! The first thread stores the next seed while others may still have to load theirs: what is compared number by number is
-//! one SIMD-group's. What is asked of many numbers is some five standard deviations wide.
+//! one SIMD-group's. Tolerances for statistics of many numbers are some five standard deviations.
 
 use kernels::numbers::{Number, near};
 use kernels::run::Kernels;

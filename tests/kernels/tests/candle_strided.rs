@@ -22,7 +22,7 @@ fn open(file: &str) -> Kernels {
 const SIDES: [usize; 3] = [5, 3, 7];
 const STRIDES: [usize; 3] = [1, 45, 6];
 const COUNT: usize = 5 * 3 * 7;
-/// The last place read is 4 + 90 + 36.
+/// The last index read is 4 + 90 + 36.
 const BUFFER: usize = 131;
 
 /// Strides that repeat a row for all others, as when shapes are broadcast.

@@ -308,7 +308,7 @@ fn one_query() {
         let launch = all.bind(launch).bytes(&all.padding(chunk)).room(room * 4);
         let halves = sides[0].next_multiple_of(128) + 4 * chunk * simdgroups;
         let halves = halves + 2 * sides[1].next_multiple_of(128) * simdgroups;
-        // The kernels clear their sums a little past the end of what their program asks for.
+        // The kernels clear their sums a little past the end of the memory that their program requests.
         let launch = launch.memory(0, 2 * halves + 512);
         let groups = (all.options.queries, HEADS, parts);
         let mut out = launch.groups(groups, (32, simdgroups, 1), 7);

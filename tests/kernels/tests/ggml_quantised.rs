@@ -210,7 +210,7 @@ fn vectors_of_experts() {
 fn matrices_of_experts() {
     let (experts, taken, tokens) = EXPERTS;
     let (rows, elements) = (70, 512);
-    // Which tokens each expert has is found first: their number, and the places of their results.
+    // Which tokens each expert has is found first: their number, and the indices of their results.
     let arguments = Struct::new().i32([experts as i32, elements as i32, 1]);
     let arguments = arguments.u64([0, 0]).i32([tokens as i32, taken as i32]);
     let arguments = arguments.u64([4 * taken as u64]).bytes();

@@ -17,7 +17,7 @@ fn open(file: &str) -> Kernels {
 
 const HIDDEN: f64 = f64::NEG_INFINITY;
 
-/// Heads of queries and of keys, dimensions, queries, keys, and places for keys.
+/// Heads of queries and of keys, dimensions, queries, keys, and slots for keys.
 #[derive(Clone, Copy)]
 struct Sizes {
     heads: usize,
@@ -104,7 +104,7 @@ fn one_thread_a_query() {
                 let kernel = format!("sdpa_sliding{suffix}");
                 let parameters = start.clone().u32([window]).f32([scale as f32]).u32([room]);
                 let found = launched(sliding.launch(&kernel), parameters);
-                // The window is what is seen besides the query's own place.
+                // The window is what is seen besides the query's own position.
                 let mask = causal(&sizes, window as usize + 1);
                 near(&kernel, &found, &outputs(&inputs, &sizes, scale, mask), tolerance);
             }
@@ -213,7 +213,7 @@ fn trees_of_queries() {
             [[2, 1, 1, 5, 5, 1], [4, 2, 6, 70, 80, 4], [2, 2, 3, 200, 200, 32]]
         {
             let sizes = sizes([heads, groups, head, queries, keys, room]);
-            // A query sees what is in no tree, its own place and its ancestors'.
+            // A query sees what is in no tree, its own position and its ancestors'.
             let tree = keys - queries;
             let parent = |at: usize| at.checked_sub(1).map(|at| at / 2);
             let sees = |query: usize, key: usize| {
@@ -398,7 +398,7 @@ fn rows_of_halves() {
         let sizes = sizes([heads, groups, 256, 1, keys, room]);
         let inputs = inputs(F16, &sizes, 1);
         let scale = 1.0 / 16.0;
-        // Everything up to the query's place is seen, which is the last.
+        // Everything up to the query's position is seen, which is the last.
         let parameters = Struct::new().u32([heads, groups, 256, keys, room].map(|x| x as u32));
         let parameters = parameters.f32([scale as f32]).u32([1, 0, 0]).bytes();
         let expected = outputs(&inputs, &sizes, scale, |_, _| 0.0);

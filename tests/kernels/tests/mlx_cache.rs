@@ -26,7 +26,7 @@ impl Cache {
         Self { heads, head, capacity, rows: narrowed(BF16, &rows) }
     }
 
-    /// Writes a row of each head, row after row, at a place of the ring.
+    /// Writes a row of each head, row after row, at an index of the ring.
     fn put(&mut self, rows: &[f64], place: usize) {
         for (head, row) in rows.chunks(self.head).enumerate() {
             let at = (head * self.capacity + place % self.capacity) * self.head;
@@ -95,7 +95,7 @@ fn bound<'a>(
     }
 }
 
-/// The places of the caches among the buffers; the same twice for one.
+/// The indices of the caches among the buffers; the same twice for one.
 fn caches(both: bool) -> [usize; 2] {
     if both { [2, 3] } else { [1, 1] }
 }

@@ -1,6 +1,6 @@
 //! mlx-native's kernels that only move data: copies, slices, permutations, gathers, embeddings, caches.
 //!
-//! Everything is exact: a result is an input, in another place, and in another type where the kernel has two.
+//! Everything is exact: a result is an input, at another index, and in another type where the kernel has two.
 
 use Number::{BF16, F16, F32, U32};
 use kernels::numbers::{Number, near, noise};
@@ -290,7 +290,7 @@ fn gathers() {
 fn places_along_rows() {
     let kernels = open("take_along_axis.metal");
     let (rows, width, count) = (13usize, 40usize, 6usize);
-    // Different in a row; one past the end, which gives 0 and takes nothing.
+    // Different in a row; one past the end, which yields 0 and takes nothing.
     let mut numbers: Vec<usize> =
         (0..rows * count).map(|at| (at * 7 + at / count) % width).collect();
     numbers[4] = width;

@@ -163,7 +163,7 @@ fn experts_of_tokens() {
         let mut numbers: Vec<usize> = (0..tokens)
             .flat_map(|token| largest(&different(token as u64 + 3, experts), count))
             .collect();
-        // An expert that there is not gives zeros.
+        // An expert that does not exist yields zeros.
         *numbers.last_mut().unwrap() = experts + 1;
         let ids: Vec<f64> = numbers.iter().map(|&id| id as f64).collect();
         let rows = tokens * count;

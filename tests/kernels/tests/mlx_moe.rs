@@ -1,7 +1,7 @@
 //! mlx-native's mixtures of experts: routing, lists of tokens, activations, sums of experts' outputs, and derivatives.
 //!
 //! Tolerances: `exp` and a sum of up to 256 parts in `float` keep a routing weight within 1e-5; sums of few products
-//! and activations too. Places are exact; the logits are all different.
+//! and activations too. Indices are exact; the logits are all different.
 
 use Number::{BF16, F32, U32};
 use kernels::numbers::{Number, near};

@@ -325,7 +325,7 @@ fn rows_by_number() {
         let (kernels, format) = (open(file), Format::named(format));
         for (rows, elements) in [(3usize, 256usize), (20, 768)] {
             let matrix = Rows::some(format, 2, rows, elements);
-            // A number past the last row gives zeros.
+            // A number past the last row yields zeros.
             let picks = [rows - 1, 0, rows + 3, 1, 0];
             let launch = kernels.launch(kernel).bytes(&matrix.bytes).words(picks);
             let launch = launch.room(picks.len() * elements * 4);

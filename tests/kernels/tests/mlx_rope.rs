@@ -2,7 +2,7 @@
 //!
 //! Tolerances: an angle is a product in `float`, off by 2^-24 of itself, so results are off by up to the largest
 //! angle times that; where the kernel takes `pow` for the frequency, by up to 16 times as much. MSL allows fast `sin`
-//! and `cos` more beyond pi; they are held to what precise ones reach. Narrow results are rounded once.
+//! and `cos` more beyond pi; here they must be as exact as precise ones. Narrow results are rounded once.
 
 use Number::{BF16, F16, F32, U32};
 use kernels::numbers::{Number, near};

@@ -1,7 +1,7 @@
 //! mlx-native's kernels that work on whole rows: softmax, sums, scans, orders, samplers, Hadamard transforms.
 //!
 //! Tolerances: sums in `float` over trees are good to a few units of 2^-24 of the sum of sizes; parts of a softmax
-//! are multiplied by the row's length first, so that they are about 1. Orders and places are exact.
+//! are multiplied by the row's length first, so that they are about 1. Orders and indices are exact.
 
 use Number::{BF16, F16, F32, U32};
 use kernels::numbers::{Number, near};

@@ -1,7 +1,7 @@
 //! The lock-free parts of `memory`, compiled with a model checker's atomics: every interleaving of the
 //! threads below, and every value that the memory orderings let an atomic load return, is tried.
 //!
-//! Memory that is handed out stands for itself as a cell of the checker's, which fails a model in which
+//! Memory that is handed out is represented by a cell of the checker's, which fails a model in which
 //! two threads can use it at the same time, or without one's use happening before the other's.
 
 #![cfg(test)]
@@ -148,7 +148,7 @@ fn what_encoded_work_uses_is_not_cleared() {
 /// A thread gets the block, wraps it, clears the tape and takes the same bytes again while another one clears. What
 /// was encoded with them is in use, though the offset is what it was.
 #[test]
-fn a_block_that_is_wrapped_during_a_clear_is_asked_for() {
+fn a_clear_sees_that_its_block_was_wrapped_meanwhile() {
     loom::model(|| {
         let memory = Memory::new();
         let (used, clearing) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(())));

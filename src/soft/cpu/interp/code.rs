@@ -44,7 +44,7 @@ pub(crate) trait Handler {
     unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins;
 }
 
-/// The function of a handler: the same wherever it is asked for.
+/// The function of a handler: the same address in every caller.
 pub(crate) fn function<H: Handler>() -> Run {
     #[inline(never)]
     unsafe fn run<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {

@@ -9,7 +9,7 @@ use crate::soft::kernel::Locate;
 use crate::soft::kernel::profile::Counts;
 use crate::soft::kernel::sanitize::{Checker, Place};
 
-/// The checker and the counts of a launch, and what they need to know of the running code.
+/// The checker and the counts of a launch, and what they need to know about the running code.
 pub(crate) struct Probes<'a> {
     /// Of kernels with checks that report.
     pub(crate) checker: Option<Checker<'a>>,

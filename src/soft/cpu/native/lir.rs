@@ -23,7 +23,7 @@ pub(crate) enum Class {
     Mask,
 }
 
-/// What is known of a virtual register.
+/// The properties of a virtual register.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Info {
     pub(crate) class: Class,

@@ -21,7 +21,7 @@ pub(crate) fn is_wanted(kernel: &str) -> bool {
     })
 }
 
-/// The code of a run, for each kind of strip that there is. `line` describes a line of the source.
+/// The code of a run, for each kind of strip. `line` describes a line of the source.
 pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> String {
     let mut text = String::new();
     let Some(target) = emit::target(run.source.isa) else { return text };

@@ -30,7 +30,7 @@ pub(crate) use select::MAX_REGION;
 const SHORTEST: &[u8] =
     if cfg!(target_arch = "aarch64") { &[0xc0, 0x03, 0x5f, 0xd6] } else { &[0xc3] };
 
-/// Why no machine code is made, if none is.
+/// The reason why machine code is not made here; `None` if it is.
 pub(crate) fn refusal() -> Option<&'static str> {
     static REFUSAL: std::sync::OnceLock<Option<&str>> = std::sync::OnceLock::new();
     *REFUSAL.get_or_init(|| {

@@ -176,7 +176,7 @@ impl Run {
     fn machine_of(&self, slot: usize, strip: Strip) -> Option<&Machine> {
         let isa = self.source.isa;
         let make = || with_stack(|| Machine::new(select(self, strip), strip, isa));
-        // A defect here costs speed only: the code for any strips takes its place. In tests it is a panic.
+        // A defect here costs speed only: the code for any strips is used instead. In tests it is a panic.
         let apart = (slot != ANY || self.body.is_some()) && !cfg!(test);
         let make = || if apart { catch_internal_error(make).ok().flatten() } else { make() };
         self.machines[slot].get_or_init(make).as_ref()

@@ -9,7 +9,7 @@ use super::select::Strip;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use super::x86_64::emit;
 
-/// What selection, allocation and slow paths have to know of an instruction set.
+/// What selection, allocation and slow paths have to know about an instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// Lanes of a vector, which may be several registers of the machine.
@@ -28,7 +28,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The strips that there are, as long as they get.
+    /// The longest strip.
     pub(crate) const fn strip(self) -> Strip {
         let Self { lanes, parts, unsigned, .. } = self;
         Strip { lanes, parts, rows: false, unsigned }

@@ -1,4 +1,4 @@
-//! Launches in the form that tests use: arguments are given by table and index.
+//! Launches in the form that tests use: arguments are bound by table and index.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //!
 //! The loop is *counted*: a test against a limit is the first way out of its body, and the counter, and whatever else goes
 //! up evenly, is assigned once in every iteration. Sums and products of 32 bits wrap, so an index is what the formula says
-//! modulo 2^32; who uses it checks that it does not leave the range at the first and at the last iteration, between which it
+//! modulo 2^32; the user checks that it does not leave the range at the first and at the last iteration, between which it
 //! is monotone. The same works for statements without a loop, which are one iteration.
 
 use crate::soft::ir::hash::{FastMap, FastSet};
@@ -120,7 +120,7 @@ pub(crate) struct Affine {
     pub(crate) bytes: i64,
 }
 
-/// How often a loop goes round.
+/// How often a loop repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counted {
     /// The variable that is compared, before each iteration, with the limit.
@@ -133,7 +133,7 @@ pub(crate) struct Counted {
     pub(crate) inclusive: bool,
 }
 
-/// What is known of the statements of a loop, or of statements without one.
+/// The facts about the statements of a loop, or about statements without one.
 #[derive(Debug)]
 pub(crate) struct Stretch<'a> {
     function: &'a Function,
@@ -152,8 +152,8 @@ pub(crate) struct Stretch<'a> {
 }
 
 impl Counted {
-    /// How often a loop goes round unless a loop in it assigns the counter: inner loops are not looked at, so that to ask
-    /// for each of the loops inside each other takes linear time.
+    /// How often a loop repeats unless a loop in it assigns the counter: inner loops are not visited, so that the estimates of
+    /// all nested loops together take linear time.
     pub(crate) fn estimate(
         function: &Function,
         done: impl Fn(Value) -> bool,

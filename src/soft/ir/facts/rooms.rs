@@ -1,12 +1,12 @@
-//! Room in thread memory: locals that are not alive together share it.
+//! Offsets in thread memory: locals that are never live at the same time share memory.
 //!
-//! A local is alive from the first to the last statement that uses a pointer into it, and in the whole of each loop around one
+//! A local is live from the first to the last statement that uses a pointer into it, and in the whole of each loop around one
 //! of them, since its contents are preserved between iterations. Thread memory is each lane's own, so the order of
-//! statements decides, whichever lanes execute them. A local whose address goes elsewhere is always alive.
+//! statements decides, whichever lanes execute them. A local whose address escapes is always live.
 
 use crate::soft::ir::{Block, Function, Op, Rule, Space, Stmt, Type, Value, walk};
 
-/// Functions with fewer bytes of locals have a place for each: it is not worth the analysis.
+/// In functions with fewer bytes of locals each has memory of its own: the analysis does not pay.
 const ENOUGH: u64 = 8 << 10;
 /// Locals begin at multiples of this.
 const ALIGN: u64 = 4;

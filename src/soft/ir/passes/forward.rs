@@ -45,7 +45,7 @@ impl Forward {
         self.open.last_mut().expect("a block is open")
     }
 
-    /// Changes what is known of a variable, until the block ends. Returns whether it is a change.
+    /// Changes the known value of a variable, until the block ends. Returns whether it is a change.
     fn learn(&mut self, variable: u32, value: Option<Value>) -> bool {
         let before = match value {
             Some(value) => self.known.insert(variable, value),

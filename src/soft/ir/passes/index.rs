@@ -226,7 +226,7 @@ fn most(function: &Function, value: Value, depth: u32) -> Option<u64> {
             let bits = u64::from(8 * scalar.bytes());
             highest.zip(constant(1)).map(|(a, by)| a >> (by & (bits - 1)))
         }
-        // A mask that is not negative, whatever is masked.
+        // A mask that is not negative, whatever the other operand is.
         Op::And => [of(0), of(1)].into_iter().flatten().min(),
         Op::Min if !scalar.is_signed() => [of(0), of(1)].into_iter().flatten().min(),
         // A remainder of zero's may be anything.

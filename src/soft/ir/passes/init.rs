@@ -1,5 +1,5 @@
-//! Uninitialised values: checked kernels know of each value which components come from memory that nothing wrote, and report
-//! it where such a value decides a branch or an address, or leaves the kernel (`specs/sanitizer.md`).
+//! Uninitialised values: checked kernels track for each value which components come from memory that nothing wrote, and report
+//! where such a value decides a branch or an address, or leaves the kernel (`specs/sanitizer.md`).
 //!
 //! A value has a *taint*, a `bool` for each component, where it may be uninitialised. A variable has a variable for the
 //! taint of its value. A local has a *shadow* of its size, whose bytes are not zero where those of the local were not
@@ -13,7 +13,7 @@ use crate::soft::ir::{
     Span, Stmt, Type, Value, Variable,
 };
 
-/// Adds the taints to a function without calls, if the checks ask for them.
+/// Adds the taints to a function without calls, if the checks include them.
 pub(crate) fn run(function: &mut Function, checks: Checks) {
     if !checks.has(Checks::INIT) {
         return;

@@ -1,5 +1,5 @@
 //! Loop invariants: a pure operation whose operands do not change in a loop is computed before it. It never
-//! faults, so it may be computed even if the loop would not have got to it.
+//! faults, so it may be computed even if the loop would not have reached it.
 //!
 //! A load from constant memory may have a fault. It is done before a loop if the loop begins with it: with its test, most often.
 

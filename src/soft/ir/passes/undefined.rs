@@ -7,7 +7,7 @@ use crate::soft::ir::{
     Args, Block, Checks, Finding, Function, Inst, Op, Probe, Scalar, Span, Stmt, Type, Value,
 };
 
-/// Adds the tests to a function, if the checks ask for them.
+/// Adds the tests to a function, if the checks include them.
 pub(crate) fn run(function: &mut Function, checks: Checks) {
     if !checks.has(Checks::UNDEFINED) {
         return;

@@ -23,7 +23,7 @@ pub(crate) fn page(profiles: &[Summary]) -> String {
     page
 }
 
-/// Text with the characters that HTML gives a meaning replaced.
+/// Text with the characters that have a meaning in HTML escaped.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

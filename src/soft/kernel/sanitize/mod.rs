@@ -29,7 +29,7 @@ const MOST_REPORTS: usize = 1000;
 pub(crate) struct Session {
     /// The number of its queue.
     queue: u64,
-    /// What comes before what is executed now, in other queues too.
+    /// What is ordered before the commands that are executed now, in other queues too.
     clock: SharedClock,
     /// Made when the first checked kernel is launched, so that other command buffers pay nothing for it.
     made: OnceLock<Box<Made>>,
@@ -251,7 +251,7 @@ impl Session {
         }
     }
 
-    /// What the clock is about comes before what is executed from now on: an event was waited for, or the queue was.
+    /// The work of the clock is ordered before everything executed from now on: an event was waited for, or the queue was.
     pub(crate) fn after(&self, clock: &SharedClock) {
         if queues::is_active() {
             self.order();
@@ -431,7 +431,7 @@ impl Checker<'_> {
         self.state.lanes = lanes;
     }
 
-    /// A thread does by itself what is undefined.
+    /// A thread does something undefined, independently of other threads.
     pub(crate) fn found(&mut self, wave: u32, lane: u32, site: u32, finding: Finding) {
         let state = &mut *self.state;
         let kind = ReportKind::Of(finding);
@@ -479,7 +479,7 @@ impl Checker<'_> {
         let [epoch, inner] = if at.own { clock.own } else { clock.device };
         let State { device, sites, launches, steps, lanes, fences, .. } = &mut *self.state;
         let kind = sites[site as usize].kind;
-        // What is not known is different in every thread.
+        // A value that is not known counts as different in every thread.
         let number = u64::from(self.group) << 10 | u64::from(wave) << 5 | u64::from(lane);
         let number = number ^ self.queue << 42;
         let value = value.unwrap_or_else(|| (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));

@@ -70,7 +70,7 @@ impl SharedClock {
     }
 }
 
-/// What the program has seen to be done.
+/// The work that the program has observed to be done.
 static SEEN: SharedClock = SharedClock(Mutex::new(Ticks(Vec::new())));
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static TICKS: AtomicU64 = AtomicU64::new(0);
@@ -146,7 +146,7 @@ pub(super) fn publish(
                 found(&old.batch, &old.record, &record, cell * 4);
             }
         }
-        // What races with an earlier access that is ordered before this one, and no stronger, races with this one, too.
+        // An earlier access that is ordered before this one and no stronger is implied: what races with it races with this one, too.
         here.retain(|old| {
             let ordered = old.batch.queue == batch.queue || clock.is_after(&old.batch);
             !(ordered && record.is_as_strong_as(&old.record))

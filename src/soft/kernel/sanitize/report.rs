@@ -129,7 +129,7 @@ fn counted(count: u64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
 pub(super) const OF_QUEUES: &str = "nothing orders the two command buffers, which are of different queues: signal an event after the first and wait for \
      it before the second, or wait until the first has completed before the second is committed";
 
-/// What would correct what one thread did.
+/// What would correct a fault of one thread.
 pub(super) const fn remedy_of(finding: Finding) -> &'static str {
     match finding {
         Finding::Shift => "keep the count below the number of bits of the type",

@@ -54,7 +54,7 @@ fn two_accesses_race_if_one_writes_and_one_is_not_atomic() {
 }
 
 #[test]
-fn bytes_are_told_apart() {
+fn bytes_are_distinguished() {
     use AccessKind::Write;
     for (first, second, race) in [
         ((0, 1), (1, 1), false),

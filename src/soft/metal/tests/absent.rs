@@ -24,7 +24,7 @@ fn the_result_is_nil_and_the_error_says_what_is_missing() {
         let text = error_text(error);
         assert!(text.contains(NEEDLE) && text.contains(name), "{text}");
         assert!(!responds(*device(), name));
-        // An error that nobody wants, numbers, and structs in registers.
+        // A null pointer for the error, numbers, and structs in registers.
         let none: *mut Id = std::ptr::null_mut();
         send!(*device(), "newLogStateWithDescriptor:error:", Id::NIL => Id, none => *mut Id; Id);
         assert_eq!(send!(*device(), "sizeOfCounterHeapEntry:", 0 => isize; usize), 0);

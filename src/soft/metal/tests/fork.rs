@@ -31,7 +31,7 @@ fn in_fork(child: impl FnOnce()) -> c_int {
     }
     assert!(process > 0, "fork failed");
     let (mut status, start) = (0, Instant::now());
-    // SAFETY: the process is a child of this one, and the status has its place.
+    // SAFETY: the process is a child of this one, and the status is a variable of this function.
     while unsafe { waitpid(process, &raw mut status, NO_HANG) } == 0 {
         if start.elapsed() > Duration::from_secs(30) {
             // SAFETY: as above.

@@ -80,7 +80,7 @@ fn an_event_after_reordered_encoders_is_signalled() {
 
 type Step<'a> = &'a dyn Fn(Id);
 
-/// Each kind of command, and each of its tracked resources: an encoder that conflicts keeps its place,
+/// Each kind of command, and each of its tracked resources: an encoder that conflicts keeps its position,
 /// although other memory of the command buffer is untracked.
 #[test]
 fn tracked_resources_keep_the_order_of_their_encoders() {

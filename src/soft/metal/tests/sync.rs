@@ -348,7 +348,7 @@ fn a_wait_without_commit_frees_the_reserved_position() {
         send!(*first, "enqueue"; ());
         commit(*second);
         std::thread::sleep(Duration::from_millis(5));
-        assert!(status(*second) < 3, "the first has its place");
+        assert!(status(*second) < 3, "the first has its position");
         send!(*first, selector; ());
         let error = outcome(*first).unwrap_err();
         assert!(error.contains(selector) && error.contains("never committed"), "{error}");
@@ -360,9 +360,9 @@ fn a_wait_without_commit_frees_the_reserved_position() {
     }
 }
 
-/// A command buffer that is released uncommitted frees its own place only.
+/// A command buffer that is released uncommitted frees its own position only.
 #[test]
-fn a_released_command_buffer_frees_its_own_place_only() {
+fn a_released_command_buffer_frees_its_own_position_only() {
     let queue = queue();
     let (first, second, third) = (commands(*queue), commands(*queue), commands(*queue));
     send!(*first, "enqueue"; ());
@@ -370,7 +370,7 @@ fn a_released_command_buffer_frees_its_own_place_only() {
     commit(*third);
     drop(first);
     std::thread::sleep(Duration::from_millis(5));
-    assert!(status(*third) < 3, "the second has its place");
+    assert!(status(*third) < 3, "the second has its position");
     commit(*second);
     wait(*third);
     assert_eq!((outcome(*second), outcome(*third)), (Ok(()), Ok(())));

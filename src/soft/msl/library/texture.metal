@@ -1,6 +1,6 @@
 // Reading, writing and sampling textures, for back ends that have no code of their own for it: the same bits as
 // cpu/interp/sample.rs and stream/format.rs, step by step. Textures are described by structs in memory, which
-// ptx/texture.rs writes; all positions are checked against them.
+// ptx/tables.rs writes; all positions are checked against them.
 
 using namespace metal;
 
@@ -18,7 +18,7 @@ struct Level {
 enum Kind : uint { Unorm, Srgb, Snorm, Uint, Sint, Float };
 enum Packing : uint { Fields, Float11, Exponent };
 
-// What a component that a texture is swizzled to is: 0, 1, or a component plus 2.
+// The source of a swizzled component: 0, 1, or a component plus 2.
 constant uint swizzle_zero = 0;
 constant uint swizzle_one = 1;
 

@@ -151,7 +151,7 @@ impl super::Lowering<'_> {
         self.depth >= self.deepest
     }
 
-    /// What a pointer to a function is that a unit names itself: no number of a linked function is as high.
+    /// The handle of a function that a unit names itself; handles of linked functions are lower.
     pub(super) fn handle_of(unit: usize, index: InstanceIndex) -> u64 {
         const NAMED: u64 = 1 << 44;
         NAMED | (unit as u64) << 32 | u64::from(index.0)

@@ -38,9 +38,9 @@ pub(crate) fn space(space: AddressSpace) -> Space {
 #[derive(Clone, Copy)]
 pub(crate) struct Unit<'a> {
     pub(crate) special: &'a Specialisation<'a>,
-    /// What pointers to the function are; 0 for the kernel.
+    /// The handle of the function, which pointers to it hold; 0 for the kernel.
     pub(crate) handle: u64,
-    /// What its positions are moved by.
+    /// The offset that is added to its source positions.
     pub(crate) base: u32,
 }
 

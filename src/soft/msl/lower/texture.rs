@@ -137,7 +137,7 @@ impl Body<'_, '_> {
         let pixel = self.b.op(Op::Compose, &[old, zero, zero, one]);
         let pixel = self.b.bitcast(pixel, vector);
         let Some((pointer, wanted)) = expected else { return pixel };
-        // What was found is left for the next attempt.
+        // The old value is stored for the next attempt.
         self.b.store(pointer, pixel);
         self.b.op(Op::Eq, &[old, wanted])
     }

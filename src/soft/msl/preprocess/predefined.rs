@@ -35,7 +35,7 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("__volatile__", "volatile"),
     ("__const", "const"),
     ("__signed__", "signed"),
-    // Features of the language and of the GPU that headers ask for.
+    // Features of the language and of the GPU that headers test.
     ("__cpp_alias_templates", "200704L"),
     ("__cpp_constexpr", "201304L"),
     ("__cpp_decltype", "200707L"),

@@ -1,5 +1,5 @@
-//! Barriers. Where threads may wait at different ones, each that arrives says at which, and all count how many have arrived where.
-//! In a strict launch all do so, and a thread that ends says that, too.
+//! Barriers. Where threads may wait at different ones, each that arrives reports at which, and all count how many have arrived where.
+//! In a strict launch all do so, and a thread that ends reports that, too.
 
 use super::super::text::{Kind, Reg, ptx};
 use super::{Emit, SiteKind};

@@ -2,9 +2,9 @@
 //! in a register, and lanes that leave meet the others first.
 //!
 //! A statement is *joint* if operations across lanes are in it, or if some of its lanes may leave an enclosing joint statement
-//! from it. Every lane that enters a joint statement comes to its end. A lane that breaks, continues or returns on the way
-//! says so in a register, `escape`; at the end all lanes vote, so that the new mask is known, and then each continues at
-//! where it wants to be.
+//! from it. Every lane that enters a joint statement reaches its end. A lane that breaks, continues or returns on the way
+//! records that in a register, `escape`; at the end all lanes vote, so that the new mask is known, and then each continues
+//! at its target.
 
 use super::super::text::{Kind, Label, Reg, ptx};
 use super::limits::ends;
@@ -55,7 +55,7 @@ struct Poll {
     exit: Label,
 }
 
-/// How many iterations of a loop are between two looks at the word that stops it: the word is not cached.
+/// How many iterations of a loop are between two reads of the word that stops it: the word is not cached.
 const ITERATIONS: u32 = 256;
 
 /// Control flow around the point that is written.
@@ -77,7 +77,7 @@ pub(super) struct Flow {
     slow: bool,
     /// The number of the next loop, in the order in which they begin.
     loops: usize,
-    /// The code that looks whether the launch has to stop, for each loop that does so.
+    /// The code that checks whether the launch has to stop, for each loop that does so.
     polls: Vec<Poll>,
 }
 
@@ -317,7 +317,7 @@ impl Emit<'_> {
         ptx!(self.text, "bra {label};");
     }
 
-    /// Whether a lane that leaves passes a place where lanes vote.
+    /// Whether a lane that leaves passes a point where lanes vote.
     fn must_say(&self, way: Escape) -> bool {
         for frame in self.flow.frames.iter().rev() {
             match frame {

@@ -1,5 +1,5 @@
 //! Checks of several loads at once. Loads at constant distances from one pointer, with no other effect between them, are in bounds if the
-//! first and the last of them are. If not, they are checked one by one, so that the fault is the first that there is.
+//! first and the last of them are. If not, they are checked one by one, so that the first fault is reported.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ pub(super) struct OneByOne {
     checks: Vec<(Reg, i64, Label)>,
 }
 
-/// What is known of joined loads.
+/// The joined loads of a kernel.
 #[derive(Default)]
 pub(super) struct Joins {
     groups: Vec<Joined>,

@@ -1,4 +1,4 @@
-//! Loops that end by themselves: they count up to a limit, and no loop is in them. They need not look whether the launch has to stop.
+//! Loops that end by themselves: they count up to a limit, and no loop is in them. They need not check whether the launch has to stop.
 
 use std::collections::HashSet;
 

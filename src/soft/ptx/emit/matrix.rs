@@ -8,7 +8,7 @@ use crate::soft::ir::{Inst, Op, Scalar, Type, Value};
 const F32: Type = Type::Scalar(Scalar::F32);
 
 impl Emit<'_> {
-    /// Bits of the lane's number, each moved to another place.
+    /// Bits of the lane's number, each moved to another position.
     fn lane_bits(&mut self, moves: &[(u32, u32)]) -> Reg {
         let lane = self.lane();
         let mut sum = self.bits(Kind::Word, 0);

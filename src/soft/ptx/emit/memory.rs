@@ -270,7 +270,7 @@ impl Emit<'_> {
     /// An address in thread memory.
     fn in_locals(&mut self, offset: Reg, start: u64) -> Reg {
         let address = self.text.reg(Kind::Long);
-        // Without locals no access is in bounds, and there is no room to name.
+        // Without locals no access is in bounds, and there is no memory to name.
         let room = if self.thread_bytes == 0 { "0" } else { "locals" };
         ptx!(self.text, "mov.u64 {address}, {room};");
         ptx!(self.text, "add.u64 {address}, {address}, {offset};");

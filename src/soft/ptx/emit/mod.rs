@@ -147,7 +147,7 @@ pub(super) enum Root {
 /// The number of a pointer's bits that are its offset; the number of its region is above them.
 pub(super) const OFFSET_BITS: u32 = 48;
 
-/// A place in the code where a fault may happen.
+/// A point in the code where a fault may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Site {
     pub(super) span: Span,
@@ -412,7 +412,7 @@ impl Emit<'_> {
         whole
     }
 
-    /// The registers of an operand that leaves the place where its root is known.
+    /// The registers of an operand that leaves the code in which its root is known.
     fn operand(&mut self, value: Value) -> Vec<Reg> {
         match self.function.ty(value) {
             Type::Pointer(_) => vec![self.whole(value)],

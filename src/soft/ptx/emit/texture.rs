@@ -16,7 +16,7 @@ pub(crate) fn expected(function: &Function) -> Vec<u64> {
     all
 }
 
-/// Whether a function does something with a texture, be it the null texture only: it reads the table of textures.
+/// Whether a function uses a texture, even if only the null texture: it then reads the table of textures.
 pub(crate) fn uses_textures(function: &Function) -> bool {
     function.insts.iter().any(|inst| Routine::of(inst.op).is_some())
 }

@@ -15,7 +15,7 @@ struct Together<'a> {
     apart: bool,
 }
 
-/// Whether threads of a threadgroup may wait at different barriers, if all do as the language demands but for that.
+/// Whether threads of a threadgroup may wait at different barriers, in a kernel that otherwise obeys the language.
 pub(super) fn may_differ(function: &Function) -> bool {
     let values = vec![false; function.insts.len()];
     let variables = vec![false; function.variables.len()];

@@ -66,7 +66,7 @@ fn called(name: &'static str) -> Option<c_int> {
     })
 }
 
-/// Memory that is never released: what the driver gives is used again by later launches.
+/// Memory that is never released: later launches reuse it.
 fn memory(bytes: usize) -> usize {
     let layout = Layout::from_size_align(bytes.max(1), 4096).expect("a length");
     // SAFETY: the length is not 0.

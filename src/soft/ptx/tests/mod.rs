@@ -148,7 +148,7 @@ fn threads_are_counted_at_barriers_only_where_these_may_differ() {
         (format!("if (n[0] == 3) {{ {barrier} x[i] = 1; }} {barrier}"), false),
         (format!("if (i == 3) {{ {barrier} x[i] = 1; }} {barrier}"), true),
         (format!("for (uint k = 0; k < x[i]; k++) {{ {barrier} x[i] += k; }} {barrier}"), true),
-        // The only barrier is no other one.
+        // With a single barrier threads cannot wait at different ones.
         (format!("if (i == 3) {{ {barrier} }}"), false),
     ] {
         let text = emitted(&format!(

@@ -232,7 +232,7 @@ fn one_spare_page_is_kept() {
     });
 }
 
-/// What was left in its pool is not taken out by the next caller that claims a returned object.
+/// An object that was left in its pool is not taken out by the next caller that claims a returned object.
 #[test]
 fn an_object_left_in_a_pool_is_not_claimed() {
     alone(|| {

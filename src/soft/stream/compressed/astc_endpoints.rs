@@ -24,8 +24,8 @@ const RANGES: [Range; 17] = [
     range(1, Base::Three),
 ];
 
-/// How a number with a digit is expanded: the range, where its lower bits go (`a` is the lowest, except that it is
-/// in no place), and the factor of the digit.
+/// How a number with a digit is expanded: the range, the positions of its lower bits (`b` is the second one, and so on;
+/// `a`, the lowest, has none), and the factor of the digit.
 type Spread = (Range, &'static str, u32);
 
 /// For endpoints, to eight bits.

@@ -1,7 +1,7 @@
 //! Functions that stay functions: how they are called, and where their registers and locals are.
 //!
-//! There is no recursion, so each function has its registers at a fixed place of the frame, after those of all its callers,
-//! and its locals after theirs in thread memory. Functions that are not active together share room. A call copies the
+//! There is no recursion, so each function has its registers at a fixed offset in the frame, after those of all its callers,
+//! and its locals after theirs in thread memory. Functions that are not active together share both. A call copies the
 //! arguments into the callee's registers, leaves the address to return to in a slot, and jumps; the active lanes
 //! are the same when it returns.
 

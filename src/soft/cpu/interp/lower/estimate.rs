@@ -25,7 +25,7 @@ pub(super) enum Repeats<At> {
     },
 }
 
-/// A loop before registers have places and instructions their work.
+/// A loop before registers have offsets and instructions their work.
 #[derive(Debug)]
 pub(super) struct Draft {
     /// The loop around it.

@@ -39,7 +39,7 @@ struct Address {
     imm: u64,
 }
 
-/// A component of what is stored, or given to a texture.
+/// A component of a value that is stored, or passed to a texture operation.
 #[derive(Clone, Copy)]
 pub(super) enum Part {
     Value(Value),
@@ -277,7 +277,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The components of what is stored, or given to a texture.
+    /// The components of a value that is stored, or passed to a texture operation.
     pub(super) fn components(&self, value: Value) -> Vec<Part> {
         let inst = self.function.inst(value);
         match self.vectors.get(&value) {

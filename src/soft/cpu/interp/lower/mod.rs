@@ -89,10 +89,10 @@ impl Code {
     }
 }
 
-/// An operand before registers have places.
+/// An operand before registers have offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// A number that is no place.
+    /// A plain number.
     Raw(u32),
     /// A register.
     Register(Register),
@@ -104,7 +104,7 @@ pub(crate) enum Field {
     Of(FuncId, Register),
 }
 
-/// An instruction before registers have places and labels have positions.
+/// An instruction before registers have offsets and labels have positions.
 #[derive(Clone, Copy, Debug)]
 struct Draft {
     run: Run,
@@ -201,7 +201,7 @@ pub(crate) struct Lowering<'a> {
     first_local: u32,
     /// The thread memory of the kernel and all functions that it calls.
     thread_bytes: u32,
-    /// What functions are called by, those that were lowered.
+    /// How to call each function that was lowered.
     routines: Vec<Option<Routine>>,
     has_barrier: bool,
     /// Work since a [`control::Count`].
@@ -224,7 +224,7 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, hoist: bool) -> C
 /// Lowers the function of a source with machine code where possible; `None` if no part of it becomes machine code.
 /// With `hoist`, what is the same for all threads is computed before them.
 pub(crate) fn lower_native(source: &Arc<Source>, hoist: bool) -> Result<Code, &'static str> {
-    // What a call would need, machine code does not have.
+    // Machine code has no calls.
     if !source.routines.is_empty() {
         return Err("it calls functions that are not inlined");
     }

@@ -8,7 +8,7 @@ use crate::soft::ir::semantics::{needs_narrowing, row_scalar};
 use crate::soft::ir::{Barrier, Inst, Op, Rule, Scalar, Space, Type, Value, VarId};
 
 /// About how long an operation on 32 lanes takes beyond the least, in units of 10 ns: rather too long than too short,
-/// on the slowest instruction set, with memory that is not in the cache. The watchdog goes by it.
+/// on the slowest instruction set, with memory that is not in the cache. The watchdog counts in these units.
 fn work(op: Op) -> u32 {
     match (op, op.row().rule) {
         (Op::TextureRead | Op::TextureWrite | Op::TextureSize, _) => 128,

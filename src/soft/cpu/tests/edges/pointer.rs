@@ -1,4 +1,4 @@
-//! Pointers with the number of no memory of the launch.
+//! Pointers whose region number is not one of the launch's.
 
 use super::super::*;
 use crate::soft::cpu::FaultKind;

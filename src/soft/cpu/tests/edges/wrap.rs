@@ -1,5 +1,5 @@
-//! Indices that wrap around between the lanes of a SIMD-group, and other parts that bring what has not wrapped back into
-//! the memory.
+//! Indices that wrap around between the lanes of a SIMD-group, with other parts of the address that move the lanes that have
+//! not wrapped back into the memory.
 
 use super::super::*;
 use super::pages::Pages;
