@@ -154,7 +154,7 @@ fn addition(
     descriptor.setCommandTypes(MTLIndirectCommandType::ConcurrentDispatchThreads);
     descriptor.setInheritBuffers(false);
     descriptor.setInheritPipelineState(false);
-    unsafe { descriptor.setMaxKernelBufferBindCount(2) };
+    descriptor.setMaxKernelBufferBindCount(2);
     let indirect = unsafe {
         device.newIndirectCommandBufferWithDescriptor_maxCommandCount_options(
             &descriptor,
