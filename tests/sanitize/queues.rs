@@ -210,6 +210,8 @@ fn a_queue_that_was_dropped_still_races() {
             std::thread::yield_now();
         }
         std::thread::sleep(Duration::from_millis(200));
+        // The driver drops what it holds of uses that are over, the queue's last. The second use is under way.
+        assert!(data.is_in_flight() && other.is_in_flight());
         // SAFETY: the buffer has the word.
         unsafe { go.contents().cast::<u32>().write_volatile(1) };
         let found = reports_of(&second);
