@@ -546,6 +546,36 @@ fn loops_that_come_back_to_their_first_address_agree_with_the_model() {
     }
 }
 
+/// Constant offsets, factors and steps that are the smallest number, whose absolute value has no room.
+#[test]
+fn offsets_of_the_smallest_number_are_out_of_bounds() {
+    for index in [
+        "ulong(i) + 0x2000000000000000ul",
+        "ulong(i + 1) * 0x2000000000000000ul",
+        "0x2000000000000000ul + ulong(i) * 0x2000000000000000ul",
+        "ulong(t) + 0x2000000000000000ul",
+        "ulong(t + 1) * 0x2000000000000000ul",
+        "ulong(x[t] | 1) * 0x2000000000000000ul",
+        "ulong(x[t]) + 0x2000000000000000ul",
+    ] {
+        let text = format!(
+            "kernel void k(device uint *x [[buffer(0)]], constant uint &n [[buffer(1)]],
+                uint t [[thread_position_in_grid]]) {{
+                uint s = 0; for (uint i = 0; i < n; i++) s += x[{index}]; x[0] = s; }}"
+        );
+        let module = kernel(&text, index);
+        for way in Way::all() {
+            let mut buffers = Buffers::new([64, 4], true);
+            buffers.write(0, &[0; 16]);
+            buffers.write(1, &[1]);
+            let fault = buffers.launch(&module, way, [[1, 1, 1]; 2], index).expect_err(index);
+            let name = way.name();
+            let FaultKind::Access { offset, .. } = fault.kind else { panic!("{name}: {fault}") };
+            assert_eq!(offset, i64::MIN, "{name}: {index}");
+        }
+    }
+}
+
 /// Otherwise the tests above would only test the checks of each access.
 #[test]
 fn bounds_are_checked_before_a_loop_that_counts() {

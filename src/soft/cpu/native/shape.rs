@@ -1,5 +1,6 @@
 //! How values vary from lane to lane in a strip, and addresses split into uniform and varying parts.
 
+use crate::soft::ir::facts::affine::is_within;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::{Address, Function, Input, Op, Scalar, Space, Type, Value};
 
@@ -289,7 +290,7 @@ impl Sum {
 
     /// Adds a varying index. Only scales for which a 32-bit product can be checked are accepted.
     fn add_lanes(&mut self, index: Value, scale: i64) -> Option<()> {
-        if !(1..=1 << 20).contains(&scale.abs()) {
+        if scale == 0 || !is_within(scale, 1 << 20) {
             return None;
         }
         self.lanes.push((index, scale));

@@ -109,6 +109,11 @@ pub(crate) struct Term {
     pub(crate) scale: i64,
 }
 
+/// Whether a number is between the negative of a limit and the limit. Unlike the absolute value this has no overflow.
+pub(crate) fn is_within(number: i64, most: i64) -> bool {
+    (-most..=most).contains(&number)
+}
+
 /// An address by the iteration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Affine {

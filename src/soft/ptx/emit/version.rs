@@ -11,7 +11,7 @@ use super::super::text::{Kind, Label, Reg, ptx};
 use super::flow::exchanges;
 use super::memory::{Limit, Target};
 use super::{Emit, Root, SLACK};
-use crate::soft::ir::facts::affine::{Counted, Leaf, Linear, Poly, Stretch, Term};
+use crate::soft::ir::facts::affine::{Counted, Leaf, Linear, Poly, Stretch, Term, is_within};
 use crate::soft::ir::walk::{instructions, loops};
 use crate::soft::ir::{Block, Effect, Op, Scalar, Space, Stmt, Type, Value};
 
@@ -34,11 +34,6 @@ const UNROLLED: u32 = 4;
 enum Step {
     Bytes(i64),
     Register(Reg),
-}
-
-/// Whether a number is between the negative of a limit and the limit.
-fn is_within(number: i64, most: i64) -> bool {
-    (-most..=most).contains(&number)
 }
 
 /// An address that moves.

@@ -4,6 +4,7 @@ use super::{Forms, MAX_BACK, Selection};
 use crate::soft::cpu::native::lir::{Kind as Num, *};
 use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::shape::{Shape, Start, Sum};
+use crate::soft::ir::facts::affine::is_within;
 use crate::soft::ir::{Inst, Scalar, Value};
 
 /// Where an access goes.
@@ -815,7 +816,7 @@ impl Selection<'_> {
         // Each term below 2^28 and the uniform part below 2^30 keep the sum below 2^31.
         const TERM: i64 = 1 << 28;
         const PART: i64 = 1 << 30;
-        let fixed = !moved && constant.abs() < PART;
+        let fixed = !moved && is_within(constant, PART - 1);
         let plain = fixed && constant == 0;
         if !fixed {
             let moved = self.plus_constant(offset, PART);

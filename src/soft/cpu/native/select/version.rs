@@ -11,7 +11,9 @@ use super::{Forms, Selection};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::plan::Kind;
 use crate::soft::cpu::native::shape::{Shape, Start, Sum};
-use crate::soft::ir::facts::affine::{Affine, Counted, Leaf, Linear, Poly, Stretch, Term};
+use crate::soft::ir::facts::affine::{
+    Affine, Counted, Leaf, Linear, Poly, Stretch, Term, is_within,
+};
 use crate::soft::ir::walk::{loops, statements};
 use crate::soft::ir::{Block, Op, Scalar, Stmt, Value};
 
@@ -171,10 +173,13 @@ impl Selection<'_> {
         if let Start::Pointer(pointer) = start {
             self.is_there(Leaf::Value(pointer)).then_some(())?;
         }
+        let is_near = |term: &Term| term.scale != 0 && is_within(term.scale, MAX_SCALE);
+        let is_small = is_within(affine.bytes, MAX_BYTES);
+        (is_small && affine.terms.iter().all(is_near)).then_some(())?;
         let mut part = 0;
         if let [term] = &mut affine.terms[..] {
             let constant = term.linear.start.0.get(&Vec::new()).map_or(0, |&number| number as i32);
-            if i64::from(constant).abs() <= MAX_PART {
+            if is_within(constant.into(), MAX_PART) {
                 term.linear.start.0.remove(&Vec::new());
                 part = i64::from(constant);
             }
@@ -183,18 +188,16 @@ impl Selection<'_> {
         let lanes = i64::from(self.strip.lanes * self.strip.parts);
         let mut rise = 0;
         for term in &affine.terms {
-            (1..=MAX_SCALE).contains(&term.scale.abs()).then_some(())?;
             let stride = self.stride(&term.linear)?;
             spans.push(stride * (lanes - 1));
             rise += stride * term.scale;
         }
         (self.stride(&affine.wide)? == 0 && rise == step.unwrap_or(0)).then_some(())?;
         if let Some(step) = step_of(&affine) {
-            (step.abs() < MAX_STEP).then_some(())?;
+            is_within(step, MAX_STEP - 1).then_some(())?;
         }
-        let bytes = affine.bytes;
-        let first = bytes + part * affine.terms.first().map_or(0, |term| term.scale);
-        (bytes.abs() <= MAX_BYTES && first.abs() <= MAX_BYTES).then_some(())?;
+        let first = affine.bytes + part * affine.terms.first().map_or(0, |term| term.scale);
+        is_within(first, MAX_BYTES).then_some(())?;
         let extent = self.extent(step, scalar, width, write) as i64;
         let key = (affine.base, affine.terms.clone(), affine.wide.clone(), write);
         let group = Group {
