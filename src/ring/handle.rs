@@ -83,7 +83,8 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// [`RingError::Handler`] if the handler does not compile, [`RingError::Invalid`] if there is an actor of this name.
+    /// [`RingError::Handler`] if the handler does not compile, [`RingError::Invalid`] if there is an actor of this name,
+    /// [`RingError::Layout`] if a type is not as large as its [layout](Message::layout).
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -98,13 +99,8 @@ impl Ring {
         state: S,
         launch: Launch,
     ) -> Result<Actor<I, O, S>, RingError> {
-        let id = self.core.idle()?.spawn(
-            name,
-            code,
-            Types::of::<I, O, S>(),
-            bytes_of(&state),
-            launch,
-        )?;
+        let types = Types::of::<I, O, S>()?;
+        let id = self.core.idle()?.spawn(name, code, types, bytes_of(&state), launch)?;
         Ok(Actor { core: Arc::clone(&self.core), id, types: PhantomData })
     }
 
@@ -350,7 +346,7 @@ impl Ring {
         let Some(actor) = state.seats.iter().position(is_it) else {
             return Err(RingError::Invalid(format!("there is no actor `{name}`")));
         };
-        if state.kinds[state.seats[actor].kind].types != Types::of::<I, O, S>() {
+        if state.kinds[state.seats[actor].kind].types != Types::of::<I, O, S>()? {
             return Err(RingError::Invalid(format!(
                 "actor `{name}` has other messages or another state"
             )));

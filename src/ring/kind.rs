@@ -25,19 +25,32 @@ pub(super) struct Types {
 }
 
 impl Types {
-    pub(super) fn of<I: Message, O: Message, S: Message>() -> Self {
-        Self {
-            input: I::layout(),
-            output: O::layout(),
-            state: S::layout(),
+    /// An error if the layout of a type is not that of its values: mail and states are copied by the layout's size.
+    pub(super) fn of<I: Message, O: Message, S: Message>() -> Result<Self, RingError> {
+        Ok(Self {
+            input: checked::<I>()?,
+            output: checked::<O>()?,
+            state: checked::<S>()?,
             input_type: I::TYPE,
             output_type: O::TYPE,
-        }
+        })
     }
 
     pub(super) fn layouts(&self) -> [&Layout; 3] {
         [&self.input, &self.output, &self.state]
     }
+}
+
+fn checked<T: Message>() -> Result<Layout, RingError> {
+    let layout = T::layout();
+    let (ty, bytes) = (std::any::type_name::<T>(), size_of::<T>());
+    if layout.size == bytes {
+        return Ok(layout);
+    }
+    Err(RingError::Layout(format!(
+        "`{ty}` has {bytes} bytes, but `{}` of its `Message::layout` has {}: declare it by `message!`",
+        layout.name, layout.size
+    )))
 }
 
 /// The pipelines of a kind for actors with a number of lanes that lead to them.

@@ -5,7 +5,7 @@ use super::error::{Cause, RingError};
 use super::layout::{NO_LANE, error, head};
 use super::state::State;
 use crate::{Dispatch, GpuError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 /// How a submission ended.
@@ -212,9 +212,10 @@ impl State {
         first
     }
 
-    /// Follows each actor that handled nothing because a lane is full to the consumer of that lane, to find a cycle.
+    /// Counts the actors that stalled, and finds a cycle: actors that handled nothing, each of which has no room in its lane to the
+    /// next. Other lanes may be full, too; no room in those would let the cycle go on.
     fn find_cycle(&mut self, members: &[usize]) {
-        let mut next = HashMap::new();
+        let mut stuck = HashMap::new();
         for &actor in members {
             let record = self.record(actor);
             if record.blocked == 0 {
@@ -222,25 +223,47 @@ impl State {
             }
             self.stalled += 1;
             if record.now == 0 && record.blocked - 1 != NO_LANE {
-                next.insert(actor, self.lanes.get(record.blocked as usize - 1).to);
+                stuck.insert(actor, self.full_to(actor));
             }
         }
+        // Actors from which no cycle is reached, and the path to the present one.
+        let mut free = HashSet::new();
         for &start in members {
-            let (mut path, mut at) = (Vec::new(), start);
-            while let Some(&to) = next.get(&at) {
-                path.push(at);
-                if to == 0 {
-                    break;
-                }
-                at = to as usize - 1;
-                if let Some(first) = path.iter().position(|&actor| actor == at) {
-                    self.cycle = Some(
-                        path[first..].iter().map(|&actor| self.seats[actor].name.clone()).collect(),
-                    );
-                    return;
+            let mut path: Vec<(usize, usize)> = vec![(start, 0)];
+            while let Some((actor, turn)) = path.last_mut() {
+                let to = stuck.get(actor).and_then(|all| all.get(*turn)).copied();
+                *turn += 1;
+                match to {
+                    None => {
+                        free.insert(*actor);
+                        path.pop();
+                    }
+                    Some(to) => {
+                        if let Some(first) = path.iter().position(|(on, _)| *on == to) {
+                            let names = path[first..].iter();
+                            self.cycle =
+                                Some(names.map(|(on, _)| self.seats[*on].name.clone()).collect());
+                            return;
+                        }
+                        if !free.contains(&to) {
+                            path.push((to, 0));
+                        }
+                    }
                 }
             }
         }
+    }
+
+    /// The actors to which an actor has a lane without room for what it may send when it handles a message.
+    fn full_to(&self, actor: usize) -> Vec<usize> {
+        let seat = &self.seats[actor];
+        let lanes = seat.outs.iter().filter(|&&lane| lane != NO_LANE);
+        let full = lanes.filter(|&&lane| {
+            let room = self.lanes.get(lane as usize).mask + 1 - self.depth(lane);
+            room < seat.launch.emits
+        });
+        full.filter_map(|&lane| (self.lanes.get(lane as usize).to as usize).checked_sub(1))
+            .collect()
     }
 
     fn measure(&mut self, core: &Core, start: Instant, took: u64, ended: &Ended) {

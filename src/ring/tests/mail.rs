@@ -303,6 +303,58 @@ fn a_cycle_of_full_lanes_is_reported_with_its_actors() {
     assert_eq!(total, 0);
 }
 
+/// The first lane of `x` that has no room is that to an actor which is suspended; the cycle goes through the second.
+#[test]
+fn a_cycle_is_found_beside_another_full_lane() {
+    let ring = ring();
+    let first = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+        if (s < 3) out.send(0, m);
+        s += 1; out.send(1, m); out.send(1, m); }";
+    let double = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+        out.send(0, m); out.send(0, m); }";
+    let launch = Launch::new().capacities(4, 16).emits(2);
+    let x = spawn(&ring, "x", first, launch.clone());
+    let y = spawn(&ring, "y", double, launch.clone());
+    let sink = spawn(
+        &ring,
+        "sink",
+        "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}",
+        launch,
+    );
+    for (from, to) in [(&x, &sink), (&x, &y), (&y, &x)] {
+        ring.connect(from.id(), to.id()).unwrap();
+    }
+    sink.suspend().unwrap();
+    x.send_all(&[1, 2, 3]).unwrap();
+    let error = ring.run(1000).unwrap_err();
+    let RingError::Cycle(names) = &error else { panic!("{error}") };
+    let mut names = names.clone();
+    names.sort();
+    assert_eq!(names, ["x", "y"]);
+}
+
+/// A type whose layout is that of another one would overwrite the mail and states beside its own.
+#[test]
+fn layouts_have_the_size_of_their_types() {
+    #[derive(Clone, Copy)]
+    #[repr(C)]
+    struct Large([u32; 1024]);
+    // SAFETY: an array of numbers.
+    unsafe impl crate::Plain for Large {}
+    impl crate::ring::Message for Large {
+        const TYPE: u32 = 1;
+        fn layout() -> crate::ring::Layout {
+            u32::layout()
+        }
+    }
+    let ring = ring();
+    let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";
+    let error = ring.spawn::<Large, u32, u32>("large", code, 0, Launch::new()).unwrap_err();
+    assert!(error.to_string().contains("has 4096 bytes, but `uint`"), "{error}");
+    let state = Large([7; 1024]);
+    assert!(ring.spawn::<u32, u32, Large>("large", code, state, Launch::new()).is_err());
+}
+
 #[test]
 fn higher_priority_comes_first_and_causes_before_effects() {
     let ring = ring();
