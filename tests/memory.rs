@@ -420,7 +420,7 @@ fn declared_work_holds_a_frame_too() {
     let rig = Rig::new();
     let kernel = rig.kernel(ADD);
     let dispatch = Dispatch::new(&rig.queue);
-    let mut frames = Frames::new(&rig.gpu, 1, VALUES * 4).unwrap();
+    let mut frames = Frames::new(&rig.gpu, 1, VALUES * 4 + 64).unwrap();
     let mut works: Vec<(aruminium::GpuFuture, Held)> = Vec::new();
     for step in 0..10u32 {
         let frame = match works.last() {
@@ -433,8 +433,13 @@ fn declared_work_holds_a_frame_too() {
         }
         x.view_mut().fill(step * 10);
         let (future, held) = untracked(&rig, &kernel, &dispatch, &x);
+        let mut local = frame.local(64).unwrap();
         frame.until(&future);
         drop(x);
+        // Nor is it cleared, in whole or in part, by the methods of its tape.
+        assert!(!frame.try_clear(), "step {step}");
+        let refused = local.try_reset().unwrap_err().to_string();
+        assert!(refused.contains("declared"), "{refused}");
         works.push((future, held));
     }
     let (_, last) = works.last().unwrap();

@@ -30,10 +30,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Block(Arc<Inner>);
 
 struct Inner {
+    // Dropped before the pages: the next mapping at their address has a record of its own.
+    record: Record,
     pages: Pages,
     requested: usize,
     read_only: bool,
-    record: Record,
     /// The number of live `Pinned`s.
     pins: Mutex<usize>,
 }
@@ -521,7 +522,8 @@ mod processes {
                 ),
                 block: Self(shared),
             })?;
-            let Inner { pages, requested, read_only, .. } = inner;
+            let Inner { record, pages, requested, read_only, .. } = inner;
+            drop(record);
             if read_only {
                 return Ok(Self::new(pages, requested, true));
             }

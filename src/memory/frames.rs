@@ -1,7 +1,7 @@
 //! Tapes in rotation, for loops that encode ahead of the GPU.
 
 use super::tape::Tape;
-use super::work::{Declared, Work, keep_forever};
+use super::work::{Work, keep_forever};
 use crate::usage::Epoch;
 use crate::{Buffer, Gpu, GpuError};
 use std::ops::Deref;
@@ -48,7 +48,6 @@ pub struct Frames {
 #[derive(Debug)]
 struct Slot {
     tape: Tape,
-    declared: Declared,
     /// When the step that it was for ended. Command buffers that are submitted later and only use a residency set that
     /// has the tape do not use it.
     ended: Epoch,
@@ -90,7 +89,7 @@ impl Frames {
         }
         let slot = |_| {
             let tape = Tape::start(bytes)?.on(gpu)?;
-            Ok(Slot { tape, declared: Declared::default(), ended: Epoch::now() })
+            Ok(Slot { tape, ended: Epoch::now() })
         };
         let slots = (0..frames).map(slot).collect::<Result<_, GpuError>>()?;
         Ok(Self { slots, next: 0, running: false })
@@ -125,7 +124,7 @@ impl Frames {
             self.slots[(self.next + frames - 1) % frames].ended = Epoch::now();
         }
         let slot = &mut self.slots[self.next];
-        let declared = slot.declared.wait();
+        let declared = slot.tape.declared_mut().wait();
         let waited = slot.tape.record().wait_for_gpu(Some(slot.ended));
         if waited.is_err() || !declared {
             return Err(GpuError::BufferAccess(format!(
@@ -170,7 +169,7 @@ impl Drop for Frames {
     /// Declared work does not retain the memory, so wait for it.
     fn drop(&mut self) {
         for slot in &mut self.slots {
-            if !slot.declared.wait() {
+            if !slot.tape.declared_mut().wait() {
                 slot.tape.buffer().into_iter().for_each(keep_forever);
             }
             slot.tape.record().usage().wait();
@@ -209,7 +208,7 @@ impl Frame<'_> {
     /// # }
     /// ```
     pub fn until(&self, work: &impl Work) {
-        self.0.declared.add(work);
+        self.0.tape.declared().add(work);
     }
 }
 

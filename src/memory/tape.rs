@@ -7,6 +7,7 @@ use super::local::Local;
 use super::record::Record;
 use super::span::Span;
 use super::sys::PAGE;
+use super::work::Declared;
 use crate::{Buffer, Gpu, GpuError, Plain};
 use std::fmt;
 use std::ptr::NonNull;
@@ -35,6 +36,8 @@ pub struct Tape {
     buffer: Option<Buffer>,
     /// Held while a tape whose block is shared is cleared.
     clearing: Mutex<()>,
+    /// Work that was declared for the frame that the tape is, since the frame began.
+    declared: Declared,
 }
 
 // SAFETY: the block's memory is handed out in parts that do not overlap, by atomic operations.
@@ -110,7 +113,14 @@ impl Tape {
         if !block.is_sole() {
             bump.share();
         }
-        Ok(Self { base, bump, block, buffer: None, clearing: Mutex::new(()) })
+        Ok(Self {
+            base,
+            bump,
+            block,
+            buffer: None,
+            clearing: Mutex::new(()),
+            declared: Declared::default(),
+        })
     }
 
     /// The same tape with a buffer over its block, so that kernels can use its spans.
@@ -352,7 +362,23 @@ impl Tape {
 
     #[inline(always)]
     pub(super) fn wait(&self) -> Result<(), MemError> {
-        self.block.record().wait()
+        self.block.record().wait()?;
+        self.no_declared_work()
+    }
+
+    fn no_declared_work(&self) -> Result<(), MemError> {
+        if self.declared.is_done() {
+            return Ok(());
+        }
+        Err(MemError::Busy("work that was declared for the frame by `until` is not done".into()))
+    }
+
+    pub(super) fn declared(&self) -> &Declared {
+        &self.declared
+    }
+
+    pub(super) fn declared_mut(&mut self) -> &mut Declared {
+        &mut self.declared
     }
 
     /// Frees everything, through a shared reference. Raw pointers from [`take`](Self::take) are no
@@ -420,7 +446,10 @@ impl Tape {
     #[inline(never)]
     fn clear_shared(&self) -> Result<(), Held<MemError>> {
         let _clearing = self.clearing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.bump.clear(|| self.block.record().is_unused())
+        self.bump.clear(|| {
+            self.block.record().is_unused()?;
+            self.no_declared_work()
+        })
     }
 
     /// How many bytes are taken, gaps for alignment included.

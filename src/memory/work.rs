@@ -76,8 +76,8 @@ impl Declared {
 
     /// Whether all are done. It drops none of them: the last reference to a command buffer may run any code, and the
     /// caller holds a lock.
-    pub(super) fn is_done(&mut self) -> bool {
-        self.list().iter().all(Watch::is_over)
+    pub(super) fn is_done(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().all(Watch::is_over)
     }
 
     /// Forgets all of them.
