@@ -222,7 +222,7 @@ impl Checker {
             && row.fields().iter().all(|field| self.is_trivially_made(field.qual.ty))
     }
 
-    /// [class]/6
+    /// `[class]`/6
     fn is_trivially_copied(&mut self, ty: TyId) -> bool {
         let ty = self.innermost(ty);
         match self.parts_of_class(ty) {
@@ -235,7 +235,7 @@ impl Checker {
         }
     }
 
-    /// [class]/7: all data is in one class of the hierarchy, and its first member is no base.
+    /// `[class]`/7: all data is in one class of the hierarchy, and its first member is no base.
     fn has_standard_layout(&self, ty: TyId) -> bool {
         let ty = self.innermost(ty);
         let Some((_, row)) = self.types.structure(ty) else { return self.is_object(ty) };
