@@ -452,6 +452,18 @@ impl Graph {
         let operands = &self.recorded.operands;
         let tensors = operands.iter().map(|operand| filled.tensor(operand));
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+        let copies = self.recorded.nodes.iter().filter_map(|node| match node.command {
+            Command::Copy { from, to } => Some((&tensors[from as usize], &tensors[to as usize])),
+            _ => None,
+        });
+        for (from, to) in copies {
+            if BufferRange::of(from, Role::Read).conflicts(&BufferRange::of(to, Role::Write)) {
+                return Err(Error::Shape(
+                    "the source and the target of a copy overlap in the slots of this replay"
+                        .into(),
+                ));
+            }
+        }
         let label = log.label_number();
         for node in &self.recorded.nodes {
             match &node.command {

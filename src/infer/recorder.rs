@@ -175,7 +175,8 @@ impl Recorder {
 
     pub(super) fn copy(&mut self, from: &Tensor, to: &Tensor, label: &str) -> Result<(), Error> {
         self.slot_of(to)?;
-        let (from, to) = (self.operand(from, 1, false)?, self.operand(to, 1, true)?);
+        let from = self.operand(from, from.align(), false)?;
+        let to = self.operand(to, to.align(), true)?;
         self.push(label, Command::Copy { from, to });
         Ok(())
     }

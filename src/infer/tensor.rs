@@ -185,7 +185,7 @@ impl Tensor {
                 self.shape()
             )));
         }
-        let align = if dtype.is_quantized() { 1 } else { dtype.block_bytes() };
+        let align = self.align();
         if !offset.is_multiple_of(align) {
             return Err(Error::Shape(format!(
                 "the offset {offset} is not a multiple of {align}, the size of {dtype}"
@@ -193,6 +193,11 @@ impl Tensor {
         }
         (self.offset, self.bytes) = (offset, bytes);
         Ok(self)
+    }
+
+    /// What the offset is a multiple of.
+    pub(super) fn align(&self) -> usize {
+        if self.dtype.is_quantized() { 1 } else { self.dtype.block_bytes() }
     }
 
     fn with(&self, shape: Shape) -> Result<Self, Error> {

@@ -393,6 +393,30 @@ fn slots_are_checked() {
 
 /// Copies in a graph change the encoder; labels stay in order.
 #[test]
+fn copies_of_a_replay_are_checked_before_anything_is_encoded() {
+    let bench = Bench::new();
+    let bytes = |count: usize| Tensor::new(&bench.gpu, DType::U8, &[count]).unwrap();
+    let (x, y) = (bytes(8), bytes(8));
+    let (graph, (from, to)) = Graph::record(|stream| {
+        let slots = (stream.slot(&x)?, stream.slot(&y)?);
+        stream.copy(&x.reinterpret(DType::F32)?, &y.reinterpret(DType::F32)?)?;
+        Ok(slots)
+    })
+    .unwrap();
+    let large = bytes(32);
+    let part = |start: usize| large.narrow(0, start..start + 8).unwrap();
+    for (one, other, why) in [(1, 16, "multiple of 4"), (16, 2, "multiple of 4"), (0, 4, "overlap")]
+    {
+        let (one, other) = (part(one), part(other));
+        let mut stream = bench.stream();
+        let error = stream.replay(&graph, &[(from, &one), (to, &other)], &[]).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+        stream.replay(&graph, &[(from, &part(0)), (to, &part(8))], &[]).unwrap();
+        assert_eq!(stream.finish().unwrap().counters.copies, 1);
+    }
+}
+
+#[test]
 fn graphs_with_copies_and_labels() {
     let bench = Bench::new();
     let [a, b] = [1, 2].map(|x| bench.tensor(&[x; 8]));
