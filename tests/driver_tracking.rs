@@ -1019,7 +1019,7 @@ fn uses_by_sets_and_by_encoders_are_listed_apart() {
     held.commands.use_residency_set(&one);
     let after = Epoch::now();
     held.commands.submit();
-    // It began when it was told to use the set, not when it was submitted.
+    // The use began with `use_residency_set`, not with the submission.
     assert_eq!(
         [before, after].map(|moment| buffer.is_in_flight_except_sets(moment)),
         [false, true]

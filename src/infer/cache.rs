@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub(super) struct Cache {
     file: PathBuf,
-    /// What the file had when it was opened; `None` if there is none, or Metal cannot use it.
+    /// The file's kernels when it was opened; `None` if there was no file, or Metal cannot use it.
     archive: Option<Mutex<Archive>>,
     /// The kernels that were compiled because the file lacks them.
     missing: Mutex<Vec<Shader>>,

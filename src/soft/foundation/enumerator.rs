@@ -28,7 +28,7 @@ impl Sequence {
         Strong::new(Self { objects: objects.into_iter().collect(), next: AtomicUsize::new(0) })
     }
 
-    /// The next objects, so many at most, which are then returned.
+    /// The next objects, at most `most` of them; they count as returned.
     fn take(&self, most: usize) -> &[Retained] {
         let end = |next: usize| Some(next.saturating_add(most).min(self.objects.len()));
         let next = self.next.fetch_update(Relaxed, Relaxed, end).unwrap_or(self.objects.len());

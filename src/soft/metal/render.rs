@@ -43,36 +43,36 @@ const ALWAYS: usize = 7;
 /// `MTLStoreActionStore`.
 const STORE: usize = 1;
 
-properties! {
-    /// A texture that a pass renders to.
-    class MTLRenderPassAttachmentDescriptor(Attachment, AttachmentFields);
-    [depthPlane, setDepthPlane:] depth_plane: usize = 0;
-    [level, setLevel:] level: usize = 0;
-    [loadAction, setLoadAction:] load_action: usize = 0;
-    [resolveDepthPlane, setResolveDepthPlane:] resolve_depth_plane: usize = 0;
-    [resolveLevel, setResolveLevel:] resolve_level: usize = 0;
-    [resolveSlice, setResolveSlice:] resolve_slice: usize = 0;
-    [resolveTexture, setResolveTexture:] resolve_texture: Option<Strong<Texture>> = None;
-    [slice, setSlice:] slice: usize = 0;
-    [storeAction, setStoreAction:] store_action: usize = 0;
-    [storeActionOptions, setStoreActionOptions:] store_action_options: usize = 0;
-    [texture, setTexture:] texture: Option<Strong<Texture>> = None;
+/// A class of textures that a pass renders to: what all of them have, and its own properties.
+macro_rules! attachment {
+    ($(#[$doc:meta])* class $Class:ident($Name:ident, $Fields:ident), store $store:expr; $($own:tt)*) => {
+        properties! {
+            $(#[$doc])*
+            class $Class($Name, $Fields);
+            [depthPlane, setDepthPlane:] depth_plane: usize = 0;
+            [level, setLevel:] level: usize = 0;
+            [loadAction, setLoadAction:] load_action: usize = 0;
+            [resolveDepthPlane, setResolveDepthPlane:] resolve_depth_plane: usize = 0;
+            [resolveLevel, setResolveLevel:] resolve_level: usize = 0;
+            [resolveSlice, setResolveSlice:] resolve_slice: usize = 0;
+            [resolveTexture, setResolveTexture:] resolve_texture: Option<Strong<Texture>> = None;
+            [slice, setSlice:] slice: usize = 0;
+            [storeAction, setStoreAction:] store_action: usize = $store;
+            [storeActionOptions, setStoreActionOptions:] store_action_options: usize = 0;
+            [texture, setTexture:] texture: Option<Strong<Texture>> = None;
+            $($own)*
+        }
+    };
 }
 
-properties! {
+attachment! {
+    /// A texture that a pass renders to.
+    class MTLRenderPassAttachmentDescriptor(Attachment, AttachmentFields), store 0;
+}
+
+attachment! {
     /// A texture of colours.
-    class MTLRenderPassColorAttachmentDescriptor(ColorAttachment, ColorAttachmentFields);
-    [depthPlane, setDepthPlane:] depth_plane: usize = 0;
-    [level, setLevel:] level: usize = 0;
-    [loadAction, setLoadAction:] load_action: usize = 0;
-    [resolveDepthPlane, setResolveDepthPlane:] resolve_depth_plane: usize = 0;
-    [resolveLevel, setResolveLevel:] resolve_level: usize = 0;
-    [resolveSlice, setResolveSlice:] resolve_slice: usize = 0;
-    [resolveTexture, setResolveTexture:] resolve_texture: Option<Strong<Texture>> = None;
-    [slice, setSlice:] slice: usize = 0;
-    [storeAction, setStoreAction:] store_action: usize = STORE;
-    [storeActionOptions, setStoreActionOptions:] store_action_options: usize = 0;
-    [texture, setTexture:] texture: Option<Strong<Texture>> = None;
+    class MTLRenderPassColorAttachmentDescriptor(ColorAttachment, ColorAttachmentFields), store STORE;
     [clearColor, setClearColor:] clear_color: ClearColor = ClearColor::BLACK;
 }
 
@@ -81,38 +81,16 @@ slots! {
     class MTLRenderPassColorAttachmentDescriptorArray of ColorAttachment
 }
 
-properties! {
+attachment! {
     /// A texture of depths.
-    class MTLRenderPassDepthAttachmentDescriptor(DepthAttachment, DepthAttachmentFields);
-    [depthPlane, setDepthPlane:] depth_plane: usize = 0;
-    [level, setLevel:] level: usize = 0;
-    [loadAction, setLoadAction:] load_action: usize = 0;
-    [resolveDepthPlane, setResolveDepthPlane:] resolve_depth_plane: usize = 0;
-    [resolveLevel, setResolveLevel:] resolve_level: usize = 0;
-    [resolveSlice, setResolveSlice:] resolve_slice: usize = 0;
-    [resolveTexture, setResolveTexture:] resolve_texture: Option<Strong<Texture>> = None;
-    [slice, setSlice:] slice: usize = 0;
-    [storeAction, setStoreAction:] store_action: usize = 0;
-    [storeActionOptions, setStoreActionOptions:] store_action_options: usize = 0;
-    [texture, setTexture:] texture: Option<Strong<Texture>> = None;
+    class MTLRenderPassDepthAttachmentDescriptor(DepthAttachment, DepthAttachmentFields), store 0;
     [clearDepth, setClearDepth:] clear_depth: f64 = 1.0;
     [depthResolveFilter, setDepthResolveFilter:] depth_resolve_filter: usize = 0;
 }
 
-properties! {
+attachment! {
     /// A texture of stencils.
-    class MTLRenderPassStencilAttachmentDescriptor(StencilAttachment, StencilAttachmentFields);
-    [depthPlane, setDepthPlane:] depth_plane: usize = 0;
-    [level, setLevel:] level: usize = 0;
-    [loadAction, setLoadAction:] load_action: usize = 0;
-    [resolveDepthPlane, setResolveDepthPlane:] resolve_depth_plane: usize = 0;
-    [resolveLevel, setResolveLevel:] resolve_level: usize = 0;
-    [resolveSlice, setResolveSlice:] resolve_slice: usize = 0;
-    [resolveTexture, setResolveTexture:] resolve_texture: Option<Strong<Texture>> = None;
-    [slice, setSlice:] slice: usize = 0;
-    [storeAction, setStoreAction:] store_action: usize = 0;
-    [storeActionOptions, setStoreActionOptions:] store_action_options: usize = 0;
-    [texture, setTexture:] texture: Option<Strong<Texture>> = None;
+    class MTLRenderPassStencilAttachmentDescriptor(StencilAttachment, StencilAttachmentFields), store 0;
     [clearStencil, setClearStencil:] clear_stencil: u32 = 0;
     [stencilResolveFilter, setStencilResolveFilter:] stencil_resolve_filter: usize = 0;
 }

@@ -121,7 +121,7 @@ pub(super) struct Work<'a> {
     pub(super) sizes: [[u32; 3]; 2],
 }
 
-/// What the watchdog knows of the launches of a stream.
+/// The watchdog's record of the launches of a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Watched {
     /// All are done.

@@ -32,7 +32,7 @@ impl Element {
     /// The type with this name in MSL.
     ///
     /// # Panics
-    /// If it is none of MLX's.
+    /// If MLX has no such type.
     pub fn named(name: &str) -> Self {
         match name {
             "bool" => Self::Bool,

@@ -16,7 +16,7 @@ pub(super) struct Again {
     stride: u32,
     distance: u32,
     limit: Reg,
-    /// The register for the offset, where the fault is recorded, and where the code goes on if there is none.
+    /// The register for the offset, where the fault is recorded, and the label after it, where execution continues without a fault.
     offset: Reg,
     exit: Label,
     back: Label,

@@ -94,7 +94,7 @@ impl Emit<'_> {
             return None;
         }
         let exchanged = exchanges(self, body) || exchanges(self, next);
-        // Barriers that are told apart have one number each.
+        // Barriers that are reported separately have a number each.
         if exchanged && (self.options.strict || self.flow.may_differ()) {
             return None;
         }
@@ -320,7 +320,7 @@ impl Emit<'_> {
 
     // --- The checks ----------------------------------------------------------------------------------
 
-    /// The number of the last iteration, from 0. Sets `bad` if there is none, if the counter would wrap, or if it has more than 32
+    /// The number of the last iteration, from 0. Sets `bad` if the loop has no iteration, if the counter would wrap, or if it has more than 32
     /// bits.
     fn last_iteration(&mut self, counted: &Counted, bad: Reg) -> Reg {
         let Counted { counter, limit, step, down, inclusive } = *counted;

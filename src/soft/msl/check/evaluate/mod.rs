@@ -143,7 +143,7 @@ impl<'a, F: Facts> Machine<'a, F> {
         self.steps_of(1)
     }
 
-    /// Work as long as so many steps: copies and objects have a step for each part.
+    /// Counts steps of work: copies and objects take a step for each part.
     fn steps_of(&mut self, steps: u32) -> Evaluated<()> {
         self.steps = self.steps.saturating_add(steps);
         match self.steps <= self.limit {
