@@ -8,8 +8,8 @@ use aruminium::memory::{
     Block, Frames, Lease, MemError, Pool, PoolLimits, Residency, Slab, Span, Tape,
 };
 use aruminium::{
-    Buffer, Commands, Deallocator, Dispatch, GpuError, Pipeline, PixelFormat, Queue, SharedEvent,
-    TextureDescriptor,
+    Buffer, Commands, Deallocator, Dispatch, GpuError, Pipeline, PixelFormat, PurgeableState,
+    Queue, SharedEvent, TextureDescriptor,
 };
 use gpu::Rig;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -488,6 +488,105 @@ fn declared_work_that_was_dropped_is_done() {
     drop(clone);
     frames.next().unwrap();
     assert_eq!((pool.stat().free, pool.stat().pending), (1024, 0));
+}
+
+/// A lease may belong to a handler of its own declared command buffer.
+#[test]
+fn a_lease_comes_back_though_the_command_buffer_that_owns_it_is_never_submitted() {
+    let rig = Rig::new();
+    let pool = Pool::new(&rig.gpu, PoolLimits { total: 1024, free: 1024 });
+    for round in 0..3 {
+        let (lease, commands) = (pool.take(1024).unwrap(), rig.queue.commands().unwrap());
+        lease.until(&commands);
+        // The handler owns the lease.
+        commands.on_completed(move |_| assert_eq!(lease.requested(), 1024));
+        let clone = (round == 1).then(|| commands.clone());
+        drop(commands);
+        if let Some(clone) = clone {
+            assert!(pool.take(1024).is_err(), "a clone can be submitted");
+            clone.submit();
+            clone.finish().unwrap();
+        }
+        let stat = pool.stat();
+        assert_eq!((stat.lent, stat.pending, stat.free), (0, 0, 1024), "round {round}");
+    }
+    assert_eq!(pool.stat().made, 1);
+}
+
+#[test]
+fn a_watch_keeps_no_command_buffer_that_was_not_submitted() {
+    let rig = Rig::new();
+    let token = Arc::new(());
+    let watched = |commands: &Commands| {
+        let handler = Arc::clone(&token);
+        commands.on_completed(move |_| assert_eq!(*handler, ()));
+        commands.watch()
+    };
+    let commands = rig.queue.commands().unwrap();
+    let clone = commands.clone();
+    let watch = watched(&commands);
+    drop(commands);
+    assert!(!watch.is_over() && watch.is_unsubmitted() && !watch.wait());
+    drop(clone);
+    assert!(watch.is_over() && !watch.is_unsubmitted() && watch.wait());
+    assert_eq!(Arc::strong_count(&token), 1);
+    // The wrapper owns no reference: the watch has one while there is a wrapper.
+    let (commands, watch) = aruminium::autorelease_pool(|| {
+        // SAFETY: what is called after the pool is drained is the watch, which has a reference.
+        let commands = unsafe { rig.queue.commands_unretained() }.unwrap();
+        let watch = watched(&commands);
+        (commands, watch)
+    });
+    assert!(!watch.is_over() && watch.is_unsubmitted() && !watch.wait());
+    assert_eq!(Arc::strong_count(&token), 2);
+    drop(commands);
+    assert!(watch.is_over());
+    assert_eq!(Arc::strong_count(&token), 1);
+    if let Some(residency) = residency(&rig, "watched") {
+        let commands = rig.queue.commands().unwrap();
+        drop(watched(&commands));
+        residency.use_in(&commands);
+        drop(commands);
+        assert_eq!(Arc::strong_count(&token), 1, "the set keeps none either");
+    }
+}
+
+#[test]
+fn a_submitted_command_buffer_without_wrappers_is_watched_to_its_end() {
+    let rig = Rig::new();
+    let (gate, commands) = (rig.gpu.shared_event().unwrap(), rig.queue.commands().unwrap());
+    commands.wait_for(&gate, 1);
+    let clone = commands.clone();
+    let (watch, of_clone) = (commands.watch(), clone.watch());
+    commands.submit();
+    drop(commands);
+    std::thread::spawn(move || drop(clone)).join().unwrap();
+    let is_over = watch.is_over() || watch.is_unsubmitted() || of_clone.is_over();
+    let waits = std::thread::spawn(move || of_clone.wait());
+    gate.set_signaled_value(1);
+    assert!(!is_over && waits.join().unwrap() && watch.wait() && watch.is_over());
+}
+
+/// What a lessee allowed the system to do with the contents ends with its lease.
+#[test]
+fn a_lease_is_not_purgeable() {
+    let rig = Rig::new();
+    let pool = Pool::new(&rig.gpu, PoolLimits::default());
+    let state = |buffer: &Buffer| buffer.set_purgeable_state(PurgeableState::KeepCurrent);
+    let lease = pool.take(1024).unwrap();
+    let address = lease.gpu_address();
+    lease.set_purgeable_state(PurgeableState::Volatile);
+    drop(lease);
+    let lease = pool.take(1024).unwrap();
+    assert_eq!((lease.gpu_address(), state(&lease)), (address, PurgeableState::NonVolatile));
+    // By another wrapper, which outlives the lease.
+    // SAFETY: the object is a buffer, and its reference is the wrapper's.
+    let other = unsafe { Buffer::from_raw(aruminium::ffi::retain(lease.as_raw())) }.unwrap();
+    drop(lease);
+    other.set_purgeable_state(PurgeableState::Empty);
+    drop(other);
+    let lease = pool.take_zeroed(1024).unwrap();
+    assert_eq!((lease.gpu_address(), state(&lease)), (address, PurgeableState::NonVolatile));
 }
 
 /// Memory that is lent for long is declared in every step.

@@ -8,7 +8,7 @@ use super::texture::Texture;
 use crate::abi::NSRange;
 use crate::fp16::{Bfloat, Half};
 use crate::metal_class;
-use crate::objc::tracking::{Footprint, Passed, ViewGuard};
+use crate::objc::tracking::{Footprint, Moment, Passed, ViewGuard};
 use crate::objc::{ClassState, Object};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -113,6 +113,11 @@ impl ClassState for Memory {
     #[inline]
     fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
         self.located.pass_to(object, to);
+    }
+
+    #[inline(always)]
+    fn sending(&self, object: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
+        self.located.sending(object, moment, arguments);
     }
 }
 

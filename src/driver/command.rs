@@ -9,7 +9,7 @@ use super::heap::ResidencySet;
 use super::sync::EventObject;
 use crate::abi::Id;
 use crate::metal_class;
-use crate::objc::tracking::{Moment, Passed, Tracker, change_queue, release_queue};
+use crate::objc::tracking::{Moment, Passed, Tracker, Watched, change_queue, release_queue};
 use crate::objc::{Block, ClassState, Object, autorelease_pool};
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -306,7 +306,7 @@ unsafe impl Send for Commands {}
 impl Clone for Commands {
     /// Retains the command buffer: both values are the same one.
     fn clone(&self) -> Self {
-        let tracker = OnceCell::from(Arc::clone(self.state.tracker()));
+        let tracker = OnceCell::from(self.state.tracker().share(&self.object));
         Self { state: Submission(tracker), object: self.object.clone() }
     }
 }
@@ -321,18 +321,17 @@ impl Submission {
     }
 }
 
-impl Drop for Submission {
-    fn drop(&mut self) {
-        if let Some(tracker) = self.0.take() {
-            Tracker::recycle(tracker);
-        }
-    }
-}
-
 impl ClassState for Submission {
     #[inline(always)]
     fn attach(_: &Object) -> Self {
         Self(OnceCell::new())
+    }
+
+    #[inline]
+    fn detach(&mut self, commands: &Object) {
+        if let Some(tracker) = self.0.take() {
+            Tracker::leave(tracker, commands);
+        }
     }
 
     #[inline(always)]
@@ -529,14 +528,9 @@ impl Commands {
         Done::of(self)
     }
 
-    /// What the wrappers of the command buffer and of its encoders share.
-    pub(super) fn shared_tracker(&self) -> &Arc<Tracker> {
-        self.state.tracker()
-    }
-
-    /// A wrapper that has no part in submitting the command buffer: to look at its status.
-    pub(super) fn detached(&self) -> Self {
-        Self { state: Submission(OnceCell::new()), object: self.object.clone() }
+    /// What those that watch the command buffer share.
+    pub(super) fn watched(&self) -> Arc<Watched> {
+        self.state.tracker().watch(&self.object)
     }
 
     /// The outcome of the work, if it is done.

@@ -2,7 +2,7 @@
 
 use crate::abi::Id;
 use crate::msg;
-use crate::objc::tracking::{Busy, Footprint, Passed};
+use crate::objc::tracking::{Busy, Footprint, Moment, Passed};
 use crate::objc::{ClassState, Object};
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -44,6 +44,15 @@ impl<Kind: Locate> ClassState for Located<Kind> {
     fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
         if let Some(footprint) = self.footprint(object) {
             to.resource(object.as_raw(), footprint, self.kind.read_only(object));
+        }
+    }
+
+    #[inline(always)]
+    fn sending(&self, object: &Object, moment: Moment, _: impl FnOnce(&mut Passed<'_>)) {
+        if moment == Moment::Purge
+            && let Some(footprint) = self.footprint(object)
+        {
+            footprint.note_purgeable();
         }
     }
 }

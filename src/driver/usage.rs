@@ -2,11 +2,12 @@
 
 use super::buffer::Buffer;
 use super::command::Commands;
+use super::enums::PurgeableState;
 use super::error::GpuError;
 use super::footprint;
-use crate::objc::tracking::{Footprint, Tracker, Users, ViewGuard, next_number, take_number};
+use crate::objc::tracking::{Footprint, Users, ViewGuard, Watched, next_number, take_number};
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// The record of the uses of a range of memory: views from the CPU, and command buffers in flight. It is the
 /// same record that [`Buffer::read`] and [`Buffer::write`] consult, for every buffer that wraps the memory.
@@ -93,7 +94,8 @@ impl Epoch {
     }
 }
 
-/// A command buffer that a layer watches, without keeping the program from dropping it; see [`Commands::watch`].
+/// A command buffer that a layer watches; see [`Commands::watch`]. It does not keep the command buffer, unless that was submitted
+/// or its wrapper owns no reference (`commands_unretained` and the like).
 ///
 /// ```
 /// # let queue = aruminium::Gpu::open()?.new_command_queue()?;
@@ -107,11 +109,7 @@ impl Epoch {
 /// # Ok::<(), aruminium::GpuError>(())
 /// ```
 #[derive(Debug)]
-pub struct Watch {
-    commands: Commands,
-    /// The wrappers of the command buffer and of its encoders have it; `commands` has another.
-    wrappers: Weak<Tracker>,
-}
+pub struct Watch(Arc<Watched>);
 
 impl Commands {
     /// Watches the command buffer: until it has completed, or was dropped without having been submitted.
@@ -125,7 +123,7 @@ impl Commands {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn watch(&self) -> Watch {
-        Watch { commands: self.detached(), wrappers: Arc::downgrade(self.shared_tracker()) }
+        Watch(self.watched())
     }
 }
 
@@ -142,9 +140,7 @@ impl Watch {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn is_unsubmitted(&self) -> bool {
-        // In this order: the program may submit it and drop it in between.
-        let has_wrapper = self.wrappers.strong_count() > 0;
-        has_wrapper && self.commands.status() < Commands::STATUS_COMMITTED
+        self.0.is_unsubmitted()
     }
 
     /// Whether it has completed or failed, or was dropped without having been submitted.
@@ -159,12 +155,7 @@ impl Watch {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn is_over(&self) -> bool {
-        let has_wrapper = self.wrappers.strong_count() > 0;
-        match self.commands.status() {
-            Commands::STATUS_COMPLETED.. => true,
-            Commands::STATUS_COMMITTED.. => false,
-            _ => !has_wrapper,
-        }
+        self.0.is_over()
     }
 
     /// Waits until it is over; returns `false` at once if the program can still submit it.
@@ -179,13 +170,7 @@ impl Watch {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn wait(&self) -> bool {
-        if self.is_unsubmitted() {
-            return false;
-        }
-        if !self.is_over() {
-            self.commands.wait();
-        }
-        true
+        self.0.wait()
     }
 }
 
@@ -500,5 +485,25 @@ impl Buffer {
     pub fn references(&self) -> usize {
         // SAFETY: every object responds to this message.
         unsafe { crate::msg!(self, [retainCount] -> usize) }
+    }
+
+    /// Makes the contents permanent again, if a message by any wrapper of the buffer, or of a texture of it, may have allowed
+    /// Metal to discard them since the last call. Otherwise it costs a load: a layer that lends buffers calls it before each loan.
+    ///
+    /// ```
+    /// use aruminium::PurgeableState;
+    /// let buffer = aruminium::Gpu::open()?.buffer(64)?;
+    /// buffer.set_purgeable_state(PurgeableState::Volatile);
+    /// buffer.make_non_volatile();
+    /// assert_eq!(buffer.set_purgeable_state(PurgeableState::KeepCurrent), PurgeableState::NonVolatile);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn make_non_volatile(&self) {
+        // Whether a message was sent is recorded by the memory, which private memory is not.
+        if self.footprint().is_none_or(Footprint::take_purgeable) {
+            let state = PurgeableState::NonVolatile;
+            // SAFETY: resources respond to this message, which the hook of its method must not record.
+            unsafe { crate::msg!(self, [setPurgeableState: state] -> PurgeableState) };
+        }
     }
 }

@@ -15,7 +15,7 @@ pub(super) trait Lent {
     fn come_back(&mut self);
 
     /// Whether anything but the pool refers to it.
-    fn is_referred_to(&self) -> bool;
+    fn is_referred_to(&mut self) -> bool;
 
     /// Whether declared work is not done.
     fn is_declared(&mut self) -> bool;

@@ -4,7 +4,7 @@ use super::lending::{Lending, Lent};
 use super::residency::Residency;
 use super::work::{Declared, Work, keep_forever};
 use crate::usage::Epoch;
-use crate::{Buffer, Gpu, GpuError};
+use crate::{Buffer, Gpu, GpuError, autorelease_pool};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -43,8 +43,8 @@ struct Inner {
 /// A buffer of the pool.
 struct Entry {
     buffer: Buffer,
-    /// The number of references to the buffer when only the pool had it, and the number of commits of the
-    /// residency set at that time.
+    /// The fewest references to the buffer that were seen, without those of the residency set: only the pool had it
+    /// then. And the number of commits of the set when it was made.
     references: usize,
     commits: u64,
     /// The pool's residency set, which has the buffer as long as this lives.
@@ -62,11 +62,15 @@ impl Lent for Entry {
 
     fn come_back(&mut self) {
         self.returned = Epoch::now();
+        self.declared.forget_done();
     }
 
-    fn is_referred_to(&self) -> bool {
+    fn is_referred_to(&mut self) -> bool {
         let of_set = self.residency.as_ref().map_or(0, |set| set.references(self.commits));
-        let referred = self.buffer.references() > self.references + of_set;
+        let references = self.buffer.references().saturating_sub(of_set);
+        // The system may have had a reference for a moment when the buffer was made.
+        self.references = self.references.min(references);
+        let referred = references > self.references;
         // What the last user did before it dropped its reference is visible from here on.
         fence(Ordering::Acquire);
         referred
@@ -109,7 +113,8 @@ impl Drop for Entry {
 pub struct PoolLimits {
     /// The most bytes in all of its buffers, lent or not. Beyond it `take` fails.
     pub total: usize,
-    /// The most bytes in buffers that are not lent. Buffers returned beyond it are released.
+    /// The most bytes in buffers that are not lent, those that the GPU still uses included. Beyond it free buffers are
+    /// released, the largest first.
     pub free: usize,
 }
 
@@ -278,6 +283,7 @@ impl Pool {
         let make = || self.0.make(size);
         let (mut entry, new) = self.0.lending.lend(class, size, bytes, make, refuse)?;
         entry.declared.clear();
+        entry.buffer.make_non_volatile();
         let pool = Arc::clone(&self.0);
         Ok((Lease { entry: ManuallyDrop::new(entry), class, requested: bytes, pool }, new))
     }
@@ -325,7 +331,8 @@ impl Pool {
 
 impl Inner {
     fn make(&self, size: usize) -> Result<Entry, GpuError> {
-        let buffer = self.gpu.buffer(size)?;
+        // What the system autoreleases while it makes the buffer is not counted.
+        let buffer = autorelease_pool(|| self.gpu.buffer(size))?;
         let references = buffer.references();
         // Finds the record of its memory, which drops command buffers that are over: later the pool is locked.
         _ = buffer.is_encoded();
@@ -431,5 +438,27 @@ impl Drop for Lease {
         // SAFETY: the entry is not used after this.
         let entry = unsafe { ManuallyDrop::take(&mut self.entry) };
         self.pool.lending.take_back(self.class, self.requested, entry);
+    }
+}
+
+#[cfg(all(test, not(target_vendor = "apple")))]
+mod tests {
+    use super::*;
+
+    /// The system had a reference when the pool counted them, and dropped it later.
+    #[test]
+    fn a_reference_that_was_there_for_a_moment_hides_no_other() -> Result<(), GpuError> {
+        let pool = Pool::new(&Gpu::open()?, PoolLimits::default());
+        let mut lease = pool.take(1024)?;
+        lease.entry.references += 1;
+        drop(lease);
+        let lease = pool.take(1024)?;
+        // SAFETY: the object is alive.
+        let other = unsafe { crate::objc::Object::borrowed(lease.as_raw()) }.clone();
+        drop(lease);
+        assert_eq!((pool.stat().free, pool.stat().pending), (0, 1024));
+        drop(other);
+        assert_eq!((pool.stat().free, pool.stat().pending), (1024, 0));
+        Ok(())
     }
 }

@@ -11,6 +11,7 @@ use super::work::Declared;
 use crate::{Buffer, Gpu, GpuError, Plain};
 use std::fmt;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// A bump allocator over a block: memory is taken from the start to the end, and returned all at once.
@@ -38,6 +39,8 @@ pub struct Tape {
     clearing: Mutex<()>,
     /// Work that was declared for the frame that the tape is, since the frame began.
     declared: Declared,
+    /// A number of its own, by which its marks are recognised.
+    serial: u64,
 }
 
 // SAFETY: the block's memory is handed out in parts that do not overlap, by atomic operations.
@@ -109,6 +112,8 @@ impl Tape {
             return Err(MemError::Unaligned { what: "the block's address", value, multiple });
         }
         block.record().divide()?;
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let bump = Bump::new(total);
         if !block.is_sole() {
             bump.share();
@@ -120,6 +125,7 @@ impl Tape {
             buffer: None,
             clearing: Mutex::new(()),
             declared: Declared::default(),
+            serial,
         })
     }
 
@@ -257,7 +263,7 @@ impl Tape {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn mark(&self) -> Mark {
-        Mark { base: self.base.addr().get(), id: self.block.id(), used: self.bump.used() }
+        Mark { tape: self.serial, used: self.bump.used() }
     }
 
     /// Frees everything taken since the mark, after the command buffers that use the tape have completed. No span can
@@ -293,7 +299,7 @@ impl Tape {
     /// # Ok::<(), MemError>(())
     /// ```
     pub fn try_rewind(&mut self, mark: Mark) -> Result<(), MemError> {
-        if (mark.base, mark.id) != (self.base.addr().get(), self.block.id()) {
+        if mark.tape != self.serial {
             return Err(MemError::WrongMark("the mark is of another tape".into()));
         }
         let used = self.bump.used();
@@ -604,7 +610,7 @@ pub(super) fn check_alignment(align: usize) {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    base: usize,
-    id: u32,
+    /// The serial of the tape.
+    tape: u64,
     used: usize,
 }

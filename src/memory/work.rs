@@ -47,8 +47,8 @@ pub(super) mod sealed {
     }
 }
 
-/// The command buffers that were declared. They are watched, so that the program can drop them: one that was
-/// dropped and never submitted is done.
+/// The command buffers that were declared. They are watched and not kept: one that the program has dropped and never submitted
+/// is done, whatever its handlers own.
 #[derive(Debug, Default)]
 pub(super) struct Declared(Mutex<Vec<Watch>>);
 
@@ -78,6 +78,11 @@ impl Declared {
     /// caller holds a lock.
     pub(super) fn is_done(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().all(Watch::is_over)
+    }
+
+    /// Forgets those that are done. The caller holds no lock.
+    pub(super) fn forget_done(&mut self) {
+        self.list().retain(|work| !work.is_over());
     }
 
     /// Forgets all of them.

@@ -179,7 +179,7 @@ impl Lent for Bytes {
 
     fn come_back(&mut self) {}
 
-    fn is_referred_to(&self) -> bool {
+    fn is_referred_to(&mut self) -> bool {
         false
     }
 
@@ -243,7 +243,7 @@ impl Lent for Used {
 
     fn come_back(&mut self) {}
 
-    fn is_referred_to(&self) -> bool {
+    fn is_referred_to(&mut self) -> bool {
         false
     }
 

@@ -118,6 +118,19 @@ fn marks_belong_to_their_tape() {
 }
 
 #[test]
+fn a_mark_of_an_earlier_tape_over_the_same_block_is_foreign() {
+    let block = Block::open(4096).unwrap();
+    let first = Tape::over(block.clone()).unwrap();
+    first.take(100, 1);
+    let mark = first.mark();
+    drop(first);
+    let mut second = Tape::over(block).unwrap();
+    second.take(200, 1);
+    assert!(panic_of(|| second.rewind(mark)).contains("another tape"));
+    assert_eq!(second.used(), 200);
+}
+
+#[test]
 fn a_conversation_is_cleared_whole_or_not_at_all() {
     let layout = Layout::new(4096, 4096, 4096).unwrap();
     layout.history().take(10, 1).unwrap();

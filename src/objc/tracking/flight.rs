@@ -36,8 +36,24 @@ unsafe impl Send for Flight {}
 unsafe impl Sync for Flight {}
 
 /// Values of `MTLCommandBufferStatus`.
-const COMMITTED: usize = 2;
-const COMPLETED: usize = 4;
+pub(super) const COMMITTED: usize = 2;
+pub(super) const COMPLETED: usize = 4;
+
+/// The status of a command buffer.
+pub(super) fn status(commands: &Object) -> usize {
+    static STATUS: CachedSelector = CachedSelector::new("status\0");
+    // SAFETY: command buffers have this property.
+    unsafe { bare::<usize>(commands, &STATUS) }
+}
+
+/// Waits until a command buffer that was committed has completed or failed.
+pub(super) fn wait_for(commands: &Object) {
+    static WAIT: CachedSelector = CachedSelector::new("waitUntilCompleted\0");
+    if status(commands) < COMPLETED {
+        // SAFETY: the command buffer is committed, so that it ends.
+        unsafe { bare::<()>(commands, &WAIT) }
+    }
+}
 
 impl Flight {
     pub(super) fn new(commands: &Object) -> Arc<Self> {
@@ -48,16 +64,10 @@ impl Flight {
         })
     }
 
-    fn status(&self) -> usize {
-        static STATUS: CachedSelector = CachedSelector::new("status\0");
-        // SAFETY: command buffers have this property.
-        unsafe { bare::<usize>(&self.commands, &STATUS) }
-    }
-
     /// Whether the command buffer has completed or failed.
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Acquire)
-            || self.status() >= COMPLETED && {
+            || status(&self.commands) >= COMPLETED && {
                 self.over.store(true, Release);
                 true
             }
@@ -65,20 +75,23 @@ impl Flight {
 
     /// Waits until the command buffer has completed or failed.
     pub(crate) fn wait(&self) {
-        static WAIT: CachedSelector = CachedSelector::new("waitUntilCompleted\0");
         // The command buffer is recorded before it is committed, and waiting for it is an error until then.
-        while !self.over.load(Acquire) && self.status() < COMMITTED {
+        while !self.over.load(Acquire) && status(&self.commands) < COMMITTED {
             std::thread::yield_now();
         }
-        if !self.is_over() {
-            // SAFETY: the command buffer is committed, so that it ends.
-            unsafe { bare::<()>(&self.commands, &WAIT) }
+        if !self.over.load(Acquire) {
+            wait_for(&self.commands);
         }
     }
 }
 
 impl fmt::Debug for Flight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Flight({:p}, status {})", self.commands.as_raw().as_ptr(), self.status())
+        write!(
+            f,
+            "Flight({:p}, status {})",
+            self.commands.as_raw().as_ptr(),
+            status(&self.commands)
+        )
     }
 }

@@ -15,6 +15,7 @@ mod record;
 mod residents;
 mod tracker;
 mod uses;
+mod watched;
 
 pub(crate) use flight::{next_number, take_number};
 pub use moment::Moment;
@@ -24,6 +25,7 @@ pub use tracker::Tracker;
 pub(crate) use tracker::{change_queue, release_queue};
 pub(crate) use uses::EncoderUses;
 pub use uses::Passed;
+pub(crate) use watched::Watched;
 
 use super::object::Object;
 use super::selector::CachedSelector;

@@ -27,6 +27,8 @@ pub enum Moment {
     Remove,
     /// Takes everything out of a residency set.
     Clear,
+    /// Sets whether the resource's contents may be discarded.
+    Purge,
     /// Anything else: all resources that are passed count as written.
     Other,
 }
@@ -34,7 +36,7 @@ pub enum Moment {
 impl Moment {
     /// The moment of a selector.
     pub const fn of(selector: &str) -> Self {
-        const TABLE: [(&str, bool, Moment); 21] = [
+        const TABLE: [(&str, bool, Moment); 22] = [
             ("setComputePipelineState:", true, Moment::Pipeline),
             ("setBuffer:offset:atIndex:", true, Moment::Bind),
             ("setBytes:length:atIndex:", true, Moment::Bind),
@@ -56,6 +58,7 @@ impl Moment {
             ("removeAllocation", false, Moment::Remove),
             ("removeResidencySet", false, Moment::Remove),
             ("removeAllAllocations", true, Moment::Clear),
+            ("setPurgeableState:", true, Moment::Purge),
         ];
         let mut row = 0;
         while row < TABLE.len() {

@@ -24,6 +24,8 @@ pub(crate) struct Record {
     lists_encoded: AtomicBool,
     /// Whether there are residency sets in the state.
     has_sets: AtomicBool,
+    /// Whether a message may have allowed that the contents are discarded.
+    is_purgeable: AtomicBool,
     /// In the low half, how many footprints and residency sets refer to it; in the high half, how often that
     /// changed. All other references are those of command buffers that were encoded and not submitted.
     footprints: AtomicU64,
@@ -430,7 +432,8 @@ impl Footprint {
             let state = Arc::default();
             let key = range.start;
             let (stamp, footprints) = (AtomicU64::new(0), AtomicU64::new(0));
-            let [has_flights, lists_encoded, has_sets] = [false; 3].map(AtomicBool::new);
+            let [has_flights, lists_encoded, has_sets, is_purgeable] =
+                [false; 4].map(AtomicBool::new);
             records.push(Arc::new(Record {
                 stamp,
                 key,
@@ -438,6 +441,7 @@ impl Footprint {
                 has_flights,
                 lists_encoded,
                 has_sets,
+                is_purgeable,
                 footprints,
             }));
         }
@@ -506,6 +510,18 @@ impl Footprint {
     /// was submitted and has not completed. One that is not listed counts.
     pub(crate) fn is_used_before(&self, number: u64) -> bool {
         self.records().any(|record| record.is_used_before(number))
+    }
+
+    /// A message may allow that the contents are discarded.
+    pub(crate) fn note_purgeable(&self) {
+        self.first.is_purgeable.store(true, Release);
+    }
+
+    /// Whether a message may have allowed that since the last call.
+    #[inline]
+    pub(crate) fn take_purgeable(&self) -> bool {
+        let flag = &self.first.is_purgeable;
+        flag.load(Acquire) && flag.swap(false, AcqRel)
     }
 
     /// Waits until no such command buffer that was submitted uses the memory.

@@ -4,13 +4,14 @@ use super::flight::Flight;
 use super::record::{Busy, Manner, Over};
 use super::residents::SetUse;
 use super::uses::{Kept, Uses};
+use super::watched::Watched;
 use super::{Moment, Passed, Residents, bare, lock};
 use crate::objc::object::Object;
 use crate::objc::selector::CachedSelector;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The memory that a command buffer uses; shared by its wrapper and the wrappers of its encoders. Queues have a tracker
 /// too, of the memory that all their command buffers may use.
@@ -19,6 +20,11 @@ pub struct Tracker {
     /// Locked while the command buffer is put in flight, so that a clone that is submitted at the same time is not
     /// committed before all records have it.
     used: Mutex<Used>,
+    /// The number of wrappers of the command buffer, but for one.
+    clones: AtomicUsize,
+    /// Whether a wrapper owns no reference to the command buffer.
+    is_borrowed: AtomicBool,
+    watched: OnceLock<Arc<Watched>>,
 }
 
 #[derive(Debug, Default)]
@@ -123,9 +129,36 @@ impl Tracker {
         SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
     }
 
+    /// A wrapper of the command buffer is cloned.
+    pub(crate) fn share(self: &Arc<Self>, commands: &Object) -> Arc<Self> {
+        self.is_borrowed.fetch_or(!commands.is_owned(), Relaxed);
+        self.clones.fetch_add(1, Relaxed);
+        Arc::clone(self)
+    }
+
+    /// The command buffer, to be watched.
+    pub(crate) fn watch(&self, commands: &Object) -> Arc<Watched> {
+        let owned = commands.is_owned() && !self.is_borrowed.load(Relaxed);
+        Arc::clone(self.watched.get_or_init(|| Arc::new(Watched::new(commands, owned))))
+    }
+
+    /// Called when a wrapper of the command buffer is dropped, before it releases the object.
+    #[inline]
+    pub(crate) fn leave(tracker: Arc<Self>, commands: &Object) {
+        // Acquire: another wrapper may have been watched. A wrapper without clones gets none from here on.
+        let is_last = tracker.clones.load(Acquire) == 0 || tracker.clones.fetch_sub(1, AcqRel) == 0;
+        if is_last && let Some(watched) = tracker.watched.get() {
+            watched.release(commands);
+        }
+        Self::recycle(tracker);
+    }
+
     /// Keeps a tracker for the next command buffer of this thread, if nothing else refers to it.
-    pub(crate) fn recycle(mut tracker: Arc<Self>) {
+    fn recycle(mut tracker: Arc<Self>) {
         if let Some(own) = Arc::get_mut(&mut tracker) {
+            *own.clones.get_mut() = 0;
+            *own.is_borrowed.get_mut() = false;
+            own.watched.take();
             let used = own.used.get_mut().unwrap_or_else(PoisonError::into_inner);
             used.uses.clear();
             used.sets.clear();

@@ -339,7 +339,7 @@ impl Lent for Item {
 
     fn come_back(&mut self) {}
 
-    fn is_referred_to(&self) -> bool {
+    fn is_referred_to(&mut self) -> bool {
         false
     }
 
