@@ -120,7 +120,8 @@ impl<A: Arguments, R: Return> Message<A, R> {
 
 /// Panics if the receiver's method has other types than the call.
 unsafe fn check<A: Arguments, R: Return>(receiver: Id, selector: &CachedSelector) {
-    let (passed, taken) = (A::ENCODINGS.concat().len(), colons(selector.text()));
+    let (passed, taken) =
+        (A::ENCODINGS.iter().map(|part| part.len()).sum::<usize>(), colons(selector.text()));
     assert!(
         passed == taken,
         "[{}] takes {taken} arguments, but was sent {passed}: a slice is two, its pointer and its \

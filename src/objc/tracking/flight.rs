@@ -1,9 +1,12 @@
 //! Committed command buffers, and whether they have ended.
 
 use super::bare;
+use crate::abi::Id;
 use crate::objc::object::Object;
 use crate::objc::selector::CachedSelector;
+use std::cell::RefCell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
@@ -55,15 +58,63 @@ pub(super) fn wait_for(commands: &Object) {
     }
 }
 
-impl Flight {
-    pub(super) fn new(commands: &Object) -> Arc<Self> {
-        Arc::new(Self {
-            number: take_number(),
-            over: AtomicBool::new(false),
-            commands: commands.clone(),
-        })
-    }
+/// A reference to a flight. When the last one is dropped, the thread keeps the memory for another flight.
+#[derive(Clone, Debug)]
+pub(crate) struct FlightRef(ManuallyDrop<Arc<Flight>>);
 
+/// The most flights whose memory a thread keeps.
+const MOST_SPARE: usize = 16;
+
+thread_local! {
+    /// Without command buffers.
+    static SPARE: RefCell<Vec<Arc<Flight>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl FlightRef {
+    /// A command buffer that is about to be committed.
+    pub(super) fn new(commands: &Object) -> Self {
+        let commands = commands.clone();
+        let flight = Flight { number: take_number(), over: AtomicBool::new(false), commands };
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+        Self(ManuallyDrop::new(match spare {
+            Some(mut spare) => {
+                *Arc::get_mut(&mut spare).expect("only this thread has it") = flight;
+                spare
+            }
+            None => Arc::new(flight),
+        }))
+    }
+}
+
+impl std::ops::Deref for FlightRef {
+    type Target = Flight;
+
+    #[inline]
+    fn deref(&self) -> &Flight {
+        &self.0
+    }
+}
+
+impl Drop for FlightRef {
+    fn drop(&mut self) {
+        // SAFETY: it is not used after this.
+        let mut flight = unsafe { ManuallyDrop::take(&mut self.0) };
+        if Arc::strong_count(&flight) == 1
+            && let Some(own) = Arc::get_mut(&mut flight)
+        {
+            // SAFETY: nil. Dropping the command buffer may run any code, such as this.
+            own.commands = unsafe { Object::borrowed(Id::NIL) };
+            _ = SPARE.try_with(|spare| {
+                let mut spare = spare.borrow_mut();
+                if spare.len() < MOST_SPARE {
+                    spare.push(flight);
+                }
+            });
+        }
+    }
+}
+
+impl Flight {
     /// Whether the command buffer has completed or failed.
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Acquire)

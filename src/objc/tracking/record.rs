@@ -1,6 +1,6 @@
 //! The present uses of each piece of memory, and the registry that finds them by address.
 
-use super::flight::{Flight, next_number};
+use super::flight::{FlightRef, next_number};
 use super::lock;
 use super::residents::Encoded;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ struct View {
 
 #[derive(Clone, Debug)]
 pub(super) struct InFlight {
-    flight: Arc<Flight>,
+    flight: FlightRef,
     writes: bool,
     /// Only a residency set that the command buffer uses has the memory.
     by_set: bool,
@@ -102,7 +102,7 @@ pub(crate) enum Busy {
     /// A command buffer that has not ended uses it.
     Flight {
         /// The command buffer.
-        flight: Arc<Flight>,
+        flight: FlightRef,
         /// Whether it writes.
         writes: bool,
     },
@@ -266,7 +266,7 @@ impl Record {
         } else if let Some(InFlight { flight, writes, .. }) =
             state.flights.iter().find(|one| view.writes || one.writes)
         {
-            Err(Busy::Flight { flight: Arc::clone(flight), writes: *writes })
+            Err(Busy::Flight { flight: flight.clone(), writes: *writes })
         } else {
             state.views.push(view.clone());
             Ok(())
@@ -287,7 +287,7 @@ impl Record {
     /// `over`; the caller drops them after it has released its locks.
     pub(super) fn submit(
         &self,
-        flight: &Arc<Flight>,
+        flight: &FlightRef,
         Manner { writes, by_set, begun }: Manner,
         over: &mut Over,
     ) -> Result<(), Busy> {
@@ -301,7 +301,7 @@ impl Record {
             n if n < 8 || n.is_power_of_two() => self.prune(&mut state, over),
             _ => {}
         }
-        state.flights.push(InFlight { flight: Arc::clone(flight), writes, by_set, begun });
+        state.flights.push(InFlight { flight: flight.clone(), writes, by_set, begun });
         self.has_flights.store(true, Release);
         Ok(())
     }
@@ -532,7 +532,7 @@ impl Footprint {
                 let mut state = lock(&record.state);
                 record.prune(&mut state, &mut over);
                 let next = state.flights.iter().find(|one| users.include(one));
-                let next = next.map(|one| Arc::clone(&one.flight));
+                let next = next.map(|one| one.flight.clone());
                 drop(state);
                 drop(over);
                 let Some(flight) = next else { break };

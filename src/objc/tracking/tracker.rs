@@ -1,6 +1,6 @@
 //! Marks the memory of a command buffer and of its residency sets as in flight when it is submitted.
 
-use super::flight::Flight;
+use super::flight::FlightRef;
 use super::record::{Busy, Manner, Over};
 use super::residents::SetUse;
 use super::uses::{Kept, Uses};
@@ -234,7 +234,7 @@ impl Tracker {
         if used.uses.list.is_empty() && by_sets.list.is_empty() {
             return Ok(());
         }
-        let flight = Flight::new(commands);
+        let flight = FlightRef::new(commands);
         let mut over = Over::default();
         let result =
             [(&used.uses, false), (&by_sets, true)].into_iter().try_for_each(|(uses, by_set)| {

@@ -23,6 +23,7 @@ use crate::soft::stream::error::CommandError;
 use crate::soft::stream::queue::Queue;
 use crate::soft::stream::recording::{Command, Recording};
 use crate::soft::stream::submission::{Handler, Stage, Submission, status};
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex};
 
 /// A command buffer.
@@ -30,7 +31,7 @@ pub(super) struct CommandBuffer {
     /// The object that `commandQueue` returns.
     queue_object: Retained,
     queue: Arc<Queue>,
-    submission: Arc<Submission>,
+    submission: ManuallyDrop<Arc<Submission>>,
     error_options: usize,
     handlers: Mutex<Handlers>,
     /// The NSError, once it was requested.
@@ -181,7 +182,7 @@ impl CommandBuffer {
         Strong::new(Self {
             queue_object,
             queue: Arc::clone(queue),
-            submission: queue.submission(retained),
+            submission: ManuallyDrop::new(queue.submission(retained)),
             error_options,
             handlers: Mutex::default(),
             error: Mutex::default(),
@@ -271,5 +272,7 @@ fn commit(this: This<'_, CommandBuffer>) {
 impl Drop for CommandBuffer {
     fn drop(&mut self) {
         self.queue.released(&self.submission);
+        // SAFETY: it is not used after this.
+        Submission::retire(unsafe { ManuallyDrop::take(&mut self.submission) });
     }
 }

@@ -26,6 +26,7 @@ pub(crate) mod send;
 #[cfg_attr(target_arch = "aarch64", path = "send_aarch64.rs")]
 mod send_arch;
 mod side;
+mod spare;
 mod sync;
 mod variable;
 

@@ -6,10 +6,10 @@ use super::fatal::{MethodName, fatal};
 use super::nsobject::NSObject;
 use super::payload::PayloadCell;
 use super::selector::known;
-use super::{block, deallocate, side};
+use super::{block, deallocate, side, spare};
 use crate::abi::{Id, Sel};
 use crate::soft::fork;
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, handle_alloc_error};
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
@@ -136,10 +136,7 @@ pub(super) fn allocate_with(class: &'static ClassData, extra: usize) -> Id {
     }
     // SAFETY: the layout holds a header at least; the payload follows it.
     unsafe {
-        let memory = match extra + class.instance_end() {
-            0 => alloc(layout),
-            _ => alloc_zeroed(layout),
-        };
+        let memory = spare::alloc(layout, extra + class.instance_end() != 0);
         if memory.is_null() {
             handle_alloc_error(layout);
         }
@@ -177,7 +174,7 @@ pub(super) unsafe fn deallocate(object: Id) {
         unsafe { (payload.drop)(object.as_ptr().cast::<u8>().add(size_of::<Header>())) };
     }
     // SAFETY: `allocate` took the memory with this layout.
-    unsafe { bury(object, layout, dealloc) }
+    unsafe { bury(object, layout, spare::free) }
 }
 
 /// Retains an object. Returns what is then owned: for a block on the stack, the copy.

@@ -7,6 +7,7 @@ use super::threads;
 use super::trace::{Times, Trace};
 use crate::soft::fork::lock;
 use crate::soft::kernel::sanitize::Session;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -35,12 +36,14 @@ pub(crate) type Handler = Box<dyn FnOnce() + Send>;
 pub(crate) struct Ticket(pub(super) u64);
 
 /// A command buffer as its queue sees it.
+#[derive(Default)]
 pub(crate) struct Submission {
     pub(crate) label: Label,
     pub(crate) retained: bool,
     /// What checked kernels found.
     pub(crate) session: Session,
-    recordings: Arc<RecordingPool>,
+    /// `None` in one that is spare.
+    recordings: Option<Arc<RecordingPool>>,
     state: Mutex<State>,
     /// A constant of [`status`]; written while the state is locked.
     status: AtomicUsize,
@@ -49,7 +52,15 @@ pub(crate) struct Submission {
     changed: Condvar,
 }
 
+/// The most submissions whose memory a thread keeps.
+const MOST_SPARE: usize = 16;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Arc<Submission>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// What changes while a command buffer is encoded and executed.
+#[derive(Default)]
 pub(super) struct State {
     /// Present unless an encoder has it, or it is running or has run.
     pub(super) recording: Option<Box<Recording>>,
@@ -78,28 +89,28 @@ impl Submission {
         let mut recording = recordings.take();
         recording.retaining = retained;
         recording.notes = trace.as_ref().map(|_| Box::default());
-        let state = State {
-            recording: Some(recording),
-            open: None,
-            ticket: None,
-            next: 0,
-            error: None,
-            on_scheduled: None,
-            on_completed: None,
-            waiting: 0,
-            times: Times::default(),
-            trace,
-        };
-        Arc::new(Self {
-            label: Label::default(),
-            retained,
-            session: Session::new(queue),
-            recordings: Arc::clone(recordings),
-            state: Mutex::new(state),
-            status: AtomicUsize::new(status::NOT_ENQUEUED),
-            done: AtomicBool::new(false),
-            changed: Condvar::new(),
-        })
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+        let mut submission: Arc<Self> = spare.unwrap_or_default();
+        let own = Arc::get_mut(&mut submission).expect("only this thread has it");
+        (own.retained, own.session) = (retained, Session::new(queue));
+        own.recordings = Some(Arc::clone(recordings));
+        let state = own.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (state.recording, state.trace) = (Some(recording), trace);
+        submission
+    }
+
+    /// Called when the command buffer is freed: unless something else has the submission, this thread keeps the memory for the
+    /// next command buffer.
+    pub(crate) fn retire(mut submission: Arc<Self>) {
+        if let Some(own) = Arc::get_mut(&mut submission) {
+            *own = Self::default();
+            _ = SPARE.try_with(|spare| {
+                let mut spare = spare.borrow_mut();
+                if spare.len() < MOST_SPARE {
+                    spare.push(submission);
+                }
+            });
+        }
     }
 
     /// A constant of [`status`].
@@ -206,7 +217,9 @@ impl Submission {
     }
 
     pub(super) fn recycle(&self, recording: Box<Recording>) {
-        self.recordings.recycle(recording);
+        if let Some(recordings) = &self.recordings {
+            recordings.recycle(recording);
+        }
     }
 
     /// The encoder that has not ended.
@@ -264,8 +277,10 @@ impl Submission {
 impl Drop for Submission {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(recording) = state.recording.take() {
-            self.recordings.recycle(recording);
+        if let Some(recording) = state.recording.take()
+            && let Some(recordings) = &self.recordings
+        {
+            recordings.recycle(recording);
         }
     }
 }
