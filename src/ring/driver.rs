@@ -3,11 +3,12 @@
 use super::core::Core;
 use super::error::RingError;
 use super::state::State;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the thread waits for new work before it ends.
+/// How long the thread waits for new work before it ends, and before it tries again what was refused.
 const LINGER: Duration = Duration::from_millis(100);
 
 /// Keeps a ring ticking until it is dropped; see [`Ring::start`](super::Ring::start).
@@ -59,7 +60,7 @@ impl Core {
 
     fn ticking(&self) {
         let mut state = self.lock();
-        let mut needed = Instant::now();
+        let (mut needed, mut refused) = (Instant::now(), Instant::now());
         loop {
             let now = Instant::now();
             let next = state.expire(now);
@@ -70,17 +71,33 @@ impl Core {
                 state.driver = false;
                 return;
             }
+            if state.is_idle() {
+                state.wake_calls();
+            }
+            let again = LINGER.saturating_sub(now.duration_since(refused));
+            let waits = state.refused.is_some() && !again.is_zero();
             // Tasks whose time is over are woken first, which `wait` does.
-            let ticks = wanted && state.work && state.is_free() && state.refused.is_none();
+            let ticks = wanted && state.work && state.is_free() && !waits;
             if !ticks || !state.ready.is_empty() {
-                let time = if wanted { next } else { Some(LINGER) };
+                let time = if !wanted {
+                    Some(LINGER)
+                } else if waits {
+                    Some(next.map_or(again, |next| next.min(again)))
+                } else {
+                    next
+                };
                 state = self.wait(state, time);
                 continue;
             }
-            // One submission at a time: when its guard is dropped, none begins after the one that runs.
-            let outcome = self.run_once(state, u64::MAX);
+            // One submission at a time: when its guard is dropped, none begins after the one that runs. A panic, which the
+            // panic hook has reported, refuses a submission as an error does.
+            let run = AssertUnwindSafe(|| self.run_once(state, u64::MAX));
+            let outcome = catch_unwind(run).unwrap_or_else(|_| {
+                Err(RingError::Idle("the thread of the ring panicked, which is a defect".into()))
+            });
             state = self.lock();
             if let Err(error) = outcome {
+                refused = Instant::now();
                 state.refused = Some(error.to_string());
                 state.wake_all();
             }
@@ -89,6 +106,14 @@ impl Core {
 }
 
 impl State {
+    /// Wakes tasks that wait for replies to calls, of which none can come.
+    fn wake_calls(&mut self) {
+        for seat in &mut self.seats {
+            let calls = seat.post.waiters.extract_if(.., |waiter| waiter.ends_idle);
+            self.ready.extend(calls.map(|waiter| waiter.waker));
+        }
+    }
+
     /// Wakes tasks whose time limit has passed; returns the time until the next limit.
     fn expire(&mut self, now: Instant) -> Option<Duration> {
         let mut next: Option<Duration> = None;

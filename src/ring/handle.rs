@@ -123,7 +123,7 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn connect(&self, from: ActorId, to: ActorId) -> Result<usize, RingError> {
-        self.core.idle()?.connect(from, Some(to))
+        self.core.idle()?.connect(from, to)
     }
 
     /// Lanes between many actors; see [`Topology`].
@@ -155,7 +155,7 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn tick(&self) -> Result<Tick, RingError> {
-        self.core.run(1)
+        self.run(1)
     }
 
     /// Run up to a number of ticks, many in a submission, until there is nothing to do.
@@ -178,7 +178,31 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn run(&self, ticks: u64) -> Result<Tick, RingError> {
-        self.core.run(ticks)
+        let mut tick = Tick::default();
+        self.run_into(ticks, &mut tick)?;
+        Ok(tick)
+    }
+
+    /// Run ticks as [`run`](Self::run) does, and say in `tick` what they did, also if there is an error.
+    ///
+    /// # Errors
+    ///
+    /// As for [`tick`](Self::tick).
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// use aruminium::ring::{RingError, Tick};
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { if (m == 7) { out.fail(1); } }";
+    /// for (name, message) in [("one", 1), ("two", 7)] {
+    ///     ring.spawn::<u32, u32, u32>(name, code, 0, Default::default())?.send(message)?;
+    /// }
+    /// let mut tick = Tick::default();
+    /// assert!(matches!(ring.run_into(10, &mut tick), Err(RingError::Fault(_))));
+    /// assert_eq!((tick.handled, tick.faults[0].name.as_str()), (1, "two"));
+    /// # Ok::<(), aruminium::ring::RingError>(())
+    /// ```
+    pub fn run_into(&self, ticks: u64, tick: &mut Tick) -> Result<(), RingError> {
+        self.core.run(ticks, tick)
     }
 
     /// Tick on a thread of the ring while there is mail, until the guard is dropped.
@@ -418,16 +442,14 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn shutdown(self) -> Result<(), RingError> {
-        drop(self.core.idle()?);
-        drop(self);
+        // With one lock, so that no other submission begins.
+        self.core.idle()?.close();
         Ok(())
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        let mut state = self.core.lock();
-        state.closed = true;
-        state.wake_all();
+        self.core.lock().close();
     }
 }

@@ -396,6 +396,9 @@ impl ControlBlock {
     pub fn of(stat: &ActorStat) -> Self {
         let ended = stat.state == ActorState::Terminated;
         let capacity = |messages: u64| u32::try_from(messages).unwrap_or(u32::MAX);
+        // Lanes together may hold another number than a power of two, and a mask must tell their messages apart.
+        let mask =
+            |capacity: u32| capacity.checked_next_power_of_two().map_or(u32::MAX, |all| all - 1);
         let (input, output) = (capacity(stat.input_capacity), capacity(stat.output_capacity));
         Self {
             is_active: (stat.state == ActorState::Active).into(),
@@ -408,8 +411,8 @@ impl ControlBlock {
             output_tail: stat.sent - stat.output_depth.min(stat.sent),
             input_capacity: input,
             output_capacity: output,
-            input_mask: input - 1,
-            output_mask: output - 1,
+            input_mask: mask(input),
+            output_mask: mask(output),
             hlc_physical: stat.clock.physical,
             hlc_logical: stat.clock.logical.into(),
             last_error: if stat.faults > 0 { 7 } else { 0 },

@@ -126,15 +126,19 @@ impl Kind {
         self.groups * self.threads
     }
 
-    /// Allocates a slot for the states of another actor.
-    pub(super) fn place(&mut self, gpu: &Gpu) -> Result<u32, RingError> {
-        if let Some(place) = self.free.pop() {
-            return Ok(place);
+    /// Makes room for the states of another actor.
+    pub(super) fn reserve(&mut self, gpu: &Gpu) -> Result<(), RingError> {
+        if self.free.is_empty() {
+            self.states.reserve(gpu, (self.places as usize + 1) * 2 * self.types.state.size)?;
+            self.free.push(self.places);
+            self.places += 1;
         }
-        let place = self.places;
-        self.states.reserve(gpu, (place as usize + 1) * 2 * self.types.state.size)?;
-        self.places += 1;
-        Ok(place)
+        Ok(())
+    }
+
+    /// Takes a slot for the states of another actor, after `reserve`.
+    pub(super) fn place(&mut self) -> u32 {
+        self.free.pop().expect("a slot was reserved")
     }
 
     /// Frees the slot for another actor.
@@ -151,21 +155,21 @@ impl Kind {
         self.states.write((place * 2 + side) as usize * self.types.state.size, bytes);
     }
 
-    /// How the members are launched: threadgroups, and threads of each.
-    pub(super) fn grid(&self) -> (u32, u32) {
+    /// How the members are launched: threadgroups, those of one actor alone, and threads of each.
+    pub(super) fn grid(&self) -> (u32, u32, u32) {
         let members = self.members.len() as u32;
         if self.width() > 1 {
-            (members * self.groups, self.threads)
+            (members * self.groups, self.groups, self.threads)
         } else {
             let threads = members.clamp(1, 32);
-            (members.div_ceil(threads), threads)
+            (members.div_ceil(threads), 1, threads)
         }
     }
 
     /// The same for the kernel that copies states.
-    pub(super) fn save_grid(&self) -> (u32, u32) {
+    pub(super) fn save_grid(&self) -> (u32, u32, u32) {
         let (members, chunks) = (self.members.len() as u32, self.chunks());
-        ((members * chunks).div_ceil(32), 32)
+        ((members * chunks).div_ceil(32), chunks.div_ceil(32), 32)
     }
 
     /// The number of threads that copy a state.

@@ -10,27 +10,38 @@ use super::post::Post;
 use super::record::Op;
 use super::state::{Seat, State};
 
+/// A lane to be made: from and to actors by number, where 0 is the host, for messages of a size.
+struct Wanted {
+    from: u32,
+    to: u32,
+    size: usize,
+    capacity: u32,
+}
+
 impl State {
-    /// A lane for messages of a size, from and to actors by number; 0 is the host.
-    fn lane(&mut self, from: u32, to: u32, size: usize, capacity: u32) -> Result<u32, RingError> {
-        let (capacity, stride) = (capacity.next_power_of_two(), stride(size));
-        let bytes = stride.checked_mul(capacity as usize);
-        let end = bytes.and_then(|bytes| self.slots_used.checked_add(bytes));
-        let end = end.filter(|end| end / UNIT < u32::MAX as usize).ok_or_else(|| {
-            RingError::Invalid(format!(
-                "a lane of {capacity} messages of {stride} bytes does not fit into the ring"
-            ))
-        })?;
-        let number = self.shapes.len();
-        self.slots.reserve(&self.gpu, end)?;
-        self.lanes.reserve(&self.gpu, number + 1)?;
-        let offset = (self.slots_used / UNIT) as u32;
-        let lane =
-            RingLane { offset, stride: stride as u32, mask: capacity - 1, from, to, ..zeroed() };
-        self.lanes.set(number, lane);
-        self.shapes.push(lane);
-        self.slots_used = end;
-        Ok(number as u32)
+    /// Makes lanes, all of them or none; returns the number of the first one.
+    fn lanes(&mut self, wanted: &[Wanted]) -> Result<u32, RingError> {
+        let first = self.shapes.len();
+        let (mut shapes, mut used) = (Vec::with_capacity(wanted.len()), self.slots_used);
+        for &Wanted { from, to, size, capacity } in wanted {
+            let (capacity, stride) = (capacity.next_power_of_two(), stride(size));
+            let bytes = stride.checked_mul(capacity as usize);
+            let end = bytes.and_then(|bytes| used.checked_add(bytes));
+            let end = end.filter(|end| end / UNIT < u32::MAX as usize).ok_or_else(|| {
+                RingError::Invalid(format!(
+                    "a lane of {capacity} messages of {stride} bytes does not fit into the ring"
+                ))
+            })?;
+            let (offset, stride) = ((used / UNIT) as u32, stride as u32);
+            shapes.push(RingLane { offset, stride, mask: capacity - 1, from, to, ..zeroed() });
+            used = end;
+        }
+        self.slots.reserve(&self.gpu, used)?;
+        self.lanes.reserve(&self.gpu, first + wanted.len())?;
+        self.lanes.write(first, &shapes);
+        self.shapes.extend(shapes);
+        self.slots_used = used;
+        Ok(first as u32)
     }
 
     pub(super) fn spawn(
@@ -49,38 +60,44 @@ impl State {
         }
         let (index, gpu) = (self.seats.len(), &self.gpu);
         let known = self.kinds.iter().position(|kind| kind.fits(code, &types, &launch));
-        let kind = match known {
-            Some(kind) => kind,
+        let number = known.unwrap_or(self.kinds.len());
+        let mut new = match known {
+            Some(_) => None,
             None => {
                 let engine = self.engine.as_ref().ok_or(RingError::Closed)?;
-                let kind =
-                    Kind::new(gpu, engine, self.kinds.len(), name, code, types.clone(), &launch)?;
-                self.kinds.push(kind);
-                self.kinds.len() - 1
+                Some(Kind::new(gpu, engine, number, name, code, types.clone(), &launch)?)
             }
         };
-        let (members, width) = (self.kinds[kind].members.len() as u32, self.kinds[kind].width());
+        let kind = new.as_mut().unwrap_or_else(|| &mut self.kinds[number]);
+        let (members, width) = (kind.members.len() as u32, kind.width());
         if (members + 1).checked_mul(width).is_none() {
             return Err(RingError::Invalid(format!(
                 "actor {} of {width} threads with this handler: a launch has at most 2³² threads",
                 members + 1
             )));
         }
-        // From here on tables may move, also if something fails.
+        // From here on tables may move, also if something fails. Nothing else changes before everything has its memory.
         (self.plan, self.refused) = (None, None);
+        kind.reserve(gpu)?;
         self.seat_table.reserve(gpu, index + 1)?;
         self.records.reserve(gpu, (index + 1) * 2)?;
-        let place = self.kinds[kind].place(gpu)?;
-        self.kinds[kind].set_state(place, 0, state);
+        let id = ActorId::of(index);
+        let (input, output) = (types.input.size, types.output.size);
+        let inbox = self.lanes(&[
+            Wanted { from: 0, to: id.0, size: input, capacity: launch.input },
+            Wanted { from: id.0, to: 0, size: output, capacity: launch.output },
+        ])?;
+        let reply = inbox + 1;
+        self.kinds.extend(new);
+        let kind = &mut self.kinds[number];
+        let place = kind.place();
+        kind.set_state(place, 0, state);
+        kind.members.push(index);
         let record = RingRecord { version: self.version, latency_min: u32::MAX, ..zeroed() };
         self.records.write(index * 2, &[record; 2]);
-        let id = ActorId::of(index);
-        let inbox = self.lane(0, id.0, types.input.size, launch.input)?;
-        let reply = self.lane(id.0, 0, types.output.size, launch.output)?;
-        self.kinds[kind].members.push(index);
         self.seats.push(Seat {
             name: name.to_owned(),
-            kind,
+            kind: number,
             place,
             state: if launch.auto_activate { ActorState::Active } else { ActorState::Launched },
             launch,
@@ -99,49 +116,57 @@ impl State {
         Ok(id)
     }
 
-    /// An edge from an actor to another one, or to nowhere.
-    pub(super) fn connect(
+    /// An edge from an actor to another one.
+    pub(super) fn connect(&mut self, from: ActorId, to: ActorId) -> Result<usize, RingError> {
+        self.connect_all(&[(from, Some(to))])?;
+        Ok(self.seats[from.index()].outs.len() - 1)
+    }
+
+    /// Edges from actors to others, or to nowhere: all of them or none.
+    pub(super) fn connect_all(
         &mut self,
-        from: ActorId,
-        to: Option<ActorId>,
-    ) -> Result<usize, RingError> {
-        let source = self.seat(from)?;
-        let emits = source.launch.emits;
-        let output = &self.kinds[source.kind].types.output;
-        let lane = match to {
-            None => NO_LANE,
-            Some(to) => {
-                let target = self.seat(to)?;
-                let input = &self.kinds[target.kind].types.input;
-                // Types with one name and one number may be laid out differently.
-                if output != input {
-                    return Err(RingError::Invalid(format!(
-                        "actor `{}` sends `{}` of {} bytes, and actor `{}` receives `{}` of {} bytes: a lane needs one type, \
-                         with one layout",
-                        source.name, output.name, output.size, target.name, input.name, input.size
-                    )));
-                }
-                let ended =
-                    [source, target].into_iter().find(|seat| seat.state == ActorState::Terminated);
-                if let Some(seat) = ended {
-                    return Err(RingError::State {
-                        actor: seat.name.clone(),
-                        state: seat.state,
-                        what: "connecting",
-                    });
-                }
-                let (size, capacity) = (input.size, target.launch.input.max(emits));
-                self.replanned();
-                let lane = self.lane(from.0, to.0, size, capacity)?;
-                self.seats[to.index()].ins.push(lane);
-                lane
+        edges: &[(ActorId, Option<ActorId>)],
+    ) -> Result<(), RingError> {
+        let mut wanted = Vec::new();
+        for &(from, to) in edges {
+            let source = self.seat(from)?;
+            let output = &self.kinds[source.kind].types.output;
+            let Some(to) = to else { continue };
+            let target = self.seat(to)?;
+            let input = &self.kinds[target.kind].types.input;
+            // Types with one name and one number may be laid out differently.
+            if output != input {
+                return Err(RingError::Invalid(format!(
+                    "actor `{}` sends `{}` of {} bytes, and actor `{}` receives `{}` of {} bytes: a lane needs one type, \
+                     with one layout",
+                    source.name, output.name, output.size, target.name, input.name, input.size
+                )));
             }
-        };
-        let outs = &mut self.seats[from.index()].outs;
-        outs.push(lane);
-        let edge = outs.len() - 1;
+            let ended =
+                [source, target].into_iter().find(|seat| seat.state == ActorState::Terminated);
+            if let Some(seat) = ended {
+                return Err(RingError::State {
+                    actor: seat.name.clone(),
+                    state: seat.state,
+                    what: "connecting",
+                });
+            }
+            let capacity = target.launch.input.max(source.launch.emits);
+            wanted.push(Wanted { from: from.0, to: to.0, size: input.size, capacity });
+        }
+        // Tables may move, also if there is not enough memory for all lanes.
         self.replanned();
-        Ok(edge)
+        let mut lane = self.lanes(&wanted)?;
+        for &(from, to) in edges {
+            let mut edge = NO_LANE;
+            if let Some(to) = to {
+                edge = lane;
+                lane += 1;
+                self.seats[to.index()].ins.push(edge);
+            }
+            self.seats[from.index()].outs.push(edge);
+        }
+        Ok(())
     }
 
     /// Ends an actor. No tick is in flight.

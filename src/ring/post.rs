@@ -204,6 +204,8 @@ pub(super) struct Waiter {
     pub(super) key: u64,
     pub(super) waker: Waker,
     pub(super) deadline: Option<Instant>,
+    /// Whether the wait is over when the ring has no work left.
+    pub(super) ends_idle: bool,
 }
 
 /// Hashes correlations of calls, which are moments of the clock: no program chooses them.

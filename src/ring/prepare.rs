@@ -7,25 +7,19 @@ use super::message::zeroed;
 use super::plan::{Plan, Planned};
 use super::record::Op;
 use super::state::State;
-use crate::{GpuError, Pipeline};
+use crate::Pipeline;
 use std::sync::Arc;
 
 impl State {
     /// Writes everything that the next submission reads.
     pub(super) fn prepare(&mut self, count: u32) -> Result<Arc<Plan>, RingError> {
-        if let Some(why) = &self.broken {
-            return Err(RingError::Gpu(GpuError::CommandBufferError(why.clone())));
-        }
         if self.dead.len() > self.options.dead_letters {
             return Err(RingError::Full {
                 actor: "dead letters; take them with `Ring::take_dead_letters`".into(),
                 capacity: self.options.dead_letters,
             });
         }
-        // A tick that is run again to find the actor at fault has the mail that it had.
-        if self.only.is_none() {
-            self.publish();
-        }
+        self.publish();
         let plan = match &self.plan {
             Some(plan) => Arc::clone(plan),
             None => self.replan()?,
@@ -38,27 +32,27 @@ impl State {
         }
         // Mail that is sent or taken while the submission runs is work for the next one.
         self.work = false;
-        self.cycle = None;
-        for word in 0..head::ERRORS {
-            self.heads.set(word, 0);
-        }
+        (self.cycle, self.refused) = (None, None);
+        self.clear_head();
         let launches = plan.launches.len();
         for grid in launches..count as usize * launches {
             self.heads.set(plan.grids as usize + grid * 3, 0);
         }
-        if self.only.is_none() {
-            self.note(Op::Run(count));
-        }
+        self.note(Op::Run(count));
         Ok(plan)
+    }
+
+    /// Clears the words that the launches of a submission set.
+    pub(super) fn clear_head(&mut self) {
+        for word in 0..head::ERRORS {
+            self.heads.set(word, 0);
+        }
     }
 
     /// Whether an actor handles mail, and how much in a tick.
     fn runs(&self, actor: usize) -> (u32, u32) {
         let seat = &self.seats[actor];
-        let run = match self.only {
-            Some(only) => only == actor,
-            None => seat.state == ActorState::Active,
-        };
+        let run = seat.state == ActorState::Active;
         (run.into(), if seat.careful > 0 { 1 } else { seat.launch.budget })
     }
 
@@ -91,6 +85,7 @@ impl State {
             self.seat_table.set(actor, entry);
         }
         let mut launches = Vec::new();
+        let mut start = 0;
         for kind in &mut self.kinds {
             if kind.members.is_empty() {
                 continue;
@@ -101,13 +96,16 @@ impl State {
             let pipelines = kind.pipelines(ins);
             let first = edges.len() as u32;
             edges.extend(kind.members.iter().map(|&actor| actor as u32));
-            let mut launch = |pipeline: &Pipeline, (groups, threads): (u32, u32)| {
+            let mut launch = |pipeline: &Pipeline, grid: (u32, u32, u32)| {
+                let (groups, alone, threads) = grid;
                 launches.push(Planned {
                     pipeline: pipeline.clone(),
                     states: Arc::clone(kind.states.buffer()),
                     first,
+                    start,
                     members: kind.members.len() as u32,
                     groups,
+                    alone,
                     threads,
                 });
             };
@@ -115,6 +113,7 @@ impl State {
                 launch(save, kind.save_grid());
             }
             launch(&pipelines.tick, kind.grid());
+            start += kind.members.len();
         }
         let counts = edges.len() as u32;
         edges.extend(launches.iter().map(|launch| launch.groups));

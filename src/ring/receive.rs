@@ -11,13 +11,18 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// A message to wait for: the next one of an actor, or the reply to a call.
 ///
 /// As a future it works under any executor. [`wait`](Self::wait) and its variants tick on the calling thread while the ring
 /// has work, unless another thread does.
+///
+/// [`wait`](Self::wait), and the future of a call, end with [`RingError::Idle`] when the ring has no work left: the reply cannot
+/// come. Where other threads or tasks will resume an actor or make room in a mailbox, hold a guard of
+/// [`Ring::start`](super::Ring::start): while it lives, the ring is not idle. The future of [`receive`](super::Actor::receive)
+/// waits on, because another task may not have sent yet what causes its message; [`within`](Self::within) limits the time.
 ///
 /// ```
 /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -157,23 +162,22 @@ impl<M: Message> Receive<M> {
                 core.run_once(state, ticks)?;
                 ticks = (ticks * 2).min(most);
                 state = core.lock();
-            } else if !state.is_free() || state.drivers > 0 || left.is_some() {
-                state = core.wait(state, left);
+            } else if state.is_idle() && left.is_none() {
+                return Err(state.idle_error(self.id));
             } else {
-                let why = match (state.seats[self.id.index()].state, state.stalled) {
-                    (ActorState::Active, 0) => "all mail is handled".to_owned(),
-                    (ActorState::Active, stalled) => {
-                        format!("{stalled} actors wait for room in lanes that nothing empties")
-                    }
-                    (other, _) => format!("the actor is {other}"),
-                };
-                return Err(RingError::Idle(why));
+                state = core.wait(state, left);
             }
         }
     }
 }
 
 impl<M> Receive<M> {
+    /// Whether the future ends when the ring is idle. The message of a call was sent before the future was made, so nothing is
+    /// left of it then. Other mail may be caused by what another task sends later.
+    fn ends_idle(&self) -> bool {
+        matches!(self.wanted, Wanted::Reply(_)) && self.deadline.is_none()
+    }
+
     /// The message, if it has arrived, or the reason why it cannot arrive.
     fn look(&self, state: &mut State) -> Result<Option<Letter>, RingError> {
         let letter = state.take(self.id, self.wanted)?;
@@ -182,9 +186,6 @@ impl<M> Receive<M> {
         }
         if state.closed {
             return Err(RingError::Closed);
-        }
-        if let Some(why) = &state.broken {
-            return Err(RingError::Idle(why.clone()));
         }
         let seat = &state.seats[self.id.index()];
         match (seat.state, &state.cycle) {
@@ -231,6 +232,7 @@ impl<M: Message> Future for Receive<M> {
             Ok(None) if this.deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
                 Err(RingError::Timeout)
             }
+            Ok(None) if this.ends_idle() && state.is_idle() => Err(state.idle_error(this.id)),
             // What the ring's thread could not do. A thread that waits ticks itself, and has the error itself.
             Ok(None) => match &state.refused {
                 Some(why) => Err(RingError::Idle(why.clone())),
@@ -245,7 +247,9 @@ impl<M: Message> Future for Receive<M> {
                 Poll::Ready(outcome.map(|letter| letter.open().message))
             }
             None => {
-                state.register(this.id, &mut this.key, waker, this.deadline);
+                let (id, deadline, ends_idle) = (this.id, this.deadline, this.ends_idle());
+                let key = *this.key.get_or_insert_with(|| state.new_task());
+                state.register(id, Waiter { key, waker, deadline, ends_idle });
                 Poll::Pending
             }
         }
@@ -253,23 +257,30 @@ impl<M: Message> Future for Receive<M> {
 }
 
 impl State {
+    /// Why a wait for an actor of an idle ring is over.
+    fn idle_error(&self, id: ActorId) -> RingError {
+        RingError::Idle(match (self.seats[id.index()].state, self.stalled) {
+            (ActorState::Active, 0) => "all mail is handled".to_owned(),
+            (ActorState::Active, stalled) => {
+                format!("{stalled} actors wait for room in lanes that nothing empties")
+            }
+            (other, _) => format!("the actor is {other}"),
+        })
+    }
+
+    /// The number of another task.
+    fn new_task(&mut self) -> u64 {
+        self.tasks += 1;
+        self.next_key += 1;
+        self.next_key
+    }
+
     /// A task waits for an actor, with its last waker.
-    fn register(
-        &mut self,
-        id: ActorId,
-        key: &mut Option<u64>,
-        waker: Waker,
-        deadline: Option<Instant>,
-    ) {
-        let key = *key.get_or_insert_with(|| {
-            self.tasks += 1;
-            self.next_key += 1;
-            self.next_key
-        });
+    fn register(&mut self, id: ActorId, task: Waiter) {
         let waiters = &mut self.seats[id.index()].post.waiters;
-        match waiters.iter_mut().find(|waiter| waiter.key == key) {
-            Some(waiter) => self.gone.push(std::mem::replace(&mut waiter.waker, waker)),
-            None => waiters.push(Waiter { key, waker, deadline }),
+        match waiters.iter_mut().find(|waiter| waiter.key == task.key) {
+            Some(waiter) => self.gone.push(std::mem::replace(&mut waiter.waker, task.waker)),
+            None => waiters.push(task),
         }
     }
 

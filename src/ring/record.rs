@@ -52,6 +52,16 @@ pub(super) enum Op {
     Restore(Vec<u8>),
 }
 
+impl Op {
+    /// The number of ticks of a submission.
+    pub(super) fn ticks(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::Run(count) => Some(count),
+            _ => None,
+        }
+    }
+}
+
 /// The operations since a recording began.
 pub(super) type Log = Vec<Op>;
 

@@ -339,7 +339,7 @@ impl State {
         }
         self.touched.clear();
         self.checkpoint_at = self.version;
-        (self.broken, self.cycle, self.stalled) = (None, None, 0);
+        (self.cycle, self.stalled) = (None, 0);
         self.replanned();
         self.add_work();
         self.wake_all();

@@ -2,7 +2,7 @@
 
 use super::core::{Core, Guard};
 use super::error::{Fault, RingError};
-use super::submit::Engine;
+use super::submit::{Broken, Ended, Engine};
 
 /// The result of `Ring::tick` and `Ring::run`.
 ///
@@ -30,17 +30,26 @@ pub struct Tick {
     pub faults: Vec<Fault>,
 }
 
+impl Tick {
+    fn add(&mut self, ended: &Ended) {
+        self.ticks += ended.ticks;
+        self.handled += ended.handled;
+        self.idle = ended.idle;
+    }
+}
+
 impl Core {
-    /// Runs up to a number of ticks on this thread, until there is nothing to do.
-    pub(super) fn run(&self, ticks: u64) -> Result<Tick, RingError> {
+    /// Runs up to a number of ticks on this thread, until there is nothing to do; `total` has what they did, also if there is an
+    /// error.
+    pub(super) fn run(&self, ticks: u64, total: &mut Tick) -> Result<(), RingError> {
+        *total = Tick::default();
         let mut state = self.idle()?;
-        let mut total = Tick::default();
         let mut escalated = None;
         loop {
             let left = ticks - total.ticks;
             let goes_on = if left > 0 {
                 let count = left.min(state.options.ticks as u64) as u32;
-                let (after, goes_on) = self.submission(state, count, &mut total, &mut escalated)?;
+                let (after, goes_on) = self.submission(state, count, total, &mut escalated)?;
                 state = after;
                 goes_on && total.ticks < ticks
             } else {
@@ -51,7 +60,7 @@ impl Core {
                 return match (escalated, &state.cycle) {
                     (Some(fault), _) => Err(RingError::Fault(Box::new(fault))),
                     (None, Some(cycle)) => Err(RingError::Cycle(cycle.clone())),
-                    (None, None) => Ok(total),
+                    (None, None) => Ok(()),
                 };
             }
             // Threads that wait for the end of a submission come before the next one.
@@ -78,29 +87,41 @@ impl Core {
         let mut engine;
         let mut state = state;
         engine = Engine::of(self, &mut state);
-        let (after, ended) = engine.submit(state, count);
-        state = after;
-        let ended = match ended {
-            Ok(ended) => ended,
+        let plan = match state.prepare(count) {
+            Ok(plan) => plan,
             Err(error) => {
                 engine.give_back(&mut state);
                 return Err(error);
             }
         };
-        total.ticks += ended.ticks;
-        total.handled += ended.handled;
-        total.idle = ended.idle;
-        let broke = ended.broken.is_some();
-        if let Some(broken) = ended.broken {
-            let (after, actor, cause) = engine.blame(state, broken)?;
+        let (after, mut ended) = engine.submit(state, &plan, count);
+        state = after;
+        total.add(&ended);
+        let mut undone = false;
+        if let Some(broken) = ended.broken.take() {
+            let (after, mut fault) = engine.blame(state, &plan, broken)?;
             state = after;
-            let (fault, escalates) = state.supervise(actor, cause);
-            if escalates {
-                *escalated = Some(fault.clone());
+            if fault.is_none() {
+                // The actors took too long together only, or the process did not run for a while.
+                let before = ended.ticks;
+                let (after, parts) = engine.submit_in_parts(state, &plan);
+                (state, ended) = (after, parts?);
+                total.add(&ended);
+                match ended.broken.take() {
+                    Some(Broken::Actor(actor, cause)) => fault = Some((actor, cause)),
+                    _ => state.note_ticks((before + ended.ticks) as u32),
+                }
             }
-            total.faults.push(fault);
+            undone = fault.is_some();
+            if let Some((actor, cause)) = fault {
+                let (fault, escalates) = state.supervise(actor, cause);
+                if escalates {
+                    *escalated = Some(fault.clone());
+                }
+                total.faults.push(fault);
+            }
         }
         engine.give_back(&mut state);
-        Ok((state, broke || !(ended.idle || ended.stopped)))
+        Ok((state, undone || !(ended.idle || ended.stopped)))
     }
 }

@@ -87,6 +87,9 @@ pub struct RingStat {
     pub handled: u64,
     /// How many dead letters wait to be taken.
     pub dead_letters: usize,
+    /// Why the last submission of the ring's own thread was refused, for want of memory for example. It tries again when something
+    /// changes, and every tenth of a second.
+    pub refused: Option<String>,
     /// How many faults actors had.
     pub faults: u64,
     /// How many of them [`Ring::faults`](super::Ring::faults) does not return any more.
@@ -157,6 +160,7 @@ impl State {
             received: figures.received,
             handled: figures.handled,
             dead_letters: self.dead.len(),
+            refused: self.refused.clone(),
             faults: figures.faults,
             faults_forgotten: figures.faults - self.faults.len() as u64,
             checkpoints: figures.checkpoints,
@@ -209,6 +213,9 @@ impl fmt::Display for RingStat {
             f,
             "host: {sent} sent, {received} received; actors: {handled} handled; {dead_letters} dead letters, {faults} faults"
         )?;
+        if let Some(why) = &self.refused {
+            writeln!(f, "the ring's thread cannot tick: {why}")?;
+        }
         writeln!(
             f,
             "{:<20}{:<12}{:>12}{:>12}{:>9}{:>8}{:>8}{:>8}{:>22}{:>8}",

@@ -76,8 +76,6 @@ pub(super) struct State {
     pub(super) seats_changed: bool,
     /// Actors for which the host's counters must be published.
     pub(super) touched: Vec<usize>,
-    /// The only actor that runs, while the failing one is searched for.
-    pub(super) only: Option<usize>,
     /// Whether a tick may find something to do.
     pub(super) work: bool,
     pub(super) dead: Vec<DeadLetter>,
@@ -87,15 +85,13 @@ pub(super) struct State {
     pub(super) cycle: Option<Vec<String>>,
     /// How many actors stalled in the last tick.
     pub(super) stalled: usize,
-    /// Why the ring cannot continue.
-    pub(super) broken: Option<String>,
     pub(super) closed: bool,
     /// Guards of `Ring::start`, and tasks that wait.
     pub(super) drivers: usize,
     pub(super) tasks: usize,
     /// Whether the ring's own thread runs.
     pub(super) driver: bool,
-    /// Why that thread stopped ticking, until something changes.
+    /// Why the last submission of that thread was refused, until something changes.
     pub(super) refused: Option<String>,
     /// Threads that wait for a change, and whether there was one that may concern them.
     pub(super) sleepers: usize,
@@ -168,13 +164,11 @@ impl State {
             plan: None,
             seats_changed: false,
             touched: Vec::new(),
-            only: None,
             work: false,
             dead: Vec::new(),
             faults: VecDeque::new(),
             cycle: None,
             stalled: 0,
-            broken: None,
             closed: false,
             drivers: 0,
             tasks: 0,
@@ -200,14 +194,19 @@ impl State {
         self.engine.is_some() && self.queue.is_empty()
     }
 
-    /// A tick may find something to do.
+    /// Whether nothing that the ring does by itself can change it, and no guard of `Ring::start` promises that others will.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.work && self.is_free() && self.drivers == 0
+    }
+
+    /// A tick may find something to do. What refused the last submission may be gone.
     pub(super) fn add_work(&mut self) {
-        (self.work, self.changed) = (true, true);
+        (self.work, self.changed, self.refused) = (true, true, None);
     }
 
     /// Actors or lanes change: the launches are planned again, and what refused a submission may be gone.
     pub(super) fn replanned(&mut self) {
-        (self.plan, self.refused) = (None, None);
+        (self.plan, self.refused, self.changed) = (None, None, true);
     }
 
     /// Wakes everything that waits for an actor.
@@ -219,6 +218,12 @@ impl State {
 
     pub(super) fn wake_all(&mut self) {
         (0..self.seats.len()).for_each(|actor| self.wake(actor));
+    }
+
+    /// No submission begins any more, and everything that waits gets an error.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.wake_all();
     }
 
     /// The actors that have not ended.
@@ -272,6 +277,14 @@ impl State {
     pub(super) fn note(&mut self, op: Op) {
         if let Some(log) = &mut self.log {
             log.push(op);
+        }
+    }
+
+    /// The last submission ran fewer ticks than it had, for no reason that a replay would have.
+    pub(super) fn note_ticks(&mut self, ticks: u32) {
+        let ops = self.log.iter_mut().flatten().rev();
+        if let Some(count) = ops.filter_map(Op::ticks).next() {
+            *count = ticks;
         }
     }
 

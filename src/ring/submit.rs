@@ -3,12 +3,14 @@
 use super::core::{Core, Guard};
 use super::error::{Cause, RingError};
 use super::layout::{NO_LANE, error, head};
+use super::plan::Plan;
 use super::state::State;
-use crate::{Dispatch, GpuError};
+use crate::{Batch, Dispatch, GpuError};
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 /// How a submission ended.
+#[derive(Default)]
 pub(super) struct Ended {
     pub(super) ticks: u64,
     pub(super) handled: u64,
@@ -19,8 +21,8 @@ pub(super) struct Ended {
 
 /// Why a submission did not complete.
 pub(super) enum Broken {
-    /// An actor broke a rule of the outbox.
-    Outbox(usize, Cause),
+    /// An actor broke a rule of the outbox, or failed alone.
+    Actor(usize, Cause),
     /// Metal's error, and the actors that may have made it.
     Metal(GpuError, Vec<usize>),
 }
@@ -56,31 +58,100 @@ impl<'a> Engine<'a> {
     /// One submission of a number of ticks.
     pub(super) fn submit<'s>(
         &mut self,
-        mut state: Guard<'s>,
+        state: Guard<'s>,
+        plan: &Plan,
         count: u32,
+    ) -> (Guard<'s>, Ended)
+    where
+        'a: 's,
+    {
+        let (version, start) = (state.version, Instant::now());
+        let (mut state, result) = self.unlocked(state, |batch| plan.encode(batch, version, count));
+        let ended = state.settle(result, &plan.members);
+        state.measure(self.core, start, &ended);
+        (state, ended)
+    }
+
+    /// Runs the tick that was undone for one actor, with the mail that it had, and undoes it again: whether the actor fails alone.
+    pub(super) fn submit_alone<'s>(
+        &mut self,
+        mut state: Guard<'s>,
+        plan: &Plan,
+        actor: usize,
+    ) -> (Guard<'s>, Result<Option<Cause>, RingError>)
+    where
+        'a: 's,
+    {
+        let (version, start) = (state.version, Instant::now());
+        state.clear_head();
+        let member = plan.members.iter().position(|&member| member == actor).unwrap_or_default();
+        let (mut state, result) =
+            self.unlocked(state, |batch| plan.encode_part(batch, version, member));
+        let cause = match result {
+            Ok(()) => Ok(state.take_error(actor)),
+            Err(error) => Cause::of(error).map(Some),
+        };
+        // It stays undone.
+        state.undo_record(actor);
+        state.measure(self.core, start, &Ended::default());
+        (state, cause)
+    }
+
+    /// Runs the tick that was undone again, one actor after the other. All of it is undone if one fails.
+    pub(super) fn submit_in_parts<'s>(
+        &mut self,
+        mut state: Guard<'s>,
+        plan: &Plan,
     ) -> (Guard<'s>, Result<Ended, RingError>)
     where
         'a: 's,
     {
-        let plan = match state.prepare(count) {
-            Ok(plan) => plan,
-            Err(error) => return (state, Err(error)),
+        let (version, start) = (state.version, Instant::now());
+        state.clear_head();
+        let (mut result, mut failed) = (Ok(()), None);
+        for (member, &actor) in plan.members.iter().enumerate() {
+            (state, result) =
+                self.unlocked(state, |batch| plan.encode_part(batch, version, member));
+            if result.is_err() {
+                failed = Some(actor);
+                break;
+            }
+        }
+        let mut ended = state.settle(result, &plan.members);
+        state.measure(self.core, start, &ended);
+        let cause = match ended.broken.take() {
+            Some(Broken::Metal(error, _)) => Cause::of(error),
+            other => {
+                ended.broken = other;
+                return (state, Ok(ended));
+            }
         };
-        let version = state.version;
-        let Some(dispatch) = &self.dispatch else { return (state, Err(RingError::Closed)) };
+        let ended = cause.map(|cause| {
+            ended.broken = failed.map(|actor| Broken::Actor(actor, cause));
+            ended
+        });
+        (state, ended)
+    }
+
+    /// Runs launches without the lock.
+    fn unlocked<'s>(
+        &self,
+        state: Guard<'s>,
+        encode: impl FnOnce(&Batch<'_>),
+    ) -> (Guard<'s>, Result<(), GpuError>)
+    where
+        'a: 's,
+    {
         drop(state);
-
-        let start = Instant::now();
-        // SAFETY: the kernels stay within their buffers by the counters that the state and they maintain, which the
-        // plan keeps alive; while they run, the state accesses only slots that they do not.
-        let result = unsafe { dispatch.batch(|batch| plan.encode(batch, version, count)) };
-        let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-
+        let result = match &self.dispatch {
+            // SAFETY: the kernels stay within their buffers by the counters that the state and they maintain, which the
+            // plan keeps alive; while they run, the state accesses only slots that they do not.
+            Some(dispatch) => unsafe { dispatch.batch(encode) },
+            None => Ok(()),
+        };
         let mut state = self.core.lock();
         state.defers = true;
-        let ended = state.settle(result, &plan.members);
-        state.measure(self.core, start, took, &ended);
-        (state, Ok(ended))
+        (state, result)
     }
 }
 
@@ -91,7 +162,7 @@ impl State {
         let broken = match result {
             Ok(()) => {
                 self.version += u64::from(self.heads.get(head::RAN));
-                self.outbox_error().map(|(actor, cause)| Broken::Outbox(actor, cause))
+                self.outbox_error(members).map(|(actor, cause)| Broken::Actor(actor, cause))
             }
             Err(error) => {
                 // Records do not say it: the first thread of an actor writes its record before another one fails.
@@ -100,12 +171,8 @@ impl State {
                 Some(Broken::Metal(error, suspects))
             }
         };
-        if matches!(broken, Some(Broken::Outbox(..))) {
+        if matches!(broken, Some(Broken::Actor(..))) {
             self.version -= 1;
-        }
-        if self.only.is_some() {
-            // This tick ran only to find the actor at fault.
-            self.version = before;
         }
         let ticks = self.version - before;
         let stopped = self.heads.get(head::STOP) != 0;
@@ -115,11 +182,8 @@ impl State {
         let mut handled = 0;
         for &actor in members {
             let record = self.record(actor);
-            if broken.is_some() || self.only.is_some() {
-                // A record of the tick that was undone would say that the actor has completed it when it runs again.
-                self.records.update(actor * 2 + (side ^ 1), |undone| {
-                    undone.version = undone.version.min(self.version);
-                });
+            if broken.is_some() {
+                self.undo_record(actor);
             }
             let seat = &mut self.seats[actor];
             let (taken, filled) = (
@@ -166,8 +230,7 @@ impl State {
         self.changed = true;
         self.figures.handled += handled;
         let every = self.options.checkpoint_every;
-        let whole = broken.is_none() && self.only.is_none();
-        if whole && every > 0 && self.version - self.checkpoint_at >= every {
+        if broken.is_none() && every > 0 && self.version - self.checkpoint_at >= every {
             self.save_states();
         }
         if self.cycle.is_some() {
@@ -191,25 +254,38 @@ impl State {
         suspects
     }
 
-    /// Takes the first violation of the outbox's rules.
-    fn outbox_error(&mut self) -> Option<(usize, Cause)> {
+    /// Takes the violations of the outbox's rules; returns the first one in the order of launches.
+    fn outbox_error(&mut self, members: &[usize]) -> Option<(usize, Cause)> {
         if self.heads.get(head::STOP) == 0 {
             return None;
         }
         let mut first = None;
-        for actor in (0..self.seats.len()).rev() {
-            let at = head::ERRORS + actor * 2;
-            let cause = match self.heads.get(at) {
-                0 => continue,
-                error::FAILED => Cause::Failed(self.heads.get(at + 1)),
-                error::EDGE => Cause::Edge,
-                error::THREAD => Cause::Thread,
-                _ => Cause::Emits,
-            };
-            self.heads.write(at, &[0, 0]);
-            first = Some((actor, cause));
+        for &actor in members {
+            let cause = self.take_error(actor);
+            first = first.or(cause.map(|cause| (actor, cause)));
         }
         first
+    }
+
+    /// Takes the violation of the outbox's rules by an actor.
+    fn take_error(&mut self, actor: usize) -> Option<Cause> {
+        let at = head::ERRORS + actor * 2;
+        let cause = match self.heads.get(at) {
+            0 => return None,
+            error::FAILED => Cause::Failed(self.heads.get(at + 1)),
+            error::EDGE => Cause::Edge,
+            error::THREAD => Cause::Thread,
+            _ => Cause::Emits,
+        };
+        self.heads.write(at, &[0, 0]);
+        Some(cause)
+    }
+
+    /// Makes the record of a tick that was undone invalid: it would say that the actor has completed the tick when it runs again.
+    fn undo_record(&mut self, actor: usize) {
+        let undone = actor * 2 + (self.side() ^ 1);
+        let version = self.version;
+        self.records.update(undone, |undone| undone.version = undone.version.min(version));
     }
 
     /// Counts the actors that stalled, and finds a cycle: actors that handled nothing, each of which has no room in its lane to the
@@ -266,7 +342,8 @@ impl State {
             .collect()
     }
 
-    fn measure(&mut self, core: &Core, start: Instant, took: u64, ended: &Ended) {
+    fn measure(&mut self, core: &Core, start: Instant, ended: &Ended) {
+        let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let figures = &mut self.figures;
         figures.submissions += 1;
         figures.busy_ns += took;

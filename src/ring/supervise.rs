@@ -5,22 +5,24 @@ use super::error::{Cause, Fault, RingError};
 use super::id::{ActorId, ActorState};
 use super::kind::Kind;
 use super::options::Supervision;
+use super::plan::Plan;
 use super::state::{Seat, State};
 use super::submit::{Broken, Engine};
 use crate::{FaultKind, GpuError};
 
 impl Engine<'_> {
-    /// The actor that broke a submission.
+    /// The actor that broke a submission; `None` if each alone does what the tick that was undone has for it.
     pub(super) fn blame<'a>(
         &mut self,
         mut state: Guard<'a>,
+        plan: &Plan,
         broken: Broken,
-    ) -> Result<(Guard<'a>, usize, Cause), RingError>
+    ) -> Result<(Guard<'a>, Option<(usize, Cause)>), RingError>
     where
         Self: 'a,
     {
         let (error, suspects) = match broken {
-            Broken::Outbox(actor, cause) => return Ok((state, actor, cause)),
+            Broken::Actor(actor, cause) => return Ok((state, Some((actor, cause)))),
             Broken::Metal(error, suspects) => (error, suspects),
         };
         // The watchdog stops a kernel in any thread, not necessarily in the one that does not end.
@@ -35,27 +37,27 @@ impl Engine<'_> {
         };
         // Of several actors that fail in one tick any may be named: the first one of all is to be found.
         for actor in suspects {
-            if let Some((_, cause)) = named.take_if(|named| named.0 == actor) {
-                return Ok((state, actor, cause));
+            if let Some(found) = named.take_if(|named| named.0 == actor) {
+                return Ok((state, Some(found)));
             }
-            (state.only, state.seats_changed) = (Some(actor), true);
-            let (after, outcome) = self.submit(state, 1);
+            let (after, cause) = self.submit_alone(state, plan, actor);
             state = after;
-            (state.only, state.seats_changed) = (None, true);
-            let cause = match outcome?.broken {
-                Some(Broken::Metal(GpuError::KernelFault(fault), _)) => Cause::Kernel(fault),
-                Some(Broken::Metal(error, _)) => Cause::Commands(error.to_string()),
-                Some(Broken::Outbox(_, cause)) => cause,
-                None => continue,
-            };
-            return Ok((state, actor, cause));
+            if let Some(cause) = cause? {
+                return Ok((state, Some((actor, cause))));
+            }
         }
-        if let Some((actor, cause)) = named {
-            return Ok((state, actor, cause));
+        Ok((state, named))
+    }
+}
+
+impl Cause {
+    /// The cause of a command buffer's error; the error itself if nothing ran.
+    pub(super) fn of(error: GpuError) -> Result<Self, RingError> {
+        match error {
+            GpuError::KernelFault(fault) => Ok(Self::Kernel(fault)),
+            GpuError::CommandBufferError(why) => Ok(Self::Commands(why)),
+            other => Err(other.into()),
         }
-        state.broken = Some(error.to_string());
-        state.wake_all();
-        Err(error.into())
     }
 }
 

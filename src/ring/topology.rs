@@ -119,9 +119,7 @@ impl State {
         for &actor in actors {
             self.seat(actor)?;
         }
-        for (from, to) in pairs {
-            self.connect(actors[from], to.map(|to| actors[to]))?;
-        }
-        Ok(())
+        let edge = |(from, to): (usize, Option<usize>)| (actors[from], to.map(|to| actors[to]));
+        self.connect_all(&pairs.into_iter().map(edge).collect::<Vec<_>>())
     }
 }

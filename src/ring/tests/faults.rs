@@ -3,12 +3,13 @@
 use super::{ECHO, NOTHING, ring, ring_of, spawn};
 use crate::child::{in_child, run_child};
 use crate::ring::bytes::crc32;
-use crate::ring::submit::Broken;
+use crate::ring::submit::{Broken, Engine};
 use crate::ring::{
-    Actor, ActorState, Cause, Checkpoint, Launch, Ring, RingError, RingOptions, Supervision,
+    Actor, ActorState, Cause, Checkpoint, Launch, Ring, RingError, RingOptions, Supervision, Tick,
     Topology,
 };
 use crate::{FaultKind, Gpu, GpuError};
+use std::time::Instant;
 
 crate::message! {
     struct Few { values: [u32; 4], count: u32 }
@@ -470,15 +471,193 @@ fn actors_at_fault_are_searched_for_alone_without_new_mail_and_without_a_record_
     let (again, _) = build();
     again.replay(&ring.take_recording().unwrap()).unwrap();
     assert_eq!(again.checkpoint().unwrap(), ring.checkpoint().unwrap());
-    // Mail that is sent during the search is not in the tick that is searched.
+    // Mail that is sent during the search is not in the tick that is searched, of which nothing remains.
+    let core = &actors[0].core;
+    let mut state = core.lock();
+    let plan = state.prepare(1).unwrap();
+    drop(state);
     actors[0].send(4).unwrap();
-    let mut state = actors[0].core.lock();
-    state.only = Some(0);
-    state.prepare(1).unwrap();
-    assert_eq!(state.mail(0), 2);
-    state.only = None;
+    let mut state = core.lock();
+    let mut engine = Engine::of(core, &mut state);
+    let (mut state, cause) = engine.submit_alone(state, &plan, 0);
+    assert!(cause.unwrap().is_none());
+    assert_eq!((state.mail(0), state.record(0).handled), (2, 1));
+    assert!((0..2).all(|side| state.records.get(side).version <= state.version));
+    engine.give_back(&mut state);
     state.prepare(1).unwrap();
     assert_eq!(state.mail(0), 3);
+}
+
+/// Nine actors of one threadgroup with each its own part of the handler, which takes the time that it is sent.
+const SLOW: &str = "
+    uint spin(uint start, uint rounds) {
+        uint x = start;
+        for (uint i = 0; i < rounds; i++) { x = x * 1664525u + 1013904223u; }
+        return x;
+    }
+    void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+        switch (out.actor) {
+            case 1: s += spin(1, m); break;
+            case 2: s += spin(2, m); break;
+            case 3: s += spin(3, m); break;
+            case 4: s += spin(4, m); break;
+            case 5: s += spin(5, m); break;
+            case 6: s += spin(6, m); break;
+            case 7: s += spin(7, m); break;
+            case 8: s += spin(8, m); break;
+            default: s += spin(9, m); break;
+        }
+        if (out.edges() > 0 && m & 1) { out.send(0, m & ~1u); }
+        out.post(s);
+    }";
+
+fn slow(ring: &Ring) -> Vec<Actor<u32, u32, u32>> {
+    let actors: Vec<_> =
+        (0..9).map(|i| spawn(ring, &format!("{i}"), SLOW, Launch::new())).collect();
+    ring.connect(actors[0].id(), actors[1].id()).unwrap();
+    actors
+}
+
+#[test]
+fn actors_that_take_too_long_together_do_their_work_one_after_the_other() {
+    let test =
+        "ring::tests::faults::actors_that_take_too_long_together_do_their_work_one_after_the_other";
+    let watchdog = [("ARUMINIUM_SOFT_WATCHDOG_MS", "800"), ("ARUMINIUM_SOFT_JIT", "off")];
+    let output = in_child(test, &watchdog, || {
+        let measured = ring();
+        let first = spawn(&measured, "0", SLOW, Launch::new());
+        first.send(1 << 12).unwrap();
+        measured.tick().unwrap();
+        let times = [0; 3].map(|_| {
+            first.send(1 << 14).unwrap();
+            let start = Instant::now();
+            measured.tick().unwrap();
+            start.elapsed()
+        });
+        // Alone an actor takes a fifth of the watchdog's time, and all nine take nearly twice that.
+        let fastest = times.iter().min().unwrap().as_secs_f64();
+        let rounds = (0.16 / fastest * f64::from(1 << 14)) as u32 | 1;
+        let expected = |start: u32| {
+            (0..rounds).fold(start, |x, _| x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
+        };
+        let (ring, again) = (ring(), super::ring());
+        let (actors, others) = (slow(&ring), slow(&again));
+        ring.record();
+        actors.iter().for_each(|actor| _ = actor.send(rounds).unwrap());
+        let tick = ring.run(1).unwrap();
+        assert_eq!((tick.ticks, tick.handled, tick.faults.len()), (1, 9, 0));
+        assert!(ring.stat().submissions > 9, "they were not too slow together");
+        for (actor, start) in actors.iter().zip(1..) {
+            assert_eq!(actor.try_receive().unwrap(), Some(expected(start)));
+        }
+        // What one sent in this tick is there in the next one, and the ring goes on.
+        actors[0].suspend().unwrap();
+        assert_eq!(ring.run(9).unwrap().handled, 1);
+        again.replay(&ring.take_recording().unwrap()).unwrap();
+        assert_eq!(again.checkpoint().unwrap(), ring.checkpoint().unwrap());
+        assert_eq!(others[1].read_state().unwrap(), actors[1].read_state().unwrap());
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// As if a time-out had broken a tick that every actor can do alone.
+#[test]
+fn a_tick_that_no_actor_broke_runs_again_in_parts() {
+    for failing in [false, true] {
+        let ring = ring_of(RingOptions { ticks: 8, ..RingOptions::default() });
+        let (wide, small) = (Launch::new().grid(2, 16).budget(1), Launch::new().capacity(4));
+        let code = "void handle(thread const uint &m, device uint &s, thread Outbox<uint> &out) {
+            if (out.index == 0) { s += m; out.post(m); if (m == 7) { out.fail(1); } }
+        }";
+        let actors = [
+            spawn(&ring, "echo", ECHO, small.clone()),
+            spawn(&ring, "wide", code, wide.clone()),
+            spawn(&ring, "suspended", ECHO, small.clone()),
+            spawn(&ring, "other", ECHO, small),
+            spawn(&ring, "in place", code, wide.grid(1, 1).in_place()),
+        ];
+        actors.iter().for_each(|actor| _ = actor.send_all(&[1, 2]).unwrap());
+        ring.run(1).unwrap();
+        actors[0].send(3).unwrap();
+        if failing {
+            actors[4].send(7).unwrap();
+            ring.run(1).unwrap();
+        }
+        actors[2].suspend().unwrap();
+        let core = &actors[0].core;
+        let mut state = core.lock();
+        let plan = state.prepare(8).unwrap();
+        let mut engine = Engine::of(core, &mut state);
+        let version = state.version;
+        let nothing = Err(GpuError::CommandBufferError("a test's".into()));
+        let ended = state.settle(nothing, &plan.members);
+        let (state, found) = engine.blame(state, &plan, ended.broken.unwrap()).unwrap();
+        if failing {
+            assert!(matches!(found, Some((4, Cause::Failed(1)))), "{found:?}");
+            let (_, ended) = engine.submit_in_parts(state, &plan);
+            let ended = ended.unwrap();
+            assert!(matches!(ended.broken, Some(Broken::Actor(4, Cause::Failed(1)))));
+            assert_eq!(ended.ticks, 0);
+            drop(engine);
+            continue;
+        }
+        assert!(found.is_none(), "{found:?}");
+        let (mut state, ended) = engine.submit_in_parts(state, &plan);
+        let ended = ended.unwrap();
+        assert_eq!((ended.ticks, ended.handled, ended.idle, ended.stopped), (1, 3, false, false));
+        assert_eq!(state.version, version + 1);
+        engine.give_back(&mut state);
+        drop(state);
+        assert_eq!(ring.run(9).unwrap().handled, 0);
+        let states = actors.each_ref().map(|actor| actor.read_state().unwrap());
+        assert_eq!(states, [3, 3, 2, 2, 3]);
+        for (actor, mail) in actors.iter().zip([&[1, 2, 3][..], &[1, 2], &[1, 2], &[1, 2], &[1, 2]])
+        {
+            let found: Vec<u32> = std::iter::from_fn(|| actor.try_receive().unwrap()).collect();
+            assert_eq!(found, mail);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_ends_with_an_error_says_what_it_did() {
+    let fails = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.fail(m); }";
+    let ring = ring();
+    for (name, policy) in
+        [("0", Supervision::Stop), ("1", Supervision::Escalate), ("2", Supervision::Stop)]
+    {
+        let actor = spawn(&ring, name, fails, Launch::new().supervision(policy));
+        actor.send(4).unwrap();
+    }
+    let echo = spawn(&ring, "echo", ECHO, Launch::new());
+    echo.send_all(&[1, 2]).unwrap();
+    let mut tick = Tick::default();
+    let error = ring.run_into(9, &mut tick).unwrap_err();
+    assert!(matches!(error, RingError::Fault(fault) if fault.name == "1"));
+    let names: Vec<&str> = tick.faults.iter().map(|fault| fault.name.as_str()).collect();
+    assert_eq!((names, tick.handled), (vec!["0", "1", "2"], 2));
+    assert!(tick.ticks > 0);
+    // The next call begins anew.
+    ring.run_into(1, &mut tick).unwrap();
+    assert_eq!((tick.ticks, tick.faults.len()), (1, 0));
+}
+
+/// The order of launches is that of handlers first, and not that of actors.
+#[test]
+fn of_actors_that_break_a_rule_the_first_one_in_the_order_of_launches_is_named_first() {
+    let ring = ring();
+    let codes = ["a", "b"].map(|name| {
+        format!("// {name}\nvoid handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {{ out.fail(m); }}")
+    });
+    for (name, code) in [("0", 0), ("1", 1), ("2", 0), ("3", 1)] {
+        let launch = Launch::new().supervision(Supervision::Stop);
+        spawn(&ring, name, &codes[code], launch).send(1).unwrap();
+    }
+    let faults = ring.tick().unwrap().faults;
+    let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
+    assert_eq!(names, ["0", "2", "1", "3"]);
 }
 
 #[test]

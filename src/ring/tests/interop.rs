@@ -4,7 +4,7 @@ use crate::ring::interop::{
     ControlBlock, HaloMessage, InboxHeader, MAGIC, MessageHeader, RouteEntry, RoutingTableHeader,
     TelemetryBuffer, read_message, write_message,
 };
-use crate::ring::{Envelope, Hlc, Priority, RingError};
+use crate::ring::{ActorStat, Envelope, Hlc, Launch, Priority, RingError};
 
 crate::message! {
     struct Token { value: u32, left: u32 }
@@ -147,6 +147,22 @@ fn the_control_block_of_the_metal_back_end_has_its_heads_and_tails_exchanged() {
         assert_eq!(other, from, "byte {at}");
     }
     assert_eq!((metal.len(), ControlBlock::parse_metal(&metal).unwrap()), (120, block));
+}
+
+/// Three lanes of 64 messages hold 192 together, which is no power of two.
+#[test]
+fn a_mask_tells_the_messages_of_all_lanes_apart() {
+    let ring = super::ring();
+    let from = super::spawn(&ring, "from", super::ECHO, Launch::new());
+    let to = super::spawn(&ring, "to", super::ECHO, Launch::new().capacities(64, 64));
+    for (lanes, capacity, mask) in [(0, 64, 63), (1, 128, 127), (2, 192, 255)] {
+        let block = ControlBlock::of(&to.stat());
+        assert_eq!((block.input_capacity, block.input_mask), (capacity, mask), "{lanes}");
+        assert_eq!((block.output_capacity, block.output_mask), (64, 63));
+        ring.connect(from.id(), to.id()).unwrap();
+    }
+    let large = ActorStat { input_capacity: 1 << 40, ..to.stat() };
+    assert_eq!(ControlBlock::of(&large).input_mask, u32::MAX);
 }
 
 #[test]

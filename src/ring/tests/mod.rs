@@ -1,6 +1,7 @@
 //! Unit tests of rings.
 
 mod damage;
+mod endings;
 mod faults;
 mod halo;
 mod interop;

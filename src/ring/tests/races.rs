@@ -351,20 +351,6 @@ fn records_of_a_tick_that_was_undone_are_not_those_of_the_next_one() {
 }
 
 #[test]
-fn a_spawn_that_fails_changes_nothing() {
-    crate::message! { struct Large { words: [u32; 2048] } }
-    let ring = ring();
-    let actor = spawn(&ring, "echo", ECHO, Launch::new());
-    assert_eq!(actor.call(1).wait().unwrap(), 1);
-    // The lane from the host fits into memory, and that to the host does not.
-    let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<Large> &out) {}";
-    let launch = Launch::new().capacities(1 << 12, 1 << 24);
-    let outcome = ring.spawn::<u32, Large, u32>("large", code, 0, launch);
-    assert!(matches!(outcome, Err(RingError::Invalid(_))));
-    assert_eq!(actor.call(2).wait().unwrap(), 2);
-}
-
-#[test]
 fn latencies_are_summed_in_64_bits() {
     let ring = ring();
     let actor = spawn(&ring, "nothing", NOTHING, Launch::new().capacity(8192));
