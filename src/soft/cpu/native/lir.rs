@@ -330,6 +330,11 @@ pub(crate) enum Ins {
     Barrier {
         site: u32,
     },
+    /// In phases: goes to the threadgroup's first strip, and to its next one, which continues at `again` if there is one.
+    FirstStrip,
+    NextStrip {
+        again: Label,
+    },
 
     // Vectors.
     /// All ones or zeros in each lane; only part of other operations' results.
@@ -558,7 +563,9 @@ impl Ins {
             | I::Budget { .. }
             | I::SiteEnd { .. }
             | I::Call { .. }
-            | I::Barrier { .. } => {}
+            | I::Barrier { .. }
+            | I::FirstStrip
+            | I::NextStrip { .. } => {}
             I::Const { d, .. } | I::MaskClear { d } | I::FirstLane { d } => f(d),
             I::Move { d, s }
             | I::Not { d, s, .. }
@@ -722,4 +729,7 @@ pub(crate) enum Body {
     InTurn,
     /// A strip runs to its next barrier, or its end. What it needs later is in memory of its own.
     InRounds,
+    /// All strips go through the code between two barriers, one after the other. Control flow around barriers is decided once
+    /// for the threadgroup.
+    InPhases,
 }

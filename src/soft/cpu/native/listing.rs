@@ -57,6 +57,7 @@ fn kind(function: &Function, strip: Strip, body: Option<Body>) -> String {
     let what = match body {
         Some(Body::InTurn) => "all of",
         Some(Body::InRounds) => "all of, between barriers,",
+        Some(Body::InPhases) => "all of, in phases between barriers,",
         None => "a part of",
     };
     let vectors = if parts == 1 { "1 vector".to_owned() } else { format!("{parts} vectors") };

@@ -12,6 +12,7 @@ pub(crate) mod lir;
 mod listing;
 pub(crate) mod machine;
 mod memory;
+mod phases;
 pub(crate) mod plan;
 pub(crate) mod region;
 mod select;

@@ -145,7 +145,8 @@ impl Selection<'_> {
         self.depth += 1;
         self.joins.push(middle);
         self.exec = then_lanes.clone();
-        self.none_left(middle);
+        let past = self.unless_taken(condition, middle);
+        self.none_left(past);
         self.block(then);
         self.emit(Ins::Label(middle));
         self.joins.pop();
@@ -382,6 +383,7 @@ impl Selection<'_> {
 
     /// Writes values that are used after the run to the frame.
     pub(super) fn leave(&mut self) {
+        self.store_leaving();
         let run = self.run;
         for leaving in &run.leaving {
             let forms = self.forms[leaving.value.index()].clone();
@@ -469,7 +471,7 @@ impl Selection<'_> {
                     let d = self.mask();
                     self.emit(Ins::MaskMove { d, s });
                     d
-                } else if self.run.may_alias(value) {
+                } else if self.run.may_alias(value) && !self.is_common(value) {
                     s
                 } else {
                     let d = self.lane();
@@ -495,12 +497,13 @@ impl Selection<'_> {
         let masked = self.depth > 0 && !uniform && !private;
         let count = if uniform { 1 } else { to.lanes.len() };
         for (part, &d) in to.lanes.iter().enumerate().take(count) {
-            let (s, mask) = (from[part], self.exec[part % self.parts()]);
-            let ins = match (self.is_bool(value), masked) {
-                (false, false) => Ins::Lane1 { op: Lane1::Move, d, a: s },
-                (false, true) => Ins::MoveMasked { d, mask, s },
-                (true, false) => Ins::MaskMove { d, s },
-                (true, true) => {
+            let s = from[part];
+            let mask = masked.then(|| self.exec[part % self.parts()]);
+            let ins = match (self.is_bool(value), mask) {
+                (false, None) => Ins::Lane1 { op: Lane1::Move, d, a: s },
+                (false, Some(mask)) => Ins::MoveMasked { d, mask, s },
+                (true, None) => Ins::MaskMove { d, s },
+                (true, Some(mask)) => {
                     let (new, old) = (self.mask(), self.mask());
                     self.emit(Ins::MaskBin { op: MaskOp::And, d: new, a: mask, b: s });
                     self.emit(Ins::MaskBin { op: MaskOp::AndNot, d: old, a: mask, b: d });

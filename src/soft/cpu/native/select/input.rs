@@ -3,6 +3,7 @@
 use super::Selection;
 use crate::soft::cpu::interp::input::Positions;
 use crate::soft::cpu::native::lir::*;
+use crate::soft::cpu::native::phases::is_common_input;
 use crate::soft::cpu::native::region::Layout;
 use crate::soft::ir::{Input, Scalar};
 
@@ -17,25 +18,39 @@ pub(super) struct Inputs {
     index: Option<Reg>,
 }
 
+impl Inputs {
+    /// Forgets what belongs to a strip in a phase.
+    pub(super) fn forget_strip(&mut self) {
+        *self = Self { place: self.place, ..Self::default() };
+    }
+}
+
 /// Bytes of the positions in one dimension.
 const DIMENSION: i32 = 32 * 4;
 
 impl Selection<'_> {
-    fn head_load(&mut self, from: Scalar, base: MemBase, disp: i32) -> Reg {
+    /// Loads what is the same in all strips.
+    fn common_load(&mut self, from: Scalar, base: MemBase, disp: i32) -> Reg {
         let (d, mem) = (self.int(), MemRef { base, index: None, disp });
         self.head.push(Ins::LoadInt { from, d, mem });
         d
     }
 
-    fn head_int(&mut self, op: IntOp, wide: bool, a: Reg, b: Reg) -> Reg {
-        let d = self.int();
-        self.head.push(Ins::Int { op, wide, d, a, b });
+    fn strip_load(&mut self, from: Scalar, base: MemBase, disp: i32) -> Reg {
+        let (d, mem) = (self.int(), MemRef { base, index: None, disp });
+        self.strip_head.push(Ins::LoadInt { from, d, mem });
         d
     }
 
-    fn head_imm(&mut self, op: IntOp, a: Reg, imm: i32) -> Reg {
+    fn strip_int(&mut self, op: IntOp, wide: bool, a: Reg, b: Reg) -> Reg {
         let d = self.int();
-        self.head.push(Ins::IntImm { op, wide: true, d, a, imm });
+        self.strip_head.push(Ins::Int { op, wide, d, a, b });
+        d
+    }
+
+    fn strip_imm(&mut self, op: IntOp, a: Reg, imm: i32) -> Reg {
+        let d = self.int();
+        self.strip_head.push(Ins::IntImm { op, wide: true, d, a, imm });
         d
     }
 
@@ -44,7 +59,7 @@ impl Selection<'_> {
         if let Some(place) = self.inputs.place {
             return place;
         }
-        let place = self.head_load(Scalar::U64, MemBase::Wave, Layout::PLACE);
+        let place = self.common_load(Scalar::U64, MemBase::Wave, Layout::PLACE);
         *self.inputs.place.insert(place)
     }
 
@@ -54,7 +69,7 @@ impl Selection<'_> {
             return first;
         }
         let d = self.int();
-        self.head.push(Ins::FirstLane { d });
+        self.strip_head.push(Ins::FirstLane { d });
         *self.inputs.first.insert(d)
     }
 
@@ -63,10 +78,10 @@ impl Selection<'_> {
         if let Some(index) = self.inputs.index {
             return index;
         }
-        let number = self.head_load(Scalar::U32, MemBase::Wave, Layout::NUMBER);
-        let (first, scaled) = (self.first(), self.head_imm(IntOp::Shl, number, 5));
-        let lane = self.head_imm(IntOp::Shr, first, 2);
-        let index = self.head_int(IntOp::Add, true, scaled, lane);
+        let number = self.strip_load(Scalar::U32, MemBase::Wave, Layout::NUMBER);
+        let (first, scaled) = (self.first(), self.strip_imm(IntOp::Shl, number, 5));
+        let lane = self.strip_imm(IntOp::Shr, first, 2);
+        let index = self.strip_int(IntOp::Add, true, scaled, lane);
         *self.inputs.index.insert(index)
     }
 
@@ -76,18 +91,18 @@ impl Selection<'_> {
             return positions;
         }
         let place = self.place();
-        let table = self.head_load(Scalar::U64, MemBase::Reg(place), Layout::POSITIONS);
-        let number = self.head_load(Scalar::U32, MemBase::Wave, Layout::NUMBER);
-        let at = self.head_imm(IntOp::Mul, number, size_of::<Positions>() as i32);
-        let wave = self.head_int(IntOp::Add, true, table, at);
+        let table = self.common_load(Scalar::U64, MemBase::Reg(place), Layout::POSITIONS);
+        let number = self.strip_load(Scalar::U32, MemBase::Wave, Layout::NUMBER);
+        let at = self.strip_imm(IntOp::Mul, number, size_of::<Positions>() as i32);
+        let wave = self.strip_int(IntOp::Add, true, table, at);
         let first = self.first();
-        let positions = self.head_int(IntOp::Add, true, wave, first);
+        let positions = self.strip_int(IntOp::Add, true, wave, first);
         *self.inputs.positions.insert(positions)
     }
 
     fn origin(&mut self, component: u32) -> Reg {
         let place = self.place();
-        self.head_load(Scalar::U32, MemBase::Reg(place), Layout::ORIGIN + component as i32 * 4)
+        self.common_load(Scalar::U32, MemBase::Reg(place), Layout::ORIGIN + component as i32 * 4)
     }
 
     /// An input as a number: of what rises, the first lane's.
@@ -96,30 +111,31 @@ impl Selection<'_> {
         match input {
             Input::ThreadPositionInGrid | Input::ThreadPositionInThreadgroup => {
                 let positions = MemBase::Reg(self.positions());
-                let position = self.head_load(Scalar::U32, positions, component as i32 * DIMENSION);
+                let position =
+                    self.strip_load(Scalar::U32, positions, component as i32 * DIMENSION);
                 if input == Input::ThreadPositionInThreadgroup {
                     return position;
                 }
                 let origin = self.origin(component);
-                self.head_int(IntOp::Add, false, position, origin)
+                self.strip_int(IntOp::Add, false, position, origin)
             }
             Input::ThreadIndexInThreadgroup => self.index(),
             Input::ThreadIndexInSimdgroup => {
                 let first = self.first();
-                self.head_imm(IntOp::Shr, first, 2)
+                self.strip_imm(IntOp::Shr, first, 2)
             }
             Input::QuadgroupIndexInThreadgroup => {
                 let index = self.index();
-                self.head_imm(IntOp::Shr, index, 2)
+                self.strip_imm(IntOp::Shr, index, 2)
             }
             Input::ThreadIndexInQuadgroup => self.constant(0),
             Input::SimdgroupIndexInThreadgroup => {
-                self.head_load(Scalar::U32, MemBase::Wave, Layout::NUMBER)
+                self.strip_load(Scalar::U32, MemBase::Wave, Layout::NUMBER)
             }
             _ => {
                 let place = self.place();
                 let disp = Layout::INPUTS + (input as i32 * 3 + component as i32) * 4;
-                self.head_load(Scalar::U32, MemBase::Reg(place), disp)
+                self.common_load(Scalar::U32, MemBase::Reg(place), disp)
             }
         }
     }
@@ -128,7 +144,11 @@ impl Selection<'_> {
     pub(super) fn input_lanes(&mut self, imm: u64) -> Vec<Reg> {
         let number = |selection: &mut Self| {
             let (s, d) = (selection.input_number(imm), selection.lane());
-            selection.head.push(Ins::Spread { d, s });
+            let head = match is_common_input(imm) {
+                true => &mut selection.head,
+                false => &mut selection.strip_head,
+            };
+            head.push(Ins::Spread { d, s });
             d
         };
         let (lanes, parts) = (self.strip.lanes, self.strip.parts);
@@ -137,7 +157,7 @@ impl Selection<'_> {
         };
         let plus = |selection: &mut Self, a: Reg, b: Reg| {
             let d = selection.lane();
-            selection.head.push(Ins::Lane2 { op: Lane2::Add, d, a, b });
+            selection.strip_head.push(Ins::Lane2 { op: Lane2::Add, d, a, b });
             d
         };
         match input {
@@ -151,7 +171,7 @@ impl Selection<'_> {
                 let position = |part: u32| {
                     let disp = component as i32 * DIMENSION + (part * lanes * 4) as i32;
                     let (d, mem) = (self.lane(), MemRef { base, index: None, disp });
-                    self.head.push(Ins::Load { from: Scalar::U32, d, mem });
+                    self.strip_head.push(Ins::Load { from: Scalar::U32, d, mem });
                     origin.map_or(d, |origin| plus(self, d, origin))
                 };
                 (0..parts).map(position).collect()
@@ -166,7 +186,7 @@ impl Selection<'_> {
                 let quads = input == Input::QuadgroupIndexInThreadgroup;
                 let first = if quads {
                     let (s, d) = (self.index(), self.lane());
-                    self.head.push(Ins::Spread { d, s });
+                    self.strip_head.push(Ins::Spread { d, s });
                     d
                 } else {
                     number(self)
@@ -178,7 +198,7 @@ impl Selection<'_> {
                         return a;
                     }
                     let d = self.lane();
-                    self.head.push(Ins::Lane1 { op: Lane1::Shr(2), d, a });
+                    self.strip_head.push(Ins::Lane1 { op: Lane1::Shr(2), d, a });
                     d
                 };
                 (0..parts).map(index).collect()

@@ -13,6 +13,7 @@ mod half;
 mod input;
 mod matrix;
 mod memory;
+mod phases;
 mod probe;
 mod thread;
 mod value;
@@ -22,9 +23,10 @@ mod wide;
 use std::collections::{HashMap, HashSet};
 
 use super::lir::{
-    Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane1, Lane2, MaskOp, MemBase, MemRef,
+    Body, Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane1, Lane2, MaskOp, MemBase, MemRef,
     Origin, Reg, SiteKind, Test,
 };
+use super::phases::{Phases, find};
 use super::region::{Layout, Run};
 use super::shape::{Shape, Shapes};
 use super::tidy::tidy;
@@ -78,6 +80,8 @@ pub(crate) struct Selection<'a> {
     origins: Vec<Origin>,
     origin: Origin,
     head: Vec<Ins>,
+    /// The start of a strip; in phases, of each of them. It follows `head`.
+    strip_head: Vec<Ins>,
     code: Code,
     forms: Vec<Forms>,
     /// The components of vectors that were loaded.
@@ -116,6 +120,9 @@ pub(crate) struct Selection<'a> {
     outer: Vec<Vec<Reg>>,
     /// What inputs are made of.
     inputs: input::Inputs,
+    /// Set if the run is a body in phases, and the thread's inputs that have forms in this one.
+    phases: Option<phases::State>,
+    strip_inputs: Vec<usize>,
 }
 
 /// The largest buffer in bytes: offsets of lanes fit in 31 bits, with room for what is added to them.
@@ -125,6 +132,18 @@ const MAX_BACK: i64 = 1 << 20;
 
 /// Selects the code of a run for one kind of strip.
 pub(crate) fn select(run: &Run, strip: Strip) -> Code {
+    if run.body == Some(Body::InRounds)
+        && let source = &run.source
+        && let Some(phases) =
+            find(&source.function, &source.uniform, &run.shapes, &run.done, run.stmts())
+        && let Some(code) = selection(run, strip).whole_in_phases(phases)
+    {
+        return code;
+    }
+    selection(run, strip).whole()
+}
+
+fn selection(run: &Run, strip: Strip) -> Selection<'_> {
     let source = &run.source;
     let function = &source.function;
     let shapes =
@@ -132,7 +151,7 @@ pub(crate) fn select(run: &Run, strip: Strip) -> Code {
     let count = function.insts.len();
     let mut leaving = HashMap::new();
     flow::find_leaving(run.stmts(), &mut leaving);
-    let selection = Selection {
+    Selection {
         function,
         run,
         shapes,
@@ -141,6 +160,7 @@ pub(crate) fn select(run: &Run, strip: Strip) -> Code {
         origins: Vec::new(),
         origin: Origin::Ends,
         head: Vec::new(),
+        strip_head: Vec::new(),
         code: Code { lanes: strip.lanes, parts: strip.parts, ..Code::default() },
         forms: vec![Forms::default(); count],
         vectors: HashMap::new(),
@@ -165,8 +185,9 @@ pub(crate) fn select(run: &Run, strip: Strip) -> Code {
         private: HashSet::new(),
         outer: Vec::new(),
         inputs: input::Inputs::default(),
-    };
-    selection.whole()
+        phases: None,
+        strip_inputs: Vec::new(),
+    }
 }
 
 /// How often each variable is read.
@@ -180,7 +201,7 @@ fn reads_of(function: &Function) -> Vec<u32> {
     reads
 }
 
-impl Selection<'_> {
+impl<'a> Selection<'a> {
     fn whole(mut self) -> Code {
         let run = self.run;
         let stmts = run.stmts();
@@ -191,21 +212,8 @@ impl Selection<'_> {
         self.demand(stmts);
 
         let end = self.label();
-        self.exec = (0..self.strip.parts)
-            .map(|part| {
-                let bits = self.reg(Class::Int, false);
-                let scalar = if self.strip.lanes == 8 { Scalar::U8 } else { Scalar::U16 };
-                let disp = Layout::EXEC + (part * self.strip.lanes / 8) as i32;
-                let mem = MemRef { base: MemBase::WaveBits, index: None, disp };
-                self.head.push(Ins::LoadInt { from: scalar, d: bits, mem });
-                let mask = self.reg(Class::Mask, true);
-                self.head.push(Ins::MaskOfBits { d: mask, s: bits, first: 0 });
-                mask
-            })
-            .collect();
-        let masks = self.all_parts(&self.exec);
-        self.head.push(Ins::JumpNone { masks, to: end });
-        self.entry = self.exec.clone();
+        self.load_exec(end);
+        self.head.append(&mut self.strip_head);
         for variable in &run.variables {
             match run.body {
                 Some(_) => self.own_variable(variable.id, variable.uniform),
@@ -224,7 +232,39 @@ impl Selection<'_> {
             self.out[0] = Ins::Budget { work, site };
         }
         self.emit(Ins::Label(end));
+        self.finish()
+    }
 
+    /// A body in phases; `None` if it takes too much memory.
+    fn whole_in_phases(mut self, phases: Phases<'a>) -> Option<Code> {
+        self.demand(self.run.stmts());
+        self.by_phases(phases).then(|| self.finish())
+    }
+
+    /// Loads the active lanes at the start of a strip, which goes to `end` if there are none.
+    fn load_exec(&mut self, end: Label) {
+        self.exec = (0..self.strip.parts)
+            .map(|part| {
+                let bits = self.reg(Class::Int, false);
+                let scalar = if self.strip.lanes == 8 { Scalar::U8 } else { Scalar::U16 };
+                let disp = Layout::EXEC + (part * self.strip.lanes / 8) as i32;
+                let mem = MemRef { base: MemBase::WaveBits, index: None, disp };
+                self.strip_head.push(Ins::LoadInt { from: scalar, d: bits, mem });
+                let mask = self.reg(Class::Mask, true);
+                self.strip_head.push(Ins::MaskOfBits { d: mask, s: bits, first: 0 });
+                mask
+            })
+            .collect();
+        // A SIMD-group has at least one thread.
+        if self.phases.is_none() || self.strip.lanes * self.strip.parts < 32 {
+            let masks = self.all_parts(&self.exec);
+            self.strip_head.push(Ins::JumpNone { masks, to: end });
+        }
+        self.entry = self.exec.clone();
+    }
+
+    fn finish(mut self) -> Code {
+        self.head.append(&mut self.strip_head);
         let head = self.head.len() as u32;
         let mut code = self.code;
         code.origins = vec![Origin::Ends; self.head.len()];
@@ -359,7 +399,10 @@ impl Selection<'_> {
                 self.constant(if inst.ty.bytes() <= 4 { inst.imm & 0xffff_ffff } else { inst.imm })
             }
             Op::Allocation => self.constant((inst.imm + 1) << 48),
-            Op::Input if !self.run.entering.contains_key(&value) => self.input_number(inst.imm),
+            Op::Input if !self.run.entering.contains_key(&value) => {
+                self.note_input(value);
+                self.input_number(inst.imm)
+            }
             _ => {
                 let Some(&(offset, uniform)) = self.run.entering.get(&value) else {
                     debug_assert!(false, "{value} is neither computed nor carried into the run");
@@ -410,7 +453,10 @@ impl Selection<'_> {
                     .collect()
             }
             Op::Const if !self.is_bool(value) => vec![self.lane_constant(inst.imm as u32); parts],
-            Op::Input if !self.run.entering.contains_key(&value) => self.input_lanes(inst.imm),
+            Op::Input if !self.run.entering.contains_key(&value) => {
+                self.note_input(value);
+                self.input_lanes(inst.imm)
+            }
             _ => match self.run.entering.get(&value) {
                 Some(&(offset, uniform)) if self.is_bool(value) => {
                     let scalar = if self.strip.lanes == 8 { Scalar::U8 } else { Scalar::U16 };

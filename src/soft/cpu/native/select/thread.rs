@@ -35,11 +35,16 @@ impl Selection<'_> {
         }
         let (memory, first, d) = (self.int(), self.int(), self.int());
         let mem = MemRef { base: MemBase::Wave, index: None, disp: Layout::THREAD_MEMORY };
-        self.head.push(Ins::LoadInt { from: Scalar::U64, d: memory, mem });
-        self.head.push(Ins::FirstLane { d: first });
-        self.head.push(Ins::Int { op: IntOp::Add, wide: true, d, a: memory, b: first });
+        self.strip_head.push(Ins::LoadInt { from: Scalar::U64, d: memory, mem });
+        self.strip_head.push(Ins::FirstLane { d: first });
+        self.strip_head.push(Ins::Int { op: IntOp::Add, wide: true, d, a: memory, b: first });
         self.bases.insert(u32::MAX - 1, d);
         d
+    }
+
+    /// The next phase has another strip's.
+    pub(super) fn forget_thread_lanes(&mut self) {
+        self.bases.remove(&(u32::MAX - 1));
     }
 
     /// Reads or writes adjacent components in thread memory.

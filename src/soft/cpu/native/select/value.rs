@@ -11,7 +11,8 @@ use crate::soft::ir::{Effect, Inst, Op, Rule, Scalar, Value, VarId};
 impl Selection<'_> {
     pub(super) fn instruction(&mut self, value: Value) {
         let inst = *self.function.inst(value);
-        if self.run.is_done(value) || self.kind(value) != Kind::Direct {
+        let is_made = self.run.is_done(value) || self.is_ahead(value);
+        if is_made || self.kind(value) != Kind::Direct {
             return;
         }
         match inst.op {

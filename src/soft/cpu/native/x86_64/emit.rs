@@ -310,6 +310,11 @@ impl Emitter<'_> {
                 let next = self.next.expect("only whole bodies have barriers");
                 self.barrier(at, site, next);
             }
+            Ins::FirstStrip => {
+                self.asm.mov(true, RCX, Mem::at(R14, Layout::GROUPS));
+                self.first_strip();
+            }
+            Ins::NextStrip { again } => self.next_strip_of_phase(self.labels[again.0 as usize]),
             Ins::CheckBelow { a, limit, site } => {
                 let cold = self.cold(site);
                 let a = self.int(a, RAX);

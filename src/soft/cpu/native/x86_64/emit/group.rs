@@ -45,6 +45,10 @@ impl Emitter<'_> {
         let area = self.area;
         asm.bind(labels.start);
         asm.mov(true, R12, Mem::at(RCX, S::AREAS));
+        if body == Body::InPhases {
+            self.first_strip();
+            return labels;
+        }
         if body == Body::InTurn {
             asm.mov(true, R14, Mem::at(RCX, S::WAVES));
             asm.bind(labels.wave);
@@ -101,6 +105,8 @@ impl Emitter<'_> {
             asm.alu(Alu::Xor, false, RAX, RAX);
             asm.store(4, Mem::at(R12, area.waiting as i32), RAX);
             asm.jump(labels.next);
+        } else if body == Body::InPhases {
+            asm.mov(true, RCX, Mem::at(R14, Layout::GROUPS));
         } else {
             if bytes < 32 * 4 {
                 asm.alu_imm(Alu::Add, false, R13, bytes);
@@ -136,6 +142,30 @@ impl Emitter<'_> {
             asm.pop(reg);
         }
         asm.ret();
+    }
+
+    /// Goes to the first strip of the threadgroup whose state is in `rcx`.
+    pub(super) fn first_strip(&mut self) {
+        self.asm.mov(true, R14, Mem::at(RCX, S::WAVES));
+        self.asm.alu(Alu::Xor, false, R13, R13);
+    }
+
+    /// Goes to the next strip of a phase, if there is one.
+    pub(super) fn next_strip_of_phase(&mut self, again: Label) {
+        let bytes = (self.code.lanes * self.code.parts * 4) as i32;
+        let asm = &mut self.asm;
+        if bytes < 32 * 4 {
+            asm.alu_imm(Alu::Add, false, R13, bytes);
+            asm.alu_imm(Alu::Cmp, false, R13, 32 * 4);
+            asm.jump_if(Cond::Below, again);
+            asm.alu(Alu::Xor, false, R13, R13);
+        }
+        asm.mov(true, RCX, Mem::at(R14, Layout::GROUPS));
+        asm.alu_imm(Alu::Add, true, R14, Layout::WAVE_BYTES);
+        asm.alu(Alu::Cmp, true, R14, Mem::at(RCX, S::END));
+        asm.jump_if(Cond::Below, again);
+        // Back to one that exists.
+        asm.alu_imm(Alu::Sub, true, R14, Layout::WAVE_BYTES);
     }
 
     /// A barrier: saves the strip's registers and continues with the next strip.
