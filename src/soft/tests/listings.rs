@@ -62,3 +62,38 @@ fn a_defect_in_a_listing_is_an_error() {
         assert!(error.contains("injected by a test"), "{error}");
     }
 }
+
+/// Otherwise strips wait for each other at each barrier, with their registers in memory.
+#[test]
+fn barriers_that_all_threads_reach_make_phases() {
+    const BARRIER: &str = "threadgroup_barrier(mem_flags::mem_threadgroup);";
+    let cases = [
+        (true, "t[l] = out[l]; WAIT out[l] = t[l ^ 1];"),
+        (true, "for (uint k = 0; k < n; k++) { t[l] += k; WAIT out[l] += t[l ^ 1]; WAIT }"),
+        (true, "if (n > 3) { t[l] = l; WAIT out[l] = t[l ^ 1]; }"),
+        (true, "if (l < n) { out[l] = 1; } WAIT for (uint k = 0; k < l; k++) { out[l] *= 3; }"),
+        (false, "if (l >= n) { return; } t[l] = l; WAIT out[l] = t[l ^ 1];"),
+        (false, "if (l < n) { t[l] = l; WAIT } out[l] = t[l ^ 1];"),
+        (
+            false,
+            "for (uint k = 0; k < out[0]; k++) { t[l] += k; WAIT out[l + 1] += t[l ^ 1]; WAIT }",
+        ),
+    ];
+    for (phases, body) in cases {
+        let body = body.replace("WAIT", BARRIER);
+        let text = format!(
+            "#include <metal_stdlib>\nusing namespace metal; kernel void k(device int *out [[buffer(0)]], \
+             constant uint &n [[buffer(1)]], uint l [[thread_index_in_threadgroup]]) {{ \
+             threadgroup int t[1024]; {body} }}"
+        );
+        let library = msl::compile(&text, &Options::default()).unwrap();
+        let (module, _) = library.kernel("k", &ConstantValues::default()).unwrap();
+        let Some(kernel) = native(&module) else { return };
+        let listing = kernel.listing(&|_| None).unwrap();
+        if !listing.contains("machine code of all of k") {
+            // An instruction set without code for bodies.
+            return;
+        }
+        assert_eq!(listing.contains("in phases between barriers"), phases, "{body}\n{listing}");
+    }
+}

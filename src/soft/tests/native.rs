@@ -171,9 +171,113 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
     ),
 ];
 
+/// The same, with barriers. They read what threads wrote that groups of another size do not have.
+const BARRIERS: &[(&str, [u32; 3], &str)] = &[
+    (
+        "a tree of sums",
+        [64, 4, 1],
+        "t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); for (uint s = 128; s > 0; s /= 2) { if (l < s) t[l] += \
+         t[l + s]; threadgroup_barrier(mem_flags::mem_threadgroup); } out[at] = l == 0 ? t[0] : l;",
+    ),
+    (
+        "a tree of sums as high as the launch says",
+        [64, 2, 1],
+        "t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); for (uint s = n; s > 0; s >>= 1) { if (l < s) { t[l] \
+         += t[l + s]; } threadgroup_barrier(mem_flags::mem_threadgroup); } out[at] = t[l & 3];",
+    ),
+    (
+        "the first threads of each of several rows",
+        [64, 4, 1],
+        "t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); if (g.x < 20) { t[l] += 5; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); if (g.x == 0) { t[l] += 9; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); if (l <= n) { t[l] *= 3; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[l ^ 1];",
+    ),
+    (
+        "the first threads of one row",
+        [64, 1, 1],
+        "t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); if (g.x < 20) { t[l] += 5; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); if (l == 0) { t[63] += t[0]; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); if (g.x <= 40) { t[l] ^= 9; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[63 - l];",
+    ),
+    (
+        "variables of every kind from one barrier to the next",
+        [32, 4, 1],
+        "float f = float(a[at] & 255); bool b = (a[at] & 1) != 0; ulong w = ulong(a[at]) << 7; half h = half(l); uint u = n; \
+         int v = -int(l); threadgroup_barrier(mem_flags::mem_threadgroup); for (uint k = 0; k < n / 16; k++) { t[l] = a[(at + \
+         k) & 511]; threadgroup_barrier(mem_flags::mem_threadgroup); if (t[l ^ 1] & 1) { f = f * 0.5f + 1.0f; b = !b; w = w * \
+         3ul + 1ul; h += 1.0h; } v = v * 2 + (b ? 1 : int(k)); u = u * 5 + k; threadgroup_barrier(mem_flags::mem_threadgroup); \
+         } out[at] = uint(f * 8.0f) ^ uint(b) ^ uint(w) ^ uint(w >> 32) * 3 ^ uint(h) ^ uint(v) ^ u;",
+    ),
+    (
+        "a common variable that changes after threads read it",
+        [32, 2, 1],
+        "uint u = 1, s = 0; for (uint k = 0; k < n / 16; k++) { for (uint j = 0; j < (l & 3) + 1; j++) { s = s * 3 + u; } u = \
+         u * 5 + k; if (l & 1) { s += u; } t[l] = s; threadgroup_barrier(mem_flags::mem_threadgroup); s ^= t[l ^ 3]; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); } out[at] = s + u;",
+    ),
+    (
+        "a common float that changes after it was read",
+        [32, 2, 1],
+        "float f = 1.0f; uint s = 0; for (uint k = 0; k < n / 8; k++) { float h = f; f = f * 1.5f + float(k); t[l] = uint(h * \
+         8.0f) + l; threadgroup_barrier(mem_flags::mem_threadgroup); s = s * 3 + t[l ^ 1] + uint(f); \
+         threadgroup_barrier(mem_flags::mem_threadgroup); } out[at] = s;",
+    ),
+    (
+        "loops around barriers that end in the middle",
+        [32, 2, 1],
+        "uint s = a[at]; for (uint k = 0;; k++) { t[l] = s; threadgroup_barrier(mem_flags::mem_threadgroup); if (k == n / 16) \
+         break; s = s * 3 + t[l ^ 1]; threadgroup_barrier(mem_flags::mem_threadgroup); if ((k & 1) == 0) continue; s += k; t[l \
+         ^ 5] = s; threadgroup_barrier(mem_flags::mem_threadgroup); s ^= t[l]; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); } out[at] = s;",
+    ),
+    (
+        "branches around barriers",
+        [32, 2, 1],
+        "uint s = a[at]; t[l] = s; if (n > 3) { threadgroup_barrier(mem_flags::mem_threadgroup); s += t[l ^ 1]; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); t[l] = s; threadgroup_barrier(mem_flags::mem_threadgroup); s += t[l \
+         ^ 2]; } else { threadgroup_barrier(mem_flags::mem_threadgroup); s = 1; } if (n == 3) { \
+         threadgroup_barrier(mem_flags::mem_threadgroup); s = t[0]; } else { s ^= 3; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = s;",
+    ),
+    (
+        "vectors from before a barrier",
+        [32, 2, 1],
+        "uint4 v = ((device const uint4 *)a)[at]; float2 f = float2(v.xy & 255u); t[l] = v.x; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = v.y + v.z * 3 + v.w * 5 + t[l ^ 1] + uint(f.x + f.y);",
+    ),
+    (
+        "threadgroups at the edges of the grid",
+        [24, 3, 1],
+        "uint v = a[at]; t[l] = v; threadgroup_barrier(mem_flags::mem_threadgroup); uint s = 0; for (uint k = 0; k < 8; k++) { \
+         s += t[k]; } threadgroup_barrier(mem_flags::mem_threadgroup); t[l] = s; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); if (l < 5) { t[l] += 3; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = v + s * t[l & 7];",
+    ),
+    (
+        "arrays of a thread from before a barrier",
+        [32, 2, 1],
+        "uint p[4] = {1, 2, 3, 4}; p[a[at] & 3] = l; t[l] = p[at & 3]; threadgroup_barrier(mem_flags::mem_threadgroup); p[t[l \
+         ^ 1] & 3] += 7; threadgroup_barrier(mem_flags::mem_threadgroup); uint s = 0; for (uint k = 0; k < 4; k++) { s = s * 3 \
+         + p[(k + l) & 3]; } out[at] = s;",
+    ),
+    (
+        "operations across lanes and atomics between barriers",
+        [64, 2, 1],
+        "threadgroup atomic_uint q[4]; if (l < 4) { atomic_store_explicit(&q[l], l, memory_order_relaxed); } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); uint v = simd_sum(a[at] & 255); atomic_fetch_add_explicit(&q[l & 3], \
+         v, memory_order_relaxed); threadgroup_barrier(mem_flags::mem_threadgroup); if (l % 32 == 0) { t[l / 32] = v; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); uint s = l < 4 ? t[l] : 0; s = simd_sum(s); \
+         threadgroup_barrier(mem_flags::mem_threadgroup); if (l == 0) { t[0] = s; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[0] + atomic_load_explicit(&q[l & 3], \
+         memory_order_relaxed) * 3;",
+    ),
+];
+
 #[test]
 fn machine_code_and_the_interpreter_agree() {
-    for &(name, group, body) in CASES {
+    for &(name, group, body) in CASES.iter().chain(BARRIERS) {
         check(name, group, body);
     }
 }

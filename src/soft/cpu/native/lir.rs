@@ -726,10 +726,10 @@ pub(crate) struct Code {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     /// A strip runs to its end before the next one starts.
-    InTurn,
+    Turns,
     /// A strip runs to its next barrier, or its end. What it needs later is in memory of its own.
-    InRounds,
+    Rounds,
     /// All strips go through the code between two barriers, one after the other. Control flow around barriers is decided once
     /// for the threadgroup.
-    InPhases,
+    Phases,
 }

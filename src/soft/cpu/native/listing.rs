@@ -55,9 +55,9 @@ pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> Strin
 fn kind(function: &Function, strip: Strip, body: Option<Body>) -> String {
     let Strip { lanes, parts, rows, .. } = strip;
     let what = match body {
-        Some(Body::InTurn) => "all of",
-        Some(Body::InRounds) => "all of, between barriers,",
-        Some(Body::InPhases) => "all of, in phases between barriers,",
+        Some(Body::Turns) => "all of",
+        Some(Body::Rounds) => "all of, between barriers,",
+        Some(Body::Phases) => "all of, in phases between barriers,",
         None => "a part of",
     };
     let vectors = if parts == 1 { "1 vector".to_owned() } else { format!("{parts} vectors") };

@@ -169,7 +169,7 @@ impl Machine {
 
     /// Whether strips wait for each other.
     pub(crate) fn in_rounds(&self) -> bool {
-        self.code.body == Some(Body::InRounds)
+        self.code.body == Some(Body::Rounds)
     }
 }
 

@@ -162,8 +162,8 @@ impl Lowering<'_> {
         let variables: Vec<_> =
             ids.into_iter().map(|(id, set)| (id, self.variables[id.index()], set)).collect();
         let body = natives.plan.body.then_some(match contents.barrier {
-            true => Body::InRounds,
-            false => Body::InTurn,
+            true => Body::Rounds,
+            false => Body::Turns,
         });
         self.has_barrier |= contents.barrier;
 

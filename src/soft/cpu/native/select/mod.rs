@@ -132,7 +132,7 @@ const MAX_BACK: i64 = 1 << 20;
 
 /// Selects the code of a run for one kind of strip.
 pub(crate) fn select(run: &Run, strip: Strip) -> Code {
-    if run.body == Some(Body::InRounds)
+    if run.body == Some(Body::Rounds)
         && let source = &run.source
         && let Some(phases) =
             find(&source.function, &source.uniform, &run.shapes, &run.done, run.stmts())

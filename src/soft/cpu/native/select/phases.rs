@@ -65,7 +65,7 @@ impl<'a> Selection<'a> {
 
     /// All of a body. False if its rows take too much memory.
     pub(super) fn by_phases(&mut self, phases: Phases<'a>) -> bool {
-        self.code.body = Some(Body::InPhases);
+        self.code.body = Some(Body::Phases);
         let variables = phases.variables;
         self.phases = Some(State { common: phases.common, ..State::default() });
         for variable in self.run.variables.iter().filter(|own| variables[own.id.index()]) {

@@ -45,11 +45,11 @@ impl Emitter<'_> {
         let area = self.area;
         asm.bind(labels.start);
         asm.mov(true, R12, Mem::at(RCX, S::AREAS));
-        if body == Body::InPhases {
+        if body == Body::Phases {
             self.first_strip();
             return labels;
         }
-        if body == Body::InTurn {
+        if body == Body::Turns {
             asm.mov(true, R14, Mem::at(RCX, S::WAVES));
             asm.bind(labels.wave);
             asm.alu(Alu::Xor, false, R13, R13);
@@ -99,13 +99,13 @@ impl Emitter<'_> {
     pub(super) fn leave_body(&mut self, body: Body, labels: Labels, strip: Label) {
         let bytes = (self.code.lanes * self.code.parts * 4) as i32;
         let (area, asm) = (self.area, &mut self.asm);
-        if body == Body::InRounds {
+        if body == Body::Rounds {
             asm.lea_label(RAX, labels.next);
             asm.store(8, Mem::at(R12, area.resume as i32), RAX);
             asm.alu(Alu::Xor, false, RAX, RAX);
             asm.store(4, Mem::at(R12, area.waiting as i32), RAX);
             asm.jump(labels.next);
-        } else if body == Body::InPhases {
+        } else if body == Body::Phases {
             asm.mov(true, RCX, Mem::at(R14, Layout::GROUPS));
         } else {
             if bytes < 32 * 4 {
