@@ -160,6 +160,11 @@ macro_rules! __class {
             }
 
             #[inline(always)]
+            fn sent(&self, moment: $crate::objc::Moment) {
+                $crate::objc::ClassState::sent(&self.state, &self.object, moment);
+            }
+
+            #[inline(always)]
             fn tracker(&self) -> ::std::option::Option<&::std::sync::Arc<$crate::objc::Tracker>> {
                 $crate::objc::ClassState::tracker(&self.state)
             }

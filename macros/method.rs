@@ -122,6 +122,7 @@ macro_rules! __send_fn {
             let answer = unsafe {
                 message.send($receiver, $crate::__call!($how $Objc [$($sel)+]), arguments)
             };
+            $($crate::objc::ObjcClass::sent($me, MOMENT);)?
             $($crate::objc::Return::begin(&answer, $me);)?
             $crate::__answer!($how $fail ($receiver) answer)
         }

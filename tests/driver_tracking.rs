@@ -941,6 +941,52 @@ fn what_left_a_residency_set_is_not_used_by_it() {
     assert_eq!(used(), [false, false]);
 }
 
+/// A kernel reaches what a set had when its command buffer was told to use the set, also if it leaves the set meanwhile.
+#[test]
+fn what_leaves_a_residency_set_after_its_use_stays_in_use() {
+    let rig = Rig::new();
+    let Ok(set) = rig.gpu.residency_set(&ResidencySetDescriptor::new()) else { return };
+    let pipeline = rig.kernel(
+        "struct Arguments { device uint *to; };
+        kernel void store(constant Arguments &arguments [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+            arguments.to[i] = 7;
+        }",
+    );
+    let (buffer, arguments) = (rig.gpu.buffer(64).unwrap(), rig.gpu.buffer(8).unwrap());
+    arguments.write_as(|to: &mut [u64]| to[0] = buffer.gpu_address());
+    let usage = buffer.usage().expect("it is shared");
+    let told = || {
+        let held = Held::of(&rig);
+        held.commands.use_residency_set(&set);
+        let encoder = held.commands.encoder().unwrap();
+        encoder.bind(&pipeline);
+        encoder.bind_buffer(&arguments, 0, 0);
+        encoder.launch((16, 1, 1), (16, 1, 1));
+        encoder.finish();
+        held
+    };
+    set.add(&buffer);
+    set.commit();
+    let (held, dropped) = (told(), told());
+    let between = Epoch::now();
+    set.remove(&buffer);
+    set.commit();
+    let later = Held::of(&rig);
+    later.commands.use_residency_set(&set);
+    assert!(usage.is_in_encoded_set(between) && usage.is_used_before(between));
+    held.commands.submit();
+    assert_eq!(may(&buffer), NOTHING);
+    assert!(usage.is_used_before(between), "the other one is not submitted");
+    held.finish();
+    buffer.read_as(|stored: &[u32]| assert_eq!(stored, [7; 16], "the kernel reached it"));
+    assert!(usage.is_in_encoded_set(between));
+    drop(dropped);
+    assert!(!usage.is_in_encoded_set(Epoch::now()), "the later use does not include it");
+    later.commands.submit();
+    assert_eq!(may(&buffer), ALL);
+    later.finish();
+}
+
 #[test]
 fn a_queue_no_longer_uses_a_residency_set_that_was_removed() {
     let rig = Rig::new();

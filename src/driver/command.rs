@@ -9,7 +9,9 @@ use super::heap::ResidencySet;
 use super::sync::EventObject;
 use crate::abi::Id;
 use crate::metal_class;
-use crate::objc::tracking::{Moment, Passed, Tracker, Watched, change_queue, release_queue};
+use crate::objc::tracking::{
+    Moment, Passed, Tracker, Watched, change_queue, changed_queue, release_queue,
+};
 use crate::objc::{Block, ClassState, Object, autorelease_pool};
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -128,6 +130,11 @@ impl ClassState for Resident {
     #[inline(always)]
     fn sending(&self, queue: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
         change_queue(queue, moment, arguments);
+    }
+
+    #[inline(always)]
+    fn sent(&self, queue: &Object, moment: Moment) {
+        changed_queue(queue, moment);
     }
 
     #[inline]

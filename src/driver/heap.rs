@@ -276,6 +276,10 @@ impl ClassState for Members {
     fn sending(&self, _: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
         self.0.residents().sending(moment, arguments);
     }
+
+    fn sent(&self, _: &Object, moment: Moment) {
+        self.0.residents().sent(moment);
+    }
 }
 
 impl ResidencySet {

@@ -175,6 +175,12 @@ pub unsafe trait ObjcClass: Sized {
 
     #[doc(hidden)]
     #[inline(always)]
+    fn sent(&self, moment: Moment) {
+        let _ = moment;
+    }
+
+    #[doc(hidden)]
+    #[inline(always)]
     fn tracker(&self) -> Option<&Arc<Tracker>> {
         None
     }
@@ -239,6 +245,13 @@ pub trait ClassState {
     #[inline(always)]
     fn sending(&self, object: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
         let _ = (object, moment, arguments);
+    }
+
+    /// Called when the message was sent.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn sent(&self, object: &Object, moment: Moment) {
+        let _ = (object, moment);
     }
 
     /// The tracker that records the uses of a command buffer.

@@ -22,7 +22,7 @@ pub use moment::Moment;
 pub(crate) use record::{Busy, Footprint, Users, ViewGuard};
 pub(crate) use residents::{Residents, SharedResidents};
 pub use tracker::Tracker;
-pub(crate) use tracker::{change_queue, release_queue};
+pub(crate) use tracker::{change_queue, changed_queue, release_queue};
 pub(crate) use uses::EncoderUses;
 pub use uses::Passed;
 pub(crate) use watched::Watched;

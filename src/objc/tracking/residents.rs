@@ -11,10 +11,28 @@ use std::sync::{Arc, Mutex, Weak};
 /// What a residency set has, and the command buffers that use the set and were not submitted.
 #[derive(Debug, Default)]
 pub(crate) struct Residents {
+    members: Mutex<Members>,
+    encoded: Arc<Encoded>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
     /// The memory of the set's allocations, by the addresses of their objects: of those that were added, until their
     /// removal is committed.
-    members: Mutex<BTreeMap<usize, Member>>,
-    encoded: Arc<Encoded>,
+    present: BTreeMap<usize, Member>,
+    /// Members whose removal was committed, while a command buffer that is not submitted has them by its use of the set.
+    left: Vec<Counted>,
+    /// When the command buffers that captured the members began to use the set.
+    captures: Vec<u64>,
+}
+
+impl Members {
+    /// The records that a use of the set covers: the present members, and those that left after they were captured.
+    fn records(&self, captured: Option<u64>) -> impl Iterator<Item = &Arc<Record>> {
+        let is_captured = move |one: &&Counted| captured.is_some_and(|begun| one.set.has(begun));
+        let left = self.left.iter().filter(is_captured);
+        self.present.values().map(|member| &member.records).chain(left).flat_map(|one| &one.records)
+    }
 }
 
 /// When the command buffers that use a set, and were not submitted, began to use it. The records of the set's members refer
@@ -23,9 +41,26 @@ pub(crate) struct Residents {
 pub(super) struct Encoded(Mutex<Vec<u64>>);
 
 impl Encoded {
-    /// Whether one of them began before a number was taken.
+    /// Whether one of them began before an epoch.
     pub(super) fn is_used_before(&self, number: u64) -> bool {
         lock(&self.0).iter().any(|&begun| begun < number)
+    }
+
+    fn has(&self, begun: u64) -> bool {
+        lock(&self.0).contains(&begun)
+    }
+
+    /// Removes one, and says whether another is left.
+    fn remove(&self, begun: u64) -> bool {
+        let mut all = lock(&self.0);
+        remove(&mut all, begun);
+        !all.is_empty()
+    }
+}
+
+fn remove(all: &mut Vec<u64>, one: u64) {
+    if let Some(index) = all.iter().position(|&known| known == one) {
+        all.swap_remove(index);
     }
 }
 
@@ -33,30 +68,65 @@ impl Encoded {
 #[derive(Debug)]
 pub(super) struct SetUse {
     set: Arc<Residents>,
-    /// When the command buffer began, which is listed; `None` for a queue.
-    begun: Option<u64>,
+    by: User,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum User {
+    /// A command buffer that was told to use the set, and captured its members then. With the epoch in which the use began.
+    Commands(u64),
+    /// A command buffer of a queue that uses the set: the members at the submission count.
+    QueueCommands(u64),
+    Queue,
+    /// A queue to which the message is sent that removes the set.
+    LeavingQueue,
 }
 
 impl SetUse {
     pub(super) fn by_commands(set: Arc<Residents>) -> Self {
-        // What is asked about a later moment concerns it.
-        let begun = take_number();
-        lock(&set.encoded.0).push(begun);
-        Self { set, begun: Some(begun) }
+        Self::begin(set, User::Commands)
+    }
+
+    pub(super) fn by_commands_of_queue(set: Arc<Residents>) -> Self {
+        Self::begin(set, User::QueueCommands)
     }
 
     pub(super) fn by_queue(set: Arc<Residents>) -> Self {
-        Self { set, begun: None }
+        Self { set, by: User::Queue }
+    }
+
+    fn begin(set: Arc<Residents>, by: fn(u64) -> User) -> Self {
+        // Questions about a later epoch include this use.
+        let begun = take_number();
+        let by = by(begun);
+        lock(&set.encoded.0).push(begun);
+        if let User::Commands(_) = by {
+            lock(&set.members).captures.push(begun);
+        }
+        Self { set, by }
     }
 
     pub(super) fn set(&self) -> &Arc<Residents> {
         &self.set
     }
 
+    /// The set is about to leave the queue.
+    pub(super) fn leave(&mut self) {
+        self.by = User::LeavingQueue;
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(self.by, User::LeavingQueue)
+    }
+
     /// Notes what the set has as written by a command buffer that is submitted.
     pub(super) fn note_in(&self, uses: &mut Uses) {
-        let begun = self.begun.unwrap_or_else(next_number);
-        for record in lock(&self.set.members).values().flat_map(|member| &member.records.0) {
+        let (begun, captured) = match self.by {
+            User::Commands(begun) => (begun, Some(begun)),
+            User::QueueCommands(begun) => (begun, None),
+            User::Queue | User::LeavingQueue => (next_number(), None),
+        };
+        for record in lock(&self.set.members).records(captured) {
             uses.note_by_set(record, begun);
         }
     }
@@ -64,10 +134,21 @@ impl SetUse {
 
 impl Drop for SetUse {
     fn drop(&mut self) {
-        let Some(begun) = self.begun else { return };
-        let mut encoded = lock(&self.set.encoded.0);
-        if let Some(index) = encoded.iter().position(|&one| one == begun) {
-            encoded.swap_remove(index);
+        let begun = match self.by {
+            User::Commands(begun) | User::QueueCommands(begun) => begun,
+            User::Queue | User::LeavingQueue => return,
+        };
+        remove(&mut lock(&self.set.encoded.0), begun);
+        if let User::Commands(_) = self.by {
+            let mut members = lock(&self.set.members);
+            remove(&mut members.captures, begun);
+            let (left, gone) = std::mem::take(&mut members.left)
+                .into_iter()
+                .partition(|one| one.set.remove(begun));
+            members.left = left;
+            drop(members);
+            // These may be the last references to records: they are dropped without the lock.
+            drop::<Vec<_>>(gone);
         }
     }
 }
@@ -118,28 +199,41 @@ struct Member {
     removed: bool,
 }
 
-/// Records that are counted with the footprints, since no command buffer was encoded with them; and what they have of the
-/// set.
+/// Records that a set refers to. They are counted like footprints, because the reference is not a use by a command buffer.
 #[derive(Debug, Default)]
-struct Counted(Vec<Arc<Record>>, Arc<Encoded>);
+struct Counted {
+    records: Vec<Arc<Record>>,
+    /// The uses that the records refer to.
+    set: Arc<Encoded>,
+}
 
 impl Counted {
     fn add(&mut self, records: Vec<Arc<Record>>, set: &Arc<Encoded>) {
-        self.1 = Arc::clone(set);
+        self.set = Arc::clone(set);
         for record in records {
-            if !self.0.iter().any(|known| Arc::ptr_eq(known, &record)) {
+            if !self.records.iter().any(|known| Arc::ptr_eq(known, &record)) {
                 record.count();
                 record.enter(set);
-                self.0.push(record);
+                self.records.push(record);
             }
         }
+    }
+
+    /// The records refer to these uses instead.
+    fn used_by(mut self, set: &Arc<Encoded>) -> Self {
+        for record in &self.records {
+            record.enter(set);
+            record.leave(&self.set);
+        }
+        self.set = Arc::clone(set);
+        self
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        for record in &self.0 {
-            record.leave(&self.1);
+        for record in &self.records {
+            record.leave(&self.set);
             record.discount();
         }
     }
@@ -154,17 +248,24 @@ impl Residents {
             Moment::Keep => self.add(Kept::of(arguments)),
             Moment::Remove => self.remove(&Kept::of(arguments)),
             Moment::Clear => {
-                lock(&self.members).values_mut().for_each(|member| member.removed = true);
+                lock(&self.members).present.values_mut().for_each(|member| member.removed = true);
             }
-            Moment::Commit => self.commit(),
             _ => {}
+        }
+    }
+
+    /// A message was sent to the set. The set has what is removed until it has committed: another thread may submit until then.
+    #[inline(always)]
+    pub(crate) fn sent(&self, moment: Moment) {
+        if moment == Moment::Commit {
+            self.commit();
         }
     }
 
     fn add(&self, kept: Kept) {
         let mut members = lock(&self.members);
         for (object, records) in kept.resources {
-            let member = members.entry(object).or_default();
+            let member = members.present.entry(object).or_default();
             member.removed = false;
             member.records.add(records, &self.encoded);
         }
@@ -173,7 +274,7 @@ impl Residents {
     fn remove(&self, kept: &Kept) {
         let mut members = lock(&self.members);
         for (object, _) in &kept.resources {
-            if let Some(member) = members.get_mut(object) {
+            if let Some(member) = members.present.get_mut(object) {
                 member.removed = true;
             }
         }
@@ -181,13 +282,78 @@ impl Residents {
 
     fn commit(&self) {
         let mut gone = Vec::new();
-        lock(&self.members).retain(|_, member| {
+        let mut members = lock(&self.members);
+        members.present.retain(|_, member| {
             if member.removed {
                 gone.push(std::mem::take(&mut member.records));
             }
             !member.removed
         });
+        if !members.captures.is_empty() {
+            let captures = Arc::new(Encoded(Mutex::new(members.captures.clone())));
+            members.left.extend(gone.drain(..).map(|records| records.used_by(&captures)));
+        }
+        drop(members);
         // These may be the last references to records: they are dropped without the lock.
         drop(gone);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Footprint, Tracker};
+    use super::*;
+    use crate::abi::Id;
+
+    fn has(uses: impl Fn(&mut Uses)) -> bool {
+        let mut found = Uses::default();
+        uses(&mut found);
+        !found.list.is_empty()
+    }
+
+    /// Another thread may submit after a hook was called and before its message arrives: what leaves is in use until then.
+    #[test]
+    fn members_leave_after_the_message() {
+        let memory = [0u64; 1];
+        let start = memory.as_ptr().addr();
+        let footprint = Footprint::of(start..start + 8);
+        let set = Arc::<Residents>::default();
+        let member = |passed: &mut Passed<'_>| passed.resource(Id::NIL, &footprint, false);
+        let queue = SetUse::by_queue(Arc::clone(&set));
+        let is_noted = || has(|uses| queue.note_in(uses));
+        for clear in [false, true] {
+            set.sending(Moment::Keep, member);
+            assert!(is_noted());
+            match clear {
+                true => set.sending(Moment::Clear, |_| ()),
+                false => set.sending(Moment::Remove, member),
+            }
+            set.sending(Moment::Commit, |_| ());
+            assert!(is_noted());
+            set.sent(Moment::Commit);
+            assert!(!is_noted());
+        }
+    }
+
+    #[test]
+    fn sets_leave_a_queue_after_the_message() {
+        let sets = [Arc::<Residents>::default(), Arc::default()];
+        let tracker = Tracker::default();
+        let has = |number: usize| tracker.has_set(&sets[number]);
+        let pass = |number: usize| {
+            let set = &sets[number];
+            move |passed: &mut Passed<'_>| passed.set(set)
+        };
+        tracker.keep_for_queue(pass(0));
+        tracker.keep_for_queue(pass(1));
+        tracker.begin_removal(pass(0));
+        assert!(has(0) && has(1));
+        // Another thread removes another one at the same time, and the first set is added again meanwhile.
+        tracker.begin_removal(pass(1));
+        tracker.end_removal();
+        assert!(has(0) && has(1));
+        tracker.keep_for_queue(pass(0));
+        tracker.end_removal();
+        assert!(has(0) && !has(1));
     }
 }

@@ -32,6 +32,8 @@ struct Used {
     /// Empty while an encoder has them.
     uses: Uses,
     sets: Vec<SetUse>,
+    /// How many messages are being sent that remove sets from the queue.
+    removals: usize,
 }
 
 impl Used {
@@ -61,7 +63,7 @@ static QUEUES: Mutex<BTreeMap<usize, KeptQueue>> = Mutex::new(BTreeMap::new());
 /// Whether `QUEUES` has an entry.
 static ANY_QUEUES: AtomicBool = AtomicBool::new(false);
 
-/// Records that all command buffers of a queue may use the arguments of a message to the queue, or no longer do.
+/// A message is about to be sent to a queue: all its command buffers may use the arguments, or these are about to leave.
 #[inline(always)]
 pub(crate) fn change_queue(
     queue: &Object,
@@ -69,26 +71,26 @@ pub(crate) fn change_queue(
     arguments: impl FnOnce(&mut Passed<'_>),
 ) {
     match moment {
-        Moment::Keep => keep_for_queue(queue, arguments),
-        Moment::Remove => {
-            let known = lock(&QUEUES);
-            let tracker = known.get(&queue.as_raw().as_ptr().addr());
-            let tracker = tracker.map(|kept| Arc::clone(&kept.tracker));
-            drop(known);
-            if let Some(tracker) = tracker {
-                tracker.forget(arguments);
-            }
-        }
+        Moment::Keep => known_queue(queue).keep_for_queue(arguments),
+        Moment::Remove => known_queue(queue).begin_removal(arguments),
         _ => {}
     }
 }
 
-fn keep_for_queue(queue: &Object, arguments: impl FnOnce(&mut Passed<'_>)) {
+/// The message was sent.
+#[inline(always)]
+pub(crate) fn changed_queue(queue: &Object, moment: Moment) {
+    if moment == Moment::Remove {
+        known_queue(queue).end_removal();
+    }
+}
+
+fn known_queue(queue: &Object) -> Arc<Tracker> {
     let address = queue.as_raw().as_ptr().addr();
     let new = || KeptQueue { queue: queue.clone(), tracker: Arc::default() };
     let tracker = Arc::clone(&lock(&QUEUES).entry(address).or_insert_with(new).tracker);
-    tracker.keep_as(arguments, SetUse::by_queue);
     ANY_QUEUES.store(true, Release);
+    tracker
 }
 
 /// The tracker of a command buffer's queue, if this has residency sets.
@@ -185,6 +187,16 @@ impl Tracker {
         self.keep_as(arguments, SetUse::by_commands);
     }
 
+    /// The same of a message to the queue whose tracker this is.
+    pub(super) fn keep_for_queue(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
+        self.keep_as(arguments, SetUse::by_queue);
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_set(&self, set: &Arc<super::Residents>) -> bool {
+        lock(&self.used).sets.iter().any(|one| Arc::ptr_eq(one.set(), set))
+    }
+
     fn keep_as(&self, arguments: impl FnOnce(&mut Passed<'_>), by: fn(Arc<Residents>) -> SetUse) {
         // Finding the records may run any code, so they are collected before the lists are locked.
         let mut kept = Kept::of(arguments);
@@ -198,12 +210,28 @@ impl Tracker {
         drop(kept);
     }
 
-    /// Residency sets that a message passes are no longer used.
-    fn forget(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
+    /// A message is about to remove its residency sets from the queue. Until it was sent, another thread may submit a command
+    /// buffer that uses them.
+    pub(super) fn begin_removal(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
         let kept = Kept::of(arguments);
-        let is_gone = |one: &SetUse| kept.sets.iter().any(|gone| Arc::ptr_eq(one.set(), gone));
         let mut used = lock(&self.used);
-        let (gone, rest): (Vec<_>, _) = used.sets.drain(..).partition(is_gone);
+        used.removals += 1;
+        for one in &mut used.sets {
+            if kept.sets.iter().any(|gone| Arc::ptr_eq(one.set(), gone)) {
+                one.leave();
+            }
+        }
+        // These may be the last references to their objects: they are dropped without the lock.
+        drop(used);
+    }
+
+    pub(super) fn end_removal(&self) {
+        let mut used = lock(&self.used);
+        used.removals -= 1;
+        if used.removals > 0 {
+            return;
+        }
+        let (gone, rest): (Vec<_>, _) = used.sets.drain(..).partition(SetUse::is_leaving);
         used.sets = rest;
         // These may be the last references to their objects: they are dropped without the lock.
         drop(used);
@@ -217,7 +245,7 @@ impl Tracker {
         let mut used = lock(&self.used);
         for set in sets {
             if !used.sets.iter().any(|known| Arc::ptr_eq(known.set(), &set)) {
-                used.sets.push(SetUse::by_commands(set));
+                used.sets.push(SetUse::by_commands_of_queue(set));
             }
         }
     }
