@@ -428,8 +428,20 @@ fn large_and_deep_programs_are_errors() {
         ),
         (
             kernel(&("typedef int T0;\n".to_owned() + &repeat("typedef T@- T@[1];", 1..1100)), ""),
-            "type is nested too deeply: more than 1024 pointers, references and arrays",
+            "type is nested too deeply: more than 1024 pointers, references, arrays and functions",
         ),
+        (
+            // A declarator adds 400 levels to its argument.
+            format!(
+                "template <typename F> using P = F {}{};\nusing A0 = int;\n{}\nkernel void k() {{ A4999 *p = 1; }}",
+                "(*".repeat(200),
+                ")()".repeat(200),
+                repeat("using A@ = P<A@->;", 1..5000)
+            ),
+            "type is nested too deeply: more than 1024 pointers, references, arrays and functions",
+        ),
+        (kernel("", &"_Pragma ".repeat(500_000)), "_Pragma takes a parenthesized string literal"),
+        (kernel("", &"_Pragma(".repeat(500_000)), "_Pragma takes a parenthesized string literal"),
         (
             format!("kernel void k({}device int* o) {{ }}", repeat("device int* p@,", 0..5000)),
             "no index of kind 'buffer' is left for 'p31': there are 31",

@@ -209,7 +209,6 @@ impl Struct {
         self.fields.push(field);
     }
 
-    /// Moves a field to another offset.
     /// Sets the `[[id(n)]]` of the field that was added last.
     pub(crate) fn set_last_id(&mut self, id: u32) {
         if let Some(field) = self.fields.last_mut() {
@@ -217,6 +216,7 @@ impl Struct {
         }
     }
 
+    /// Moves a field to another offset.
     pub(crate) fn set_offset(&mut self, at: usize, offset: u32) {
         self.fields[at].offset = offset;
     }
@@ -235,7 +235,7 @@ pub(crate) const MAX_SIZE: u64 = 1 << 30;
 /// The longest name of a type that is shown, in bytes; the rest of a longer one is replaced by `…`.
 pub(crate) const MAX_NAME: usize = 400;
 
-/// How deep types may be nested: objects in objects, and pointers, references and arrays.
+/// How deep types may be nested: objects in objects, and pointers, references, arrays and functions.
 pub(crate) const MAX_NESTING: u32 = 1024;
 
 /// The types of a library. A clone shares the tables with the original until one of them adds a type.
@@ -247,7 +247,7 @@ pub(crate) struct Types {
 #[derive(Clone, Debug, Default)]
 struct Tables {
     list: Vec<Ty>,
-    /// For each type, how many pointers, references and arrays it is built of.
+    /// For each type, how deep pointers, references, arrays and functions are nested in it.
     levels: Vec<u32>,
     map: FastMap<Ty, TyId>,
     structs: Vec<Arc<Struct>>,
@@ -327,11 +327,17 @@ impl Types {
         }
         let tables = Arc::make_mut(&mut self.tables);
         let id = TyId(tables.list.len() as u32);
-        tables.levels.push(match ty {
-            Ty::Pointer(to) | Ty::Reference(to) => tables.levels[to.ty.0 as usize] + 1,
-            Ty::Array(element, _) => tables.levels[element.0 as usize] + 1,
+        let inside = |ty: TyId| tables.levels[ty.0 as usize] + 1;
+        let levels = match &ty {
+            Ty::Pointer(to) | Ty::Reference(to) => inside(to.ty),
+            Ty::Array(element, _) => inside(*element),
+            Ty::Function(result, parameters) => parameters
+                .iter()
+                .map(|parameter| inside(parameter.ty))
+                .fold(inside(result.ty), u32::max),
             _ => 0,
-        });
+        };
+        tables.levels.push(levels);
         tables.list.push(ty.clone());
         tables.map.insert(ty, id);
         id
@@ -341,7 +347,7 @@ impl Types {
         &self.tables.list[id.0 as usize]
     }
 
-    /// How many pointers, references and arrays a type is built of.
+    /// How deep pointers, references, arrays and functions are nested in a type.
     pub(crate) fn levels(&self, ty: TyId) -> u32 {
         self.tables.levels[ty.0 as usize]
     }

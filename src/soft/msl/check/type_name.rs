@@ -388,7 +388,7 @@ impl Checker {
             };
             if self.types.levels(qual.ty) > MAX_NESTING {
                 let message = format!(
-                    "type is nested too deeply: more than {MAX_NESTING} pointers, references and arrays"
+                    "type is nested too deeply: more than {MAX_NESTING} pointers, references, arrays and functions"
                 );
                 self.error(declarator.span, message);
                 return Qual::plain(Types::UNKNOWN);

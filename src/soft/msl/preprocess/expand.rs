@@ -65,7 +65,7 @@ impl Preprocessor<'_> {
             if token.kind != Kind::Ident || token.has(PAINTED) {
                 return token;
             }
-            if token.name == Name::PRAGMA_OPERATOR {
+            if token.name == Name::PRAGMA_OPERATOR && !self.in_pragma {
                 self.pragma_operator(token);
                 continue;
             }
@@ -407,7 +407,9 @@ impl Preprocessor<'_> {
     /// `_Pragma("text")` is `#pragma text` (cpp.pragma.op).
     fn pragma_operator(&mut self, at: Token) {
         // As in clang, a macro may make the string: `_Pragma(TEXT(unroll(4)))`.
+        self.in_pragma = true;
         let [open, text, close] = [self.next(), self.next(), self.next()];
+        self.in_pragma = false;
         if !open.is(Punct::LParen) || text.kind != Kind::Str || !close.is(Punct::RParen) {
             return self.error(at.span, "_Pragma takes a parenthesized string literal");
         }

@@ -73,6 +73,8 @@ pub(crate) struct Preprocessor<'a> {
     included_once: HashSet<String>,
     include_depth: u32,
     expand_depth: u32,
+    /// The operand of a `_Pragma` is being read.
+    in_pragma: bool,
     counter: u32,
     /// The number of tokens that expansions have made so far; at most [`MAX_TOKENS`].
     produced: usize,
@@ -132,6 +134,7 @@ pub(crate) fn preprocess(
         included_once: HashSet::new(),
         include_depth: 0,
         expand_depth: 0,
+        in_pragma: false,
         counter: 0,
         produced: 0,
         stopped: false,
