@@ -312,7 +312,8 @@ impl Program {
 
     /// The bytecode; with `hoist`, what is the same for all threads is computed before them.
     fn bytecode(&self, hoist: bool) -> &lower::Code {
-        if hoist { &self.code } else { self.plain.get_or_init(|| self.source.lower(false)) }
+        let plain = || with_stack(|| self.source.lower(false));
+        if hoist { &self.code } else { self.plain.get_or_init(plain) }
     }
 
     /// Where the same code with runs of machine code is, once it was made.

@@ -77,6 +77,17 @@ fn walk(block: &[Stmt], enters: impl Fn(&Stmt) -> bool) -> impl Iterator<Item = 
     })
 }
 
+impl Drop for Function {
+    /// Drops nested blocks one after another: a recursive drop of deep ones may need more stack than a thread has.
+    fn drop(&mut self) {
+        let mut open = vec![std::mem::take(&mut self.body)];
+        while let Some(mut block) = open.pop() {
+            let inner = block.iter_mut().filter_map(Stmt::blocks_mut).flatten();
+            open.extend(inner.map(std::mem::take).filter(|block| !block.is_empty()));
+        }
+    }
+}
+
 /// All instructions of a block in the order of the source.
 pub(crate) fn instructions(block: &[Stmt]) -> impl Iterator<Item = Value> {
     statements(block).filter_map(|stmt| match stmt {

@@ -595,3 +595,37 @@ fn constants_are_read_early_only_if_that_makes_no_difference() {
         assert_eq!((found.position, found.span), (Some([5, 0, 0]), Span(3)));
     }
 }
+
+/// Statements may be nested 4,096 deep: what compiles them again without early reads, and what drops them, takes no more stack
+/// than a queue's thread has.
+#[test]
+fn deep_kernels_run_without_early_reads_on_a_small_stack() {
+    let mut b = kernel("deep");
+    let (table, out) = (constant(&mut b, 0), device(&mut b, 1));
+    let zero = b.u32(0);
+    let target = b.index(out, zero, 4);
+    for _ in 0..2000 {
+        let old = b.load(out, Type::U32);
+        let goes_on = b.op(Op::Ne, &[old, zero]);
+        b.begin_if(goes_on);
+    }
+    // Past the end of the table, and not executed.
+    let far = b.field(table, 4096);
+    let far = b.load(far, Type::U32);
+    b.store(target, far);
+    (0..2000).for_each(|_| b.end_if());
+    let buffers = vec![buffer("table", 0, Space::Constant), buffer("out", 1, Space::Device)];
+    let module = module(buffers, b.finish());
+    let run = || {
+        for way in Way::all() {
+            let (mut table, mut out) = ([8u32], [0u32]);
+            let bindings = [bind(0, &mut table), bind(1, &mut out)];
+            run(&module, way, &launch([1; 3], [1; 3], &bindings)).unwrap();
+        }
+        drop(module);
+    };
+    std::thread::scope(|scope| {
+        let small = std::thread::Builder::new().stack_size(256 << 10);
+        small.spawn_scoped(scope, run).unwrap().join().unwrap();
+    });
+}
