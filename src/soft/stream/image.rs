@@ -136,12 +136,17 @@ impl Image {
             let name = self.format.name;
             return Err(format!("the texture has the format {name}, which kernels cannot write"));
         }
-        // Usage 0 (unknown) allows everything.
-        let needed = match access {
-            Access::ReadOnly => SHADER_READ,
-            Access::WriteOnly => SHADER_WRITE,
-            Access::ReadWrite => SHADER_READ | SHADER_WRITE,
-        };
+        self.allows(access, SHADER_READ | SHADER_WRITE)
+    }
+
+    /// Checks that the usage includes these uses, as far as a kernel's argument needs them. Usage 0 (unknown) allows everything.
+    fn allows(&self, access: Access, uses: usize) -> Result<(), String> {
+        let needed = uses
+            & match access {
+                Access::ReadOnly => SHADER_READ,
+                Access::WriteOnly => SHADER_WRITE,
+                Access::ReadWrite => SHADER_READ | SHADER_WRITE,
+            };
         if self.usage != 0 && needed & !self.usage != 0 {
             let verb = if needed & !self.usage & SHADER_WRITE != 0 { "write" } else { "read" };
             return Err(format!("the texture's usage does not allow kernels to {verb} it"));
@@ -149,7 +154,12 @@ impl Image {
         Ok(())
     }
 
-    /// The same for a texture that a kernel takes from memory.
+    /// Checks that a kernel's argument writes nothing that the usage protects: the CPU may read its memory meanwhile.
+    pub(crate) fn allows_writes(&self, access: Access) -> Result<(), String> {
+        self.allows(access, SHADER_WRITE)
+    }
+
+    /// Checks that an argument accepts a texture that a kernel takes from memory.
     fn is_expected(&self, expected: Expected) -> Result<(), String> {
         let Expected { kind, scalar, read, write } = expected;
         let access = match (read, write) {

@@ -18,8 +18,8 @@ pub(crate) struct Pipeline {
     pub(crate) takes: Box<[Take]>,
     /// Whether one of them is threadgroup memory.
     pub(crate) takes_memory: bool,
-    /// Whether one of them is a texture, which has to be of the kind that the kernel declares.
-    pub(crate) checks_textures: bool,
+    /// Whether one of them is a texture, which has to be as the kernel declares.
+    pub(crate) takes_textures: bool,
 }
 
 /// Limits that a pipeline's descriptor sets.
@@ -56,7 +56,7 @@ impl Pipeline {
             whole_simd_groups: limits.whole_simd_groups,
             takes: kernel.parameters().map(takes).collect(),
             takes_memory: any(ArgumentKind::Threadgroup),
-            checks_textures: any(ArgumentKind::Texture) && Settings::get().checks,
+            takes_textures: any(ArgumentKind::Texture),
             kernel,
         })
     }
