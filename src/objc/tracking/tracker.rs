@@ -20,6 +20,8 @@ pub struct Tracker {
     /// Locked while the command buffer is put in flight, so that a clone that is submitted at the same time is not
     /// committed before all records have it.
     used: Mutex<Used>,
+    /// Whether `uses` has entries: otherwise an encoder begins a list without the lock.
+    is_listed: AtomicBool,
     /// The number of wrappers of the command buffer, but for one.
     clones: AtomicUsize,
     /// Whether a wrapper owns no reference to the command buffer.
@@ -162,15 +164,21 @@ impl Tracker {
             *own.is_borrowed.get_mut() = false;
             own.watched.take();
             let used = own.used.get_mut().unwrap_or_else(PoisonError::into_inner);
-            used.uses.clear();
+            std::mem::take(&mut used.uses).retire();
             used.sets.clear();
+            *own.is_listed.get_mut() = false;
             _ = SPARE.try_with(|spare| spare.set(Some(tracker)));
         }
     }
 
     /// Moves the uses to an encoder. If another encoder has them, the result is a new list.
     pub(super) fn take(&self) -> Uses {
-        std::mem::take(&mut lock(&self.used).uses)
+        if !self.is_listed.load(Acquire) {
+            return Uses::spare();
+        }
+        let mut used = lock(&self.used);
+        self.is_listed.store(false, Release);
+        std::mem::take(&mut used.uses)
     }
 
     pub(super) fn give_back(&self, mut uses: Uses) {
@@ -180,6 +188,7 @@ impl Tracker {
         } else {
             used.uses.list.append(&mut uses.list);
         }
+        self.is_listed.store(true, Release);
     }
 
     /// Records that the arguments of a message to the command buffer may be written by commands that no encoder tracks.
@@ -204,6 +213,7 @@ impl Tracker {
         for record in kept.resources.iter().flat_map(|(_, records)| records) {
             used.uses.note(record, true);
         }
+        self.is_listed.store(!used.uses.list.is_empty(), Release);
         used.sets.extend(kept.sets.drain(..).map(by));
         // These may be the last references to their objects: they are dropped without the lock.
         drop(used);
@@ -275,7 +285,8 @@ impl Tracker {
         let (mut done, mut sets) = (Uses::default(), Vec::new());
         match result {
             Ok(()) => {
-                (done, sets) = (std::mem::take(&mut used.uses), std::mem::take(&mut used.sets))
+                self.is_listed.store(false, Release);
+                (done, sets) = (std::mem::take(&mut used.uses), std::mem::take(&mut used.sets));
             }
             // It stays as it was, and may be submitted later.
             Err(_) => flight.over.store(true, Release),
@@ -283,8 +294,7 @@ impl Tracker {
         // Last references are dropped without the lock.
         drop(used);
         drop((by_sets, sets, over));
-        done.clear();
-        self.give_back(done);
+        done.retire();
         result
     }
 }

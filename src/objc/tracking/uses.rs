@@ -114,13 +114,25 @@ impl Uses {
         self.list.reserve(8);
     }
 
-    /// Drops the entries and keeps the memory of the list, unless it is large.
-    pub(super) fn clear(&mut self) {
+    /// An empty list, with the memory of an earlier one of this thread if there is one.
+    pub(super) fn spare() -> Self {
+        let list = SPARE.try_with(Cell::take).unwrap_or_default();
+        Self { serial: NO_SERIAL, list }
+    }
+
+    /// Drops the entries, which may run any code. The thread keeps the memory of the list, unless that is large.
+    pub(super) fn retire(mut self) {
         const MOST: usize = 256;
         self.list.clear();
-        self.list.shrink_to(MOST);
-        self.serial = NO_SERIAL;
+        if (1..=MOST).contains(&self.list.capacity()) {
+            _ = SPARE.try_with(|spare| spare.set(self.list));
+        }
     }
+}
+
+thread_local! {
+    /// The memory of a list without entries, so that a loop that encodes and submits allocates none.
+    static SPARE: Cell<Vec<Use>> = const { Cell::new(Vec::new()) };
 }
 
 /// The list of an encoder that has not ended.

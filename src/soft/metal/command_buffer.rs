@@ -13,14 +13,13 @@ use super::foundation::{
     Failure, HeldBlock, Label, Labelled, List, NSObject, Object, Retained, Strong, Text, This,
     device, in_pool, label, lock, set_label, soft_class,
 };
-use super::queue::Queue as QueueObject;
+use super::queue::Queue;
 use super::render::RenderPassDescriptor;
 use super::render_encoder::RenderEncoder;
 use super::residency_set::{self, ResidencySet};
 use super::residents;
 use crate::abi::{Id, Imp};
 use crate::soft::stream::error::CommandError;
-use crate::soft::stream::queue::Queue;
 use crate::soft::stream::recording::{Command, Recording};
 use crate::soft::stream::submission::{Handler, Stage, Submission, status};
 use std::mem::ManuallyDrop;
@@ -28,9 +27,7 @@ use std::sync::{Arc, Mutex};
 
 /// A command buffer.
 pub(super) struct CommandBuffer {
-    /// The object that `commandQueue` returns.
-    queue_object: Retained,
-    queue: Arc<Queue>,
+    queue: Strong<Queue>,
     submission: ManuallyDrop<Arc<Submission>>,
     error_options: usize,
     handlers: Mutex<Handlers>,
@@ -67,7 +64,7 @@ soft_class! {
     [label] = label::<CommandBuffer>;
     [setLabel:] = set_label::<CommandBuffer>;
     [device] = device::<CommandBuffer>;
-    [commandQueue] = |buffer: &CommandBuffer| buffer.queue_object.clone();
+    [commandQueue] = |buffer: &CommandBuffer| buffer.queue.clone();
     [retainedReferences] = |buffer: &CommandBuffer| buffer.submission.retained;
     [errorOptions] = |buffer: &CommandBuffer| buffer.error_options;
     [status] = CommandBuffer::status;
@@ -127,7 +124,7 @@ soft_class! {
         buffer.add_handler("addCompletedHandler:", block, |handlers| &mut handlers.completed)
     };
     [enqueue] = |buffer: &CommandBuffer| {
-        buffer.queue.enqueue(&buffer.submission, |why| buffer.misuse("enqueue", why));
+        buffer.queue.queue.enqueue(&buffer.submission, |why| buffer.misuse("enqueue", why));
     };
     [commit] = commit;
     [waitUntilScheduled] = |buffer: &CommandBuffer| {
@@ -174,15 +171,14 @@ fn handler(buffer: &This<'_, CommandBuffer>, handlers: Vec<HeldBlock>) -> Option
 
 impl CommandBuffer {
     pub(super) fn object(
-        queue_object: Retained,
-        queue: &Arc<Queue>,
+        queue: Strong<Queue>,
         retained: bool,
         error_options: usize,
     ) -> Strong<Self> {
+        let submission = ManuallyDrop::new(queue.queue.submission(retained));
         Strong::new(Self {
-            queue_object,
-            queue: Arc::clone(queue),
-            submission: ManuallyDrop::new(queue.submission(retained)),
+            queue,
+            submission,
             error_options,
             handlers: Mutex::default(),
             error: Mutex::default(),
@@ -201,13 +197,6 @@ impl CommandBuffer {
             *error = self.submission.error().as_ref().map(ns_error_of_command);
         }
         error.clone()
-    }
-
-    /// The members of the residency sets of its queue.
-    fn queue_sets(&self) -> Vec<Retained> {
-        // SAFETY: the object is retained.
-        let queue = unsafe { Object::<QueueObject>::from_id(self.queue_object.id()) };
-        queue.map(|queue| queue.residents()).unwrap_or_default()
     }
 
     fn encode_event(&self, selector: &str, event: Id, command: impl FnOnce(u32) -> Command) {
@@ -252,7 +241,7 @@ impl CommandBuffer {
     }
 
     fn wait(&self, selector: &str, stage: Stage) {
-        self.queue.wait(&self.submission, stage, |why| self.misuse(selector, why));
+        self.queue.queue.wait(&self.submission, stage, |why| self.misuse(selector, why));
     }
 }
 
@@ -262,16 +251,16 @@ fn commit(this: This<'_, CommandBuffer>) {
     let Handlers { scheduled, completed } = std::mem::take(&mut *handlers);
     let (scheduled, completed) = (handler(&this, scheduled), handler(&this, completed));
     let misuse = |why: &str| this.misuse("commit", why);
-    let members = this.queue_sets();
+    let members = this.queue.residents();
     if !members.is_empty() && !this.submission.is_committed() {
         this.use_residency_sets("commit", members);
     }
-    this.queue.commit(&this.submission, scheduled, completed, misuse);
+    this.queue.queue.commit(&this.submission, scheduled, completed, misuse);
 }
 
 impl Drop for CommandBuffer {
     fn drop(&mut self) {
-        self.queue.released(&self.submission);
+        self.queue.queue.released(&self.submission);
         // SAFETY: it is not used after this.
         Submission::retire(unsafe { ManuallyDrop::take(&mut self.submission) });
     }

@@ -50,7 +50,7 @@ fn command_buffer(
     retained: bool,
     error_options: usize,
 ) -> Strong<CommandBuffer> {
-    CommandBuffer::object(this.retain().into_retained(), &this.queue, retained, error_options)
+    CommandBuffer::object(this.retain(), retained, error_options)
 }
 
 fn described(
