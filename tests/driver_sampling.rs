@@ -490,22 +490,22 @@ fn a_texture_of_the_wrong_kind_is_an_error_that_names_it() {
     let make = |descriptor: TextureDescriptor| usable(&rig, &descriptor);
     let good = make(TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, 4, 4));
     let sampler = rig.gpu.sampler(&SamplerDescriptor::new()).unwrap();
-    let told = |textures: &[&Texture], samplers: &[&Sampler], words: &[&str]| {
+    let refused_with = |textures: &[&Texture], samplers: &[&Sampler], words: &[&str]| {
         let error = run(&rig, source, 1, textures, samplers, &out).unwrap_err().to_string();
         for word in words {
             assert!(error.contains(word), "{error}");
         }
     };
     run(&rig, source, 1, &[&good, &good], &[&sampler], &out).unwrap();
-    told(&[&good], &[&sampler], &["'from'", "texture(1)", "nothing is bound"]);
-    told(&[&good, &good], &[], &["'look'", "sampler(0)", "nothing is bound"]);
+    refused_with(&[&good], &[&sampler], &["'from'", "texture(1)", "nothing is bound"]);
+    refused_with(&[&good, &good], &[], &["'look'", "sampler(0)", "nothing is bound"]);
     let deep = make(TextureDescriptor::new_3d(PixelFormat::RGBA8Unorm, 4, 4, 4));
-    told(&[&deep, &good], &[&sampler], &["'image'", "3D", "2D"]);
+    refused_with(&[&deep, &good], &[&sampler], &["'image'", "3D", "2D"]);
     let integers = make(TextureDescriptor::new_2d(PixelFormat::RGBA8Uint, 4, 4));
-    told(&[&good, &integers], &[&sampler], &["'from'", "RGBA8Uint"]);
+    refused_with(&[&good, &integers], &[&sampler], &["'from'", "RGBA8Uint"]);
     let read_only =
         rig.gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, 4, 4)).unwrap();
-    told(&[&read_only, &good], &[&sampler], &["'image'", "usage", "write"]);
+    refused_with(&[&read_only, &good], &[&sampler], &["'image'", "usage", "write"]);
     run(&rig, source, 1, &[&good, &read_only], &[&sampler], &out).unwrap();
 }
 

@@ -395,20 +395,20 @@ fn a_thread_is_woken_by_a_shared_event() {
 fn a_listener_is_notified_of_a_value() {
     let rig = Rig::new();
     let event = rig.gpu.shared_event().unwrap();
-    let (sender, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let later = sender.clone();
     event.notify(5, move |event, value| {
         sender.send((event.signaled_value() >= 5, value)).unwrap();
     });
-    assert!(told.recv_timeout(Duration::from_millis(20)).is_err());
+    assert!(receiver.recv_timeout(Duration::from_millis(20)).is_err());
     let commands = rig.queue.commands().unwrap();
     commands.signal(&event, 6);
     commands.submit();
-    let (reached, value) = told.recv_timeout(LONG).unwrap();
+    let (reached, value) = receiver.recv_timeout(LONG).unwrap();
     assert!(reached && value >= 5);
     // A value that is already reached is reported immediately.
     event.notify(2, move |_, _| later.send((true, 0)).unwrap());
-    assert!(told.recv_timeout(LONG).unwrap().0);
+    assert!(receiver.recv_timeout(LONG).unwrap().0);
 }
 
 #[test]
@@ -466,14 +466,14 @@ fn handlers_of_shared_events_are_dropped() {
     let gpu = Gpu::open().unwrap();
     let held = Arc::new(());
     let event = gpu.shared_event().unwrap();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     for value in [1, 1000] {
-        let (held, tell) = (Arc::clone(&held), tell.clone());
-        event.notify(value, move |_, _| tell.send(Arc::strong_count(&held)).unwrap());
+        let (held, sender) = (Arc::clone(&held), sender.clone());
+        event.notify(value, move |_, _| sender.send(Arc::strong_count(&held)).unwrap());
     }
     assert_eq!(Arc::strong_count(&held), 3);
     event.set_signaled_value(1);
-    assert_eq!(told.recv_timeout(LONG), Ok(3));
+    assert_eq!(receiver.recv_timeout(LONG), Ok(3));
     let start = Instant::now();
     while Arc::strong_count(&held) > 2 {
         assert!(start.elapsed() < LONG, "the handler that was called is not dropped");

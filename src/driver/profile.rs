@@ -57,14 +57,14 @@ pub struct Profile {
     pub threadgroup_memory: u64,
     /// The lines that have code, by file and number.
     pub lines: Vec<ProfileLine>,
-    /// What may be changed about the kernel as a whole, a sentence each.
+    /// Hints about the whole kernel, one sentence each.
     pub hints: Vec<String>,
     text: String,
     json: String,
     html: String,
 }
 
-/// What a line of a kernel did. A run is an execution by one SIMD-group.
+/// Counts of one line of a kernel. A run is an execution by one SIMD-group.
 ///
 /// ```
 /// # fn show(line: &aruminium::ProfileLine) {
@@ -96,7 +96,7 @@ pub struct ProfileLine {
     pub constant: MemoryProfile,
     /// Accesses to `threadgroup` memory.
     pub threadgroup: MemoryProfile,
-    /// What may be changed about the line, a sentence each.
+    /// Hints about the line, one sentence each.
     pub hints: Vec<String>,
 }
 

@@ -86,10 +86,10 @@ fn scale() -> Scale {
 }
 
 /// A sample of all floats: every sign, exponent and ten bits of mantissa (every half, then), each
-/// with lower bits on both sides of where rounding turns, and with some that mean nothing.
+/// with lower bits on both sides of each rounding boundary, and with random ones.
 fn sample(floats: &mut Vec<f32>, upper: u32) {
     let turns = [0, 1, 0xffe, 0xfff, 0x1000, 0x1001, 0x1fff];
-    // Knuth's multiplicative hash, for the lower bits of no meaning.
+    // Knuth's multiplicative hash, for the random lower bits.
     let noise = upper.wrapping_mul(2_654_435_761) >> 19;
     floats.extend(turns.into_iter().chain([noise]).map(|low| f32::from_bits(upper << 13 | low)));
 }
@@ -252,7 +252,7 @@ fn every_length_at_every_offset() {
     const LENGTHS: usize = 200;
     const OFFSETS: usize = 16;
     const ROOM: usize = LENGTHS + 2 * OFFSETS;
-    // What lies outside of the target, and must stay.
+    // Guards around the target, which must stay.
     const SHORT: u16 = 0x5aa5;
     const FLOAT: f32 = 1234.5;
 

@@ -1,4 +1,4 @@
-//! What the memory of a launch refers to by address or ID: `specs/arguments.md`.
+//! Resolves addresses and IDs in the memory of a launch: `specs/arguments.md`.
 
 use super::interp::memory::{OFFSET_BITS, Region, split};
 use crate::soft::ir::Expected;
@@ -6,7 +6,7 @@ use crate::soft::kernel::handle::{MISFIT, MISSING};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Resident, ResidentTexture};
 
-/// The number of a pointer's region if memory has a pointer in the form of registers to memory that has an address.
+/// The region number of a pointer that memory has in the form of registers, although its region has an address: an invalid one.
 const FOREIGN: u64 = 0xffff;
 
 /// A range of addresses.

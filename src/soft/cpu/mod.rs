@@ -116,11 +116,11 @@ pub(crate) struct Program {
     native_plain: OnceLock<Option<lower::Code>>,
     /// Whether launches try to compute before the first thread what is the same for all; only tests change it.
     hoists: bool,
-    /// What the interpreter has worked so far, in the watchdog's units of 10 ns.
+    /// Work that the interpreter has done so far, in the watchdog's units of 10 ns.
     worked: AtomicU64,
     /// What it checks while it runs.
     checks: Checks,
-    /// What that is made from.
+    /// The IR that code is generated from.
     source: Arc<Source>,
 }
 
@@ -217,7 +217,7 @@ impl Program {
         pipeline: &passes::Pipeline,
     ) -> Result<Self, CompileError> {
         let functions = passes::run(module, pipeline)?;
-        let (_, bytes) = lower::thread_rooms(&functions.iter().collect::<Vec<_>>());
+        let (_, bytes) = lower::thread_memory_layout(&functions.iter().collect::<Vec<_>>());
         if bytes > MAX_THREAD_MEMORY {
             return Err(CompileError::ThreadMemory { bytes, limit: MAX_THREAD_MEMORY });
         }

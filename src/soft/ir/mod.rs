@@ -163,7 +163,7 @@ pub(crate) struct Allocation {
     pub(crate) kind: AllocationKind,
 }
 
-/// A texture or sampler argument; an array of them is as many.
+/// A texture or sampler argument; an array is one entry per element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bound {
     /// The argument's name.

@@ -115,7 +115,7 @@ fn prepare(module: &Module, checks: Checks) -> Result<Function, CompileError> {
     let pipeline = passes::Pipeline { checks, ..pipeline::PIPELINE };
     let mut functions = with_stack(|| passes::run(module, &pipeline))?;
     let function = functions.swap_remove(0);
-    let (_, bytes) = super::ir::facts::rooms::rooms(&function, true);
+    let (_, bytes) = super::ir::facts::stack_slots::assign_offsets(&function, true);
     if bytes > MAX_THREAD_MEMORY {
         return Err(CompileError::ThreadMemory { bytes, limit: MAX_THREAD_MEMORY });
     }

@@ -91,7 +91,7 @@ impl Cache {
         Some(unsafe { imp_from_ptr(imp) })
     }
 
-    /// Adds what the cache does not hold yet.
+    /// Inserts an entry that the cache does not have.
     pub(super) fn insert(&self, selector: Sel, imp: Imp, lock: &mut Lock) {
         while !self.fill(selector, imp_to_ptr(imp), lock) {
             if !self.grow(lock) {

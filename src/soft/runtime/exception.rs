@@ -119,11 +119,11 @@ fn is_caught() -> bool {
 /// Releases the object of an exception that another language has caught.
 unsafe extern "C" fn dispose(_: c_int, thrown: *mut Thrown) {
     // SAFETY: the unwinder returns what `throw` made.
-    unsafe { object::release(taken(thrown)) }
+    unsafe { object::release(into_object(thrown)) }
 }
 
 /// The object of an exception, with its count; the exception is gone.
-unsafe extern "C" fn taken(thrown: *mut Thrown) -> Id {
+unsafe extern "C" fn into_object(thrown: *mut Thrown) -> Id {
     // SAFETY: it is from `throw`, and the caller's now.
     unsafe { Box::from_raw(thrown) }.object
 }
@@ -194,13 +194,13 @@ pub(crate) unsafe extern "C-unwind" fn try_catch(
         // The exception is in `rax`.
         ".Laruminium_caught:",
         "mov rdi, rax",
-        "call {taken}",
+        "call {into_object}",
         "mov [rbx], rax",
         "mov eax, 1",
         "jmp .Laruminium_return",
         ".cfi_endproc",
         personality = sym personality,
-        taken = sym taken,
+        into_object = sym into_object,
     );
     #[cfg(target_arch = "aarch64")]
     naked_asm!(
@@ -225,12 +225,12 @@ pub(crate) unsafe extern "C-unwind" fn try_catch(
         "ret",
         // The exception is in `x0`.
         ".Laruminium_caught:",
-        "bl {taken}",
+        "bl {into_object}",
         "str x0, [x19]",
         "mov w0, #1",
         "b .Laruminium_return",
         ".cfi_endproc",
         personality = sym personality,
-        taken = sym taken,
+        into_object = sym into_object,
     );
 }

@@ -52,7 +52,7 @@ pub(super) fn set_extra(object: Id, extra: usize) {
     side(&mut sides(), object).extra = extra;
 }
 
-/// Removes what the table has about an object that is being deallocated: weak references to it become nil,
+/// Removes the entries of an object that is being deallocated: weak references to it become nil,
 /// associated objects are released. Returns the number of its extra bytes.
 ///
 /// # Safety

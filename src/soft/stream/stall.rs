@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How many [`Busy`] there are.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
-/// Counts activity: queues that threads took up, commands that ran, events that changed.
+/// Counts activity: queues that a thread began to run, commands that ran, events that changed.
 static ACTIVITY: AtomicUsize = AtomicUsize::new(0);
 
 /// Notes that something happened which a wait may depend on.
@@ -95,8 +95,8 @@ fn end_stalled_waits(limit: Duration) -> ! {
     /// The pause between checks is this part of the limit, up to `LONGEST`.
     const PARTS: u32 = 8;
     const LONGEST: Duration = Duration::from_secs(1);
-    /// The time that others have to continue after one wait was ended.
-    const CHANCE: Duration = Duration::from_millis(10);
+    /// The pause after a wait was ended, in which what depends on it can run.
+    const GRACE: Duration = Duration::from_millis(10);
     let interval = (limit / PARTS).min(LONGEST);
     let (mut seen, mut silent_since) = (ACTIVITY.load(Acquire), Instant::now());
     let mut pause = interval;
@@ -123,7 +123,7 @@ fn end_stalled_waits(limit: Duration) -> ! {
             let (number, (start, give_up)) = oldest.remove_entry();
             drop(waits);
             give_up(number, since(start));
-            pause = interval.min(CHANCE);
+            pause = interval.min(GRACE);
         }
     }
 }

@@ -3,6 +3,6 @@
 pub(crate) mod address;
 pub(crate) mod affine;
 pub(crate) mod reach;
-pub(crate) mod rooms;
+pub(crate) mod stack_slots;
 pub(crate) mod uniform;
 pub(crate) mod written;

@@ -189,8 +189,8 @@ impl Add<'_> {
         self.bits(to, value).map_or_else(|| self.taint(value), |bits| self.taint(bits))
     }
 
-    /// The new bits if a value that is stored is what memory has there, apart from the bits of a bit-field: what is kept and
-    /// what is new are masked by complementary constants.
+    /// For the read-modify-write of a bit-field, whose old and new bits are masked by complementary constants, the value with
+    /// the new bits; otherwise `None`.
     fn bits(&self, to: Value, value: Value) -> Option<Value> {
         let operands = |value: Value, op: Op| {
             let inst = self.function.inst(value);

@@ -19,7 +19,7 @@ pub(crate) fn run(function: &mut Function) {
     // Splitting does not pay if the distance turns out to vary: such variables stay as they are.
     while !chosen.is_empty() {
         let mut split = function.clone();
-        let distances = Step::over(&mut split, &chosen);
+        let distances = Step::split_variables(&mut split, &chosen);
         let after = uniform::analyse(&split);
         let varies = |distance: &VarId| !after.variables[distance.index()];
         if !distances.iter().any(varies) {
@@ -124,8 +124,8 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Splits variables, and returns their distances.
-    fn over(function: &mut Function, chosen: &[VarId]) -> Vec<VarId> {
+    /// Splits pointer variables, and returns the variables of their distances.
+    fn split_variables(function: &mut Function, chosen: &[VarId]) -> Vec<VarId> {
         let mut distance = vec![None; function.variables.len()];
         let mut made = Vec::new();
         for &pointer in chosen {

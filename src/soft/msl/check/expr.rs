@@ -1,7 +1,7 @@
 //! Expressions (C++14 expr; MSL 2.2.1, 2.3.1, 3).
 
 use super::lookup::Found;
-use super::template::Budgeted;
+use super::template::Resource;
 use super::{Checker, Entity, Owner, Variable, VariableId};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, CastKind, Label, Path};
@@ -41,7 +41,7 @@ impl Checker {
         let span = expr.span;
         self.at(span);
         let counts = self.origin.is_some() || self.defaults > 0;
-        if counts && !self.make(Budgeted::Expressions, 1, span) {
+        if counts && !self.charge(Resource::Expressions, 1, span) {
             return self.error_expr(span);
         }
         match &expr.kind {

@@ -601,7 +601,7 @@ impl Checker {
             self.error(span, message);
             return self.error_expr(span);
         }
-        if !self.make(template::Budgeted::Defaults, 1, span) {
+        if !self.charge(template::Resource::Defaults, 1, span) {
             return self.error_expr(span);
         }
         self.defaults += 1;

@@ -26,7 +26,7 @@ pub(crate) enum Operation {
     Levels,
     Samples,
     Fence,
-    /// An atomic function, of which the result is what the pixel was.
+    /// An atomic function that returns the pixel's previous value.
     Atomic(TextureAtomic),
     /// The same with the negated operand.
     AtomicSub,

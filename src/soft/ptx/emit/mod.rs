@@ -22,7 +22,7 @@ mod version;
 use std::collections::{BTreeSet, HashMap};
 
 use super::text::{Kind, Label, Reg, Text, ptx};
-use crate::soft::ir::facts::rooms::rooms;
+use crate::soft::ir::facts::stack_slots::assign_offsets;
 use crate::soft::ir::facts::uniform::{self, Uniformity};
 use crate::soft::ir::{
     AllocationKind, Function, JoinedLoads, Module, Op, Routine, Scalar, Space, Span, Type, Value,
@@ -274,7 +274,7 @@ impl<'a> Emit<'a> {
     fn new(module: &'a Module, function: &'a Function, options: Options) -> Self {
         let mut text = Text::default();
         let fault = text.label();
-        let (locals, thread_bytes) = rooms(function, true);
+        let (locals, thread_bytes) = assign_offsets(function, true);
         Self {
             module,
             function,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::soft::cpu::interp::control;
 use crate::soft::cpu::interp::registers::Size;
-use crate::soft::ir::facts::rooms::{keeps_pointers, rooms};
+use crate::soft::ir::facts::stack_slots::{assign_offsets, keeps_pointers};
 use crate::soft::ir::walk::statements;
 use crate::soft::ir::{FuncId, Op, Span, Stmt, Value};
 
@@ -35,12 +35,12 @@ fn callees(function: &Function) -> impl Iterator<Item = FuncId> {
 }
 
 /// Where the locals of each function begin in thread memory, callers first, and the size of all of it.
-pub(crate) fn thread_rooms(functions: &[&Function]) -> (Vec<Vec<u64>>, u64) {
+pub(crate) fn thread_memory_layout(functions: &[&Function]) -> (Vec<Vec<u64>>, u64) {
     let keeps = functions.iter().skip(1).any(|function| keeps_pointers(function));
     let (mut firsts, mut most) = (vec![0u64; functions.len()], 0);
     let mut all = Vec::with_capacity(functions.len());
     for (number, function) in functions.iter().enumerate() {
-        let (mut starts, bytes) = rooms(function, keeps);
+        let (mut starts, bytes) = assign_offsets(function, keeps);
         starts.iter_mut().for_each(|start| *start += firsts[number]);
         all.push(starts);
         let end = firsts[number] + bytes;
@@ -55,7 +55,7 @@ pub(crate) fn thread_rooms(functions: &[&Function]) -> (Vec<Vec<u64>>, u64) {
 /// Lowers a kernel and the functions that it calls, callers first.
 pub(crate) fn lower_all(functions: &[(&Function, &Uniformity)], hoist: bool) -> Code {
     let only: Vec<&Function> = functions.iter().map(|one| one.0).collect();
-    let (rooms, thread_bytes) = thread_rooms(&only);
+    let (layout, thread_bytes) = thread_memory_layout(&only);
     let mut firsts = vec![0u32];
     for (function, _) in functions {
         firsts.push(firsts[firsts.len() - 1] + function.locals.len() as u32);
@@ -69,7 +69,7 @@ pub(crate) fn lower_all(functions: &[(&Function, &Uniformity)], hoist: bool) -> 
         lowering.thread_bytes = thread_bytes as u32;
         lowering.first_local = firsts[number];
         lowering.routines.clone_from(&routines);
-        lowering.local_starts = rooms[number].iter().map(|&start| start as u32).collect();
+        lowering.local_starts = layout[number].iter().map(|&start| start as u32).collect();
         if number > 0 {
             routines[number] = Some(lowering.routine());
         } else {

@@ -16,7 +16,7 @@ pub(super) struct LoopCode {
     next: Label,
     exit: Label,
     /// Divergent ifs between the loop and this point.
-    parted: u32,
+    divergent_depth: u32,
     /// Its number among the estimates of loops.
     estimate: usize,
 }
@@ -38,7 +38,7 @@ impl Lowering<'_> {
         }
         self.forget_parts(parts);
         // What follows is never reached; its loops count all the same.
-        self.begun += loops(&block[reached..]);
+        self.loop_index += loops(&block[reached..]);
     }
 
     fn stmt(&mut self, stmt: &Stmt) {
@@ -50,7 +50,7 @@ impl Lowering<'_> {
             Stmt::If(condition, then, otherwise) => self.branch(*condition, then, otherwise),
             Stmt::Loop { body, next, span } => self.repeat(body, next, *span),
             Stmt::Break => self.leave_loop(None),
-            Stmt::Continue => self.end_pass(None),
+            Stmt::Continue => self.end_iteration(None),
             Stmt::Return(_) => self.leave(None),
             Stmt::Call { func, args, span, .. } => self.call(*func, args, *span),
         }
@@ -84,12 +84,12 @@ impl Lowering<'_> {
     }
 
     /// Continue, in all active lanes or where the condition holds.
-    fn end_pass(&mut self, condition: Option<Field>) {
+    fn end_iteration(&mut self, condition: Option<Field>) {
         let inside = *self.loops.last().expect("continue is in a loop");
         let join = self.join();
         let continued = Field::Register(inside.continued);
         match condition {
-            None if inside.parted == 0 => {
+            None if inside.divergent_depth == 0 => {
                 self.emit_jump::<control::Jump>(NONE, NONE, inside.next);
             }
             None => self.emit_jump::<control::Park>(continued, NONE, join),
@@ -107,7 +107,7 @@ impl Lowering<'_> {
         {
             match only {
                 Stmt::Break => return self.leave_loop(Some(test.field)),
-                Stmt::Continue => return self.end_pass(Some(test.field)),
+                Stmt::Continue => return self.end_iteration(Some(test.field)),
                 Stmt::Return(_) => return self.leave(Some(test.field)),
                 _ => {}
             }
@@ -117,7 +117,7 @@ impl Lowering<'_> {
         let simple = otherwise.is_empty();
         self.masked += 1;
         if let Some(inside) = self.loops.last_mut() {
-            inside.parted += 1;
+            inside.divergent_depth += 1;
         }
         self.emit_jump::<control::If>(parked, test.field, if simple { end } else { middle });
         self.joins.push(if simple { end } else { middle });
@@ -133,7 +133,7 @@ impl Lowering<'_> {
         self.bind(end);
         self.masked -= 1;
         if let Some(inside) = self.loops.last_mut() {
-            inside.parted -= 1;
+            inside.divergent_depth -= 1;
         }
         let join = self.join();
         self.emit_jump::<control::Join>(parked, NONE, join);
@@ -158,8 +158,8 @@ impl Lowering<'_> {
     }
 
     fn repeat(&mut self, body: &Block, next: &Block, span: Span) {
-        let divergence = self.uniform.loops[self.begun];
-        self.begun += 1;
+        let divergence = self.uniform.loops[self.loop_index];
+        self.loop_index += 1;
         let around = self.loops.last().map(|around| around.estimate);
         let estimate = self.estimate(around, body, next);
         self.prepare_for(body);
@@ -170,7 +170,7 @@ impl Lowering<'_> {
             continued: self.slot(),
             next: self.label(),
             exit: self.label(),
-            parted: 0,
+            divergent_depth: 0,
             estimate,
         };
         let masked = divergence.breaks || divergence.continues;
@@ -188,7 +188,7 @@ impl Lowering<'_> {
         self.masked += u32::from(masked);
         self.loops.push(inside);
         let head = self.label();
-        let begun = self.begun;
+        let loop_index = self.loop_index;
 
         // A test at the top is made once before the loop, and again at the end of each iteration.
         self.joins.push(body_join);
@@ -213,10 +213,10 @@ impl Lowering<'_> {
         match test {
             Some(length) => {
                 // The loops of the test were counted the first time.
-                let begun = std::mem::replace(&mut self.begun, begun);
+                let loop_index = std::mem::replace(&mut self.loop_index, loop_index);
                 let Stmt::If(condition, ..) = &body[length] else { unreachable!("the test") };
                 self.block(&body[..length]);
-                self.begun = begun;
+                self.loop_index = loop_index;
                 let condition = self.operand(*condition);
                 // The jump back is the loop's: there one without an end is stopped.
                 self.span = span;

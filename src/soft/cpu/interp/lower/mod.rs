@@ -14,7 +14,7 @@ use crate::soft::ir::hash::FastMap;
 use std::sync::Arc;
 
 use self::call::{Routine, assemble};
-pub(crate) use self::call::{lower_all, thread_rooms};
+pub(crate) use self::call::{lower_all, thread_memory_layout};
 use self::estimate::LoopWork;
 use self::flow::LoopCode;
 pub(crate) use self::memory::PIECE;
@@ -28,7 +28,7 @@ use super::memory::OFFSET_BITS;
 use super::registers::{Extent, Register, Registers, Size};
 use super::uses::Uses;
 use crate::soft::cpu::Source;
-use crate::soft::ir::facts::rooms::rooms;
+use crate::soft::ir::facts::stack_slots::assign_offsets;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::{FuncId, Function, Input, JoinedLoads, Op, Scalar, Span, Type, Value};
 
@@ -77,7 +77,7 @@ impl Code {
         estimate::work(self.work, &self.loops, |offset| unsafe { get::<u64>(frame, offset) })
     }
 
-    /// What the instruction with a number does, if that is loads which were joined.
+    /// The joined loads that the instruction at an index stands for, if it does.
     pub(crate) fn joined_at(&self, number: usize) -> Option<&Joined> {
         let found = self.joined.binary_search_by_key(&number, |joined| joined.at);
         found.ok().map(|found| &self.joined[found])
@@ -160,7 +160,7 @@ pub(crate) struct Operand {
 /// Indices and what each is multiplied by.
 type Terms = Vec<(Value, i64)>;
 
-/// What accesses to different addresses may have in common.
+/// Address computations that several accesses share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum AddressPart {
     /// What differs from lane to lane, with the pointer that it starts from, if that does.
@@ -188,7 +188,7 @@ pub(crate) struct Lowering<'a> {
     extents: Vec<Extent>,
     /// For each loop: the one around it, its extent, and how often it repeats.
     estimates: Vec<estimate::Draft>,
-    begun: usize,
+    loop_index: usize,
     loops: Vec<LoopCode>,
     /// Where the remaining lanes continue when the active ones have nothing left to run, innermost last.
     joins: Vec<Label>,
@@ -268,7 +268,7 @@ impl<'a> Lowering<'a> {
             constant_list: Vec::new(),
             extents: Vec::new(),
             estimates: Vec::new(),
-            begun: 0,
+            loop_index: 0,
             loops: Vec::new(),
             joins: Vec::new(),
             masked: 0,
@@ -341,7 +341,7 @@ pub(crate) const UNKNOWN_LOCAL: u32 = 255;
 
 /// Where each local of a kernel without calls starts in thread memory, and the size of that.
 pub(crate) fn local_starts(function: &Function) -> (Vec<u32>, u32) {
-    let (starts, bytes) = rooms(function, false);
+    let (starts, bytes) = assign_offsets(function, false);
     (starts.into_iter().map(|start| start as u32).collect(), bytes as u32)
 }
 
@@ -511,7 +511,7 @@ impl Lowering<'_> {
             self.done[value.index()] = true;
         }
         self.hoisting = false;
-        // What was made on the way does not last until the first thread.
+        // Intermediate results are not kept for the first thread.
         self.forget_parts(0);
         if !self.code.is_empty() {
             self.emit::<control::End>([NONE; 4], 0);

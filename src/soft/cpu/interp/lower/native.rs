@@ -92,7 +92,7 @@ impl Natives {
     }
 }
 
-/// What a run has in it.
+/// Accesses and loops of a run.
 #[derive(Default)]
 struct Contents {
     defined: FastSet<Value>,
@@ -104,7 +104,7 @@ struct Contents {
     /// Accesses and loops, with the source positions that reports name.
     accesses: Vec<(Value, Span)>,
     loops: Vec<(usize, Span)>,
-    begun: usize,
+    loop_index: usize,
     /// Whether lanes exchange values, or only some of a SIMD-group's lanes reach a barrier.
     whole: bool,
     /// Whether something else than atomics makes it so.
@@ -124,10 +124,10 @@ impl Lowering<'_> {
     /// Emits the instruction for a run.
     pub(super) fn native(&mut self, stmts: &[Stmt]) {
         let Some(natives) = self.native.take() else { return };
-        let mut contents = Contents { begun: self.begun, ..Contents::default() };
+        let mut contents = Contents { loop_index: self.loop_index, ..Contents::default() };
         Self::look(&natives, stmts, false, &mut contents);
-        let first_loop = self.begun;
-        self.begun += loops(stmts);
+        let first_loop = self.loop_index;
+        self.loop_index += loops(stmts);
 
         let mut entering: Vec<(Value, Operand)> = Vec::new();
         let mut seen = FastSet::default();
@@ -274,10 +274,10 @@ impl Lowering<'_> {
                     parts |= !uniform.values[condition.index()];
                 }
                 Stmt::Loop { span, .. } => {
-                    let divergence = uniform.loops[contents.begun];
+                    let divergence = uniform.loops[contents.loop_index];
                     parts |= divergence.breaks || divergence.continues;
-                    contents.loops.push((contents.begun, *span));
-                    contents.begun += 1;
+                    contents.loops.push((contents.loop_index, *span));
+                    contents.loop_index += 1;
                 }
                 other => contents.read.extend(other.values()),
             }

@@ -5,7 +5,7 @@ use super::super::evaluate::{Item, evaluate_item};
 use super::super::lookup::Found;
 use super::super::{Checker, Entity, FuncId, Global, ScopeId, VariableId, convert_constant};
 use super::deduce::{Deduction, Ignored};
-use super::{Budgeted, TemplateId, parameter_name};
+use super::{Resource, TemplateId, parameter_name};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::{self, Constant, Expr, GlobalIndex};
@@ -273,7 +273,7 @@ impl Checker {
         }
         let id = PackId(self.templates.packs.len() as u32);
         let request = self.origin.map(|id| self.templates.requests[id.index()].span);
-        self.make(Budgeted::Elements, elements.len(), request.unwrap_or_default());
+        self.charge(Resource::Elements, elements.len(), request.unwrap_or_default());
         let elements: Arc<[Argument]> = elements.into();
         self.templates.packs.push(elements.clone());
         self.templates.pack_ids.insert(elements, id);
@@ -510,7 +510,7 @@ impl Checker {
         if length.is_none() {
             self.error(span, "pack expansion does not contain any unexpanded parameter packs");
         }
-        length.filter(|&count| self.make(Budgeted::Elements, count, span))
+        length.filter(|&count| self.charge(Resource::Elements, count, span))
     }
 
     /// The number of elements of a named pack.

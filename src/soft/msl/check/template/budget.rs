@@ -7,7 +7,7 @@ use crate::soft::msl::source::Span;
 
 /// A limited resource.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in super::super) enum Made {
+pub(in super::super) enum Resource {
     Instances,
     /// Elements of packs and of their expansions.
     Elements,
@@ -17,22 +17,22 @@ pub(in super::super) enum Made {
     Defaults,
 }
 
-impl Made {
+impl Resource {
     const fn limit(self) -> u64 {
         match self {
-            Made::Instances => 50_000,
-            Made::Elements => 1 << 24,
-            Made::Expressions => 1 << 23,
-            Made::Defaults => 1 << 18,
+            Resource::Instances => 50_000,
+            Resource::Elements => 1 << 24,
+            Resource::Expressions => 1 << 23,
+            Resource::Defaults => 1 << 18,
         }
     }
 
     fn what(self) -> &'static str {
         match self {
-            Made::Instances => "instances of templates",
-            Made::Elements => "elements of parameter packs",
-            Made::Defaults => "default arguments and default member initializers",
-            Made::Expressions => {
+            Resource::Instances => "instances of templates",
+            Resource::Elements => "elements of parameter packs",
+            Resource::Defaults => "default arguments and default member initializers",
+            Resource::Expressions => {
                 "expressions in instances of templates and in defaults of parameters and members"
             }
         }
@@ -42,7 +42,7 @@ impl Made {
 /// The amounts used so far.
 #[derive(Debug, Default)]
 pub(in super::super) struct Budget {
-    made: [u64; 4],
+    used: [u64; 4],
     /// The error of the request that exceeded a limit. It is reported even if it occurred
     /// in a rejected candidate.
     exceeded: Option<Diagnostics>,
@@ -50,11 +50,11 @@ pub(in super::super) struct Budget {
 
 impl Checker {
     /// Counts an amount; past the limit, records an error and returns false.
-    pub(in super::super) fn make(&mut self, what: Made, count: usize, span: Span) -> bool {
-        let made = &mut self.templates.budget.made[what as usize];
-        *made += count as u64;
+    pub(in super::super) fn charge(&mut self, what: Resource, count: usize, span: Span) -> bool {
+        let used = &mut self.templates.budget.used[what as usize];
+        *used += count as u64;
         let limit = what.limit();
-        if *made <= limit {
+        if *used <= limit {
             return true;
         }
         let message = format!(
@@ -71,8 +71,9 @@ impl Checker {
     /// Sets every resource to its limit.
     #[cfg(test)]
     pub(crate) fn exhaust_budget(&mut self) {
-        let all = [Made::Instances, Made::Elements, Made::Expressions, Made::Defaults];
-        self.templates.budget.made = all.map(Made::limit);
+        let all =
+            [Resource::Instances, Resource::Elements, Resource::Expressions, Resource::Defaults];
+        self.templates.budget.used = all.map(Resource::limit);
     }
 
     /// Takes the error of an exceeded limit, if there is one.

@@ -4,7 +4,7 @@
 use super::super::{Checker, Entity, FuncId, ScopeId};
 use super::argument::Argument;
 use super::deduce::{Deduction, Ignored};
-use super::{Budgeted, Key, Made, Origin, TemplateId, pattern_of};
+use super::{Key, Made, Origin, Resource, TemplateId, pattern_of};
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::GlobalIndex;
 use crate::soft::msl::names::Name;
@@ -56,7 +56,7 @@ impl Checker {
             self.error(syntax.span, message);
             return None;
         }
-        if !self.make(Budgeted::Instances, 1, syntax.span) {
+        if !self.charge(Resource::Instances, 1, syntax.span) {
             return None;
         }
         self.templates.depth += 1;

@@ -14,7 +14,7 @@ mod order;
 mod origin;
 
 pub(super) use argument::PackId;
-pub(super) use budget::Made as Budgeted;
+pub(super) use budget::Resource;
 pub(super) use deduce::Ignored;
 pub(super) use origin::OriginId;
 

@@ -28,26 +28,32 @@ impl Checker {
         let has_pack = |syntax: &ast::Template| {
             signature_of(syntax).is_some_and(|s| s.parameters.iter().any(|p| p.expands.is_some()))
         };
-        self.takes_types_of(b, a, arguments)
-            && (!self.takes_types_of(a, b, arguments)
-                || has_pack(&b_syntax) && !has_pack(&a_syntax))
+        self.deduces_from(b, a, arguments)
+            && (!self.deduces_from(a, b, arguments) || has_pack(&b_syntax) && !has_pack(&a_syntax))
     }
 
-    /// Whether the parameters of `taker` can be deduced from the types of `giver`'s.
-    fn takes_types_of(&mut self, taker: TemplateId, giver: TemplateId, arguments: usize) -> bool {
-        let (taker_syntax, giver_syntax) = (self.syntax_of(taker), self.syntax_of(giver));
-        let (Some(takes), Some(gives)) = (signature_of(&taker_syntax), signature_of(&giver_syntax))
+    /// Whether the parameters of `parameter_side` can be deduced from the types of `argument_side`'s.
+    fn deduces_from(
+        &mut self,
+        parameter_side: TemplateId,
+        argument_side: TemplateId,
+        arguments: usize,
+    ) -> bool {
+        let (parameter_syntax, argument_syntax) =
+            (self.syntax_of(parameter_side), self.syntax_of(argument_side));
+        let (Some(parameter_signature), Some(argument_signature)) =
+            (signature_of(&parameter_syntax), signature_of(&argument_syntax))
         else {
             return false;
         };
         let mut answer = (false, Diagnostics::default());
         // The library's own templates accept scalars and small numbers.
         for scalars in [false, true] {
-            let bindings = self.placeholders(&giver_syntax, scalars);
+            let bindings = self.placeholders(&argument_syntax, scalars);
             answer = self.silently(|this| {
-                this.takes_types(
-                    (taker, &taker_syntax, takes),
-                    (giver, &giver_syntax, gives),
+                this.deduces(
+                    (parameter_side, &parameter_syntax, parameter_signature),
+                    (argument_side, &argument_syntax, argument_signature),
                     &bindings,
                     arguments,
                 )
@@ -59,32 +65,47 @@ impl Checker {
         answer.0
     }
 
-    fn takes_types(
+    fn deduces(
         &mut self,
-        (taker, taker_syntax, takes): (TemplateId, &ast::Template, &Signature),
-        (giver, giver_syntax, gives): (TemplateId, &ast::Template, &Signature),
+        (parameter_side, parameter_syntax, parameter_signature): (
+            TemplateId,
+            &ast::Template,
+            &Signature,
+        ),
+        (argument_side, argument_syntax, argument_signature): (
+            TemplateId,
+            &ast::Template,
+            &Signature,
+        ),
         bindings: &[Option<Argument>],
         arguments: usize,
     ) -> bool {
-        let Ok((scope, _)) = self.bound_scope(giver, giver_syntax, bindings) else { return false };
-        let taker_scope = self.templates.all[taker.0 as usize].scope;
-        let mut deduction = Deduction::comparing(taker_syntax);
-        for (take, give) in takes.parameters.iter().zip(&gives.parameters).take(arguments) {
-            if give.expands.is_some() && take.expands.is_none() {
+        let Ok((scope, _)) = self.bound_scope(argument_side, argument_syntax, bindings) else {
+            return false;
+        };
+        let parameter_scope = self.templates.all[parameter_side.0 as usize].scope;
+        let mut deduction = Deduction::comparing(parameter_syntax);
+        for (parameter, argument) in parameter_signature
+            .parameters
+            .iter()
+            .zip(&argument_signature.parameters)
+            .take(arguments)
+        {
+            if argument.expands.is_some() && parameter.expands.is_none() {
                 return false;
             }
-            if take.expands.is_some() {
+            if parameter.expands.is_some() {
                 return true;
             }
-            let qual = self.outside(scope, |this| this.parameter_type(give));
+            let qual = self.outside(scope, |this| this.parameter_type(argument));
             let qual = match *self.types.get(qual.ty) {
                 Ty::Reference(to) => to,
                 _ => qual,
             };
-            let parts = &take.declarator.parts;
+            let parts = &parameter.declarator.parts;
             let met = qual.ty == Types::UNKNOWN
-                || self.outside(taker_scope, |this| {
-                    this.deduce(&mut deduction, &take.specifiers, parts, qual)
+                || self.outside(parameter_scope, |this| {
+                    this.deduce(&mut deduction, &parameter.specifiers, parts, qual)
                 });
             if !met {
                 return false;

@@ -76,7 +76,7 @@ impl Checker {
         }
     }
 
-    /// `T = float, N = 4`: what a function was made of, when it is an instance itself.
+    /// `T = float, N = 4`: the template arguments of a function that is an instance.
     pub(in super::super) fn instance_arguments(&self, id: FuncId) -> Option<String> {
         let func = self.func(id);
         let (Some(_), Some(origin)) = (func.made_from, func.origin) else { return None };

@@ -7,19 +7,19 @@
 use crate::soft::ir::{Block, Function, Op, Rule, Space, Stmt, Type, Value, walk};
 
 /// In functions with fewer bytes of locals each has memory of its own: the analysis does not pay.
-const ENOUGH: u64 = 8 << 10;
+const MIN_BYTES: u64 = 8 << 10;
 /// Locals begin at multiples of this.
 const ALIGN: u64 = 4;
 
 /// Where each local of a function begins, and the size of all of them. `keeps` says whether functions that it calls may
 /// keep a pointer that is passed to them.
-pub(crate) fn rooms(function: &Function, keeps: bool) -> (Vec<u64>, u64) {
+pub(crate) fn assign_offsets(function: &Function, keeps: bool) -> (Vec<u64>, u64) {
     let sizes: Vec<u64> = function
         .locals
         .iter()
         .map(|local| u64::from(local.bytes).next_multiple_of(ALIGN))
         .collect();
-    if sizes.iter().sum::<u64>() < ENOUGH {
+    if sizes.iter().sum::<u64>() < MIN_BYTES {
         let mut end = 0;
         let starts = sizes.iter().map(|size| {
             end += size;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn starts(b: FunctionBuilder, keeps: bool) -> (Vec<u64>, u64) {
-        rooms(&b.finish(), keeps)
+        assign_offsets(&b.finish(), keeps)
     }
 
     #[test]
@@ -232,6 +232,6 @@ mod tests {
         used(&mut b);
         let function = b.finish();
         assert!(keeps_pointers(&function));
-        assert_eq!(rooms(&function, false).0, [0, u64::from(LARGE)]);
+        assert_eq!(assign_offsets(&function, false).0, [0, u64::from(LARGE)]);
     }
 }
