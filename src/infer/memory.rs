@@ -3,7 +3,7 @@
 use super::dtype::DType;
 use super::error::Error;
 use super::tensor::Tensor;
-use crate::memory::{Block, Lease, MemError};
+use crate::memory::{Block, Lease, MemError, is_constant};
 use crate::usage::{OpenView, Usage};
 use crate::{Buffer, Gpu};
 use std::ops::{Deref, Range};
@@ -42,13 +42,17 @@ enum Holder {
 }
 
 impl Memory {
-    fn new(holder: Holder, read_only: bool) -> Self {
+    fn new(holder: Holder) -> Self {
         let buffer = holder.buffer();
         let usage = buffer.usage();
         const PRIVATE: u64 = 1 << 63;
-        let address = match usage {
-            Some(_) => buffer.contents().addr() as u64,
-            None => buffer.gpu_address() | PRIVATE,
+        let (address, read_only) = match usage {
+            Some(_) => {
+                let start = buffer.contents().addr();
+                // A buffer that the program made may be over such a block, too.
+                (start as u64, is_constant(start..start + buffer.size()))
+            }
+            None => (buffer.gpu_address() | PRIVATE, false),
         };
         Self(Arc::new(Inner { address, usage, read_only, holder }))
     }
@@ -68,7 +72,7 @@ impl Memory {
     /// # Ok::<(), aruminium::infer::Error>(())
     /// ```
     pub fn wrap(gpu: &Gpu, block: &Block) -> Result<Self, Error> {
-        Ok(Self::new(Holder::Buffer(gpu.wrap(block)?), block.is_read_only()))
+        Ok(Self::from(gpu.wrap(block)?))
     }
 
     /// A tensor in this memory, contiguous from an offset in bytes.
@@ -87,7 +91,7 @@ impl Memory {
         Tensor::over(self, offset, dtype, shape)
     }
 
-    /// Whether launches may only read it: it maps a file.
+    /// Whether CPU and launches may only read it: its block maps a file, or was frozen.
     ///
     /// ```
     /// use aruminium::infer::Memory;
@@ -161,12 +165,12 @@ impl Deref for Memory {
 
 impl From<Buffer> for Memory {
     fn from(buffer: Buffer) -> Self {
-        Self::new(Holder::Buffer(buffer), false)
+        Self::new(Holder::Buffer(buffer))
     }
 }
 
 impl From<Lease> for Memory {
     fn from(lease: Lease) -> Self {
-        Self::new(Holder::Lease(lease), false)
+        Self::new(Holder::Lease(lease))
     }
 }

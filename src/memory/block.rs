@@ -1,5 +1,6 @@
 //! Whole pages of memory at one address.
 
+use super::constant::Constant;
 use super::error::MemError;
 use super::record::Record;
 use super::sys::{self, Handle, Pages};
@@ -32,9 +33,10 @@ pub struct Block(Arc<Inner>);
 struct Inner {
     // Dropped before the pages: the next mapping at their address has a record of its own.
     record: Record,
+    // The same for its entry.
+    constant: Option<Constant>,
     pages: Pages,
     requested: usize,
-    read_only: bool,
     /// The number of live `Pinned`s.
     pins: Mutex<usize>,
 }
@@ -72,8 +74,10 @@ impl Block {
 
     fn new(pages: Pages, requested: usize, read_only: bool) -> Self {
         let record = Record::new(pages.base().as_ptr(), pages.bytes());
+        let start = pages.base().as_ptr().addr();
+        let constant = read_only.then(|| Constant::new(start..start + pages.bytes()));
         let pins = Mutex::new(0);
-        Self(Arc::new(Inner { pages, requested, read_only, record, pins }))
+        Self(Arc::new(Inner { record, constant, pages, requested, pins }))
     }
 
     /// A part of a file, read-only and mapped without a copy: for weights. The range begins at a multiple of
@@ -177,7 +181,7 @@ impl Block {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn is_read_only(&self) -> bool {
-        self.0.read_only
+        self.0.constant.is_some()
     }
 
     /// A number that no other live block of this process has. On Apple's systems it is the surface's id,
@@ -322,7 +326,7 @@ impl Block {
     }
 
     fn writing<T: Plain>(&self, waits: bool) -> Result<ViewMut<'_, T>, MemError> {
-        if self.0.read_only {
+        if self.is_read_only() {
             return Err(MemError::ReadOnly);
         }
         let (start, len) = self.values()?;
@@ -425,7 +429,7 @@ impl fmt::Debug for Block {
             .field("address", &self.address())
             .field("size", &self.size())
             .field("requested", &self.0.requested)
-            .field("read_only", &self.0.read_only)
+            .field("read_only", &self.is_read_only())
             .finish()
     }
 }
@@ -522,8 +526,9 @@ mod processes {
                 ),
                 block: Self(shared),
             })?;
-            let Inner { record, pages, requested, read_only, .. } = inner;
-            drop(record);
+            let Inner { record, constant, pages, requested, .. } = inner;
+            let read_only = constant.is_some();
+            drop((record, constant));
             if read_only {
                 return Ok(Self::new(pages, requested, true));
             }

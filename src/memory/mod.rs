@@ -29,6 +29,7 @@
 mod atomic;
 mod block;
 mod bump;
+mod constant;
 mod error;
 mod frames;
 mod grid;
@@ -53,6 +54,8 @@ mod wrap;
 #[cfg(not(target_vendor = "apple"))]
 pub use block::NotFrozen;
 pub use block::{Block, Pinned};
+#[cfg(feature = "infer")]
+pub(crate) use constant::is_constant;
 pub use error::MemError;
 pub use frames::{Frame, Frames};
 pub use grid::{Cell, Divided, Grid, Slab};

@@ -9,6 +9,36 @@ fn gpu() -> Gpu {
     Gpu::open().unwrap()
 }
 
+/// Whoever wraps a block that can only be read, its tensors are written neither by the CPU nor by launches.
+#[cfg(not(target_vendor = "apple"))]
+#[test]
+fn buffers_over_constant_blocks_can_only_be_read() {
+    use crate::infer::{Grid, Kernels, Stream};
+    use crate::memory::MemError;
+    let gpu = gpu();
+    let frozen = Block::open(4096).unwrap().freeze().unwrap();
+    let kernels = Kernels::new(&gpu);
+    kernels.add("one", "kernel void one(device int *x) { x[0] = 1; }");
+    let one = kernels.get("one", "one").unwrap();
+    for memory in [Memory::wrap(&gpu, &frozen).unwrap(), Memory::from(gpu.wrap(&frozen).unwrap())] {
+        assert!(memory.is_read_only());
+        let tensor = memory.tensor(1024, DType::I32, &[8]).unwrap();
+        assert!(matches!(tensor.write::<i32>(), Err(Error::Memory(MemError::ReadOnly))));
+        let mut stream = Stream::new(&gpu, &gpu.new_command_queue().unwrap());
+        let error = stream.launch(&one, &[(&tensor).into()], Grid::threads_1d(1)).unwrap_err();
+        assert!(error.to_string().contains("can only be read"), "{error}");
+        assert_eq!(tensor.to_vec::<i32>().unwrap(), [0; 8]);
+    }
+    // A block that is frozen twice, and the memory that comes after it at the same address.
+    let again = frozen.freeze().unwrap();
+    assert!(Memory::from(gpu.wrap(&again).unwrap()).is_read_only());
+    drop(again);
+    for _ in 0..8 {
+        let block = Block::open(4096).unwrap();
+        assert!(!Memory::from(gpu.wrap(&block).unwrap()).is_read_only());
+    }
+}
+
 /// The ids and sizes of the formats, as in ggml's `ggml.h` and `ggml-common.h`; 17 and 25 are easily confused.
 #[test]
 fn ids_and_sizes_are_those_of_ggml() {
