@@ -60,19 +60,27 @@ impl Cache {
 
     /// Adds the missing kernels to the file.
     pub(super) fn save(&self, gpu: &Gpu) -> Result<usize, Error> {
+        self.save_by(gpu, |archive, function| archive.add(&PipelineDescriptor::new(function)))
+    }
+
+    fn save_by(
+        &self,
+        gpu: &Gpu,
+        add: impl Fn(&BinaryArchive, &Shader) -> Result<(), GpuError>,
+    ) -> Result<usize, Error> {
         let mut missing = lock(&self.missing);
         if missing.is_empty() {
             return Ok(0);
         }
         // Opened again: another process may have added kernels since.
         let archive = gpu.open_binary_archive(&self.file).or_else(|_| gpu.binary_archive())?;
-        let added: Vec<Result<(), GpuError>> = missing
-            .iter()
-            .map(|function| archive.add(&PipelineDescriptor::new(function)))
-            .collect();
+        let added: Vec<Result<(), GpuError>> =
+            missing.iter().map(|function| add(&archive, function)).collect();
         self.replace(&archive)?;
-        missing.clear();
-        let count = added.iter().filter(|added| added.is_ok()).count();
+        let count = missing.len();
+        // Those that Metal did not add are tried again by the next call.
+        let mut results = added.iter();
+        missing.retain(|_| results.next().is_some_and(Result::is_err));
         added.into_iter().collect::<Result<(), _>>()?;
         Ok(count)
     }
@@ -93,5 +101,38 @@ impl Cache {
             _ = fs::remove_file(&other);
         }
         replaced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kernel that Metal does not add stays one of those to save.
+    #[test]
+    fn kernels_that_are_not_added_are_saved_by_the_next_call() {
+        let gpu = Gpu::open().unwrap();
+        let file = std::env::temp_dir().join(format!("aruminium-added-{}", std::process::id()));
+        let source = "kernel void one(device int *x) { x[0] = 1; } kernel void two(device int *x) { x[0] = 2; }";
+        let library = gpu.compile(source).unwrap();
+        let cache = Cache::open(&gpu, &file);
+        let functions = ["one", "two"].map(|name| library.function(name).unwrap());
+        functions.iter().for_each(|function| drop(cache.pipeline(&gpu, function).unwrap()));
+        let full = |archive: &BinaryArchive, function: &Shader| match &function.name()[..] {
+            "one" => Err(GpuError::Unsupported("the archive is full".into())),
+            _ => archive.add(&PipelineDescriptor::new(function)),
+        };
+        for _ in 0..2 {
+            let error = cache.save_by(&gpu, full).unwrap_err();
+            assert!(error.to_string().contains("the archive is full"), "{error}");
+        }
+        let loaded = || {
+            let cache = Cache::open(&gpu, &file);
+            functions.iter().for_each(|function| drop(cache.pipeline(&gpu, function).unwrap()));
+            cache.loaded()
+        };
+        assert_eq!(loaded(), 1, "the other one is in the file");
+        assert_eq!((cache.save(&gpu).unwrap(), cache.save(&gpu).unwrap(), loaded()), (1, 0, 2));
+        fs::remove_file(&file).unwrap();
     }
 }
