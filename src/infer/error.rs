@@ -1,6 +1,7 @@
 //! Errors of inference.
 
 use super::dtype::DType;
+use super::kernels::WarmFailure;
 use crate::GpuError;
 use crate::memory::MemError;
 use std::fmt;
@@ -57,6 +58,8 @@ pub enum Error {
     Memory(MemError),
     /// A closure on another thread panicked; holds its message.
     Panicked(String),
+    /// Kernels of operations could not be made.
+    Warm(Vec<WarmFailure>),
 }
 
 impl Error {
@@ -72,6 +75,7 @@ impl Error {
         use GpuError::*;
         match self {
             Self::Gpu(BufferAccess(_) | BufferCreationFailed(_) | EncoderCreationFailed(_)) => true,
+            Self::Warm(failures) => failures.iter().all(|failure| failure.error.is_transient()),
             Self::Io(error) => error.kind() == io::ErrorKind::Interrupted,
             _ => false,
         }
@@ -93,6 +97,12 @@ impl fmt::Display for Error {
             Self::Io(error) => error.fmt(f),
             Self::Memory(error) => error.fmt(f),
             Self::Panicked(message) => write!(f, "a closure on another thread panicked: {message}"),
+            Self::Warm(failures) => {
+                write!(f, "{} kernels could not be made:", failures.len())?;
+                failures
+                    .iter()
+                    .try_for_each(|failure| write!(f, " '{}': {};", failure.source, failure.error))
+            }
         }
     }
 }

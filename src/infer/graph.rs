@@ -1,7 +1,8 @@
 //! Graphs: launches that are recorded once and replayed with other tensors.
 
+use super::checks::Part;
 use super::error::Error;
-use super::kernels::Kernel;
+use super::kernels::{Kernel, WarmFailure};
 use super::launch::{Arg, Grid};
 use super::live::{Live, run, share};
 use super::ranges::{BufferRange, MemRanges, Role};
@@ -293,6 +294,12 @@ impl Filled<'_> {
         let (memory, range) = self.place(operand);
         operand.tensor.moved(memory, range.start)
     }
+
+    /// The tensor of a check.
+    fn part(&self, operands: &[Operand], part: &Part) -> Result<Tensor, Error> {
+        let (memory, range) = self.place(&operands[part.operand as usize]);
+        part.tensor.moved(memory, range.start)
+    }
 }
 
 impl Graph {
@@ -316,6 +323,19 @@ impl Graph {
         let recorded = stream.into_recorder().unwrap_or_default();
         let plan = Plan::of(&recorded);
         Ok((Self { recorded, plan }, result))
+    }
+
+    /// Makes the kernels of the operations that a closure records; returns those that could not be made, each once.
+    pub(super) fn warm(
+        record: impl FnOnce(&mut Stream) -> Result<(), Error>,
+    ) -> Result<Vec<WarmFailure>, Error> {
+        let mut stream = Stream::warming();
+        record(&mut stream)?;
+        let recorder = stream.into_recorder().unwrap_or_default();
+        let mut failures = recorder.failures.unwrap_or_default();
+        failures.sort_by(|one, other| one.source.cmp(&other.source));
+        failures.dedup_by(|one, other| one.source == other.source);
+        Ok(failures)
     }
 
     /// Runs the graph in command buffers of its own, with other tensors and bytes in slots. A slot that is not listed has
@@ -416,6 +436,10 @@ impl Graph {
                 "the graph was optimized for tensors that do not overlap, and the slots of this replay do".into(),
             ));
         }
+        if !as_recorded {
+            let other = |part: &Part| filled.part(&self.recorded.operands, part);
+            self.recorded.checks.iter().try_for_each(|check| check.again(other))?;
+        }
         // The plan has the barriers of a stream without earlier launches. If an earlier launch conflicts with one before the
         // plan's first barrier, another barrier is due: before the first node the plan can follow it, elsewhere the plan
         // would have other barriers than a new recording.
@@ -452,23 +476,12 @@ impl Graph {
         let operands = &self.recorded.operands;
         let tensors = operands.iter().map(|operand| filled.tensor(operand));
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-        let copies = self.recorded.nodes.iter().filter_map(|node| match node.command {
-            Command::Copy { from, to } => Some((&tensors[from as usize], &tensors[to as usize])),
-            _ => None,
-        });
-        for (from, to) in copies {
-            if BufferRange::of(from, Role::Read).conflicts(&BufferRange::of(to, Role::Write)) {
-                return Err(Error::Shape(
-                    "the source and the target of a copy overlap in the slots of this replay"
-                        .into(),
-                ));
-            }
-        }
         let label = log.label_number();
         for node in &self.recorded.nodes {
             match &node.command {
                 Command::Barrier => live.barrier(log),
                 Command::Copy { from, to } => {
+                    log.replayed_under(&node.label, label);
                     live.copy(log, &tensors[*from as usize], &tensors[*to as usize])?;
                 }
                 Command::Launch { kernel, args, grid } => {
@@ -501,12 +514,15 @@ impl Graph {
         } else if plan.head > 0 && !live.ranges().is_empty() {
             log.counters.barriers_avoided += 1;
         }
+        let label = log.label_number();
         let places: Vec<_> = operands.iter().map(|operand| filled.place(operand)).collect();
         let mut steps = plan.steps.iter();
         let mut next = steps.next();
         while let Some(step) = next {
             if let Step::Copy(number) = *step {
-                if let Command::Copy { from, to } = nodes[number as usize].command {
+                let node = &nodes[number as usize];
+                if let Command::Copy { from, to } = node.command {
+                    log.replayed_under(&node.label, label);
                     let (from, to) = (&operands[from as usize], &operands[to as usize]);
                     live.copy(log, &filled.tensor(from)?, &filled.tensor(to)?)?;
                 }
@@ -548,7 +564,6 @@ impl Graph {
         live.forget_kernel();
         log.counters.barriers += plan.counters.barriers;
         log.counters.barriers_avoided += plan.counters.barriers_avoided;
-        let label = log.label_number();
         for &(number, count) in &plan.counts {
             let node = &nodes[number as usize];
             if let Command::Launch { kernel, .. } = &node.command {
@@ -561,13 +576,14 @@ impl Graph {
         if plan.tail > 0 {
             live.ranges_mut().reset();
         }
-        for node in &nodes[plan.tail..] {
+        // A copy has none: an encoder for launches that follows waits for it by a fence.
+        let launches = nodes[plan.tail..].iter().filter(|node| node.is_launch());
+        for node in launches {
             for (operand, role) in node.operands() {
                 let (memory, range) = &places[operand as usize];
                 live.ranges_mut().insert(&BufferRange::at(memory, range.clone(), role));
             }
-            // A barrier itself uses nothing.
-            if node.uses_everything() && !matches!(node.command, Command::Barrier) {
+            if node.uses_everything() {
                 live.ranges_mut().insert(&BufferRange::EVERYTHING);
             }
         }

@@ -185,6 +185,10 @@ pub(super) struct Parameter {
     pub(super) align: usize,
 }
 
+/// Pairs of a result and an operand that may be the same view: the kernel reads each value, or row, before it writes it, in the
+/// same thread or threadgroup.
+pub(super) type InPlace = &'static [[&'static str; 2]];
+
 /// The arguments that a kernel declares, in the order in which launches pass them, and its limits.
 #[derive(Clone, Debug)]
 pub(super) struct Parameters {
@@ -322,7 +326,7 @@ impl Parameters {
         &self,
         kernel: &str,
         args: &[Arg<'_>],
-        in_place: &[[&str; 2]],
+        in_place: InPlace,
     ) -> Result<(), Error> {
         let tensors = || {
             self.list.iter().zip(args).filter_map(|(parameter, arg)| match *arg {

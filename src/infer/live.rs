@@ -44,14 +44,35 @@ enum Open {
     Copy(Copier),
 }
 
-/// The launches of a command buffer, for its span in the profile.
+/// The launches and copies of a command buffer, for its span in the profile.
 #[derive(Debug, Default)]
 struct Contents {
     /// The number of their label in the log, and whether all have it.
     label: usize,
     mixed: bool,
+    /// The kernel, if all are launches of it.
     kernel: Option<Kernel>,
+    commands: u64,
     launches: u64,
+}
+
+impl Contents {
+    /// Adds launches of a kernel, or copies.
+    #[inline]
+    fn add(&mut self, label: usize, kernel: Option<&Kernel>, count: u64) {
+        if self.commands == 0 {
+            self.label = label;
+            self.kernel = kernel.cloned();
+        } else {
+            self.mixed |= self.label != label;
+            let same = |first: &Kernel| kernel.is_some_and(|kernel| kernel.is_same(first));
+            if self.kernel.as_ref().is_some_and(|first| !same(first)) {
+                self.kernel = None;
+            }
+        }
+        self.commands += count;
+        self.launches += if kernel.is_some() { count } else { 0 };
+    }
 }
 
 impl Live {
@@ -178,7 +199,7 @@ impl Live {
     /// change the label between launches, and back after them.
     #[inline]
     pub(super) fn prepare(&mut self, log: &mut Log) -> Result<(), Error> {
-        let labelled = self.sampling == Sampling::Labels && self.part.launches > 0;
+        let labelled = self.sampling == Sampling::Labels && self.part.commands > 0;
         if self.full || labelled && self.part.label != log.label_number() {
             self.cut(log)?;
         }
@@ -227,17 +248,7 @@ impl Live {
     /// Called when launches were encoded: adds them to the command buffer's span.
     #[inline]
     pub(super) fn launched(&mut self, log: &Log, kernel: &Kernel, count: u64) {
-        let part = &mut self.part;
-        if part.launches == 0 {
-            part.label = log.label_number();
-            part.kernel = Some(kernel.clone());
-        } else {
-            part.mixed |= part.label != log.label_number();
-            if part.kernel.as_ref().is_some_and(|first| !first.is_same(kernel)) {
-                part.kernel = None;
-            }
-        }
-        part.launches += count;
+        self.part.add(log.label_number(), Some(kernel), count);
         self.full = self.sampling == Sampling::Launches;
     }
 
@@ -275,6 +286,7 @@ impl Live {
         if let Open::Copy(copier) = &self.open {
             copier.copy(from.memory(), from.offset(), to.memory(), to.offset(), from.bytes());
         }
+        self.part.add(log.label_number(), None, 1);
         self.full = self.sampling == Sampling::Launches;
         Ok(())
     }
@@ -315,8 +327,9 @@ impl Live {
         }
         self.full = false;
         log.counters.command_buffers += 1;
-        let Contents { label, mixed, kernel, launches } = std::mem::take(&mut self.part);
-        let label = if mixed || launches == 0 { "" } else { log.label_of(label) }.to_owned();
+        let Contents { label, mixed, kernel, commands: all, launches } =
+            std::mem::take(&mut self.part);
+        let label = if mixed || all == 0 { "" } else { log.label_of(label) }.to_owned();
         let kernel = kernel.map(|kernel| kernel.variant().to_owned()).unwrap_or_default();
         self.parts.push(Part { commands, label, kernel, launches });
         Ok(())

@@ -16,6 +16,7 @@
 //! `specs/infer.md` describes the guarantees.
 
 mod cache;
+mod checks;
 mod draw;
 mod dtype;
 mod error;

@@ -1,8 +1,9 @@
 //! The recording of a graph: launches as data.
 
+use super::checks::{Apart, Check, Checked, Part};
 use super::error::Error;
 use super::graph::{ByteSlot, Slot};
-use super::kernels::Kernel;
+use super::kernels::{Kernel, WarmFailure};
 use super::launch::{Arg, Grid};
 use super::overlap::{covers, overlap};
 use super::ranges::{BufferRange, Role};
@@ -24,6 +25,10 @@ pub(super) struct Recorder {
     /// The sizes of byte slots; 0 until one is used.
     pub(super) byte_slots: Vec<usize>,
     pub(super) scratch: Vec<BufferRange>,
+    /// The checks that replays make again if their tensors overlap, in order.
+    pub(super) checks: Vec<Check>,
+    /// The kernels that could not be made, if the recording is one of [`Ops::warm`](super::Ops::warm).
+    pub(super) failures: Option<Vec<WarmFailure>>,
     /// Whether its nodes have another order than when they were recorded.
     pub(super) rewritten: bool,
 }
@@ -74,6 +79,8 @@ impl Default for Recorder {
             slots: Vec::new(),
             byte_slots: Vec::new(),
             scratch: Vec::new(),
+            checks: Vec::new(),
+            failures: None,
             rewritten: false,
         }
     }
@@ -86,6 +93,9 @@ impl Operand {
         self.written |= written;
     }
 }
+
+/// The error of a copy.
+pub(super) const COPY_OVERLAPS: &str = "the source and the target of a copy overlap";
 
 impl Recorder {
     fn push(&mut self, label: &str, command: Command) {
@@ -130,6 +140,44 @@ impl Recorder {
         Ok(index)
     }
 
+    /// Checks that tensors that overlap slots are views of them.
+    fn check_slots(&self, args: &[Arg<'_>]) -> Result<(), Error> {
+        args.iter().try_for_each(|arg| match arg {
+            Arg::Tensor(tensor) => self.slot_of(tensor).map(|_| ()),
+            _ => Ok(()),
+        })
+    }
+
+    /// Records the launches of an operation, which were checked, and their checks.
+    pub(super) fn operation(
+        &mut self,
+        launches: &[Checked<'_>],
+        apart: &[Apart<'_>],
+        label: &str,
+    ) -> Result<(), Error> {
+        launches.iter().try_for_each(|launch| self.check_slots(launch.args))?;
+        for launch in launches {
+            self.launch(launch.kernel, launch.args, launch.grid, label)?;
+        }
+        for Apart { tensors: [one, other], why } in apart {
+            let parts = Box::new([self.part(one)?, self.part(other)?]);
+            self.checks.push(Check::Apart { parts, why: why.clone() });
+        }
+        for &Checked { kernel, args, in_place, .. } in launches {
+            let args = args.iter().map(|arg| match *arg {
+                Arg::Tensor(tensor) => self.part(tensor).map(Some),
+                _ => Ok(None),
+            });
+            let args = args.collect::<Result<_, Error>>()?;
+            self.checks.push(Check::Results { kernel: kernel.clone(), args, in_place });
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, tensor: &Tensor) -> Result<Part, Error> {
+        Ok(Part { operand: self.operand(tensor, 1, false)?, tensor: tensor.clone() })
+    }
+
     pub(super) fn launch(
         &mut self,
         kernel: &Kernel,
@@ -138,11 +186,7 @@ impl Recorder {
         label: &str,
     ) -> Result<(), Error> {
         // Everything is checked before anything is recorded.
-        for arg in args {
-            if let Arg::Tensor(tensor) = arg {
-                self.slot_of(tensor)?;
-            }
-        }
+        self.check_slots(args)?;
         let mut byte_slots = self.byte_slots.clone();
         for (slot, bytes) in args.iter().filter_map(Arg::slot) {
             let size = byte_slots.get_mut(slot.index).filter(|_| slot.graph == self.id);
@@ -175,9 +219,13 @@ impl Recorder {
 
     pub(super) fn copy(&mut self, from: &Tensor, to: &Tensor, label: &str) -> Result<(), Error> {
         self.slot_of(to)?;
-        let from = self.operand(from, from.align(), false)?;
-        let to = self.operand(to, to.align(), true)?;
-        self.push(label, Command::Copy { from, to });
+        let copy = Command::Copy {
+            from: self.operand(from, from.align(), false)?,
+            to: self.operand(to, to.align(), true)?,
+        };
+        self.push(label, copy);
+        let parts = Box::new([self.part(from)?, self.part(to)?]);
+        self.checks.push(Check::Apart { parts, why: COPY_OVERLAPS.into() });
         Ok(())
     }
 
@@ -244,6 +292,10 @@ impl Node {
             _ => None,
         });
         launch.chain(copy.into_iter().flatten())
+    }
+
+    pub(super) fn is_launch(&self) -> bool {
+        matches!(self.command, Command::Launch { .. })
     }
 
     /// Whether it uses memory that is not bound, or orders everything.

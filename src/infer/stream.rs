@@ -1,11 +1,13 @@
 //! Streams: launches with barriers only where they conflict.
 
+use super::checks::{Apart, Checked};
 use super::error::Error;
 use super::graph::{ByteSlot, Graph, Recorder, Slot};
-use super::kernels::Kernel;
+use super::kernels::{Kernel, WarmFailure};
 use super::launch::{Arg, Grid};
 use super::live::Live;
 use super::ranges::{BufferRange, MemRanges, Role};
+use super::recorder::COPY_OVERLAPS;
 use super::report::{Counters, Report, Sampling};
 use super::running::Running;
 use super::tensor::Tensor;
@@ -55,7 +57,7 @@ impl Drop for Capturing {
 /// The destination of launches.
 enum Sink {
     Encode(Box<Live>),
-    Record(Recorder),
+    Record(Box<Recorder>),
 }
 
 /// Statistics of a stream so far.
@@ -157,12 +159,19 @@ impl Stream {
     }
 
     pub(super) fn recorder() -> Self {
-        Self { sink: Sink::Record(Recorder::default()), log: Log::default(), capture: None }
+        Self { sink: Sink::Record(Box::default()), log: Log::default(), capture: None }
+    }
+
+    /// A recording of operations whose kernels are made, and noted if that fails.
+    pub(super) fn warming() -> Self {
+        let mut recorder: Box<Recorder> = Box::default();
+        recorder.failures = Some(Vec::new());
+        Self { sink: Sink::Record(recorder), log: Log::default(), capture: None }
     }
 
     pub(super) fn into_recorder(self) -> Option<Recorder> {
         match self.sink {
-            Sink::Record(recorder) => Some(recorder),
+            Sink::Record(recorder) => Some(*recorder),
             Sink::Encode(_) => None,
         }
     }
@@ -208,6 +217,39 @@ impl Stream {
         Ok(())
     }
 
+    /// Records the launches of an operation. All of them are checked before the first one is recorded.
+    pub(super) fn operation(
+        &mut self,
+        launches: &[Checked<'_>],
+        apart: &[Apart<'_>],
+    ) -> Result<(), Error> {
+        apart.iter().try_for_each(Apart::check)?;
+        launches.iter().try_for_each(Checked::check)?;
+        if let Sink::Record(recorder) = &mut self.sink {
+            recorder.operation(launches, apart, self.log.label())?;
+        }
+        for &Checked { kernel, args, grid, .. } in launches {
+            if let Sink::Encode(live) = &mut self.sink {
+                live.launch(&mut self.log, kernel, args, grid)?;
+            }
+            self.log.count(kernel, 1);
+        }
+        Ok(())
+    }
+
+    /// Notes a kernel that could not be made, if the recording is to go on without it.
+    pub(super) fn warm_failed(&mut self, failure: WarmFailure) -> Result<(), Error> {
+        let failures = match &mut self.sink {
+            Sink::Record(recorder) => recorder.failures.as_mut(),
+            Sink::Encode(_) => None,
+        };
+        match failures {
+            Some(failures) => failures.push(failure),
+            None => return Err(failure.error),
+        }
+        Ok(())
+    }
+
     /// Copies bytes from a tensor to another one of the same size. Both must be contiguous.
     ///
     /// # Errors
@@ -231,7 +273,7 @@ impl Stream {
         } else if !(from.is_contiguous() && to.is_contiguous()) {
             "a tensor that is not contiguous is copied as bytes".into()
         } else if BufferRange::of(from, Role::Read).conflicts(&BufferRange::of(to, Role::Write)) {
-            "the source and the target of a copy overlap".into()
+            COPY_OVERLAPS.into()
         } else if to.memory().is_read_only() {
             "the target of a copy can only be read".into()
         } else if from.bytes() == 0 {
@@ -315,7 +357,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// If the CPU is using the memory of a launch, or it is a recording of a graph.
+    /// If the CPU is using the memory of a launch, or it is a recording of a graph. What is recorded stays, and another call
+    /// submits it.
     ///
     /// ```
     /// use aruminium::infer::{DType, Stream, Tensor};
@@ -412,7 +455,8 @@ impl Stream {
     /// # Errors
     ///
     /// If a slot is not the graph's, or what is passed for it has another type or size, or is not aligned: nothing is recorded
-    /// then. If Metal returns no encoder, and if launches are sampled and one cannot be submitted, as for
+    /// then, nor if the slots overlap each other or other tensors where an operation or a copy allows no overlap. If Metal returns
+    /// no encoder, and if launches are sampled and one cannot be submitted, as for
     /// [`cut`](Self::cut): then a part of the graph may have been recorded.
     ///
     /// ```
@@ -486,7 +530,8 @@ impl Stream {
     /// # Errors
     ///
     /// The error of the first command buffer that failed; [`GpuError::KernelFault`](crate::GpuError::KernelFault) if a
-    /// kernel had a fault.
+    /// kernel had a fault. If the last command buffer cannot be submitted, as for [`cut`](Self::cut), it is lost: call `cut`
+    /// first, which keeps it.
     ///
     /// ```
     /// let gpu = aruminium::Gpu::open()?;
@@ -501,7 +546,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// If the CPU is using the memory of a launch, or it is a recording of a graph.
+    /// If the CPU is using the memory of a launch, or it is a recording of a graph. Launches that are not submitted are lost then:
+    /// call [`cut`](Self::cut) first, which keeps them.
     ///
     /// ```
     /// let gpu = aruminium::Gpu::open()?;

@@ -1,5 +1,6 @@
 // Operations on each value of tensors with up to RANK axes and any strides; a broadcast axis has the stride 0. A, B and O
-// are the types, and OP(a, b) is the operation on values of type COMPUTE; p.p and p.q are its numbers.
+// are the types, and OP(a, b) is the operation on values of the types COMPUTE and COMPUTE_B, which differ only if one is long and
+// the other ulong; p.p and p.q are its numbers.
 
 struct Elementwise {
     uint count;
@@ -7,6 +8,14 @@ struct Elementwise {
     uint shape[RANK];
     uint o[RANK], a[RANK], b[RANK];
 };
+
+template <typename T> inline T larger(T a, T b) { return max(a, b); }
+template <typename T> inline T smaller(T a, T b) { return min(a, b); }
+// A negative value is less than all unsigned ones.
+inline ulong larger(long a, ulong b) { return a < 0 ? b : max(ulong(a), b); }
+inline ulong larger(ulong a, long b) { return larger(b, a); }
+inline long smaller(long a, ulong b) { return a < 0 ? a : long(min(ulong(a), b)); }
+inline long smaller(ulong a, long b) { return smaller(b, a); }
 
 kernel void elementwise(device O *o [[buffer(0)]], constant Elementwise &p [[buffer(1)]], device const A *a [[buffer(2)]],
 #ifdef B
@@ -30,7 +39,7 @@ kernel void elementwise(device O *o [[buffer(0)]], constant Elementwise &p [[buf
 #endif
     COMPUTE one = COMPUTE(a[from_a]);
 #ifdef B
-    COMPUTE other = COMPUTE(b[from_b]);
+    COMPUTE_B other = COMPUTE_B(b[from_b]);
 #else
     COMPUTE other = one;
 #endif

@@ -1,10 +1,10 @@
 //! Sorting, and values by index.
 
-use super::elementwise::axes;
+use super::elementwise::{Elementwise, axes};
 use super::source::{File, Variant};
-use super::{Matrix, Ops, bytes, float, plain, spans, typed, word, wrong};
+use super::{Launch, Matrix, Ops, bytes, float, plain, spans, typed, word, wrong};
+use crate::infer::checks::Apart;
 use crate::infer::launch::{Arg, Grid};
-use crate::infer::overlap::overlap;
 use crate::infer::{DType, Error, Stream, Tensor};
 
 /// The order of [`Ops::argsort`].
@@ -97,16 +97,19 @@ impl Ops {
         });
         let targets = targets.collect::<Result<Vec<_>, _>>()?;
         // Each part is a launch, in order: it must not overwrite a later one.
-        for (nth, part) in parts.iter().enumerate() {
-            let mut before = targets[..nth].iter().enumerate();
-            if let Some((target, _)) = before.find(|(_, target)| overlap(part, target)) {
-                return Err(wrong(op, format!("part {nth} overlaps the target of part {target}")));
-            }
-        }
-        // Nothing is recorded unless all of it can be.
+        let pairs = parts.iter().enumerate().flat_map(|(nth, part)| {
+            let before = targets[..nth].iter().enumerate();
+            before.map(move |(target, to)| Apart {
+                tensors: [part, to],
+                why: format!("{op}: part {nth} overlaps the target of part {target}"),
+            })
+        });
+        let apart: Vec<Apart<'_>> = pairs.collect();
         let copies = parts.iter().zip(&targets).map(|(part, to)| self.prepare_copy(op, part, to));
-        let copies = copies.collect::<Result<Vec<_>, _>>()?;
-        copies.iter().try_for_each(|copy| copy.record(stream))
+        let copies: Vec<_> = copies.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let args: Vec<_> = copies.iter().map(Elementwise::args).collect();
+        let launches = copies.iter().zip(&args).map(|(copy, args)| copy.with(args));
+        self.record(stream, &launches.collect::<Vec<_>>(), &apart)
     }
 
     /// The indices of the values of each row, in order. Of equal values the first comes first, and NaN is last in either
@@ -153,32 +156,39 @@ impl Ops {
         let words = [from.columns, from.stride, to.stride].map(|value| word(op, value));
         let [columns, x_stride, y_stride] = words;
         let [columns, x_stride, y_stride] = [columns?, x_stride?, y_stride?];
-        let mut launch = |function: &'static str, merge: bool, block: usize, grid: Grid| {
-            let variant = Variant::new(File::Arrange, function)
+        let variant = |function: &'static str, merge: bool| {
+            Variant::new(File::Arrange, function)
                 .number("SORT", 1)
                 .number("DESCENDING", (order == Order::Descending).into())
                 .number("MERGE", merge.into())
-                .ty("X", x_type);
-            let params = bytes([columns, x_stride, y_stride, word(op, block)?]);
-            self.launch(stream, variant, &[x.into(), indices.into(), Arg::Bytes(&params)], grid)
+                .ty("X", x_type)
         };
         let groups = (from.columns.div_ceil(TILE), from.rows, 1);
         let tiles = Grid::Groups { groups, group: (256, 1, 1) };
         let pairs = (from.columns.next_power_of_two() / 2, from.rows, 1);
         let steps = Grid::Threads { threads: pairs, group: (256, 1, 1) };
-        launch("sort_tile", false, 0, tiles)?;
+        let mut sequence = vec![("sort_tile", false, 0, tiles)];
         let mut size = 2 * TILE;
         while size / 2 < from.columns {
-            launch("sort_step", true, size, steps)?;
+            sequence.push(("sort_step", true, size, steps));
             let mut block = size / 2;
             while block > TILE {
-                launch("sort_step", false, block, steps)?;
+                sequence.push(("sort_step", false, block, steps));
                 block /= 2;
             }
-            launch("sort_tile", true, 0, tiles)?;
+            sequence.push(("sort_tile", true, 0, tiles));
             size *= 2;
         }
-        Ok(())
+        let params = sequence.iter().map(|&(_, _, block, _)| {
+            word(op, block).map(|block| bytes([columns, x_stride, y_stride, block]))
+        });
+        let params = params.collect::<Result<Vec<_>, _>>()?;
+        let args = params.iter().map(|params| [x.into(), indices.into(), Arg::Bytes(params)]);
+        let args: Vec<[Arg<'_>; 3]> = args.collect();
+        let launches = sequence.iter().zip(&args).map(|(&(function, merge, _, grid), args)| {
+            Launch { variant: variant(function, merge), args, grid, in_place: &[] }
+        });
+        self.record(stream, &launches.collect::<Vec<_>>(), &[])
     }
 
     /// Values of `x` along an axis by index: `y` and `indices` have the same shape, which differs from that of `x` only in

@@ -1,8 +1,7 @@
 //! Operations on each value, with broadcasting; also copies, conversions and gates.
 
 use super::source::{File, Variant, metal};
-use super::{Ops, plain, spans, word};
-use crate::infer::kernels::Kernel;
+use super::{Launch, Ops, plain, spans, word};
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{DType, Error, Stream, Tensor};
 
@@ -130,8 +129,8 @@ impl Binary {
             Self::Sub => ("((a) - (b))", true),
             Self::Mul => ("((a) * (b))", true),
             Self::Div => ("((a) / (b))", false),
-            Self::Max => ("max(a, b)", true),
-            Self::Min => ("min(a, b)", true),
+            Self::Max => ("larger(a, b)", true),
+            Self::Min => ("smaller(a, b)", true),
             Self::Pow => ("pow(a, b)", false),
             Self::SiluMul => ("(silu(a) * (b))", false),
             Self::GeluMul => ("(gelu(a) * (b))", false),
@@ -194,7 +193,8 @@ impl Ops {
         x: &Tensor,
         y: &Tensor,
     ) -> Result<(), Error> {
-        self.prepare("unary", op.expression(), op == Unary::Copy, x, None, y)?.record(stream)
+        let launch = self.prepare("unary", op.expression(), op == Unary::Copy, x, None, y)?;
+        self.elementwise(stream, launch)
     }
 
     /// Applies an operation to each pair of values. `a` and `b` are broadcast to the shape of `y`.
@@ -223,19 +223,27 @@ impl Ops {
         b: &Tensor,
         y: &Tensor,
     ) -> Result<(), Error> {
-        self.prepare("binary", op.expression(), false, a, Some(b), y)?.record(stream)
+        let launch = self.prepare("binary", op.expression(), false, a, Some(b), y)?;
+        self.elementwise(stream, launch)
     }
 
-    /// A copy that can be recorded: all its checks are done.
+    /// A copy, to be recorded with others.
     pub(super) fn prepare_copy<'a>(
         &self,
         op: &str,
         x: &Tensor,
         y: &'a Tensor,
-    ) -> Result<Prepared<'a>, Error> {
-        let prepared = self.prepare(op, Unary::Copy.expression(), true, x, None, y)?;
-        prepared.check()?;
-        Ok(prepared)
+    ) -> Result<Option<Elementwise<'a>>, Error> {
+        self.prepare(op, Unary::Copy.expression(), true, x, None, y)
+    }
+
+    fn elementwise(
+        &self,
+        stream: &mut Stream,
+        launch: Option<Elementwise<'_>>,
+    ) -> Result<(), Error> {
+        let Some(launch) = launch else { return Ok(()) };
+        self.record(stream, &[launch.with(&launch.args())], &[])
     }
 
     fn prepare<'a>(
@@ -246,7 +254,7 @@ impl Ops {
         a: &Tensor,
         b: Option<&Tensor>,
         y: &'a Tensor,
-    ) -> Result<Prepared<'a>, Error> {
+    ) -> Result<Option<Elementwise<'a>>, Error> {
         let mut float = false;
         let first = if b.is_some() { "a" } else { "x" };
         for (name, tensor) in [(first, Some(a)), ("b", b), ("y", Some(y))] {
@@ -267,7 +275,7 @@ impl Ops {
             .collect();
         let count = y.count();
         if count == 0 {
-            return Ok(Prepared(None));
+            return Ok(None);
         }
         spans(op, &[(first, &a), ("b", b.as_ref().unwrap_or(&a)), ("y", y)])?;
         let axes = axes(shape, &strides);
@@ -281,38 +289,30 @@ impl Ops {
             }
         }
         let params: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        let compute = match (float, copies, y.dtype()) {
-            // A copy of integers keeps all their bits.
-            (false, true, _) if a.dtype() == y.dtype() => metal(a.dtype()),
-            (false, ..) if [a.dtype(), y.dtype()].contains(&DType::U64) => "ulong",
-            (false, ..) => "long",
-            _ => "float",
+        // Of integers, values of `U64` are computed as such, and all others as signed ones.
+        let whole = |dtype| if dtype == DType::U64 { "ulong" } else { "long" };
+        let compute = |dtype: DType| match float {
+            // A copy keeps all bits, those of NaNs too.
+            _ if copies && dtype == y.dtype() => metal(dtype),
+            true => "float",
+            false => whole(dtype),
         };
         let mut variant = Variant::new(File::Elementwise, "elementwise")
             .number("RANK", axes.len() as u32)
-            .text_of("COMPUTE", compute)
+            .text_of("COMPUTE", compute(a.dtype()))
             .text_of("OP(a, b)", text)
             .ty("A", a.dtype())
             .ty("O", y.dtype());
         if let Some(b) = &b {
-            variant = variant.ty("B", b.dtype());
+            variant = variant.ty("B", b.dtype()).text_of("COMPUTE_B", compute(b.dtype()));
         }
-        let launch = Launch { kernel: self.kernel(variant)?, y, params, a, b, count };
-        let in_place = [["o", "a"], ["o", "b"]];
-        launch.kernel.parameters().check_results(
-            launch.kernel.name(),
-            &launch.args(),
-            &in_place,
-        )?;
-        Ok(Prepared(Some(launch)))
+        Ok(Some(Elementwise { variant, y, params, a, b, count }))
     }
 }
 
-/// An operation that was checked; none, if there are no values.
-pub(super) struct Prepared<'a>(Option<Launch<'a>>);
-
-struct Launch<'a> {
-    kernel: Kernel,
+/// A launch with what its arguments refer to.
+pub(super) struct Elementwise<'a> {
+    variant: Variant,
     y: &'a Tensor,
     params: Vec<u8>,
     a: Tensor,
@@ -320,29 +320,16 @@ struct Launch<'a> {
     count: usize,
 }
 
-impl Launch<'_> {
-    fn args(&self) -> Vec<Arg<'_>> {
+impl Elementwise<'_> {
+    pub(super) fn args(&self) -> Vec<Arg<'_>> {
         let mut args = vec![self.y.into(), Arg::Bytes(&self.params), Arg::Tensor(&self.a)];
         args.extend(self.b.as_ref().map(Arg::Tensor));
         args
     }
 
-    fn grid(&self) -> Grid {
-        Grid::threads_1d(self.count)
-    }
-}
-
-impl Prepared<'_> {
-    /// The checks that recording makes.
-    fn check(&self) -> Result<(), Error> {
-        let Some(launch) = &self.0 else { return Ok(()) };
-        let (kernel, grid) = (&launch.kernel, launch.grid());
-        kernel.parameters().check(kernel.name(), &launch.args(), &grid)
-    }
-
-    pub(super) fn record(&self, stream: &mut Stream) -> Result<(), Error> {
-        let Some(launch) = &self.0 else { return Ok(()) };
-        stream.launch(&launch.kernel, &launch.args(), launch.grid())
+    pub(super) fn with<'a>(&self, args: &'a [Arg<'a>]) -> Launch<'a> {
+        let (variant, grid) = (self.variant.clone(), Grid::threads_1d(self.count));
+        Launch { variant, args, grid, in_place: &[["o", "a"], ["o", "b"]] }
     }
 }
 

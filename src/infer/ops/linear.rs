@@ -2,9 +2,9 @@
 
 use super::source::{File, Variant};
 use super::weight::{Checked, Weight};
-use super::{Matrix, Ops, bytes, float, typed, word, wrong};
+use super::{Launch, Matrix, Ops, bytes, float, typed, word, wrong};
+use crate::infer::checks::Apart;
 use crate::infer::launch::{Arg, Grid};
-use crate::infer::overlap::overlap;
 use crate::infer::{DType, Error, Stream, Tensor};
 
 /// The largest number of rows for which each row of the weights is decoded once for all of them. More rows are multiplied
@@ -193,6 +193,8 @@ impl Ops {
         let (x_type, y_type) = (float(op, "x", x)?, float(op, "y", y)?);
         typed(op, "ids", ids, &[DType::I32])?;
         let [experts, outputs] = w.experts(op)?;
+        // Kernels count the rows of all experts.
+        word(op, experts.saturating_mul(outputs))?;
         let from = Matrix::of(op, "x", x)?;
         let rows = ids.count();
         let fits = ids.is_contiguous()
@@ -225,24 +227,25 @@ impl Ops {
         let variant = variant.ty("X", x_type).ty("Y", y_type).number("ROWS", 1);
         let mut args = w.args([x.into(), y.into(), Arg::Bytes(&bytes_of)]);
         args.push(order.into());
-        // Both launches are checked before one is recorded.
-        let products = self.ready(variant, &args, &[])?;
-        products.parameters().check(products.name(), &args, &grid)?;
-        if let Some(lists) = lists {
-            // The lists are written before the products read anything.
-            let read = args.iter().filter_map(|arg| match *arg {
-                Arg::Tensor(tensor) if !std::ptr::eq(tensor, lists) => Some(tensor),
-                _ => None,
-            });
-            if read.into_iter().any(|tensor| overlap(lists, tensor)) || overlap(ids, y) {
-                return Err(wrong(op, "scratch overlaps another operand, or y overlaps the ids"));
-            }
-            let words = bytes([word(op, rows)?, word(op, experts)?]);
-            let args = [ids.into(), lists.into(), Arg::Bytes(&words)];
-            let variant = Variant::new(File::Experts, "list_rows");
-            self.launch(stream, variant, &args, Grid::groups_1d(1, experts + 1))?;
-        }
-        stream.launch(&products, &args, grid)
+        let products = Launch { variant, args: &args, grid, in_place: &[] };
+        let Some(lists) = lists else { return self.record(stream, &[products], &[]) };
+        // The lists are written before the products read anything.
+        let read = args.iter().filter_map(|arg| match *arg {
+            Arg::Tensor(tensor) if !std::ptr::eq(tensor, lists) => Some([lists, tensor]),
+            _ => None,
+        });
+        let why = "linear_experts: scratch overlaps another operand, or y overlaps the ids";
+        let apart = read.chain([[ids, y]]).map(|tensors| Apart { tensors, why: why.into() });
+        let apart: Vec<Apart<'_>> = apart.collect();
+        let words = bytes([word(op, rows)?, word(op, experts)?]);
+        let list_args = [ids.into(), lists.into(), Arg::Bytes(&words)];
+        let list = Launch {
+            variant: Variant::new(File::Experts, "list_rows"),
+            args: &list_args,
+            grid: Grid::groups_1d(1, experts + 1),
+            in_place: &[],
+        };
+        self.record(stream, &[list, products], &apart)
     }
 
     /// Rows of `w` by index, decoded: row `i` of `y` is row `indices[i]` of `w`. For embeddings, and to decode a weight.

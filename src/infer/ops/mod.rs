@@ -46,8 +46,9 @@ pub use solve::Solve;
 pub use turbo::TurboCache;
 pub use weight::{Gate, Gated, Weight};
 
-use super::kernels::{Kernel, Kernels};
-use super::launch::{Arg, Grid};
+use super::checks::{Apart, Checked};
+use super::kernels::{Kernel, Kernels, WarmFailure};
+use super::launch::{Arg, Grid, InPlace};
 use super::{DType, Error, Graph, Stream, Tensor};
 use crate::Gpu;
 use source::Variant;
@@ -111,8 +112,8 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// The closure's error; that of a kernel which does not compile names it. To go on with other operations, warm them in calls of
-    /// their own.
+    /// The closure's error, or [`Error::Warm`] with each kernel that could not be made; the others are made, those of later
+    /// operations too.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Tensor, ops::{Linear, Unary}};
@@ -133,14 +134,17 @@ impl Ops {
     ) -> Result<usize, Error> {
         let count = || self.made.read().unwrap_or_else(PoisonError::into_inner).len();
         let before = count();
-        Graph::record(|stream| record(self, stream))?;
-        Ok(count() - before)
+        let failures = Graph::warm(|stream| record(self, stream))?;
+        match failures.is_empty() {
+            true => Ok(count() - before),
+            false => Err(Error::Warm(failures)),
+        }
     }
 
     /// The kernel of a variant, which is compiled if this is its first use.
-    fn kernel(&self, variant: Variant) -> Result<Kernel, Error> {
+    fn kernel(&self, variant: &Variant) -> Result<Kernel, Error> {
         let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = made.get(&variant) {
+        if let Some(kernel) = made.get(variant) {
             return Ok(kernel.clone());
         }
         drop(made);
@@ -149,20 +153,35 @@ impl Ops {
         let kernel =
             self.kernels.make(&name, variant.function(), &[], Some(variant.short_name(&name)))?;
         let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(made.entry(variant).or_insert(kernel).clone())
+        Ok(made.entry(variant.clone()).or_insert(kernel).clone())
     }
 
-    /// The kernel of a launch, after the check of its results. Pairs of names in `in_place` are results and operands that may be
-    /// the same view: the kernel reads each value, or row, before it writes it, in the same thread or threadgroup.
-    fn ready(
+    /// Records the launches of an operation. Their kernels are made, and everything is checked, before the first one is recorded.
+    fn record(
         &self,
-        variant: Variant,
-        args: &[Arg<'_>],
-        in_place: &[[&str; 2]],
-    ) -> Result<Kernel, Error> {
-        let kernel = self.kernel(variant)?;
-        kernel.parameters().check_results(kernel.name(), args, in_place)?;
-        Ok(kernel)
+        stream: &mut Stream,
+        launches: &[Launch<'_>],
+        apart: &[Apart<'_>],
+    ) -> Result<(), Error> {
+        let mut kernels = Vec::with_capacity(launches.len());
+        for Launch { variant, .. } in launches {
+            match self.kernel(variant) {
+                Ok(kernel) => kernels.push(kernel),
+                Err(error) => {
+                    let (source, function) = (variant.name(), variant.function().into());
+                    let constants = Vec::new();
+                    stream.warm_failed(WarmFailure { source, function, constants, error })?;
+                }
+            }
+        }
+        if kernels.len() < launches.len() {
+            return Ok(());
+        }
+        let checked = kernels.iter().zip(launches).map(|(kernel, launch)| {
+            let &Launch { args, grid, in_place, .. } = launch;
+            Checked { kernel, args, grid, in_place }
+        });
+        stream.operation(&checked.collect::<Vec<_>>(), apart)
     }
 
     fn launch(
@@ -181,11 +200,18 @@ impl Ops {
         variant: Variant,
         args: &[Arg<'_>],
         grid: Grid,
-        in_place: &[[&str; 2]],
+        in_place: InPlace,
     ) -> Result<(), Error> {
-        let kernel = self.ready(variant, args, in_place)?;
-        stream.launch(&kernel, args, grid)
+        self.record(stream, &[Launch { variant, args, grid, in_place }], &[])
     }
+}
+
+/// A launch of an operation, whose kernel may not be made yet.
+struct Launch<'a> {
+    variant: Variant,
+    args: &'a [Arg<'a>],
+    grid: Grid,
+    in_place: InPlace,
 }
 
 /// An error about an operand.

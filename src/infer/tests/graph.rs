@@ -120,6 +120,13 @@ impl Parts {
             }
             parts.push(Part::Step(step));
         }
+        // Half of the programs end with copies.
+        for _ in 0..random.below(3) {
+            let copy = [(); 2].map(|_| (random.below(memories), random.below(VALUES - VIEW + 1)));
+            if copy[0].0 != copy[1].0 {
+                parts.push(Part::Copy(copy));
+            }
+        }
         Self { parts, memories }
     }
 
@@ -331,6 +338,60 @@ fn replays_are_sampled_by_label_and_apart_from_sampled_launches() {
     stream.sample(Sampling::CommandBuffers).unwrap();
     stream.replay(&graph, &[], &[]).unwrap();
     assert_eq!(spans(stream), [("first".to_owned(), 1), (String::new(), 3)]);
+}
+
+/// Copies have labels like launches, in a stream and in a replay.
+#[test]
+fn copies_are_sampled_by_label() {
+    let bench = Bench::new();
+    let twist = bench.kernel("twist");
+    let [x, y] = [0, 1].map(|value| bench.tensor(&[value; 8]));
+    let record = |stream: &mut Stream| {
+        stream.label("copies")?;
+        stream.copy(&y, &x)?;
+        stream.label("launches")?;
+        let args = [(&x).into(), Arg::Bytes(&[1, 0, 0, 0])];
+        stream.launch(&twist, &args, Grid::threads_1d(8))?;
+        stream.copy(&x, &y)?;
+        stream.label("copies")?;
+        stream.copy(&y, &x)
+    };
+    let (graph, ()) = Graph::record(record).unwrap();
+    let expected = |sampling| match sampling {
+        Sampling::Labels => {
+            vec![("own", "twist", 1), ("copies", "", 0), ("launches", "", 1), ("copies", "", 0)]
+        }
+        Sampling::Launches => vec![
+            ("own", "twist", 1),
+            ("copies", "", 0),
+            ("launches", "twist", 1),
+            ("launches", "", 0),
+            ("copies", "", 0),
+        ],
+        Sampling::CommandBuffers => vec![("", "", 2)],
+    };
+    for sampling in [Sampling::Labels, Sampling::Launches, Sampling::CommandBuffers] {
+        for replayed in [false, true] {
+            let mut stream = bench.stream();
+            stream.sample(sampling).unwrap();
+            stream.label("own").unwrap();
+            let args = [(&x).into(), Arg::Bytes(&[1, 0, 0, 0])];
+            stream.launch(&twist, &args, Grid::threads_1d(8)).unwrap();
+            match replayed {
+                true => stream.replay(&graph, &[], &[]).unwrap(),
+                false => record(&mut stream).unwrap(),
+            }
+            let spans = stream.finish().unwrap().profile.spans;
+            let found: Vec<_> =
+                spans.iter().map(|s| (&s.label[..], &s.kernel[..], s.launches)).collect();
+            assert_eq!(found, expected(sampling), "{sampling:?}, replayed: {replayed}");
+        }
+    }
+    // A command buffer of copies alone has their label.
+    let mut stream = bench.stream();
+    stream.label("copies").unwrap();
+    stream.copy(&x, &y).unwrap();
+    assert_eq!(stream.finish().unwrap().profile.spans[0].label, "copies");
 }
 
 #[test]
