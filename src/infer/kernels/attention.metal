@@ -56,9 +56,9 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
     constexpr uint COLUMNS = (DIM + 31) / 32;
     threadgroup float query[DIM], sums[4 * DIM], most_of[4], total_of[4];
     uint token = group.x, head = group.y;
-    q += ulong(token) * p.q_token + head * p.q_head;
-    k += head / p.group * p.k_head;
-    v += head / p.group * p.v_head;
+    q += ulong(token) * p.q_token + ulong(head) * p.q_head;
+    k += ulong(head / p.group) * p.k_head;
+    v += ulong(head / p.group) * p.v_head;
     for (uint i = thread_index; i < DIM; i += 128) query[i] = float(q[i]) * p.scale;
 #if K_BITS
     // Products of rotated vectors are those of the vectors.
@@ -98,7 +98,7 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
             logit = 0.0f;
             for (uint i = 0; i < DIM; i++) logit = fma(query[i], KEY(from, i), logit);
 #if K_BITS
-            logit *= k_lengths[row * (p.heads / p.group)] * rsqrt(float(DIM));
+            logit *= k_lengths[ulong(row) * (p.heads / p.group)] * rsqrt(float(DIM));
 #endif
 #if CAP
             logit = p.cap * precise::tanh(logit / p.cap);
@@ -119,7 +119,7 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
             if (share == 0.0f) continue;
             device const V *from = v + ulong(first + i) * p.v_token;
 #if V_BITS
-            share *= v_lengths[(first + i) * (p.heads / p.group)] * rsqrt(float(DIM));
+            share *= v_lengths[ulong(first + i) * (p.heads / p.group)] * rsqrt(float(DIM));
 #endif
             for (uint c = 0; c < COLUMNS; c++) {
                 uint column = lane + 32 * c;
@@ -143,7 +143,7 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
     }
     // A token that sees no key gets zeros.
     float scale = all > 0.0f ? 1.0f / all : 0.0f;
-    o += ulong(token) * p.o_token + head * p.o_head;
+    o += ulong(token) * p.o_token + ulong(head) * p.o_head;
     for (uint i = thread_index; i < DIM; i += 128) {
         float value = 0.0f;
         for (uint j = 0; j < 4; j++) value = fma(factors[j], sums[j * DIM + i], value);

@@ -67,10 +67,10 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
     threadgroup uint all_seen[4];
     threadgroup float *weights = all_weights + simd * 8 * KEYS, *square = all_squares + simd * 64;
     uint token0 = group.x * 32 + simd * 8, head = group.y, last_token = p.tokens - 1;
-    q += head * p.q_head;
-    k += head / p.group * p.k_head;
-    v += head / p.group * p.v_head;
-    o += head * p.o_head;
+    q += ulong(head) * p.q_head;
+    k += ulong(head / p.group) * p.k_head;
+    v += ulong(head / p.group) * p.v_head;
+    o += ulong(head) * p.o_head;
     simdgroup_float8x8 query[PARTS], sums[PARTS];
     for (uint part = 0; part < PARTS; part++) {
         for (uint i = lane; i < 64; i += 32) {
@@ -125,7 +125,7 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
             device const K *from = k + ulong(first + row) * p.k_token;
             float key = used ? KEY(from, column) : 0.0f;
 #if K_BITS
-            if (used) key *= k_lengths[(first + row) * (p.heads / p.group)] * rsqrt(float(DIM));
+            if (used) key *= k_lengths[ulong(first + row) * (p.heads / p.group)] * rsqrt(float(DIM));
 #endif
             tile[row * PITCH + column] = key;
         }
@@ -185,7 +185,7 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
             device const V *from = v + ulong(first + row) * p.v_token;
             float value = used ? VALUE(from, column) : 0.0f;
 #if V_BITS
-            if (used) value *= v_lengths[(first + row) * (p.heads / p.group)] * rsqrt(float(DIM));
+            if (used) value *= v_lengths[ulong(first + row) * (p.heads / p.group)] * rsqrt(float(DIM));
 #endif
             tile[row * PITCH + column] = value;
         }

@@ -48,9 +48,9 @@ kernel void delta_chunked(device const X *q [[buffer(0)]], device Y *y [[buffer(
         if (thread_index < CHUNK) {
             // Tokens past the end change nothing.
             float sum = 0.0f;
-            for (uint i = 0; i <= thread_index && i < count; i++) sum += gate[(t0 + i) * heads + head];
+            for (uint i = 0; i <= thread_index && i < count; i++) sum += gate[ulong(t0 + i) * heads + head];
             sums[thread_index] = sum;
-            shares[thread_index] = thread_index < count ? beta[(t0 + thread_index) * heads + head] : 0.0f;
+            shares[thread_index] = thread_index < count ? beta[ulong(t0 + thread_index) * heads + head] : 0.0f;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
         {

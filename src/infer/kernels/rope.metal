@@ -18,8 +18,8 @@ kernel void rope(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], dev
                  uint3 at [[thread_position_in_grid]]) {
     uint pair = at.x, head = at.y, token = at.z;
     if (head >= p.heads || token >= p.tokens) return;
-    x += ulong(token) * p.x_token + head * p.x_head;
-    y += ulong(token) * p.y_token + head * p.y_head;
+    x += ulong(token) * p.x_token + ulong(head) * p.x_head;
+    y += ulong(token) * p.y_token + ulong(head) * p.y_head;
     if (pair >= p.pairs) {
         // What is not rotated is copied, two values a thread.
         for (uint i = 2 * pair; i < min(2 * pair + 2, p.dim); i++) y[i] = Y(float(x[i]));

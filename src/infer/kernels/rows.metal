@@ -140,7 +140,7 @@ kernel void reduce(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], c
     for (uint i = start; i < p.columns; i += 256) most = max(most, sign * float(x[i]));
     float result = sign * largest(most, scratch, simd, lane);
 #endif
-    if (start == 0) y[row * p.y_stride] = Y(result);
+    if (start == 0) y[ulong(row) * p.y_stride] = Y(result);
 }
 #endif
 
@@ -199,9 +199,9 @@ kernel void top(device const X *x [[buffer(0)]], device int *indices [[buffer(1)
         last = Best{simd_broadcast_first(last.value), simd_broadcast_first(last.index)};
         threadgroup_barrier(mem_flags::mem_threadgroup);
         if (start == 0) {
-            indices[row * p.y_stride + k] = int(last.index);
+            indices[ulong(row) * p.y_stride + k] = int(last.index);
 #if VALUES
-            values[row * p.y_stride + k] = float(x[last.index]);
+            values[ulong(row) * p.y_stride + k] = float(x[last.index]);
 #endif
         }
         uint chosen = last.index % 256;

@@ -30,8 +30,8 @@ kernel void sample(device const float *logits [[buffer(0)]], device const int *t
                    device const float *random [[buffer(2)]], device int *chosen [[buffer(3)]],
                    constant Sample &p [[buffer(4)]], uint row [[thread_position_in_grid]]) {
     if (row >= p.rows) return;
-    logits += row * p.count;
-    tokens += row * p.count;
+    logits += ulong(row) * p.count;
+    tokens += ulong(row) * p.count;
     uint last = 0;
     if (p.temperature > 0.0f) {
         float all = 0.0f;

@@ -23,7 +23,7 @@ kernel void conv(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], con
     float sum = 0.0f;
 #endif
     for (uint i = 0; i < p.size; i++) {
-        sum = fma(float(x[ulong(at.y + i) * p.x_stride + at.x]), float(weight[at.x * p.size + i]), sum);
+        sum = fma(float(x[ulong(at.y + i) * p.x_stride + at.x]), float(weight[ulong(at.x) * p.size + i]), sum);
     }
 #if SILU
     sum = silu(sum);
@@ -41,19 +41,19 @@ kernel void ssm(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], cons
     if (channel >= p.channels) return;
     float h[SIZE], decay[SIZE];
     for (uint i = 0; i < SIZE; i++) {
-        h[i] = state[channel * SIZE + i];
-        decay[i] = a[channel * SIZE + i];
+        h[i] = state[ulong(channel) * SIZE + i];
+        decay[i] = a[ulong(channel) * SIZE + i];
     }
     for (uint t = 0; t < p.tokens; t++) {
         float value = float(x[ulong(t) * p.x_stride + channel]), step = float(dt[ulong(t) * p.x_stride + channel]);
         float sum = d[channel] * value;
         for (uint i = 0; i < SIZE; i++) {
-            h[i] = fma(exp(step * decay[i]), h[i], step * float(b[t * SIZE + i]) * value);
-            sum = fma(h[i], float(c[t * SIZE + i]), sum);
+            h[i] = fma(exp(step * decay[i]), h[i], step * float(b[ulong(t) * SIZE + i]) * value);
+            sum = fma(h[i], float(c[ulong(t) * SIZE + i]), sum);
         }
         y[ulong(t) * p.y_stride + channel] = Y(sum);
     }
-    for (uint i = 0; i < SIZE; i++) state[channel * SIZE + i] = h[i];
+    for (uint i = 0; i < SIZE; i++) state[ulong(channel) * SIZE + i] = h[i];
 }
 #endif
 
@@ -71,7 +71,7 @@ kernel void delta(device const X *q [[buffer(0)]], device Y *y [[buffer(1)]], co
     for (uint i = 0; i < SIZE; i++) s[i] = own[i * columns];
     uint key_heads = heads / p.group;
     for (uint t = 0; t < p.tokens; t++) {
-        uint row = t * heads + head;
+        ulong row = ulong(t) * heads + head;
         device const X *key = k + (ulong(t) * key_heads + head / p.group) * SIZE;
         device const X *query = q + (ulong(t) * key_heads + head / p.group) * SIZE;
         float decay = exp(gate[row]), known = 0.0f;
@@ -80,12 +80,12 @@ kernel void delta(device const X *q [[buffer(0)]], device Y *y [[buffer(1)]], co
             known = fma(s[i], float(key[i]), known);
         }
         // The part of the value that the state does not have yet.
-        float change = (float(v[ulong(row) * columns + column]) - known) * beta[row], sum = 0.0f;
+        float change = (float(v[row * columns + column]) - known) * beta[row], sum = 0.0f;
         for (uint i = 0; i < SIZE; i++) {
             s[i] = fma(float(key[i]), change, s[i]);
             sum = fma(s[i], float(query[i]), sum);
         }
-        y[ulong(row) * columns + column] = Y(sum * p.scale);
+        y[row * columns + column] = Y(sum * p.scale);
     }
     for (uint i = 0; i < SIZE; i++) own[i * columns] = s[i];
 }

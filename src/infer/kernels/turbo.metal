@@ -46,7 +46,7 @@ kernel void append_turbo(device const X *x [[buffer(0)]], device uchar *codes [[
     uint last = p.tokens - 1;
     while (last > 0 && positions[last] < 0) last--;
     if (position < 0 || positions[last] - position >= int(p.capacity)) return;
-    x += ulong(token) * p.x_token + head * p.x_head;
+    x += ulong(token) * p.x_token + ulong(head) * p.x_head;
     float square = 0.0f;
     for (uint i = thread_index; i < DIM; i += 128) {
         float value = float(x[i]);
