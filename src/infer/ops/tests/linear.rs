@@ -31,10 +31,10 @@ fn check(setup: &mut Setup, w: &Tensor, rows: usize, x_type: DType, y_type: DTyp
 fn every_type_of_weights_times_few_and_many_rows() {
     let mut setup = Setup::new(1);
     let types = FLOATS.into_iter().chain(Quant::ALL.iter().copied().map(DType::Quant));
-    for dtype in types {
+    for (nth, dtype) in types.enumerate() {
         let w = setup.weights(dtype, &[35, 2 * dtype.block().max(32)]);
         check(&mut setup, &w, 1, DType::F32, DType::F32);
-        check(&mut setup, &w, 33, DType::F32, DType::F32);
+        check(&mut setup, &w, 33, FLOATS[nth % 3], FLOATS[nth / 3 % 3]);
     }
 }
 
@@ -176,11 +176,11 @@ fn mlx_groups_of_any_size_in_rows_of_whole_sixteens() {
 fn lookup_decodes_rows_of_every_type() {
     let mut setup = Setup::new(6);
     let types = FLOATS.into_iter().chain(Quant::ALL.iter().copied().map(DType::Quant));
-    for dtype in types {
+    for (nth, dtype) in types.enumerate() {
         let columns = if dtype.is_quantized() { 2 * dtype.block() } else { 37 };
         let w = setup.weights(dtype, &[9, columns]);
         let indices = setup.tensor(DType::I32, &[2, 2], &[8.0, 0.0, -1.0, 9.0]);
-        let y = setup.result(DType::F32, &[2, 2, columns]);
+        let y = setup.result(FLOATS[nth % 3], &[2, 2, columns]);
         setup.run(|ops, stream| ops.lookup(stream, &indices, &w, &y));
         let all = values(&w);
         let zeros = vec![0.0; columns];
@@ -269,6 +269,40 @@ fn experts_are_chosen_by_index() {
                     }
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn experts_of_every_format() {
+    let mut setup = Setup::new(13);
+    let ids: Vec<i32> = (0..41).map(|i| if i % 3 == 0 { 1 } else { i % 5 - 1 }).collect();
+    let numbers: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
+    let id_tensor = setup.tensor(DType::I32, &[ids.len()], &numbers);
+    let scratch = setup.result(DType::I32, &[Experts::scratch(3, ids.len())]);
+    let types = FLOATS.into_iter().chain(Quant::ALL.iter().copied().map(DType::Quant));
+    for (nth, dtype) in types.enumerate() {
+        let columns = if dtype.is_quantized() { dtype.block() } else { 36 };
+        let (x_type, y_type) = (FLOATS[nth % 3], FLOATS[nth / 3 % 3]);
+        let [w, up] = [(); 2].map(|_| setup.weights(dtype, &[3, 13, columns]));
+        // Small values, because products of two results are written as halves.
+        let small: Vec<f32> =
+            (0..ids.len() * columns).map(|_| setup.random.value() / 32.0).collect();
+        let x = setup.tensor(x_type, &[ids.len(), columns], &small);
+        let [xv, wv, uv] = [&x, &w, &up].map(values);
+        let expected = by_experts(&xv, &wv, &ids, [3, columns]);
+        let with_gate = gated(Gate::Silu, &expected, &by_experts(&xv, &uv, &ids, [3, columns]));
+        for scratch in [None, Some(&scratch)] {
+            let params = Experts { few_rows: 0, scratch };
+            let [y, z] = [(); 2].map(|_| setup.result(y_type, &[ids.len(), 13]));
+            let both = Gated { gate: &w, up: &up, kind: Gate::Silu };
+            setup.run(|ops, stream| {
+                ops.linear_experts(stream, &x, &w, &id_tensor, &y, params)?;
+                ops.linear_experts(stream, &x, both, &id_tensor, &z, params)
+            });
+            let what = format!("{x_type} times {dtype} in {y_type}, tiles: {}", scratch.is_some());
+            close(&what, &y, &expected, TOLERANCE);
+            close(&format!("{what}, gated"), &z, &with_gate, TOLERANCE);
         }
     }
 }
@@ -383,17 +417,21 @@ fn wrong_operands_of_experts_are_errors() {
 #[test]
 fn matmul_with_batches_and_transposed_operands() {
     let mut setup = Setup::new(7);
+    let mut turn = 0;
     for (m, k, n) in [(1, 1, 1), (3, 5, 7), (32, 32, 32), (33, 65, 34), (70, 16, 100)] {
         for (a_count, b_count, count) in [(1, 1, 1), (4, 2, 4), (1, 3, 3)] {
             for transposed in [false, true] {
+                // All 27 triples of types, in turn: each with several shapes.
+                turn += 1;
+                let [a_type, b_type, c_type] = [1, 3, 9].map(|power| FLOATS[turn / power % 3]);
                 let (a, b) = match transposed {
                     false => (
-                        setup.random(DType::F32, &[a_count, m, k]),
-                        setup.random(DType::F16, &[b_count, k, n]),
+                        setup.random(a_type, &[a_count, m, k]),
+                        setup.random(b_type, &[b_count, k, n]),
                     ),
                     true => (
-                        setup.random(DType::F32, &[a_count, k, m]),
-                        setup.random(DType::F16, &[b_count, n, k]),
+                        setup.random(a_type, &[a_count, k, m]),
+                        setup.random(b_type, &[b_count, n, k]),
                     ),
                 };
                 let (av, bv) = (values(&a), values(&b));
@@ -409,7 +447,7 @@ fn matmul_with_batches_and_transposed_operands() {
                     false => tensor.clone(),
                     true => tensor.transpose(1, 2).expect("a view"),
                 };
-                let c = setup.result(DType::F32, &[count, m, n]);
+                let c = setup.result(c_type, &[count, m, n]);
                 setup.run(|ops, stream| {
                     ops.matmul(stream, &view(&a), &view(&b), &c, Matmul { scale: 0.5 })
                 });
@@ -423,10 +461,30 @@ fn matmul_with_batches_and_transposed_operands() {
                         }
                     }
                 }
-                let what =
-                    format!("{m}x{k}x{n}, {a_count} and {b_count}, transposed: {transposed}");
+                let what = format!(
+                    "{m}x{k}x{n}, {a_count} {a_type} and {b_count} {b_type} to {c_type}, transposed: {transposed}"
+                );
                 close(&what, &c, &expected, TOLERANCE);
             }
+        }
+    }
+}
+
+/// Every triple of types, at sizes that are no multiples of tiles.
+#[test]
+fn matmul_of_every_type() {
+    let mut setup = Setup::new(14);
+    for [m, k, n] in [[1, 1, 1], [1, 40, 33], [33, 31, 2], [34, 9, 35]] {
+        for i in 0..27 {
+            let [a_type, b_type, c_type] = [1, 3, 9].map(|power| FLOATS[i / power % 3]);
+            let (a, b) = (setup.random(a_type, &[m, k]), setup.random(b_type, &[n, k]));
+            let c = setup.result(c_type, &[m, n]);
+            setup.run(|ops, stream| {
+                ops.matmul(stream, &a, &b.transpose(0, 1)?, &c, Matmul::default())
+            });
+            let expected = product(&values(&a), &values(&b), k);
+            let what = format!("{m} x {k} x {n}, {a_type} and {b_type} to {c_type}");
+            close(&what, &c, &expected, TOLERANCE);
         }
     }
 }

@@ -10,10 +10,14 @@ mod images;
 mod in_place;
 mod linear;
 mod real;
+mod real_mixed;
+mod replay;
 mod rows;
 mod sequence;
 mod solve;
 mod turbo;
+mod types;
+mod wide;
 mod wrong;
 
 use super::Ops;
@@ -164,3 +168,64 @@ fn plain(values: impl IntoIterator<Item = f64>) -> Vec<(f64, f64)> {
 }
 
 const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
+
+/// Each kernel that cannot be made is reported, once, and the others are made.
+#[test]
+fn warming_reports_each_kernel_that_cannot_be_made() {
+    use super::source::{File, Variant};
+    use crate::infer::ops::Unary;
+    use crate::infer::{Arg, Grid};
+    let setup = Setup::new(1);
+    let x = setup.tensor(DType::F32, &[4], &[0.0; 4]);
+    // Without its defines the file has no such kernel.
+    let broken = |ops: &Ops, stream: &mut Stream, function| {
+        ops.launch(stream, Variant::new(File::Rows, function), &[], Grid::threads_1d(1))
+    };
+    let warmed = setup.ops.warm(|ops, stream| {
+        broken(ops, stream, "softmax")?;
+        ops.unary(stream, Unary::Exp, &x, &x)?;
+        broken(ops, stream, "norm")?;
+        broken(ops, stream, "softmax")?;
+        ops.unary(stream, Unary::Sin, &x, &x)
+    });
+    let Err(Error::Warm(failures)) = warmed else { panic!("{warmed:?}") };
+    let names: Vec<&str> = failures.iter().map(|failure| &failure.source[..]).collect();
+    assert_eq!(names, ["Rows.norm", "Rows.softmax"]);
+    assert_eq!(setup.ops.kernels().len(), 2, "the others are made");
+    let error = Error::Warm(failures).to_string();
+    assert!(error.starts_with("2 kernels could not be made: 'Rows.norm': "), "{error}");
+    // Otherwise the first one is an error.
+    let error = setup.error(|ops, stream| {
+        ops.launch(
+            stream,
+            Variant::new(File::Rows, "norm"),
+            &[Arg::Tensor(&x)],
+            Grid::threads_1d(1),
+        )
+    });
+    assert!(error.contains("norm"), "{error}");
+}
+
+/// A sampled operation that cannot go on, because the CPU uses the memory, is whole when it is recorded again.
+#[test]
+fn a_sampled_operation_is_recorded_again_after_a_refusal() {
+    use crate::infer::Sampling;
+    use crate::infer::ops::Order;
+    let mut setup = Setup::new(2);
+    let x = setup.random(DType::F32, &[1, 3000]);
+    let indices = setup.result(DType::I32, &[1, 3000]);
+    let mut stream = Stream::new(&setup.gpu, &setup.queue);
+    stream.sample(Sampling::Launches).expect("a stream");
+    let sort = |stream: &mut Stream| setup.ops.argsort(stream, &x, &indices, Order::Ascending);
+    let guard = x.write::<f32>().expect("free");
+    let error = sort(&mut stream).expect_err("the second launch submits the first one");
+    assert!(error.is_transient(), "{error}");
+    drop(guard);
+    sort(&mut stream).expect("free");
+    let launches = stream.finish().expect("it runs").counters.launches;
+    let mut whole = Stream::new(&setup.gpu, &setup.queue);
+    sort(&mut whole).expect("free");
+    assert_eq!(launches, whole.finish().expect("it runs").counters.launches + 1);
+    let (x, found) = (values(&x), indices.to_vec::<i32>().expect("free"));
+    assert!(found.windows(2).all(|pair| x[pair[0] as usize] <= x[pair[1] as usize]));
+}

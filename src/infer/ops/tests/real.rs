@@ -8,7 +8,7 @@ const WIDTH: usize = 4096;
 const VOCABULARY: usize = 128_256;
 
 /// Numbers below a limit, spread over it, with the first and the last one.
-fn some(limit: usize, count: usize) -> Vec<usize> {
+pub(super) fn some(limit: usize, count: usize) -> Vec<usize> {
     (0..count).map(|i| i * (limit - 1) / (count - 1)).collect()
 }
 

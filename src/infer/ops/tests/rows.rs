@@ -10,17 +10,26 @@ const TOLERANCE: f64 = 4e-6;
 
 const COLUMNS: [usize; 6] = [1, 2, 31, 256, 257, 1000];
 
+/// Every length with every type of operands, and types of results in turn, so that each pair of types occurs.
+fn crossed() -> impl Iterator<Item = (usize, DType, DType)> {
+    let each = COLUMNS.into_iter().enumerate();
+    each.flat_map(|(turn, columns)| {
+        let types = FLOATS.into_iter().enumerate();
+        types.map(move |(nth, x)| (columns, x, FLOATS[(turn + nth) % 3]))
+    })
+}
+
 #[test]
 fn norms_of_every_kind_and_type() {
     let mut setup = Setup::new(11);
     for kind in [NormKind::Rms, NormKind::Layer, NormKind::L2] {
-        for (columns, x_type) in COLUMNS.into_iter().zip(FLOATS.into_iter().cycle()) {
+        for (columns, x_type, y_type) in crossed() {
             for parts in 0..4 {
                 let x = setup.random(x_type, &[3, columns]);
                 let residual = setup.random(x_type, &[3, columns]);
-                let weight = setup.random(DType::F32, &[columns]);
-                let bias = setup.random(DType::F32, &[columns]);
-                let y = setup.result(x_type, &[3, columns]);
+                let weight = setup.random(y_type, &[columns]);
+                let bias = setup.random(y_type, &[columns]);
+                let y = setup.result(y_type, &[3, columns]);
                 let norm = Norm {
                     kind,
                     epsilon: 1e-5,
@@ -61,7 +70,7 @@ fn norms_of_every_kind_and_type() {
                     }
                 }
                 close(
-                    &format!("{kind:?} of {columns} {x_type}, {parts}"),
+                    &format!("{kind:?} of {columns} {x_type} to {y_type}, {parts}"),
                     &y,
                     &expected,
                     TOLERANCE,
@@ -94,15 +103,15 @@ fn the_deviation_of_large_values_is_exact() {
 #[test]
 fn softmax_of_every_type() {
     let mut setup = Setup::new(13);
-    for (columns, dtype) in COLUMNS.into_iter().zip(FLOATS.into_iter().cycle()) {
+    for (columns, dtype, y_type) in crossed() {
         for masked in [false, true] {
             let x = setup.random(dtype, &[4, columns]);
             // The second of the mask's two rows masks all values.
             let mut mask = vec![0.5; columns];
             mask[0] = if columns > 1 { f32::NEG_INFINITY } else { 0.0 };
             mask.extend(vec![f32::NEG_INFINITY; columns]);
-            let mask = setup.tensor(DType::F32, &[2, columns], &mask);
-            let y = setup.result(dtype, &[4, columns]);
+            let mask = setup.tensor(y_type, &[2, columns], &mask);
+            let y = setup.result(y_type, &[4, columns]);
             let softmax = Softmax { scale: 3.0, mask: masked.then_some(&mask) };
             setup.run(|ops, stream| ops.softmax(stream, &x, &y, softmax));
             let mask = values(&mask);
@@ -114,7 +123,12 @@ fn softmax_of_every_type() {
                 let sum: f64 = weights.iter().sum();
                 expected.extend(weights.iter().map(|w| if sum > 0.0 { w / sum } else { 0.0 }));
             }
-            close(&format!("{columns} {dtype}, masked: {masked}"), &y, &plain(expected), TOLERANCE);
+            close(
+                &format!("{columns} {dtype} to {y_type}, masked: {masked}"),
+                &y,
+                &plain(expected),
+                TOLERANCE,
+            );
         }
     }
 }
@@ -131,11 +145,11 @@ fn softmax_of_large_values_does_not_overflow() {
 #[test]
 fn reductions_of_every_type() {
     let mut setup = Setup::new(15);
-    for (columns, dtype) in COLUMNS.into_iter().zip(FLOATS.into_iter().cycle()) {
+    for (columns, dtype, y_type) in crossed() {
         let x = setup.random(dtype, &[2, 3, columns]);
         let rows: Vec<Vec<f64>> = values(&x).chunks(columns).map(<[f64]>::to_vec).collect();
         for reduce in [Reduce::Sum, Reduce::Mean, Reduce::Max, Reduce::Min] {
-            let y = setup.result(DType::F32, &[2, 3]);
+            let y = setup.result(y_type, &[2, 3]);
             setup.run(|ops, stream| ops.reduce(stream, &x, &y, reduce));
             let of = |row: &Vec<f64>| {
                 let (sum, size) =
@@ -148,7 +162,12 @@ fn reductions_of_every_type() {
                 }
             };
             let expected: Vec<(f64, f64)> = rows.iter().map(of).collect();
-            close(&format!("{reduce:?} of {columns} {dtype}"), &y, &expected, TOLERANCE);
+            close(
+                &format!("{reduce:?} of {columns} {dtype} to {y_type}"),
+                &y,
+                &expected,
+                TOLERANCE,
+            );
         }
     }
 }
@@ -156,9 +175,9 @@ fn reductions_of_every_type() {
 #[test]
 fn sums_up_to_each_value() {
     let mut setup = Setup::new(18);
-    for (columns, dtype) in COLUMNS.into_iter().zip(FLOATS.into_iter().cycle()) {
+    for (columns, dtype, y_type) in crossed() {
         let x = setup.random(dtype, &[3, columns]);
-        let y = setup.result(DType::F32, &[3, columns]);
+        let y = setup.result(y_type, &[3, columns]);
         setup.run(|ops, stream| ops.scan(stream, &x, &y));
         let mut expected = Vec::new();
         for row in values(&x).chunks(columns) {
@@ -168,16 +187,19 @@ fn sums_up_to_each_value() {
             });
             expected.extend(sums);
         }
-        close(&format!("{columns} {dtype}"), &y, &expected, TOLERANCE);
+        close(&format!("{columns} {dtype} to {y_type}"), &y, &expected, TOLERANCE);
     }
 }
 
 #[test]
 fn hadamard_transforms() {
     let mut setup = Setup::new(19);
-    for size in [1, 2, 32, 128, 512, 4096] {
-        let x = setup.random(DType::F32, &[2, size]);
-        let y = setup.result(DType::F32, &[2, size]);
+    let sizes = [1, 2, 32, 128, 512, 4096].into_iter().enumerate();
+    let crossed = sizes.flat_map(|(turn, size)| [0, 1, 2].map(|nth| (size, nth, (turn + nth) % 3)));
+    // The long references once.
+    for (size, x_type, y_type) in crossed.filter(|&(size, nth, _)| size < 512 || nth == 0) {
+        let x = setup.random(FLOATS[x_type], &[2, size]);
+        let y = setup.result(FLOATS[y_type], &[2, size]);
         setup.run(|ops, stream| ops.hadamard(stream, &x, &y, 0.25));
         let mut expected = Vec::new();
         for row in values(&x).chunks(size) {
@@ -193,7 +215,7 @@ fn hadamard_transforms() {
             };
             expected.extend((0..size).map(|i| (sum(i), size_of_all)));
         }
-        close(&format!("{size}"), &y, &expected, TOLERANCE);
+        close(&format!("{size}, {x_type} to {y_type}"), &y, &expected, TOLERANCE);
     }
     let x = setup.random(DType::F32, &[2, 24]);
     let error = setup.error(|o, s| o.hadamard(s, &x, &x, 1.0));
@@ -203,7 +225,7 @@ fn hadamard_transforms() {
 #[test]
 fn the_largest_values_in_order() {
     let mut setup = Setup::new(16);
-    for columns in COLUMNS {
+    for (columns, dtype, _) in crossed() {
         let k = columns.min(5);
         let mut input: Vec<f32> = (0..3 * columns).map(|_| setup.random.value()).collect();
         // Equal values, NaN, and a row of the smallest value.
@@ -215,7 +237,8 @@ fn the_largest_values_in_order() {
                 _ => *value,
             };
         }
-        let x = setup.tensor(DType::F32, &[3, columns], &input);
+        let x = setup.tensor(dtype, &[3, columns], &input);
+        let input: Vec<f32> = values(&x).into_iter().map(|value| value as f32).collect();
         let indices = setup.result(DType::I32, &[3, k]);
         let found = setup.result(DType::F32, &[3, k]);
         setup.run(|ops, stream| ops.top(stream, &x, &indices, Some(&found)));
@@ -227,9 +250,9 @@ fn the_largest_values_in_order() {
             expected.extend(order[..k].iter().map(|&i| (i as i32, row[i])));
         }
         let (order, best): (Vec<i32>, Vec<f32>) = expected.into_iter().unzip();
-        assert_eq!(indices.to_vec::<i32>().expect("free"), order, "{columns}");
+        assert_eq!(indices.to_vec::<i32>().expect("free"), order, "{columns} {dtype}");
         let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
-        assert_eq!(bits(found.to_vec::<f32>().expect("free")), bits(best), "{columns}");
+        assert_eq!(bits(found.to_vec::<f32>().expect("free")), bits(best), "{columns} {dtype}");
     }
 }
 

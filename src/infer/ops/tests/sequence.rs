@@ -7,16 +7,23 @@ use crate::infer::ops::{Conv, Delta, Ssm};
 /// Some additions in a row for each token, and errors of states that add up over the tokens.
 const TOLERANCE: f64 = 1e-5;
 
+/// All pairs of types of operands and results, with their number.
+fn pairs() -> impl Iterator<Item = (usize, DType, DType)> {
+    (0..9).map(|i| (i, FLOATS[i / 3], FLOATS[i % 3]))
+}
+
 #[test]
 fn convolutions_by_channel() {
     let mut setup = Setup::new(41);
     for (tokens, channels, taps) in [(1, 1, 1), (5, 3, 4), (7, 70, 2)] {
-        for (i, dtype) in FLOATS.into_iter().enumerate() {
+        for (i, dtype, y_type) in pairs() {
+            let w_type = FLOATS[i / 2 % 3];
             let x = setup.random(dtype, &[tokens + taps - 1, channels]);
-            let weight = setup.random(DType::F32, &[channels, taps]);
-            let bias = setup.random(DType::F32, &[channels]);
-            let y = setup.result(DType::F32, &[tokens, channels]);
-            let conv = Conv { weight: &weight, bias: (i > 0).then_some(&bias), silu: i > 1 };
+            let weight = setup.random(w_type, &[channels, taps]);
+            let bias = setup.random(w_type, &[channels]);
+            let y = setup.result(y_type, &[tokens, channels]);
+            let conv =
+                Conv { weight: &weight, bias: (i % 3 > 0).then_some(&bias), silu: i % 3 > 1 };
             setup.run(|ops, stream| ops.conv(stream, &x, &y, conv));
             let (xv, wv, bv) = (values(&x), values(&weight), values(&bias));
             let mut expected = Vec::new();
@@ -25,17 +32,22 @@ fn convolutions_by_channel() {
                     let terms = (0..taps).map(|tap| {
                         xv[(token + tap) * channels + channel] * wv[channel * taps + tap]
                     });
-                    let start = if i > 0 { bv[channel] } else { 0.0 };
+                    let start = if i % 3 > 0 { bv[channel] } else { 0.0 };
                     let (sum, size) = terms.fold((start, start.abs()), |(sum, size), term| {
                         (sum + term, size + term.abs())
                     });
-                    expected.push(match i > 1 {
+                    expected.push(match i % 3 > 1 {
                         true => (sum / (1.0 + (-sum).exp()), size),
                         false => (sum, size),
                     });
                 }
             }
-            close(&format!("{tokens} {channels} {taps} {dtype}"), &y, &expected, TOLERANCE);
+            close(
+                &format!("{tokens} {channels} {taps} {dtype} {w_type} {y_type}"),
+                &y,
+                &expected,
+                TOLERANCE,
+            );
         }
     }
 }
@@ -44,12 +56,12 @@ fn convolutions_by_channel() {
 fn state_spaces_along_tokens() {
     let mut setup = Setup::new(42);
     for (tokens, channels, states) in [(1, 1, 1), (9, 33, 16), (20, 5, 64)] {
-        for dtype in FLOATS {
+        for (_, dtype, y_type) in pairs() {
             let [x, steps] = [(); 2].map(|_| setup.random(dtype, &[tokens, channels]));
             let [b, c] = [(); 2].map(|_| setup.random(dtype, &[tokens, states]));
             let [a, state] = [(); 2].map(|_| setup.random(DType::F32, &[channels, states]));
             let d = setup.random(DType::F32, &[channels]);
-            let y = setup.result(DType::F32, &[tokens, channels]);
+            let y = setup.result(y_type, &[tokens, channels]);
             let [xv, tv, bv, cv, av, dv] = [&x, &steps, &b, &c, &a, &d].map(values);
             let mut h = values(&state);
             let ssm = Ssm { steps: &steps, a: &a, b: &b, c: &c, d: &d, state: &state };
@@ -68,7 +80,7 @@ fn state_spaces_along_tokens() {
                     expected.push((sum.0, sum.1 + 1.0));
                 }
             }
-            let what = format!("{tokens} {channels} {states} {dtype}");
+            let what = format!("{tokens} {channels} {states} {dtype} to {y_type}");
             close(&what, &y, &expected, 2.0 * TOLERANCE);
             let size = h.iter().fold(1.0, |most: f64, v| most.max(v.abs()));
             let h: Vec<(f64, f64)> = h.into_iter().map(|value| (value, size)).collect();
@@ -87,12 +99,13 @@ fn the_gated_delta_rule_along_tokens() {
         (16, 2, 1, 100, 7),
         (3, 2, 1, 128, 128),
     ] {
-        for dtype in FLOATS {
+        // The long references with equal types only.
+        for (_, dtype, y_type) in pairs().filter(|pair| size < 64 || pair.1 == pair.2) {
             let [q, k] = [(); 2].map(|_| setup.random(dtype, &[tokens, key_heads, size]));
             let v = setup.random(dtype, &[tokens, heads, columns]);
             let [gate, beta] = [(); 2].map(|_| setup.random(DType::F32, &[tokens, heads]));
             let state = setup.random(DType::F32, &[heads, size, columns]);
-            let y = setup.result(DType::F32, &[tokens, heads, columns]);
+            let y = setup.result(y_type, &[tokens, heads, columns]);
             // Keys of length 1 at most, as models have them; otherwise states grow without bound.
             let scale = 1.0 / (size as f32).sqrt();
             let short: Vec<f32> = values(&k).into_iter().map(|k| k as f32 * scale).collect();
@@ -104,7 +117,7 @@ fn the_gated_delta_rule_along_tokens() {
             let mut s = values(&state);
             let start: Vec<f32> = s.iter().map(|&v| v as f32).collect();
             let other = setup.tensor(DType::F32, &[heads, size, columns], &start);
-            let in_chunks = setup.result(DType::F32, &[tokens, heads, columns]);
+            let in_chunks = setup.result(y_type, &[tokens, heads, columns]);
             let (gates, betas, few_tokens) = (&gate, &beta, usize::MAX);
             let (keys, own) = (&k, &state);
             let delta =
@@ -134,7 +147,7 @@ fn the_gated_delta_rule_along_tokens() {
                     }
                 }
             }
-            let what = format!("{tokens} {heads} {size} {columns} {dtype}");
+            let what = format!("{tokens} {heads} {size} {columns} {dtype} to {y_type}");
             close(&what, &y, &expected, TOLERANCE);
             close(&format!("{what}, in chunks"), &in_chunks, &expected, TOLERANCE);
             let size = s.iter().fold(1.0, |most: f64, v| most.max(v.abs()));

@@ -10,7 +10,7 @@ fn triangular_systems() {
     for (size, columns, a_count, b_count, count) in
         [(1, 1, 1, 1, 1), (5, 3, 1, 1, 1), (16, 40, 2, 4, 4), (64, 33, 1, 2, 2)]
     {
-        for dtype in FLOATS {
+        for (dtype, b_type) in (0..9).map(|i| (FLOATS[i / 3], FLOATS[i % 3])) {
             for params in
                 [false, true].map(|upper| Solve { upper, unit: !upper || dtype != DType::F32 })
             {
@@ -22,7 +22,7 @@ fn triangular_systems() {
                     entries.push(if diagonal { 1.5 + value } else { value / size as f32 });
                 }
                 let a = setup.tensor(dtype, &[a_count, size, size], &entries);
-                let b = setup.random(dtype, &[b_count, size, columns]);
+                let b = setup.random(b_type, &[b_count, size, columns]);
                 let x = setup.result(DType::F32, &[count, size, columns]);
                 setup.run(|ops, stream| ops.solve(stream, &a, &b, &x, params));
                 let (av, bv) = (values(&a), values(&b));
@@ -46,7 +46,12 @@ fn triangular_systems() {
                         }
                     }
                 }
-                close(&format!("{size} {columns} {dtype} {params:?}"), &x, &expected, 1e-5);
+                close(
+                    &format!("{size} {columns} {dtype} {b_type} {params:?}"),
+                    &x,
+                    &expected,
+                    1e-5,
+                );
             }
         }
     }

@@ -12,9 +12,9 @@ use crate::memory::Block;
 /// A right operand: the name that errors have, its type, its shape, and what else is right: `0` another length of axis 0,
 /// `0+` or `0-` a longer or shorter one, `v` any strides. `o` is an operand that the operation writes; the letters after `=`
 /// are the first ones of operands that it may be the same view as.
-type Operand = (&'static str, DType, &'static [usize], &'static str);
+pub(super) type Operand = (&'static str, DType, &'static [usize], &'static str);
 
-type Call = fn(&Ops, &mut Stream, &[Tensor]) -> Result<(), Error>;
+pub(super) type Call = fn(&Ops, &mut Stream, &[Tensor]) -> Result<(), Error>;
 
 const F: DType = DType::F32;
 const I: DType = DType::I32;
@@ -49,7 +49,7 @@ const ATTENTION: &[Operand] = &[
 ];
 
 /// Every operation, in every way in which its operands are checked.
-const OPERATIONS: &[(&str, &[Operand], Call)] = &[
+pub(super) const OPERATIONS: &[(&str, &[Operand], Call)] = &[
     (
         "linear",
         &[("x", F, &[3, 64], ""), ("w", Q, &[5, 64], ""), ("y", F, &[3, 5], "o")],
