@@ -1,8 +1,8 @@
 //! The cost of a launch in a stream and in a replayed graph, compared with the same calls without them.
 //!
 //! A launch has a pipeline, four buffers and sixteen bytes. Eight of them may run concurrently, and then there is a
-//! barrier. Times are of one launch, with `n` of them in a command buffer, which is discarded. Compared with: calls of
-//! [`Batch`] and of [`Encoder`], both without any check or tracking of conflicts.
+//! barrier. Times are of one launch, recorded and submitted, with `n` of them in a command buffer; waiting for the GPU does
+//! not count. Compared with: calls of [`Batch`] and of [`Encoder`], both without any check or tracking of conflicts.
 //!
 //! Then the time until a kernel has run for the first time and its parts, with and without a file of compiled kernels; the
 //! attention of a prompt, in tiles and token by token; and the time to load the weights of a file of 1 GiB.
@@ -15,6 +15,7 @@ use aruminium::infer::{
 };
 use aruminium::{BarrierScope, Batch, DispatchType, Encoder, Gpu, Queue, autorelease_pool};
 use rounds::{compare, way};
+use std::time::{Duration, Instant};
 
 mod rounds;
 
@@ -84,27 +85,44 @@ impl Bench {
         })
     }
 
-    fn encode(&self, times: usize, mut record: impl FnMut(&Encoder, usize)) {
+    /// Records and submits command buffers until they have a number of launches, and returns how long that took. After each
+    /// the GPU is waited for, which does not count.
+    fn timed<R>(&self, times: usize, submit: impl Fn(usize) -> R, wait: impl Fn(R)) -> Duration {
+        let mut all = Duration::ZERO;
         for first in (0..times).step_by(self.each) {
             autorelease_pool(|| {
-                let commands = self.queue.commands().expect("a command buffer");
-                let encoder = commands.encoder_with(DispatchType::Concurrent).expect("an encoder");
-                record(&encoder, self.each.min(times - first));
+                let start = Instant::now();
+                let submitted = submit(self.each.min(times - first));
+                all += start.elapsed();
+                wait(submitted);
             });
         }
+        all
     }
 
-    fn by_batch(&self, times: usize) {
+    fn encode(&self, times: usize, record: impl Fn(&Encoder, usize)) -> Duration {
+        let submit = |count| {
+            let commands = self.queue.commands().expect("a command buffer");
+            let encoder = commands.encoder_with(DispatchType::Concurrent).expect("an encoder");
+            record(&encoder, count);
+            encoder.finish();
+            commands.submit();
+            commands
+        };
+        self.timed(times, submit, |commands| drop(commands.finish().expect("it runs")))
+    }
+
+    fn by_batch(&self, times: usize) -> Duration {
         self.encode(times, |encoder, count| {
-            // SAFETY: the work is discarded.
+            // SAFETY: the encoder is alive and open, and its class is that of the table.
             let batch = unsafe { Batch::new(encoder, &self.imps) };
             let batch = batch.expect("the table of the encoder's class");
             by_hand!(batch, self, count);
-        });
+        })
     }
 
-    fn by_encoder(&self, times: usize) {
-        self.encode(times, |encoder, count| by_hand!(encoder, self, count));
+    fn by_encoder(&self, times: usize) -> Duration {
+        self.encode(times, |encoder, count| by_hand!(encoder, self, count))
     }
 
     fn launches(
@@ -125,14 +143,13 @@ impl Bench {
         Ok(())
     }
 
-    fn by_stream(&self, times: usize) {
-        for first in (0..times).step_by(self.each) {
-            autorelease_pool(|| {
-                let mut stream = Stream::new(&self.gpu, &self.queue);
-                let count = self.each.min(times - first);
-                self.launches(&mut stream, count, None).expect("launches");
-            });
-        }
+    fn by_stream(&self, times: usize) -> Duration {
+        let submit = |count| {
+            let mut stream = Stream::new(&self.gpu, &self.queue);
+            self.launches(&mut stream, count, None).expect("launches");
+            stream.submit().expect("it is submitted")
+        };
+        self.timed(times, submit, |running| drop(running.wait().expect("it runs")))
     }
 
     fn graph(&self) -> Result<(Graph, (Slot, ByteSlot)), Error> {
@@ -148,13 +165,13 @@ impl Bench {
         (graph, (slot, bytes)): &(Graph, (Slot, ByteSlot)),
         other: &Tensor,
         times: usize,
-    ) {
-        for _ in 0..times.div_ceil(self.each) {
-            autorelease_pool(|| {
-                let mut stream = Stream::new(&self.gpu, &self.queue);
-                stream.replay(graph, &[(*slot, other)], &[(*bytes, &BYTES)]).expect("a replay");
-            });
-        }
+    ) -> Duration {
+        let submit = |_| {
+            let mut stream = Stream::new(&self.gpu, &self.queue);
+            stream.replay(graph, &[(*slot, other)], &[(*bytes, &BYTES)]).expect("a replay");
+            stream.submit().expect("it is submitted")
+        };
+        self.timed(times, submit, |running| drop(running.wait().expect("it runs")))
     }
 }
 
@@ -292,10 +309,10 @@ fn main() -> Result<(), Error> {
             &format!("a launch, {each} to a command buffer"),
             None,
             &mut [
-                way!("Batch", |times| bench.by_batch(times)),
-                way!("Encoder", |times| bench.by_encoder(times)),
-                way!("Stream", |times| bench.by_stream(times)),
-                way!("Graph, replayed", |times| bench.by_graph(&graph, &other, times)),
+                way!("Batch", timed | times | bench.by_batch(times)),
+                way!("Encoder", timed | times | bench.by_encoder(times)),
+                way!("Stream", timed | times | bench.by_stream(times)),
+                way!("Graph, replayed", timed | times | bench.by_graph(&graph, &other, times)),
             ],
         );
     }
