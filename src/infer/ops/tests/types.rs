@@ -82,7 +82,8 @@ const COUNT: usize = 75;
 #[test]
 fn functions_of_one_integer_of_every_type() {
     let mut setup = Setup::new(93);
-    let table: [(Unary, fn(i128) -> i128); 5] = [
+    type Function = fn(i128) -> i128;
+    let table: [(Unary, Function); 5] = [
         (Unary::Copy, |a| a),
         (Unary::Neg, |a| -a),
         (Unary::Abs, i128::abs),
@@ -115,7 +116,8 @@ fn functions_of_one_integer_of_every_type() {
 #[test]
 fn functions_of_two_integers_of_every_type() {
     let mut setup = Setup::new(94);
-    let table: [(Binary, fn(i128, i128) -> i128); 6] = [
+    type Function = fn(i128, i128) -> i128;
+    let table: [(Binary, Function); 6] = [
         (Binary::Add, |a, b| a + b),
         (Binary::Sub, |a, b| a - b),
         (Binary::Mul, i128::wrapping_mul),
