@@ -228,6 +228,72 @@ fn repetitions_survive() {
     });
 }
 
+/// One token or a few, as often as a file has room for them.
+#[test]
+fn long_repetitions_survive() {
+    const UNITS: &[&str] = &[
+        "_Pragma ",
+        "_Pragma(",
+        "_Pragma(\"unroll\") ",
+        "(",
+        "[",
+        "{",
+        "<",
+        "int(",
+        "(*",
+        "*",
+        "&",
+        "! ",
+        "- ",
+        "f(",
+        "W<",
+        "sizeof ",
+        "#if 1\n",
+        "#define M M(\n",
+        "M(",
+        "__VA_OPT__(",
+        "defined ",
+        "template <",
+        "struct S { ",
+        "if (1) ",
+        "else ",
+        "do ",
+        "x ? ",
+        "x = ",
+        "x, ",
+        "a.",
+        "a->",
+        "::",
+        "1 + ",
+        "case 1: ",
+        "[[",
+        "decltype(",
+        "const ",
+        "alignas(",
+        "operator ",
+        "@",
+        "\\\n",
+    ];
+    try_inputs(8, 20, |random| {
+        let (open, close) = (random.pick(UNITS), random.pick(UNITS));
+        let count = random.pick(&[10_000, 200_000, 1 << 20]);
+        let start = random.pick(&[
+            "",
+            "#define f(x) x x\n",
+            "kernel void k() { int x = ",
+            "using T = ",
+            "#if ",
+        ]);
+        format!("{start}{}{}", open.repeat(count), close.repeat(random.pick(&[0, count])))
+    });
+}
+
+/// Declarations that are each made of the one before.
+#[test]
+fn chains_survive() {
+    try_inputs(9, 60, sentences::chain);
+}
+
 #[test]
 fn sentences_survive() {
     try_inputs(7, 1000, sentences::program);

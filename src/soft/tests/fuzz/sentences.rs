@@ -29,6 +29,9 @@ template <typename A, typename B> auto sum(A a, B b) -> decltype(a + b) { return
 template <typename T, typename... R> int count(T t, R... r) { return sizeof...(R) + sizeof(t); }
 int f(int x, float y = 1) { return x + int(y); }
 float f(float2 v) { return v.x; }
+int g(int (*h)(int), int x) { return h(x); }
+using Fn = int(int);
+template <typename F> using Deep = F (*(*(*)())(F))();
 constant int table[4] = {1, 2, 3, 4};
 constant int choice [[function_constant(0)]];
 ";
@@ -50,7 +53,7 @@ const NUMBERS: &[&str] =
 const OTHERS: &[&str] = &[
     "b3", "u4", "h2", "f4", "pf", "m3", "sc", "s", "d", "cc", "un", "w", "a", "sa", "p", "ps",
     "dp", "vp", "out", "ds", "cf", "at", "tg", "tex", "smp", "mat", "table", "f", "id", "S",
-    "this", "count",
+    "this", "count", "g",
 ];
 const LITERALS: &[&str] = &[
     "0",
@@ -115,6 +118,11 @@ const TYPES: &[&str] = &[
     "array<int, 3>",
     "simdgroup_float8x8",
     "decltype(n)",
+    "Fn*",
+    "Fn",
+    "Deep<int>",
+    "Deep<Deep<S>>",
+    "decltype(g)*",
     "texture2d<float>",
     "sampler",
 ];
@@ -167,6 +175,60 @@ pub(super) fn program(random: &mut Random) -> String {
     }
     writer.text += "}\n";
     writer.text
+}
+
+/// A random program of declarations that are each made of the one before.
+pub(super) fn chain(random: &mut Random) -> String {
+    const START: &str = "template <typename T> struct W { T t; }; template <typename T, typename... R> struct V {};
+        template <typename F> using P = F (*(*(*)(F))())(int);
+        using A0 = int; struct S0 { int x; }; constexpr int c0 = 1; int f0(int x) { return x; }\n#define M0 0\n";
+    // `@` is the number of a link, `$` that of the one before.
+    const LINKS: &[&str] = &[
+        "using A@ = A$ *;",
+        "using A@ = A$[1];",
+        "using A@ = A$ (*)(A$);",
+        "using A@ = A$ (*(*(*)())())();",
+        "using A@ = P<A$>;",
+        "using A@ = W<A$>;",
+        "using A@ = V<A$, A$>;",
+        "using A@ = decltype(A$());",
+        "typedef A$ A@(A$, int);",
+        "struct S@ { S$ s; };",
+        "struct S@ : S$ { };",
+        "struct S@ { S$ a, b; };",
+        "struct S@ : W<S$> { };",
+        "constexpr int c@ = c$ + c$;",
+        "constexpr int c@ = c$ > 0 ? c$ * 2 : c$;",
+        "int f@(int x) { return f$(x) + f$(x); }",
+        "int f@(int x) { if (x > @) { return f$(x); } return x; }",
+        "int f@(int x = f$(1)) { return x; }",
+        "template <typename T> int f@(T x) { return f$(x); }",
+        "\n#define M@ M$ M$\n",
+        "\n#define M@ (M$ + 1)\n",
+        "namespace n@ { using namespace metal; int y; }",
+        "\n#if M$\n#endif\n",
+    ];
+    // What declares the same name by one link only is a chain.
+    let kinds: Vec<&str> = (0..1 + random.below(3)).map(|_| random.pick(LINKS)).collect();
+    let length = random.pick(&[5, 40, 600, 5000]);
+    let mut text = String::from(START);
+    for number in 1..=length {
+        let (this, before) = (number.to_string(), (number - 1).to_string());
+        for kind in &kinds {
+            text += &kind.replace('@', &this).replace('$', &before);
+            text += "\n";
+        }
+    }
+    let last = random.pick(&[length, length / 2]);
+    let uses = [
+        format!("A{last} *p = 1;"),
+        format!("S{last} s; s.missing = 1;"),
+        format!("out[0] = f{last}(1);"),
+        format!("int a[c{last}]; out[0] = a[0];"),
+        format!("out[0] = M{last};"),
+    ];
+    let used: String = uses.into_iter().filter(|_| random.chance(60)).collect();
+    text + "kernel void k(device int *out) { " + &used + " }\n"
 }
 
 struct Writer<'a> {
@@ -463,6 +525,12 @@ impl Writer<'_> {
                 "return 1;\n",
                 ";\n",
                 "using T = int;\n",
+                "_Pragma(\"unroll\") ",
+                "_Pragma(\"unroll(4)\")\n",
+                "_Pragma _Pragma(",
+                "int (*fp)(int) = &id<int>;\n",
+                "Fn *fq = f;\n",
+                "g([](int q) { return q; }, 1);\n",
             ]),
         }
     }
