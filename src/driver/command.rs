@@ -313,7 +313,7 @@ unsafe impl Send for Commands {}
 impl Clone for Commands {
     /// Retains the command buffer: both values are the same one.
     fn clone(&self) -> Self {
-        let tracker = OnceCell::from(self.state.tracker().share(&self.object));
+        let tracker = OnceCell::from(self.state.tracker().share());
         Self { state: Submission(tracker), object: self.object.clone() }
     }
 }
@@ -328,17 +328,18 @@ impl Submission {
     }
 }
 
+impl Drop for Submission {
+    fn drop(&mut self) {
+        if let Some(tracker) = self.0.take() {
+            Tracker::leave(tracker);
+        }
+    }
+}
+
 impl ClassState for Submission {
     #[inline(always)]
     fn attach(_: &Object) -> Self {
         Self(OnceCell::new())
-    }
-
-    #[inline]
-    fn detach(&mut self, commands: &Object) {
-        if let Some(tracker) = self.0.take() {
-            Tracker::leave(tracker, commands);
-        }
     }
 
     #[inline(always)]

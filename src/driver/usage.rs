@@ -94,8 +94,7 @@ impl Epoch {
     }
 }
 
-/// A command buffer that a layer watches; see [`Commands::watch`]. It does not keep the command buffer, unless that was submitted
-/// or its wrapper owns no reference (`commands_unretained` and the like).
+/// A command buffer that a layer watches, without keeping the program from dropping it; see [`Commands::watch`].
 ///
 /// ```
 /// # let queue = aruminium::Gpu::open()?.new_command_queue()?;

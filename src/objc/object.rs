@@ -68,12 +68,6 @@ impl Object {
         self.id
     }
 
-    /// Whether this value owns a reference count.
-    #[inline(always)]
-    pub(crate) const fn is_owned(&self) -> bool {
-        self.owned
-    }
-
     /// Returns the pointer, and with it the reference count if this value owns one.
     ///
     /// ```

@@ -24,8 +24,6 @@ pub struct Tracker {
     is_listed: AtomicBool,
     /// The number of wrappers of the command buffer, but for one.
     clones: AtomicUsize,
-    /// Whether a wrapper owns no reference to the command buffer.
-    is_borrowed: AtomicBool,
     watched: OnceLock<Arc<Watched>>,
 }
 
@@ -134,25 +132,23 @@ impl Tracker {
     }
 
     /// A wrapper of the command buffer is cloned.
-    pub(crate) fn share(self: &Arc<Self>, commands: &Object) -> Arc<Self> {
-        self.is_borrowed.fetch_or(!commands.is_owned(), Relaxed);
+    pub(crate) fn share(self: &Arc<Self>) -> Arc<Self> {
         self.clones.fetch_add(1, Relaxed);
         Arc::clone(self)
     }
 
     /// The command buffer, to be watched.
     pub(crate) fn watch(&self, commands: &Object) -> Arc<Watched> {
-        let owned = commands.is_owned() && !self.is_borrowed.load(Relaxed);
-        Arc::clone(self.watched.get_or_init(|| Arc::new(Watched::new(commands, owned))))
+        Arc::clone(self.watched.get_or_init(|| Arc::new(Watched::new(commands))))
     }
 
-    /// Called when a wrapper of the command buffer is dropped, before it releases the object.
+    /// Called when a wrapper of the command buffer is dropped.
     #[inline]
-    pub(crate) fn leave(tracker: Arc<Self>, commands: &Object) {
+    pub(crate) fn leave(tracker: Arc<Self>) {
         // Acquire: another wrapper may have been watched. A wrapper without clones gets none from here on.
         let is_last = tracker.clones.load(Acquire) == 0 || tracker.clones.fetch_sub(1, AcqRel) == 0;
         if is_last && let Some(watched) = tracker.watched.get() {
-            watched.release(commands);
+            watched.release();
         }
         Self::recycle(tracker);
     }
@@ -161,7 +157,6 @@ impl Tracker {
     fn recycle(mut tracker: Arc<Self>) {
         if let Some(own) = Arc::get_mut(&mut tracker) {
             *own.clones.get_mut() = 0;
-            *own.is_borrowed.get_mut() = false;
             own.watched.take();
             let used = own.used.get_mut().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut used.uses).retire();

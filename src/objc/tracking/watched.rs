@@ -11,7 +11,7 @@ pub(crate) struct Watched(Mutex<Slot>);
 
 #[derive(Debug)]
 enum Slot {
-    /// It has a wrapper. The reference is borrowed from the wrappers where these own one.
+    /// It has a wrapper.
     Wrapped(Object),
     /// It was submitted, and its wrappers are gone.
     Submitted(Object),
@@ -25,29 +25,26 @@ unsafe impl Send for Watched {}
 unsafe impl Sync for Watched {}
 
 impl Watched {
-    /// Of a command buffer that has a wrapper. `owned`: every wrapper of it owns a reference.
-    pub(super) fn new(commands: &Object, owned: bool) -> Self {
-        let object = match owned {
-            // SAFETY: the last wrapper calls `release` before it gives up its reference.
-            true => unsafe { Object::borrowed(commands.as_raw()) },
-            false => commands.clone(),
-        };
-        Self(Mutex::new(Slot::Wrapped(object)))
+    /// Of a command buffer that has a wrapper.
+    pub(super) fn new(commands: &Object) -> Self {
+        Self(Mutex::new(Slot::Wrapped(commands.clone())))
     }
 
-    /// Called when the last wrapper is dropped, before it releases the object.
-    pub(super) fn release(&self, commands: &Object) {
+    /// Called when the last wrapper is dropped. A reference to a command buffer that nothing can submit would keep what its handlers
+    /// own, which may be what is watched.
+    pub(super) fn release(&self) {
         let mut slot = lock(&self.0);
-        let last = match &*slot {
-            Slot::Wrapped(object) if status(object) >= COMMITTED => {
-                Slot::Submitted(commands.clone())
+        let before = std::mem::replace(&mut *slot, Slot::Dropped);
+        let unused = match before {
+            Slot::Wrapped(object) if status(&object) >= COMMITTED => {
+                *slot = Slot::Submitted(object);
+                return;
             }
-            _ => Slot::Dropped,
+            unused => unused,
         };
-        let before = std::mem::replace(&mut *slot, last);
-        // It may have been a reference of its own: it is dropped without the lock.
+        // Dropping it may run any code: it is done without the lock.
         drop(slot);
-        drop(before);
+        drop(unused);
     }
 
     /// Whether the program can still submit it.
