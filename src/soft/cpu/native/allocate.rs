@@ -139,7 +139,7 @@ fn lives(code: &Code) -> Vec<Life> {
     let mut lives = vec![none; code.regs.len()];
     let nest = Nest::of(code);
     for (at, ins) in code.code.iter().enumerate() {
-        let weight = 8f32.powi(nest.depth(at).min(6) as i32);
+        let weight = 8f32.powi(nest.depth(at).min(8) as i32);
         let mut touch = |reg: Reg, weight: f32| {
             let life = &mut lives[reg.0 as usize];
             life.from = life.from.min(at as u32);

@@ -330,7 +330,9 @@ pub(crate) enum Ins {
     Barrier {
         site: u32,
     },
-    /// In phases: goes to the threadgroup's first strip, and to its next one, which continues at `again` if there is one.
+    /// In phases: a threadgroup starts. What is before this is done once for all threadgroups of a call.
+    Group,
+    /// Goes to the threadgroup's first strip, and to its next one, which continues at `again` if there is one.
     FirstStrip,
     NextStrip {
         again: Label,
@@ -564,6 +566,7 @@ impl Ins {
             | I::SiteEnd { .. }
             | I::Call { .. }
             | I::Barrier { .. }
+            | I::Group
             | I::FirstStrip
             | I::NextStrip { .. } => {}
             I::Const { d, .. } | I::MaskClear { d } | I::FirstLane { d } => f(d),
@@ -725,11 +728,9 @@ pub(crate) struct Code {
 /// How the code of a whole body goes from strip to strip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// A strip runs to its end before the next one starts.
-    Turns,
     /// A strip runs to its next barrier, or its end. What it needs later is in memory of its own.
     Rounds,
     /// All strips go through the code between two barriers, one after the other. Control flow around barriers is decided once
-    /// for the threadgroup.
+    /// for the threadgroup. So it is, too, if there are no barriers.
     Phases,
 }

@@ -55,9 +55,8 @@ pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> Strin
 fn kind(function: &Function, strip: Strip, body: Option<Body>) -> String {
     let Strip { lanes, parts, rows, .. } = strip;
     let what = match body {
-        Some(Body::Turns) => "all of",
-        Some(Body::Rounds) => "all of, between barriers,",
-        Some(Body::Phases) => "all of, in phases between barriers,",
+        Some(Body::Rounds) => "all of, in rounds between barriers,",
+        Some(Body::Phases) => "all of",
         None => "a part of",
     };
     let vectors = if parts == 1 { "1 vector".to_owned() } else { format!("{parts} vectors") };

@@ -1,4 +1,5 @@
-//! Phases: the parts of a kernel's body between barriers, where all threads of a threadgroup reach the same barriers.
+//! Phases: the parts of a kernel's body between barriers, where all threads of a threadgroup reach the same barriers. A body
+//! without barriers is one phase.
 //!
 //! Loops and branches around barriers are then decided once for the threadgroup. A phase runs strip after strip, so no strip has
 //! to wait in the middle of its code. What one phase computes for a strip and another one reads is in memory.
@@ -85,12 +86,14 @@ pub(crate) fn find<'a>(
     done: &[bool],
     body: &'a [Stmt],
 ) -> Option<Phases<'a>> {
+    let mut barriers = instructions(body).map(|value| function.inst(value));
+    let waits = barriers.any(is_threadgroup_barrier);
     let plain = |stmt: &Stmt| match stmt {
         Stmt::Return(_) | Stmt::Call { .. } => false,
         Stmt::Do(value) => !matches!(function.inst(*value).op, Op::Probe | Op::Unwritten),
         _ => true,
     };
-    if !statements(body).all(plain) {
+    if waits && !statements(body).all(plain) {
         return None;
     }
     let mut find = Find {
@@ -107,9 +110,14 @@ pub(crate) fn find<'a>(
         phases: 0,
         crossing: FastSet::default(),
     };
-    find.mark(body);
-    find.level(body);
-    find.settle();
+    if waits {
+        find.mark(body);
+        find.level(body);
+        find.settle();
+    } else {
+        // Strips share nothing that would have to be known outside of the phase.
+        find.variables.fill(false);
+    }
     if !find.conditions.iter().all(|&condition| find.is_common(condition)) {
         return None;
     }
@@ -287,7 +295,10 @@ impl<'a> Find<'a, '_> {
             if !self.is_apart(stmt) {
                 // Common values are computed before the phase, so a variable must not change while strips read it.
                 let assigned = match stmt {
-                    Stmt::Do(value) if self.inst(*value).op == Op::Set => self.inst(*value).imm,
+                    Stmt::Do(value) if self.common[value.index()] => match self.inst(*value) {
+                        set if set.op == Op::Set => set.imm,
+                        _ => u64::MAX,
+                    },
                     _ => u64::MAX,
                 };
                 if read.contains(&assigned) {
@@ -389,8 +400,10 @@ impl<'a> Find<'a, '_> {
     fn place_variables(&self, steps: &mut [Step<'a>]) {
         let (mut lasting, mut assigned) = (FastSet::default(), FastSet::default());
         let (mut zero, mut seen) = (Vec::new(), FastSet::default());
+        let mut phases: FastMap<VarId, u32> = FastMap::default();
         each_phase(steps, &mut |phase, once| {
             for variable in &phase.variables {
+                *phases.entry(variable.id).or_default() += 1;
                 if variable.before == Before::Memory {
                     lasting.insert(variable.id);
                     if !assigned.contains(&variable.id) && seen.insert(variable.id) {
@@ -411,7 +424,7 @@ impl<'a> Find<'a, '_> {
         for id in zero {
             match first.variables.iter_mut().find(|variable| variable.id == id) {
                 Some(variable) if variable.before == Before::Memory => {
-                    (variable.before, variable.stored) = (Before::Zero, true);
+                    (variable.before, variable.stored) = (Before::Zero, phases[&id] > 1);
                 }
                 Some(_) => {}
                 None => first.variables.push(PhaseVariable {

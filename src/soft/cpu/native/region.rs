@@ -5,7 +5,6 @@ use std::fmt;
 use std::mem::offset_of;
 use std::sync::{Arc, OnceLock};
 
-use super::lir::Body;
 use super::machine::Machine;
 use super::select::{Strip, select};
 use super::shape::Shapes;
@@ -85,8 +84,8 @@ pub(crate) struct Run {
     pub(crate) whole: bool,
     /// Whether they do so by operations that know all lanes of a SIMD-group, and not by atomics alone.
     pub(crate) across: bool,
-    /// Set if it is the kernel's whole body.
-    pub(crate) body: Option<Body>,
+    /// Whether it is the kernel's whole body.
+    pub(crate) body: bool,
     /// The word for the body's start.
     pub(crate) start_site: u32,
     /// Whether some lanes may be inactive here and active again later.
@@ -177,7 +176,7 @@ impl Run {
         let isa = self.source.isa;
         let make = || with_stack(|| Machine::new(select(self, strip), strip, isa));
         // A defect here costs speed only: the code for any strips is used instead. In tests it is a panic.
-        let apart = (slot != ANY || self.body.is_some()) && !cfg!(test);
+        let apart = (slot != ANY || self.body) && !cfg!(test);
         let make = || if apart { catch_internal_error(make).ok().flatten() } else { make() };
         self.machines[slot].get_or_init(make).as_ref()
     }

@@ -85,7 +85,7 @@ impl Code {
 
     /// The run that is the whole body, if that is one.
     pub(crate) fn body(&self) -> Option<&super::super::native::region::Run> {
-        self.runs.first().map(|run| &**run).filter(|run| run.body.is_some())
+        self.runs.first().map(|run| &**run).filter(|run| run.body)
     }
 }
 

@@ -10,7 +10,6 @@ use crate::soft::cpu::interp::code::Ins;
 use crate::soft::cpu::interp::control;
 use crate::soft::cpu::interp::hoist::constant_in_launch;
 use crate::soft::cpu::interp::uses::Uses;
-use crate::soft::cpu::native::lir::Body;
 use crate::soft::cpu::native::machine::{self, Machine};
 use crate::soft::cpu::native::plan::{self, Kind, Plan};
 use crate::soft::cpu::native::region::{Leaving, Run, RunVariable};
@@ -161,10 +160,6 @@ impl Lowering<'_> {
         };
         let variables: Vec<_> =
             ids.into_iter().map(|(id, set)| (id, self.variables[id.index()], set)).collect();
-        let body = natives.plan.body.then_some(match contents.barrier {
-            true => Body::Rounds,
-            false => Body::Turns,
-        });
         self.has_barrier |= contents.barrier;
 
         let sites = contents.accesses.len() + contents.loops.len();
@@ -211,7 +206,7 @@ impl Lowering<'_> {
             length: stmts.len(),
             whole: contents.whole,
             across: contents.across,
-            body,
+            body: natives.plan.body,
             start_site: sites as u32,
             masked: self.masked > 0,
             first_loop,

@@ -281,7 +281,7 @@ impl Emitter<'_> {
             Ins::Label(label) => self.asm.bind(self.labels[label.0 as usize]),
             Ins::Jump(to) => self.asm.jump(self.labels[to.0 as usize]),
             Ins::SiteEnd { site } => self.asm.bind(self.ends[site as usize]),
-            Ins::Barrier { .. } | Ins::FirstStrip | Ins::NextStrip { .. } => {
+            Ins::Barrier { .. } | Ins::Group | Ins::FirstStrip | Ins::NextStrip { .. } => {
                 unreachable!("only whole bodies have barriers")
             }
             Ins::Call { site } => {

@@ -319,18 +319,23 @@ impl Selection<'_> {
         let float = ty.scalar().is_some_and(|scalar| scalar.is_float()) && ty.space().is_none();
         let forms = if uniform && !float {
             let d = self.reg(Class::Int, true);
-            self.head.push(Ins::Const { d, bits: 0 });
+            self.group_head.push(Ins::Const { d, bits: 0 });
             Forms { int: Some(d), lanes: Vec::new() }
         } else if ty == Type::BOOL {
             let mut cleared = || {
                 let d = self.reg(Class::Mask, true);
-                self.head.push(Ins::MaskClear { d });
+                self.group_head.push(Ins::MaskClear { d });
                 d
             };
             Forms { int: None, lanes: (0..parts).map(|_| cleared()).collect() }
         } else {
             let count = if ty.bytes() == 8 { 2 * parts } else { parts };
-            let mut zero = || self.at_home(Class::Vector, Home::Constant(0), true);
+            let constant = self.lane_constant(0);
+            let mut zero = || {
+                let d = self.reg(Class::Vector, true);
+                self.group_head.push(Ins::Lane1 { op: Lane1::Move, d, a: constant });
+                d
+            };
             let lanes = match uniform {
                 true => vec![zero(); count],
                 false => (0..count).map(|_| zero()).collect(),

@@ -29,10 +29,16 @@ impl Inputs {
 const DIMENSION: i32 = 32 * 4;
 
 impl Selection<'_> {
-    /// Loads what is the same in all strips.
+    /// Loads what is the same in all threadgroups of a call.
     fn common_load(&mut self, from: Scalar, base: MemBase, disp: i32) -> Reg {
         let (d, mem) = (self.int(), MemRef { base, index: None, disp });
         self.head.push(Ins::LoadInt { from, d, mem });
+        d
+    }
+
+    fn group_load(&mut self, from: Scalar, base: MemBase, disp: i32) -> Reg {
+        let (d, mem) = (self.int(), MemRef { base, index: None, disp });
+        self.group_head.push(Ins::LoadInt { from, d, mem });
         d
     }
 
@@ -102,7 +108,7 @@ impl Selection<'_> {
 
     fn origin(&mut self, component: u32) -> Reg {
         let place = self.place();
-        self.common_load(Scalar::U32, MemBase::Reg(place), Layout::ORIGIN + component as i32 * 4)
+        self.group_load(Scalar::U32, MemBase::Reg(place), Layout::ORIGIN + component as i32 * 4)
     }
 
     /// An input as a number: of what rises, the first lane's.
@@ -135,7 +141,12 @@ impl Selection<'_> {
             _ => {
                 let place = self.place();
                 let disp = Layout::INPUTS + (input as i32 * 3 + component as i32) * 4;
-                self.common_load(Scalar::U32, MemBase::Reg(place), disp)
+                match input {
+                    Input::ThreadgroupPositionInGrid => {
+                        self.group_load(Scalar::U32, MemBase::Reg(place), disp)
+                    }
+                    _ => self.common_load(Scalar::U32, MemBase::Reg(place), disp),
+                }
             }
         }
     }
@@ -144,9 +155,10 @@ impl Selection<'_> {
     pub(super) fn input_lanes(&mut self, imm: u64) -> Vec<Reg> {
         let number = |selection: &mut Self| {
             let (s, d) = (selection.input_number(imm), selection.lane());
-            let head = match is_common_input(imm) {
-                true => &mut selection.head,
-                false => &mut selection.strip_head,
+            let head = match Input::from_imm(imm) {
+                Some((Input::ThreadgroupPositionInGrid, _)) => &mut selection.group_head,
+                _ if is_common_input(imm) => &mut selection.head,
+                _ => &mut selection.strip_head,
             };
             head.push(Ins::Spread { d, s });
             d
@@ -165,7 +177,7 @@ impl Selection<'_> {
                 let base = MemBase::Reg(self.positions());
                 let origin = (input == Input::ThreadPositionInGrid).then(|| {
                     let (s, d) = (self.origin(component), self.lane());
-                    self.head.push(Ins::Spread { d, s });
+                    self.group_head.push(Ins::Spread { d, s });
                     d
                 });
                 let position = |part: u32| {

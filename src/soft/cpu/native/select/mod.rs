@@ -80,7 +80,8 @@ pub(crate) struct Selection<'a> {
     origins: Vec<Origin>,
     origin: Origin,
     head: Vec<Ins>,
-    /// The start of a strip; in phases, of each of them. It follows `head`.
+    /// The start of a threadgroup, and that of a strip; in phases, of each of them. They follow `head`.
+    group_head: Vec<Ins>,
     strip_head: Vec<Ins>,
     code: Code,
     forms: Vec<Forms>,
@@ -132,7 +133,7 @@ const MAX_BACK: i64 = 1 << 20;
 
 /// Selects the code of a run for one kind of strip.
 pub(crate) fn select(run: &Run, strip: Strip) -> Code {
-    if run.body == Some(Body::Rounds)
+    if run.body
         && let source = &run.source
         && let Some(phases) =
             find(&source.function, &source.uniform, &run.shapes, &run.done, run.stmts())
@@ -160,6 +161,7 @@ fn selection(run: &Run, strip: Strip) -> Selection<'_> {
         origins: Vec::new(),
         origin: Origin::Ends,
         head: Vec::new(),
+        group_head: Vec::new(),
         strip_head: Vec::new(),
         code: Code { lanes: strip.lanes, parts: strip.parts, ..Code::default() },
         forms: vec![Forms::default(); count],
@@ -216,18 +218,18 @@ impl<'a> Selection<'a> {
         self.head.append(&mut self.strip_head);
         for variable in &run.variables {
             match run.body {
-                Some(_) => self.own_variable(variable.id, variable.uniform),
-                None => self.enter_variable(variable.id, variable.offset, variable.uniform),
+                true => self.own_variable(variable.id, variable.uniform),
+                false => self.enter_variable(variable.id, variable.offset, variable.uniform),
             }
         }
         self.joins.push(end);
-        self.code.body = run.body;
-        if run.body.is_some() {
+        self.code.body = run.body.then_some(Body::Rounds);
+        if run.body {
             let site = self.site(run.start_site, SiteKind::Clock);
             self.emit(Ins::Budget { work: 1, site });
         }
         self.run_and_leave(stmts);
-        if let (Some(_), Some(Ins::Budget { site, .. })) = (run.body, self.out.first().copied()) {
+        if let (true, Some(Ins::Budget { site, .. })) = (run.body, self.out.first().copied()) {
             let work = 1 + self.out.len() as u32 / 40;
             self.out[0] = Ins::Budget { work, site };
         }
@@ -264,6 +266,9 @@ impl<'a> Selection<'a> {
     }
 
     fn finish(mut self) -> Code {
+        let groups = self.phases.is_some().then_some(self.head.len() as u32);
+        self.head.extend(groups.map(|_| Ins::Group));
+        self.head.append(&mut self.group_head);
         self.head.append(&mut self.strip_head);
         let head = self.head.len() as u32;
         let mut code = self.code;
@@ -275,6 +280,9 @@ impl<'a> Selection<'a> {
             *start += head;
             *end += head;
         }
+        // From one threadgroup to the next.
+        let end = code.code.len() as u32;
+        code.loops.extend(groups.map(|start| (start, end)));
         tidy(&mut code);
         code
     }

@@ -110,6 +110,7 @@ pub(crate) fn emit(code: &Code, target: Target, slow: Slow) -> Option<Emitted> {
         thunk,
         reset: None,
         next: None,
+        start: None,
         firsts: Vec::new(),
         saved_once: Vec::new(),
     };
@@ -135,8 +136,9 @@ struct Emitter<'a> {
     thunk: Label,
     /// The register whose comparison was fused into the next instruction, which is a jump.
     reset: Option<Reg>,
-    /// The turn of the next strip, in the code of a whole body.
+    /// In the code of a whole body: the turn of the next strip, and the start of a threadgroup.
     next: Option<Label>,
+    start: Option<Label>,
     /// Barriers that a strip is the first to come to: where that is noted, the site, and what is noted.
     firsts: Vec<(Label, u32, u32)>,
     /// Virtual registers that are saved for barriers where they are computed, as they never change.
@@ -150,7 +152,9 @@ impl Emitter<'_> {
         let strip = self.asm.label();
         let body = self.code.body.map(|body| (body, self.enter_body(body, strip)));
         match body {
-            Some((_, labels)) => self.next = Some(labels.next),
+            Some((_, labels)) => {
+                (self.next, self.start) = (Some(labels.next), Some(labels.start));
+            }
             None => self.enter(),
         }
         self.asm.bind(strip);
@@ -163,7 +167,7 @@ impl Emitter<'_> {
         }
         starts.push(self.asm.position());
         match body {
-            Some((body, labels)) => self.leave_body(body, labels, strip),
+            Some((body, labels)) => self.leave_body(body, labels),
             None => self.next_strip(strip, several),
         }
         self.first_at_barriers();
@@ -310,6 +314,7 @@ impl Emitter<'_> {
                 let next = self.next.expect("only whole bodies have barriers");
                 self.barrier(at, site, next);
             }
+            Ins::Group => self.asm.bind(self.start.expect("only whole bodies have groups")),
             Ins::FirstStrip => {
                 self.asm.mov(true, RCX, Mem::at(R14, Layout::GROUPS));
                 self.first_strip();

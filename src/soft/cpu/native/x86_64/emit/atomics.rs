@@ -1,7 +1,7 @@
 //! Atomics: a loop over the lanes of a vector.
 
 use super::{Emitter, R12, SCRATCH};
-use crate::soft::cpu::native::lir::{AtomicOp, Lane2, Reg};
+use crate::soft::cpu::native::lir::{AtomicOp, Home, Lane2, Reg};
 use crate::soft::cpu::native::x86_64::asm::{
     Alu, Base, Cond, Gpr, Index, Mem, RAX, RBX, RCX, RDI, RDX, RSI, Rm, Vector as V, ops,
 };
@@ -38,12 +38,20 @@ impl Emitter<'_> {
             _ => 1,
         };
         let stored = [(offsets, offset_at), (a, first_at), (b, second_at)];
-        for (reg, at) in stored.into_iter().take(1 + operands) {
+        // Where all lanes add the same constant, it is part of the instruction.
+        let info = self.code.regs[a.0 as usize];
+        let constant = match info.home {
+            Some(Home::Constant(bits)) if !info.carried => Some(bits.cast_signed()),
+            _ => None,
+        };
+        let counts = op == AtomicOp::Add && !lock && !returns;
+        let now = if counts && constant.is_some() { 1 } else { 1 + operands };
+        for &(reg, at) in &stored[..now] {
             let s = self.lanes(reg, SCRATCH[1]);
             self.vec(ops::MOVUPS_STORE, s, V(0), Mem::at(R12, at));
         }
         let base = self.int_rm(base);
-        if op == AtomicOp::Add && !lock && !returns {
+        if counts {
             // The common case, counters: all lanes, without a loop.
             let lanes = self.width.lanes();
             self.asm.alu_imm(Alu::Cmp, false, RAX, (u32::MAX >> (32 - lanes)).cast_signed());
@@ -51,13 +59,22 @@ impl Emitter<'_> {
             self.asm.mov(true, RAX, base);
             for lane in (0..lanes as i32).map(|lane| lane * 4) {
                 self.asm.mov(false, RDX, Mem::at(R12, offset_at + lane));
-                self.asm.mov(false, RCX, Mem::at(R12, first_at + lane));
                 let word = Mem { base: Base::Gpr(RAX), index: Some((Index::Gpr(RDX), 0)), disp: 0 };
-                self.asm.alu_store(Alu::Add, false, word, RCX);
+                match constant {
+                    Some(imm) => self.asm.alu_imm(Alu::Add, false, word, imm),
+                    None => {
+                        self.asm.mov(false, RCX, Mem::at(R12, first_at + lane));
+                        self.asm.alu_store(Alu::Add, false, word, RCX);
+                    }
+                }
             }
             self.asm.jump(done);
         }
         self.asm.bind(some);
+        for &(reg, at) in &stored[now..=operands] {
+            let s = self.lanes(reg, SCRATCH[1]);
+            self.vec(ops::MOVUPS_STORE, s, V(0), Mem::at(R12, at));
+        }
         let mut free = [RBX, RSI, RDI].into_iter().filter(|&reg| base != Rm::from(reg));
         let [bits, value] = [(); 2].map(|()| free.next().expect("the base is one at most"));
         for (slot, reg) in saved.into_iter().zip([bits, value]) {

@@ -18,10 +18,8 @@ use crate::soft::cpu::native::x86_64::asm::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Labels {
     /// A threadgroup starts, and it has ended.
-    start: Label,
+    pub(super) start: Label,
     end: Label,
-    /// A SIMD-group starts.
-    wave: Label,
     /// The next strip's turn.
     pub(super) next: Label,
 }
@@ -30,8 +28,7 @@ impl Emitter<'_> {
     /// `extern "sysv64" fn(state) -> u32`, up to where a strip starts.
     pub(super) fn enter_body(&mut self, body: Body, strip: Label) -> Labels {
         let asm = &mut self.asm;
-        let labels =
-            Labels { start: asm.label(), end: asm.label(), wave: asm.label(), next: asm.label() };
+        let labels = Labels { start: asm.label(), end: asm.label(), next: asm.label() };
         for reg in Self::SAVED {
             asm.push(reg);
         }
@@ -43,18 +40,13 @@ impl Emitter<'_> {
         asm.mov(true, R15, Mem::at(RCX, S::BUDGET));
         let at = |offset: u32| Mem::at(R12, offset as i32);
         let area = self.area;
-        asm.bind(labels.start);
-        asm.mov(true, R12, Mem::at(RCX, S::AREAS));
         if body == Body::Phases {
+            asm.mov(true, R12, Mem::at(RCX, S::AREAS));
             self.first_strip();
             return labels;
         }
-        if body == Body::Turns {
-            asm.mov(true, R14, Mem::at(RCX, S::WAVES));
-            asm.bind(labels.wave);
-            asm.alu(Alu::Xor, false, R13, R13);
-            return labels;
-        }
+        asm.bind(labels.start);
+        asm.mov(true, R12, Mem::at(RCX, S::AREAS));
         let (again, round, switch) = (asm.label(), asm.label(), asm.label());
         asm.lea_label(RAX, strip);
         asm.bind(again);
@@ -96,8 +88,7 @@ impl Emitter<'_> {
     }
 
     /// The code after the end of a strip, up to the end of the call.
-    pub(super) fn leave_body(&mut self, body: Body, labels: Labels, strip: Label) {
-        let bytes = (self.code.lanes * self.code.parts * 4) as i32;
+    pub(super) fn leave_body(&mut self, body: Body, labels: Labels) {
         let (area, asm) = (self.area, &mut self.asm);
         if body == Body::Rounds {
             asm.lea_label(RAX, labels.next);
@@ -105,18 +96,8 @@ impl Emitter<'_> {
             asm.alu(Alu::Xor, false, RAX, RAX);
             asm.store(4, Mem::at(R12, area.waiting as i32), RAX);
             asm.jump(labels.next);
-        } else if body == Body::Phases {
-            asm.mov(true, RCX, Mem::at(R14, Layout::GROUPS));
         } else {
-            if bytes < 32 * 4 {
-                asm.alu_imm(Alu::Add, false, R13, bytes);
-                asm.alu_imm(Alu::Cmp, false, R13, 32 * 4);
-                asm.jump_if(Cond::Below, strip);
-            }
             asm.mov(true, RCX, Mem::at(R14, Layout::GROUPS));
-            asm.alu_imm(Alu::Add, true, R14, Layout::WAVE_BYTES);
-            asm.alu(Alu::Cmp, true, R14, Mem::at(RCX, S::END));
-            asm.jump_if(Cond::Below, labels.wave);
         }
         asm.bind(labels.end);
         asm.mov(true, R14, Mem::at(RCX, S::WAVES));
