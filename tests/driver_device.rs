@@ -5,9 +5,9 @@ mod child;
 mod gpu;
 
 use aruminium::{
-    Capture, CaptureDestination, Gpu, GpuError, GpuFamily, HazardTracking, HeapDescriptor,
-    HeapType, PixelFormat, PurgeableState, ResidencySetDescriptor, ResourceOptions, StorageMode,
-    TextureDescriptor,
+    Capture, CaptureDestination, CounterSamplingPoint, Gpu, GpuError, GpuFamily, HazardTracking,
+    HeapDescriptor, HeapType, PixelFormat, PurgeableState, ResidencySetDescriptor, ResourceOptions,
+    StorageMode, TextureDescriptor,
 };
 use gpu::Rig;
 
@@ -81,6 +81,19 @@ fn families_are_supported_or_not() {
     let gpu = Gpu::open().unwrap();
     assert!(gpu.supports_family(GpuFamily::Common1));
     assert!(!gpu.supports_family(GpuFamily(9_999)));
+    let points = [
+        CounterSamplingPoint::AtStageBoundary,
+        CounterSamplingPoint::AtDrawBoundary,
+        CounterSamplingPoint::AtDispatchBoundary,
+        CounterSamplingPoint::AtTileDispatchBoundary,
+        CounterSamplingPoint::AtBlitBoundary,
+        CounterSamplingPoint(99),
+    ];
+    let sampled = points.map(|point| gpu.supports_counter_sampling(point));
+    assert!(sampled[0] && !sampled[5]);
+    // Soft Metal has encoders for dispatches and copies.
+    #[cfg(not(target_vendor = "apple"))]
+    assert_eq!(sampled, [true, false, true, false, true, false]);
 }
 
 #[test]

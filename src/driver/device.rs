@@ -7,7 +7,7 @@ use super::descriptor::{
     CompileOptions, HeapDescriptor, PipelineDescriptor, ResidencySetDescriptor, SamplerDescriptor,
     TextureDescriptor,
 };
-use super::enums::{GpuFamily, ResourceOptions};
+use super::enums::{CounterSamplingPoint, GpuFamily, ResourceOptions};
 use super::error::GpuError;
 use super::foundation::NSURL;
 use super::heap::{Heap, ResidencySet};
@@ -26,7 +26,7 @@ metal_class! {
     /// A Metal GPU. It creates all other objects.
     ///
     /// ```
-    /// use aruminium::{Gpu, GpuFamily};
+    /// use aruminium::{CounterSamplingPoint, Gpu, GpuFamily};
     /// let gpu = Gpu::open()?;
     /// println!("{} ({})", gpu.name(), gpu.architecture());
     /// println!("{} GiB to work with", gpu.recommended_max_working_set_size() >> 30);
@@ -35,6 +35,8 @@ metal_class! {
     /// println!("low power: {}", gpu.is_low_power());
     /// println!("without a display: {}, can be unplugged: {}", gpu.is_headless(), gpu.is_removable());
     /// assert!(gpu.supports_family(GpuFamily::Common1));
+    /// // Encoders can be timed everywhere, single dispatches not on Apple's GPUs.
+    /// assert!(gpu.supports_counter_sampling(CounterSamplingPoint::AtStageBoundary));
     /// assert!(gpu.supports_sample_count(4) && !gpu.supports_sample_count(3));
     /// let format = if gpu.supports_bc_formats() { "BC7" } else { "ASTC" };
     /// assert!(gpu.max_buffer_length() >= 256 << 20);
@@ -90,6 +92,8 @@ metal_class! {
     pub fn current_allocated_size() -> usize = [currentAllocatedSize];
     /// Whether the device has all features of a family.
     pub fn supports_family(family: GpuFamily) -> bool = [supportsFamily:];
+    /// Whether the GPU can read its counters at a boundary.
+    pub fn supports_counter_sampling(point: CounterSamplingPoint) -> bool = [supportsCounterSampling:];
     /// Whether pixels can have this many samples ([`TextureDescriptor::set_sample_count`](crate::TextureDescriptor::set_sample_count)).
     pub fn supports_sample_count(count: usize) -> bool = [supportsTextureSampleCount:];
     /// Whether textures can have the compressed formats BC1 to BC7.

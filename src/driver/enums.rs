@@ -98,6 +98,14 @@ enumerations! {
         ReadWrite = 1,
         WriteOnly = 2,
     }
+    /// Where a GPU may read its counters, such as the time.
+    CounterSamplingPoint: MTLCounterSamplingPoint(usize = "Q") {
+        AtStageBoundary = 0,
+        AtDrawBoundary = 1,
+        AtDispatchBoundary = 2,
+        AtTileDispatchBoundary = 3,
+        AtBlitBoundary = 4,
+    }
     /// The storage mode of a resource: whether CPU, GPU or both can access its memory.
     StorageMode: MTLStorageMode(usize = "Q") {
         Shared = 0,

@@ -130,7 +130,8 @@ pub(super) fn publish_kernels(counts: &[(String, u64)]) {
 }
 
 /// The parts for which a stream measures the GPU's time. Platforms measure command buffers; for smaller parts a stream puts
-/// each into a command buffer of its own, which costs time and prevents parts from running concurrently.
+/// each into a command buffer of its own, which costs time and prevents parts from running concurrently. So all of them work
+/// everywhere; [`Gpu::supports_counter_sampling`](crate::Gpu::supports_counter_sampling) says what the GPU could sample itself.
 ///
 /// ```
 /// use aruminium::infer::Sampling;
