@@ -3,6 +3,8 @@
 #![cfg(not(target_vendor = "apple"))]
 
 mod child;
+#[path = "sanitize/cost.rs"]
+mod cost;
 mod gpu;
 #[path = "sanitize/init.rs"]
 mod init;

@@ -20,9 +20,10 @@ use super::native::region::Run;
 use super::watch::{Verdict, Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
-use crate::soft::ir::{Allocation, AllocationKind, Checks, Input, Sampler};
+use crate::soft::ir::{Allocation, AllocationKind, Checks, Input, Sampler, Space};
 use crate::soft::kernel::order::{Random, Shuffle};
 use crate::soft::kernel::profile::Profile;
+use crate::soft::kernel::sanitize::stamps::Quick;
 use crate::soft::kernel::sanitize::{BufferName, Extent, written};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
@@ -303,6 +304,9 @@ struct Worker<'a> {
     random: Option<Random>,
     /// What observes the threads of a checked kernel.
     probes: Option<Box<Probes<'a>>>,
+    /// What machine code finds if no checker is there: no room for stamps.
+    #[expect(dead_code, reason = "SIMD-groups have its address")]
+    quick: Box<Quick>,
     /// Positions by the size of the group; there are few, as only those at the edges differ.
     shapes: Vec<([u32; 3], Vec<Positions>)>,
 }
@@ -384,6 +388,24 @@ impl<'a> Worker<'a> {
                 sites: vec![None; code.code.len()],
             })
         });
+        let of_launch = |number: usize| {
+            let allocation = number.checked_sub(1)?;
+            let space = program.allocations.get(allocation).map(|known| known.kind.space());
+            let own = match space {
+                Some(Space::Threadgroup) => true,
+                Some(Space::Device) | None => false,
+                Some(_) => return None,
+            };
+            let (base, bytes) = (regions[number].base as u64, regions[number].bytes);
+            Some((own, base..base + bytes))
+        };
+        let quick = Box::<Quick>::default();
+        let mut tested = &raw const *quick;
+        if let Some(checker) = probes.as_deref_mut().and_then(|probes| probes.checker.as_mut()) {
+            let shared: Vec<_> = (0..regions.len()).map(of_launch).collect();
+            checker.regions(&shared, program.source.function.insts.len());
+            tested = checker.quick();
+        }
         let observer =
             probes.as_deref_mut().map_or(std::ptr::null_mut(), |probes| &raw mut *probes);
         let waves = (0..waves)
@@ -402,6 +424,7 @@ impl<'a> Worker<'a> {
                 native: &raw const code.code[code.start as usize],
                 groups: std::ptr::null_mut(),
                 probes: observer.cast(),
+                quick: tested,
                 observes_device: checks.has(Checks::RACES) || written::is_any_tracked(),
                 stop: Stop::End,
             })
@@ -425,6 +448,7 @@ impl<'a> Worker<'a> {
             areas,
             random,
             probes,
+            quick,
             shapes,
         }
     }

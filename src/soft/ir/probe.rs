@@ -73,6 +73,8 @@ pub(crate) enum Probe {
     Simdgroup(MemFlags),
     /// A fence of device scope.
     Fence,
+    /// A SIMD-group begins to run the kernel.
+    Start,
     /// What the thread wrote last to these bytes of threadgroup memory is itself uninitialised.
     Unwrite {
         /// How many bytes.
@@ -217,6 +219,7 @@ impl Probe {
             Self::Threadgroup(flags) => 4 | flags.bits() << 8,
             Self::Simdgroup(flags) => 5 | flags.bits() << 8,
             Self::Fence => 6,
+            Self::Start => 11,
             Self::Unwrite { bytes } => 8 | (bytes as u64) << 8,
             Self::Found(finding) => 7 | (finding as u64) << 8,
             Self::Count { site } => 9 | (site as u64) << 8,
@@ -231,6 +234,7 @@ impl Probe {
             4 => Self::Threadgroup(flags),
             5 => Self::Simdgroup(flags),
             6 => Self::Fence,
+            11 => Self::Start,
             8 => Self::Unwrite { bytes: (imm >> 8) as u32 },
             10 => Self::Aligned { bytes: (imm >> 8) as u32 },
             9 => Self::Count { site: (imm >> 8) as u32 },
@@ -258,7 +262,8 @@ mod tests {
                 assert_eq!(Probe::from_imm(probe.imm()), Some(probe));
             }
         }
-        for probe in [Probe::Threadgroup(flags), Probe::Simdgroup(MemFlags::ALL), Probe::Fence] {
+        let all = Probe::Simdgroup(MemFlags::ALL);
+        for probe in [Probe::Threadgroup(flags), all, Probe::Fence, Probe::Start] {
             assert_eq!(Probe::from_imm(probe.imm()), Some(probe));
         }
         for finding in Finding::ALL {
@@ -270,7 +275,7 @@ mod tests {
         assert_eq!(Probe::from_imm(count.imm()), Some(count));
         let aligned = Probe::Aligned { bytes: 16 };
         assert_eq!(Probe::from_imm(aligned.imm()), Some(aligned));
-        assert_eq!(Probe::from_imm(11), None);
+        assert_eq!(Probe::from_imm(12), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::probe::Probes;
 use crate::soft::cpu::addresses::Addresses;
 use crate::soft::cpu::native::group::GroupState;
 use crate::soft::ir::Sampler;
+use crate::soft::kernel::sanitize::stamps::Quick;
 use crate::soft::kernel::texture::Texture;
 
 /// Lanes of a SIMD-group.
@@ -119,6 +120,8 @@ pub(crate) struct Wave {
     pub(crate) groups: *mut GroupState,
     /// What observes the SIMD-group, of a checked kernel; else null.
     pub(crate) probes: *mut Probes<'static>,
+    /// What machine code tests of checked accesses by itself.
+    pub(crate) quick: *const Quick,
     /// Whether the checker wants to know of accesses to device memory.
     pub(crate) observes_device: bool,
     /// Why it stopped; set when a handler returns null.

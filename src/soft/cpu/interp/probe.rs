@@ -54,7 +54,7 @@ impl Probes<'_> {
         }
     }
 
-    /// The active lanes of a SIMD-group do what a probe observes.
+    /// The active lanes of a SIMD-group do what a probe observes. Returns the site of an access.
     ///
     /// # Safety
     /// `ip` is an instruction of the code, and the regions are the launch's.
@@ -65,22 +65,22 @@ impl Probes<'_> {
         imm: u64,
         pointers: impl Fn(usize) -> u64,
         values: impl Fn(usize) -> u64,
-    ) {
+    ) -> Option<u32> {
         // SAFETY: the caller's.
         let at = unsafe { ip.offset_from(self.code) as usize };
-        let Some(probe) = Probe::from_imm(imm) else { return };
+        let probe = Probe::from_imm(imm)?;
         if let Probe::Count { site } = probe {
             if let Some(counts) = &mut self.counts {
                 // A pointer is a number and an offset, not an address, so that counts are the same each time.
                 let pointers = lanes(wave.exec).map(|lane| (lane, pointers(lane as usize)));
                 counts.count(site, wave.exec, pointers);
             }
-            return;
+            return None;
         }
         let Self { checker: Some(checker), sites, spans, locate, allocations, addresses, .. } =
             self
         else {
-            return;
+            return None;
         };
         let mut site = |checker: &mut Checker<'_>, kind: AccessKind| {
             if let Some(site) = sites.get(at).copied().flatten() {
@@ -95,13 +95,26 @@ impl Probes<'_> {
         };
         let (kind, bytes, known) = match probe {
             Probe::Access { kind, bytes, known } => (kind, bytes, known),
-            Probe::Threadgroup(flags) => return checker.threadgroup_barrier(wave.number, flags),
-            Probe::Simdgroup(flags) => return checker.simdgroup_barrier(wave.number, flags),
-            Probe::Fence => return checker.fence(),
+            Probe::Threadgroup(flags) => {
+                checker.threadgroup_barrier(wave.number, flags);
+                return None;
+            }
+            Probe::Simdgroup(flags) => {
+                checker.simdgroup_barrier(wave.number, flags);
+                return None;
+            }
+            Probe::Fence => {
+                checker.fence();
+                return None;
+            }
+            Probe::Start => {
+                checker.begin(wave.number);
+                return None;
+            }
             Probe::Found(finding) => {
                 let site = site(checker, AccessKind::Read);
-                return lanes(wave.exec)
-                    .for_each(|lane| checker.found(wave.number, lane, site, finding));
+                lanes(wave.exec).for_each(|lane| checker.found(wave.number, lane, site, finding));
+                return None;
             }
             Probe::Aligned { bytes } => {
                 let is_wrong = |lane: u32| {
@@ -109,24 +122,41 @@ impl Probes<'_> {
                     let found = unsafe { address(wave, pointers(lane as usize), 1) };
                     found.is_some_and(|(_, address, _)| !address.is_multiple_of(bytes.into()))
                 };
-                return lanes(wave.exec).filter(|lane| is_wrong(*lane)).for_each(|lane| {
+                lanes(wave.exec).filter(|lane| is_wrong(*lane)).for_each(|lane| {
                     let site = site(checker, AccessKind::Read);
                     checker.found(wave.number, lane, site, Finding::Misaligned);
                 });
+                return None;
             }
             Probe::Unwrite { bytes } => {
-                return lanes(wave.exec).for_each(|lane| {
+                lanes(wave.exec).for_each(|lane| {
                     // SAFETY: the caller's.
                     let found = unsafe { address(wave, pointers(lane as usize), bytes) };
                     if let Some((_, address, _)) = found {
                         checker.unwrite(address, bytes);
                     }
                 });
+                return None;
             }
-            Probe::Count { .. } => return,
+            Probe::Count { .. } => return None,
         };
         let site = site(checker, kind);
         checker.step(wave.exec);
+        let all = lanes(wave.exec).map(|lane| {
+            // SAFETY: the caller's.
+            let (number, address, _) = unsafe { address(wave, pointers(lane as usize), bytes) }?;
+            Some((lane, is_own(allocations, number), address))
+        });
+        if let Some(all) = all.collect::<Option<Vec<_>>>()
+            && let Some(&(_, own, _)) = all.first()
+            && all.iter().all(|one| one.1 == own)
+        {
+            let all: Vec<(u32, u64)> = all.into_iter().map(|(lane, _, at)| (lane, at)).collect();
+            let value = |lane: u32| known.then(|| values(lane as usize));
+            if checker.access_all(site, own, bytes, &all, &value) {
+                return Some(site);
+            }
+        }
         for lane in lanes(wave.exec) {
             // An access out of bounds is a fault of the instruction that follows.
             // SAFETY: the caller's.
@@ -142,6 +172,7 @@ impl Probes<'_> {
             let value = known.then(|| values(lane as usize));
             checker.access(wave.number, lane, site, value, &place);
         }
+        Some(site)
     }
 }
 

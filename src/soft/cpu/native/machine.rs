@@ -392,7 +392,7 @@ unsafe extern "C" fn slow(
         (*ints(machine.target.first_lane), ints(machine.target.budget))
     };
     saved.first = offset as usize / 4;
-    let (number, site) = (site, &machine.code.sites[site as usize]);
+    let (site_number, site) = (site, &machine.code.sites[site as usize]);
     let mut stopped_wave = &raw mut *wave;
     let stopped = match &site.what {
         SiteKind::Clock => {
@@ -407,7 +407,8 @@ unsafe extern "C" fn slow(
         SiteKind::Barrier(exec) => {
             let lanes = saved.active(exec) << saved.first;
             // SAFETY: the SIMD-group's threadgroups, which run now.
-            let ended = unsafe { at_barrier(machine, area, wave, lanes, (number, site.number)) };
+            let ended =
+                unsafe { at_barrier(machine, area, wave, lanes, (site_number, site.number)) };
             ended.err().map(|(other, lane, wrong)| {
                 stopped_wave = other;
                 Some((lane, wrong))
@@ -430,8 +431,11 @@ unsafe extern "C" fn slow(
             // SAFETY: the SIMD-group is the one that called.
             unsafe { matrix(&saved, access, wave) }.err().map(Some)
         }
-        SiteKind::Probe { imm, exec, pointer, stored } => {
-            let active = saved.active(exec) << saved.first;
+        SiteKind::Probe { imm, value: number, exec, pointer, stored } => {
+            let active = match exec[..] {
+                [] => wave.exec,
+                _ => saved.active(exec) << saved.first,
+            };
             let outer = std::mem::replace(&mut wave.exec, active);
             // SAFETY: the checker is the worker's, which runs one SIMD-group at a time.
             if let Some(probes) = unsafe { wave.probes.as_mut() } {
@@ -445,7 +449,12 @@ unsafe extern "C" fn slow(
                 // SAFETY: the words of a run's sites follow its instruction, and the regions are the launch's.
                 unsafe {
                     let at = wave.native.add(1 + site.number as usize);
-                    probes.observe(wave, at, *imm, pointer, value);
+                    if let Some(site) = probes.observe(wave, at, *imm, pointer, value) {
+                        probes
+                            .checker
+                            .iter_mut()
+                            .for_each(|checker| checker.publish(*number, site));
+                    }
                 }
             }
             wave.exec = outer;

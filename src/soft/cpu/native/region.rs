@@ -31,6 +31,7 @@ impl Layout {
     pub(crate) const WRITABLE: i32 = offset_of!(Region, writable) as i32;
     pub(crate) const PLACE: i32 = offset_of!(Wave, place) as i32;
     pub(crate) const OBSERVES_DEVICE: i32 = offset_of!(Wave, observes_device) as i32;
+    pub(crate) const QUICK: i32 = offset_of!(Wave, quick) as i32;
     pub(crate) const NUMBER: i32 = offset_of!(Wave, number) as i32;
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for code of whole bodies"))]
     pub(crate) const GROUPS: i32 = offset_of!(Wave, groups) as i32;

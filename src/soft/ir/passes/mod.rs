@@ -120,12 +120,16 @@ pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>,
     let calls = if follow { inline::Calls::NONE } else { pipeline.calls };
     let mut functions = inline::run(module, calls).map_err(Refused::TooLarge)?;
     let signatures: Vec<Function> = functions.iter().map(signature).collect();
+    let has_stamps = probes::has_stamps(&functions, pipeline.checks);
     for (number, function) in functions.iter_mut().enumerate() {
         let check = |function: &Function, pass| check(module, &signatures, number, function, pass);
         check(function, "inline");
         init::run(function, pipeline.checks);
         undefined::run(function, pipeline.checks);
         probes::run(function, pipeline.checks);
+        if has_stamps && number == 0 {
+            probes::start(function);
+        }
         check(function, "probes");
         let all = |function: &mut Function, passes: &[Pass]| {
             for (name, pass) in passes {

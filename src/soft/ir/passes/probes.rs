@@ -11,6 +11,23 @@ use crate::soft::ir::{
     Rule, Scalar, Site, SiteKind, Space, Span, Stmt, Type, Value, verify,
 };
 
+/// Whether the accesses of a kernel that consists of these functions are stamped (`specs/sanitizer.md`): those of kernels with fences are not, as
+/// stamps do not say what fences order, and neither those of kernels whose written bytes are of interest, too.
+pub(crate) fn has_stamps(functions: &[Function], checks: Checks) -> bool {
+    let mut all = functions.iter().flat_map(|function| &function.insts);
+    let is_fence = |inst: &Inst| inst.op == Op::Probe && inst.imm == Probe::Fence.imm();
+    checks.has(Checks::RACES) && !checks.has(Checks::INIT) && !all.any(is_fence)
+}
+
+/// Has a kernel report that it begins.
+pub(crate) fn start(function: &mut Function) {
+    let mut start = Block::new();
+    let (imm, span) = (Probe::Start.imm(), Span::default());
+    let inst = Inst { op: Op::Probe, ty: Type::Void, args: Args::NONE, imm, span };
+    function.put(inst, &mut start);
+    function.body.splice(0..0, start);
+}
+
 /// Adds the probes that the checks need to a function, or removes those that it has.
 pub(crate) fn run(function: &mut Function, checks: Checks) {
     let (races, init) = (checks.has(Checks::RACES), checks.has(Checks::INIT));
@@ -115,9 +132,25 @@ impl Add<'_, '_> {
             {
                 self.observe(value, &mut out);
             }
+            let done = if let Stmt::Do(value) = stmt { Some(value) } else { None };
             out.push(stmt.map_blocks(|inner| self.block(inner)));
+            done.into_iter().for_each(|value| self.barrier(value, &mut out));
         }
         out
+    }
+
+    /// Adds the probe of a barrier, which is after it: then all SIMD-groups have come to it.
+    fn barrier(&mut self, value: Value, out: &mut Block) {
+        let inst = *self.function.inst(value);
+        if inst.op.row().rule != Rule::Barrier || self.counters.is_some() {
+            return;
+        }
+        self.span = inst.span;
+        let probe = match Barrier::from_imm(inst.imm) {
+            (Barrier::Threadgroup, flags) => Probe::Threadgroup(flags),
+            (Barrier::Simdgroup, flags) => Probe::Simdgroup(flags),
+        };
+        self.probe(probe, &[], out);
     }
 
     /// Counts the line of a statement, if the block has not.
@@ -175,13 +208,10 @@ impl Add<'_, '_> {
                 self.of_matrix = false;
             }
             Rule::Barrier => {
-                let (barrier, flags) = Barrier::from_imm(inst.imm);
-                let probe = match (&mut self.counters, barrier) {
-                    (Some(counters), _) => counters.site(inst.span, SiteKind::Barrier),
-                    (None, Barrier::Threadgroup) => Probe::Threadgroup(flags),
-                    (None, Barrier::Simdgroup) => Probe::Simdgroup(flags),
-                };
-                self.probe(probe, &[], out);
+                if let Some(counters) = &mut self.counters {
+                    let probe = counters.site(inst.span, SiteKind::Barrier);
+                    self.probe(probe, &[], out);
+                }
             }
             _ => {}
         }

@@ -1,8 +1,10 @@
 //! The sanitizer's memory of a command buffer: which accesses there were, and what was found (`specs/sanitizer.md`).
 
 mod queues;
+mod quick;
 mod report;
 mod shadow;
+pub(crate) mod stamps;
 #[cfg(test)]
 mod tests;
 pub(crate) mod written;
@@ -13,8 +15,10 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use queues::Batch;
 pub(crate) use queues::{SharedClock, forget, queue_made};
+use quick::Whole;
 pub(crate) use report::{Access, Report, ReportKind};
-use shadow::{Apart, Record, Shadow};
+use shadow::{Apart, Record, Shadow, Stamps};
+use stamps::{Events, Planes, Quick, Row};
 pub(crate) use written::{mark, track, untrack};
 
 use super::SourcePosition;
@@ -23,6 +27,9 @@ use crate::soft::ir::{AccessKind, Checks, Finding, MemFlags};
 
 /// The most reports of one command buffer.
 const MOST_REPORTS: usize = 1000;
+
+/// The pieces of memory that planes are kept for when nothing in them matters any more.
+const MOST_PLANES: usize = 64;
 
 /// The checks of one command buffer.
 #[derive(Default)]
@@ -51,6 +58,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct State {
     /// Device memory, by address.
     device: Shadow,
+    /// The stamps of device memory, and their events.
+    planes: Vec<Planes>,
+    events: Events,
     /// The launches since everything was ordered.
     launches: Vec<Run>,
     sites: Vec<Site>,
@@ -141,7 +151,51 @@ struct Site {
     kind: AccessKind,
 }
 
+/// Whether the second range is in the first.
+fn contains(outer: &Range<u64>, inner: &Range<u64>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
+}
+
+/// Whether two ranges have something in common.
+fn meet(one: &Range<u64>, other: &Range<u64>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let top = self.events.quick.next.get();
+        self.planes.drain(..).for_each(|planes| planes.give_back(top));
+    }
+}
+
 impl State {
+    /// Makes records of all stamps of a range of device memory, and leaves this stamp there.
+    fn unstamp(&mut self, range: &Range<u64>, left: u32) {
+        let Self { device, planes, events, .. } = self;
+        if !events.is_quiet() {
+            device.unstamp(&Stamps { events, planes }, range, left);
+        }
+    }
+
+    /// Stamps for a range of addresses, which may overlap those that there are.
+    fn stamp(&mut self, range: Range<u64>) {
+        if self.planes.iter().any(|planes| contains(&planes.range(), &range)) {
+            return;
+        }
+        let mut all = range;
+        while let Some(at) = self.planes.iter().position(|planes| meet(&planes.range(), &all)) {
+            let other = self.planes[at].range();
+            self.unstamp(&other, stamps::COMPLEX);
+            self.planes.remove(at);
+            all = all.start.min(other.start)..all.end.max(other.end);
+        }
+        let Some(new) = Planes::new(all.clone(), &mut self.events) else { return };
+        for number in self.device.numbers(&all) {
+            new.cell(number).into_iter().for_each(|cell| cell.fill(stamps::COMPLEX));
+        }
+        self.planes.push(new);
+    }
+
     /// The number of a site.
     fn number_of(&mut self, site: Site) -> u32 {
         let Self { sites, site_numbers, .. } = self;
@@ -167,10 +221,16 @@ impl Session {
     pub(crate) fn order(&self) {
         let Some(mut state) = self.state() else { return };
         if queues::are_several() {
+            state.unstamp(&(0..u64::MAX), 0);
             let records = state.device.take().collect();
             self.publish(&mut state, records);
         } else {
             state.device.clear();
+        }
+        state.events.order();
+        if state.planes.len() > MOST_PLANES {
+            let top = state.events.start;
+            state.planes.drain(..).for_each(|planes| planes.give_back(top));
         }
         state.launches.clear();
         state.fences.clear();
@@ -180,6 +240,7 @@ impl Session {
     /// The accesses of launches that follow to these ranges of addresses are ordered after those that were.
     pub(crate) fn order_memory(&self, ranges: &[Range<u64>]) {
         let Some(mut state) = self.state() else { return };
+        ranges.iter().for_each(|range| state.unstamp(range, 0));
         let records = ranges.iter().flat_map(|range| state.device.take_range(range)).collect();
         if queues::are_several() {
             self.publish(&mut state, records);
@@ -311,6 +372,10 @@ impl Session {
             group: first_group,
             clocks: [Clock::default(); MOST_WAVES],
             written: FastMap::default(),
+            planes: Vec::new(),
+            event: 0,
+            rows: Vec::new(),
+            known: Vec::new(),
         }
     }
 }
@@ -319,7 +384,7 @@ impl Session {
 const MOST_WAVES: usize = 32;
 
 /// How many barriers a SIMD-group has passed.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Clock {
     /// Barriers of the threadgroup and of the SIMD-group that order device memory.
     device: [u32; 2],
@@ -359,14 +424,100 @@ pub(crate) struct Checker<'a> {
     clocks: [Clock; MOST_WAVES],
     /// The bytes of threadgroup memory that were written: a bit for each, by the address over 64.
     written: FastMap<u64, u64>,
+    /// The stamps of threadgroup memory.
+    planes: Vec<Planes>,
+    /// The stamp of the instruction's event, 0 if it has none.
+    event: u32,
+    /// For machine code: the planes of each region, and the sites of instructions plus 1, by the numbers of their values.
+    rows: Vec<Row>,
+    known: Vec<u32>,
+}
+
+impl Drop for Checker<'_> {
+    fn drop(&mut self) {
+        let quick = &self.state.events.quick;
+        quick.rows.set(std::ptr::null());
+        quick.sites.set(std::ptr::null());
+        self.state.events.stop();
+    }
 }
 
 impl Checker<'_> {
+    /// What machine code tests and updates by itself, while the checker lives.
+    pub(crate) fn quick(&self) -> *const Quick {
+        &raw const *self.state.events.quick
+    }
+
+    /// The memory of the launch's regions, in the order of their numbers, and whether it is threadgroup memory; none of those that
+    /// threads do not share. The kernel has so many `values`.
+    pub(crate) fn regions(&mut self, regions: &[Option<(bool, Range<u64>)>], values: usize) {
+        if !self.checks.has(Checks::RACES) || self.checks.has(Checks::INIT) {
+            return;
+        }
+        for (own, range) in regions.iter().flatten().filter(|(_, range)| !range.is_empty()) {
+            match own {
+                false => self.state.stamp(range.clone()),
+                true => self.planes.extend(Planes::new(range.clone(), &mut self.state.events)),
+            }
+        }
+        let row = |region: &Option<(bool, Range<u64>)>| {
+            let Some((own, range)) = region else { return Row::NONE };
+            let all = if *own { &self.planes } else { &self.state.planes };
+            let planes = all.iter().find(|planes| contains(&planes.range(), range));
+            planes.map_or(Row::NONE, |planes| planes.row(range.start, range.end - range.start))
+        };
+        self.rows = regions.iter().map(row).collect();
+        self.known = vec![0; values];
+        let quick = &self.state.events.quick;
+        quick.rows.set(self.rows.as_ptr());
+        quick.sites.set(self.known.as_ptr());
+    }
+
     /// A threadgroup begins.
     pub(crate) fn enter(&mut self, number: u32) {
         self.group = self.first_group.wrapping_add(number);
         self.clocks = Default::default();
         self.written.clear();
+        self.state.events.enter();
+    }
+
+    /// A SIMD-group begins. From here to its end or its next barrier no other one runs.
+    pub(crate) fn begin(&mut self, wave: u32) {
+        if !self.rows.is_empty() {
+            self.state.events.begin(self.group, wave);
+        }
+    }
+
+    /// Machine code may log the site of an instruction, which has the value's number.
+    pub(crate) fn publish(&mut self, value: u32, site: u32) {
+        if let Some(known) = self.known.get_mut(value as usize) {
+            *known = site + 1;
+        }
+    }
+
+    /// Tries to note the accesses of a SIMD-group in the instruction of the last [`step`](Self::step) by stamps alone; false if they have to be
+    /// compared one by one.
+    pub(crate) fn access_all(
+        &mut self,
+        site: u32,
+        own: bool,
+        bytes: u32,
+        lanes: &[(u32, u64)],
+        value: &dyn Fn(u32) -> Option<u64>,
+    ) -> bool {
+        let state = &*self.state;
+        if !state.events.is_on() {
+            return false;
+        }
+        let planes = if own { &self.planes } else { &state.planes };
+        let kind = state.sites[site as usize].kind;
+        let value = |lane: u32| value(lane).map(folded);
+        let whole = Whole { own, kind, bytes, lanes, value: &value };
+        let events = &state.events;
+        let cell = |number: u64| planes.iter().find_map(|planes| planes.cell(number));
+        events.quick.access(&whole, cell, || {
+            events.note(site, state.lanes);
+        })
     }
 
     /// The bytes of threadgroup memory (`own`) or of a buffer that were not written, a bit for each of at most 32.
@@ -405,11 +556,20 @@ impl Checker<'_> {
     pub(crate) fn threadgroup_barrier(&mut self, wave: u32, flags: MemFlags) {
         self.pass(wave, flags, 0);
         self.clocks[wave as usize % MOST_WAVES].met += 1;
+        self.resume(wave, [flags.device(), flags.threadgroup()]);
+    }
+
+    /// A SIMD-group goes on after a barrier, which for device and for threadgroup memory begins a phase or not.
+    fn resume(&mut self, wave: u32, orders: [bool; 2]) {
+        let clock = self.clocks[wave as usize % MOST_WAVES];
+        let epochs = [clock.device[0], clock.own[0]];
+        self.state.events.resume(self.group, wave, clock, orders, epochs);
     }
 
     /// A SIMD-group has passed a barrier of its own.
     pub(crate) fn simdgroup_barrier(&mut self, wave: u32, flags: MemFlags) {
         self.pass(wave, flags, 1);
+        self.resume(wave, [false; 2]);
     }
 
     fn pass(&mut self, wave: u32, flags: MemFlags, scope: usize) {
@@ -429,6 +589,13 @@ impl Checker<'_> {
     pub(crate) fn step(&mut self, lanes: u32) {
         self.state.steps = self.state.steps.wrapping_add(1);
         self.state.lanes = lanes;
+        self.event = 0;
+        if self.state.events.is_full() {
+            let state = &mut *self.state;
+            let planes: Vec<&Planes> = self.planes.iter().chain(&state.planes).collect();
+            state.events.renumber(&planes);
+        }
+        self.state.events.quick.step(lanes);
     }
 
     /// A thread does something undefined, independently of other threads.
@@ -477,13 +644,16 @@ impl Checker<'_> {
         }
         let clock = self.clocks[wave as usize % MOST_WAVES];
         let [epoch, inner] = if at.own { clock.own } else { clock.device };
-        let State { device, sites, launches, steps, lanes, fences, .. } = &mut *self.state;
+        let State { device, sites, launches, steps, lanes, fences, events, planes, .. } =
+            &mut *self.state;
+        if self.event == 0 && events.is_on() {
+            self.event = events.note(site, *lanes);
+        }
         let kind = sites[site as usize].kind;
         // A value that is not known counts as different in every thread.
         let number = u64::from(self.group) << 10 | u64::from(wave) << 5 | u64::from(lane);
         let number = number ^ self.queue << 42;
         let value = value.unwrap_or_else(|| (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mixed = value ^ at.address.rotate_left(40) ^ u64::from(at.bytes) << 20;
         let new = Record {
             group: self.group,
             epoch,
@@ -492,16 +662,19 @@ impl Checker<'_> {
             step: *steps,
             lanes: *lanes,
             site,
-            value: (mixed ^ mixed >> 32) as u32,
+            value: folded(value),
             wave: wave as u8,
             lane: lane as u8,
             mask: 0,
             kind,
+            stamp: if self.event == 0 { 0 } else { self.event | lane },
         };
-        let shadow = if at.own { &mut self.own } else { device };
+        let (shadow, planes) =
+            if at.own { (&mut self.own, &self.planes) } else { (device, &*planes) };
+        let stamps = Stamps { events, planes };
         let mut counted = None;
         let is_fenced = |group: u32| fences.contains_key(&group);
-        shadow.access(at.address, at.bytes, new, is_fenced, |old, new, apart| {
+        shadow.access(&stamps, at.address, at.bytes, new, is_fenced, |old, new, apart| {
             if apart == Apart::Groups && fenced(fences, old, new) {
                 return;
             }
@@ -542,6 +715,11 @@ impl Checker<'_> {
             });
         });
     }
+}
+
+/// What is compared of a value that is written.
+fn folded(value: u64) -> u32 {
+    (value ^ value >> 32) as u32
 }
 
 /// The launch of a threadgroup.

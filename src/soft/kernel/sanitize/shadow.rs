@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+use super::stamps::{
+    CLASS, COMPLEX, EVENT, Events, LANE, MIXED, OF_GROUPS, OF_LANES, OF_WAVES, Plane, Planes,
+    StampCell, class_of, value_at,
+};
 use crate::soft::ir::AccessKind;
 use crate::soft::ir::hash::FastMap;
 
@@ -30,6 +34,8 @@ pub(super) struct Record {
     /// Which of the four bytes.
     pub(super) mask: u8,
     pub(super) kind: AccessKind,
+    /// The stamp of its event, 0 if there is none.
+    pub(super) stamp: u32,
 }
 
 /// Why nothing orders two accesses.
@@ -119,8 +125,6 @@ pub(super) struct Shadow {
     pages: FastMap<u64, Box<[Cell]>>,
     /// Memory of one threadgroup at a time: records of another are of other memory.
     own: bool,
-    /// Reused by each access.
-    kept: Vec<Record>,
 }
 
 /// The bytes of an access, cut into cells: the number of each, and which of its bytes.
@@ -141,19 +145,27 @@ impl Shadow {
     /// Notes an access, and calls `found` for each earlier one that it races with.
     pub(super) fn access(
         &mut self,
+        stamps: &Stamps<'_>,
         address: u64,
         bytes: u32,
         mut new: Record,
         is_fenced: impl Fn(u32) -> bool,
         mut found: impl FnMut(&Record, &Record, Apart),
     ) {
+        let value = new.value;
         for (number, mask) in cells(address, bytes) {
-            new.mask = mask;
-            let page = self.pages.entry(number / CELLS as u64);
-            let page = page.or_insert_with(|| vec![Cell::default(); CELLS].into_boxed_slice());
-            let cell = &mut page[(number % CELLS as u64) as usize];
-            if let Some(only) = cell.first
-                && cell.more.is_none()
+            let delta = address.wrapping_sub(number * 4) as u32;
+            (new.mask, new.value) = (mask, value.wrapping_add(value_at(delta, bytes)));
+            let stamped = stamps.cell(number);
+            let before = match stamped.filter(|cell| !cell.is_complex()) {
+                Some(cell) => stamps.records(cell, self.own, &new),
+                None => self
+                    .cell(number)
+                    .map_or_else(Vec::new, |cell| cell.records().copied().collect()),
+            };
+            let before = before.iter().filter(|old| !self.own || old.group == new.group);
+            let before: Vec<&Record> = before.collect();
+            if let [only] = before[..]
                 && only.mask == mask
                 && only.group == new.group
                 && (only.wave, only.lane) == (new.wave, new.lane)
@@ -162,8 +174,8 @@ impl Shadow {
             {
                 continue;
             }
-            self.kept.clear();
-            for old in cell.records().filter(|old| !self.own || old.group == new.group) {
+            let mut kept: Vec<Record> = Vec::with_capacity(before.len() + 1);
+            for old in before {
                 let apart = (old.mask & mask != 0).then(|| old.apart(&new)).flatten();
                 if let Some(apart) = apart
                     && old.conflicts(&new)
@@ -178,14 +190,68 @@ impl Shadow {
                 // After a barrier nothing in a threadgroup's own memory can race with what was before it.
                 let over = self.own && old.epoch < new.epoch;
                 if !(before && (over || new.implies(old))) {
-                    self.kept.push(*old);
+                    kept.push(*old);
                 }
             }
-            if !has_enough(&self.kept, &new, &is_fenced) {
-                self.kept.push(new);
+            if !has_enough(&kept, &new, &is_fenced) {
+                kept.push(new);
             }
-            cell.set(&self.kept);
+            let Some(cell) = stamped else {
+                self.cell_mut(number).set(&kept);
+                continue;
+            };
+            match compact(&kept, new.stamp) {
+                Some(words) => {
+                    if cell.is_complex() {
+                        self.cell_mut(number).set(&[]);
+                    }
+                    words.into_iter().for_each(|(plane, word)| cell.set(plane, word));
+                }
+                None => {
+                    cell.fill(COMPLEX);
+                    self.cell_mut(number).set(&kept);
+                }
+            }
         }
+    }
+
+    fn cell(&self, number: u64) -> Option<&Cell> {
+        Some(&self.pages.get(&(number / CELLS as u64))?[(number % CELLS as u64) as usize])
+    }
+
+    fn cell_mut(&mut self, number: u64) -> &mut Cell {
+        let page = self.pages.entry(number / CELLS as u64);
+        let page = page.or_insert_with(|| vec![Cell::default(); CELLS].into_boxed_slice());
+        &mut page[(number % CELLS as u64) as usize]
+    }
+
+    /// Moves what the stamps of a range of addresses stand for into records; cells that have records get the stamp `left`.
+    pub(super) fn unstamp(&mut self, stamps: &Stamps<'_>, range: &Range<u64>, left: u32) {
+        for planes in stamps.planes {
+            for number in planes.used(range) {
+                let Some(cell) = planes.cell(number) else { continue };
+                if !cell.is_complex() {
+                    let records = stamps.of(cell, false, stamps.events.start);
+                    if records.is_empty() {
+                        continue;
+                    }
+                    self.cell_mut(number).set(&records);
+                }
+                cell.fill(left);
+            }
+        }
+    }
+
+    /// The numbers of the cells in a range of addresses that have records.
+    pub(super) fn numbers(&self, range: &Range<u64>) -> Vec<u64> {
+        let cells = range.start / 4..range.end.div_ceil(4);
+        let of_page = |(&page, all): (&u64, &[Cell])| {
+            let numbers = all.iter().zip(page * CELLS as u64..);
+            let used =
+                numbers.filter(|(cell, number)| cell.first.is_some() && cells.contains(number));
+            used.map(|(_, number)| number).collect::<Vec<u64>>()
+        };
+        self.pages.iter().map(|(page, all)| (page, &**all)).flat_map(of_page).collect()
     }
 
     /// Forgets everything.
@@ -220,6 +286,133 @@ impl Shadow {
             })
         })
     }
+}
+
+/// The stamps of some memory, which stand for records.
+pub(super) struct Stamps<'a> {
+    pub(super) events: &'a Events,
+    pub(super) planes: &'a [Planes],
+}
+
+impl Stamps<'_> {
+    /// The cell of four bytes, if they are stamped.
+    pub(super) fn cell(&self, number: u64) -> Option<StampCell<'_>> {
+        self.planes.iter().find_map(|planes| planes.cell(number))
+    }
+
+    /// The records of a cell that matter to a new access.
+    fn records(&self, cell: StampCell<'_>, own: bool, new: &Record) -> Vec<Record> {
+        let mut records = self.of(cell, own, self.events.quick.limits(own).start.get());
+        for record in &mut records {
+            // Of the instruction that is running.
+            if record.stamp / EVENT == new.stamp / EVENT {
+                record.step = new.step;
+            }
+        }
+        records
+    }
+
+    /// The records of a cell of device or threadgroup memory whose stamps are not below `start`, the oldest first.
+    fn of(&self, cell: StampCell<'_>, own: bool, start: u32) -> Vec<Record> {
+        let class = cell.get(Plane::First) & CLASS;
+        let kinds = [AccessKind::Read, AccessKind::AtomicRead, AccessKind::AtomicWrite];
+        let kind =
+            kinds.into_iter().find(|&kind| class_of(kind) == class).unwrap_or(AccessKind::Read);
+        let record = |(plane, kind)| {
+            let stamp = cell.get(plane);
+            let (site, lanes, segment) = self.events.get(stamp).filter(|_| stamp >= start)?;
+            let [epoch, inner] = if own { segment.clock.own } else { segment.clock.device };
+            let value = match cell.get(Plane::Value) {
+                // It differs from what any other thread writes.
+                MIXED => stamp.wrapping_mul(0xc2b2_ae35) ^ segment.group,
+                value => value,
+            };
+            Some(Record {
+                group: segment.group,
+                epoch,
+                inner,
+                met: segment.clock.met,
+                step: 0,
+                lanes,
+                site,
+                value,
+                wave: segment.wave,
+                lane: (stamp & LANE) as u8,
+                mask: 0xf,
+                kind,
+                stamp: stamp & !CLASS,
+            })
+        };
+        let planes =
+            [(Plane::Writer, AccessKind::Write), (Plane::First, kind), (Plane::Second, kind)];
+        let mut records: Vec<Record> = planes.into_iter().filter_map(record).collect();
+        records.sort_by_key(|record| record.stamp / EVENT);
+        records
+    }
+}
+
+/// The stamps that stand for records, the oldest first; `None` if none do. `running` is a stamp of the event that is running.
+fn compact(records: &[Record], running: u32) -> Option<[(Plane, u32); Plane::COUNT]> {
+    if records.iter().any(|record| record.mask != 0xf || record.stamp == 0) {
+        return None;
+    }
+    let is_write = |record: &&Record| record.kind == AccessKind::Write;
+    let writes: Vec<&Record> = records.iter().filter(is_write).collect();
+    let (writer, value) = match writes.last() {
+        Some(last) => {
+            // The last one stands for those of its thread.
+            let stands = |old: &&Record| {
+                let same = (old.wave, old.lane, old.inner) == (last.wave, last.lane, last.inner);
+                let same = same && (old.group, old.epoch) == (last.group, last.epoch);
+                // A write of the last one's value is implied by it; what differs from both races with both.
+                let implied = old.value == last.value && last.lanes & !old.lanes == 0;
+                // Other lanes of the running instruction may race with the last one alone.
+                let is_over = last.stamp / EVENT != running / EVENT;
+                same && (implied || is_over && old.lanes == last.lanes)
+            };
+            if !writes.iter().all(stands) {
+                return None;
+            }
+            let same = writes.iter().all(|old| old.value == last.value);
+            (last.stamp, if same { last.value } else { MIXED })
+        }
+        None => (0, 0),
+    };
+    let shared: Vec<&Record> = records.iter().filter(|record| !is_write(record)).collect();
+    let Some(newest) = shared.last() else {
+        return Some([
+            (Plane::Writer, writer),
+            (Plane::Value, value),
+            (Plane::First, 0),
+            (Plane::Second, 0),
+        ]);
+    };
+    if shared.iter().any(|record| record.kind != newest.kind) {
+        return None;
+    }
+    let other_group = shared.iter().find(|record| record.group != newest.group);
+    // Of one threadgroup, those of an earlier phase are implied.
+    let phase: Vec<&&Record> =
+        shared.iter().filter(|record| record.epoch == newest.epoch).collect();
+    let other_wave = phase.iter().find(|record| record.wave != newest.wave);
+    let (first, second, level) = match (other_group, other_wave, &phase[..]) {
+        (Some(other), ..) => (*other, Some(newest), OF_GROUPS),
+        (None, Some(other), _) => (**other, Some(newest), OF_WAVES),
+        (None, None, [only]) => (**only, None, 0),
+        (None, None, [one, other]) if one.lane != other.lane => {
+            let alike = one.lanes == other.lanes && one.inner == other.inner;
+            (**one, Some(*other), if alike { OF_LANES } else { 0 })
+        }
+        _ => return None,
+    };
+    let second = second.map_or(0, |second| second.stamp | level);
+    let first = first.stamp | class_of(newest.kind);
+    Some([
+        (Plane::Writer, writer),
+        (Plane::Value, value),
+        (Plane::First, first),
+        (Plane::Second, second),
+    ])
 }
 
 /// Records of four bytes from which on threadgroups with fences are as good as others.

@@ -239,3 +239,170 @@ fn queues_race_unless_a_clock_or_new_memory_is_between() {
 fn extent(grid: [u32; 3], group: [u32; 3]) -> Extent {
     Extent { grid, group, arguments: Vec::new() }
 }
+
+/// Memory for a test: words at an address that nothing else has.
+const WORDS: u64 = 8;
+
+/// The accesses of a SIMD-group, by one instruction: by stamps if they suffice, else one by one. Returns whether they did.
+fn access_in(
+    checker: &mut Checker<'_>,
+    own: bool,
+    (wave, site): (u32, u32),
+    bytes: u32,
+    lanes: &[(u32, u64)],
+    value: u64,
+) -> bool {
+    checker.step(lanes.iter().map(|lane| 1 << lane.0).sum());
+    if checker.access_all(site, own, bytes, lanes, &|_| Some(value)) {
+        return true;
+    }
+    for &(lane, address) in lanes {
+        let place = Place { own, address, bytes, region: 1, name: &|| None, offset: 0 };
+        checker.access(wave, lane, site, Some(value), &place);
+    }
+    false
+}
+
+/// Random programs whose accesses are stamped, as kernels run: each SIMD-group until its next barrier. An instruction is found to race
+/// if and only if one of its accesses races with any of all earlier ones.
+#[test]
+fn stamped_programs_race_where_the_definition_says() {
+    const KINDS: [AccessKind; 4] =
+        [AccessKind::Read, AccessKind::Write, AccessKind::AtomicRead, AccessKind::AtomicWrite];
+    let (mut racing, mut silent, mut quick) = (0, 0, 0);
+    for seed in 0..3000 {
+        let mut random = Random::new(seed);
+        let session = Session::default();
+        let benign = seed % 2 == 0;
+        let checks = if benign { Checks::RACES.with(Checks::BENIGN) } else { Checks::RACES };
+        let own = seed % 4 < 2;
+        let base = 0x7100_0000_0000 + seed * 0x100;
+        let mut checker = session.launch("k", checks, extent([384, 1, 1], [128, 1, 1]), false);
+        checker.regions(&[None, Some((own, base..base + 4 * WORDS))], 0);
+        let sites = KINDS.map(|kind| checker.site(None, kind));
+        let (mut all, mut count, mut step) = (Vec::<Seen>::new(), 0, 0);
+        let writes = random.pick(&[5, 50]);
+        for group in 0..3 {
+            checker.enter(group);
+            if own {
+                all.clear();
+            }
+            let (mut epochs, mut inner) = ([0, 0], [0; 4]);
+            for phase in 0..random.below(4) {
+                // What the barrier before the phase orders.
+                let flags = MemFlags::of_bits(random.pick(&[1, 2, 3, 3, 0]));
+                if phase > 0 {
+                    epochs[0] += u32::from(flags.device());
+                    epochs[1] += u32::from(flags.threadgroup());
+                }
+                for wave in 0..4 {
+                    match phase {
+                        0 => checker.begin(wave),
+                        _ => checker.threadgroup_barrier(wave, flags),
+                    }
+                    let mask = random.pick(&[1, 2, 3, 4, 6, 7]);
+                    for _ in 0..random.below(5) {
+                        if random.chance(10) {
+                            inner[wave as usize] += 1;
+                            checker.simdgroup_barrier(wave, MemFlags::ALL);
+                        }
+                        let kind =
+                            usize::from(random.chance(writes)) + 2 * usize::from(random.chance(30));
+                        let lanes =
+                            if random.chance(70) { mask } else { random.pick(&[1, 2, 3, 7]) };
+                        step += 1;
+                        let bytes = random.pick(&[1, 4, 4, 4, 8, 12, 16]);
+                        // One address, neighbours, or any.
+                        let (first, shape) = (random.below(4) as u64, random.below(3));
+                        let mut at = Vec::new();
+                        for lane in (0..3).filter(|lane| lanes >> lane & 1 != 0) {
+                            let word = match shape {
+                                0 => first,
+                                1 => first + u64::from(lane),
+                                _ => random.below(5) as u64,
+                            };
+                            let byte = if random.chance(4) { 1 } else { 0 };
+                            at.push((lane, base + 4 * word.min(WORDS - 5) + byte));
+                        }
+                        let value = random.pick(&[7, 7, 8]);
+                        let site = sites[kind];
+                        quick += u32::from(access_in(
+                            &mut checker,
+                            own,
+                            (wave, site),
+                            bytes,
+                            &at,
+                            value,
+                        ));
+                        let mut expected = false;
+                        for (lane, address) in at {
+                            let seen = Seen {
+                                thread: [group, wave, lane],
+                                clock: [epochs[usize::from(own)], inner[wave as usize]],
+                                step,
+                                lanes,
+                                kind: KINDS[kind],
+                                bytes: [address, address + u64::from(bytes)],
+                                value,
+                            };
+                            expected |= all.iter().any(|earlier| earlier.races(&seen, benign));
+                            all.push(seen);
+                        }
+                        let reports = &checker.found.lock().unwrap().reports;
+                        let now = reports.iter().map(|report| report.count).sum();
+                        assert_eq!(now > count, expected, "seed {seed}, step {step}: {reports:?}");
+                        count = now;
+                        *(if expected { &mut racing } else { &mut silent }) += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(racing > 1000 && silent > 1000 && quick > 5000, "{racing} {silent} {quick}");
+}
+
+/// The stamps of a long command buffer are numbered anew when there is no room for more events, and mean the same.
+#[test]
+fn stamps_are_numbered_anew() {
+    for races in [false, true] {
+        let session = Session::default();
+        let mut checker =
+            session.launch("k", Checks::RACES, extent([128, 1, 1], [64, 1, 1]), false);
+        let base = 0x7200_0000_0000;
+        checker.regions(&[None, Some((false, base..base + 64))], 0);
+        let write = checker.site(None, AccessKind::Write);
+        let write = |checker: &mut Checker<'_>, wave, word: u64| {
+            access_in(checker, false, (wave, write), 4, &[(3, base + 4 * word)], 5)
+        };
+        checker.enter(0);
+        checker.begin(0);
+        assert!(write(&mut checker, 0, 0));
+        // As if there had been many.
+        let quick = &checker.state.events.quick;
+        let before = quick.next.get();
+        quick.last.set(before);
+        assert!(write(&mut checker, 0, 1));
+        assert!(checker.state.events.quick.last.get() > before);
+        assert!(write(&mut checker, 0, 1));
+        checker.threadgroup_barrier(0, MemFlags::ALL);
+        checker.begin(1);
+        checker.threadgroup_barrier(1, MemFlags::ALL);
+        assert!(write(&mut checker, 1, 1));
+        checker.enter(1);
+        checker.begin(0);
+        let word = if races { 0 } else { 2 };
+        assert_eq!(write(&mut checker, 0, word), !races);
+        drop(checker);
+        // The same value: benign.
+        assert_eq!(session.reports().len(), 0);
+        let mut checker = session.launch("k", Checks::RACES, extent([64, 1, 1], [64, 1, 1]), false);
+        checker.regions(&[None, Some((false, base..base + 64))], 0);
+        let read = checker.site(None, AccessKind::Read);
+        checker.enter(0);
+        checker.begin(0);
+        access_in(&mut checker, false, (0, read), 4, &[(0, base + 4 * word)], 0);
+        drop(checker);
+        assert_eq!(session.reports().len(), 1, "{:?}", session.reports());
+        assert_eq!(session.reports()[0].accesses.len(), 2);
+    }
+}

@@ -27,9 +27,11 @@ pub(crate) enum SiteKind {
         run: Run,
         operands: Vec<Operand>,
     },
-    /// A probe: what it is, the active lanes, their addresses and what they store, if it has those.
+    /// A probe: what it is, the number of its value, the active lanes (none if it concerns the whole SIMD-group), their addresses and what
+    /// they store, if it has those.
     Probe {
         imm: u64,
+        value: u32,
         exec: Vec<Reg>,
         pointer: Option<Access>,
         stored: Option<Operand>,

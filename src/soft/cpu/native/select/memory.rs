@@ -483,22 +483,26 @@ impl Selection<'_> {
         (number, row, offset)
     }
 
-    /// An access whose offset is affine in the lane.
-    #[allow(clippy::too_many_arguments)] // As above.
-    pub(super) fn evenly(
+    /// The offset of the first lane of an access whose terms are affine.
+    pub(super) fn first_offset(
+        &mut self,
+        terms: &[Term],
+        offset: Reg,
+        site: u32,
+        moved: bool,
+        constant: i64,
+    ) -> Reg {
+        self.start_of(&access_parts(terms), offset, site, moved, constant)
+    }
+
+    fn start_of(
         &mut self,
         firsts: &[(Reg, u32, bool, i64)],
         offset: Reg,
-        (base, limit, row): (Reg, Reg, (Reg, i32)),
-        step: i64,
         site: u32,
-        scalar: Scalar,
-        data: &[Operand],
-        write: bool,
         moved: bool,
         constant: i64,
-    ) {
-        let size = i64::from(scalar.bytes());
+    ) -> Reg {
         let lanes = i64::from(self.strip.lanes * self.strip.parts);
         // If an index could wrap between lanes and still be in bounds, checks that it does not.
         let may_wrap = firsts.len() > 1 || moved || constant < -MAX_BACK;
@@ -526,6 +530,26 @@ impl Selection<'_> {
                 self.plus(start, scaled)
             };
         }
+        start
+    }
+
+    /// An access whose offset is affine in the lane.
+    #[allow(clippy::too_many_arguments)] // As above.
+    pub(super) fn evenly(
+        &mut self,
+        firsts: &[(Reg, u32, bool, i64)],
+        offset: Reg,
+        (base, limit, row): (Reg, Reg, (Reg, i32)),
+        step: i64,
+        site: u32,
+        scalar: Scalar,
+        data: &[Operand],
+        write: bool,
+        moved: bool,
+        constant: i64,
+    ) {
+        let size = i64::from(scalar.bytes());
+        let start = self.start_of(firsts, offset, site, moved, constant);
         // Where lanes may be inactive, it may be these that are out of bounds: `lane < 8 ? x[lane] : 0`.
         let some = (self.depth > 0).then(|| (self.label(), self.label()));
         self.emit(match some {

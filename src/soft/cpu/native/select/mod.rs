@@ -15,6 +15,7 @@ mod matrix;
 mod memory;
 mod phases;
 mod probe;
+mod stamps;
 mod thread;
 mod value;
 mod version;
@@ -124,6 +125,8 @@ pub(crate) struct Selection<'a> {
     /// Set if the run is a body in phases, and the thread's inputs that have forms in this one.
     phases: Option<phases::State>,
     strip_inputs: Vec<usize>,
+    /// Whether accesses are stamped.
+    stamps: bool,
 }
 
 /// The largest buffer in bytes: offsets of lanes fit in 31 bits, with room for what is added to them.
@@ -189,6 +192,7 @@ fn selection(run: &Run, strip: Strip) -> Selection<'_> {
         inputs: input::Inputs::default(),
         phases: None,
         strip_inputs: Vec::new(),
+        stamps: stamps::has_stamps(function),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Probes of checked kernels (`specs/sanitizer.md`): the code calls what the interpreter calls, with the lanes' pointers.
 
+use super::stamps::Stamped;
 use super::{INT, LANES, Selection};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::region::Layout;
@@ -22,6 +23,7 @@ impl Selection<'_> {
 
     /// Observes what the active lanes do.
     pub(super) fn probe(&mut self, value: Value, inst: &Inst) {
+        let what = Probe::from_imm(inst.imm);
         let pointer = inst.args.first().and_then(|&pointer| self.observed(pointer));
         let stored = inst.args.get(1).map(|&stored| {
             if self.shapes.is_same(stored) {
@@ -31,14 +33,40 @@ impl Selection<'_> {
             let lanes = self.in_lanes(stored);
             self.lanes_operand(stored, lanes)
         });
-        let wanted = match Probe::from_imm(inst.imm) {
+        let (is_stamped, wanted) = match what {
+            Some(Probe::Access { kind, bytes, known }) if self.can_stamp(kind, bytes, known) => {
+                (Some((kind, bytes)), None)
+            }
+            _ => (None, self.wanted(what, inst)),
+        };
+        // What concerns the whole SIMD-group has no lanes.
+        let exec = if inst.args.is_empty() && !matches!(what, Some(Probe::Found(_))) {
+            Vec::new()
+        } else {
+            self.exec.clone()
+        };
+        let access = is_stamped.and(pointer.clone());
+        let operand = is_stamped.and(stored.clone());
+        let what = SiteKind::Probe { imm: inst.imm, value: value.0, exec, pointer, stored };
+        let site = self.site(self.run.access_site(value), what);
+        if let (Some((kind, bytes)), Some(access), Some((start, sum))) =
+            (is_stamped, access, inst.args.first().and_then(|&pointer| self.address(pointer)))
+        {
+            let own = self.ty(inst.args[0]).space() == Some(Space::Threadgroup);
+            let (stored, sum, access) = (operand.as_ref(), &sum, &access);
+            let stamped = Stamped { value, site, kind, own, bytes, start, sum, access, stored };
+            return self.stamp(&stamped);
+        }
+        self.call_if(wanted, site);
+    }
+
+    /// A number that is 0 if a probe need not be called; `None` if it always is.
+    fn wanted(&mut self, probe: Option<Probe>, inst: &Inst) -> Option<Reg> {
+        match probe {
             Some(Probe::Aligned { bytes }) => self.is_misaligned(inst.args[0], bytes),
             Some(Probe::Access { .. }) => self.is_wanted(inst.args[0]),
             _ => None,
-        };
-        let what = SiteKind::Probe { imm: inst.imm, exec: self.exec.clone(), pointer, stored };
-        let site = self.site(self.run.access_site(value), what);
-        self.call_if(wanted, site);
+        }
     }
 
     /// Calls the function of a site, unless a number is 0. Nothing that the call uses is computed after the jump around it, as other

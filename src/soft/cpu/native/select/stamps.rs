@@ -1,0 +1,565 @@
+//! Stamps of accesses under `races` (`specs/sanitizer.md`): tests and updates the planes of four-byte cells for all lanes at once, as
+//! `kernel/sanitize/quick.rs` does; the checker is called only where the test fails.
+
+use super::Selection;
+use crate::soft::cpu::native::lir::{Kind as Num, *};
+use crate::soft::cpu::native::region::Layout;
+use crate::soft::cpu::native::shape::{Start, Sum};
+use crate::soft::ir::{AccessKind, Function, Op, Probe, Scalar, Value};
+use crate::soft::kernel::sanitize::stamps::{
+    CLASS, EVENT, LANE, MIXED, OF_GROUPS, OF_LANES, OF_WAVES, Plane, QuickLayout as Quick,
+    class_of, value_at,
+};
+
+/// Whether the accesses of a kernel are stamped.
+pub(super) fn has_stamps(function: &Function) -> bool {
+    let is_start =
+        |inst: &crate::soft::ir::Inst| inst.op == Op::Probe && inst.imm == Probe::Start.imm();
+    function.insts.iter().any(is_start)
+}
+
+/// An access that is tested.
+pub(super) struct Stamped<'a> {
+    pub(super) value: Value,
+    pub(super) site: u32,
+    pub(super) kind: AccessKind,
+    pub(super) own: bool,
+    pub(super) bytes: u32,
+    pub(super) start: Start,
+    pub(super) sum: &'a Sum,
+    pub(super) access: &'a Access,
+    pub(super) stored: Option<&'a Operand>,
+}
+
+/// Where the cells of the lanes are in each plane.
+enum Cells {
+    /// Side by side from an offset on.
+    Row(Reg),
+    /// All at one offset, also in lanes.
+    One(Reg, Reg),
+    /// At an offset for each lane, by parts. `apart` if no two lanes have one in common.
+    Lanes { offsets: Vec<Reg>, apart: bool },
+}
+
+/// The planes, by their numbers.
+type Planes = [Reg; Plane::COUNT];
+
+/// What stamps are compared with, in lanes.
+struct Limits {
+    own: bool,
+    start: Reg,
+    group: Reg,
+    done: Reg,
+}
+
+/// Registers of an access: the stamp that the next event has, the lanes, the site, and the address of the checker's numbers.
+#[derive(Clone, Copy)]
+struct Event {
+    quick: Reg,
+    next: Reg,
+    lanes: Reg,
+    site: Reg,
+}
+
+impl Selection<'_> {
+    /// Whether machine code can test an access.
+    pub(super) fn can_stamp(&self, kind: AccessKind, bytes: u32, known: bool) -> bool {
+        let is_known = known || kind != AccessKind::Write;
+        self.stamps && is_known && bytes.is_multiple_of(4) && (4..=16).contains(&bytes)
+    }
+
+    /// Tests an access, and calls the site if the test fails.
+    pub(super) fn stamp(&mut self, stamped: &Stamped<'_>) {
+        let values = (stamped.kind == AccessKind::Write).then(|| self.values(stamped));
+        let event = self.event(stamped);
+        let (planes, limit) = self.planes(stamped);
+        let cells = self.cells(stamped, limit);
+        match values {
+            Some(values) => self.stamp_write(stamped, event, planes, &cells, &values),
+            None => self.stamp_shared(stamped, event, planes, &cells),
+        }
+        self.emit(Ins::SiteEnd { site: stamped.site });
+    }
+
+    /// The address of the checker's numbers.
+    fn quick(&mut self) -> Reg {
+        // Under a number that no region has.
+        if let Some(&known) = self.bases.get(&(u32::MAX - 1)) {
+            return known;
+        }
+        let d = self.int();
+        let mem = MemRef { base: MemBase::Wave, index: None, disp: Layout::QUICK };
+        self.head.push(Ins::LoadInt { from: Scalar::U64, d, mem });
+        self.bases.insert(u32::MAX - 1, d);
+        d
+    }
+
+    fn quick_int(&mut self, base: Reg, from: Scalar, disp: i32) -> Reg {
+        let d = self.int();
+        let mem = MemRef { base: MemBase::Reg(base), index: None, disp };
+        self.emit(Ins::LoadInt { from, d, mem });
+        d
+    }
+
+    fn quick_lanes(&mut self, base: Reg, disp: i32) -> Reg {
+        let d = self.lane();
+        let mem = MemRef { base: MemBase::Reg(base), index: None, disp };
+        self.emit(Ins::LoadSpread { d, mem });
+        d
+    }
+
+    fn put_quick(&mut self, base: Reg, disp: i32, s: Reg) {
+        let mem = MemRef { base: MemBase::Reg(base), index: None, disp };
+        self.emit(Ins::StoreInt { bytes: 4, mem, s });
+    }
+
+    /// The values that lanes write: the same for all, or by parts.
+    fn values(&mut self, stamped: &Stamped<'_>) -> Vec<Reg> {
+        let parts = self.parts();
+        match stamped.stored {
+            Some(Operand::Int { reg, bool }) => {
+                let (high, both, d) = (self.int(), self.int(), self.lane());
+                self.emit(Ins::IntImm { op: IntOp::Shr, wide: true, d: high, a: *reg, imm: 32 });
+                self.emit(Ins::Int { op: IntOp::Xor, wide: true, d: both, a: *reg, b: high });
+                if *bool {
+                    self.emit(Ins::IntImm {
+                        op: IntOp::And,
+                        wide: false,
+                        d: both,
+                        a: *reg,
+                        imm: 1,
+                    });
+                }
+                self.emit(Ins::Spread { d, s: both });
+                vec![d; parts]
+            }
+            Some(Operand::Lanes(lanes)) => lanes.clone(),
+            Some(Operand::Wide { low, high }) => {
+                let halves: Vec<(Reg, Reg)> =
+                    low.iter().copied().zip(high.iter().copied()).collect();
+                halves.into_iter().map(|(low, high)| self.lane2(Lane2::Xor, low, high)).collect()
+            }
+            Some(Operand::Masks(masks)) => {
+                let (a, b) = (self.lane_constant(1), self.lane_constant(0));
+                masks.clone().into_iter().map(|mask| self.chosen(mask, a, b)).collect()
+            }
+            None => unreachable!("the value of a write is known"),
+        }
+    }
+
+    /// Notes the lanes, and that there is room for an event.
+    fn event(&mut self, stamped: &Stamped<'_>) -> Event {
+        let quick = self.quick();
+        let mut lanes: Option<Reg> = None;
+        for (part, mask) in self.exec.clone().into_iter().enumerate() {
+            let (bits, up) = (self.int(), self.int());
+            self.emit(Ins::BitsOfMask { d: bits, s: mask });
+            let imm = (part as u32 * self.strip.lanes) as i32;
+            self.emit(Ins::IntImm { op: IntOp::Shl, wide: false, d: up, a: bits, imm });
+            lanes = Some(match lanes {
+                Some(b) => {
+                    let d = self.int();
+                    self.emit(Ins::Int { op: IntOp::Or, wide: false, d, a: up, b });
+                    d
+                }
+                None => up,
+            });
+        }
+        let lanes = lanes.unwrap_or_else(|| self.constant(0));
+        let before = self.quick_int(quick, Scalar::U32, Quick::LANES);
+        let next = self.quick_int(quick, Scalar::U32, Quick::NEXT);
+        let converged = self.quick_int(quick, Scalar::U32, Quick::CONVERGED);
+        let (other, since) = (self.int(), self.int());
+        let (test, kind, wide) = (Test::Ne, Num::Unsigned, false);
+        self.emit(Ins::Compare { test, kind, wide, d: other, a: lanes, b: before });
+        self.emit(Ins::Choose { wide, d: since, c: other, a: next, b: converged });
+        self.put_quick(quick, Quick::LANES, lanes);
+        self.put_quick(quick, Quick::CONVERGED, since);
+        let last = self.quick_int(quick, Scalar::U32, Quick::LAST);
+        self.emit(Ins::CheckBelow { a: next, limit: last, site: stamped.site });
+        let sites = self.quick_int(quick, Scalar::U64, Quick::SITES);
+        let site = self.quick_int(sites, Scalar::U32, 4 * stamped.value.index() as i32);
+        let zero = self.constant(0);
+        self.emit(Ins::CheckBelow { a: zero, limit: site, site: stamped.site });
+        Event { quick, next, lanes, site }
+    }
+
+    /// The planes of the access's region, and the offset below which it may begin.
+    fn planes(&mut self, stamped: &Stamped<'_>) -> (Planes, Reg) {
+        let quick = self.quick();
+        let rows = self.quick_int(quick, Scalar::U64, Quick::ROWS);
+        let (row, disp) = match stamped.access.region {
+            RegionRef::Number(number) => (rows, number as i32 * Quick::ROW_BYTES),
+            RegionRef::Found(number) => {
+                // A number that no region has is replaced by that of null.
+                let (count, known, safe, bytes) = (self.int(), self.int(), self.int(), self.int());
+                let mem = MemRef { base: MemBase::Wave, index: None, disp: Layout::REGION_COUNT };
+                self.emit(Ins::LoadInt { from: Scalar::U32, d: count, mem });
+                let (wide, kind, zero) = (true, Num::Unsigned, self.constant(0));
+                self.emit(Ins::Compare {
+                    test: Test::Lt,
+                    kind,
+                    wide,
+                    d: known,
+                    a: number,
+                    b: count,
+                });
+                self.emit(Ins::Choose { wide, d: safe, c: known, a: number, b: zero });
+                let imm = Quick::ROW_BYTES;
+                self.emit(Ins::IntImm { op: IntOp::Mul, wide, d: bytes, a: safe, imm });
+                (self.plus(rows, bytes), 0)
+            }
+            RegionRef::Thread { .. } => unreachable!("only memory that threads share is observed"),
+        };
+        let words = stamped.bytes as i32 / 4;
+        let limit = self.quick_int(row, Scalar::U64, disp + Quick::ROW_LIMITS + 8 * (words - 1));
+        let planes =
+            std::array::from_fn(|plane| self.quick_int(row, Scalar::U64, disp + 8 * plane as i32));
+        (planes, limit)
+    }
+
+    /// The cells of an access whose bytes are all in bounds, at addresses that are multiples of four.
+    fn cells(&mut self, stamped: &Stamped<'_>, limit: Reg) -> Cells {
+        let Stamped { site, sum, access, .. } = *stamped;
+        let four = |scale: i64| scale % 4 == 0;
+        let of_region = matches!(stamped.start, Start::Region(_));
+        if !(of_region && four(sum.constant) && sum.same.iter().all(|&(_, scale)| four(scale))) {
+            let (low, one) = (self.int(), self.constant(1));
+            self.emit(Ins::IntImm {
+                op: IntOp::And,
+                wide: false,
+                d: low,
+                a: access.offset,
+                imm: 3,
+            });
+            self.emit(Ins::CheckBelow { a: low, limit: one, site });
+        }
+        if sum.lanes.is_empty() {
+            self.emit(Ins::CheckBelow { a: access.offset, limit, site });
+            let spread = self.lane();
+            self.emit(Ins::Spread { d: spread, s: access.offset });
+            return Cells::One(access.offset, spread);
+        }
+        let moved = !sum.same.is_empty() || !of_region;
+        let even = self.step(sum).filter(|&step| four(step));
+        let (offsets, apart) = if let Some(step) = even {
+            let start = self.first_offset(&access.terms, access.offset, site, moved, sum.constant);
+            let last = self
+                .plus_constant(start, step * i64::from(self.strip.lanes * self.strip.parts - 1));
+            for a in [start, last] {
+                self.emit(Ins::CheckBelow { a, limit, site });
+            }
+            if step == 4 && stamped.bytes == 4 {
+                return Cells::Row(start);
+            }
+            let spread = self.lane();
+            self.emit(Ins::Spread { d: spread, s: start });
+            let offsets = (0..self.strip.parts).map(|part| {
+                let home = Home::Iota { first: part * self.strip.lanes, factor: step as u32 };
+                let up = self.lane_home(home);
+                self.lane2(Lane2::Add, spread, up)
+            });
+            (offsets.collect(), step >= i64::from(stamped.bytes))
+        } else {
+            let terms = &access.terms;
+            (self.lane_offsets(terms, access.offset, limit, site, moved, sum.constant), false)
+        };
+        if !sum.lanes.iter().all(|&(_, scale)| four(scale)) {
+            for (part, &offset) in offsets.iter().enumerate() {
+                let (three, zero) = (self.lane_constant(3), self.lane_constant(0));
+                let low = self.lane2(Lane2::And, offset, three);
+                let good = self.is(Test::Eq, low, zero);
+                self.emit(Ins::CheckLanes { active: self.exec[part], good, site });
+            }
+        }
+        Cells::Lanes { offsets, apart }
+    }
+
+    /// A comparison of unsigned numbers.
+    fn is(&mut self, test: Test, a: Reg, b: Reg) -> Reg {
+        let d = self.mask();
+        self.emit(Ins::CompareLanes { test, kind: Num::Unsigned, d, a, b });
+        d
+    }
+
+    fn both(&mut self, op: MaskOp, a: Reg, b: Reg) -> Reg {
+        let d = self.mask();
+        self.emit(Ins::MaskBin { op, d, a, b });
+        d
+    }
+
+    fn any(&mut self, masks: &[Reg]) -> Reg {
+        masks[1..].iter().fold(masks[0], |a, &b| self.both(MaskOp::Or, a, b))
+    }
+
+    fn load_stamps(&mut self, plane: Reg, cells: &Cells, word: u32, part: usize) -> Reg {
+        let (d, disp) = (self.lane(), 4 * word as i32);
+        let ins = match cells {
+            Cells::Row(start) => {
+                let disp = (part as u32 * self.strip.lanes * 4) as i32;
+                let mem = MemRef { base: MemBase::Reg(plane), index: Some(*start), disp };
+                Ins::Load { from: Scalar::U32, d, mem }
+            }
+            Cells::One(offset, _) => {
+                let mem = MemRef { base: MemBase::Reg(plane), index: Some(*offset), disp };
+                Ins::LoadSpread { d, mem }
+            }
+            Cells::Lanes { offsets, .. } => {
+                Ins::Gather { d, base: plane, offsets: offsets[part], disp, mask: self.exec[part] }
+            }
+        };
+        self.emit(ins);
+        d
+    }
+
+    fn store_stamps(
+        &mut self,
+        plane: Reg,
+        cells: &Cells,
+        word: u32,
+        part: usize,
+        s: Reg,
+        mask: Reg,
+    ) {
+        let disp = 4 * word as i32;
+        let scatter = |offsets| Ins::Scatter { bytes: 4, base: plane, offsets, disp, s, mask };
+        let ins = match cells {
+            Cells::Row(start) => {
+                let disp = (part as u32 * self.strip.lanes * 4) as i32;
+                let mem = MemRef { base: MemBase::Reg(plane), index: Some(*start), disp };
+                Ins::Store { bytes: 4, mem, s, mask }
+            }
+            Cells::One(_, spread) => scatter(*spread),
+            Cells::Lanes { offsets, .. } => scatter(offsets[part]),
+        };
+        self.emit(ins);
+    }
+
+    fn limits(&mut self, quick: Reg, own: bool) -> Limits {
+        let at = Quick::LIMITS[usize::from(own)];
+        let start = self.quick_lanes(quick, at + Quick::START);
+        let group = self.quick_lanes(quick, at + Quick::GROUP);
+        let done = if own { group } else { self.quick_lanes(quick, at + Quick::DONE) };
+        Limits { own, start, group, done }
+    }
+
+    /// Whether stamps are ordered before; `over` says whether they are below the start.
+    fn is_after(&mut self, limits: &Limits, stamp: Reg, over: Reg) -> Reg {
+        if limits.own {
+            return over;
+        }
+        let since = self.lane2(Lane2::Sub, stamp, limits.group);
+        let done = self.is(Test::Lt, since, limits.done);
+        self.both(MaskOp::Or, over, done)
+    }
+
+    /// Whether stamps are the lane's own, not before `since`.
+    fn is_mine(&mut self, stamp: Reg, since: Reg, mask: u32, part: usize) -> Reg {
+        let bits = self.lane_constant(mask);
+        let low = self.lane2(Lane2::And, stamp, bits);
+        let lane = self.lane_home(Home::Iota { first: part as u32 * self.strip.lanes, factor: 1 });
+        let (same, recent) = (self.is(Test::Eq, low, lane), self.is(Test::Le, since, stamp));
+        self.both(MaskOp::And, same, recent)
+    }
+
+    /// The lanes' stamps of the event, with a class or a level.
+    fn new_stamps(&mut self, event: Event, class: u32, part: usize) -> Reg {
+        let (next, spread) = (self.plus_constant(event.next, class.into()), self.lane());
+        self.emit(Ins::Spread { d: spread, s: next });
+        let lane = self.lane_home(Home::Iota { first: part as u32 * self.strip.lanes, factor: 1 });
+        self.lane2(Lane2::Add, spread, lane)
+    }
+
+    /// Logs the event.
+    fn log(&mut self, event: Event) {
+        let log = self.quick_int(event.quick, Scalar::U64, Quick::LOG);
+        let (bytes, after) = (self.int(), self.int());
+        self.emit(Ins::IntImm { op: IntOp::Shr, wide: false, d: bytes, a: event.next, imm: 4 });
+        let at = self.plus(log, bytes);
+        self.put_quick(at, 0, event.site);
+        self.put_quick(at, 4, event.lanes);
+        let imm = EVENT as i32;
+        self.emit(Ins::IntImm { op: IntOp::Add, wide: false, d: after, a: event.next, imm });
+        self.put_quick(event.quick, Quick::NEXT, after);
+    }
+
+    /// Each word of each part.
+    fn each_cell(&self, stamped: &Stamped<'_>) -> Vec<(u32, usize)> {
+        let words = 0..stamped.bytes / 4;
+        words.flat_map(|word| (0..self.parts()).map(move |part| (word, part))).collect()
+    }
+
+    fn stamp_write(
+        &mut self,
+        stamped: &Stamped<'_>,
+        event: Event,
+        planes: Planes,
+        cells: &Cells,
+        values: &[Reg],
+    ) {
+        let site = stamped.site;
+        let limits = self.limits(event.quick, stamped.own);
+        let segment = self.quick_lanes(event.quick, Quick::SEGMENT);
+        let converged = self.quick_lanes(event.quick, Quick::CONVERGED);
+        let all = self.each_cell(stamped);
+        let (mut written, mixed) = (Vec::new(), self.lane_constant(MIXED));
+        for &(word, part) in &all {
+            let writer = self.load_stamps(planes[Plane::Writer as usize], cells, word, part);
+            let over = self.is(Test::Lt, writer, limits.start);
+            let after = self.is_after(&limits, writer, over);
+            let mine = self.is_mine(writer, converged, CLASS | LANE, part);
+            let up = self.lane_constant(value_at((4 * word).wrapping_neg(), stamped.bytes));
+            let value = self.lane2(Lane2::Add, values[part], up);
+            let before = self.load_stamps(planes[Plane::Value as usize], cells, word, part);
+            let equal = self.is(Test::Eq, before, value);
+            let same = self.both(MaskOp::Or, over, equal);
+            let after = self.both(MaskOp::And, after, same);
+            let mut good = self.both(MaskOp::Or, after, mine);
+            for plane in [Plane::First, Plane::Second] {
+                let reader = self.load_stamps(planes[plane as usize], cells, word, part);
+                let over = self.is(Test::Lt, reader, limits.start);
+                let after = self.is_after(&limits, reader, over);
+                let mine = self.is_mine(reader, segment, LANE, part);
+                let fits = self.both(MaskOp::Or, after, mine);
+                good = self.both(MaskOp::And, good, fits);
+            }
+            self.emit(Ins::CheckLanes { active: self.exec[part], good, site });
+            written.push((writer, self.chosen(same, value, mixed)));
+        }
+        let writers = planes[Plane::Writer as usize];
+        let new: Vec<Reg> = (0..self.parts()).map(|part| self.new_stamps(event, 0, part)).collect();
+        if !matches!(cells, Cells::Row(_) | Cells::Lanes { apart: true, .. }) {
+            // Lanes that write the same bytes find the stamp of another one.
+            for &(word, part) in &all {
+                self.store_stamps(writers, cells, word, part, new[part], self.exec[part]);
+            }
+            let found: Vec<Reg> = all
+                .iter()
+                .map(|&(word, part)| self.load_stamps(writers, cells, word, part))
+                .collect();
+            for (&(word, part), &(old, _)) in all.iter().zip(&written) {
+                self.store_stamps(writers, cells, word, part, old, self.exec[part]);
+            }
+            for (&(_, part), found) in all.iter().zip(found) {
+                let good = self.is(Test::Eq, found, new[part]);
+                self.emit(Ins::CheckLanes { active: self.exec[part], good, site });
+            }
+        }
+        for (&(word, part), (_, value)) in all.iter().zip(written) {
+            let mask = self.exec[part];
+            self.store_stamps(planes[Plane::Value as usize], cells, word, part, value, mask);
+            self.store_stamps(writers, cells, word, part, new[part], mask);
+        }
+        self.log(event);
+    }
+
+    /// Reads and atomics.
+    fn stamp_shared(&mut self, stamped: &Stamped<'_>, event: Event, planes: Planes, cells: &Cells) {
+        let (site, own, quick) = (stamped.site, stamped.own, event.quick);
+        let class = class_of(stamped.kind);
+        let limits = self.limits(quick, own);
+        let at = Quick::LIMITS[usize::from(own)];
+        let phase = self.quick_lanes(quick, at + Quick::PHASE);
+        let wave = self.quick_lanes(quick, at + Quick::WAVE);
+        let segment = self.quick_lanes(quick, Quick::SEGMENT);
+        let converged = self.quick_lanes(quick, Quick::CONVERGED);
+        let class_bits = self.lane_constant(CLASS);
+        let (mine, many_bits) = (self.lane_constant(class), self.lane_constant(OF_GROUPS));
+        let [of_lanes, of_waves, of_groups] =
+            [OF_LANES, OF_WAVES, OF_GROUPS].map(|level| self.lane_constant(level));
+        let zero = self.lane_constant(0);
+        let [writers, firsts, seconds] =
+            [Plane::Writer, Plane::First, Plane::Second].map(|plane| planes[plane as usize]);
+        let all = self.each_cell(stamped);
+        // Which cells get a first stamp, and which a second one, with its level.
+        let (mut fresh, mut second) = (Vec::new(), Vec::new());
+        for &(word, part) in &all {
+            let writer = self.load_stamps(writers, cells, word, part);
+            let below = self.is(Test::Lt, writer, limits.start);
+            let after = self.is_after(&limits, writer, below);
+            let own_write = self.is_mine(writer, segment, CLASS | LANE, part);
+            let good = self.both(MaskOp::Or, after, own_write);
+
+            let first = self.load_stamps(firsts, cells, word, part);
+            let other = self.load_stamps(seconds, cells, word, part);
+            let over = self.is(Test::Lt, first, limits.start);
+            let level = self.lane2(Lane2::And, other, class_bits);
+            let groups = self.is(Test::Eq, level, many_bits);
+            let current = self.is(Test::Le, limits.start, other);
+            let many = self.both(MaskOp::And, groups, current);
+            let earlier = self.is(Test::Lt, first, wave);
+            let recent = self.is(Test::Le, converged, first);
+            let known = self.any(&[earlier, recent, many]);
+            let of_first = self.lane2(Lane2::And, first, class_bits);
+            let alike = self.is(Test::Eq, of_first, mine);
+            let fits = self.both(MaskOp::Or, over, alike);
+            let good = self.both(MaskOp::And, good, known);
+            let good = self.both(MaskOp::And, good, fits);
+            self.emit(Ins::CheckLanes { active: self.exec[part], good, site });
+
+            let after = self.is_after(&limits, first, over);
+            // `AndNot` is the second where the first is false.
+            let alone = self.both(MaskOp::AndNot, many, after);
+            let is_fresh = self.both(MaskOp::Or, over, alone);
+            let is_fresh = self.both(MaskOp::And, is_fresh, self.exec[part]);
+            fresh.push(is_fresh);
+
+            // Enough: the lane itself, or a second one of the same level.
+            let same_lane = self.is_mine(first, converged, LANE, part);
+            let since = self.is(Test::Le, converged, other);
+            let in_wave = self.both(MaskOp::Or, same_lane, since);
+            let in_wave = self.both(MaskOp::And, in_wave, recent);
+            let wave_bit = self.lane2(Lane2::And, other, of_waves);
+            let has_level = self.is(Test::Ne, wave_bit, zero);
+            let in_phase = self.is(Test::Le, phase, other);
+            let in_group = self.both(MaskOp::And, has_level, in_phase);
+            let in_group = self.both(MaskOp::AndNot, recent, in_group);
+            let mut enough = self.both(MaskOp::Or, in_wave, in_group);
+            let mut level = self.chosen(recent, of_lanes, of_waves);
+            if !own {
+                let elsewhere = self.is(Test::Lt, first, limits.group);
+                enough = self.both(MaskOp::AndNot, elsewhere, enough);
+                level = self.chosen(elsewhere, of_groups, level);
+            }
+            let done = self.any(&[enough, many, is_fresh]);
+            let wanted = self.both(MaskOp::AndNot, done, self.exec[part]);
+            second.push((wanted, level));
+        }
+        let end = self.label();
+        let masks: Vec<Reg> = (0..self.parts())
+            .map(|part| {
+                let of_part = all.iter().enumerate().filter(|(_, cell)| cell.1 == part);
+                let masks: Vec<Reg> =
+                    of_part.flat_map(|(at, _)| [fresh[at], second[at].0]).collect();
+                self.any(&masks)
+            })
+            .collect();
+        let masks = self.all_parts(&masks);
+        self.emit(Ins::JumpNone { masks, to: end });
+        let new: Vec<Reg> =
+            (0..self.parts()).map(|part| self.new_stamps(event, class, part)).collect();
+        for (at, &(word, part)) in all.iter().enumerate() {
+            self.store_stamps(firsts, cells, word, part, new[part], fresh[at]);
+        }
+        if !matches!(cells, Cells::Row(_) | Cells::Lanes { apart: true, .. }) {
+            // Several lanes may access the same bytes.
+            for (at, &(word, part)) in all.iter().enumerate() {
+                let found = self.load_stamps(firsts, cells, word, part);
+                let other = self.is(Test::Ne, found, new[part]);
+                let lost = self.both(MaskOp::And, other, fresh[at]);
+                let (wanted, level) = second[at];
+                let level = self.chosen(lost, of_lanes, level);
+                second[at] = (self.both(MaskOp::Or, wanted, lost), level);
+            }
+        }
+        let plain: Vec<Reg> =
+            (0..self.parts()).map(|part| self.new_stamps(event, 0, part)).collect();
+        for (at, &(word, part)) in all.iter().enumerate() {
+            let (wanted, level) = second[at];
+            let stamp = self.lane2(Lane2::Add, plain[part], level);
+            self.store_stamps(seconds, cells, word, part, stamp, wanted);
+        }
+        self.log(event);
+        self.emit(Ins::Label(end));
+    }
+}

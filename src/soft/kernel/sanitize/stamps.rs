@@ -1,0 +1,592 @@
+//! Stamps: for every four bytes of memory which accesses later ones are compared with, in *planes* of 32-bit numbers that
+//! machine code reads and writes by itself (`specs/sanitizer.md`).
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::cell::Cell;
+use std::mem::offset_of;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
+
+use super::Clock;
+use crate::soft::ir::AccessKind;
+
+/// What a plane has for every four bytes: a stamp, or 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Plane {
+    /// The last write, and what it wrote.
+    Writer,
+    Value,
+    /// Accesses that may be at the same time as others of their kind: reads, or atomics.
+    First,
+    Second,
+}
+
+impl Plane {
+    pub(crate) const COUNT: usize = 4;
+}
+
+/// The lane is in the lowest bits of a stamp, above it is the class of a [`Plane::First`] or the level of a
+/// [`Plane::Second`], and above them the number of the event.
+pub(crate) const LANE: u32 = 31;
+/// The bits of the class, and of the level.
+pub(crate) const CLASS: u32 = 3 << CLASS_SHIFT;
+pub(crate) const CLASS_SHIFT: u32 = 5;
+/// The distance of events.
+pub(crate) const EVENT: u32 = 1 << 7;
+/// The stamp of bytes whose records are in the table, in all planes of stamps.
+pub(super) const COMPLEX: u32 = u32::MAX;
+/// The value of a write that stands for several of different values.
+pub(crate) const MIXED: u32 = 0x9e37_79b9;
+
+/// How the second access differs from the first: by the lane at most, by the SIMD-group in the phase, or by the threadgroup.
+pub(crate) const OF_LANES: u32 = 1 << CLASS_SHIFT;
+pub(crate) const OF_WAVES: u32 = 2 << CLASS_SHIFT;
+pub(crate) const OF_GROUPS: u32 = 3 << CLASS_SHIFT;
+
+/// The class of accesses that do not race with each other; plain writes have none.
+pub(crate) fn class_of(kind: AccessKind) -> u32 {
+    let number = match kind {
+        AccessKind::Read | AccessKind::Write => 0,
+        AccessKind::AtomicRead => 1,
+        AccessKind::AtomicWrite => 2,
+    };
+    number << CLASS_SHIFT
+}
+
+/// What is added to the value of a write in each of its four bytes, so that equal numbers there are equal values, bytes and
+/// addresses. `delta` is the distance from these four bytes to the start.
+pub(crate) const fn value_at(delta: u32, bytes: u32) -> u32 {
+    (delta ^ bytes << 8).wrapping_mul(0x85eb_ca6b)
+}
+
+/// What stamps of device memory, or of threadgroup memory, are compared with.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct Limits {
+    /// Everything below is ordered before and of no interest any more.
+    pub(crate) start: Cell<u32>,
+    /// The first stamp of this threadgroup.
+    pub(crate) group: Cell<u32>,
+    /// From there on, as many are ordered before: the earlier phases of this threadgroup.
+    pub(crate) done: Cell<u32>,
+    /// The first of this phase. A phase ends with a barrier of the threadgroup that orders the memory.
+    pub(crate) phase: Cell<u32>,
+    /// The first of this phase that is not of another SIMD-group.
+    pub(crate) wave: Cell<u32>,
+}
+
+/// What machine code needs to access planes. It is that of the SIMD-group that runs.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct Quick {
+    /// The next event's stamp, and the last one that there is room for; 0 if nothing is stamped.
+    pub(crate) next: Cell<u32>,
+    pub(crate) last: Cell<u32>,
+    /// From there on all stamps are of this SIMD-group since it passed a barrier.
+    pub(crate) segment: Cell<u32>,
+    /// The lanes of the last access, and from where on they were the same.
+    pub(crate) lanes: Cell<u32>,
+    pub(crate) converged: Cell<u32>,
+    limits: [Limits; 2],
+    /// Where events are logged: a stamp over 16 is added.
+    pub(crate) log: Cell<usize>,
+    /// The rows of regions, by number.
+    pub(crate) rows: Cell<*const Row>,
+    /// Sites of instructions by the values' numbers, plus 1; 0 while they are not known.
+    pub(crate) sites: Cell<*const u32>,
+}
+
+/// Planes of a region: their addresses at its start, and the offsets below which accesses of 4, 8, 12 and 16 bytes may begin.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Row {
+    pub(crate) planes: [*mut u8; Plane::COUNT],
+    pub(crate) limits: [u64; 4],
+}
+
+impl Row {
+    /// Of a region without planes.
+    pub(crate) const NONE: Self = Self { planes: [std::ptr::null_mut(); 4], limits: [0; 4] };
+}
+
+/// Offsets of fields, for machine code.
+#[derive(Debug)]
+pub(crate) struct QuickLayout;
+
+impl QuickLayout {
+    pub(crate) const NEXT: i32 = offset_of!(Quick, next) as i32;
+    pub(crate) const LAST: i32 = offset_of!(Quick, last) as i32;
+    pub(crate) const SEGMENT: i32 = offset_of!(Quick, segment) as i32;
+    pub(crate) const LANES: i32 = offset_of!(Quick, lanes) as i32;
+    pub(crate) const CONVERGED: i32 = offset_of!(Quick, converged) as i32;
+    pub(crate) const LIMITS: [i32; 2] = [
+        offset_of!(Quick, limits) as i32,
+        (offset_of!(Quick, limits) + size_of::<Limits>()) as i32,
+    ];
+    pub(crate) const START: i32 = offset_of!(Limits, start) as i32;
+    pub(crate) const GROUP: i32 = offset_of!(Limits, group) as i32;
+    pub(crate) const DONE: i32 = offset_of!(Limits, done) as i32;
+    pub(crate) const PHASE: i32 = offset_of!(Limits, phase) as i32;
+    pub(crate) const WAVE: i32 = offset_of!(Limits, wave) as i32;
+    pub(crate) const LOG: i32 = offset_of!(Quick, log) as i32;
+    pub(crate) const ROWS: i32 = offset_of!(Quick, rows) as i32;
+    pub(crate) const SITES: i32 = offset_of!(Quick, sites) as i32;
+    pub(crate) const ROW_BYTES: i32 = size_of::<Row>() as i32;
+    pub(crate) const ROW_LIMITS: i32 = offset_of!(Row, limits) as i32;
+}
+
+impl Quick {
+    pub(crate) fn limits(&self, own: bool) -> &Limits {
+        &self.limits[usize::from(own)]
+    }
+
+    /// A SIMD-group begins, or goes on after a barrier: `orders` says for device and for threadgroup memory whether it begins a phase;
+    /// at its start it does.
+    fn resume(&self, orders: [bool; 2]) {
+        let next = self.next.get();
+        self.segment.set(next);
+        self.converged.set(next);
+        self.lanes.set(0);
+        for (limits, orders) in self.limits.iter().zip(orders) {
+            limits.wave.set(if orders { next } else { limits.phase.get() });
+        }
+    }
+
+    /// The lanes of the next access.
+    pub(super) fn step(&self, lanes: u32) {
+        if self.lanes.replace(lanes) != lanes {
+            self.converged.set(self.next.get());
+        }
+    }
+}
+
+impl Limits {
+    /// Whether an access is ordered before all that follow in this SIMD-group.
+    pub(super) fn is_after(&self, stamp: u32) -> bool {
+        stamp < self.start.get() || stamp.wrapping_sub(self.group.get()) < self.done.get()
+    }
+
+    fn begin(&self, own: bool, next: u32) {
+        self.group.set(next);
+        self.phase.set(next);
+        self.done.set(0);
+        if own {
+            self.start.set(next);
+        }
+    }
+
+    fn next_phase(&self, own: bool, next: u32) {
+        self.phase.set(next);
+        self.done.set(next - self.group.get());
+        if own {
+            self.start.set(next);
+        }
+    }
+}
+
+/// From an event on, a SIMD-group runs, and has passed as many barriers.
+#[derive(Clone, Copy)]
+pub(super) struct Segment {
+    first: u32,
+    pub(super) group: u32,
+    pub(super) wave: u8,
+    pub(super) clock: Clock,
+}
+
+/// Events of a log.
+const EVENTS: usize = 1 << 22;
+/// Numbers of events, without that of `COMPLEX`.
+const NUMBERS: u32 = (1 << 25) - 1;
+
+/// The events of a command buffer: who did what the stamps stand for.
+pub(super) struct Events {
+    /// What machine code uses while a launch runs.
+    pub(super) quick: Box<Quick>,
+    segments: Vec<Segment>,
+    log: Option<Block>,
+    /// The stamp of the log's first event.
+    base: u32,
+    /// Everything before was ordered.
+    pub(super) start: u32,
+    /// The last barriers of the threadgroup that ordered device and threadgroup memory.
+    phases: [u32; 2],
+    /// So many events are named by stamps that numbering them anew leaves little room: until everything is ordered there are no more.
+    exhausted: bool,
+}
+
+// SAFETY: the pointers in `quick` are those of a launch, which has the command buffer's state alone.
+unsafe impl Send for Events {}
+
+impl Default for Events {
+    fn default() -> Self {
+        let quick = Box::<Quick>::default();
+        quick.next.set(EVENT);
+        quick.rows.set(std::ptr::null());
+        Self {
+            quick,
+            segments: Vec::new(),
+            log: None,
+            base: EVENT,
+            start: EVENT,
+            phases: [0; 2],
+            exhausted: false,
+        }
+    }
+}
+
+impl Events {
+    /// The first stamp that there is no room for.
+    fn end(&self) -> u32 {
+        let room = u64::from(self.base) + (EVENTS as u64) * u64::from(EVENT);
+        room.min(u64::from(NUMBERS) * u64::from(EVENT)) as u32
+    }
+
+    /// A threadgroup begins; stamps are made once a SIMD-group has begun.
+    pub(super) fn enter(&mut self) {
+        let next = self.quick.next.get();
+        self.quick.last.set(0);
+        self.phases = [0; 2];
+        for own in [false, true] {
+            self.quick.limits(own).begin(own, next);
+        }
+    }
+
+    /// Nothing is stamped from now on in this threadgroup.
+    pub(super) fn stop(&self) {
+        self.quick.last.set(0);
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.quick.last.get() != 0
+    }
+
+    /// A SIMD-group begins.
+    pub(super) fn begin(&mut self, group: u32, wave: u32) {
+        if self.log.is_none() {
+            self.log = Block::new(EVENTS * 8);
+            self.base = self.quick.next.get();
+        }
+        let Some(log) = self.log.as_ref().filter(|_| !self.exhausted) else { return };
+        let start = log.start.as_ptr().addr();
+        self.quick.log.set(start.wrapping_sub(self.base as usize >> 4));
+        self.quick.limits(false).start.set(self.start);
+        self.quick.last.set(self.end());
+        self.segment(group, wave, Clock::default());
+        self.quick.resume([true; 2]);
+    }
+
+    /// A SIMD-group has passed a barrier, which for device and for threadgroup memory ended a phase or not. `epochs` says how many
+    /// it has passed.
+    pub(super) fn resume(
+        &mut self,
+        group: u32,
+        wave: u32,
+        clock: Clock,
+        orders: [bool; 2],
+        epochs: [u32; 2],
+    ) {
+        if !self.is_on() {
+            return;
+        }
+        let next = self.quick.next.get();
+        for own in [false, true] {
+            let at = usize::from(own);
+            if orders[at] && epochs[at] > self.phases[at] {
+                self.phases[at] = epochs[at];
+                self.quick.limits(own).next_phase(own, next);
+            }
+        }
+        self.segment(group, wave, clock);
+        self.quick.resume(orders);
+    }
+
+    fn segment(&mut self, group: u32, wave: u32, clock: Clock) {
+        let first = self.quick.next.get();
+        if self.segments.last().is_some_and(|last| last.first == first) {
+            self.segments.pop();
+        }
+        self.segments.push(Segment { first, group, wave: wave as u8, clock });
+    }
+
+    /// A new event: its stamp, or 0 if there is no room for it.
+    pub(super) fn note(&self, site: u32, lanes: u32) -> u32 {
+        let stamp = self.quick.next.get();
+        let Some(log) = self.log.as_ref().filter(|_| stamp < self.quick.last.get()) else {
+            return 0;
+        };
+        let at = ((stamp - self.base) / EVENT) as usize * 2;
+        // SAFETY: the log has room up to `last`.
+        unsafe {
+            log.start.as_ptr().add(at).write(site + 1);
+            log.start.as_ptr().add(at + 1).write(lanes);
+        }
+        self.quick.next.set(stamp + EVENT);
+        stamp
+    }
+
+    /// Whether there is no room for another event.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_on() && self.quick.next.get() >= self.quick.last.get()
+    }
+
+    /// The site, the lanes and the segment of a stamp's event.
+    pub(super) fn get(&self, stamp: u32) -> Option<(u32, u32, Segment)> {
+        let log = self.log.as_ref()?;
+        let at = (stamp.checked_sub(self.base)? / EVENT) as usize * 2;
+        let segment = self.segments.partition_point(|segment| segment.first <= stamp);
+        let segment = *self.segments.get(segment.checked_sub(1)?)?;
+        // SAFETY: the stamp is of an event that was noted, in the log.
+        let (site, lanes) =
+            unsafe { (log.start.as_ptr().add(at).read(), log.start.as_ptr().add(at + 1).read()) };
+        Some((site.wrapping_sub(1), lanes, segment))
+    }
+
+    /// All that follows is ordered after what was.
+    pub(super) fn order(&mut self) {
+        self.start = self.quick.next.get();
+        self.base = self.start;
+        self.exhausted = false;
+        self.segments.clear();
+    }
+
+    /// Whether nothing was stamped since everything was ordered.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.start == self.quick.next.get()
+    }
+
+    /// Numbers the events that stamps name anew, from the first on, so that there is room for others.
+    pub(super) fn renumber(&mut self, planes: &[&Planes]) {
+        let Some(log) = &self.log else { return };
+        let mut used: Vec<u32> = Vec::new();
+        planes.iter().for_each(|planes| {
+            planes.each(self.start, |stamp| {
+                used.push(stamp / EVENT);
+                stamp
+            });
+        });
+        used.sort_unstable();
+        used.dedup();
+        let moved = |stamp: u32| {
+            let number = used.partition_point(|&event| event < stamp / EVENT) as u32;
+            (number + 1) * EVENT + stamp % EVENT
+        };
+        // In the order of the numbers, so that none is overwritten before it is read.
+        for (to, &event) in used.iter().enumerate() {
+            let from = (event - self.base / EVENT) as usize;
+            // SAFETY: both are in the log.
+            unsafe {
+                let log = log.start.as_ptr().cast::<u64>();
+                log.add(to).write(log.add(from).read());
+            }
+        }
+        planes.iter().for_each(|planes| planes.each(self.start, moved));
+        for segment in &mut self.segments {
+            segment.first = moved(segment.first);
+        }
+        // Of those that have no events left, the last one counts.
+        self.segments.dedup_by(|later, earlier| {
+            let same = later.first == earlier.first;
+            if same {
+                *earlier = *later;
+            }
+            same
+        });
+        let quick = &self.quick;
+        for own in [false, true] {
+            let limits = quick.limits(own);
+            let done = moved(limits.group.get() + limits.done.get());
+            for limit in [&limits.start, &limits.group, &limits.phase, &limits.wave] {
+                limit.set(moved(limit.get()));
+            }
+            limits.done.set(done - limits.group.get());
+        }
+        for stamp in [&quick.next, &quick.segment, &quick.converged] {
+            stamp.set(moved(stamp.get()));
+        }
+        (self.start, self.base) = (EVENT, EVENT);
+        quick.limits(false).start.set(EVENT);
+        quick.log.set(log.start.as_ptr().addr().wrapping_sub(EVENT as usize >> 4));
+        self.exhausted = used.len() > EVENTS / 4 * 3;
+        quick.last.set(if self.exhausted { 0 } else { self.end() });
+    }
+}
+
+/// Memory for planes or for a log, zero at first.
+struct Block {
+    start: NonNull<u32>,
+    layout: Layout,
+}
+
+// SAFETY: it owns the memory.
+unsafe impl Send for Block {}
+
+impl Block {
+    fn new(bytes: usize) -> Option<Self> {
+        let layout = Layout::from_size_align(bytes, 16).ok()?;
+        // SAFETY: the size is not zero.
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) }.cast())?;
+        Some(Self { start, layout })
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: it was allocated with this layout.
+        unsafe { dealloc(self.start.as_ptr().cast(), self.layout) };
+    }
+}
+
+/// The planes of a piece of memory.
+pub(super) struct Planes {
+    /// Its address, a multiple of four, and its length.
+    base: u64,
+    bytes: u64,
+    /// The bytes of a plane.
+    stride: usize,
+    block: Block,
+}
+
+/// Planes of earlier command buffers, with the stamp below which all of theirs are: as stamps rise, what is left in them is
+/// ordered before all that comes, whatever memory they were for.
+static POOL: Mutex<Vec<(u32, Planes)>> = Mutex::new(Vec::new());
+/// Cells that are looked at together.
+const PIECE: usize = 1024;
+/// Bytes and pieces of planes that are kept for later, at most.
+const MOST_FREE: usize = 1 << 30;
+const MOST_POOLED: usize = 64;
+/// Planes whose stamps are higher than this are not used again.
+const LAST_REUSED: u32 = 1 << 31;
+
+impl Planes {
+    /// Planes for a range of addresses, all zero or with stamps below the start of `events`, which may rise; `None` if there is not that much memory.
+    pub(super) fn new(range: Range<u64>, events: &mut Events) -> Option<Self> {
+        let base = range.start & !3;
+        let bytes = (range.end - base).next_multiple_of(4);
+        let stride = usize::try_from(bytes).ok()?.checked_next_multiple_of(64)?;
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        let quiet = events.is_quiet();
+        let fits = |(top, planes): &(u32, Self)| {
+            planes.stride == stride && (*top <= events.start || quiet)
+        };
+        if let Some(found) = pool.iter().position(fits) {
+            let (top, planes) = pool.swap_remove(found);
+            if top > events.start {
+                events.quick.next.set(top);
+                events.order();
+            }
+            return Some(Self { base, bytes, ..planes });
+        }
+        drop(pool);
+        let block = Block::new(stride.checked_mul(Plane::COUNT)?)?;
+        Some(Self { base, bytes, stride, block })
+    }
+
+    /// The command buffer has ended, after the stamps before `top`.
+    pub(super) fn give_back(self, top: u32) {
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.len() >= MOST_POOLED {
+            pool.remove(0);
+        }
+        let kept: usize = pool.iter().map(|(_, planes)| planes.block.layout.size()).sum();
+        if top < LAST_REUSED && kept + self.block.layout.size() <= MOST_FREE {
+            pool.push((top, self));
+        }
+    }
+
+    /// The addresses.
+    pub(super) fn range(&self) -> Range<u64> {
+        self.base..self.base + self.bytes
+    }
+
+    /// The row of a region in it.
+    pub(super) fn row(&self, base: u64, bytes: u64) -> Row {
+        let fits = base >= self.base && base + bytes <= self.base + self.bytes;
+        if !base.is_multiple_of(4) || bytes < 16 || !fits {
+            return Row::NONE;
+        }
+        let at = self.block.start.as_ptr().cast::<u8>().wrapping_add((base - self.base) as usize);
+        Row {
+            planes: std::array::from_fn(|plane| at.wrapping_add(plane * self.stride)),
+            limits: std::array::from_fn(|words| bytes - (4 * words as u64 + 3)),
+        }
+    }
+
+    /// The cell of the four bytes with a number.
+    pub(super) fn cell(&self, number: u64) -> Option<StampCell<'_>> {
+        let index = (number * 4).checked_sub(self.base)?;
+        (index < self.bytes).then_some(StampCell { planes: self, index: index as usize / 4 })
+    }
+
+    /// The numbers of the cells in a range of addresses, without pieces of memory that nothing accessed.
+    pub(super) fn used(&self, range: &Range<u64>) -> impl Iterator<Item = u64> {
+        let own = self.range();
+        let (from, to) = (range.start.max(own.start), range.end.min(own.end));
+        let cells = from / 4..to.max(from).div_ceil(4);
+        cells.clone().step_by(PIECE).flat_map(move |first| {
+            let piece = first..(first + PIECE as u64).min(cells.end);
+            if self.is_untouched(&piece) { 0..0 } else { piece }
+        })
+    }
+
+    /// Whether all stamps of cells are zero.
+    fn is_untouched(&self, cells: &Range<u64>) -> bool {
+        let Some(first) = self.cell(cells.start) else { return true };
+        let bytes = 4 * (cells.end - cells.start) as usize;
+        [Plane::Writer, Plane::First].iter().all(|&plane| {
+            // SAFETY: the cells are in the planes, which a launch has alone.
+            let stamps =
+                unsafe { std::slice::from_raw_parts(first.word(plane).cast::<u8>(), bytes) };
+            *stamps == [0; 4 * PIECE][..bytes]
+        })
+    }
+
+    /// Replaces the stamps of events that are not below `start`.
+    fn each(&self, start: u32, mut f: impl FnMut(u32) -> u32) {
+        for number in self.used(&self.range()) {
+            let Some(cell) = self.cell(number) else { return };
+            for plane in [Plane::Writer, Plane::First, Plane::Second] {
+                let stamp = cell.get(plane);
+                if stamp != COMPLEX {
+                    cell.set(plane, if stamp < start { 0 } else { f(stamp) });
+                }
+            }
+        }
+    }
+}
+
+/// The stamps of four bytes.
+#[derive(Clone, Copy)]
+pub(super) struct StampCell<'a> {
+    planes: &'a Planes,
+    index: usize,
+}
+
+impl StampCell<'_> {
+    fn word(&self, plane: Plane) -> *mut u32 {
+        let start = self.planes.block.start.as_ptr();
+        start.wrapping_add(plane as usize * (self.planes.stride / 4) + self.index)
+    }
+
+    pub(super) fn get(&self, plane: Plane) -> u32 {
+        // SAFETY: a word of the block; a launch has its planes alone.
+        unsafe { *self.word(plane) }
+    }
+
+    pub(super) fn set(&self, plane: Plane, stamp: u32) {
+        // SAFETY: as above.
+        unsafe { *self.word(plane) = stamp }
+    }
+
+    pub(super) fn is_complex(&self) -> bool {
+        self.get(Plane::Writer) == COMPLEX
+    }
+
+    /// Sets all stamps.
+    pub(super) fn fill(&self, stamp: u32) {
+        [Plane::Writer, Plane::First, Plane::Second]
+            .iter()
+            .for_each(|&plane| self.set(plane, stamp));
+    }
+}

@@ -1,0 +1,109 @@
+//! What `races` costs: kernels with and without the check, in one run.
+
+use super::{Checks, Rig, checked};
+use aruminium::{Buffer, Pipeline, autorelease_pool};
+use std::time::Instant;
+
+const SAXPY: &str =
+    "kernel void k(device float *y [[buffer(0)]], device const float *x [[buffer(1)]],
+        uint i [[thread_position_in_grid]]) {
+    y[i] = 2.0f * x[i] + y[i];
+}";
+
+const NAIVE: &str =
+    "kernel void k(device float *c [[buffer(0)]], device const float *a [[buffer(1)]],
+        device const float *b [[buffer(2)]], uint2 at [[thread_position_in_grid]]) {
+    float sum = 0;
+    for (uint k = 0; k < 512; k++) sum += a[at.y * 512 + k] * b[k * 512 + at.x];
+    c[at.y * 512 + at.x] = sum;
+}";
+
+const TILED: &str =
+    "kernel void k(device float *c [[buffer(0)]], device const float *a [[buffer(1)]],
+        device const float *b [[buffer(2)]], uint2 at [[thread_position_in_grid]],
+        uint2 in [[thread_position_in_threadgroup]]) {
+    threadgroup float left[16][16], right[16][16];
+    float sum = 0;
+    for (uint tile = 0; tile < 512; tile += 16) {
+        left[in.y][in.x] = a[at.y * 512 + tile + in.x];
+        right[in.y][in.x] = b[(tile + in.y) * 512 + at.x];
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        for (uint k = 0; k < 16; k++) sum += left[in.y][k] * right[k][in.x];
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+    }
+    c[at.y * 512 + at.x] = sum;
+}";
+
+const TREE: &str =
+    "kernel void k(device float *sums [[buffer(0)]], device const float *x [[buffer(1)]],
+        uint i [[thread_position_in_grid]], uint in [[thread_index_in_threadgroup]],
+        uint group [[threadgroup_position_in_grid]]) {
+    threadgroup float all[256];
+    all[in] = x[i];
+    for (uint step = 128; step > 0; step /= 2) {
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        if (in < step) all[in] += all[in + step];
+    }
+    if (in == 0) sums[group] = all[0];
+}";
+
+const COUNTS: &str =
+    "kernel void k(device atomic_uint *bins [[buffer(0)]], device const uint *x [[buffer(1)]],
+        uint i [[thread_position_in_grid]]) {
+    atomic_fetch_add_explicit(&bins[x[i] & 255u], 1u, memory_order_relaxed);
+}";
+
+type Size = (usize, usize, usize);
+
+/// The best of some runs, in milliseconds, by the clock of the caller.
+fn time(rig: &Rig, pipeline: &Pipeline, buffers: &[Buffer], grid: Size, group: Size) -> f64 {
+    let run = || {
+        autorelease_pool(|| {
+            let start = Instant::now();
+            let commands = rig.queue.commands().unwrap();
+            let encoder = commands.encoder().unwrap();
+            encoder.bind(pipeline);
+            for (number, buffer) in buffers.iter().enumerate() {
+                encoder.bind_buffer(buffer, 0, number);
+            }
+            encoder.launch(grid, group);
+            encoder.finish();
+            commands.submit();
+            commands.finish().unwrap();
+            let elapsed = start.elapsed().as_secs_f64() * 1e3;
+            assert_eq!(commands.reports().unwrap_or_default().len(), 0);
+            elapsed
+        })
+    };
+    (0..5).map(|_| run()).fold(f64::INFINITY, f64::min)
+}
+
+/// Run it alone: `cargo test --test driver_sanitize cost -- --ignored --nocapture`, with `--release`, too.
+#[test]
+#[ignore = "a measurement"]
+fn races_cost_what_the_specification_says() {
+    let rig = Rig::new();
+    let row = (512, 512, 1);
+    for (name, source, words, grid, group) in [
+        ("saxpy, 1 Mi", SAXPY, 1 << 20, (1 << 20, 1, 1), (256, 1, 1)),
+        ("saxpy, 16 Mi", SAXPY, 1 << 24, (1 << 24, 1, 1), (256, 1, 1)),
+        ("matmul 512³", NAIVE, 1 << 18, row, (32, 8, 1)),
+        ("matmul 512³, 16×16 tiles", TILED, 1 << 18, row, (16, 16, 1)),
+        ("tree sum, 1 Mi", TREE, 1 << 20, (1 << 20, 1, 1), (256, 1, 1)),
+        ("histogram, 1 Mi", COUNTS, 1 << 20, (1 << 20, 1, 1), (256, 1, 1)),
+    ] {
+        let buffers: Vec<Buffer> = (0..3)
+            .map(|_| {
+                let buffer = rig.gpu.buffer(words * 4).unwrap();
+                buffer.write_f32(|all| all.iter_mut().enumerate().for_each(|(i, x)| *x = i as f32));
+                buffer
+            })
+            .collect();
+        let library = rig.gpu.compile(&format!("using namespace metal;\n{source}")).unwrap();
+        let plain = rig.gpu.pipeline(&library.function("k").unwrap()).unwrap();
+        let races = checked(&rig.gpu, source, Checks::RACES);
+        let [plain, races] =
+            [plain, races].map(|pipeline| time(&rig, &pipeline, &buffers, grid, group));
+        println!("{name:26} {plain:8.2} ms, races {races:8.2} ms: {:.1} times", races / plain);
+    }
+}
