@@ -72,6 +72,7 @@ const RING: &[&str] = &[
     "record",
     "post",
     "kind",
+    "places",
     "table",
     "layout",
     "halo",

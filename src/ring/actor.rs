@@ -373,7 +373,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
                 what: "reading its state",
             });
         }
-        Ok(value_of(&state.kinds[seat.kind].state(seat.place, side)))
+        Ok(value_of(&state.kinds[seat.kind].states.read(seat.place, side)))
     }
 
     /// Replace its state, after the ticks in flight.

@@ -135,7 +135,10 @@ impl State {
             out.raw(bytes_of(&record));
             match seat.state {
                 ActorState::Terminated => out.list(&[]),
-                _ => out.list(&self.kinds[seat.kind].state(seat.place, self.record(actor).side)),
+                _ => {
+                    let side = self.record(actor).side;
+                    out.list(&self.kinds[seat.kind].states.read(seat.place, side))
+                }
             };
             let post = &seat.post;
             out.u32(post.last_sent).u64(post.aside.len() as u64);

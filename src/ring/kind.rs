@@ -6,7 +6,7 @@ use super::layout::{
 };
 use super::message::{Layout, Message, declarations, layout_kernel};
 use super::options::Launch;
-use super::table::Table;
+use super::places::Places;
 use crate::{Dispatch, Gpu, GpuError, Pipeline};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -71,12 +71,9 @@ pub(super) struct Kind {
     groups: u32,
     pub(super) threads: u32,
     pub(super) in_place: bool,
-    /// Two states for each actor.
-    pub(super) states: Table<u8>,
+    pub(super) states: Places,
     /// The actors that run, by index.
     pub(super) members: Vec<usize>,
-    places: u32,
-    free: Vec<u32>,
     pipelines: BTreeMap<usize, Pipelines>,
 }
 
@@ -95,7 +92,7 @@ impl Kind {
             .chars()
             .map(|c| if c == '"' || c == '\\' || c.is_control() { '_' } else { c })
             .collect();
-        let states = Table::new(gpu, types.state.size * 2)?;
+        let states = Places::new(gpu, types.state.size, launch.in_place)?;
         let mut kind = Self {
             number,
             code: code.to_owned(),
@@ -106,8 +103,6 @@ impl Kind {
             in_place: launch.in_place,
             states,
             members: Vec::new(),
-            places: 0,
-            free: Vec::new(),
             pipelines: BTreeMap::new(),
         };
         check_layouts(gpu, dispatch, &kind.types.layouts())?;
@@ -126,39 +121,10 @@ impl Kind {
         self.groups * self.threads
     }
 
-    /// Makes room for the states of another actor.
-    pub(super) fn reserve(&mut self, gpu: &Gpu) -> Result<(), RingError> {
-        if self.free.is_empty() {
-            self.states.reserve(gpu, (self.places as usize + 1) * 2 * self.types.state.size)?;
-            self.free.push(self.places);
-            self.places += 1;
-        }
-        Ok(())
-    }
-
-    /// Takes a slot for the states of another actor, after `reserve`.
-    pub(super) fn place(&mut self) -> u32 {
-        self.free.pop().expect("a slot was reserved")
-    }
-
-    /// Frees the slot for another actor.
-    pub(super) fn release(&mut self, place: u32) {
-        self.free.push(place);
-    }
-
-    pub(super) fn state(&self, place: u32, side: u32) -> Vec<u8> {
-        let size = self.types.state.size;
-        self.states.read((place * 2 + side) as usize * size, size)
-    }
-
-    pub(super) fn set_state(&mut self, place: u32, side: u32, bytes: &[u8]) {
-        self.states.write((place * 2 + side) as usize * self.types.state.size, bytes);
-    }
-
     /// How the members are launched: threadgroups, those of one actor alone, and threads of each.
     pub(super) fn grid(&self) -> (u32, u32, u32) {
         let members = self.members.len() as u32;
-        if self.width() > 1 {
+        if self.in_place {
             (members * self.groups, self.groups, self.threads)
         } else {
             let threads = members.clamp(1, 32);
@@ -239,6 +205,7 @@ impl Kind {
         ];
         let numbers = [
             ("RING_THREADS", self.width() as usize),
+            ("RING_GROUPS", self.groups as usize),
             ("RING_IN_PLACE", self.in_place.into()),
             ("RING_INS", ins.max(1).next_power_of_two()),
             ("RING_CHUNKS", self.chunks() as usize),

@@ -6,6 +6,7 @@ use super::kind::{Kind, Types};
 use super::layout::{NO_LANE, RingLane, RingRecord, UNIT, stride};
 use super::message::zeroed;
 use super::options::Launch;
+use super::places::MOST_IN_PLACE;
 use super::post::Post;
 use super::record::Op;
 use super::state::{Seat, State};
@@ -68,6 +69,8 @@ impl State {
                 Some(Kind::new(gpu, engine, number, name, code, types.clone(), &launch)?)
             }
         };
+        let in_place = self.kinds.iter().filter(|kind| kind.in_place);
+        let in_place: usize = in_place.map(|kind| kind.members.len()).sum();
         let kind = new.as_mut().unwrap_or_else(|| &mut self.kinds[number]);
         let (members, width) = (kind.members.len() as u32, kind.width());
         if (members + 1).checked_mul(width).is_none() {
@@ -76,9 +79,14 @@ impl State {
                 members + 1
             )));
         }
+        if launch.in_place && in_place >= MOST_IN_PLACE {
+            return Err(RingError::Invalid(format!(
+                "a ring has at most {MOST_IN_PLACE} actors with several threads or states in place"
+            )));
+        }
         // From here on tables may move, also if something fails. Nothing else changes before everything has its memory.
         (self.plan, self.refused) = (None, None);
-        kind.reserve(gpu)?;
+        kind.states.reserve(gpu)?;
         self.seat_table.reserve(gpu, index + 1)?;
         self.records.reserve(gpu, (index + 1) * 2)?;
         let id = ActorId::of(index);
@@ -90,8 +98,8 @@ impl State {
         let reply = inbox + 1;
         self.kinds.extend(new);
         let kind = &mut self.kinds[number];
-        let place = kind.place();
-        kind.set_state(place, 0, state);
+        let place = kind.states.take(name);
+        kind.states.write(place, 0, state);
         kind.members.push(index);
         let record = RingRecord { version: self.version, latency_min: u32::MAX, ..zeroed() };
         self.records.write(index * 2, &[record; 2]);
@@ -200,7 +208,7 @@ impl State {
         seat.state = ActorState::Terminated;
         let kind = &mut self.kinds[seat.kind];
         kind.members.retain(|&member| member != actor);
-        kind.release(seat.place);
+        kind.states.give_back(seat.place);
         self.wake(actor);
         self.replanned();
         self.add_work();
@@ -247,7 +255,7 @@ impl State {
                 what: "writing its state",
             });
         }
-        self.kinds[seat.kind].set_state(seat.place, side, bytes);
+        self.kinds[seat.kind].states.write(seat.place, side, bytes);
         if self.log.is_some() {
             self.note(Op::Write { actor: id.0, bytes: bytes.to_vec() });
         }
@@ -262,7 +270,7 @@ impl State {
             let side = self.record(actor).side;
             let seat = &mut self.seats[actor];
             if seat.state != ActorState::Terminated {
-                seat.saved = self.kinds[seat.kind].state(seat.place, side);
+                seat.saved = self.kinds[seat.kind].states.read(seat.place, side);
             }
         }
         self.note(Op::Save);

@@ -1,9 +1,13 @@
 // The kernel of a tick; `specs/ring.md` describes it. The handler is declared before this text.
 
 #if RING_IN_PLACE
-#define RING_STATE device RING_S &
+// The states of an actor, one a side. Each is in a buffer of its own, which bounds what the handler may access.
+struct RingStates {
+    device RING_S *side[2];
+};
+#define RING_STATES device const RingStates
 #else
-#define RING_STATE thread RING_S &
+#define RING_STATES device RING_S
 #endif
 
 // How much mail an actor has in its lanes, by the side that the tick reads.
@@ -23,12 +27,24 @@ kernel void RING_TICK(
     device RingLane *lanes [[buffer(3)]],
     device const uint *edges [[buffer(4)]],
     device uchar *slots [[buffer(5)]],
-    device RING_S *states [[buffer(6)]],
+    RING_STATES *states [[buffer(6)]],
     constant RingStep &step [[buffer(7)]],
+#if RING_IN_PLACE
+    uint group [[threadgroup_position_in_grid]],
+    uint thread_of_group [[thread_position_in_threadgroup]],
+#else
     uint position [[thread_position_in_grid]],
+#endif
     uint lane_of_simdgroup [[thread_index_in_simdgroup]])
 {
-    uint place = position / RING_THREADS;
+#if RING_IN_PLACE
+    // No group has threads of two actors, so that the state is at one address for all of its threads.
+    uint place = group / RING_GROUPS;
+    uint index = group % RING_GROUPS * (RING_THREADS / RING_GROUPS) + thread_of_group;
+#else
+    uint place = position;
+    uint index = 0u;
+#endif
     if (place >= step.members) {
         return;
     }
@@ -41,7 +57,6 @@ kernel void RING_TICK(
         atomic_store_explicit(&head[RING_HEAD_BEGAN], step.index + 1u, memory_order_relaxed);
     }
     uint actor = edges[step.first + place];
-    uint index = position % RING_THREADS;
     uint old = uint(step.version) & 1u;
     uint side = old ^ 1u;
     RingSeat seat = seats[actor];
@@ -92,7 +107,7 @@ kernel void RING_TICK(
     ulong latency = 0ul;
     if (take != 0u) {
 #if RING_IN_PLACE
-        device RING_S &state = states[seat.member * 2u + (record.side ^ 1u)];
+        device RING_S &state = *states[seat.member].side[record.side ^ 1u];
 #else
         RING_S state = states[seat.member * 2u + record.side];
 #endif
@@ -199,7 +214,7 @@ kernel void RING_SAVE(
     device const RingRecord *records [[buffer(2)]],
     device const RingLane *lanes [[buffer(3)]],
     device const uint *edges [[buffer(4)]],
-    device RING_WORD *states [[buffer(6)]],
+    RING_STATES *states [[buffer(6)]],
     constant RingStep &step [[buffer(7)]],
     uint position [[thread_position_in_grid]],
     uint lane_of_simdgroup [[thread_index_in_simdgroup]])
@@ -222,10 +237,12 @@ kernel void RING_SAVE(
     if (seat.run == 0u || ring_mail(seat, lanes, edges, old) == 0u) {
         return;
     }
-    ulong from = ulong(seat.member * 2u + records[actor * 2u + old].side);
+    uint side = records[actor * 2u + old].side;
+    device const RING_WORD *from = (device const RING_WORD *)states[seat.member].side[side];
+    device RING_WORD *to = (device RING_WORD *)states[seat.member].side[side ^ 1u];
     ulong words = sizeof(RING_S) / sizeof(RING_WORD);
     for (ulong i = position % RING_CHUNKS; i < words; i += RING_CHUNKS) {
-        states[(from ^ 1ul) * words + i] = states[from * words + i];
+        to[i] = from[i];
     }
 }
 #endif

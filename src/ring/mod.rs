@@ -51,6 +51,7 @@ mod life;
 mod mail;
 mod message;
 mod options;
+mod places;
 mod plan;
 mod post;
 mod prepare;

@@ -151,7 +151,8 @@ impl Launch {
         self
     }
 
-    /// The handler gets its state as `device S &`, not as a copy in thread memory: for large states.
+    /// The handler gets its state as `device S &`, not as a copy in thread memory: for large states. The state has whole pages of
+    /// memory, and the actor a threadgroup, of its own.
     ///
     /// ```
     /// let launch = aruminium::ring::Launch::new().in_place();

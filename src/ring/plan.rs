@@ -2,6 +2,7 @@
 
 use super::layout::{RingStep, head};
 use super::message::bytes_of;
+use super::places::declare;
 use crate::{Buffer, Pipeline};
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub(super) struct Plan {
     pub(super) launches: Vec<Planned>,
     /// The actors, in the order of launches.
     pub(super) members: Vec<usize>,
+    /// The buffers that kernels find by their addresses.
+    pub(super) reached: Vec<Arc<Buffer>>,
     /// The buffers at indices 0 to 5.
     pub(super) buffers: [Arc<Buffer>; 6],
     pub(super) counts: u32,
@@ -76,6 +79,7 @@ impl Plan {
         for (index, buffer) in self.buffers.iter().enumerate() {
             batch.bind_buffer(buffer, 0, index);
         }
+        declare(batch, &self.reached);
     }
 
     /// The arguments of a launch in the first tick of a submission.

@@ -7,7 +7,7 @@ use super::message::zeroed;
 use super::plan::{Plan, Planned};
 use super::record::Op;
 use super::state::State;
-use crate::Pipeline;
+use crate::{Buffer, Pipeline};
 use std::sync::Arc;
 
 impl State {
@@ -56,6 +56,12 @@ impl State {
         (run.into(), if seat.careful > 0 { 1 } else { seat.launch.budget })
     }
 
+    /// The buffers of an actor that its kernel finds by their addresses.
+    fn reached(&self, actor: usize) -> impl Iterator<Item = Arc<Buffer>> {
+        let seat = &self.seats[actor];
+        self.kinds[seat.kind].states.reached(seat.place)
+    }
+
     /// Writes the lists of lanes and actors, and plans the launches of a tick.
     fn replan(&mut self) -> Result<Arc<Plan>, RingError> {
         let mut edges = Vec::new();
@@ -100,7 +106,7 @@ impl State {
                 let (groups, alone, threads) = grid;
                 launches.push(Planned {
                     pipeline: pipeline.clone(),
-                    states: Arc::clone(kind.states.buffer()),
+                    states: Arc::clone(kind.states.table()),
                     first,
                     start,
                     members: kind.members.len() as u32,
@@ -127,6 +133,7 @@ impl State {
         self.heads.write(grids, &vec![1; words]);
         let plan = Arc::new(Plan {
             launches,
+            reached: self.members().flat_map(|actor| self.reached(actor)).collect(),
             members: self.members().collect(),
             buffers: [
                 Arc::clone(self.heads.buffer()),

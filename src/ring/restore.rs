@@ -320,7 +320,7 @@ impl State {
             self.records.write(actor * 2, &[record; 2]);
             let seat = &mut self.seats[actor];
             if state != ActorState::Terminated {
-                self.kinds[seat.kind].set_state(seat.place, 0, bytes);
+                self.kinds[seat.kind].states.write(seat.place, 0, bytes);
                 seat.saved = bytes.to_vec();
             }
             seat.state = state;

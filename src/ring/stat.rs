@@ -141,7 +141,7 @@ impl State {
     pub(super) fn stat(&self) -> RingStat {
         let figures = self.figures;
         let min_tick = if figures.min_tick_ns == u64::MAX { 0 } else { figures.min_tick_ns };
-        let states: usize = self.kinds.iter().map(|kind| kind.states.len()).sum();
+        let states: usize = self.kinds.iter().map(|kind| kind.states.bytes()).sum();
         let tables = [
             self.heads.buffer(),
             self.seat_table.buffer(),

@@ -87,7 +87,7 @@ impl State {
                 }
                 let side = self.record(actor).side;
                 let Seat { kind, place, saved, .. } = &self.seats[actor];
-                self.kinds[*kind].set_state(*place, side, saved);
+                self.kinds[*kind].states.write(*place, side, saved);
             }
             _ => seat.state = ActorState::Failed,
         }

@@ -35,10 +35,6 @@ impl<T: Plain> Table<T> {
         &self.buffer
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
     /// The address of `count` values from an index on.
     fn at(&self, index: usize, count: usize) -> *mut T {
         let end = index.checked_add(count);

@@ -163,6 +163,56 @@ fn an_endless_actor_fails_and_the_others_continue() {
     }
 }
 
+/// A handler with a reference to its state reaches that state, and neither its neighbours' nor the one before the tick.
+#[test]
+fn a_handler_that_leaves_its_state_in_place_fails_its_actor() {
+    let code = "void handle(thread const uint &m, device Few &s, thread Outbox<uint> &out) {
+        if (out.index == 0) { s.count += 1; }
+        if (out.index == out.count - 1) {
+            device uint *words = (device uint *)&s;
+            if (m & 1u) { words[int(m) >> 1] = 9; } else { s.values[1] += words[int(m) >> 1]; }
+        }
+    }";
+    let words = (size_of::<Few>() / 4) as i32;
+    for launch in [Launch::new().in_place(), Launch::new().grid(1, 32), Launch::new().grid(2, 8)] {
+        let ring = ring();
+        let launch = launch.supervision(Supervision::Stop);
+        let few = Few { values: [1, 2, 3, 4], count: 0 };
+        let mut actors = ["a", "b", "c"]
+            .map(|name| ring.spawn::<u32, u32, Few>(name, code, few, launch.clone()).unwrap());
+        for index in [words, -1, -words, 2 * words, -2 * words, words + 1, 1 << 20, -(1 << 20)] {
+            for write in [false, true] {
+                // Both sides of the neighbours have been written.
+                actors.iter().for_each(|actor| _ = actor.send_all(&[2, 5]).unwrap());
+                ring.run(9).unwrap();
+                let before = actors.each_ref().map(|actor| actor.read_state().unwrap());
+                actors.iter().for_each(|actor| _ = actor.send(2).unwrap());
+                actors[1].send((index * 2) as u32 | u32::from(write)).unwrap();
+                let faults = ring.run(1).unwrap().faults;
+                assert_eq!(faults.len(), 1, "{index} {write}");
+                let Cause::Kernel(fault) = &faults[0].cause else { panic!("{faults:?}") };
+                assert_eq!(
+                    (&*faults[0].name, fault.kind, fault.write),
+                    ("b", FaultKind::Access, write)
+                );
+                assert!(faults[0].to_string().contains("the state of actor b"), "{}", faults[0]);
+                let after = actors.each_ref().map(|actor| actor.read_state().unwrap());
+                assert_eq!(after[1], before[1], "{index} {write}");
+                for side in [0, 2] {
+                    let mut expected = before[side];
+                    expected.count += 1;
+                    expected.values[1] += before[side].values[1];
+                    assert_eq!(after[side], expected, "{index} {write}");
+                }
+                actors[1].terminate().unwrap();
+                ring.take_dead_letters();
+                let again = ring.spawn::<u32, u32, Few>("b", code, few, launch.clone()).unwrap();
+                actors[1].clone_from(&again);
+            }
+        }
+    }
+}
+
 #[test]
 fn only_the_first_thread_sends() {
     let ring = ring();
@@ -488,34 +538,26 @@ fn actors_at_fault_are_searched_for_alone_without_new_mail_and_without_a_record_
     assert_eq!(state.mail(0), 3);
 }
 
-/// Nine actors of one threadgroup with each its own part of the handler, which takes the time that it is sent.
-const SLOW: &str = "
-    uint spin(uint start, uint rounds) {
-        uint x = start;
-        for (uint i = 0; i < rounds; i++) { x = x * 1664525u + 1013904223u; }
-        return x;
-    }
-    void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
-        switch (out.actor) {
-            case 1: s += spin(1, m); break;
-            case 2: s += spin(2, m); break;
-            case 3: s += spin(3, m); break;
-            case 4: s += spin(4, m); break;
-            case 5: s += spin(5, m); break;
-            case 6: s += spin(6, m); break;
-            case 7: s += spin(7, m); break;
-            case 8: s += spin(8, m); break;
-            default: s += spin(9, m); break;
-        }
-        if (out.edges() > 0 && m & 1) { out.send(0, m & ~1u); }
-        out.post(s);
-    }";
+/// How many actors of one threadgroup take too long together.
+const SLOW: u32 = 30;
 
-fn slow(ring: &Ring) -> Vec<Actor<u32, u32, u32>> {
-    let actors: Vec<_> =
-        (0..9).map(|i| spawn(ring, &format!("{i}"), SLOW, Launch::new())).collect();
-    ring.connect(actors[0].id(), actors[1].id()).unwrap();
-    actors
+/// Actors that have each its own part of the handler, which takes the time that it is sent.
+fn slow(ring: &Ring, count: u32) -> Vec<Actor<u32, u32, u32>> {
+    let cases: String =
+        (1..SLOW).map(|i| format!("case {i}: s += spin({i}, m); break;\n")).collect();
+    let code = format!(
+        "uint spin(uint start, uint rounds) {{
+            uint x = start;
+            for (uint i = 0; i < rounds; i++) {{ x = x * 1664525u + 1013904223u; }}
+            return x;
+        }}
+        void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {{
+            switch (out.actor) {{ {cases} default: s += spin({SLOW}, m); break; }}
+            if (out.edges() > 0 && m & 1) {{ out.send(0, m & ~1u); }}
+            out.post(s);
+        }}"
+    );
+    (0..count).map(|i| spawn(ring, &format!("{i}"), &code, Launch::new())).collect()
 }
 
 #[test]
@@ -525,28 +567,29 @@ fn actors_that_take_too_long_together_do_their_work_one_after_the_other() {
     let watchdog = [("ARUMINIUM_SOFT_WATCHDOG_MS", "800"), ("ARUMINIUM_SOFT_JIT", "off")];
     let output = in_child(test, &watchdog, || {
         let measured = ring();
-        let first = spawn(&measured, "0", SLOW, Launch::new());
-        first.send(1 << 12).unwrap();
-        measured.tick().unwrap();
-        let times = [0; 3].map(|_| {
-            first.send(1 << 14).unwrap();
+        let first = slow(&measured, 1).remove(0);
+        let times = [1 << 12, 1 << 14, 1 << 14, 1 << 14, 1 << 14].map(|rounds| {
+            first.send(rounds).unwrap();
             let start = Instant::now();
             measured.tick().unwrap();
-            start.elapsed()
+            start.elapsed().as_secs_f64() / f64::from(rounds)
         });
-        // Alone an actor takes a fifth of the watchdog's time, and all nine take nearly twice that.
-        let fastest = times.iter().min().unwrap().as_secs_f64();
-        let rounds = (0.16 / fastest * f64::from(1 << 14)) as u32 | 1;
+        // Alone an actor takes a twelfth of the watchdog's time, and all together two and a half times as long.
+        let fastest = times.into_iter().fold(f64::INFINITY, f64::min);
+        let rounds = (0.8 / 12.0 / fastest) as u32 | 1;
         let expected = |start: u32| {
             (0..rounds).fold(start, |x, _| x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
         };
         let (ring, again) = (ring(), super::ring());
-        let (actors, others) = (slow(&ring), slow(&again));
+        let (actors, others) = (slow(&ring, SLOW), slow(&again, SLOW));
+        for (ring, actors) in [(&ring, &actors), (&again, &others)] {
+            ring.connect(actors[0].id(), actors[1].id()).unwrap();
+        }
         ring.record();
         actors.iter().for_each(|actor| _ = actor.send(rounds).unwrap());
         let tick = ring.run(1).unwrap();
-        assert_eq!((tick.ticks, tick.handled, tick.faults.len()), (1, 9, 0));
-        assert!(ring.stat().submissions > 9, "they were not too slow together");
+        assert_eq!((tick.ticks, tick.handled, tick.faults.len()), (1, SLOW.into(), 0));
+        assert!(ring.stat().submissions > SLOW.into(), "they were not too slow together");
         for (actor, start) in actors.iter().zip(1..) {
             assert_eq!(actor.try_receive().unwrap(), Some(expected(start)));
         }
