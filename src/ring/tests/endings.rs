@@ -1,7 +1,9 @@
 //! How waits and rings end, and that calls which fail leave nothing behind.
 
 use super::{ECHO, NOTHING, block_on, ring, ring_of, spawn};
-use crate::ring::{Actor, ActorId, Launch, Ring, RingError, RingOptions, Topology};
+use crate::Gpu;
+use crate::child::in_child;
+use crate::ring::{Actor, ActorId, Launch, Ring, RingError, RingOptions, Topology, is_available};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -166,6 +168,27 @@ fn a_panic_on_the_thread_of_the_ring_does_not_end_it() {
     ring.core.lock().kinds[0].members.pop();
     assert_eq!(outcome(actor.call(2)).unwrap(), 2);
     assert_eq!(actor.try_receive().unwrap(), Some(1));
+}
+
+/// Where there is no device, or none any more.
+#[test]
+fn without_a_device_the_back_end_is_unavailable() {
+    let test = "ring::tests::endings::without_a_device_the_back_end_is_unavailable";
+    let output = in_child(test, &[], || {
+        let gpu = Gpu::open().unwrap();
+        assert!(is_available());
+        // SAFETY: no other thread of this process reads the environment now.
+        unsafe { std::env::set_var("ARUMINIUM_SOFT_DEVICE", "none") };
+        assert!(!is_available());
+        let error = RingError::from(Gpu::open().unwrap_err());
+        assert!(matches!(error, RingError::BackendUnavailable), "{error}");
+        let error = Ring::open(&gpu).unwrap_err();
+        assert!(matches!(error, RingError::BackendUnavailable), "{error}");
+        assert!(error.to_string().contains("no Metal device"), "{error}");
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// A ring with two actors.
