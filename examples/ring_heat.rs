@@ -5,6 +5,7 @@
 
 use aruminium::Gpu;
 use aruminium::ring::{Border, Halo, Reach};
+use std::path::Path;
 use std::time::Instant;
 
 const TILES: usize = 4;
@@ -86,6 +87,12 @@ fn png(side: usize, pixels: &[u8]) -> Vec<u8> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let path = std::env::args().nth(1);
+    run(path.as_deref().map(Path::new)).map(drop)
+}
+
+/// Returns the heat of each cell, and writes the picture of it.
+pub(crate) fn run(path: Option<&Path>) -> Result<Vec<f32>, Box<dyn std::error::Error>> {
     let gpu = Gpu::open()?;
     let halo = Halo::new(
         &gpu,
@@ -129,9 +136,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pixels: Vec<u8> =
         found.iter().map(|heat| ((heat - EDGE) * 255.0 / (100.0 - EDGE)) as u8).collect();
     let picture = png(SIDE, &pixels);
-    match std::env::args().nth(1) {
+    match path {
         Some(path) => std::fs::write(path, picture)?,
         None => println!("{} bytes of PNG; name a file to keep it", picture.len()),
     }
-    Ok(())
+    Ok(found)
 }
