@@ -109,7 +109,7 @@ impl Bench {
             commands.submit();
             commands
         };
-        self.timed(times, submit, |commands| drop(commands.finish().expect("it runs")))
+        self.timed(times, submit, |commands| commands.finish().expect("it runs"))
     }
 
     fn by_batch(&self, times: usize) -> Duration {

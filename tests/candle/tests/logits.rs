@@ -10,13 +10,14 @@ fn largest(logits: impl Iterator<Item = f32>) -> f32 {
 }
 
 /// Lets both models read a prompt and then the tokens that ours chooses. No logit of candle may differ by more than
-/// `tolerance` of the largest one, and where it has another best token, that one leads by no more than both errors.
-/// Returns how many tokens are the same.
+/// `tolerance` of the largest one, and where it has another best token, that one leads by at most `lead` of it. Returns how many
+/// tokens are the same.
 #[track_caller]
-fn compare(file: &RandomModel, tolerance: f32) -> usize {
+fn compare(file: &RandomModel, tolerance: f32, lead: f32) -> usize {
     let mut ours = Ours::open(file.path()).expect("a model");
     let mut candle = Candle::open(file.path()).expect("a model");
-    let (mut tokens, mut position, mut same, mut worst) = (PROMPT.to_vec(), 0, 0, 0f32);
+    let (mut tokens, mut position, mut same) = (PROMPT.to_vec(), 0, 0);
+    let (mut worst, mut leads) = (0f32, 0f32);
     for step in 0..STEPS {
         let found = ours.read(&tokens, position).expect("it runs");
         let expected = candle.read(&tokens, position).expect("it runs");
@@ -26,14 +27,15 @@ fn compare(file: &RandomModel, tolerance: f32) -> usize {
         let error = largest(errors) / scale;
         assert!(error <= tolerance, "step {step}: an error is {error} of the largest logit");
         let token = best(&found);
-        let lead = (largest(expected.iter().copied()) - expected[token as usize]) / scale;
-        assert!(lead <= 2.0 * error, "step {step}: candle's best token leads by {lead}");
+        let found = (largest(expected.iter().copied()) - expected[token as usize]) / scale;
+        assert!(found <= lead, "step {step}: candle's best token leads by {found}");
+        leads = leads.max(found);
         same += usize::from(token == best(&expected));
         worst = worst.max(error);
         position += tokens.len();
         tokens = vec![token];
     }
-    println!("the largest error is {worst}; {same} of {STEPS} greedy tokens are the same");
+    println!("the largest error is {worst}, the largest lead {leads}; {same} of {STEPS} greedy tokens are the same");
     same
 }
 
@@ -41,7 +43,7 @@ fn compare(file: &RandomModel, tolerance: f32) -> usize {
 #[test]
 fn logits_and_greedy_tokens_are_those_of_candle() {
     let file = RandomModel::decoded().expect("a file");
-    assert_eq!(compare(&file, 0.005), STEPS);
+    assert_eq!(compare(&file, 0.005, 0.0), STEPS);
 }
 
 /// candle also rounds the inputs of each product to blocks of `Q8_0`, so to 1/127 of the largest of 32 values: an error of some
@@ -49,5 +51,5 @@ fn logits_and_greedy_tokens_are_those_of_candle() {
 #[test]
 fn logits_of_quantised_weights_differ_by_the_rounding_of_candle() {
     let file = RandomModel::new().expect("a file");
-    assert!(compare(&file, 0.08) >= STEPS * 3 / 4);
+    assert!(compare(&file, 0.08, 0.02) >= STEPS * 3 / 4);
 }
