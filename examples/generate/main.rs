@@ -3,8 +3,8 @@
 //!
 //! `cargo run --release --features infer --example generate -- model.gguf "Once upon a time" 64`
 //!
-//! Without a file it makes a small model with random weights, writes it as GGUF, and runs that. A file with something that this
-//! program does not compute, such as tensors of other layers, is an error.
+//! Without a file it makes a small model with random weights, writes it as GGUF, and runs that; `--random model.gguf` only writes
+//! it. A file with something that this program does not compute, such as tensors of other layers, is an error.
 
 pub(crate) mod vocabulary;
 
@@ -17,6 +17,7 @@ use aruminium::{Gpu, Queue};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Instant;
 use vocabulary::Vocabulary;
 
@@ -501,11 +502,24 @@ fn show(gpu: &Gpu, file: &Gguf, task: &Task<'_>) -> Result<()> {
     Ok(())
 }
 
-fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
+const USAGE: &str = "usage: generate [MODEL.gguf [PROMPT [TOKENS]]]
+       generate --random MODEL.gguf   writes a small model with random weights";
+
+fn start(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let file = arguments.next();
+    match file.as_deref() {
+        Some("--help" | "-h") => return Ok(println!("{USAGE}")),
+        Some("--random") => {
+            return write_random(Path::new(&arguments.next().ok_or(USAGE)?));
+        }
+        Some(option) if option.starts_with("--") => {
+            return Err(format!("there is no option {option}\n{USAGE}").into());
+        }
+        _ => {}
+    }
     let prompt = arguments.next().unwrap_or_else(|| "Once upon a time".into());
-    let count = arguments.next().map_or(Ok(32), |text| text.parse())?;
+    let count = arguments.next().unwrap_or_else(|| "32".into());
+    let count = count.parse().map_err(|_| format!("'{count}' is no number of tokens\n{USAGE}"))?;
     let sample = Sample { temperature: 0.8, top_p: 0.95, min_p: 0.0 };
     let task = Task { prompt: &prompt, count, sample };
     let gpu = Gpu::open()?;
@@ -518,6 +532,16 @@ fn main() -> Result<()> {
                 Gguf::open(&path).map_err(Into::into).and_then(|file| show(&gpu, &file, &task));
             std::fs::remove_file(&path)?;
             result
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match start(std::env::args().skip(1)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("generate: {error}");
+            ExitCode::FAILURE
         }
     }
 }
