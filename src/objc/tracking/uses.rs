@@ -347,12 +347,22 @@ impl EncoderUses {
     /// Records a buffer that is bound. Of one with several records the pipeline only decides about the first.
     #[inline(never)]
     fn add(&self, footprint: &Footprint) -> u32 {
+        if self.serial.get() == NO_SERIAL || !footprint.rest.is_empty() {
+            return self.add_slowly(footprint);
+        }
+        match &mut *self.encoding.borrow_mut() {
+            // The list has begun, and the record's stamp says that it is not in it.
+            Some(encoding) => encoding.uses.add(&footprint.first) as u32 + 1,
+            None => 0,
+        }
+    }
+
+    /// The same for the first record of a list, and for a buffer with several records.
+    #[cold]
+    #[inline(never)]
+    fn add_slowly(&self, footprint: &Footprint) -> u32 {
         let mut encoding = self.encoding.borrow_mut();
         let Some(encoding) = &mut *encoding else { return 0 };
-        if self.serial.get() != NO_SERIAL && footprint.rest.is_empty() {
-            // The list has begun, and the record's stamp says that it is not in it.
-            return encoding.uses.add(&footprint.first) as u32 + 1;
-        }
         let position = encoding.note(&footprint.first, false);
         footprint.rest.iter().for_each(|record| _ = encoding.note(record, true));
         self.serial.set(encoding.uses.serial);

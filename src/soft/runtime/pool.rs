@@ -1,9 +1,9 @@
 //! Autorelease pools: each thread has a stack of objects that are released when their pool is popped.
 //!
-//! An entry that `objc_autoreleaseReturnValue` pushed carries a mark, and
-//! `objc_retainAutoreleasedReturnValue` takes a marked entry back off the top instead of retaining
-//! the object once more. That is sound because a method that returns an object at +0 always pushes it
-//! anew: the marked entry on top was made for this very return.
+//! The object that `objc_autoreleaseReturnValue` adds last is not on the stack yet but in a place of its own above it, from which
+//! `objc_retainAutoreleasedReturnValue` takes it instead of retaining the object once more. That is sound because a
+//! method that returns an object at +0 always adds it anew: what is there was added for this very return. Every other use of the
+//! stack moves it there first.
 
 use super::fatal::fatal;
 use super::object::{release, retain};
@@ -21,15 +21,9 @@ struct Entry(*mut c_void);
 impl Entry {
     /// Where a pool begins. No object is at nil.
     const POOL: Self = Self(std::ptr::null_mut());
-    /// The mark of an object that is being returned. Objects are aligned to more than this.
-    const RETURNED: usize = 1;
 
     fn object(self) -> Id {
-        Id::from_ptr(self.0.map_addr(|address| address & !Self::RETURNED))
-    }
-
-    fn returned(object: Id) -> Self {
-        Self(object.as_ptr().map_addr(|address| address | Self::RETURNED))
+        Id::from_ptr(self.0)
     }
 }
 
@@ -73,6 +67,10 @@ thread_local! {
     // Without a destructor, so that destructors of other thread-locals can use it.
     static STACK: RefCell<std::mem::ManuallyDrop<Stack>> =
         const { RefCell::new(std::mem::ManuallyDrop::new(Stack { pages: Vec::new(), length: 0, begins: Vec::new() })) };
+    /// The object that a method has just returned; null if there is none.
+    static RETURNED: Cell<*mut c_void> = const { Cell::new(std::ptr::null_mut()) };
+    /// Whether the destructor of `AT_EXIT` is registered.
+    static DRAINS: Cell<bool> = const { Cell::new(false) };
     static AT_EXIT: DrainAtExit = const { DrainAtExit(Cell::new(false)) };
 }
 
@@ -95,20 +93,37 @@ impl Drop for DrainAtExit {
     }
 }
 
+/// The first use registers the destructor.
+#[inline]
+fn register() {
+    if !DRAINS.replace(true) {
+        // After it has run, this does nothing.
+        let _ = AT_EXIT.try_with(|drain| drain.0.set(true));
+    }
+}
+
+/// Moves the object that was returned last to the stack.
+#[inline]
+fn settle() {
+    let object = RETURNED.replace(std::ptr::null_mut());
+    if !object.is_null() {
+        STACK.with_borrow_mut(|stack| stack.push(Entry(object)));
+    }
+}
+
 fn push(entry: Entry) {
-    STACK.with_borrow_mut(|stack| {
-        if stack.length == 0 {
-            // The first use registers the destructor. After it has run, this does nothing.
-            let _ = AT_EXIT.try_with(|drain| drain.0.set(true));
-        }
-        stack.push(entry);
-    });
+    register();
+    settle();
+    STACK.with_borrow_mut(|stack| stack.push(entry));
 }
 
 /// Releases everything from the top down to `length`, and what is autoreleased meanwhile.
 fn drain_to(length: usize) {
     // The stack is not borrowed while an object is released: its deallocation may use the stack.
-    let pop = || STACK.with_borrow_mut(|stack| (stack.length > length).then(|| stack.pop())?);
+    let pop = || {
+        settle();
+        STACK.with_borrow_mut(|stack| (stack.length > length).then(|| stack.pop())?)
+    };
     while let Some(entry) = pop() {
         // SAFETY: an object on the stack is owned by it; nil, where a pool begins, is nothing.
         unsafe { release(entry.object()) }
@@ -154,7 +169,9 @@ pub(crate) unsafe fn autorelease(object: Id) -> Id {
 /// As for [`autorelease`].
 pub(crate) unsafe fn autorelease_return_value(object: Id) -> Id {
     if !object.is_nil() {
-        push(Entry::returned(object));
+        register();
+        settle();
+        RETURNED.set(object.as_ptr());
     }
     object
 }
@@ -165,32 +182,25 @@ pub(crate) unsafe fn autorelease_return_value(object: Id) -> Id {
 ///
 /// `object` is nil or an object, and was returned by the last message that was sent.
 pub(super) unsafe fn retain_autoreleased_return_value(object: Id) -> Id {
-    let taken = STACK.with_borrow_mut(|stack| {
-        let top = stack.length.checked_sub(1).and_then(|top| stack.get(top));
-        let ours = top == Some(Entry::returned(object)) && !object.is_nil();
-        if ours {
-            stack.pop();
-        }
-        ours
-    });
-    // SAFETY: the caller's. The count of an entry taken off the stack passes to the caller.
+    let taken = RETURNED.get() == object.as_ptr();
+    if taken {
+        RETURNED.set(std::ptr::null_mut());
+    }
+    // SAFETY: the caller's. The count of what is taken passes to the caller; nil has none.
     if taken { object } else { unsafe { retain(object) } }
 }
 
 /// Leaves an object that a method has just returned in its pool: callers of later messages cannot take it
 /// out.
 pub(super) fn leave(object: Id) {
-    STACK.with_borrow_mut(|stack| {
-        let top = stack.length.checked_sub(1).and_then(|top| stack.get(top));
-        if top == Some(Entry::returned(object)) && !object.is_nil() {
-            stack.pop();
-            stack.push(Entry(object.as_ptr()));
-        }
-    });
+    if RETURNED.get() == object.as_ptr() {
+        settle();
+    }
 }
 
 /// How many entries and pages the thread has, for tests.
 #[cfg(test)]
 pub(super) fn extent() -> (usize, usize) {
-    STACK.with_borrow(|stack| (stack.length, stack.pages.len()))
+    let returned = usize::from(!RETURNED.get().is_null());
+    STACK.with_borrow(|stack| (stack.length + returned, stack.pages.len()))
 }

@@ -94,8 +94,8 @@ fn handshakes_without_a_pool_stay_flat() {
                 objc_release(objc_retainAutoreleasedReturnValue(returned));
             }
         }
-        assert_eq!((count(object), extent()), (1, (0, 1)));
-        // And through a real method: every returned object is pushed anew and taken off again.
+        assert_eq!((count(object), extent()), (1, (0, 0)), "the stack is not used");
+        // And through a real method: every returned object is added anew and taken away again.
         let own = send!(object, "description"; Id);
         assert_eq!((own, count(object), extent().0), (object, 2, 1));
         // SAFETY: the result of the last message.
@@ -103,6 +103,37 @@ fn handshakes_without_a_pool_stay_flat() {
             objc_retainAutoreleasedReturnValue(own);
             assert_eq!((count(object), extent().0), (2, 0));
             objc_release(own);
+            objc_release(object);
+        }
+    });
+}
+
+/// What a method returned last belongs to the pool that was innermost then, and is released with it, or with the thread.
+#[test]
+fn what_was_returned_last_belongs_to_its_pool() {
+    alone(|| {
+        let object = string("last");
+        // SAFETY: each return has its retain, tokens are this thread's.
+        unsafe {
+            let outer = objc_autoreleasePoolPush();
+            objc_autoreleaseReturnValue(objc_retain(object));
+            let inner = objc_autoreleasePoolPush();
+            objc_autoreleaseReturnValue(objc_retain(object));
+            objc_autoreleaseReturnValue(objc_retain(object));
+            assert_eq!(count(object), 4);
+            objc_autoreleasePoolPop(inner);
+            assert_eq!(count(object), 2);
+            objc_autoreleasePoolPop(outer);
+            assert_eq!((count(object), extent().0), (1, 0));
+            // Nothing has pushed to the stack of that thread.
+            let address = object.as_ptr().addr();
+            let work = move || {
+                let object = Id::from_ptr(std::ptr::with_exposed_provenance_mut(address));
+                objc_autoreleaseReturnValue(objc_retain(object));
+            };
+            _ = object.as_ptr().expose_provenance();
+            std::thread::spawn(work).join().unwrap();
+            assert_eq!(count(object), 1);
             objc_release(object);
         }
     });
@@ -120,7 +151,7 @@ fn an_object_that_was_not_claimed_stays_in_the_pool() {
             objc_autorelease(objc_retain(b));
             objc_retainAutoreleasedReturnValue(a);
             assert_eq!((count(a), count(b)), (3, 2));
-            // An entry without the mark is not taken either.
+            // One that no method has returned is not taken either.
             objc_retainAutoreleasedReturnValue(b);
             assert_eq!(count(b), 3);
             objc_autoreleasePoolPop(pool);
