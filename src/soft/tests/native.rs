@@ -194,6 +194,38 @@ const BARRIERS: &[(&str, [u32; 3], &str)] = &[
          threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[l ^ 1];",
     ),
     (
+        "a branch on a bound that each thread has for itself",
+        [64, 2, 1],
+        "t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); if (l < (a[at] & 127)) { t[l] += 5; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[l ^ 1];",
+    ),
+    (
+        "values beside a branch of the first threads",
+        [64, 2, 1],
+        "t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); uint v = l * 3 ^ n; if (l < 20) { t[l] += v; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[l ^ 1] + v;",
+    ),
+    (
+        "wide indices that rows have in common, from before a barrier",
+        [32, 2, 1],
+        "ulong r = ulong(g.y) * 3ul + 1ul; t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); \
+         out[at] = a[r] + a[r + ulong(g.x)] * 3 + t[l ^ 1];",
+    ),
+    (
+        "a loop that ends by a condition from before a barrier",
+        [32, 2, 1],
+        "float f = float(a[at] & 255); bool stops = !(f < 99.0f); t[l] = a[at]; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); uint s = 0; \
+         for (uint k = 0; k < 9; k++) { s = s * 3 + t[l ^ k]; if (stops) break; s ^= k; } out[at] = s;",
+    ),
+    (
+        "the number of the SIMD-group",
+        [64, 2, 1],
+        "uint v = sg * 3 + n; uint w = 0; for (uint k = 0; k < n / 16; k++) { w += sg + k; t[l] = w; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); v = v * 5 + t[l ^ 1]; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); } out[at] = v + w;",
+    ),
+    (
         "the first threads of one row",
         [64, 1, 1],
         "t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); if (g.x < 20) { t[l] += 5; } \
@@ -332,7 +364,7 @@ fn check(name: &str, group: [u32; 3], body: &str) {
         "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
          device const uint *a [[buffer(1)]], constant uint &n [[buffer(2)]], device atomic_uint *c [[buffer(3)]], \
          device uint *c2 [[buffer(4)]], constant uint *m [[buffer(5)]], uint3 g [[thread_position_in_grid]], \
-         uint l [[thread_index_in_threadgroup]]) {{ threadgroup uint t[1024]; t[l] = 0; \
+         uint l [[thread_index_in_threadgroup]], uint sg [[simdgroup_index_in_threadgroup]]) {{ threadgroup uint t[1024]; t[l] = 0; \
          const uint at = g.y * n + g.x; {body} }}"
     );
     let library =

@@ -14,10 +14,12 @@ pub mod run;
 pub mod structs;
 pub mod survey;
 
+mod native;
 mod ran;
 mod report;
 
 /// The manifest that names the packages.
 pub const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
+pub use native::native;
 pub use report::report;

@@ -1,4 +1,5 @@
-//! `kernels FILE` writes the page that lists what compiles; `kernels --sources FOLDER` writes the sources.
+//! `kernels FILE` writes the page that lists what compiles; `kernels --sources FOLDER` writes the sources; `kernels --native`
+//! prints how long machine code takes to make, and how much of each kernel it runs.
 
 use kernels::packages::{PACKAGES, Registry};
 use std::path::Path;
@@ -9,11 +10,18 @@ fn main() -> io::Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["--sources", folder] => write_sources(Path::new(folder)),
+        ["--native"] => {
+            let gpu = aruminium::Gpu::open().map_err(io::Error::other)?;
+            print!("{}", kernels::native(&gpu)?);
+            Ok(())
+        }
         [file] if !file.starts_with('-') => {
             let gpu = aruminium::Gpu::open().map_err(io::Error::other)?;
             fs::write(file, kernels::report(&gpu)?)
         }
-        _ => Err(io::Error::other("usage: kernels FILE | kernels --sources FOLDER")),
+        _ => Err(io::Error::other(
+            "usage: kernels FILE | kernels --sources FOLDER | kernels --native",
+        )),
     }
 }
 

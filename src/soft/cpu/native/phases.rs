@@ -78,11 +78,13 @@ pub(crate) struct Prefix {
     pub(crate) one_row: bool,
 }
 
-/// Finds the phases of a body; `None` if threads may go different ways to its barriers, or leave before the end.
+/// Finds the phases of a body; `None` if threads may go different ways to its barriers, or leave before the end. Addresses are
+/// split by the shapes of the strip, too, in which more may be the same in all lanes.
 pub(crate) fn find<'a>(
     function: &'a Function,
     uniform: &Uniformity,
     shapes: &Shapes,
+    of_strip: &Shapes,
     done: &[bool],
     body: &'a [Stmt],
 ) -> Option<Phases<'a>> {
@@ -100,6 +102,7 @@ pub(crate) fn find<'a>(
         function,
         uniform,
         shapes,
+        of_strip,
         done,
         apart: FastSet::default(),
         common: vec![false; function.insts.len()],
@@ -155,6 +158,7 @@ struct Find<'a, 'b> {
     function: &'a Function,
     uniform: &'b Uniformity,
     shapes: &'b Shapes,
+    of_strip: &'b Shapes,
     done: &'b [bool],
     /// The statements that are no part of a phase: barriers, what has them inside, and what leaves such loops.
     apart: FastSet<*const Stmt>,
@@ -347,10 +351,17 @@ impl<'a> Find<'a, '_> {
             self.phase_of[value.index()] = number;
         }
         let mut entering = FastSet::default();
-        let conditions = statements(stmts).flat_map(Stmt::values).copied();
-        let reads = |value: Value| plan::reads(self.function, self.uniform, self.shapes, value);
-        let read: Vec<Value> =
-            ours.iter().flat_map(|&value| reads(value)).chain(conditions).collect();
+        let conditions: Vec<Value> = statements(stmts).flat_map(Stmt::values).copied().collect();
+        // A loop may end by the operand of a condition's negation.
+        let negated = conditions.iter().map(|&value| self.inst(value));
+        let negated = negated.filter(|inst| inst.op == Op::Not).map(|inst| inst.args[0]);
+        let negated: Vec<Value> = negated.collect();
+        let reads = |value: Value| {
+            let by = |shapes| plan::reads(self.function, self.uniform, shapes, value);
+            by(self.shapes).into_iter().chain(by(self.of_strip))
+        };
+        let read = ours.iter().flat_map(|&value| reads(value));
+        let read: Vec<Value> = read.chain(conditions).chain(negated).collect();
         for value in read {
             let from = self.phase_of[value.index()];
             if from != 0 && from != number && self.is_of_strip(value) {

@@ -27,7 +27,7 @@ use super::lir::{
     Body, Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane1, Lane2, MaskOp, MemBase, MemRef,
     Origin, Reg, SiteKind, Test,
 };
-use super::phases::{Phases, find};
+use super::phases::find;
 use super::region::{Layout, Run};
 use super::shape::{Shape, Shapes};
 use super::tidy::tidy;
@@ -136,15 +136,8 @@ const MAX_BACK: i64 = 1 << 20;
 
 /// Selects the code of a run for one kind of strip.
 pub(crate) fn select(run: &Run, strip: Strip) -> Code {
-    if run.body
-        && let source = &run.source
-        && let Some(phases) =
-            find(&source.function, &source.uniform, &run.shapes, &run.done, run.stmts())
-        && let Some(code) = selection(run, strip).whole_in_phases(phases)
-    {
-        return code;
-    }
-    selection(run, strip).whole()
+    let selection = || selection(run, strip);
+    run.body.then(|| selection().whole_in_phases()).flatten().unwrap_or_else(|| selection().whole())
 }
 
 fn selection(run: &Run, strip: Strip) -> Selection<'_> {
@@ -241,8 +234,11 @@ impl<'a> Selection<'a> {
         self.finish()
     }
 
-    /// A body in phases; `None` if it takes too much memory.
-    fn whole_in_phases(mut self, phases: Phases<'a>) -> Option<Code> {
+    /// A body in phases; `None` if it cannot be.
+    fn whole_in_phases(mut self) -> Option<Code> {
+        let run = self.run;
+        let (function, uniform) = (self.function, &run.source.uniform);
+        let phases = find(function, uniform, &run.shapes, &self.shapes, &run.done, run.stmts())?;
         self.demand(self.run.stmts());
         self.by_phases(phases).then(|| self.finish())
     }
@@ -417,7 +413,9 @@ impl<'a> Selection<'a> {
             }
             _ => {
                 let Some(&(offset, uniform)) = self.run.entering.get(&value) else {
-                    debug_assert!(false, "{value} is neither computed nor carried into the run");
+                    if !self.is_missing() {
+                        debug_assert!(false, "{value} is not computed or carried into the run");
+                    }
                     return self.constant(0);
                 };
                 if self.is_bool(value) && !uniform {
@@ -505,6 +503,9 @@ impl<'a> Selection<'a> {
                     .collect(),
                 None => {
                     // A constant truth value, or a value that no reachable statement needs.
+                    if inst.op != Op::Const {
+                        self.is_missing();
+                    }
                     let number = self.number(value);
                     if self.is_bool(value) {
                         let mask = self.mask();

@@ -23,6 +23,8 @@ pub(super) struct State {
     /// The offset of the strip in rows.
     row: Option<Reg>,
     in_phase: bool,
+    /// Whether a phase needed a value that it did not have.
+    is_missing: bool,
     /// In a phase: the values and variables to store at its end.
     leaving: Vec<Value>,
     stored: Vec<VarId>,
@@ -63,7 +65,15 @@ impl<'a> Selection<'a> {
         last.filter(|&(value, _)| value == condition && self.depth == 1).map_or(middle, |at| at.1)
     }
 
-    /// All of a body. False if its rows take too much memory.
+    /// Notes that a phase needs a value that it does not have: the body then runs in rounds. False if it is not in phases.
+    pub(super) fn is_missing(&mut self) -> bool {
+        let Some(phases) = &mut self.phases else { return false };
+        assert!(!cfg!(test), "a value from another phase is missing");
+        phases.is_missing = true;
+        true
+    }
+
+    /// All of a body. False if its rows take too much memory, or a value is missing.
     pub(super) fn by_phases(&mut self, phases: Phases<'a>) -> bool {
         self.code.body = Some(Body::Phases);
         let variables = phases.variables;
@@ -72,7 +82,7 @@ impl<'a> Selection<'a> {
             self.own_variable(variable.id, variable.uniform);
         }
         self.in_steps(&phases.steps);
-        self.code.own_bytes <= MAX_ROWS
+        self.code.own_bytes <= MAX_ROWS && !self.state().is_missing
     }
 
     fn state(&mut self) -> &mut State {
