@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::profile::Profile;
 use super::{Argument, ArgumentKind, Binding, Fault, Launch, SourcePosition, limits};
@@ -44,7 +45,45 @@ pub(crate) trait Backend: Send + Sync {
 pub(crate) trait DeviceMemory: Send + Sync {
     /// Its first byte, at a page boundary.
     fn base(&self) -> NonNull<u8>;
+
+    /// Submits a transfer to or from this memory, in the order of launches ([`Executable::submit`]); `None` if the host does it, after
+    /// what was submitted before is done.
+    ///
+    /// # Safety
+    /// Both ends are valid until the transfer is done.
+    unsafe fn transfer(&self, _: &Transfer) -> Option<Result<Submitted, Fault>> {
+        None
+    }
+
+    /// As [`Executable::finish`], for the device of this memory.
+    fn finish(&self) -> Finished {
+        Ok(None)
+    }
 }
+
+/// Work of a device that is no launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transfer {
+    /// What comes to the bytes at `to`.
+    pub(crate) source: Source,
+    /// Where the first byte goes.
+    pub(crate) to: *mut u8,
+    /// How many bytes.
+    pub(crate) bytes: usize,
+}
+
+/// What a transfer writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The bytes from here on.
+    Copy(*const u8),
+    /// This byte again and again.
+    Fill(u8),
+}
+
+/// The end of what a thread has submitted: how long the device worked, if it measures that; or the first fault, after the number of
+/// submissions before it.
+pub(crate) type Finished = Result<Option<Duration>, (usize, Fault)>;
 
 /// Keeps memory of the host accessible for kernels as long as it lives.
 pub(crate) type Reach = Box<dyn Any + Send + Sync>;
@@ -91,10 +130,9 @@ pub(crate) trait Executable: Send + Sync {
         unsafe { self.launch(launch) }.map(|()| Submitted::Done)
     }
 
-    /// Waits for the launches that the calling thread has submitted to the device of this executable since it last did so. The
-    /// first fault, after the number of launches before it.
-    fn finish(&self) -> Result<(), (usize, Fault)> {
-        Ok(())
+    /// Waits for what the calling thread has submitted to the device of this executable since it last did so.
+    fn finish(&self) -> Finished {
+        Ok(None)
     }
 }
 
@@ -413,7 +451,7 @@ impl Kernel {
     }
 
     /// Waits for what the calling thread has submitted; see [`Executable::finish`]. The fault may be another kernel's.
-    pub(crate) fn finish(&self) -> Result<(), (usize, Fault)> {
+    pub(crate) fn finish(&self) -> Finished {
         self.executable.finish()
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::cuda::{Address, Cuda, CudaError, Handle};
 use super::memory::Shared;
+use super::transfer;
 
 /// Attributes, by CUDA's numbers.
 const COMPUTE_MAJOR: c_int = 75;
@@ -35,6 +36,8 @@ pub(super) struct Device {
     pub(super) shared: Shared,
     /// The address of the numbers of sRGB's transfer function, once textures need them.
     srgb: OnceLock<Address>,
+    /// The kernels of copies, fills and stamps, once there are some.
+    transfers: OnceLock<transfer::Code>,
     /// Released memory by its length, and the bytes of all of it.
     free: Mutex<(BTreeMap<usize, Vec<Address>>, usize)>,
     /// Streams that no launch uses now.
@@ -100,6 +103,7 @@ impl Device {
             context,
             shared: Shared::default(),
             srgb: OnceLock::new(),
+            transfers: OnceLock::new(),
             free: Mutex::default(),
             streams: Mutex::default(),
         })
@@ -126,6 +130,15 @@ impl Device {
         }
         self.give_stream(stream);
         Ok(*self.srgb.get_or_init(|| address))
+    }
+
+    /// The kernels of copies, fills and stamps.
+    pub(super) fn transfers(&self) -> Result<&transfer::Code, CudaError> {
+        if let Some(known) = self.transfers.get() {
+            return Ok(known);
+        }
+        let code = transfer::Code::new(self)?;
+        Ok(self.transfers.get_or_init(|| code))
     }
 
     /// A stream that no other launch uses.

@@ -7,7 +7,7 @@ use super::tables::{Known, extent};
 use super::{Facts, Ready};
 use crate::soft::ir::{Allocation, AllocationKind, Sampler};
 use crate::soft::kernel::texture::Texture;
-use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, Submitted, limits};
+use crate::soft::kernel::{Binding, Fault, FaultKind, Finished, Launch, Submitted, limits};
 
 /// CUDA's limits of a launch: blocks in the second and third dimension, and threads of a block in the third.
 const MOST_BLOCKS: u32 = 65_535;
@@ -123,12 +123,8 @@ impl Ready {
     }
 
     /// Waits for what this thread has submitted to the device.
-    pub(super) fn end(&self) -> Result<(), (usize, Fault)> {
-        match sequence::with(&self.device, |sequence| sequence.finish()) {
-            Ok(None) => Ok(()),
-            Ok(Some(found)) => Err(found),
-            Err(error) => Err((0, device_fault(&self.facts, &error))),
-        }
+    pub(super) fn end(&self) -> Finished {
+        sequence::finish(&self.device).map_err(|error| (0, device_fault(&self.facts, &error)))?
     }
 
     /// What is bound to each allocation.

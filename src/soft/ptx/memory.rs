@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use super::cuda::CudaError;
 use super::device::Device;
+use super::sequence::{self, Sequence};
 use super::staging::Range;
-use crate::soft::kernel::DeviceMemory;
+use super::transfer::{self, overlaps};
+use crate::soft::kernel::{DeviceMemory, Fault, Finished, Source, Submitted, Transfer};
 
 /// The longest memory that stays with the host.
 const SMALL: usize = 64 << 10;
@@ -63,6 +65,8 @@ fn too_much() -> CudaError {
 /// A range that the device accesses at its own address.
 struct Known {
     end: usize,
+    /// Whether it stays with the host.
+    stays: bool,
     /// The registration that it depends on, if it is memory of the program.
     registration: Option<Weak<Registration>>,
 }
@@ -99,8 +103,21 @@ impl Shared {
         cuts.windows(2).map(part).collect()
     }
 
-    fn add(&self, start: usize, bytes: usize, registration: Option<Weak<Registration>>) {
-        let known = Known { end: start + bytes, registration };
+    /// Whether a range is of memory that stays with the host.
+    fn stays(&self, start: usize) -> bool {
+        let ranges = self.ranges.read().unwrap_or_else(PoisonError::into_inner);
+        let known = ranges.range(..=start).next_back();
+        known.is_some_and(|(_, known)| known.stays && start < known.end)
+    }
+
+    fn add(
+        &self,
+        start: usize,
+        bytes: usize,
+        stays: bool,
+        registration: Option<Weak<Registration>>,
+    ) {
+        let known = Known { end: start + bytes, stays, registration };
         self.ranges.write().unwrap_or_else(PoisonError::into_inner).insert(start, known);
     }
 
@@ -152,7 +169,7 @@ impl Memory {
             NonNull::new(std::ptr::with_exposed_provenance_mut(start)).ok_or_else(too_much)?;
         let memory = Self { device: Arc::clone(device), home, base, bytes };
         memory.zero()?;
-        device.shared.add(start, bytes, None);
+        device.shared.add(start, bytes, home == Home::Host, None);
         Ok(memory)
     }
 
@@ -223,6 +240,37 @@ impl DeviceMemory for Memory {
     fn base(&self) -> NonNull<u8> {
         self.base
     }
+
+    unsafe fn transfer(&self, transfer: &Transfer) -> Option<Result<Submitted, Fault>> {
+        let shared = &self.device.shared;
+        let (to, bytes) = (transfer.to.addr(), transfer.bytes);
+        let mut keep = vec![shared.find(to, bytes)?];
+        let mut stays = shared.stays(to);
+        if let Source::Copy(from) = transfer.source {
+            keep.push(shared.find(from.addr(), bytes)?);
+            stays &= shared.stays(from.addr());
+        }
+        // What stays with the host the host moves sooner than it could have it done.
+        if overlaps(transfer) || stays && sequence::is_idle(&self.device) {
+            return None;
+        }
+        if bytes == 0 {
+            return Some(Ok(Submitted::Done));
+        }
+        // SAFETY: the device accesses both ends at their addresses. That they last is the caller's.
+        let submit = |sequence: &mut Sequence| unsafe { sequence.transfer(transfer, keep) };
+        Some(sequence::with(&self.device, submit).map_err(|error| self.fault(&error)))
+    }
+
+    fn finish(&self) -> Finished {
+        sequence::finish(&self.device).map_err(|error| (0, self.fault(&error)))?
+    }
+}
+
+impl Memory {
+    fn fault(&self, error: &CudaError) -> Fault {
+        sequence::device_fault(&transfer::facts(), error)
+    }
 }
 
 impl Drop for Memory {
@@ -283,7 +331,7 @@ impl Registration {
         // SAFETY: the caller's.
         unsafe { device.cuda.register(base.as_ptr().cast(), bytes, FOR_ALL_DEVICES) }.ok()?;
         let registration = Arc::new(Self { device: Arc::clone(device), base });
-        device.shared.add(base.addr().get(), bytes, Some(Arc::downgrade(&registration)));
+        device.shared.add(base.addr().get(), bytes, true, Some(Arc::downgrade(&registration)));
         Some(registration)
     }
 }
@@ -305,8 +353,8 @@ mod tests {
     #[test]
     fn a_range_is_found_if_all_of_it_is_in_one_piece() {
         let shared = Shared::default();
-        shared.add(0x1000, 0x1000, None);
-        shared.add(0x4000, 0x2000, None);
+        shared.add(0x1000, 0x1000, false, None);
+        shared.add(0x4000, 0x2000, false, None);
         let found = |start, bytes| shared.find(start, bytes).is_some();
         assert!(found(0x1000, 0x1000) && found(0x1800, 0));
         assert!(found(0x5fff, 1) && !found(0x5fff, 2));
@@ -318,9 +366,9 @@ mod tests {
     #[test]
     fn a_range_is_copied_in_parts_where_what_is_known_begins_or_ends() {
         let shared = Shared::default();
-        shared.add(0x1000, 0x1000, None);
-        shared.add(0x2000, 0x1000, None);
-        shared.add(0x8000, 0x1000, None);
+        shared.add(0x1000, 0x1000, false, None);
+        shared.add(0x2000, 0x1000, false, None);
+        shared.add(0x8000, 0x1000, false, None);
         let parts = |start, bytes| -> Vec<(usize, usize)> {
             let parts = shared.parts(Range { start, bytes, write: true });
             parts.into_iter().map(|part| (part.start, part.bytes)).collect()
@@ -337,7 +385,7 @@ mod tests {
     #[test]
     fn a_range_whose_registration_ends_is_not_used() {
         let shared = Shared::default();
-        shared.add(0x1000, 0x1000, Some(Weak::new()));
+        shared.add(0x1000, 0x1000, true, Some(Weak::new()));
         assert!(shared.find(0x1000, 1).is_none());
     }
 }

@@ -17,6 +17,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod text;
+mod transfer;
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -27,8 +28,8 @@ use super::ir::facts::reach;
 use super::ir::facts::written::{Written, written};
 use super::ir::{AllocationKind, Checks, Function, LocalMemory, Module, Span, passes, with_stack};
 use super::kernel::{
-    Backend, CompileError, CompileOptions, DeviceMemory, Executable, Fault, FaultKind, Launch,
-    Parameter, Reach, Submitted, limits,
+    Backend, CompileError, CompileOptions, DeviceMemory, Executable, Fault, FaultKind, Finished,
+    Launch, Parameter, Reach, Submitted, limits,
 };
 use cuda::{CudaError, Handle};
 use device::Device;
@@ -277,7 +278,7 @@ impl Executable for Ready {
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault> {
         // SAFETY: the caller's.
         unsafe { self.begin(launch)? };
-        self.end().map_err(|(_, fault)| fault)
+        self.end().map(|_| ()).map_err(|(_, fault)| fault)
     }
 
     unsafe fn submit(&self, launch: &Launch<'_>) -> Result<Submitted, Fault> {
@@ -285,7 +286,7 @@ impl Executable for Ready {
         unsafe { self.begin(launch) }
     }
 
-    fn finish(&self) -> Result<(), (usize, Fault)> {
+    fn finish(&self) -> Finished {
         self.end()
     }
 }

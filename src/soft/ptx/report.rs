@@ -1,5 +1,8 @@
 //! The report of a fault: what the record that a kernel wrote means.
 
+use std::sync::Arc;
+
+use super::Code;
 use super::emit::{self, Joined, OFFSET_BITS, Root, Site, SiteKind, record};
 use super::launch::{GLOBAL, Region, WRITABLE};
 use super::sequence::Pending;
@@ -13,10 +16,14 @@ impl Pending {
         let position = std::array::from_fn(|d| number(record, record::POSITION + 4 * d, 4) as u32);
         let value = number(record, record::VALUE, 8);
         let site_number = number(record, record::SITE, 4) as u32;
-        let Some(site) = self.code.sites.get(site_number as usize) else {
+        let site = |code: &Arc<Code>| {
+            let site = *code.sites.get(site_number as usize)?;
+            Some((Arc::clone(code), site))
+        };
+        let Some((code, site)) = self.code.as_ref().and_then(site) else {
             return self.facts.fault(FaultKind::Device { what: "a fault of no known site".into() });
         };
-        let Site { mut span, kind } = *site;
+        let Site { mut span, kind } = site;
         let mut position: [u32; 3] = position;
         let kernel = self.facts.module.name.clone();
         let kind = match kind {
@@ -26,7 +33,7 @@ impl Pending {
                 position = emit::position(position, value as u32, grid, group);
                 if kind == SiteKind::Ended {
                     let barrier = ((value >> 32) as usize).wrapping_sub(1);
-                    span = self.code.barriers.get(barrier).copied().unwrap_or_default();
+                    span = code.barriers.get(barrier).copied().unwrap_or_default();
                 }
                 FaultKind::Barrier
             }
@@ -57,7 +64,8 @@ impl Pending {
                         };
                     }
                     (Root::Local(_), _) | (Root::Unknown, Space::Thread) => {
-                        let (argument, offset, size) = self.thread_found(root, value);
+                        let (argument, offset, size) =
+                            self.thread_found(root, value, code.thread_bytes);
                         (argument, offset, size, false)
                     }
                     _ => {
@@ -65,7 +73,7 @@ impl Pending {
                         (argument, offset, region.bytes, region.flags & WRITABLE == 0)
                     }
                 };
-                if let Some(Joined { loads, slack }) = self.code.joined.get(&site_number) {
+                if let Some(Joined { loads, slack }) = code.joined.get(&site_number) {
                     bytes /= loads.len();
                     (offset, span) = loads.first_outside(offset, bytes, size + u64::from(*slack));
                 }
@@ -107,7 +115,12 @@ impl Pending {
     }
 
     /// The same in thread memory.
-    fn thread_found(&self, root: Root, value: u64) -> (Option<String>, i64, u64) {
+    fn thread_found(
+        &self,
+        root: Root,
+        value: u64,
+        thread_bytes: u64,
+    ) -> (Option<String>, i64, u64) {
         if let Root::Local(number) = root
             && let Some(local) = self.facts.locals.get(number as usize)
         {
@@ -115,11 +128,7 @@ impl Pending {
         }
         let (number, offset) = split(value);
         let own = number == 1;
-        (
-            own.then(|| "thread memory".to_owned()),
-            offset,
-            if own { self.code.thread_bytes } else { 0 },
-        )
+        (own.then(|| "thread memory".to_owned()), offset, if own { thread_bytes } else { 0 })
     }
 }
 

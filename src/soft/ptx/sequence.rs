@@ -15,12 +15,19 @@ use super::memory::{Keep, Memory};
 use super::report::number;
 use super::staging::{Range, Staging};
 use super::tables::{Known, Pixels, Placed, Tables};
-use super::{Code, Facts};
+use super::{Code, Facts, transfer};
 use crate::soft::kernel::texture::Texture;
-use crate::soft::kernel::{DeviceMemory, Fault, FaultKind, Owner, Resident, Submitted};
+use crate::soft::kernel::{
+    DeviceMemory, Fault, FaultKind, Finished, Owner, Resident, Submitted, Transfer,
+};
 
 /// The most launches that are not waited for.
 const MOST: usize = 64;
+
+/// How long a thread polls for the end of work before it sleeps in between.
+const SPIN: Duration = Duration::from_millis(2);
+/// After this time the device is to note when it has ended: of shorter work the host's times are as good.
+const STAMP_AFTER: Duration = Duration::from_micros(20);
 
 /// Bytes between the fault records of launches.
 const RECORD: usize = 64;
@@ -35,7 +42,8 @@ const CONTROL: usize = PROGRESS as usize + 8 * MOST;
 /// A launch that was submitted.
 pub(super) struct Pending {
     pub(super) facts: Arc<Facts>,
-    pub(super) code: Arc<Code>,
+    /// `None` for a copy or a fill.
+    pub(super) code: Option<Arc<Code>>,
     pub(super) regions: Vec<Region>,
     pub(super) watchdog: Option<Duration>,
     /// Threads of the grid and of a threadgroup.
@@ -170,6 +178,19 @@ pub(super) fn with<R>(
     })
 }
 
+/// Whether nothing of this thread is in flight on a device.
+pub(super) fn is_idle(device: &Arc<Device>) -> bool {
+    SEQUENCES.with_borrow(|all| {
+        let own = all.iter().find(|one| Arc::ptr_eq(&one.device, device));
+        own.is_none_or(|own| own.pending.is_empty())
+    })
+}
+
+/// Waits for what this thread has submitted to a device.
+pub(super) fn finish(device: &Arc<Device>) -> Result<Finished, CudaError> {
+    with(device, |sequence| sequence.finish())
+}
+
 impl Sequence {
     fn new(device: &Arc<Device>) -> Result<Self, CudaError> {
         let sequence = Self {
@@ -201,6 +222,70 @@ impl Sequence {
         unsafe { self.records.base().add(RECORD * number) }
     }
 
+    /// Where what is submitted next reports.
+    fn reports(&self) -> Reports {
+        let (at, control) = (self.pending.len(), self.control.address);
+        Reports {
+            record: self.record(at).addr().get() as Address,
+            stop: control + STOP,
+            progress: control + PROGRESS + 8 * at as u64,
+            faulted: control + FAULTED,
+            number: at as u32 + 1,
+        }
+    }
+
+    /// Makes the times new before the first work.
+    fn begin(&self) {
+        assert!(self.pending.len() < MOST, "the caller was asked to wait for the launches");
+        if self.pending.is_empty() {
+            for at in [record::BEGAN, record::ENDED] {
+                // SAFETY: the record has that word, and nothing runs.
+                unsafe { self.record(0).add(at).cast::<u64>().write(0) };
+            }
+        }
+    }
+
+    /// How long the device worked, if it noted when it began and when it had ended.
+    fn lasted(&self) -> Option<Duration> {
+        // SAFETY: as above; a device wrote there.
+        let [began, ended] = [record::BEGAN, record::ENDED]
+            .map(|at| unsafe { self.record(0).add(at).cast::<u64>().read_volatile() });
+        let known = began != 0 && ended >= began;
+        known.then(|| Duration::from_nanos(ended - began))
+    }
+
+    fn state(&self, must_wait: bool) -> Submitted {
+        if must_wait || self.pending.len() == MOST { Submitted::Full } else { Submitted::Running }
+    }
+
+    /// Copies or fills; `keep` keeps both ends accessible.
+    ///
+    /// # Safety
+    /// The device accesses both ends at their addresses, until [`finish`](Self::finish) has returned.
+    pub(super) unsafe fn transfer(
+        &mut self,
+        transfer: &Transfer,
+        keep: Vec<Keep>,
+    ) -> Result<Submitted, CudaError> {
+        self.begin();
+        let reports = self.reports();
+        let facts = Arc::new(transfer::facts());
+        self.pending.push(Pending {
+            facts,
+            code: None,
+            regions: Vec::new(),
+            watchdog: None,
+            sizes: [[0; 3]; 2],
+            owners: Owners::default(),
+            staging: Staging::default(),
+            _blocks: Vec::new(),
+            _keep: keep,
+        });
+        // SAFETY: the caller's.
+        unsafe { transfer::launch(&self.device, self.stream.main, transfer, &reports)? };
+        Ok(self.state(false))
+    }
+
     /// Copies what has to be copied, and launches; `pieces` are the parts of the grid.
     ///
     /// # Safety
@@ -212,18 +297,10 @@ impl Sequence {
         pieces: impl Iterator<Item = Piece>,
         argument: impl Fn(&Reports, &[Region], &Piece) -> Vec<u8>,
     ) -> Result<Submitted, CudaError> {
-        assert!(self.pending.len() < MOST, "the caller was asked to wait for the launches");
+        self.begin();
         let Work { facts, code, memory, given, mut regions, threadgroup_bytes, watchdog, sizes } =
             work;
-        let at = self.pending.len();
-        let control = self.control.address;
-        let reports = Reports {
-            record: self.record(at).addr().get() as Address,
-            stop: control + STOP,
-            progress: control + PROGRESS + 8 * at as u64,
-            faulted: control + FAULTED,
-            number: at as u32 + 1,
-        };
+        let (at, reports) = (self.pending.len(), self.reports());
         let found: Vec<Option<Keep>> = memory
             .iter()
             .map(|range| range.and_then(|range| self.device.shared.find(range.start, range.bytes)))
@@ -269,7 +346,7 @@ impl Sequence {
         let keep = found.into_iter().flatten().collect();
         self.pending.push(Pending {
             facts,
-            code,
+            code: Some(code),
             regions,
             watchdog,
             sizes,
@@ -302,11 +379,7 @@ impl Sequence {
                 )?;
             }
         }
-        Ok(if writes_back || self.pending.len() == MOST {
-            Submitted::Full
-        } else {
-            Submitted::Running
-        })
+        Ok(self.state(writes_back))
     }
 
     /// Copies the tables of a launch to the device; the fields of its parameter that are about them.
@@ -369,10 +442,10 @@ impl Sequence {
         Ok(to)
     }
 
-    /// Waits for all launches. The first fault, after the number of launches before it.
-    pub(super) fn finish(&mut self) -> Result<Option<(usize, Fault)>, CudaError> {
+    /// Waits for all work.
+    fn finish(&mut self) -> Result<Finished, CudaError> {
         if self.pending.is_empty() {
-            return Ok(None);
+            return Ok(Ok(None));
         }
         let watched = self.watch()?;
         let stopped = (watched == Watched::Stopped) | std::mem::take(&mut self.stopped);
@@ -391,7 +464,10 @@ impl Sequence {
             self.clear()?;
         }
         self.pending.clear();
-        Ok(fault)
+        Ok(match fault {
+            Some(fault) => Err(fault),
+            None => Ok(self.lasted()),
+        })
     }
 
     /// The first fault, after the number of launches before it, once nothing runs.
@@ -409,10 +485,9 @@ impl Sequence {
     /// Waits for the stream, and stops the launches when no threadgroup has started for the watchdog's time.
     fn watch(&self) -> Result<Watched, CudaError> {
         let cuda = self.device.cuda;
-        let limit = self.pending.iter().map(|pending| pending.watchdog).min().flatten();
-        let Some(limit) = limit else { return Ok(Watched::Unknown) };
-        let (began, mut pause) = (Instant::now(), Duration::ZERO);
-        let (mut last, mut seen) = (began, [0u64; MOST]);
+        let limit = self.pending.iter().filter_map(|pending| pending.watchdog).min();
+        let began = Instant::now();
+        let (mut last, mut seen, mut stamped) = (began, [0u64; MOST], false);
         loop {
             // SAFETY: the stream is valid.
             match unsafe { cuda.query(self.stream.main) } {
@@ -420,13 +495,20 @@ impl Sequence {
                 Err(error) if error.code != NOT_READY => return Err(error),
                 Err(_) => {}
             }
-            if began.elapsed() < Duration::from_millis(2) {
+            let waited = began.elapsed();
+            if waited > STAMP_AFTER && !std::mem::replace(&mut stamped, true) {
+                let at = self.record(0).addr().get() + record::ENDED;
+                // SAFETY: the record has that word.
+                unsafe { transfer::stamp(&self.device, self.stream.main, at as Address)? };
+            }
+            if waited < SPIN {
                 std::hint::spin_loop();
                 continue;
             }
-            pause =
-                (pause + Duration::from_micros(50)).min(limit / 8).min(Duration::from_millis(20));
-            std::thread::sleep(pause);
+            let Some(limit) = limit else { return Ok(Watched::Unknown) };
+            // So the end is seen late by a small part of the time that the work takes.
+            let pause = (waited / 256).clamp(Duration::from_micros(10), Duration::from_millis(20));
+            std::thread::sleep(pause.min(limit / 8));
             if last.elapsed() < limit / 4 {
                 continue;
             }

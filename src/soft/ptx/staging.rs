@@ -34,6 +34,7 @@ fn merge(ranges: &[Range]) -> Vec<Range> {
 }
 
 /// The copies of a launch.
+#[derive(Default)]
 pub(super) struct Staging {
     copies: Vec<(Range, Block)>,
     /// The parts that the kernel may write. What is next to them may be memory that can only be read.

@@ -4,7 +4,7 @@ use super::error::CommandError;
 use super::event::Signal;
 use super::image::{Image, copy_between};
 use super::indirect;
-use super::launched::Launched;
+use super::launched::{Launched, Worked};
 use super::memory::Memory;
 use super::pipeline::Pipeline;
 use super::queue::nanoseconds;
@@ -16,7 +16,7 @@ use super::trace::Trace;
 use crate::soft::ir::catch_internal_error;
 use crate::soft::kernel::order::Random;
 use crate::soft::kernel::sanitize::{Session, mark, written};
-use crate::soft::kernel::{Binding, Launch};
+use crate::soft::kernel::{Binding, Launch, Source, Transfer};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,15 +30,16 @@ pub(crate) enum Step {
     Wait(Arc<Signal>, u64),
 }
 
-/// Runs from the command at `next` on.
+/// Runs from the command at `next` on, and notes when a device worked that measures it.
 pub(crate) fn run(
     recording: &Recording,
     next: &mut usize,
     trace: Option<&mut Trace>,
     session: &Session,
+    worked: &mut Worked,
 ) -> Step {
     // A defect of our own ends this command buffer, not the process or the queue.
-    catch_internal_error(|| run_commands(recording, next, trace, session))
+    catch_internal_error(|| run_commands(recording, next, trace, session, worked))
         .unwrap_or_else(|error| Step::Done(Err(CommandError::internal(error.message))))
 }
 
@@ -47,10 +48,14 @@ fn run_commands(
     next: &mut usize,
     trace: Option<&mut Trace>,
     session: &Session,
+    worked: &mut Worked,
 ) -> Step {
     let mut launched = Launched::new(session);
+    launched.worked = *worked;
     let step = walk(recording, next, trace, &mut launched);
-    match launched.finish() {
+    let finished = launched.finish();
+    *worked = launched.worked;
+    match finished {
         Ok(()) => step,
         Err(error) => Step::Done(Err(error)),
     }
@@ -168,7 +173,15 @@ fn run_one<'a>(
     bindings: &mut Vec<Binding<'a>>,
     launched: &mut Launched<'_>,
 ) -> Result<(), CommandError> {
-    if !matches!(recording.commands[index], Command::Dispatch { .. } | Command::Note(_)) {
+    // What a device does in order need not be waited for.
+    let ordered = matches!(
+        recording.commands[index],
+        Command::Dispatch { .. }
+            | Command::CopyBuffer { .. }
+            | Command::FillBuffer { .. }
+            | Command::Note(_)
+    );
+    if !ordered {
         launched.finish()?;
     }
     match recording.commands[index] {
@@ -178,12 +191,18 @@ fn run_one<'a>(
             indirect::execute(recording, execution, bindings, launched)
         }
         Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
-            copy_buffer(recording, (from, from_offset), (to, to_offset), length)
+            copy_buffer(recording, (from, from_offset), (to, to_offset), length, launched)
         }
         Command::FillBuffer { buffer, start, length, value } => {
-            let at = range(memory_at(recording, buffer)?, start, length)?;
+            let memory = memory_at(recording, buffer)?;
+            let at = range(memory, start, length)?;
+            let fill = Transfer { source: Source::Fill(value), to: at, bytes: length };
             // SAFETY: the range is inside memory that the recording keeps alive.
-            unsafe { at.write_bytes(value, length) };
+            if !unsafe { launched.transfer(&fill, &[memory])? } {
+                launched.finish()?;
+                // SAFETY: as above.
+                unsafe { at.write_bytes(value, length) };
+            }
             mark(at, length);
             Ok(())
         }
@@ -231,7 +250,7 @@ fn checks_released(recording: &Recording) -> bool {
 pub(super) fn memory_at(
     recording: &Recording,
     index: ObjectIndex,
-) -> Result<&Memory, CommandError> {
+) -> Result<&Arc<Memory>, CommandError> {
     match &recording.objects[index as usize] {
         Object::Memory(memory) if memory.is_released() && checks_released(recording) => {
             Err(released("buffer"))
@@ -279,11 +298,18 @@ fn copy_buffer(
     from: (ObjectIndex, usize),
     to: (ObjectIndex, usize),
     length: usize,
+    launched: &mut Launched<'_>,
 ) -> Result<(), CommandError> {
-    let source = range(memory_at(recording, from.0)?, from.1, length)?;
-    let target = range(memory_at(recording, to.0)?, to.1, length)?;
-    // SAFETY: both ranges are inside memory that the recording keeps alive. They may overlap.
-    unsafe { std::ptr::copy(source, target, length) };
+    let (from, to) = ((memory_at(recording, from.0)?, from.1), (memory_at(recording, to.0)?, to.1));
+    let source = range(from.0, from.1, length)?;
+    let target = range(to.0, to.1, length)?;
+    let copy = Transfer { source: Source::Copy(source), to: target, bytes: length };
+    // SAFETY: both ranges are inside memory that the recording keeps alive.
+    if !unsafe { launched.transfer(&copy, &[to.0, from.0])? } {
+        launched.finish()?;
+        // SAFETY: as above. They may overlap.
+        unsafe { std::ptr::copy(source, target, length) };
+    }
     written::copy(source, target, length);
     Ok(())
 }

@@ -1,20 +1,44 @@
-//! Launches of a command buffer that are in flight while its later commands are executed.
+//! Work of a command buffer that is in flight while its later commands are executed.
 
 use super::error::CommandError;
+use super::memory::Memory;
+use super::queue::now;
 use crate::soft::kernel::sanitize::Session;
-use crate::soft::kernel::{Kernel, Launch, Submitted};
+use crate::soft::kernel::{Fault, Finished, Kernel, Launch, Submitted, Transfer};
 use std::sync::Arc;
 
-/// The kernels of the launches that were submitted and not waited for.
+/// What was submitted to a device.
+enum Work {
+    Launch(Arc<Kernel>),
+    /// A copy or a fill, by the memory that did it.
+    Transfer(Arc<Memory>),
+}
+
+impl Work {
+    /// Waits for it, and for all that the calling thread submitted before.
+    fn finish(&self) -> Finished {
+        match self {
+            Self::Launch(kernel) => kernel.finish(),
+            Self::Transfer(memory) => memory.device().map_or(Ok(None), |device| device.finish()),
+        }
+    }
+}
+
+/// When a device worked: its first work began, and its last ended.
+pub(crate) type Worked = Option<(f64, f64)>;
+
+/// The work that was submitted and not waited for.
 pub(super) struct Launched<'a> {
-    kernels: Vec<Arc<Kernel>>,
+    work: Vec<Work>,
+    /// When the device did what was waited for, if it measures that.
+    pub(super) worked: Worked,
     /// What checked kernels of the command buffer have in common.
     pub(super) session: &'a Session,
 }
 
 impl<'a> Launched<'a> {
     pub(super) fn new(session: &'a Session) -> Self {
-        Self { kernels: Vec::new(), session }
+        Self { work: Vec::new(), worked: None, session }
     }
 
     /// Submits a launch.
@@ -27,30 +51,69 @@ impl<'a> Launched<'a> {
         launch: &Launch<'_>,
     ) -> Result<(), CommandError> {
         // SAFETY: the caller's.
-        match unsafe { kernel.submit(launch) } {
+        let submitted = unsafe { kernel.submit(launch) };
+        self.submitted(submitted, || Work::Launch(Arc::clone(kernel)))
+    }
+
+    /// Submits a copy or a fill to the device of one of its ends, if that is a device's memory. Returns whether a device does it.
+    ///
+    /// # Safety
+    /// As for [`DeviceMemory::transfer`](crate::soft::kernel::DeviceMemory::transfer).
+    pub(super) unsafe fn transfer(
+        &mut self,
+        transfer: &Transfer,
+        ends: &[&Arc<Memory>],
+    ) -> Result<bool, CommandError> {
+        let device = ends.iter().find_map(|memory| Some((memory, memory.device()?)));
+        let Some((memory, device)) = device else { return Ok(false) };
+        // SAFETY: the caller's.
+        match unsafe { device.transfer(transfer) } {
+            Some(submitted) => {
+                let work = || Work::Transfer(Arc::clone(memory));
+                self.submitted(submitted, work).map(|()| true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn submitted(
+        &mut self,
+        submitted: Result<Submitted, Fault>,
+        work: impl FnOnce() -> Work,
+    ) -> Result<(), CommandError> {
+        match submitted {
             Ok(Submitted::Done) => Ok(()),
             Ok(Submitted::Running) => {
-                self.kernels.push(Arc::clone(kernel));
+                self.work.push(work());
                 Ok(())
             }
             Ok(Submitted::Full) => {
-                self.kernels.push(Arc::clone(kernel));
+                self.work.push(work());
                 self.finish()
             }
-            // A fault of an earlier launch comes first.
+            // A fault of earlier work comes first.
             Err(fault) => self.finish().and(Err(fault.into())),
         }
     }
 
-    /// Waits for all of them.
+    /// Waits for all of it.
     pub(super) fn finish(&mut self) -> Result<(), CommandError> {
-        let Some(last) = self.kernels.last() else { return Ok(()) };
+        let Some(last) = self.work.last() else { return Ok(()) };
         let result = last.finish();
-        let kernels = std::mem::take(&mut self.kernels);
-        result.map_err(|(number, fault)| match kernels.get(number) {
-            Some(kernel) => kernel.located(fault).into(),
-            None => fault.into(),
-        })
+        let work = std::mem::take(&mut self.work);
+        match result {
+            Ok(None) => Ok(()),
+            Ok(Some(lasted)) => {
+                let end = now();
+                let begin = end - lasted.as_secs_f64();
+                self.worked = Some((self.worked.map_or(begin, |(first, _)| first), end));
+                Ok(())
+            }
+            Err((number, fault)) => Err(match work.get(number) {
+                Some(Work::Launch(kernel)) => kernel.located(fault).into(),
+                _ => fault.into(),
+            }),
+        }
     }
 }
 
@@ -66,10 +129,10 @@ mod tests {
     use super::*;
     use crate::soft::ir::{FuncId, Module, Span};
     use crate::soft::kernel::{
-        Backend, CompileError, CompileOptions, Executable, Fault, FaultKind, Parameter,
-        SourcePosition,
+        Backend, CompileError, CompileOptions, Executable, FaultKind, Parameter, SourcePosition,
     };
     use std::sync::Mutex;
+    use std::time::Duration;
 
     /// A device that runs nothing before it is waited for, of two launches at most, and where the kernel `bad` has a fault.
     #[derive(Clone, Default)]
@@ -106,14 +169,14 @@ mod tests {
             Ok(if submitted.len() == 2 { Submitted::Full } else { Submitted::Running })
         }
 
-        fn finish(&self) -> Result<(), (usize, Fault)> {
+        fn finish(&self) -> Finished {
             for (number, name) in self.0.submitted.lock().unwrap().drain(..).enumerate() {
                 if name == "bad" {
                     return Err((number, self.fault(&name)));
                 }
                 self.0.done.lock().unwrap().push(name);
             }
-            Ok(())
+            Ok(Some(Duration::from_millis(3)))
         }
     }
 
@@ -187,6 +250,24 @@ mod tests {
         }
         drop(launched);
         assert_eq!(device.done(), ["a", "b", "a"]);
+    }
+
+    #[test]
+    fn the_time_of_the_device_is_from_its_first_work_to_its_last() {
+        let device = Slow::default();
+        let kernel = device.kernel("a");
+        let session = Session::default();
+        let mut launched = Launched::new(&session);
+        let before = now();
+        for _ in 0..2 {
+            // SAFETY: nothing is bound.
+            unsafe { launched.submit(&kernel, &launch(1)).unwrap() };
+            std::thread::sleep(Duration::from_millis(1));
+            launched.finish().unwrap();
+        }
+        let (begin, end) = launched.worked.expect("the device measures its time");
+        assert!(begin >= before + 0.001 - 0.003 && begin <= end - 0.004, "{}", end - begin);
+        assert!(end <= now());
     }
 
     #[test]

@@ -148,6 +148,15 @@ impl Memory {
         }
     }
 
+    /// The memory of a device that it is, or is a part of.
+    pub(crate) fn device(&self) -> Option<&dyn DeviceMemory> {
+        match &self.owner {
+            Owner::Device(memory, _) => Some(&**memory),
+            Owner::Part { whole, .. } => whole.device(),
+            Owner::Pages(_) | Owner::Program { .. } => None,
+        }
+    }
+
     pub(crate) fn length(&self) -> usize {
         self.length
     }

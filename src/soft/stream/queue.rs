@@ -8,6 +8,7 @@ use super::error::{CommandError, ErrorCode};
 use super::event::{Signal, Wake};
 use super::execute;
 use super::label::Label;
+use super::launched::Worked;
 use super::order;
 use super::recording::RecordingPool;
 use super::reports;
@@ -64,6 +65,8 @@ struct Outcome {
     result: Result<(), CommandError>,
     /// For a capture: the trace, and its lines for the commands.
     trace: Option<(Box<Trace>, String)>,
+    /// When the device worked, if it measures that.
+    worked: Worked,
 }
 
 static QUEUES: Jobs<(Arc<Queue>, Busy)> = Jobs::new(&RUNNER);
@@ -82,7 +85,7 @@ fn schedule(queue: Arc<Queue>) {
 }
 
 /// Seconds since the machine started.
-fn now() -> f64 {
+pub(super) fn now() -> f64 {
     const CLOCK_MONOTONIC: std::ffi::c_int = 1;
     seconds(CLOCK_MONOTONIC)
 }
@@ -345,14 +348,14 @@ impl Queue {
             None => state.recording.take(),
         };
         let mut next = state.next;
-        let mut trace = state.trace.take();
+        let (mut trace, mut worked) = (state.trace.take(), state.worked);
         drop(state);
         if let Some(handler) = on_scheduled {
             threads::call_back(handler);
         }
         let Some(mut recording) = recording else {
             let trace = trace.map(|trace| (trace, String::new()));
-            return Progress::Done(Outcome { result: Ok(()), trace });
+            return Progress::Done(Outcome { result: Ok(()), trace, worked });
         };
         if next == 0 {
             order::put_in_order(&mut recording);
@@ -360,8 +363,13 @@ impl Queue {
         }
         loop {
             let running = Busy::new();
-            let step =
-                execute::run(&recording, &mut next, trace.as_deref_mut(), &submission.session);
+            let step = execute::run(
+                &recording,
+                &mut next,
+                trace.as_deref_mut(),
+                &submission.session,
+                &mut worked,
+            );
             drop(running);
             match step {
                 execute::Step::Done(result) => {
@@ -371,7 +379,7 @@ impl Queue {
                         (trace, commands)
                     });
                     submission.recycle(recording);
-                    return Progress::Done(Outcome { result, trace });
+                    return Progress::Done(Outcome { result, trace, worked });
                 }
                 execute::Step::Wait(signal, value) => {
                     let mut state = submission.lock();
@@ -383,6 +391,7 @@ impl Queue {
                     }
                     // Everything is stored before the event may have another thread take it up.
                     (state.recording, state.next, state.trace) = (Some(recording), next, trace);
+                    state.worked = worked;
                     drop(state);
                     match self.wait_for(&signal, value) {
                         None => return Progress::Waits,
@@ -418,7 +427,10 @@ impl Queue {
     /// Reports the end of a submission.
     fn finish(&self, submission: Arc<Submission>, outcome: Outcome) {
         let mut state = submission.lock();
-        state.times.gpu.1 = now();
+        match outcome.worked {
+            Some(worked) => state.times.gpu = worked,
+            None => state.times.gpu.1 = now(),
+        }
         if let Err(error) = outcome.result {
             submission.fail_locked(&mut state, error);
         }

@@ -84,7 +84,7 @@ impl<'a> Residents<'a> {
                         base: memory.base(),
                         bytes: memory.length() as u64,
                         writable,
-                        owner: memory,
+                        owner: &**memory,
                     });
                 }
                 Object::Image(_) => {

@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::label::Label;
+use super::launched::Worked;
 use super::recording::{Recording, RecordingPool};
 use super::threads;
 use super::trace::{Times, Trace};
@@ -69,6 +70,8 @@ pub(super) struct State {
     pub(super) ticket: Option<Ticket>,
     /// The next command to run.
     pub(super) next: usize,
+    /// When the device did those before it, if it measures that.
+    pub(super) worked: Worked,
     pub(super) error: Option<CommandError>,
     pub(super) on_scheduled: Option<Handler>,
     pub(super) on_completed: Option<Handler>,

@@ -126,8 +126,11 @@ pub(super) mod record {
     pub(crate) const SITE: usize = 24;
     /// The thread's position in the grid.
     pub(crate) const POSITION: usize = 28;
-    /// Bytes of a record.
+    /// Bytes of what is about a fault.
     pub(crate) const BYTES: usize = 40;
+    /// When the first of a sequence of launches began, and when the last had ended, in nanoseconds of the GPU's clock.
+    pub(crate) const BEGAN: usize = 40;
+    pub(crate) const ENDED: usize = 48;
 }
 
 /// Bytes past the end of threadgroup memory that may be read if the launch is not strict.

@@ -10,11 +10,12 @@ use super::super::cuda::{Address, Cuda, Handle, NOT_READY};
 use super::super::device::Device;
 use super::super::emit::{SiteKind, layout, record};
 use super::super::memory::Memory;
+use super::super::transfer;
 use super::super::{Gpu, prepare};
 use crate::soft::kernel::texture::{Level, Texture};
 use crate::soft::kernel::{
-    Backend, Binding, CompileOptions, Executable, Fault, FaultKind, Launch, Owner, Resident,
-    Submitted,
+    Backend, Binding, CompileOptions, DeviceMemory, Executable, Fault, FaultKind, Launch, Owner,
+    Resident, Source, Submitted, Transfer,
 };
 use crate::soft::msl;
 use crate::soft::stream::format::Format;
@@ -39,6 +40,8 @@ struct Wanted {
     calls: Vec<&'static str>,
     /// What was copied from the device: where to, and how many bytes.
     copied: Vec<(usize, usize)>,
+    /// Whether work goes on until the time of its end is requested.
+    slow: bool,
     /// Whether kernels that are stopped end without a fault.
     ends: bool,
     /// The word that stops kernels, when the last launch began.
@@ -129,6 +132,36 @@ unsafe fn put_record(at: Address, (site, value, position): (u32, u64, [u32; 3]))
     }
 }
 
+/// What is added to the size of a unit in the handle of a fill.
+const FILLS: usize = 100;
+/// The handle of the kernel that writes the time.
+const STAMP: usize = 200;
+
+/// What the kernel of a transfer does.
+///
+/// # Safety
+/// Both ends are valid.
+unsafe fn move_units(function: usize, argument: &transfer::Argument) {
+    let to = std::ptr::with_exposed_provenance_mut::<u8>(argument.to as usize);
+    let count = argument.count as usize;
+    if argument.number == 1 {
+        // SAFETY: the caller's.
+        unsafe {
+            std::ptr::with_exposed_provenance_mut::<u64>(argument.began as usize).write(1_000)
+        };
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        match function.checked_sub(FILLS) {
+            Some(unit) => to.write_bytes(argument.value as u8, count * unit),
+            None => {
+                let from = std::ptr::with_exposed_provenance::<u8>(argument.from as usize);
+                to.copy_from_nonoverlapping(from, count * function);
+            }
+        }
+    }
+}
+
 double! {
     cuInit(_flags: c_uint) { 0 }
     cuDeviceGetCount(count: *mut c_int) { count.write(1); 0 }
@@ -148,8 +181,13 @@ double! {
         0
     }
     cuModuleUnload(_module: Handle) { 0 }
-    cuModuleGetFunction(function: *mut Handle, _module: Handle, _name: *const c_char) {
-        function.write(std::ptr::null_mut());
+    cuModuleGetFunction(function: *mut Handle, _module: Handle, name: *const c_char) {
+        // Kernels of transfers have the size of their units in their names.
+        let name = CStr::from_ptr(name).to_str().expect("a name");
+        let unit = |kind: &str| name.strip_prefix(kind).and_then(|unit| unit.parse::<usize>().ok());
+        let found = unit("copy").or_else(|| Some(FILLS + unit("fill")?));
+        let found = if name == "stamp" { Some(STAMP) } else { found };
+        function.write(std::ptr::without_provenance_mut(found.unwrap_or(0)));
         0
     }
     cuModuleGetGlobal_v2(address: *mut Address, bytes: *mut usize, _module: Handle, _name: *const c_char) {
@@ -195,12 +233,23 @@ double! {
         0
     }
     cuStreamQuery(_stream: Handle) {
-        wanted(|wanted| if wanted.endless.is_some() && !wanted.stopped { NOT_READY } else { 0 })
+        let is_busy = |wanted: &Wanted| wanted.slow || wanted.endless.is_some() && !wanted.stopped;
+        wanted(|wanted| if is_busy(wanted) { NOT_READY } else { 0 })
     }
     cuLaunchKernel(
-        _function: Handle, _gx: c_uint, _gy: c_uint, _gz: c_uint, _bx: c_uint, _by: c_uint, _bz: c_uint,
+        function: Handle, _gx: c_uint, _gy: c_uint, _gz: c_uint, _bx: c_uint, _by: c_uint, _bz: c_uint,
         _shared: c_uint, _stream: Handle, arguments: *mut *mut c_void, _extra: *mut *mut c_void
     ) {
+        if function.addr() == STAMP {
+            let at = (*arguments).cast::<Address>().read() as usize;
+            std::ptr::with_exposed_provenance_mut::<u64>(at).write(1_250);
+            wanted(|wanted| wanted.slow = false);
+            return 0;
+        }
+        if !function.is_null() {
+            move_units(function.addr(), &*(*arguments).cast());
+            return 0;
+        }
         // The kernel has one parameter, which has the address.
         let field = |at| (*arguments).cast::<u8>().add(at).cast::<Address>().read_unaligned();
         let (at, textures, stop) =
@@ -551,4 +600,97 @@ fn what_commands_carry_leaves_room_for_all_else_in_the_parameter() {
     let bindings: Vec<Binding<'_>> = [bound(&mut words)].into_iter().chain(bytes).collect();
     // SAFETY: what is bound outlives the launch.
     assert_eq!(unsafe { kernel.launch(&launch_of(&bindings)) }, Ok(()));
+}
+
+/// How often an entry point was called since this was last asked.
+fn count(name: &str) -> usize {
+    wanted(|wanted| {
+        let count = wanted.calls.iter().filter(|call| **call == name).count();
+        wanted.calls.clear();
+        count
+    })
+}
+
+#[test]
+fn copies_and_fills_of_a_devices_memory_are_in_the_order_of_its_stream() {
+    let gpu = gpu();
+    let [a, b] = [false, true].map(|private| Memory::new(&gpu.device, 100_000, private).unwrap());
+    let bytes = |memory: &Memory, at: usize| {
+        // SAFETY: the double's memory is the host's.
+        unsafe { *memory.base().as_ptr().add(at) }
+    };
+    let fill = Transfer { source: Source::Fill(7), to: a.base().as_ptr(), bytes: 99_999 };
+    let at = |memory: &Memory, at: usize| memory.base().as_ptr().wrapping_add(at);
+    let copy = Transfer { source: Source::Copy(at(&a, 1)), to: at(&b, 1), bytes: 70_000 };
+    count("");
+    // SAFETY: both ends outlive the transfers.
+    unsafe {
+        assert_eq!(a.transfer(&fill), Some(Ok(Submitted::Running)));
+        assert_eq!(b.transfer(&copy), Some(Ok(Submitted::Running)));
+    }
+    assert_eq!(wanted(|wanted| wanted.calls.contains(&"cuStreamSynchronize")), false);
+    // A fill of units and one of the bytes after them; a copy has bytes before its units, too.
+    assert_eq!(count("cuLaunchKernel"), 5);
+    wanted(|wanted| wanted.slow = true);
+    assert_eq!(b.finish(), Ok(Some(Duration::from_nanos(250))));
+    assert_eq!(b.finish(), Ok(None));
+    let found =
+        [bytes(&a, 99_998), bytes(&a, 99_999), bytes(&b, 0), bytes(&b, 1), bytes(&b, 70_000)];
+    assert_eq!(found, [7, 0, 0, 7, 7]);
+    assert_eq!(bytes(&b, 70_001), 0);
+}
+
+#[test]
+fn the_host_does_transfers_that_overlap_or_that_a_device_has_no_part_in() {
+    let gpu = gpu();
+    let [long, short] = [100_000, 100].map(|bytes| Memory::new(&gpu.device, bytes, false).unwrap());
+    let mut own = [0u8; 64];
+    let from = |memory: &Memory| Source::Copy(memory.base().as_ptr());
+    let to = long.base().as_ptr();
+    let refused = |transfer: Transfer| {
+        // SAFETY: both ends outlive the transfer.
+        let submitted = unsafe { long.transfer(&transfer) };
+        long.finish().expect("no fault");
+        submitted.is_none()
+    };
+    let overlapping = Transfer { source: from(&long), to: to.wrapping_add(16), bytes: 32 };
+    assert!(refused(overlapping));
+    assert!(!refused(Transfer { bytes: 16, ..overlapping }));
+    assert!(refused(Transfer { source: Source::Copy(own.as_ptr()), to, bytes: 64 }));
+    assert!(refused(Transfer { source: from(&long), to: own.as_mut_ptr(), bytes: 64 }));
+    // Short memory stays with the host, which need not wait if nothing runs.
+    let short_fill = Transfer { source: Source::Fill(1), to: short.base().as_ptr(), bytes: 10 };
+    assert!(refused(short_fill));
+    let fill = Transfer { source: Source::Fill(1), to, bytes: 10 };
+    // SAFETY: as above.
+    unsafe {
+        assert_eq!(long.transfer(&fill), Some(Ok(Submitted::Running)));
+        assert_eq!(long.transfer(&short_fill), Some(Ok(Submitted::Running)));
+    }
+    long.finish().expect("no fault");
+}
+
+#[test]
+fn an_error_of_a_transfer_is_a_fault_with_the_drivers_text() {
+    let gpu = gpu();
+    let memory = Memory::new(&gpu.device, 100_000, false).expect("memory");
+    let fill = Transfer { source: Source::Fill(1), to: memory.base().as_ptr(), bytes: 100 };
+    for name in ["cuModuleLoadDataEx", "cuModuleGetFunction", "cuLaunchKernel"] {
+        wanted(|wanted| wanted.failing = Some((name, 2)));
+        // SAFETY: the memory outlives the transfer.
+        let result = unsafe { memory.transfer(&fill) }.expect("the device does it");
+        wanted(|wanted| wanted.failing = None);
+        let text = device_text(result.map(|_| ()));
+        assert_eq!(text, format!("CUDA's {name} failed: out of memory (error 2)"));
+    }
+    // SAFETY: as above.
+    assert_eq!(unsafe { memory.transfer(&fill) }, Some(Ok(Submitted::Running)));
+    wanted(|wanted| wanted.failing = Some(("cuStreamQuery", 2)));
+    let failed = memory.finish();
+    wanted(|wanted| wanted.failing = None);
+    assert!(matches!(failed, Err((0, Fault { kind: FaultKind::Device { .. }, .. }))), "{failed:?}");
+    // Short work has no time that the device measured.
+    // SAFETY: as above.
+    assert_eq!(unsafe { memory.transfer(&fill) }, Some(Ok(Submitted::Running)));
+    assert_eq!(memory.finish(), Ok(None));
 }

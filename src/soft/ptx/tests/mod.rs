@@ -94,6 +94,27 @@ fn every_kernel_of_the_corpus_is_taken_by_the_assembler() {
     assert!(written > 100, "{written}");
 }
 
+/// What the assembler says about a text, if there is one.
+fn refused(text: &str, target: u32) -> Option<String> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let assembler = std::env::var("ARUMINIUM_TEST_PTXAS").ok()?;
+    let name = format!("aruminium-ptx-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+    let room = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&room).expect("a folder");
+    let said = assembled(&assembler, &room, text, target);
+    std::fs::remove_dir_all(&room).expect("the folder is removed");
+    said
+}
+
+#[test]
+fn the_kernels_of_transfers_are_taken_by_the_assembler() {
+    for target in [70, 75, 80, 90] {
+        let text = super::transfer::text(target);
+        assert_eq!(text.matches(".entry").count(), 11, "{text}");
+        assert_eq!(refused(&text, target), None, "{target}");
+    }
+}
+
 /// The text of the only kernel of a source, and its sites.
 fn emitted(source: &str) -> emit::Emitted {
     emitted_for(source, false)
@@ -108,15 +129,8 @@ fn emitted_for(source: &str, strict: bool) -> emit::Emitted {
     let options =
         Options { target: 80, threads: 256, alignment: 16, strict, checked: true, pushed: 0 };
     let emitted = with_stack(|| emit::emit(&module, &function, options)).expect("text");
-    if let Ok(assembler) = std::env::var("ARUMINIUM_TEST_PTXAS") {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("aruminium-ptx-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
-        let room = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&room).expect("a folder");
-        let said = assembled(&assembler, &room, &emitted.text, options.target);
-        std::fs::remove_dir_all(&room).expect("the folder is removed");
-        assert_eq!(said, None, "{source}\n{}", emitted.text);
-    }
+    let said = refused(&emitted.text, options.target);
+    assert_eq!(said, None, "{source}\n{}", emitted.text);
     emitted
 }
 
@@ -207,7 +221,9 @@ fn of_bench(name: &str, checked: bool) -> String {
     let source = std::fs::read_to_string(path).expect("a kernel");
     let (target, threads, alignment, strict, pushed) = (80, 256, 16, false, u64::MAX);
     let options = Options { target, threads, alignment, strict, checked, pushed };
-    texts(name, &source, options, 1).remove(0).1.expect("text")
+    let text = texts(name, &source, options, 1).remove(0).1.expect("text");
+    std::fs::write(format!("/tmp/q/gpu/{name}-{checked}.ptx"), &text).unwrap();
+    text
 }
 
 /// The lines from the first label that is followed by a jump back to it, up to that jump: the first loop.
