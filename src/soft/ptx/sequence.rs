@@ -507,7 +507,7 @@ impl Sequence {
             }
             let Some(limit) = limit else { return Ok(Watched::Unknown) };
             // So the end is seen late by a small part of the time that the work takes.
-            let pause = (waited / 256).clamp(Duration::from_micros(10), Duration::from_millis(20));
+            let pause = (waited / 512).clamp(Duration::from_micros(10), Duration::from_millis(20));
             std::thread::sleep(pause.min(limit / 8));
             if last.elapsed() < limit / 4 {
                 continue;

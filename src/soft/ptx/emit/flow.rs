@@ -175,6 +175,13 @@ impl Emit<'_> {
     }
 
     pub(super) fn block(&mut self, block: &[Stmt]) {
+        let fits = self.fits.len();
+        self.statements(block);
+        // What was checked in it may not have been checked after it.
+        self.fits.truncate(fits);
+    }
+
+    fn statements(&mut self, block: &[Stmt]) {
         let mut at = 0;
         while let Some(stmt) = block.get(at) {
             // Without checks the assembler finds the order, and the slow version of a loop should need few registers.

@@ -71,6 +71,11 @@ impl Emit<'_> {
         }
     }
 
+    /// Whether a load is checked together with others.
+    pub(super) fn is_joined(&self, load: Value) -> bool {
+        self.joins.of.contains_key(&load)
+    }
+
     /// The loads are written. Where they are written once more, in another version of a loop, these checks have not been done.
     pub(super) fn end_joins(&mut self) {
         self.joins.of.clear();

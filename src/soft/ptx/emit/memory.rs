@@ -447,7 +447,7 @@ impl Emit<'_> {
     }
 
     /// Notes for reports that the next access does loads which were joined.
-    fn note_joined(&mut self, inst: &Inst) {
+    pub(super) fn note_joined(&mut self, inst: &Inst) {
         let space = self.function.ty(inst.args[0]).space();
         let number = (inst.imm as usize).checked_sub(1).filter(|_| self.options.checked);
         if let (Some(number), Some(space)) = (number, space) {

@@ -235,6 +235,8 @@ struct Emit<'a> {
     /// Loads that were checked and not written yet.
     targets: HashMap<Value, memory::Target>,
     versions: version::Versions,
+    /// Accesses that fit, here and in the blocks in this one.
+    fits: Vec<narrow::Fit>,
     again: Vec<narrow::Again>,
     /// Those that the launch computes.
     given_limits: Vec<Limit>,
@@ -298,6 +300,7 @@ impl<'a> Emit<'a> {
             joins: joined::Joins::default(),
             targets: HashMap::new(),
             versions: version::Versions::default(),
+            fits: Vec::new(),
             again: Vec::new(),
             given_limits: Vec::new(),
             bases: HashMap::new(),

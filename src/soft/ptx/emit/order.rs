@@ -106,10 +106,16 @@ impl Emit<'_> {
             steps.clear();
             steps.extend(instructions(&block[..seen]).map(Step::Do));
         }
-        for step in steps {
-            match step {
-                Step::Check(load) => self.check_early(load),
-                Step::Do(value) => self.instruction(value),
+        let is_check = |step: &Step| matches!(step, Step::Check(_));
+        for run in steps.chunk_by(|a, b| is_check(a) && is_check(b)) {
+            match run {
+                [Step::Do(value)] => self.instruction(*value),
+                checks => {
+                    let load = |step: &Step| match *step {
+                        Step::Check(load) | Step::Do(load) => load,
+                    };
+                    self.check_all(&checks.iter().map(load).collect::<Vec<_>>());
+                }
             }
         }
         self.end_joins();

@@ -221,9 +221,7 @@ fn of_bench(name: &str, checked: bool) -> String {
     let source = std::fs::read_to_string(path).expect("a kernel");
     let (target, threads, alignment, strict, pushed) = (80, 256, 16, false, u64::MAX);
     let options = Options { target, threads, alignment, strict, checked, pushed };
-    let text = texts(name, &source, options, 1).remove(0).1.expect("text");
-    std::fs::write(format!("/tmp/q/gpu/{name}-{checked}.ptx"), &text).unwrap();
-    text
+    texts(name, &source, options, 1).remove(0).1.expect("text")
 }
 
 /// The lines from the first label that is followed by a jump back to it, up to that jump: the first loop.
@@ -278,10 +276,34 @@ fn loads_that_do_not_depend_on_each_other_follow_all_their_checks() {
     let start = at("setp.ge.u32");
     let loads = start + text[start..].find("ld.global.b32").expect("a load");
     let end = loads + text[loads..].find("st.global").expect("a store");
-    assert_eq!(text[start..loads].matches("setp.ge.u32").count(), 2, "{text}");
+    // One branch for both, and none for the store where a load was.
+    let compared = |text: &str| text.matches("setp.ge.").count();
+    assert_eq!((compared(&text[start..loads]), compared(&text[loads..end])), (2, 0), "{text}");
+    assert_eq!(text[start..loads].matches('@').count(), 1, "{text}");
     // What depends on one load is not between the loads.
     let between: Vec<&str> = text[loads..end].lines().map(str::trim).take(2).collect();
     assert!(between.iter().all(|line| line.starts_with("ld.global")), "{text}");
+}
+
+#[test]
+fn what_fits_in_a_branch_is_checked_after_it() {
+    let store = "x[i] = 1;";
+    for (body, checks) in [
+        (format!("{store} x[i] += 2;"), 1),
+        // A wider access may not fit where a narrower one does, and another index is another access.
+        (format!("{store} ((device uint2 *)x)[i] = 2;"), 2),
+        (format!("{store} x[i + 1] = 2;"), 2),
+        (format!("if (i > 3) {{ {store} }} x[i] = 2;"), 2),
+        (format!("{store} if (i > 3) x[i] = 2;"), 1),
+        (format!("if (i > 3) {{ {store} }} else {{ x[i] = 2; }}"), 2),
+    ] {
+        let source = format!(
+            "using namespace metal; kernel void k(device uint *x, uint i [[thread_position_in_grid]]) {{ {body} }}"
+        );
+        let text = emitted(&source).text;
+        let kernel = text.split("\texit;").next().expect("a kernel");
+        assert_eq!(kernel.matches("setp.ge.u32").count(), checks, "{body}\n{text}");
+    }
 }
 
 #[test]
