@@ -118,6 +118,8 @@ variables! {
             "for this repository's tests: the emulator that starts their child processes";
         "ARUMINIUM_TEST_PTXAS", Any, "unset",
             "for this repository's tests: the path of NVIDIA's assembler, which then has to accept the text of kernels";
+        "ARUMINIUM_TEST_PTX_SOURCES", Any, "unset",
+            "for this repository's tests: a folder of sources, a sample of whose kernels it has to accept, too";
         "ARUMINIUM_TEST_CHILD", Any, "unset",
             "for this repository's tests: set by a test that starts its own program again";
         "ARUMINIUM_FUZZ_CORPUS", Any, "unset",

@@ -83,7 +83,6 @@ impl Ready {
         // Code expects alignment of what is bound only.
         let alignment = alignment(memory.iter().flatten().map(|range| range.start));
         let submit = || {
-            self.device.enter()?;
             let options = self.options(alignment, threads as u32, launch.strict, pushed);
             let code = self.code(options)?;
             for (number, allocation) in self.facts.module.allocations.iter().enumerate() {

@@ -216,6 +216,7 @@ impl Ready {
             |text: &str| CudaError { call: "cuModuleLoadDataEx", code: 0, text: text.into() };
         let text = CString::new(emitted.text).map_err(|_| error("a zero in the text"))?;
         let cuda = self.device.cuda;
+        self.device.enter()?;
         // The driver's messages go to a buffer.
         const ERROR_LOG: i32 = 5;
         const ERROR_LOG_BYTES: i32 = 6;

@@ -628,7 +628,7 @@ fn copies_and_fills_of_a_devices_memory_are_in_the_order_of_its_stream() {
         assert_eq!(a.transfer(&fill), Some(Ok(Submitted::Running)));
         assert_eq!(b.transfer(&copy), Some(Ok(Submitted::Running)));
     }
-    assert_eq!(wanted(|wanted| wanted.calls.contains(&"cuStreamSynchronize")), false);
+    assert!(!wanted(|wanted| wanted.calls.contains(&"cuStreamSynchronize")));
     // A fill of units and one of the bytes after them; a copy has bytes before its units, too.
     assert_eq!(count("cuLaunchKernel"), 5);
     wanted(|wanted| wanted.slow = true);

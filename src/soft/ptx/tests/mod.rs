@@ -2,6 +2,7 @@
 //! takes, if `ARUMINIUM_TEST_PTXAS` is its path.
 
 mod double;
+mod published;
 mod textures;
 
 use super::emit::{self, Options};
