@@ -44,7 +44,8 @@ pub struct Binding {
     pub align: usize,
     /// The type that a pointer points to, or of a texture's components.
     pub data_type: DataType,
-    /// Whether that type holds pointers or resources: then the kernel may use memory that is not bound.
+    /// Whether that type holds pointers or resources, so that the kernel may use memory that is not bound. On soft Metal also whether
+    /// the kernel makes pointers of integers or bytes, which may be in any of its buffers.
     pub indirect: bool,
 }
 

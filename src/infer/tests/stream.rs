@@ -334,3 +334,41 @@ fn captures_are_written() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
 }
+
+/// Where a kernel makes a pointer of an integer or of bytes, soft Metal's launch uses everything.
+#[cfg(not(target_vendor = "apple"))]
+#[test]
+fn kernels_that_make_pointers_use_everything() {
+    let bench = Bench::new();
+    bench.kernels.add(
+        "made",
+        "struct Places { device uint *x; };
+        kernel void cast(constant ulong &address) { *(device uint *)address = 1; }
+        kernel void kept(device const ulong *addresses) { *reinterpret_cast<device uint *>(addresses[1]) = 1; }
+        kernel void bytes(device const uchar *bytes) { *((device const Places *)bytes)->x = 1; }
+        kernel void plain(device const uchar *bytes, device float *to) {
+            to[0] = *(device const float *)bytes + float(ulong(to) & 15);
+        }",
+    );
+    let x = bench.tensor(&[0; 8]);
+    let far = Tensor::new(&bench.gpu, DType::U64, &[2]).unwrap();
+    let to = Tensor::new(&bench.gpu, DType::F32, &[2]).unwrap();
+    let address = x.memory().gpu_address().to_ne_bytes();
+    let bytes = far.reinterpret(DType::U8).unwrap();
+    let args: [(&str, &[Arg<'_>], u64); 4] = [
+        ("cast", &[Arg::Bytes(&address)], 1),
+        ("kept", &[Arg::Tensor(&far)], 1),
+        ("bytes", &[Arg::Tensor(&bytes)], 1),
+        ("plain", &[Arg::Tensor(&bytes), Arg::Tensor(&to)], 0),
+    ];
+    let twist = bench.kernel("twist");
+    for (name, args, expected) in args {
+        let kernel = bench.kernels.get("made", name).unwrap();
+        let (graph, ()) = crate::infer::Graph::record(|stream| {
+            stream.launch(&kernel, args, Grid::threads_1d(1))?;
+            stream.launch(&twist, &[(&x).into(), Arg::Bytes(&[1, 0, 0, 0])], Grid::threads_1d(8))
+        })
+        .unwrap();
+        assert_eq!(graph.barriers(), expected, "{name}");
+    }
+}

@@ -64,7 +64,7 @@ pub(crate) struct Argument {
     pub(crate) align: u32,
     /// Whether it is a `visible_function_table`, which is bound like a buffer.
     pub(crate) function_table: bool,
-    /// Whether that type holds pointers.
+    /// Whether that type holds pointers, or the kernel may make pointers of what the buffer has.
     pub(crate) pointers: bool,
     /// The struct in an argument buffer.
     pub(crate) layout: Option<Arc<Layout>>,

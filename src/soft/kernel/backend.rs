@@ -351,6 +351,11 @@ impl Kernel {
             arguments[owner].used |= parameter.used;
             owners.push(owner);
         }
+        // Any buffer may have the integers or the bytes of which the kernel makes pointers.
+        if module.functions.iter().any(makes_pointers) {
+            let buffers = arguments.iter_mut().filter(|a| a.kind == ArgumentKind::Buffer && a.used);
+            buffers.for_each(|argument| argument.pointers = true);
+        }
         let reaches_residents = module.functions.iter().any(has_memory_forms);
         let name = module.name.clone();
         let profile = counted.map(|(_, sites)| {
@@ -468,6 +473,11 @@ impl Kernel {
 /// Whether a function loads pointers or textures from memory, or stores them there.
 fn has_memory_forms(function: &Function) -> bool {
     function.insts.iter().any(|inst| matches!(inst.op, Op::FromMemory | Op::ToMemory))
+}
+
+/// Whether a function has pointers that are not those of its arguments: they were loaded from memory, or made of integers.
+fn makes_pointers(function: &Function) -> bool {
+    function.insts.iter().any(|inst| inst.op == Op::FromMemory)
 }
 
 impl fmt::Debug for Kernel {
