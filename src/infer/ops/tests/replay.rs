@@ -68,6 +68,8 @@ fn replays_check_what_recordings_check() {
                                 .expect("a graph");
                         let filled: Vec<_> =
                             made.into_iter().zip(slots.iter().map(|&slot| &all[slot])).collect();
+                        let nodes = &graph.recorded.nodes;
+                        assert!(nodes.iter().all(|node| !node.uses_everything()), "{op}");
                         let replayed = run(&|stream| stream.replay(&graph, &filled, &[]));
                         assert_eq!(
                             replayed,
