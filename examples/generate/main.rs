@@ -508,7 +508,10 @@ const USAGE: &str = "usage: generate [MODEL.gguf [PROMPT [TOKENS]]]
 fn start(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let file = arguments.next();
     match file.as_deref() {
-        Some("--help" | "-h") => return Ok(println!("{USAGE}")),
+        Some("--help" | "-h") => {
+            println!("{USAGE}");
+            return Ok(());
+        }
         Some("--random") => {
             return write_random(Path::new(&arguments.next().ok_or(USAGE)?));
         }
