@@ -20,7 +20,7 @@ use super::native::region::Run;
 use super::watch::{Verdict, Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
-use crate::soft::ir::{Allocation, AllocationKind, Checks, Input, Sampler, Space};
+use crate::soft::ir::{Allocation, AllocationKind, Checks, Input, Probe, Sampler, Space};
 use crate::soft::kernel::order::{Random, Shuffle};
 use crate::soft::kernel::profile::Profile;
 use crate::soft::kernel::sanitize::stamps::Quick;
@@ -402,8 +402,11 @@ impl<'a> Worker<'a> {
         let quick = Box::<Quick>::default();
         let mut tested = &raw const *quick;
         if let Some(checker) = probes.as_deref_mut().and_then(|probes| probes.checker.as_mut()) {
-            let shared: Vec<_> = (0..regions.len()).map(of_launch).collect();
-            checker.regions(&shared, program.source.function.insts.len());
+            let instructions = &program.source.function.insts;
+            if instructions.iter().any(Probe::is_start) {
+                let shared: Vec<_> = (0..regions.len()).map(of_launch).collect();
+                checker.regions(&shared, instructions.len());
+            }
             tested = checker.quick();
         }
         let observer =

@@ -1,6 +1,6 @@
 //! What a probe observes, and which checks a kernel is compiled with (`specs/sanitizer.md`).
 
-use super::{Space, Span};
+use super::{Inst, Op, Space, Span};
 
 /// The checks that a kernel is compiled with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -210,6 +210,11 @@ impl MemFlags {
 }
 
 impl Probe {
+    /// Whether an instruction reports that the kernel begins.
+    pub(crate) fn is_start(inst: &Inst) -> bool {
+        inst.op == Op::Probe && inst.imm == Self::Start.imm()
+    }
+
     /// The immediate of a probe: what it is in the low byte, the number above it.
     pub(crate) const fn imm(self) -> u64 {
         match self {

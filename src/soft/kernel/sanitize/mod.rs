@@ -370,7 +370,6 @@ impl Session {
             own: Shadow::of_threadgroups(),
             first_group,
             group: first_group,
-            clocks: [Clock::default(); MOST_WAVES],
             written: FastMap::default(),
             planes: Vec::new(),
             event: 0,
@@ -378,20 +377,6 @@ impl Session {
             known: Vec::new(),
         }
     }
-}
-
-/// The SIMD-groups of a threadgroup.
-const MOST_WAVES: usize = 32;
-
-/// How many barriers a SIMD-group has passed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Clock {
-    /// Barriers of the threadgroup and of the SIMD-group that order device memory.
-    device: [u32; 2],
-    /// The same for threadgroup memory.
-    own: [u32; 2],
-    /// Barriers of the threadgroup.
-    met: u32,
 }
 
 /// Where an access is.
@@ -421,7 +406,6 @@ pub(crate) struct Checker<'a> {
     own: Shadow,
     first_group: u32,
     group: u32,
-    clocks: [Clock; MOST_WAVES],
     /// The bytes of threadgroup memory that were written: a bit for each, by the address over 64.
     written: FastMap<u64, u64>,
     /// The stamps of threadgroup memory.
@@ -476,16 +460,13 @@ impl Checker<'_> {
     /// A threadgroup begins.
     pub(crate) fn enter(&mut self, number: u32) {
         self.group = self.first_group.wrapping_add(number);
-        self.clocks = Default::default();
         self.written.clear();
-        self.state.events.enter();
+        self.state.events.enter(self.group, !self.rows.is_empty());
     }
 
     /// A SIMD-group begins. From here to its end or its next barrier no other one runs.
     pub(crate) fn begin(&mut self, wave: u32) {
-        if !self.rows.is_empty() {
-            self.state.events.begin(self.group, wave);
-        }
+        self.state.events.begin(wave);
     }
 
     /// Machine code may log the site of an instruction, which has the value's number.
@@ -555,27 +536,22 @@ impl Checker<'_> {
     /// A SIMD-group has passed a barrier of its threadgroup.
     pub(crate) fn threadgroup_barrier(&mut self, wave: u32, flags: MemFlags) {
         self.pass(wave, flags, 0);
-        self.clocks[wave as usize % MOST_WAVES].met += 1;
-        self.resume(wave, [flags.device(), flags.threadgroup()]);
-    }
-
-    /// A SIMD-group goes on after a barrier, which for device and for threadgroup memory begins a phase or not.
-    fn resume(&mut self, wave: u32, orders: [bool; 2]) {
-        let clock = self.clocks[wave as usize % MOST_WAVES];
-        let epochs = [clock.device[0], clock.own[0]];
-        self.state.events.resume(self.group, wave, clock, orders, epochs);
+        self.state.events.resume(wave, [flags.device(), flags.threadgroup()]);
     }
 
     /// A SIMD-group has passed a barrier of its own.
     pub(crate) fn simdgroup_barrier(&mut self, wave: u32, flags: MemFlags) {
         self.pass(wave, flags, 1);
-        self.resume(wave, [false; 2]);
+        self.state.events.resume(wave, [false; 2]);
     }
 
     fn pass(&mut self, wave: u32, flags: MemFlags, scope: usize) {
-        let clock = &mut self.clocks[wave as usize % MOST_WAVES];
+        let known = self.state.events.quick.clock(wave);
+        let mut clock = known.get();
         clock.device[scope] += u32::from(flags.device());
         clock.own[scope] += u32::from(flags.threadgroup());
+        clock.met += u32::from(scope == 0);
+        known.set(clock);
     }
 
     /// A fence of device scope.
@@ -642,7 +618,7 @@ impl Checker<'_> {
         if !self.checks.has(Checks::RACES) {
             return;
         }
-        let clock = self.clocks[wave as usize % MOST_WAVES];
+        let clock = self.state.events.quick.clock(wave).get();
         let [epoch, inner] = if at.own { clock.own } else { clock.device };
         let State { device, sites, launches, steps, lanes, fences, events, planes, .. } =
             &mut *self.state;

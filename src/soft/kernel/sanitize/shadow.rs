@@ -336,7 +336,7 @@ impl Stamps<'_> {
                 lanes,
                 site,
                 value,
-                wave: segment.wave,
+                wave: segment.wave as u8,
                 lane: (stamp & LANE) as u8,
                 mask: 0xf,
                 kind,

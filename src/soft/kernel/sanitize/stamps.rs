@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
-use super::Clock;
 use crate::soft::ir::AccessKind;
 
 /// What a plane has for every four bytes: a stamp, or 0.
@@ -61,6 +60,21 @@ pub(crate) const fn value_at(delta: u32, bytes: u32) -> u32 {
     (delta ^ bytes << 8).wrapping_mul(0x85eb_ca6b)
 }
 
+/// The SIMD-groups of a threadgroup.
+pub(super) const MOST_WAVES: usize = 32;
+
+/// How many barriers a SIMD-group has passed.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(super) struct Clock {
+    /// Barriers of the threadgroup and of the SIMD-group that order device memory.
+    pub(super) device: [u32; 2],
+    /// The same for threadgroup memory.
+    pub(super) own: [u32; 2],
+    /// Barriers of the threadgroup.
+    pub(super) met: u32,
+}
+
 /// What stamps of device memory, or of threadgroup memory, are compared with.
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -75,6 +89,8 @@ pub(crate) struct Limits {
     pub(crate) phase: Cell<u32>,
     /// The first of this phase that is not of another SIMD-group.
     pub(crate) wave: Cell<u32>,
+    /// How many phases there were before in this threadgroup.
+    phases: Cell<u32>,
 }
 
 /// What machine code needs to access planes. It is that of the SIMD-group that runs.
@@ -90,6 +106,12 @@ pub(crate) struct Quick {
     pub(crate) lanes: Cell<u32>,
     pub(crate) converged: Cell<u32>,
     limits: [Limits; 2],
+    /// The threadgroup, and the barriers that its SIMD-groups have passed.
+    pub(super) group: Cell<u32>,
+    clocks: Cell<[Clock; MOST_WAVES]>,
+    /// Where the next segment is noted, and the end of the room for them; null if nothing is stamped. Another one is before it.
+    segments: Cell<*mut Segment>,
+    segments_end: Cell<*mut Segment>,
     /// Where events are logged: a stamp over 16 is added.
     pub(crate) log: Cell<usize>,
     /// The rows of regions, by number.
@@ -130,6 +152,21 @@ impl QuickLayout {
     pub(crate) const DONE: i32 = offset_of!(Limits, done) as i32;
     pub(crate) const PHASE: i32 = offset_of!(Limits, phase) as i32;
     pub(crate) const WAVE: i32 = offset_of!(Limits, wave) as i32;
+    pub(crate) const PHASES: i32 = offset_of!(Limits, phases) as i32;
+    pub(crate) const OF_GROUP: i32 = offset_of!(Quick, group) as i32;
+    pub(crate) const CLOCKS: i32 = offset_of!(Quick, clocks) as i32;
+    pub(crate) const CLOCK_BYTES: i32 = size_of::<Clock>() as i32;
+    /// The counts of barriers that order device and threadgroup memory: of the threadgroup, and after that of the SIMD-group.
+    pub(crate) const COUNTS: [i32; 2] =
+        [offset_of!(Clock, device) as i32, offset_of!(Clock, own) as i32];
+    pub(crate) const MET: i32 = offset_of!(Clock, met) as i32;
+    pub(crate) const SEGMENTS: i32 = offset_of!(Quick, segments) as i32;
+    pub(crate) const SEGMENTS_END: i32 = offset_of!(Quick, segments_end) as i32;
+    pub(crate) const SEGMENT_BYTES: i32 = size_of::<Segment>() as i32;
+    pub(crate) const SEGMENT_FIRST: i32 = offset_of!(Segment, first) as i32;
+    pub(crate) const SEGMENT_GROUP: i32 = offset_of!(Segment, group) as i32;
+    pub(crate) const SEGMENT_WAVE: i32 = offset_of!(Segment, wave) as i32;
+    pub(crate) const SEGMENT_CLOCK: i32 = offset_of!(Segment, clock) as i32;
     pub(crate) const LOG: i32 = offset_of!(Quick, log) as i32;
     pub(crate) const ROWS: i32 = offset_of!(Quick, rows) as i32;
     pub(crate) const SITES: i32 = offset_of!(Quick, sites) as i32;
@@ -140,6 +177,12 @@ impl QuickLayout {
 impl Quick {
     pub(crate) fn limits(&self, own: bool) -> &Limits {
         &self.limits[usize::from(own)]
+    }
+
+    /// The barriers that a SIMD-group has passed.
+    pub(super) fn clock(&self, wave: u32) -> &Cell<Clock> {
+        let all: &Cell<[Clock]> = &self.clocks;
+        &all.as_slice_of_cells()[wave as usize % MOST_WAVES]
     }
 
     /// A SIMD-group begins, or goes on after a barrier: `orders` says for device and for threadgroup memory whether it begins a phase;
@@ -172,6 +215,7 @@ impl Limits {
         self.group.set(next);
         self.phase.set(next);
         self.done.set(0);
+        self.phases.set(0);
         if own {
             self.start.set(next);
         }
@@ -187,16 +231,17 @@ impl Limits {
 }
 
 /// From an event on, a SIMD-group runs, and has passed as many barriers.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(super) struct Segment {
     first: u32,
     pub(super) group: u32,
-    pub(super) wave: u8,
+    pub(super) wave: u32,
     pub(super) clock: Clock,
 }
 
 /// Events of a log.
-const EVENTS: usize = 1 << 22;
+const EVENTS: usize = 1 << 24;
 /// Numbers of events, without that of `COMPLEX`.
 const NUMBERS: u32 = (1 << 25) - 1;
 
@@ -204,14 +249,14 @@ const NUMBERS: u32 = (1 << 25) - 1;
 pub(super) struct Events {
     /// What machine code uses while a launch runs.
     pub(super) quick: Box<Quick>,
-    segments: Vec<Segment>,
+    /// The segments, after an empty one, and the room for them.
+    segments: Option<Block>,
+    room: usize,
     log: Option<Block>,
     /// The stamp of the log's first event.
     base: u32,
     /// Everything before was ordered.
     pub(super) start: u32,
-    /// The last barriers of the threadgroup that ordered device and threadgroup memory.
-    phases: [u32; 2],
     /// So many events are named by stamps that numbering them anew leaves little room: until everything is ordered there are no more.
     exhausted: bool,
 }
@@ -226,11 +271,11 @@ impl Default for Events {
         quick.rows.set(std::ptr::null());
         Self {
             quick,
-            segments: Vec::new(),
+            segments: None,
+            room: 0,
             log: None,
             base: EVENT,
             start: EVENT,
-            phases: [0; 2],
             exhausted: false,
         }
     }
@@ -243,14 +288,29 @@ impl Events {
         room.min(u64::from(NUMBERS) * u64::from(EVENT)) as u32
     }
 
-    /// A threadgroup begins; stamps are made once a SIMD-group has begun.
-    pub(super) fn enter(&mut self) {
-        let next = self.quick.next.get();
-        self.quick.last.set(0);
-        self.phases = [0; 2];
+    /// A threadgroup begins; its accesses are stamped if `wanted`, and if there is memory for that.
+    pub(super) fn enter(&mut self, group: u32, wanted: bool) {
+        let quick = &self.quick;
+        quick.group.set(group);
+        quick.clocks.set(Default::default());
+        quick.last.set(0);
         for own in [false, true] {
-            self.quick.limits(own).begin(own, next);
+            quick.limits(own).begin(own, quick.next.get());
         }
+        if !wanted || self.exhausted {
+            return;
+        }
+        if self.log.is_none() {
+            self.log = Block::new(EVENTS * 8);
+            self.base = self.quick.next.get();
+        }
+        if self.room == 0 && !self.grow() {
+            return;
+        }
+        let (quick, Some(log)) = (&self.quick, &self.log) else { return };
+        quick.log.set(log.start.as_ptr().addr().wrapping_sub(self.base as usize >> 4));
+        quick.limits(false).start.set(self.start);
+        quick.last.set(self.end());
     }
 
     /// Nothing is stamped from now on in this threadgroup.
@@ -263,51 +323,71 @@ impl Events {
     }
 
     /// A SIMD-group begins.
-    pub(super) fn begin(&mut self, group: u32, wave: u32) {
-        if self.log.is_none() {
-            self.log = Block::new(EVENTS * 8);
-            self.base = self.quick.next.get();
+    pub(super) fn begin(&mut self, wave: u32) {
+        if self.is_on() {
+            self.segment(wave);
+            self.quick.resume([true; 2]);
         }
-        let Some(log) = self.log.as_ref().filter(|_| !self.exhausted) else { return };
-        let start = log.start.as_ptr().addr();
-        self.quick.log.set(start.wrapping_sub(self.base as usize >> 4));
-        self.quick.limits(false).start.set(self.start);
-        self.quick.last.set(self.end());
-        self.segment(group, wave, Clock::default());
-        self.quick.resume([true; 2]);
     }
 
-    /// A SIMD-group has passed a barrier, which for device and for threadgroup memory ended a phase or not. `epochs` says how many
-    /// it has passed.
-    pub(super) fn resume(
-        &mut self,
-        group: u32,
-        wave: u32,
-        clock: Clock,
-        orders: [bool; 2],
-        epochs: [u32; 2],
-    ) {
+    /// A SIMD-group has passed a barrier, which for device and for threadgroup memory ended a phase or not.
+    pub(super) fn resume(&mut self, wave: u32, orders: [bool; 2]) {
         if !self.is_on() {
             return;
         }
-        let next = self.quick.next.get();
-        for own in [false, true] {
-            let at = usize::from(own);
-            if orders[at] && epochs[at] > self.phases[at] {
-                self.phases[at] = epochs[at];
-                self.quick.limits(own).next_phase(own, next);
+        let quick = &self.quick;
+        let clock = quick.clock(wave).get();
+        for (own, epoch) in [(false, clock.device[0]), (true, clock.own[0])] {
+            let limits = quick.limits(own);
+            if orders[usize::from(own)] && epoch > limits.phases.get() {
+                limits.phases.set(epoch);
+                limits.next_phase(own, quick.next.get());
             }
         }
-        self.segment(group, wave, clock);
+        self.segment(wave);
         self.quick.resume(orders);
     }
 
-    fn segment(&mut self, group: u32, wave: u32, clock: Clock) {
-        let first = self.quick.next.get();
-        if self.segments.last().is_some_and(|last| last.first == first) {
-            self.segments.pop();
+    /// More room for segments; false if there is not that much memory.
+    fn grow(&mut self) -> bool {
+        let room = (2 * self.room).max(1 << 12);
+        let Some(block) = Block::new(room * size_of::<Segment>()) else { return false };
+        let to = block.start.as_ptr().cast::<Segment>();
+        let old = self.all_segments();
+        // SAFETY: the new block has room for those that there are, and is another one.
+        unsafe { to.copy_from_nonoverlapping(old.as_ptr(), old.len()) };
+        let used = old.len().max(1);
+        self.quick.segments.set(to.wrapping_add(used));
+        self.quick.segments_end.set(to.wrapping_add(room));
+        (self.segments, self.room) = (Some(block), room);
+        true
+    }
+
+    /// The segments, after an empty one.
+    fn all_segments(&self) -> &[Segment] {
+        let Some(block) = &self.segments else { return &[] };
+        let start = block.start.as_ptr().cast::<Segment>();
+        let used = (self.quick.segments.get().addr() - start.addr()) / size_of::<Segment>();
+        // SAFETY: so many were written in the block, the first of them with zeros.
+        unsafe { std::slice::from_raw_parts(start, used) }
+    }
+
+    fn segment(&mut self, wave: u32) {
+        let quick = &self.quick;
+        let (first, group) = (quick.next.get(), quick.group.get());
+        let segment = Segment { first, group, wave, clock: quick.clock(wave).get() };
+        let at = quick.segments.get();
+        if self.all_segments().last().is_some_and(|last| last.first == first) {
+            // SAFETY: the last one, which no event is of.
+            return unsafe { at.sub(1).write(segment) };
         }
-        self.segments.push(Segment { first, group, wave: wave as u8, clock });
+        if at == quick.segments_end.get() && !self.grow() {
+            return self.stop();
+        }
+        let at = self.quick.segments.get();
+        // SAFETY: it is below the end of the room.
+        unsafe { at.write(segment) };
+        self.quick.segments.set(at.wrapping_add(1));
     }
 
     /// A new event: its stamp, or 0 if there is no room for it.
@@ -335,8 +415,9 @@ impl Events {
     pub(super) fn get(&self, stamp: u32) -> Option<(u32, u32, Segment)> {
         let log = self.log.as_ref()?;
         let at = (stamp.checked_sub(self.base)? / EVENT) as usize * 2;
-        let segment = self.segments.partition_point(|segment| segment.first <= stamp);
-        let segment = *self.segments.get(segment.checked_sub(1)?)?;
+        let segments = self.all_segments();
+        let segment = segments.partition_point(|segment| segment.first <= stamp);
+        let segment = *segments.get(segment.checked_sub(1)?)?;
         // SAFETY: the stamp is of an event that was noted, in the log.
         let (site, lanes) =
             unsafe { (log.start.as_ptr().add(at).read(), log.start.as_ptr().add(at + 1).read()) };
@@ -348,7 +429,16 @@ impl Events {
         self.start = self.quick.next.get();
         self.base = self.start;
         self.exhausted = false;
-        self.segments.clear();
+        self.keep_segments(&[]);
+    }
+
+    /// Only these segments remain; there are no more than before.
+    fn keep_segments(&self, segments: &[Segment]) {
+        let Some(block) = &self.segments else { return };
+        let start = block.start.as_ptr().cast::<Segment>().wrapping_add(1);
+        // SAFETY: there is room for those that there were.
+        unsafe { start.copy_from_nonoverlapping(segments.as_ptr(), segments.len()) };
+        self.quick.segments.set(start.wrapping_add(segments.len()));
     }
 
     /// Whether nothing was stamped since everything was ordered.
@@ -382,17 +472,19 @@ impl Events {
             }
         }
         planes.iter().for_each(|planes| planes.each(self.start, moved));
-        for segment in &mut self.segments {
+        let mut segments: Vec<Segment> = self.all_segments().iter().skip(1).copied().collect();
+        for segment in &mut segments {
             segment.first = moved(segment.first);
         }
         // Of those that have no events left, the last one counts.
-        self.segments.dedup_by(|later, earlier| {
+        segments.dedup_by(|later, earlier| {
             let same = later.first == earlier.first;
             if same {
                 *earlier = *later;
             }
             same
         });
+        self.keep_segments(&segments);
         let quick = &self.quick;
         for own in [false, true] {
             let limits = quick.limits(own);

@@ -49,6 +49,20 @@ impl Selection<'_> {
         let operand = is_stamped.and(stored.clone());
         let what = SiteKind::Probe { imm: inst.imm, value: value.0, exec, pointer, stored };
         let site = self.site(self.run.access_site(value), what);
+        let passed = match Probe::from_imm(inst.imm) {
+            _ if !self.stamps => None,
+            Some(Probe::Start) => Some(None),
+            Some(Probe::Threadgroup(flags)) => {
+                Some(Some(([flags.device(), flags.threadgroup()], true)))
+            }
+            Some(Probe::Simdgroup(flags)) => {
+                Some(Some(([flags.device(), flags.threadgroup()], false)))
+            }
+            _ => None,
+        };
+        if let Some(passed) = passed {
+            return self.resume(site, passed);
+        }
         if let (Some((kind, bytes)), Some(access), Some((start, sum))) =
             (is_stamped, access, inst.args.first().and_then(|&pointer| self.address(pointer)))
         {

@@ -5,7 +5,7 @@ use super::Selection;
 use crate::soft::cpu::native::lir::{Kind as Num, *};
 use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::shape::{Start, Sum};
-use crate::soft::ir::{AccessKind, Function, Op, Probe, Scalar, Value};
+use crate::soft::ir::{AccessKind, Function, Probe, Scalar, Value};
 use crate::soft::kernel::sanitize::stamps::{
     CLASS, EVENT, LANE, MIXED, OF_GROUPS, OF_LANES, OF_WAVES, Plane, QuickLayout as Quick,
     class_of, value_at,
@@ -13,9 +13,7 @@ use crate::soft::kernel::sanitize::stamps::{
 
 /// Whether the accesses of a kernel are stamped.
 pub(super) fn has_stamps(function: &Function) -> bool {
-    let is_start =
-        |inst: &crate::soft::ir::Inst| inst.op == Op::Probe && inst.imm == Probe::Start.imm();
-    function.insts.iter().any(is_start)
+    function.insts.iter().any(Probe::is_start)
 }
 
 /// An access that is tested.
@@ -79,6 +77,90 @@ impl Selection<'_> {
             None => self.stamp_shared(stamped, event, planes, &cells),
         }
         self.emit(Ins::SiteEnd { site: stamped.site });
+    }
+
+    /// A SIMD-group begins, or has passed a barrier: `passed` says what it orders, for device and for threadgroup memory, and whether it
+    /// is the threadgroup's. A segment begins, as `Events::resume` does it.
+    pub(super) fn resume(&mut self, site: u32, passed: Option<([bool; 2], bool)>) {
+        let quick = self.quick();
+        let room = self.quick_int(quick, Scalar::U64, Quick::SEGMENTS);
+        let end = self.quick_int(quick, Scalar::U64, Quick::SEGMENTS_END);
+        self.emit(Ins::CheckBelow { a: room, limit: end, site });
+        let (zero, wide, kind) = (self.constant(0), false, Num::Unsigned);
+        let last = self.quick_int(quick, Scalar::U32, Quick::LAST);
+        self.emit(Ins::CheckBelow { a: zero, limit: last, site });
+        let next = self.quick_int(quick, Scalar::U32, Quick::NEXT);
+        let number = self.int();
+        let mem = MemRef { base: MemBase::Wave, index: None, disp: Layout::NUMBER };
+        self.emit(Ins::LoadInt { from: Scalar::U32, d: number, mem });
+        let (imm, bytes) = (Quick::CLOCK_BYTES, self.int());
+        self.emit(Ins::IntImm { op: IntOp::Mul, wide: true, d: bytes, a: number, imm });
+        let clock = self.plus(quick, bytes);
+        let add = |selection: &mut Self, disp: i32| {
+            let disp = Quick::CLOCKS + disp;
+            let (count, more) = (selection.quick_int(clock, Scalar::U32, disp), selection.int());
+            selection.emit(Ins::IntImm { op: IntOp::Add, wide, d: more, a: count, imm: 1 });
+            selection.put_quick(clock, disp, more);
+            more
+        };
+        let (orders, of_group) = passed.unwrap_or(([true; 2], true));
+        for own in [false, true] {
+            let (at, counts) = (usize::from(own), Quick::COUNTS[usize::from(own)]);
+            let limits = Quick::LIMITS[at];
+            if !orders[at] || !of_group {
+                if orders[at] {
+                    add(self, counts + 4);
+                }
+                let phase = self.quick_int(quick, Scalar::U32, limits + Quick::PHASE);
+                self.put_quick(quick, limits + Quick::WAVE, phase);
+                continue;
+            }
+            if passed.is_some() {
+                let epoch = add(self, counts);
+                let phases = self.quick_int(quick, Scalar::U32, limits + Quick::PHASES);
+                let (is_new, to) = (self.int(), self.label());
+                let test = Test::Lt;
+                self.emit(Ins::Compare { test, kind, wide, d: is_new, a: phases, b: epoch });
+                self.emit(Ins::JumpIf { zero: true, s: is_new, to });
+                self.put_quick(quick, limits + Quick::PHASES, epoch);
+                self.put_quick(quick, limits + Quick::PHASE, next);
+                let (group, done) =
+                    (self.quick_int(quick, Scalar::U32, limits + Quick::GROUP), self.int());
+                self.emit(Ins::Int { op: IntOp::Sub, wide, d: done, a: next, b: group });
+                self.put_quick(quick, limits + Quick::DONE, done);
+                if own {
+                    self.put_quick(quick, limits + Quick::START, next);
+                }
+                self.emit(Ins::Label(to));
+            }
+            self.put_quick(quick, limits + Quick::WAVE, next);
+        }
+        if passed.is_some() && of_group {
+            add(self, Quick::MET);
+        }
+        // A segment that has no events is replaced.
+        let before = Quick::SEGMENT_FIRST - Quick::SEGMENT_BYTES;
+        let first = self.quick_int(room, Scalar::U32, before);
+        let (is_empty, at, back) = (self.int(), self.int(), Quick::SEGMENT_BYTES);
+        let less = self.plus_constant(room, -i64::from(back));
+        self.emit(Ins::Compare { test: Test::Eq, kind, wide, d: is_empty, a: first, b: next });
+        self.emit(Ins::Choose { wide: true, d: at, c: is_empty, a: less, b: room });
+        let group = self.quick_int(quick, Scalar::U32, Quick::OF_GROUP);
+        self.put_quick(at, Quick::SEGMENT_FIRST, next);
+        self.put_quick(at, Quick::SEGMENT_GROUP, group);
+        self.put_quick(at, Quick::SEGMENT_WAVE, number);
+        for word in (0..Quick::CLOCK_BYTES).step_by(4) {
+            let count = self.quick_int(clock, Scalar::U32, Quick::CLOCKS + word);
+            self.put_quick(at, Quick::SEGMENT_CLOCK + word, count);
+        }
+        let after = self.plus_constant(at, back.into());
+        let mem = MemRef { base: MemBase::Reg(quick), index: None, disp: Quick::SEGMENTS };
+        self.emit(Ins::StoreInt { bytes: 8, mem, s: after });
+        for disp in [Quick::SEGMENT, Quick::CONVERGED] {
+            self.put_quick(quick, disp, next);
+        }
+        self.put_quick(quick, Quick::LANES, zero);
+        self.emit(Ins::SiteEnd { site });
     }
 
     /// The address of the checker's numbers.
