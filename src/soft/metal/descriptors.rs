@@ -466,7 +466,7 @@ fn with_range(
     data_type: usize,
     range: NSRange,
 ) {
-    let Some(size) = size_of_data_type(data_type) else { return };
+    let Some(size) = size_of_data_type(data_type).filter(|_| !values.is_null()) else { return };
     for nth in 0..range.length {
         let value = values.cast::<u8>().wrapping_add(nth * size).cast();
         this.set(ConstantKey::Index(range.location.wrapping_add(nth)), value, data_type);

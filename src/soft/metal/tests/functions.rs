@@ -222,6 +222,11 @@ fn tables_are_members_of_argument_buffers() {
 fn a_table_that_a_function_constant_turns_off_is_null() {
     let (library, off) = (library(KERNELS), 0u8);
     let values = new("MTLFunctionConstantValues");
+    // No values are none of them.
+    send!(
+        *values, "setConstantValues:type:withRange:", std::ptr::null() => *const c_void, 53usize => usize,
+        NSRange { location: 0, length: 3 } => NSRange; ()
+    );
     send!(
         *values, "setConstantValue:type:atIndex:", (&raw const off).cast() => *const c_void,
         53usize => usize, 0usize => usize; ()
