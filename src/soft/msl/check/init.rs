@@ -35,6 +35,17 @@ impl Checker {
                 ast::Init::Copy(_) | ast::Init::List(_) => {}
             }
         }
+        let is_list = |expr: &ast::Expr| matches!(expr.kind, ast::ExprKind::InitList(_));
+        let listed = match init {
+            ast::Init::None => true,
+            ast::Init::Copy(expr) | ast::Init::List(expr) => is_list(expr),
+            ast::Init::Direct(arguments) => arguments.iter().all(is_list),
+        };
+        // [dcl.init]/17.5: arrays are not copied.
+        if !listed && matches!(self.types.get(qual.ty), Ty::Array(..)) {
+            self.error(span, "array initializer must be an initializer list");
+            return Some(self.error_expr(span));
+        }
         match init {
             ast::Init::None => self.default_value(qual, span),
             ast::Init::Copy(expr) | ast::Init::List(expr)
