@@ -121,6 +121,6 @@ impl Places {
 /// Declares the buffers of [`Places::reached`] to a batch.
 pub(super) fn declare(batch: &Batch<'_>, reached: &[Arc<Buffer>]) {
     for buffer in reached {
-        batch.use_resource(&**buffer, ResourceUsage::WRITE);
+        batch.use_resource(&**buffer, ResourceUsage::READ | ResourceUsage::WRITE);
     }
 }
