@@ -119,9 +119,11 @@ pub(super) fn text(target: u32) -> String {
 	max.u32 %r4, %r4, 1;
 	sub.u32 %r4, %r4, 1;
 	or.b32 %r8, %r8, %r4;
-	setp.eq.u32 %p3, %r8, 0;
+	setp.ne.u32 %p3, %r8, 0;
+	@%p3 bra NOTED;
 	mov.u64 %d8, %globaltimer;
-	@%p3 st.relaxed.gpu.global.u64 [%d9], %d8;
+	st.relaxed.gpu.global.u64 [%d9], %d8;
+	NOTED:
 	mul.wide.u32 %d5, %r6, {};
 	cvt.u64.u32 %d6, %r7;
 	add.u64 %d5, %d5, %d6;

@@ -207,14 +207,15 @@ impl Emit<'_> {
         ptx!(text, "add.u32 {number}, {number}, 1;");
         ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::PROGRESS);
         ptx!(text, "@{notes} st.relaxed.gpu.global.u32 [{to}], {number};");
-        // The first threadgroup of a sequence of launches notes the time.
+        // The first threadgroup of a sequence of launches notes the time, which takes long to read.
         let (launch, first, time) = (word(text), text.reg(Kind::Predicate), text.reg(Kind::Long));
         ptx!(text, "ld.param.u32 {launch}, [args+{}];", layout::NUMBER);
         ptx!(text, "max.u32 {launch}, {launch}, {number};");
         ptx!(text, "setp.eq.and.u32 {first}, {launch}, 1, {notes};");
+        ptx!(text, "@!{first} bra {noted};");
         ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::RECORD);
         ptx!(text, "mov.u64 {time}, %globaltimer;");
-        ptx!(text, "@{first} st.relaxed.gpu.global.u64 [{to}+{}], {time};", record::BEGAN);
+        ptx!(text, "st.relaxed.gpu.global.u64 [{to}+{}], {time};", record::BEGAN);
         ptx!(text, "bra {noted};");
     }
 
