@@ -37,14 +37,14 @@ fn time(name: &str, module: &Module, launch: &Launch<'_>) {
             unsafe { program.launch_by_index(launch, &workers) }.unwrap();
             best = best.min(start.elapsed().as_secs_f64() * 1e3);
         }
-        // The least of many, as the clock of a thread's time is coarse.
-        let mut core = f64::INFINITY;
-        for _ in 0..25 {
-            let start = on_core();
+        // The mean of many, as the clock of a thread's time is coarse.
+        const LAUNCHES: u32 = 25;
+        let start = on_core();
+        for _ in 0..LAUNCHES {
             // SAFETY: the bindings outlive the launch.
             unsafe { program.launch_by_index(launch, &alone) }.unwrap();
-            core = core.min((on_core() - start) / 1e6);
         }
+        let core = (on_core() - start) / 1e6 / f64::from(LAUNCHES);
         let way = way.name();
         println!(
             "{name:14} {way:10} {best:9.3} ms, {core:9.3} ms of one core, ready in {compile:?}"
