@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::shadow::Record;
 use super::{Run, Site};
+use crate::soft::ir::AccessKind;
 use crate::soft::ir::hash::FastMap;
 
 /// For each queue the tick up to which everything that it did comes before.
@@ -151,8 +152,36 @@ pub(super) fn publish(
             let ordered = old.batch.queue == batch.queue || clock.is_after(&old.batch);
             !(ordered && record.is_as_strong_as(&old.record))
         });
+        drop_implied_writes(here, batch, clock, &record);
         here.push(Published { batch: Arc::clone(batch), record });
     }
+}
+
+/// Of earlier writes that are ordered before a new one, and wrote other values, the last one of a queue implies those before it: a
+/// write that has the value of the new one has not that of the last one. So a cell has few records, however often it is written.
+fn drop_implied_writes(here: &mut Vec<Published>, batch: &Batch, clock: &Ticks, new: &Record) {
+    if new.kind != AccessKind::Write {
+        return;
+    }
+    let mut last: Vec<(u64, u8)> = Vec::new();
+    for index in (0..here.len()).rev() {
+        let Published { batch: of, record } = &here[index];
+        let ordered = of.queue == batch.queue || clock.is_after(of);
+        if !ordered || record.kind != AccessKind::Write || record.mask & !new.mask != 0 {
+            continue;
+        }
+        match last.iter().any(|&(queue, mask)| queue == of.queue && record.mask & !mask == 0) {
+            true => drop(here.remove(index)),
+            false => last.push((of.queue, record.mask)),
+        }
+    }
+}
+
+/// How many accesses of an address are published.
+#[cfg(test)]
+pub(super) fn published_at(address: u64) -> usize {
+    let cell = address / 4;
+    lock(&PUBLISHED).get(&(cell / CELLS)).and_then(|page| page.get(&cell)).map_or(0, Vec::len)
 }
 
 /// Memory is freed: what is allocated there next is other memory.

@@ -1,5 +1,6 @@
 //! The detector alone, without kernels.
 
+use super::queues::published_at;
 use super::*;
 use crate::test_random::Random;
 
@@ -200,16 +201,37 @@ fn random_programs_race_where_the_definition_says() {
 
 /// A write by one thread in a command buffer of a queue, which ends.
 fn written_by(queue: u64, address: u64) -> Session {
+    value_written_by(queue, address, None)
+}
+
+fn value_written_by(queue: u64, address: u64, value: Option<u64>) -> Session {
     let session = Session::new(queue);
     let mut checker = session.launch("k", Checks::RACES, extent([1; 3], [1; 3]), false);
     checker.enter(0);
     let site = checker.site(None, AccessKind::Write);
     checker.step(1);
     let place = Place { own: false, address, bytes: 4, region: 1, name: &|| None, offset: 0 };
-    checker.access(0, 0, site, None, &place);
+    checker.access(0, 0, site, value, &place);
     drop(checker);
     session.order();
     session
+}
+
+/// Launch after launch writes other values to the same memory: that takes no more memory, and races of each value are found.
+#[test]
+fn repeated_writes_of_a_queue_are_few_records() {
+    let address = 0x7200_0000_0000;
+    (0..2).for_each(|_| queue_made());
+    for value in 0..1000 {
+        assert_eq!(value_written_by(11, address, Some(value)).reports().len(), 0);
+        assert!(published_at(address) <= 2, "{}", published_at(address));
+    }
+    // Of the last two values, one is another one.
+    for value in [998, 999] {
+        assert_eq!(value_written_by(12, address, Some(value)).reports().len(), 1);
+        forget(address as *const u8, 4);
+        (998..1000).for_each(|value| drop(value_written_by(11, address, Some(value))));
+    }
 }
 
 #[test]
