@@ -55,7 +55,7 @@ fn carry_messages() {
     let steps = if wanted < 1_000_000 { 99 } else { 499 };
     let tokens = 64 * 8;
     let (mut handled, mut resident, mut round) = (0, 0, 0);
-    while handled < wanted {
+    while handled < wanted || round <= WARM {
         for actor in &actors {
             assert_eq!(actor.send_all(&[Token { value: 1, left: steps }; 8]).unwrap(), 8);
         }
@@ -78,7 +78,6 @@ fn carry_messages() {
             resident = memory_use::resident();
         }
     }
-    assert!(round > WARM, "there were {round} rounds");
     let grown = memory_use::resident().saturating_sub(resident);
     assert!(
         grown < 1 << 20,
@@ -89,11 +88,11 @@ fn carry_messages() {
     assert_eq!(counted, handled);
 }
 
-/// Sums with fractions; a wrong index leaves the state.
+/// Sums with fractions; a wrong index leaves the state. There is no NaN, whose payload back ends may choose.
 const WAVE: &str = "void handle(thread const uint &m, thread Wave &s, thread Outbox<float> &out) {
     for (uint i = 0; i < 8; i++) {
         s.cells[i] = s.cells[i] * 0.75f + float(m * 8 + i) / 7.0f;
-        s.energy = fma(s.cells[i], s.cells[i], s.energy) - sqrt(s.energy + 1.0f);
+        s.energy = fma(s.cells[i], s.cells[i], s.energy) - sqrt(fabs(s.energy) + 1.0f);
     }
     s.phase = sin(s.phase + s.energy * 0.001f) + exp(-s.phase * s.phase);
     if (m % 13 == 12) { s.cells[m * 100] = 1.0f; }
@@ -155,9 +154,9 @@ fn fixed_run() -> Checkpoint {
     let kernels =
         ring.faults().iter().filter(|fault| matches!(fault.cause, Cause::Kernel(_))).count();
     assert!(restarts > 3 && stopped > 0 && kernels > 3, "{restarts} {stopped} {kernels}");
-    let energy: Vec<f32> =
-        waves.iter().filter_map(|wave| wave.read_state().ok()).map(|wave| wave.phase).collect();
-    assert!(energy.iter().any(|phase| phase.is_finite() && phase.fract() != 0.0), "{energy:?}");
+    let waves: Vec<Wave> = waves.iter().filter_map(|wave| wave.read_state().ok()).collect();
+    let are_numbers = waves.iter().all(|wave| wave.phase.is_finite() && wave.energy.is_finite());
+    assert!(are_numbers && waves.iter().any(|wave| wave.phase.fract() != 0.0));
     ring.checkpoint().unwrap()
 }
 

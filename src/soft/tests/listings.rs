@@ -71,6 +71,18 @@ fn barriers_that_all_threads_reach_make_phases() {
         (true, "t[l] = out[l]; WAIT out[l] = t[l ^ 1];"),
         (true, "for (uint k = 0; k < n; k++) { t[l] += k; WAIT out[l] += t[l ^ 1]; WAIT }"),
         (true, "if (n > 3) { t[l] = l; WAIT out[l] = t[l ^ 1]; }"),
+        // Code in two versions, both of which use what was computed before the phase.
+        (
+            true,
+            "ulong first = (ulong(g) / 3) % 5; t[l] = out[l] + out[l + 1] + out[l + 2] + out[l + 3] + out[l + 4] + out[l + 5] + \
+             int(ulong(l) * first); WAIT out[l] = t[l ^ 1];",
+        ),
+        // Pointers to the start of an argument or variable are constants of strips.
+        (true, "threadgroup int *p = l & 1 ? t : t + 512; p[l & 511] = l; WAIT out[l] = t[l ^ 1];"),
+        (
+            true,
+            "device int *p = out; if (l > n) { p = out + l; } t[l] = *p; WAIT out[l] = t[l ^ 1];",
+        ),
         (true, "if (l < n) { out[l] = 1; } WAIT for (uint k = 0; k < l; k++) { out[l] *= 3; }"),
         (false, "if (l >= n) { return; } t[l] = l; WAIT out[l] = t[l ^ 1];"),
         (false, "if (l < n) { t[l] = l; WAIT } out[l] = t[l ^ 1];"),
@@ -83,8 +95,8 @@ fn barriers_that_all_threads_reach_make_phases() {
         let body = body.replace("WAIT", BARRIER);
         let text = format!(
             "#include <metal_stdlib>\nusing namespace metal; kernel void k(device int *out [[buffer(0)]], \
-             constant uint &n [[buffer(1)]], uint l [[thread_index_in_threadgroup]]) {{ \
-             threadgroup int t[1024]; {body} }}"
+             constant uint &n [[buffer(1)]], uint l [[thread_index_in_threadgroup]], \
+             uint g [[threadgroup_position_in_grid]]) {{ threadgroup int t[1024]; {body} }}"
         );
         let library = msl::compile(&text, &Options::default()).unwrap();
         let (module, _) = library.kernel("k", &ConstantValues::default()).unwrap();

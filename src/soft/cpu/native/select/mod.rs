@@ -502,10 +502,7 @@ impl<'a> Selection<'a> {
                     })
                     .collect(),
                 None => {
-                    // A constant truth value, or a value that no reachable statement needs.
-                    if inst.op != Op::Const {
-                        self.is_missing();
-                    }
+                    // A constant truth value, a pointer to the start of an argument, or what no reachable statement needs.
                     let number = self.number(value);
                     if self.is_bool(value) {
                         let mask = self.mask();

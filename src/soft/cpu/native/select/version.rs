@@ -111,9 +111,12 @@ impl Selection<'_> {
         self.emit(Ins::Label(slow));
         self.checked.clear();
         self.begun = begun;
-        for value in &stretch.inside {
-            self.forms[value.index()] = Forms::default();
-            self.vectors.remove(value);
+        for &value in &stretch.inside {
+            // What was computed before the phase is there in both versions.
+            if !self.is_ahead(value) {
+                self.forms[value.index()] = Forms::default();
+                self.vectors.remove(&value);
+            }
         }
     }
 
