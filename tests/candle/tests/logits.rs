@@ -35,7 +35,9 @@ fn compare(file: &RandomModel, tolerance: f32, lead: f32) -> usize {
         position += tokens.len();
         tokens = vec![token];
     }
-    println!("the largest error is {worst}, the largest lead {leads}; {same} of {STEPS} greedy tokens are the same");
+    println!(
+        "the largest error is {worst}, the largest lead {leads}; {same} of {STEPS} greedy tokens are the same"
+    );
     same
 }
 
