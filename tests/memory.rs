@@ -437,9 +437,10 @@ fn declared_work_holds_a_frame_too() {
         frame.until(&future);
         drop(x);
         // Nor is it cleared, in whole or in part, by the methods of its tape.
-        assert!(!frame.try_clear(), "step {step}");
         let refused = local.try_reset().unwrap_err().to_string();
         assert!(refused.contains("declared"), "{refused}");
+        drop(local);
+        assert!(!frame.try_clear(), "step {step}");
         works.push((future, held));
     }
     let (_, last) = works.last().unwrap();
@@ -669,9 +670,10 @@ fn declared_work_keeps_memory_mapped() {
     let frame = frames.next().unwrap();
     let of_frame = unretained(frame.buffer());
     frame.until(&of_frame);
-    let start = frame.block().address().addr();
+    let (block, start) = (frame.block().clone(), frame.block().address().addr());
     drop(frames);
     assert!(is_mapped(start));
+    assert!(Tape::over(block.clone()).is_err() && block.try_view::<u8>().is_err());
     for commands in [of_lease, of_frame] {
         commands.submit();
         commands.finish().unwrap();

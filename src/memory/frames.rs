@@ -1,7 +1,7 @@
 //! Tapes in rotation, for loops that encode ahead of the GPU.
 
 use super::tape::Tape;
-use super::work::{Work, keep_forever};
+use super::work::Work;
 use crate::usage::Epoch;
 use crate::{Buffer, Gpu, GpuError};
 use std::ops::Deref;
@@ -168,11 +168,14 @@ impl Frames {
 impl Drop for Frames {
     /// Declared work does not retain the memory, so wait for it.
     fn drop(&mut self) {
-        for slot in &mut self.slots {
-            if !slot.tape.declared_mut().wait() {
-                slot.tape.buffer().into_iter().for_each(keep_forever);
-            }
+        for mut slot in self.slots.drain(..) {
+            let is_done = slot.tape.declared_mut().wait();
             slot.tape.record().usage().wait();
+            // The program can still submit the work: the memory is never freed, and its block, of which there may be clones, is
+            // never divided or viewed again.
+            if !is_done {
+                std::mem::forget(slot);
+            }
         }
     }
 }

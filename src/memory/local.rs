@@ -98,7 +98,7 @@ impl<'a> Local<'a> {
     ///
     /// # Panics
     ///
-    /// As for [`Tape::reset`].
+    /// As for [`Tape::reset`]; of a part of a frame, also if work that was declared for the frame is not done.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(1 << 16)?;

@@ -392,7 +392,8 @@ impl Tape {
     ///
     /// # Panics
     ///
-    /// If spans live, or command buffers that use the tape were encoded and have not completed.
+    /// If spans live, or command buffers that use the tape were encoded and have not completed; of a frame, also if work that was
+    /// declared for it is not done.
     ///
     /// ```should_panic
     /// # let tape = aruminium::memory::Tape::start(4096).unwrap();

@@ -37,7 +37,10 @@ impl Drop for Engine<'_> {
     fn drop(&mut self) {
         if self.dispatch.is_some() {
             let core = self.core;
-            self.give_back(&mut core.lock());
+            let mut state = core.lock();
+            // An error or a panic ended the submission: its work is not done.
+            state.work = true;
+            self.give_back(&mut state);
         }
     }
 }
