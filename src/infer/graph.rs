@@ -516,6 +516,51 @@ impl Graph {
         }
         let label = log.label_number();
         let places: Vec<_> = operands.iter().map(|operand| filled.place(operand)).collect();
+        // The steps set kernels of their own.
+        live.forget_kernel();
+        if let Err(error) = self.encode_steps(live, log, filled, &places, label) {
+            // Which launches are in the encoder is not known: what follows them waits for all.
+            live.ranges_mut().insert(&BufferRange::EVERYTHING);
+            return Err(error);
+        }
+        log.counters.barriers += plan.counters.barriers;
+        log.counters.barriers_avoided += plan.counters.barriers_avoided;
+        for &(number, count) in &plan.counts {
+            let node = &nodes[number as usize];
+            if let Command::Launch { kernel, .. } = &node.command {
+                log.replayed_under(&node.label, label);
+                live.launched(log, kernel, count);
+                log.count(kernel, count);
+            }
+        }
+        // The uses since the last barrier, for launches after the replay.
+        if plan.tail > 0 {
+            live.ranges_mut().reset();
+        }
+        // A copy has none: an encoder for launches that follows waits for it by a fence.
+        let launches = nodes[plan.tail..].iter().filter(|node| node.is_launch());
+        for node in launches {
+            for (operand, role) in node.operands() {
+                let (memory, range) = &places[operand as usize];
+                live.ranges_mut().insert(&BufferRange::at(memory, range.clone(), role));
+            }
+            if node.uses_everything() {
+                live.ranges_mut().insert(&BufferRange::EVERYTHING);
+            }
+        }
+        Ok(())
+    }
+
+    /// Encodes the steps of the plan; `places` are those of the operands.
+    fn encode_steps(
+        &self,
+        live: &mut Live,
+        log: &mut Log,
+        filled: &Filled<'_>,
+        places: &[(&super::Memory, Range<usize>)],
+        label: usize,
+    ) -> Result<(), Error> {
+        let Self { recorded: Recorder { nodes, operands, .. }, plan } = self;
         let mut steps = plan.steps.iter();
         let mut next = steps.next();
         while let Some(step) = next {
@@ -559,32 +604,6 @@ impl Graph {
                     Step::Copy(_) => break,
                 }
                 next = steps.next();
-            }
-        }
-        live.forget_kernel();
-        log.counters.barriers += plan.counters.barriers;
-        log.counters.barriers_avoided += plan.counters.barriers_avoided;
-        for &(number, count) in &plan.counts {
-            let node = &nodes[number as usize];
-            if let Command::Launch { kernel, .. } = &node.command {
-                log.replayed_under(&node.label, label);
-                live.launched(log, kernel, count);
-                log.count(kernel, count);
-            }
-        }
-        // The uses since the last barrier, for launches after the replay.
-        if plan.tail > 0 {
-            live.ranges_mut().reset();
-        }
-        // A copy has none: an encoder for launches that follows waits for it by a fence.
-        let launches = nodes[plan.tail..].iter().filter(|node| node.is_launch());
-        for node in launches {
-            for (operand, role) in node.operands() {
-                let (memory, range) = &places[operand as usize];
-                live.ranges_mut().insert(&BufferRange::at(memory, range.clone(), role));
-            }
-            if node.uses_everything() {
-                live.ranges_mut().insert(&BufferRange::EVERYTHING);
             }
         }
         Ok(())

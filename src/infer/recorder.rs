@@ -128,6 +128,8 @@ impl Recorder {
         Err(Error::Shape(format!("{tensor:?} overlaps slot {index}, {slot:?}, and {what}")))
     }
 
+    /// The operand of a tensor's bytes. Its alignment is that of the tensor's type, too, because operands of the same bytes
+    /// are one: other memory for it must be aligned for each type under which it was recorded.
     fn operand(&mut self, tensor: &Tensor, align: usize, written: bool) -> Result<u32, Error> {
         let slot = self.slot_of(tensor)?;
         let key = (tensor.memory().address() + tensor.offset() as u64, tensor.bytes());
@@ -136,7 +138,7 @@ impl Recorder {
             self.operands.push(Operand { tensor: tensor.clone(), slot, align: 1, written: false });
             self.operands.len() as u32 - 1
         });
-        self.operands[index as usize].add_use(align, written);
+        self.operands[index as usize].add_use(align.max(tensor.align()), written);
         Ok(index)
     }
 
@@ -220,8 +222,8 @@ impl Recorder {
     pub(super) fn copy(&mut self, from: &Tensor, to: &Tensor, label: &str) -> Result<(), Error> {
         self.slot_of(to)?;
         let copy = Command::Copy {
-            from: self.operand(from, from.align(), false)?,
-            to: self.operand(to, to.align(), true)?,
+            from: self.operand(from, 1, false)?,
+            to: self.operand(to, 1, true)?,
         };
         self.push(label, copy);
         let parts = Box::new([self.part(from)?, self.part(to)?]);

@@ -1,7 +1,9 @@
 //! Graphs: replay, slots, drawings.
 
 use super::{Bench, Program, Step, VALUES, VIEW, values};
-use crate::infer::{Arg, ByteSlot, DType, Error, Graph, Grid, Memory, Sampling, Stream, Tensor};
+use crate::infer::{
+    Arg, ByteSlot, DType, Error, Graph, Grid, Memory, Sampling, Slot, Stream, Tensor,
+};
 use crate::memory::Block;
 use crate::test_random::Random;
 
@@ -452,7 +454,82 @@ fn slots_are_checked() {
     assert!(bench.stream().slot(&x).is_err() && bench.stream().byte_slot().is_err());
 }
 
-/// Copies in a graph change the encoder; labels stay in order.
+/// A graph of one slot of bytes that a kernel of bytes changes as a view of floats, and that is copied.
+fn raised_and_copied(bench: &Bench) -> (Graph, Slot, Tensor) {
+    let source =
+        "kernel void raise(device uchar *x, uint i [[thread_position_in_grid]]) { x[i] += 1; }";
+    bench.kernels.add("bytes", source);
+    let raise = bench.kernels.get("bytes", "raise").unwrap();
+    let [x, y] = [(); 2].map(|_| Tensor::new(&bench.gpu, DType::U8, &[32]).unwrap());
+    let (graph, slot) = Graph::record(|stream| {
+        let slot = stream.slot(&x)?;
+        let floats = x.reinterpret(DType::F32)?;
+        stream.launch(&raise, &[(&floats).into()], Grid::threads_1d(32))?;
+        stream.copy(&x, &y)?;
+        Ok(slot)
+    })
+    .unwrap();
+    (graph, slot, y)
+}
+
+/// Launches of one kernel around a replay that fails. Returns its error, and the values that the launches made.
+fn around_a_failure(
+    bench: &Bench,
+    graph: &Graph,
+    slot: Slot,
+    tensor: &Tensor,
+) -> (String, Vec<u32>) {
+    let (twist, values) = (bench.kernel("twist"), bench.tensor(&[1; 8]));
+    let twist = |stream: &mut Stream| {
+        let args = [(&values).into(), Arg::Bytes(&[1, 0, 0, 0])];
+        stream.launch(&twist, &args, Grid::threads_1d(8)).unwrap();
+    };
+    let mut stream = bench.stream();
+    twist(&mut stream);
+    let error = stream.replay(graph, &[(slot, tensor)], &[]).unwrap_err();
+    twist(&mut stream);
+    let counters = stream.finish().unwrap().counters;
+    assert_eq!((counters.launches, counters.copies), (2, 0));
+    (error.to_string(), values.to_vec().unwrap())
+}
+
+/// Operands are bytes: each must be aligned for all types that it was recorded with, whatever its kernels need.
+#[test]
+fn slots_are_aligned_for_every_view_of_them() {
+    let bench = Bench::new();
+    let (graph, slot, _) = raised_and_copied(&bench);
+    let large = Tensor::new(&bench.gpu, DType::U8, &[40]).unwrap();
+    let odd = large.narrow(0, 1..33).unwrap();
+    let (error, values) = around_a_failure(&bench, &graph, slot, &odd);
+    assert!(error.contains("slot 0") && error.contains("not a multiple of 4"), "{error}");
+    assert_eq!(values, [(3 + 1) * 3 + 1; 8]);
+    assert_eq!(large.to_vec::<u8>().unwrap(), [0; 40], "nothing is recorded");
+}
+
+/// A replay that fails between its commands leaves the kernels and barriers of the stream right.
+#[test]
+fn launches_after_a_replay_that_failed_halfway_are_their_own() {
+    let bench = Bench::new();
+    let (mut graph, slot, copy) = raised_and_copied(&bench);
+    // As if the copy could not be encoded: its operand is accepted, and then is not aligned.
+    graph.recorded.operands.iter_mut().for_each(|operand| operand.align = 1);
+    let large = Tensor::new(&bench.gpu, DType::U8, &[40]).unwrap();
+    let odd = large.narrow(0, 1..33).unwrap();
+    let (error, values) = around_a_failure(&bench, &graph, slot, &odd);
+    assert!(error.contains("multiple of 4"), "{error}");
+    assert_eq!(values, [(3 + 1) * 3 + 1; 8]);
+    assert_eq!(odd.to_vec::<u8>().unwrap(), [1; 32], "the launch before the failure runs");
+    assert_eq!(copy.to_vec::<u8>().unwrap(), [0; 32]);
+    // Without a launch in between: the barrier is due to the replay alone.
+    let mut stream = bench.stream();
+    stream.replay(&graph, &[(slot, &odd)], &[]).unwrap_err();
+    let values = bench.tensor(&[1; 8]);
+    let args = [(&values).into(), Arg::Bytes(&[1, 0, 0, 0])];
+    stream.launch(&bench.kernel("twist"), &args, Grid::threads_1d(8)).unwrap();
+    assert_eq!(stream.finish().unwrap().counters.barriers, 1);
+}
+
+/// Copies whose tensors are not aligned or overlap are refused as a whole.
 #[test]
 fn copies_of_a_replay_are_checked_before_anything_is_encoded() {
     let bench = Bench::new();
@@ -477,6 +554,7 @@ fn copies_of_a_replay_are_checked_before_anything_is_encoded() {
     }
 }
 
+/// Copies in a graph change the encoder; labels stay in order.
 #[test]
 fn graphs_with_copies_and_labels() {
     let bench = Bench::new();
