@@ -24,18 +24,33 @@ impl Checked<'_> {
     }
 }
 
-/// Two tensors of commands that follow each other, which must have no bytes in common, and the message if they have.
-#[derive(Clone, Debug)]
-pub(super) struct Apart<'a> {
-    pub(super) tensors: [&'a Tensor; 2],
-    pub(super) why: String,
+/// Tensors of commands that follow each other, which must have no bytes in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Apart<'a> {
+    /// Two tensors, and the message if they overlap.
+    Pair { tensors: [&'a Tensor; 2], why: &'static str },
+    /// The parts that an operation reads and the targets that it writes, one after the other: no part may overlap the target
+    /// of an earlier one.
+    InOrder { op: &'static str, from: &'a [&'a Tensor], to: &'a [Tensor] },
 }
 
 impl Apart<'_> {
     pub(super) fn check(&self) -> Result<(), Error> {
-        match overlap(self.tensors[0], self.tensors[1]) {
-            true => Err(Error::Shape(self.why.clone())),
-            false => Ok(()),
+        match *self {
+            Self::Pair { tensors: [one, other], why } if overlap(one, other) => {
+                Err(Error::Shape(why.into()))
+            }
+            Self::Pair { .. } => Ok(()),
+            Self::InOrder { op, from, to } => {
+                from.iter().enumerate().try_for_each(|(nth, part)| {
+                    match to[..nth].iter().position(|target| overlap(part, target)) {
+                        Some(target) => Err(Error::Shape(format!(
+                            "{op}: part {nth} overlaps the target of part {target}"
+                        ))),
+                        None => Ok(()),
+                    }
+                })
+            }
         }
     }
 }
@@ -53,7 +68,9 @@ pub(super) enum Check {
     /// The results of a launch; other arguments than tensors are `None`.
     Results { kernel: Kernel, args: Vec<Option<Part>>, in_place: InPlace },
     /// Two tensors that must be apart.
-    Apart { parts: Box<[Part; 2]>, why: String },
+    Pair { parts: Box<[Part; 2]>, why: &'static str },
+    /// Parts that must be apart from targets of earlier ones.
+    InOrder { op: &'static str, from: Box<[Part]>, to: Box<[Part]> },
 }
 
 impl Check {
@@ -71,9 +88,15 @@ impl Check {
                 let args: Vec<Arg<'_>> = args.collect();
                 kernel.parameters().check_results(kernel.name(), &args, in_place)
             }
-            Self::Apart { parts, why } => {
+            Self::Pair { parts, why } => {
                 let [one, two] = &**parts;
-                Apart { tensors: [&other(one)?, &other(two)?], why: why.clone() }.check()
+                Apart::Pair { tensors: [&other(one)?, &other(two)?], why }.check()
+            }
+            Self::InOrder { op, from, to } => {
+                let from = from.iter().map(&other).collect::<Result<Vec<_>, _>>()?;
+                let to = to.iter().map(&other).collect::<Result<Vec<_>, _>>()?;
+                let from: Vec<&Tensor> = from.iter().collect();
+                Apart::InOrder { op, from: &from, to: &to }.check()
             }
         }
     }

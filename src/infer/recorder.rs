@@ -161,9 +161,19 @@ impl Recorder {
         for launch in launches {
             self.launch(launch.kernel, launch.args, launch.grid, label)?;
         }
-        for Apart { tensors: [one, other], why } in apart {
-            let parts = Box::new([self.part(one)?, self.part(other)?]);
-            self.checks.push(Check::Apart { parts, why: why.clone() });
+        for apart in apart {
+            let check = match *apart {
+                Apart::Pair { tensors: [one, other], why } => {
+                    Check::Pair { parts: Box::new([self.part(one)?, self.part(other)?]), why }
+                }
+                Apart::InOrder { op, from, to } => {
+                    let from = from.iter().map(|tensor| self.part(tensor));
+                    let from = from.collect::<Result<_, _>>()?;
+                    let to = to.iter().map(|tensor| self.part(tensor));
+                    Check::InOrder { op, from, to: to.collect::<Result<_, _>>()? }
+                }
+            };
+            self.checks.push(check);
         }
         for &Checked { kernel, args, in_place, .. } in launches {
             let args = args.iter().map(|arg| match *arg {
@@ -221,13 +231,11 @@ impl Recorder {
 
     pub(super) fn copy(&mut self, from: &Tensor, to: &Tensor, label: &str) -> Result<(), Error> {
         self.slot_of(to)?;
-        let copy = Command::Copy {
-            from: self.operand(from, 1, false)?,
-            to: self.operand(to, 1, true)?,
-        };
+        let copy =
+            Command::Copy { from: self.operand(from, 1, false)?, to: self.operand(to, 1, true)? };
         self.push(label, copy);
         let parts = Box::new([self.part(from)?, self.part(to)?]);
-        self.checks.push(Check::Apart { parts, why: COPY_OVERLAPS.into() });
+        self.checks.push(Check::Pair { parts, why: COPY_OVERLAPS });
         Ok(())
     }
 

@@ -97,14 +97,7 @@ impl Ops {
         });
         let targets = targets.collect::<Result<Vec<_>, _>>()?;
         // Each part is a launch, in order: it must not overwrite a later one.
-        let pairs = parts.iter().enumerate().flat_map(|(nth, part)| {
-            let before = targets[..nth].iter().enumerate();
-            before.map(move |(target, to)| Apart {
-                tensors: [part, to],
-                why: format!("{op}: part {nth} overlaps the target of part {target}"),
-            })
-        });
-        let apart: Vec<Apart<'_>> = pairs.collect();
+        let apart = [Apart::InOrder { op, from: parts, to: &targets }];
         let copies = parts.iter().zip(&targets).map(|(part, to)| self.prepare_copy(op, part, to));
         let copies: Vec<_> = copies.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let args: Vec<_> = copies.iter().map(Elementwise::args).collect();

@@ -235,7 +235,7 @@ impl Ops {
             _ => None,
         });
         let why = "linear_experts: scratch overlaps another operand, or y overlaps the ids";
-        let apart = read.chain([[ids, y]]).map(|tensors| Apart { tensors, why: why.into() });
+        let apart = read.chain([[ids, y]]).map(|tensors| Apart::Pair { tensors, why });
         let apart: Vec<Apart<'_>> = apart.collect();
         let words = bytes([word(op, rows)?, word(op, experts)?]);
         let list_args = [ids.into(), lists.into(), Arg::Bytes(&words)];
