@@ -162,13 +162,15 @@ const CASE: Case = Case {
     cap: 0.0,
 };
 
-fn attend(setup: &mut Setup, case: Case, dtype: DType, cache_type: DType) {
+/// Compares both kernels, for types of queries, keys, values, results and masks.
+fn attend(setup: &mut Setup, case: Case, types: [DType; 5]) {
     let Case { heads, kv_heads, dim, rows, first, tokens, causal, window, masked, cap } = case;
-    let q = setup.random(dtype, &[tokens, heads, dim]);
-    let k = setup.random(cache_type, &[rows, kv_heads, dim]);
-    let v = setup.random(cache_type, &[rows, kv_heads, dim]);
-    let o = setup.result(dtype, &[tokens, heads, dim]);
-    let mask = setup.random(DType::F32, &[tokens, rows]);
+    let [q_type, k_type, v_type, o_type, mask_type] = types;
+    let q = setup.random(q_type, &[tokens, heads, dim]);
+    let k = setup.random(k_type, &[rows, kv_heads, dim]);
+    let v = setup.random(v_type, &[rows, kv_heads, dim]);
+    let o = setup.result(o_type, &[tokens, heads, dim]);
+    let mask = setup.random(mask_type, &[tokens, rows]);
     let at: Vec<f32> = (first..first + tokens).map(|position| position as f32).collect();
     let positions = setup.tensor(DType::I32, &[tokens], &at);
     let params = Attention {
@@ -179,7 +181,7 @@ fn attend(setup: &mut Setup, case: Case, dtype: DType, cache_type: DType) {
         cap,
         few_tokens: usize::MAX,
     };
-    let tiled = setup.result(dtype, &[tokens, heads, dim]);
+    let tiled = setup.result(o_type, &[tokens, heads, dim]);
     setup.run(|ops, stream| {
         ops.attention(stream, &q, &k, &v, &o, params)?;
         ops.attention(stream, &q, &k, &v, &tiled, Attention { few_tokens: 0, ..params })
@@ -222,8 +224,8 @@ fn attend(setup: &mut Setup, case: Case, dtype: DType, cache_type: DType) {
         }
     }
     // Logits of up to 40 have an error of some 2⁻²⁴ of the sum of magnitudes, and so have weights, relatively.
-    close(&format!("{case:?} {dtype} {cache_type}"), &o, &expected, 2e-5);
-    close(&format!("{case:?} {dtype} {cache_type}, in tiles"), &tiled, &expected, 2e-5);
+    close(&format!("{case:?} {types:?}"), &o, &expected, 2e-5);
+    close(&format!("{case:?} {types:?}, in tiles"), &tiled, &expected, 2e-5);
 }
 
 #[test]
@@ -242,15 +244,15 @@ fn attention_of_every_shape() {
             attend(
                 &mut setup,
                 Case { causal, first: case.rows - case.tokens.min(case.rows), ..case },
-                DType::F32,
-                DType::F32,
+                [DType::F32; 5],
             );
         }
     }
-    for dtype in FLOATS {
-        for cache_type in FLOATS {
-            attend(&mut setup, CASE, dtype, cache_type);
-        }
+    // Each pair of types of queries, keys, values and results occurs; those of masks meet all of keys and values.
+    for (a, b) in (0..9).map(|i| (i / 3, i % 3)) {
+        let types = [a, b, a + b, a + 2 * b, a + 1].map(|i| FLOATS[i % 3]);
+        attend(&mut setup, Case { masked: true, ..CASE }, types);
+        attend(&mut setup, Case { dim: 16, ..CASE }, types);
     }
 }
 
@@ -274,7 +276,8 @@ fn attention_with_masks() {
         Case { tokens: 40, rows: 200, first: 300, window: 33, cap: 3.0, ..causal },
         Case { tokens: 33, rows: 65, masked: true, dim: 130, heads: 1, ..CASE },
     ] {
-        attend(&mut setup, case, DType::F32, DType::F16);
+        let [f, h] = [DType::F32, DType::F16];
+        attend(&mut setup, case, [f, h, h, f, f]);
     }
 }
 

@@ -11,6 +11,7 @@ mod in_place;
 mod linear;
 mod real;
 mod real_mixed;
+mod real_values;
 mod replay;
 mod rows;
 mod sequence;
@@ -25,6 +26,7 @@ use crate::fp16::{Bfloat, Half};
 use crate::infer::weights::dequantize;
 use crate::infer::{DType, Error, Stream, Tensor};
 use crate::{Gpu, Queue};
+use std::io::Write;
 
 /// Random numbers, by xorshift.
 struct Random(u64);
@@ -125,6 +127,20 @@ impl Setup {
         tensor.write_bytes().expect("free").fill(0xff);
         tensor
     }
+}
+
+/// A tensor whose pages are not touched, which a test cannot do without. If the system refuses so many addresses, the standard
+/// error says that nothing was tested: what `println!` writes is not shown if a test passes.
+fn without_pages(setup: &Setup, dtype: DType, shape: &[usize]) -> Option<Tensor> {
+    Tensor::for_overwrite(&setup.gpu, dtype, shape)
+        .inspect_err(|error| {
+            let test = std::thread::current();
+            let name = test.name().unwrap_or("a test");
+            let message =
+                format!("{name}: SKIPPED, it needs {shape:?} values of {dtype}: {error}\n");
+            std::io::stderr().write_all(message.as_bytes()).expect("standard error");
+        })
+        .ok()
 }
 
 /// The values of a contiguous tensor of any type.

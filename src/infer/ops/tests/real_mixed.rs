@@ -9,7 +9,7 @@ use crate::infer::{DType, Quant, Tensor};
 
 /// Compares one value; errors are relative to a magnitude.
 #[track_caller]
-fn near(what: &str, found: f64, expected: f64, magnitude: f64, tolerance: f64) {
+pub(super) fn near(what: &str, found: f64, expected: f64, magnitude: f64, tolerance: f64) {
     let limit = tolerance * magnitude;
     assert!((found - expected).abs() <= limit, "{what}: {found}, not {expected} (within {limit})");
 }

@@ -6,7 +6,7 @@ use crate::infer::ops::{Attention, TurboCache};
 use crate::infer::turboquant::{BITS, Encoded, attention, decode, encode};
 
 /// The vectors of a cache.
-fn vectors(cache: &TurboCache) -> Vec<Encoded> {
+pub(super) fn vectors(cache: &TurboCache) -> Vec<Encoded> {
     let codes = cache.codes.read_bytes().expect("free").to_vec();
     let lengths = values(&cache.lengths);
     let each = codes.len() / lengths.len();
@@ -59,17 +59,22 @@ fn attention_over_codes() {
         (5, 4, 4, 2),
         (8, 3, 1, 2),
         (4, 6, 256, 2),
+        (4, 3, 8, 6),
+        (2, 5, 2, 40),
     ];
-    for (k_bits, v_bits, dim, tokens) in cases {
+    // Types of queries and results in turn, so that each pair of them occurs.
+    let types = [0, 4, 8, 1, 5, 6, 2, 3, 7];
+    for ((k_bits, v_bits, dim, tokens), pair) in cases.into_iter().zip(types) {
         let [heads, kv_heads, rows] = [4, 2, 40];
         let [k, v] = [(); 2].map(|_| setup.random(DType::F16, &[rows, kv_heads, dim]));
         let at: Vec<f32> = (0..rows).map(|row| row as f32).collect();
         let positions = setup.tensor(DType::I32, &[rows], &at);
         let keys = TurboCache::new(&setup.gpu, k_bits, [rows, kv_heads, dim]).expect("memory");
         let turbo = TurboCache::new(&setup.gpu, v_bits, [rows, kv_heads, dim]).expect("memory");
-        let q = setup.random(DType::F32, &[tokens, heads, dim]);
+        let (q_type, o_type) = (FLOATS[pair / 3], FLOATS[pair % 3]);
+        let q = setup.random(q_type, &[tokens, heads, dim]);
         let [o, mixed, plain, tiled, mixed_tiled] =
-            [(); 5].map(|_| setup.result(DType::F32, &[tokens, heads, dim]));
+            [(); 5].map(|_| setup.result(o_type, &[tokens, heads, dim]));
         let [kc, vc] = [(); 2].map(|_| setup.result(DType::F32, &[rows, kv_heads, dim]));
         setup.run(|ops, stream| {
             ops.append_turbo(stream, &k, &positions, &keys)?;
@@ -109,7 +114,8 @@ fn attention_over_codes() {
             ("codes, in tiles", &tiled),
             ("plain keys, in tiles", &mixed_tiled),
         ] {
-            close(&format!("{k_bits} and {v_bits} bits of {dim}: {what}"), found, &expected, 2e-5);
+            let what = format!("{k_bits} and {v_bits} bits of {dim}, {q_type} to {o_type}: {what}");
+            close(&what, found, &expected, 2e-5);
         }
     }
 }
