@@ -538,6 +538,8 @@ pub(super) struct Planes {
     /// The bytes of a plane.
     stride: usize,
     block: Block,
+    /// Whether cells had records instead.
+    complex: Cell<bool>,
 }
 
 /// Planes of earlier command buffers, with the stamp below which all of theirs are: as stamps rise, what is left in them is
@@ -572,11 +574,15 @@ impl Planes {
         }
         drop(pool);
         let block = Block::new(stride.checked_mul(Plane::COUNT)?)?;
-        Some(Self { base, bytes, stride, block })
+        Some(Self { base, bytes, stride, block, complex: Cell::new(false) })
     }
 
     /// The command buffer has ended, after the stamps before `top`.
     pub(super) fn give_back(self, top: u32) {
+        // Cells that say that they have records would have none in another command buffer.
+        if self.complex.get() {
+            return;
+        }
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         if pool.len() >= MOST_POOLED {
             pool.remove(0);
@@ -677,6 +683,9 @@ impl StampCell<'_> {
 
     /// Sets all stamps.
     pub(super) fn fill(&self, stamp: u32) {
+        if stamp == COMPLEX {
+            self.planes.complex.set(true);
+        }
         [Plane::Writer, Plane::First, Plane::Second]
             .iter()
             .for_each(|&plane| self.set(plane, stamp));
