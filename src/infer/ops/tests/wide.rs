@@ -5,14 +5,15 @@
 
 use super::{Setup, values, without_pages};
 use crate::infer::ops::{
-    Attention, Conv, Linear, Matmul, Norm, Order, Reduce, Rope, Softmax, Solve, TurboCache,
+    Attention, Conv, FEW_ROWS, Linear, Matmul, Norm, Order, Reduce, Rope, Softmax, Solve,
+    TurboCache,
 };
 use crate::infer::{DType, Error, Ops, Stream, Tensor};
 
 /// Heads or rows, and values from one to the next: the last one is a little more than 2³² values from the first one, and
-/// the memory is not much longer.
-const ROWS: usize = 17;
-const STEP: usize = (1 << 28) + 64;
+/// the memory is not much longer. There are as many as kernels for few rows have.
+const ROWS: usize = FEW_ROWS;
+const STEP: usize = (1usize << 32).div_ceil(ROWS - 1).next_multiple_of(64) + 64;
 
 /// `count` times `length` values that follow each other, from each row on.
 fn far(memory: &Tensor, column: usize, [count, length]: [usize; 2]) -> Tensor {
@@ -132,9 +133,9 @@ fn rows_may_be_more_than_32_bits_apart() {
         ("hadamard", &|o, s, x, y| o.hadamard(s, &x.matrix, &y.matrix, 1.0)),
         ("conv", &|o, s, x, y| o.conv(s, &x.matrix, &y.matrix, conv)),
         ("linear", &|o, s, x, y| o.linear(s, &x.matrix, &w, &y.matrix, Linear::default())),
-        ("linear for few rows", &|o, s, x, y| {
-            let (x, y) = (x.matrix.narrow(0, 9..ROWS)?, y.matrix.narrow(0, 9..ROWS)?);
-            o.linear(s, &x, &w, &y, Linear::default())
+        ("linear in tiles", &|o, s, x, y| {
+            let params = Linear { few_rows: 0, ..Linear::default() };
+            o.linear(s, &x.matrix, &w, &y.matrix, params)
         }),
         ("matmul", &|o, s, x, y| {
             let (b, y) = (x.batch.transpose(1, 2)?, y.batch.narrow(2, 0..4)?);
