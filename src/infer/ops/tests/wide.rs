@@ -134,8 +134,7 @@ fn rows_may_be_more_than_32_bits_apart() {
         ("conv", &|o, s, x, y| o.conv(s, &x.matrix, &y.matrix, conv)),
         ("linear", &|o, s, x, y| o.linear(s, &x.matrix, &w, &y.matrix, Linear::default())),
         ("linear in tiles", &|o, s, x, y| {
-            let params = Linear { few_rows: 0, ..Linear::default() };
-            o.linear(s, &x.matrix, &w, &y.matrix, params)
+            o.linear(s, &x.matrix, &w, &y.matrix, Linear { few_rows: 0 })
         }),
         ("matmul", &|o, s, x, y| {
             let (b, y) = (x.batch.transpose(1, 2)?, y.batch.narrow(2, 0..4)?);
