@@ -941,7 +941,7 @@ fn what_left_a_residency_set_is_not_used_by_it() {
     assert_eq!(used(), [false, false]);
 }
 
-/// A kernel reaches what a set had when its command buffer was told to use the set, also if it leaves the set meanwhile.
+/// A kernel reaches what a set had at `use_residency_set`, even if it leaves the set before the submission.
 #[test]
 fn what_leaves_a_residency_set_after_its_use_stays_in_use() {
     let rig = Rig::new();
@@ -955,7 +955,7 @@ fn what_leaves_a_residency_set_after_its_use_stays_in_use() {
     let (buffer, arguments) = (rig.gpu.buffer(64).unwrap(), rig.gpu.buffer(8).unwrap());
     arguments.write_as(|to: &mut [u64]| to[0] = buffer.gpu_address());
     let usage = buffer.usage().expect("it is shared");
-    let told = || {
+    let encoded = || {
         let held = Held::of(&rig);
         held.commands.use_residency_set(&set);
         let encoder = held.commands.encoder().unwrap();
@@ -967,7 +967,7 @@ fn what_leaves_a_residency_set_after_its_use_stays_in_use() {
     };
     set.add(&buffer);
     set.commit();
-    let (held, dropped) = (told(), told());
+    let (held, dropped) = (encoded(), encoded());
     let between = Epoch::now();
     set.remove(&buffer);
     set.commit();

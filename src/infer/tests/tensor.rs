@@ -9,7 +9,7 @@ fn gpu() -> Gpu {
     Gpu::open().unwrap()
 }
 
-/// Whoever wraps a block that can only be read, its tensors are written neither by the CPU nor by launches.
+/// Tensors of a block that can only be read are written neither by the CPU nor by launches, whichever way the block is wrapped.
 #[cfg(not(target_vendor = "apple"))]
 #[test]
 fn buffers_over_constant_blocks_can_only_be_read() {

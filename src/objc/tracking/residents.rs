@@ -73,7 +73,7 @@ pub(super) struct SetUse {
 
 #[derive(Clone, Copy, Debug)]
 enum User {
-    /// A command buffer that was told to use the set, and captured its members then. With the epoch in which the use began.
+    /// A command buffer that `useResidencySet:` was sent to, which captured the members. With the epoch in which the use began.
     Commands(u64),
     /// A command buffer of a queue that uses the set: the members at the submission count.
     QueueCommands(u64),

@@ -67,7 +67,7 @@ thread_local! {
     // Without a destructor, so that destructors of other thread-locals can use it.
     static STACK: RefCell<std::mem::ManuallyDrop<Stack>> =
         const { RefCell::new(std::mem::ManuallyDrop::new(Stack { pages: Vec::new(), length: 0, begins: Vec::new() })) };
-    /// The object that a method has just returned; null if there is none.
+    /// The object that a method has just returned, or null.
     static RETURNED: Cell<*mut c_void> = const { Cell::new(std::ptr::null_mut()) };
     /// Whether the destructor of `AT_EXIT` is registered.
     static DRAINS: Cell<bool> = const { Cell::new(false) };

@@ -74,7 +74,7 @@ impl Drop for Spare {
     }
 }
 
-/// Memory of a layout, zeroed if requested; null if there is none.
+/// Memory of a layout, zeroed if requested; null if the allocation fails.
 ///
 /// # Safety
 ///

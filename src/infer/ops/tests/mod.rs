@@ -129,7 +129,7 @@ impl Setup {
     }
 }
 
-/// A tensor whose pages are not touched, which a test cannot do without. If the system refuses so many addresses, the standard
+/// A tensor that only reserves addresses: no page of it is touched. If the system refuses so many addresses, the standard
 /// error says that nothing was tested: what `println!` writes is not shown if a test passes.
 fn without_pages(setup: &Setup, dtype: DType, shape: &[usize]) -> Option<Tensor> {
     Tensor::for_overwrite(&setup.gpu, dtype, shape)

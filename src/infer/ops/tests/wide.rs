@@ -1,7 +1,7 @@
 //! Views of more than 2³² values, whose positions need 64 bits. Their memory is never touched as a whole.
 //!
 //! Operands that must be contiguous are not here, and neither are the positions of the kernels that take only such ones (`append`,
-//! `sample`, `ssm`, `delta`, and codes): with so many values these kernels would touch all pages of them.
+//! `sample`, `ssm`, `delta`, and codes): tensors of that size would need memory for all of their pages.
 
 use super::{Setup, values, without_pages};
 use crate::infer::ops::{

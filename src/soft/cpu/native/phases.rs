@@ -29,7 +29,7 @@ pub(crate) enum Step<'a> {
         body: Vec<Self>,
         next: Vec<Self>,
     },
-    /// Leaves the loop or its iteration. So many loops follow, which are never reached.
+    /// Leaves the loop or its iteration. The `unreached` loops that follow are never executed.
     Leave {
         breaks: bool,
         unreached: usize,

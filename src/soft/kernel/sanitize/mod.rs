@@ -433,7 +433,7 @@ impl Checker<'_> {
     }
 
     /// The memory of the launch's regions, in the order of their numbers, and whether it is threadgroup memory; none of those that
-    /// threads do not share. The kernel has so many `values`.
+    /// threads do not share. `values` is the number of the kernel's values.
     pub(crate) fn regions(&mut self, regions: &[Option<(bool, Range<u64>)>], values: usize) {
         if !self.checks.has(Checks::RACES) || self.checks.has(Checks::INIT) {
             return;

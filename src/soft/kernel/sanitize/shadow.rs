@@ -34,7 +34,7 @@ pub(super) struct Record {
     /// Which of the four bytes.
     pub(super) mask: u8,
     pub(super) kind: AccessKind,
-    /// The stamp of its event, 0 if there is none.
+    /// The stamp of its event; 0 if it has no event.
     pub(super) stamp: u32,
 }
 

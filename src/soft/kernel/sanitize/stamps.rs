@@ -257,7 +257,7 @@ pub(super) struct Events {
     base: u32,
     /// Everything before was ordered.
     pub(super) start: u32,
-    /// So many events are named by stamps that numbering them anew leaves little room: until everything is ordered there are no more.
+    /// Renumbering the events that stamps name leaves little room: no more are logged until everything is ordered.
     exhausted: bool,
 }
 
@@ -368,7 +368,7 @@ impl Events {
         let Some(block) = &self.segments else { return &[] };
         let start = block.start.as_ptr().cast::<Segment>();
         let used = (self.quick.segments.get().addr() - start.addr()) / size_of::<Segment>();
-        // SAFETY: so many were written in the block, the first of them with zeros.
+        // SAFETY: `used` segments were written in the block; the first one is all zeros.
         unsafe { std::slice::from_raw_parts(start, used) }
     }
 
