@@ -74,8 +74,7 @@ fn source(registry: &Registry, package: &str, file: &str) -> io::Result<String> 
     let package = PACKAGES.iter().find(|known| known.name == package).ok_or_else(missing)?;
     let sources = registry.sources(package)?;
     let found = sources.into_iter().find(|source| source.path.ends_with(file));
-    let defines = package.macros.iter().map(|(name, value)| format!("#define {name} {value}\n"));
-    Ok(defines.collect::<String>() + &found.ok_or_else(missing)?.text)
+    Ok(package.defines() + &found.ok_or_else(missing)?.text)
 }
 
 /// The arguments of candle's gemm for square matrices in tiles of 64 by 64: sizes, steps from row to row, tiles,

@@ -4,8 +4,8 @@
 //! A way's time is the median over the rounds; its ratio is the median of its ratios within a round to the first
 //! way, which is the limit.
 //!
-//! `cargo bench --bench NAME -- TEXT` measures the groups whose titles have the text in them.
-//! Without a text, the results are recorded for the `summary`.
+//! `cargo bench --bench NAME -- TEXT` measures the groups whose titles have the text in them, and `-- TEXT WAY` only the
+//! ways whose names contain `WAY`. Without a text, the results are recorded for the `summary`.
 
 pub(crate) mod results;
 
@@ -58,11 +58,16 @@ pub(crate) use way;
 /// Measures all ways, the limit first, and prints a line for each: the time for once, and the speed
 /// if one repetition handles a number of elements.
 pub(crate) fn compare(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) {
-    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let mut wanted = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    let (wanted, way) = (wanted.next(), wanted.next().unwrap_or_default());
     if wanted.as_ref().is_some_and(|text| !title.contains(text)) {
         return;
     }
-    let rows = measure(title, elements, ways);
+    let mut ways: Vec<_> = ways.iter_mut().filter(|known| known.name.contains(&way)).collect();
+    if ways.is_empty() {
+        return;
+    }
+    let rows = measure(title, elements, &mut ways);
     let unit = if elements.is_some() { "G/s" } else { "" };
     println!("\n{title:<30}{:>10}{:>24}{unit:>8}{:>8}", "time", "10 % .. 90 %", "ratio");
     for Row { way, time, low, high, ratio, speed, .. } in &rows {
@@ -75,8 +80,8 @@ pub(crate) fn compare(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]
     }
 }
 
-fn measure(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) -> Vec<Row> {
-    let times: Vec<usize> = ways.iter_mut().map(times_in_a_turn).collect();
+fn measure(title: &str, elements: Option<usize>, ways: &mut [&mut Way<'_>]) -> Vec<Row> {
+    let times: Vec<usize> = ways.iter_mut().map(|way| times_in_a_turn(way)).collect();
     let mut round = || -> Vec<f64> {
         let turns = ways.iter_mut().zip(&times);
         turns.map(|(way, &times)| (way.repeat)(times).as_secs_f64() * 1e9 / times as f64).collect()
@@ -89,7 +94,7 @@ fn measure(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) -> Vec<Ro
         rounds.push(round());
     }
 
-    let row = |(index, way): (usize, &Way<'_>)| {
+    let row = |(index, way): (usize, &&mut Way<'_>)| {
         let time = |part| quantile(rounds.iter().map(|round| round[index]), part);
         Row {
             group: title.to_owned(),

@@ -1,7 +1,7 @@
 //! `kernels FILE` writes the page that lists what compiles; `kernels --sources FOLDER` writes the sources; `kernels --native`
-//! prints how long machine code takes to make, and how much of each kernel it runs.
+//! prints how long machine code takes to make, and how much of each kernel it runs; a text after it chooses sources by their paths.
 
-use kernels::packages::{PACKAGES, Registry};
+use kernels::packages::Registry;
 use std::path::Path;
 use std::{env, fs, io};
 
@@ -9,10 +9,10 @@ fn main() -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["--sources", folder] => write_sources(Path::new(folder)),
-        ["--native"] => {
+        ["--sources", folder] => Registry::open(kernels::MANIFEST)?.write(Path::new(folder)),
+        ["--native", ref text @ ..] if text.len() < 2 => {
             let gpu = aruminium::Gpu::open().map_err(io::Error::other)?;
-            print!("{}", kernels::native(&gpu)?);
+            print!("{}", kernels::native(&gpu, &text.concat())?);
             Ok(())
         }
         [file] if !file.starts_with('-') => {
@@ -20,23 +20,7 @@ fn main() -> io::Result<()> {
             fs::write(file, kernels::report(&gpu)?)
         }
         _ => Err(io::Error::other(
-            "usage: kernels FILE | kernels --sources FOLDER | kernels --native",
+            "usage: kernels FILE | kernels --sources FOLDER | kernels --native [TEXT]",
         )),
     }
-}
-
-/// Writes each source with its includes expanded, for tools that read files.
-fn write_sources(folder: &Path) -> io::Result<()> {
-    let registry = Registry::open(kernels::MANIFEST)?;
-    for package in PACKAGES {
-        let (folder, macros) = (folder.join(package.name), package.macros);
-        fs::create_dir_all(&folder)?;
-        let defines: String =
-            macros.iter().map(|(name, value)| format!("#define {name} {value}\n")).collect();
-        for source in registry.sources(package)? {
-            let name = Path::new(&source.path).file_name().unwrap_or_default();
-            fs::write(folder.join(name), defines.clone() + &source.text)?;
-        }
-    }
-    Ok(())
 }

@@ -21,15 +21,17 @@ struct Times {
 #[derive(Default)]
 struct Found {
     times: Vec<Times>,
+    /// From a source's text to its library.
+    libraries: Vec<(String, Duration)>,
     /// The kernels by how machine code runs them.
     forms: BTreeMap<String, Vec<String>>,
 }
 
-/// Compiles all sources of the packages to machine code.
+/// Compiles the sources of the packages whose paths contain a text to machine code.
 ///
 /// # Errors
 /// If a package cannot be read, or if machine code is not made at the first launch.
-pub fn native(gpu: &Gpu) -> io::Result<String> {
+pub fn native(gpu: &Gpu, text: &str) -> io::Result<String> {
     if std::env::var("ARUMINIUM_SOFT_JIT").as_deref() != Ok("always") {
         return Err(io::Error::other("set ARUMINIUM_SOFT_JIT to always"));
     }
@@ -37,10 +39,11 @@ pub fn native(gpu: &Gpu) -> io::Result<String> {
     let registry = Registry::open(crate::MANIFEST)?;
     let mut found = Found::default();
     for package in PACKAGES {
-        for source in registry.sources(package)? {
+        let sources = registry.sources(package)?;
+        for source in sources.iter().filter(|source| source.path.contains(text)) {
             eprintln!("{}: {}", package.name, source.path);
             // Sources that do not compile are in the coverage page.
-            let _ = autorelease_pool(|| of_source(gpu, &queue, package, &source, &mut found));
+            let _ = autorelease_pool(|| of_source(gpu, &queue, package, source, &mut found));
         }
     }
     Ok(page(found))
@@ -55,7 +58,9 @@ fn of_source(
 ) -> Result<(), GpuError> {
     let options = CompileOptions::new();
     options.set_macros(package.macros);
+    let start = Instant::now();
     let library = gpu.compile_with(&source.text, Some(&options))?;
+    found.libraries.push((format!("{} {}", package.name, source.path), start.elapsed()));
     let values = constants::values(&source.text);
     for name in library.function_names() {
         let start = Instant::now();
@@ -99,7 +104,7 @@ fn launch(queue: &Queue, pipeline: &Pipeline) -> Result<Duration, GpuError> {
 }
 
 fn page(found: Found) -> String {
-    let Found { times, forms } = found;
+    let Found { times, libraries, forms } = found;
     let all = times.len();
     let mut out = format!(
         "{all} kernels\n\n| machine code | kernels | for example |\n| --- | ---: | --- |\n"
@@ -107,6 +112,15 @@ fn page(found: Found) -> String {
     for (form, kernels) in &forms {
         let some: Vec<&str> = kernels.iter().take(4).map(String::as_str).collect();
         let _ = writeln!(out, "| {form} | {} | {} |", kernels.len(), some.join(", "));
+    }
+    let slowest = libraries.iter().max_by_key(|(_, time)| *time);
+    if let Some((name, time)) = slowest {
+        let sum: Duration = libraries.iter().map(|(_, time)| *time).sum();
+        let _ = writeln!(
+            out,
+            "\n{} libraries in {sum:?}; the slowest: {name}, {time:?}",
+            libraries.len()
+        );
     }
     let middle = |of: &dyn Fn(&Times) -> Duration| {
         median(&mut times.iter().map(of).collect::<Vec<_>>()).unwrap_or_default()

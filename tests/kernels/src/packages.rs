@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{fs, io};
+use std::{env, fs, io};
+
+/// The environment variable that names a folder written by `kernels --sources`: the sources are read there, without cargo.
+const WRITTEN: &str = "KERNELS_SOURCES";
 
 /// A package of crates.io with Metal sources, and the macros that it compiles them with.
 #[derive(Debug)]
@@ -12,6 +15,13 @@ pub struct Package {
     pub name: &'static str,
     /// The macros that its program defines for every source.
     pub macros: &'static [(&'static str, &'static str)],
+}
+
+impl Package {
+    /// Its macros as text before a source.
+    pub fn defines(&self) -> String {
+        self.macros.iter().map(|(name, value)| format!("#define {name} {value}\n")).collect()
+    }
 }
 
 /// All of them.
@@ -34,13 +44,43 @@ pub struct Source {
 /// The folders with the sources of the packages.
 #[derive(Debug)]
 pub struct Registry {
-    /// The folders of all packages that this manifest's graph has.
+    /// The folders of all packages that this manifest's graph has, or that were written to one folder.
     folders: Vec<PathBuf>,
 }
 
 impl Registry {
-    /// Fetches the packages that a manifest names, and gets their folders from cargo.
+    /// Fetches the packages that a manifest names, and gets their folders from cargo; or finds them where `KERNELS_SOURCES`
+    /// says.
     pub fn open(manifest: &str) -> io::Result<Self> {
+        match env::var_os(WRITTEN) {
+            Some(folder) => Self::written(Path::new(&folder)),
+            None => Self::fetched(manifest),
+        }
+    }
+
+    /// The packages that [`write`](Self::write) wrote.
+    pub fn written(folder: &Path) -> io::Result<Self> {
+        let read = |error| io::Error::other(format!("{}: {error}", folder.display()));
+        let entries = fs::read_dir(folder).map_err(read)?;
+        Ok(Self { folders: entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()? })
+    }
+
+    /// Writes the sources with their includes expanded and their macros defined, as tools need them that read files.
+    #[allow(dead_code)] // The benchmarks, which have this module too, only read.
+    pub fn write(&self, to: &Path) -> io::Result<()> {
+        for package in PACKAGES {
+            let (_, version) = self.folder(package)?;
+            let folder = to.join(format!("{}-{version}", package.name));
+            for source in self.sources(package)? {
+                let path = folder.join(&source.path);
+                fs::create_dir_all(path.parent().unwrap_or(&folder))?;
+                fs::write(path, package.defines() + &source.text)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fetched(manifest: &str) -> io::Result<Self> {
         cargo(&["fetch", "--locked", "--manifest-path", manifest])?;
         let answer =
             cargo(&["metadata", "--locked", "--format-version=1", "--manifest-path", manifest])?;
@@ -90,7 +130,7 @@ impl Registry {
 }
 
 fn cargo(arguments: &[&str]) -> io::Result<String> {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(program).args(arguments).output()?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

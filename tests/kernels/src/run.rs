@@ -50,10 +50,11 @@ impl Kernels {
         let is = |source: &&Source| source.path.rsplit('/').next() == Some(file);
         let found = sources.iter().find(is).or_else(|| sources.iter().find(ends));
         let source = found.unwrap_or_else(|| panic!("{}: no {file}", package.name));
-        let defines = package.macros.iter();
-        let defines: String = defines.map(|(k, v)| format!("#define {k} {v}\n")).collect();
         let path = format!("{}/{}", package.name, source.path);
-        Self { text: source.text.clone(), ..Self::compiled(file, path, &(defines + &source.text)) }
+        Self {
+            text: source.text.clone(),
+            ..Self::compiled(file, path, &(package.defines() + &source.text))
+        }
     }
 
     /// Compiles a text. Messages call it `name`; its kernels are recorded under `path`.
