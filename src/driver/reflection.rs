@@ -296,3 +296,40 @@ impl Pipeline {
         })
     }
 }
+
+#[cfg(all(test, not(target_vendor = "apple")))]
+mod tests {
+    use super::*;
+
+    /// Apple's Metal has only the struct types, soft Metal both roads.
+    #[test]
+    fn struct_types_and_soft_metal_agree_on_what_holds_pointers() {
+        let source = "
+            #include <metal_stdlib>
+            using namespace metal;
+            struct Plain { float3 a; uchar b[3]; struct { int c; } d; half2x2 e; };
+            struct Pointer { int a; device int *b; };
+            struct Nested { Plain a; struct { Pointer b; } c[2]; };
+            struct Textures { array<texture2d<float>, 2> a[3]; };
+            kernel void f(device Plain *a, constant Pointer &b, device Nested *c, device Textures *d,
+                          device float4 *e, device atomic_uint *f, device Plain (*g)[4]) {}";
+        let gpu = Gpu::open().expect("a device");
+        let function = gpu.compile(source).and_then(|library| library.function("f"));
+        let pipeline = gpu.pipeline_reflected(&function.expect("a function")).expect("a pipeline");
+        let holds = autorelease_pool(|| {
+            // SAFETY: the object is a pipeline state, whose reflection has bindings of buffers.
+            unsafe {
+                let reflection = msg!(&pipeline, [reflection] -> Id);
+                let bindings = msg!(reflection, [bindings] -> NSArray);
+                let both = |index| {
+                    let binding = msg!(bindings, [objectAtIndex: index] -> Id);
+                    let by_type = struct_holds_pointers(msg!(binding, [bufferStructType] -> Id));
+                    (msg!(binding, [aruminiumHoldsPointers] -> bool), by_type)
+                };
+                (0..bindings.len()).map(both).collect::<Vec<_>>()
+            }
+        });
+        let expected = [false, true, true, true, false, false, false];
+        assert_eq!(holds, expected.map(|holds| (holds, holds)));
+    }
+}

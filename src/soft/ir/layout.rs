@@ -1,7 +1,11 @@
 //! The members of a struct in an argument buffer, as the host sets them: `specs/arguments.md`.
 
-use super::Expected;
+use super::shape::{Handle, Shape, Struct};
+use super::{Expected, HANDLE_BYTES};
 use std::sync::Arc;
+
+/// The most members that are listed. Those after them cannot be set by an encoder.
+const MOST: usize = 1 << 16;
 
 /// A struct.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +45,17 @@ pub(crate) enum MemberKind {
 }
 
 impl MemberKind {
+    /// The kind of what takes the eight bytes of an address or an ID; `None` for data.
+    fn of(shape: &Shape) -> Option<Self> {
+        Some(match shape {
+            Shape::Pointer(to) => Self::Pointer(Layout::of(&to.element)),
+            Shape::Handle(Handle::FunctionTable | Handle::CommandBuffer) => Self::Pointer(None),
+            Shape::Texture(expected, _) => Self::Texture(*expected),
+            Shape::Sampler => Self::Sampler,
+            _ => return None,
+        })
+    }
+
     /// For messages.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -53,12 +68,55 @@ impl MemberKind {
 }
 
 impl Layout {
+    /// The layout of a struct; `None` if it holds no pointers, textures and samplers.
+    pub(crate) fn of(shape: &Shape) -> Option<Arc<Self>> {
+        let Shape::Struct(of) = shape else { return None };
+        shape.is_argument_buffer().then(|| {
+            let mut layout = Self { size: of.size, align: of.align, members: Vec::new() };
+            layout.fields(of, 0, 0);
+            Arc::new(layout)
+        })
+    }
+
+    /// Adds the members of a struct at an offset, with indices that are greater by `more`.
+    fn fields(&mut self, of: &Struct, offset: u32, more: u32) {
+        for field in &of.members {
+            let index = field.index.saturating_add(more);
+            self.add(&field.shape, field.size, offset + field.offset, index, more);
+        }
+    }
+
+    fn add(&mut self, shape: &Shape, size: u32, offset: u32, index: u32, more: u32) {
+        if self.members.len() >= MOST {
+            return;
+        }
+        let (kind, count) = match shape {
+            Shape::Struct(of) if !of.union => return self.fields(of, offset, more),
+            Shape::Array(of) => match (&of.element, MemberKind::of(&of.element)) {
+                (_, Some(kind)) => (kind, of.length),
+                (element, None) if !element.is_data() => {
+                    for nth in 0..of.length.min(MOST as u32) {
+                        let further = nth.saturating_mul(of.indices);
+                        let (index, more) =
+                            (index.saturating_add(further), more.saturating_add(further));
+                        self.add(&of.element, of.stride, offset + nth * of.stride, index, more);
+                    }
+                    return;
+                }
+                _ => (MemberKind::Data(size), 1),
+            },
+            other => (MemberKind::of(other).unwrap_or(MemberKind::Data(size)), 1),
+        };
+        debug_assert!(count < u32::MAX / HANDLE_BYTES);
+        self.members.push(Member { index, count, offset, kind });
+    }
+
     /// The member of an index, and its offset.
     pub(crate) fn member(&self, index: usize) -> Option<(&Member, usize)> {
         self.members.iter().find_map(|member| {
             let nth = index.checked_sub(member.index as usize)?;
             let here = nth < member.count as usize;
-            here.then(|| (member, member.offset as usize + nth * super::HANDLE_BYTES as usize))
+            here.then(|| (member, member.offset as usize + nth * HANDLE_BYTES as usize))
         })
     }
 }

@@ -36,6 +36,7 @@ mod routine;
 mod rule;
 pub(crate) mod sampler;
 pub(crate) mod semantics;
+pub(crate) mod shape;
 mod stack;
 mod types;
 mod verify;
@@ -59,6 +60,7 @@ pub(crate) use probe::{AccessKind, Checks, Finding, MemFlags, Probe, Site, SiteK
 pub(crate) use routine::Routine;
 pub(crate) use rule::result;
 pub(crate) use sampler::Sampler;
+pub(crate) use shape::Shape;
 pub(crate) use stack::{is_stack_left, is_stack_low, with_stack};
 pub(crate) use types::{Scalar, Space, Type};
 pub(crate) use verify::{Invalid, verify};

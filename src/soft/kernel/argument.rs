@@ -1,6 +1,6 @@
 //! The arguments of a kernel as its source declares them. Metal's reflection shows these.
 
-use crate::soft::ir::{Layout, Scalar};
+use crate::soft::ir::{Layout, Scalar, Shape};
 use std::sync::Arc;
 
 /// Which of Metal's argument tables an argument is in.
@@ -64,15 +64,18 @@ pub(crate) struct Argument {
     pub(crate) align: u32,
     /// Whether it is a `visible_function_table`, which is bound like a buffer.
     pub(crate) function_table: bool,
-    /// Whether that type holds pointers, or the kernel may make pointers of what the buffer has.
+    /// Whether that type holds pointers, textures or samplers, or the kernel may make pointers of what the buffer has.
     pub(crate) pointers: bool,
-    /// The struct in an argument buffer.
-    pub(crate) layout: Option<Arc<Layout>>,
-    /// The name of that type, or of a texture's components.
-    pub(crate) type_name: String,
+    /// The type that a buffer's pointer points to.
+    pub(crate) pointee: Option<Shape>,
 }
 
 impl Argument {
+    /// The struct that it points to, if that is an argument buffer.
+    pub(crate) fn layout(&self) -> Option<Arc<Layout>> {
+        self.pointee.as_ref().and_then(Layout::of)
+    }
+
     /// Whether an index of its table is its own.
     pub(crate) fn has(&self, kind: ArgumentKind, index: u32) -> bool {
         self.kind == kind && index.checked_sub(self.index).is_some_and(|nth| nth < self.length)

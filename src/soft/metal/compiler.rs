@@ -396,7 +396,7 @@ impl SourceText for KernelTexts {
 }
 
 /// The `MTLDataType` of a scalar.
-fn data_type(scalar: Scalar) -> usize {
+pub(super) fn data_type(scalar: Scalar) -> usize {
     match scalar {
         Scalar::Bool => 53,
         Scalar::I8 => 45,
@@ -447,21 +447,6 @@ const SCALARS: [(&str, Scalar); 12] = [
     ("float", Scalar::F32),
 ];
 
-/// The `MTLDataType` of a type by its name; that of structs for types that the language does not define.
-pub(super) fn data_type_of(name: &str) -> usize {
-    const NONE: usize = 0;
-    const STRUCT: usize = 1;
-    if name.is_empty() || name == "void" {
-        return NONE;
-    }
-    let (stem, components) = match name.as_bytes().last() {
-        Some(digit @ b'2'..=b'4') => (&name[..name.len() - 1], usize::from(digit - b'1')),
-        _ => (name, 0),
-    };
-    let scalar = SCALARS.iter().find(|(known, _)| *known == stem);
-    scalar.map_or(STRUCT, |(_, scalar)| data_type(*scalar) + components)
-}
-
 /// An argument as the host sees it; `None` for one that the host does not bind.
 fn reflected(argument: &entry::Argument) -> Option<Argument> {
     let kind = match argument.kind {
@@ -490,9 +475,8 @@ fn reflected(argument: &entry::Argument) -> Option<Argument> {
         used: false,
         function_table: argument.function_table,
         pointers: argument.pointers,
-        layout: argument.layout.clone(),
+        pointee: argument.pointee.clone(),
         size: argument.size,
         align: argument.align,
-        type_name: argument.type_name.clone(),
     })
 }

@@ -7,10 +7,11 @@ use super::foundation::{
     ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, set_label, soft_class,
 };
 use super::library::or_error;
+use super::pipeline::BoundArgument;
 use super::sampler::next_id;
 use crate::abi::Id;
 use crate::soft::ir::Checks;
-use crate::soft::kernel::{ArgumentKind, Kernel};
+use crate::soft::kernel::{Argument, ArgumentKind, Kernel};
 use std::sync::Arc;
 
 /// The most calls through pointers that are open at once, unless a pipeline's descriptor sets it.
@@ -48,7 +49,12 @@ soft_class! {
     [patchControlPointCount] = |_: &Function| -1isize;
     [newArgumentEncoderWithBufferIndex:] = Function::argument_encoder;
     [newArgumentEncoderWithBufferIndex:reflection:] =
-        |function: &Function, index: usize, _: ErrorOut| function.argument_encoder(index);
+        |function: &Function, index: usize, reflection: ErrorOut| {
+            let encoder = function.argument_encoder(index);
+            let argument = encoder.as_ref().and_then(|_| function.buffer(index));
+            reflection.set_or_nil(argument.map(|argument| Strong::new(BoundArgument(argument.clone()))));
+            encoder
+        };
     // Beyond Metal's API.
     [aruminiumFunctionWithChecks:error:] = |function: &Function, checks: usize, error: ErrorOut| {
         let checks = Checks::of_bits(checks as u32);
@@ -130,12 +136,16 @@ impl Function {
         source.kernel(name, constants, self.checks, &linked, deepest).map(Arc::new)
     }
 
-    /// An encoder for the struct that a buffer argument points to; `None` if that is no argument buffer.
-    fn argument_encoder(&self, index: usize) -> Option<Strong<ArgumentEncoder>> {
+    /// The buffer argument of an index.
+    fn buffer(&self, index: usize) -> Option<&Argument> {
         let index = u32::try_from(index).ok()?;
         let mut arguments = self.kernel.iter().flat_map(|kernel| kernel.arguments());
-        let argument = arguments.find(|argument| argument.has(ArgumentKind::Buffer, index));
-        let layout = argument.and_then(|argument| argument.layout.clone());
+        arguments.find(|argument| argument.has(ArgumentKind::Buffer, index))
+    }
+
+    /// An encoder for the struct that a buffer argument points to; `None` if that is no argument buffer.
+    fn argument_encoder(&self, index: usize) -> Option<Strong<ArgumentEncoder>> {
+        let layout = self.buffer(index).and_then(Argument::layout);
         if layout.is_none() {
             eprintln!(
                 "aruminium: -[MTLFunction newArgumentEncoderWithBufferIndex:] of '{}': buffer({index}) is no argument buffer",

@@ -49,6 +49,7 @@ pub(crate) mod service;
 mod slots;
 mod stage_input;
 mod texture;
+mod types;
 
 #[cfg(test)]
 mod tests;

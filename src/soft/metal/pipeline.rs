@@ -1,7 +1,7 @@
 //! MTLComputePipelineState: a kernel ready to be launched, and its reflection.
 
 use super::absent::PIPELINE;
-use super::compiler::{data_type_of, fingerprint};
+use super::compiler::fingerprint;
 use super::descriptors::{
     ComputePipelineFields, VisibleFunctionTableDescriptor, functions as all_functions,
 };
@@ -14,7 +14,8 @@ use super::function_table::{FunctionHandle, VisibleFunctionTable};
 use super::library::or_error;
 use super::profile;
 use super::sampler::next_id;
-use crate::abi::{Id, MTLResourceID, MTLSize};
+use super::types::{buffer_data_type, buffer_pointer_type, buffer_struct_type, texture_data_type};
+use crate::abi::{MTLResourceID, MTLSize};
 use crate::soft::ir::Layout;
 use crate::soft::kernel::{Access, Argument, ArgumentKind, Kernel, limits};
 use crate::soft::stream::pipeline::{Limits, Pipeline, allow_indirect, forbid_indirect};
@@ -200,12 +201,12 @@ pub(super) struct Bound(Argument);
 impl Bound {
     /// The struct in an argument buffer, if it is one.
     pub(super) fn layout(&self) -> Option<Arc<Layout>> {
-        self.0.layout.clone()
+        self.0.layout()
     }
 }
 
 /// The same under the older names of `MTLArgument`.
-pub(super) struct BoundArgument(Argument);
+pub(super) struct BoundArgument(pub(super) Argument);
 
 trait OfArgument: SoftClass {
     fn of(argument: Argument) -> Self;
@@ -244,13 +245,13 @@ soft_class! {
     [isArgument] = |_: &Bound| true;
     [bufferAlignment] = |this: &Bound| of_kind(&this.0, ArgumentKind::Buffer, this.0.align as usize);
     [bufferDataSize] = |this: &Bound| of_kind(&this.0, ArgumentKind::Buffer, this.0.size as usize);
-    [bufferDataType] = |this: &Bound| of_kind(&this.0, ArgumentKind::Buffer, data_type_of(&this.0.type_name));
+    [bufferDataType] = |this: &Bound| buffer_data_type(&this.0);
     [aruminiumHoldsPointers] = |this: &Bound| this.0.pointers;
-    [bufferStructType] = |_: &Bound| Id::NIL;
-    [bufferPointerType] = |_: &Bound| Id::NIL;
+    [bufferStructType] = |this: &Bound| buffer_struct_type(&this.0);
+    [bufferPointerType] = |this: &Bound| buffer_pointer_type(&this.0);
     [threadgroupMemoryAlignment] = |this: &Bound| of_kind(&this.0, ArgumentKind::Threadgroup, this.0.align as usize);
     [threadgroupMemoryDataSize] = |this: &Bound| of_kind(&this.0, ArgumentKind::Threadgroup, this.0.size as usize);
-    [textureDataType] = |this: &Bound| of_kind(&this.0, ArgumentKind::Texture, data_type_of(&this.0.type_name));
+    [textureDataType] = |this: &Bound| texture_data_type(&this.0);
     [textureType] = |this: &Bound| this.0.texture.map_or(0, |texture| texture.kind);
     [arrayLength] = |this: &Bound| array_length(&this.0);
     [isDepthTexture] = |this: &Bound| this.0.texture.is_some_and(|texture| texture.depth);
@@ -264,16 +265,16 @@ soft_class! {
     [access] = |this: &BoundArgument| access(&this.0);
     [index] = |this: &BoundArgument| this.0.index as usize;
     [isActive] = |this: &BoundArgument| this.0.used;
-    [bufferStructType] = |_: &BoundArgument| Id::NIL;
-    [bufferPointerType] = |_: &BoundArgument| Id::NIL;
+    [bufferStructType] = |this: &BoundArgument| buffer_struct_type(&this.0);
+    [bufferPointerType] = |this: &BoundArgument| buffer_pointer_type(&this.0);
     [bufferAlignment] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Buffer, this.0.align as usize);
     [bufferDataSize] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Buffer, this.0.size as usize);
-    [bufferDataType] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Buffer, data_type_of(&this.0.type_name));
+    [bufferDataType] = |this: &BoundArgument| buffer_data_type(&this.0);
     [threadgroupMemoryAlignment] =
         |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Threadgroup, this.0.align as usize);
     [threadgroupMemoryDataSize] =
         |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Threadgroup, this.0.size as usize);
-    [textureDataType] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Texture, data_type_of(&this.0.type_name));
+    [textureDataType] = |this: &BoundArgument| texture_data_type(&this.0);
     [textureType] = |this: &BoundArgument| this.0.texture.map_or(0, |texture| texture.kind);
     [arrayLength] = |this: &BoundArgument| array_length(&this.0);
     [isDepthTexture] =

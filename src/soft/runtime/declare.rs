@@ -270,9 +270,15 @@ impl ErrorOut {
 
     /// Stores an error, autoreleased.
     pub(crate) fn set<P: SoftClass>(self, error: Strong<P>) {
+        self.set_or_nil(Some(error));
+    }
+
+    /// Stores an object, autoreleased, or nil.
+    pub(crate) fn set_or_nil<P: SoftClass>(self, object: Option<Strong<P>>) {
         if !self.0.is_null() {
-            // SAFETY: the caller passed the address of a variable. The pool takes over the error.
-            unsafe { *self.0 = pool::autorelease(error.into_retained().into_owned()) }
+            let object = object.map_or(Id::NIL, |object| object.into_retained().into_owned());
+            // SAFETY: the caller passed the address of a variable. The pool takes over the object.
+            unsafe { *self.0 = pool::autorelease(object) }
         }
     }
 }

@@ -19,6 +19,7 @@ mod order;
 mod settings;
 mod sync;
 mod textures;
+mod types;
 
 use crate::abi::*;
 use crate::soft::runtime::entry::*;

@@ -1,13 +1,12 @@
 //! Entry points (MSL 5.1.3, 5.2): their signatures, and the reflection of their arguments.
 
 use super::{Checker, FuncId, Parameter};
-use crate::soft::ir::{Input, Layout, Scalar, limits};
+use crate::soft::ir::{Input, Scalar, Shape, limits};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access as TextureAccess, Texture};
 use crate::soft::msl::types::{Field, HOST_TENSOR, Qual, Ty, TyId, Types, scalar_name};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// The kind of an argument of an entry point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,10 +46,10 @@ pub(crate) struct Argument {
     pub(crate) count: Option<u32>,
     pub(crate) size: u32,
     pub(crate) align: u32,
-    /// Whether a buffer holds pointers or references.
+    /// Whether a buffer holds pointers, references, textures or samplers.
     pub(crate) pointers: bool,
-    /// The struct in an argument buffer.
-    pub(crate) layout: Option<Arc<Layout>>,
+    /// The type that a buffer's pointer points to.
+    pub(crate) pointee: Option<Shape>,
     /// A reference: one element, not an array of them.
     pub(crate) reference: bool,
     /// A `visible_function_table`: a buffer of handles, which the parameter holds the address of.
@@ -148,8 +147,8 @@ impl Checker {
             count: None,
             size: self.types.size(qual.ty),
             align: self.types.layout(qual.ty).map_or(1, |layout| layout.1),
-            pointers: self.points_to(qual.ty, is_pointer),
-            layout: None,
+            pointers: self.points_to(qual.ty, is_resource),
+            pointee: None,
             reference: false,
             function_table: false,
             condition: None,
@@ -172,7 +171,7 @@ impl Checker {
             argument.type_name = self.types.name(to.ty);
             let layout = self.types.layout(to.ty).unwrap_or((1, 1));
             (argument.size, argument.align) = layout;
-            argument.layout = self.argument_layout(to.ty);
+            argument.pointee = Some(self.shape(to.ty));
             argument.kind = match space {
                 AddressSpace::Device | AddressSpace::Constant => ArgumentKind::Buffer,
                 AddressSpace::Threadgroup => ArgumentKind::Threadgroup,

@@ -1,24 +1,27 @@
-//! Structs in argument buffers (MSL 2.13): the index of each member, and where it is.
+//! The type that a buffer argument points to, for reflection and for argument buffers (MSL 2.13).
 
 use super::Checker;
-use crate::soft::ir::{HANDLE_BYTES, Layout, Member, MemberKind};
+use crate::soft::ir::shape::{Array, Field, Handle, Pointer, Shape, Struct};
 use crate::soft::msl::ast::AddressSpace;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 use std::sync::Arc;
 
-/// The most members that are listed. Those after them cannot be set by an encoder.
-const MOST: usize = 1 << 16;
-/// How deeply pointers to argument buffers are followed.
+/// The most members that are listed, those of all structs together.
+const MOST: u32 = 1 << 16;
+/// How deeply pointers to structs are followed.
 const DEPTH: usize = 8;
 
-/// The state of listing one struct.
+/// The state of listing the members of a type.
 struct List<'a> {
-    types: &'a Types,
-    members: Vec<Member>,
-    /// The index after the last member.
+    checker: &'a Checker,
+    /// The index in an argument buffer after the last member.
     next: u32,
     /// The structs around this one, so that a list that points to itself ends.
-    around: &'a [StructId],
+    around: Vec<StructId>,
+    /// How many pointers led here.
+    depth: usize,
+    /// How many more members may be listed.
+    left: u32,
 }
 
 /// Whether a type is a pointer to memory that the host may write an address of.
@@ -33,79 +36,120 @@ pub(crate) fn is_address(types: &Types, ty: TyId) -> Option<Qual> {
 }
 
 impl Checker {
-    /// The layout of what a buffer argument points to; `None` if that holds no pointers, textures and samplers.
-    pub(super) fn argument_layout(&self, ty: TyId) -> Option<Arc<Layout>> {
-        layout(&self.types, ty, &[])
+    /// The shape of what a buffer argument points to.
+    pub(super) fn shape(&self, ty: TyId) -> Shape {
+        List { checker: self, next: 0, around: Vec::new(), depth: 0, left: MOST }.shape(ty)
     }
-}
 
-fn layout(types: &Types, ty: TyId, around: &[StructId]) -> Option<Arc<Layout>> {
-    let (id, _) = types.structure(ty)?;
-    if around.contains(&id) || around.len() >= DEPTH {
-        return None;
+    /// The struct of the library that a struct is an instance of.
+    fn library_name(&self, id: StructId) -> Option<&str> {
+        let class = self.types.class(id);
+        let first = class.fields().first()?;
+        (first.span.lo < self.library.end).then_some(&*class.name.text)
     }
-    let around: Vec<StructId> = around.iter().copied().chain([id]).collect();
-    let mut list = List { types, members: Vec::new(), next: 0, around: &around };
-    list.fields(id, 0);
-    let members = list.members;
-    let is_data = |member: &Member| matches!(member.kind, MemberKind::Data(_));
-    let (size, align) = types.layout(ty)?;
-    (!members.iter().all(is_data)).then(|| Arc::new(Layout { size, align, members }))
 }
 
 impl List<'_> {
-    fn fields(&mut self, id: StructId, offset: u32) {
-        let types = self.types;
-        for field in types.class(id).fields() {
+    /// The shape of a type, which takes the indices from `next` on.
+    fn shape(&mut self, ty: TyId) -> Shape {
+        let first = self.next;
+        let shape = self.listed(ty);
+        match &shape {
+            Shape::Array(of) if of.indices > 0 => {
+                self.next = first.saturating_add(of.indices.saturating_mul(of.length));
+            }
+            Shape::Struct(of) if !of.union => {}
+            _ => self.next = first.saturating_add(1),
+        }
+        shape
+    }
+
+    fn listed(&mut self, ty: TyId) -> Shape {
+        let types = &self.checker.types;
+        let data = |scalar, columns, rows| Shape::Data { scalar, columns, rows };
+        match *types.get(ty) {
+            Ty::Scalar(scalar) | Ty::Atomic(scalar) => data(scalar, 1, 1),
+            Ty::Vector(scalar, rows) | Ty::Packed(scalar, rows) => data(scalar, 1, rows),
+            Ty::Matrix(scalar, columns, rows) => data(scalar, columns, rows),
+            Ty::Enum(id) => data(types.enumeration(id).underlying, 1, 1),
+            Ty::Texture(texture) => Shape::Texture(texture.expected(), texture.kind().depth),
+            Ty::Sampler => Shape::Sampler,
+            Ty::Array(element, Some(length)) => self.array(element, length),
+            Ty::Struct(id) => match (self.checker.library_name(id), types.class(id).fields()) {
+                (Some("array"), [elements]) => self.listed(elements.qual.ty),
+                (Some("visible_function_table"), _) => Shape::Handle(Handle::FunctionTable),
+                (Some("command_buffer"), _) => Shape::Handle(Handle::CommandBuffer),
+                (Some("compute_pipeline_state"), _) => Shape::Handle(Handle::Pipeline),
+                _ => self.structure(ty, id),
+            },
+            _ => match is_address(types, ty) {
+                Some(to) => self.pointer(to),
+                None => Shape::Other,
+            },
+        }
+    }
+
+    /// An array, whose elements have the indices of the first one in turn.
+    fn array(&mut self, element: TyId, length: u32) -> Shape {
+        let first = self.next;
+        let (stride, element) = (self.checker.types.size(element), self.shape(element));
+        // Numbers in an array are one member.
+        let indices = if element.is_data() { 0 } else { self.next - first };
+        Shape::Array(Arc::new(Array { length, stride, indices, element }))
+    }
+
+    /// What a pointer points to has indices of its own.
+    fn pointer(&mut self, to: Qual) -> Shape {
+        let (size, align) = self.checker.types.layout(to.ty).unwrap_or((0, 1));
+        let after = std::mem::take(&mut self.next);
+        self.depth += 1;
+        let element = self.shape(to.ty);
+        self.depth -= 1;
+        self.next = after;
+        let writable = !to.constant && to.space_or_thread() == AddressSpace::Device;
+        Shape::Pointer(Arc::new(Pointer { writable, size, align, element }))
+    }
+
+    fn structure(&mut self, ty: TyId, id: StructId) -> Shape {
+        let Some((size, align)) = self.checker.types.layout(ty) else { return Shape::Unlisted };
+        if self.around.contains(&id) || self.depth >= DEPTH {
+            return Shape::Unlisted;
+        }
+        let union = self.checker.types.class(id).union;
+        let mut members = Vec::new();
+        self.around.push(id);
+        self.members(id, 0, &mut members);
+        self.around.pop();
+        Shape::Struct(Arc::new(Struct { union, size, align, members }))
+    }
+
+    /// Adds the members of a struct at an offset: those of bases and of anonymous structs are its own.
+    fn members(&mut self, id: StructId, offset: u32, members: &mut Vec<Field>) {
+        let types = &self.checker.types;
+        let (class, first) = (types.class(id), self.next);
+        for field in class.fields() {
+            // The members of a union are one member of the argument buffer.
+            if class.union {
+                self.next = first;
+            }
             if let Some(id) = field.id {
                 self.next = id;
             }
-            self.member(field.qual.ty, offset + field.offset);
-        }
-    }
-
-    /// Adds what a field of a type is.
-    fn member(&mut self, ty: TyId, offset: u32) {
-        if self.members.len() >= MOST {
-            return;
-        }
-        let types = self.types;
-        if let Some(kind) = self.handle(ty) {
-            return self.add(kind, 1, offset);
-        }
-        match *types.get(ty) {
-            Ty::Array(element, Some(count)) => match self.handle(element) {
-                Some(kind) => self.add(kind, count, offset),
-                None if matches!(types.get(element), Ty::Struct(_) | Ty::Array(..)) => {
-                    for at in 0..count {
-                        self.member(element, offset + at * types.size(element));
-                        if self.members.len() >= MOST {
-                            break;
-                        }
-                    }
+            let (ty, offset) = (field.qual.ty, offset + field.offset);
+            let Some(name) = field.name else {
+                if let Ty::Struct(id) = *types.get(ty) {
+                    self.members(id, offset, members);
                 }
-                None => self.add(MemberKind::Data(types.size(ty)), 1, offset),
-            },
-            Ty::Struct(id) if !types.class(id).union => self.fields(id, offset),
-            _ => self.add(MemberKind::Data(types.size(ty)), 1, offset),
+                continue;
+            };
+            let Some(left) = self.left.checked_sub(1) else { return };
+            self.left = left;
+            let (index, name) = (self.next, self.checker.text(name));
+            let shape = self.shape(ty);
+            members.push(Field { name, offset, index, size: types.size(ty), shape });
         }
-    }
-
-    /// What takes the eight bytes of an address or an ID.
-    fn handle(&self, ty: TyId) -> Option<MemberKind> {
-        match *self.types.get(ty) {
-            Ty::Texture(texture) => Some(MemberKind::Texture(texture.expected())),
-            Ty::Sampler => Some(MemberKind::Sampler),
-            _ => {
-                let to = is_address(self.types, ty)?;
-                Some(MemberKind::Pointer(layout(self.types, to.ty, self.around)))
-            }
+        if class.union {
+            self.next = first.saturating_add(1);
         }
-    }
-
-    fn add(&mut self, kind: MemberKind, count: u32, offset: u32) {
-        debug_assert!(count < u32::MAX / HANDLE_BYTES);
-        self.members.push(Member { index: self.next, count, offset, kind });
-        self.next = self.next.saturating_add(count);
     }
 }
