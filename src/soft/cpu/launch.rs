@@ -200,8 +200,7 @@ impl Program {
         let repeats = launch.session.is_some() || launch.order.is_some();
         let helpers = if repeats { 0 } else { helpers.min(total - 1) };
         let tallies = tally::choose(&self.tallies, &regions, product(launch.grid));
-        let largest = regions.iter().map(|region| region.bytes).max().unwrap_or(0);
-        let may_be_native = self.may_be_native(largest);
+        let may_be_native = self.may_be_native();
         Ok(Shared {
             program: self,
             launch,

@@ -338,12 +338,9 @@ impl Program {
         self.native_cell(hoist).get_or_init(code).as_ref()
     }
 
-    /// Whether machine code can run a launch whose largest memory has this size, as far as is known.
-    fn may_be_native(&self, largest: u64) -> bool {
-        let known = self.native.get();
-        has_native(self.source.isa)
-            && largest <= native::MAX_REGION
-            && known.is_none_or(Option::is_some)
+    /// Whether machine code can run a launch, as far as is known.
+    fn may_be_native(&self) -> bool {
+        has_native(self.source.isa) && self.native.get().is_none_or(Option::is_some)
     }
 
     /// Whether machine code is worth the time to make it, for a program that will do more `work`, or is there already.

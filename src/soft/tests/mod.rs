@@ -4,6 +4,7 @@ mod calls;
 mod corpus;
 mod fuzz;
 mod guarded;
+mod large;
 mod listings;
 mod loops;
 mod machine;

@@ -25,7 +25,6 @@ mod x86_64;
 use crate::soft::variables;
 
 pub(crate) use listing::{is_wanted, listing};
-pub(crate) use select::MAX_REGION;
 
 /// A function that only returns.
 const SHORTEST: &[u8] =

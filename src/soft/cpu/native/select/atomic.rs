@@ -1,6 +1,6 @@
 //! Atomics on words of 32 bits: lane after lane, in the interpreter's order.
 
-use super::{LANES, Selection};
+use super::{LANES, MAX_LANES, Selection};
 use crate::soft::cpu::interp::atomic;
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::region::Layout;
@@ -58,7 +58,7 @@ impl Selection<'_> {
         let write = op != AtomicOp::Load;
         let offset = self.offset(&sum);
         let moved = !sum.same.is_empty() || start.pointer().is_some();
-        let target = self.target(start, offset, 4, write);
+        let target = self.target(start, offset, 4, write, MAX_LANES);
         let operands: Vec<Vec<Reg>> =
             inst.args[1..].iter().map(|&arg| self.in_lanes(arg)).collect();
         let terms = sum.lanes.iter().map(|&(index, scale)| Term {

@@ -126,7 +126,7 @@ impl Selection<'_> {
         // Narrow elements that are not adjacent are gathered as words, which may extend past the end.
         let over = if write || rows { 0 } else { 4 - bytes };
         let sum = self.offset(&sum);
-        let target = self.target(start, sum, u64::from(bytes + over), write);
+        let target = self.target(start, sum, u64::from(bytes + over), write, u64::MAX);
         let from = match start {
             Start::Region(number) => self.constant(u64::from(number) << OFFSET_BITS),
             Start::Pointer(pointer) | Start::ThreadPointer(pointer) => self.number(pointer),

@@ -1,6 +1,6 @@
 //! Accesses: addresses, checks, and the loads and stores that they guard.
 
-use super::{Forms, MAX_BACK, Selection};
+use super::{Forms, MAX_BACK, MAX_LANES, Selection};
 use crate::soft::cpu::native::lir::{Kind as Num, *};
 use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::shape::{Shape, Start, Sum};
@@ -20,8 +20,8 @@ pub(super) struct Target {
 }
 
 impl Selection<'_> {
-    /// The base of a region, and the limit below which an access of `bytes` bytes may start.
-    pub(super) fn region(&mut self, region: u32, bytes: u64, write: bool) -> (Reg, Reg) {
+    /// The base of a region, and the limit below which an access of `bytes` bytes may start, at most `most`.
+    pub(super) fn region(&mut self, region: u32, bytes: u64, write: bool, most: u64) -> (Reg, Reg) {
         let at = region as i32 * Layout::REGION_BYTES;
         let base = match self.bases.get(&region) {
             Some(&base) => base,
@@ -34,14 +34,14 @@ impl Selection<'_> {
                 base
             }
         };
-        if let Some(&limit) = self.limits.get(&(region, bytes, write)) {
+        if let Some(&limit) = self.limits.get(&(region, bytes, write, most)) {
             return (base, limit);
         }
         let table = self.regions();
         let mut code = Vec::new();
-        let limit = self.limit(&mut code, table, at, bytes, write);
+        let limit = self.limit(&mut code, (table, at), bytes, write, most);
         self.head.append(&mut code);
-        self.limits.insert((region, bytes, write), limit);
+        self.limits.insert((region, bytes, write, most), limit);
         (base, limit)
     }
 
@@ -57,14 +57,14 @@ impl Selection<'_> {
         table
     }
 
-    /// The number of offsets at which an access of `bytes` bytes to the region at `table` may start.
+    /// The number of offsets at which an access of `bytes` bytes to the region at `table` may start, at most `most`.
     pub(super) fn limit(
         &mut self,
         out: &mut Vec<Ins>,
-        table: Reg,
-        at: i32,
+        (table, at): (Reg, i32),
         bytes: u64,
         write: bool,
+        most: u64,
     ) -> Reg {
         let field = |disp: i32| MemRef { base: MemBase::Reg(table), index: None, disp: at + disp };
         let length = self.int();
@@ -95,7 +95,31 @@ impl Selection<'_> {
         let (wide, kind) = (true, Num::Signed);
         out.push(Ins::Compare { test: Test::Lt, kind, wide, d: negative, a: less, b: zero });
         out.push(Ins::Choose { wide, d: limit, c: negative, a: zero, b: less });
-        limit
+        self.at_most(out, limit, most)
+    }
+
+    /// The lower of a limit and `most`.
+    pub(super) fn at_most(&mut self, out: &mut Vec<Ins>, limit: Reg, most: u64) -> Reg {
+        if most == u64::MAX {
+            return limit;
+        }
+        let (b, below, lower) = (self.constant(most), self.int(), self.int());
+        let (wide, kind) = (true, Num::Unsigned);
+        out.push(Ins::Compare { test: Test::Lt, kind, wide, d: below, a: limit, b });
+        out.push(Ins::Choose { wide, d: lower, c: below, a: limit, b });
+        lower
+    }
+
+    /// The offset from which on code leaves an access to the slow path: the limits of lanes have 32 bits, and an index that
+    /// wraps from lane to lane must not be in bounds again.
+    fn most(sum: &Sum, step: Option<i64>, moved: bool) -> u64 {
+        match (&sum.lanes[..], step) {
+            ([], _) => u64::MAX,
+            (_, None) => MAX_LANES,
+            // `start_of` checks that it does not wrap.
+            (lanes, Some(_)) if may_wrap(lanes.len(), moved, sum.constant) => u64::MAX,
+            (lanes, Some(_)) => MAX_LANES * lanes[0].1 as u64,
+        }
     }
 
     /// The uniform part of an offset.
@@ -344,7 +368,9 @@ impl Selection<'_> {
             None if !one_address => span(scalar, width, write),
             _ => self.extent(step, scalar, width, write),
         };
-        let Target { region, base, limit, offset, row } = self.target(start, offset, extent, write);
+        let most = Self::most(sum, step, moved);
+        let Target { region, base, limit, offset, row } =
+            self.target(start, offset, extent, write, most);
         let affine = step.is_some();
         let terms: Vec<Term> = sum
             .lanes
@@ -384,7 +410,7 @@ impl Selection<'_> {
             return self.evenly(
                 &access_parts(&terms),
                 offset,
-                (base, limit, row),
+                (base, limit, row, most),
                 step,
                 site,
                 scalar,
@@ -402,10 +428,17 @@ impl Selection<'_> {
     }
 
     /// The target of an access of `bytes` bytes at `offset` from `start`.
-    pub(super) fn target(&mut self, start: Start, offset: Reg, bytes: u64, write: bool) -> Target {
+    pub(super) fn target(
+        &mut self,
+        start: Start,
+        offset: Reg,
+        bytes: u64,
+        write: bool,
+        most: u64,
+    ) -> Target {
         match start {
             Start::Region(number) => {
-                let (base, limit) = self.region(number, bytes, write);
+                let (base, limit) = self.region(number, bytes, write, most);
                 let row = (self.regions(), number as i32 * Layout::REGION_BYTES);
                 Target { region: RegionRef::Number(number), base, limit, offset, row }
             }
@@ -419,7 +452,7 @@ impl Selection<'_> {
                 let mem = MemRef { base: MemBase::Reg(row), index: None, disp: Layout::BASE };
                 self.emit(Ins::LoadInt { from: Scalar::U64, d: base, mem });
                 let mut code = Vec::new();
-                let limit = self.limit(&mut code, row, 0, bytes, write);
+                let limit = self.limit(&mut code, (row, 0), bytes, write, most);
                 code.into_iter().for_each(|ins| self.emit(ins));
                 let row = (row, 0);
                 Target { region: RegionRef::Found(found), base, limit, offset, row }
@@ -504,8 +537,7 @@ impl Selection<'_> {
         constant: i64,
     ) -> Reg {
         let lanes = i64::from(self.strip.lanes * self.strip.parts);
-        // If an index could wrap between lanes and still be in bounds, checks that it does not.
-        let may_wrap = firsts.len() > 1 || moved || constant < -MAX_BACK;
+        let may_wrap = may_wrap(firsts.len(), moved, constant);
         let mut start = offset;
         for &(first, stride, signed, scale) in firsts {
             let wide = if signed {
@@ -539,7 +571,7 @@ impl Selection<'_> {
         &mut self,
         firsts: &[(Reg, u32, bool, i64)],
         offset: Reg,
-        (base, limit, row): (Reg, Reg, (Reg, i32)),
+        (base, limit, row, most): (Reg, Reg, (Reg, i32), u64),
         step: i64,
         site: u32,
         scalar: Scalar,
@@ -582,7 +614,7 @@ impl Selection<'_> {
             self.emit(Ins::Label(some));
             let mut code = Vec::new();
             let bytes = span(scalar, data.len(), write);
-            let limit = self.limit(&mut code, row.0, row.1, bytes, write);
+            let limit = self.limit(&mut code, row, bytes, write, most);
             code.into_iter().for_each(|ins| self.emit(ins));
             self.evenly_if_active(start, base, limit, step, site, scalar, data, write);
             self.emit(Ins::Label(end));
@@ -837,11 +869,12 @@ impl Selection<'_> {
         moved: bool,
         constant: i64,
     ) -> Vec<Reg> {
-        // Each term below 2^28 and the uniform part below 2^30 keep the sum below 2^31.
-        const TERM: i64 = 1 << 28;
+        // The uniform part below 2^30, and all terms together, keep the sum below 2^31.
         const PART: i64 = 1 << 30;
         let fixed = !moved && is_within(constant, PART - 1);
         let plain = fixed && constant == 0;
+        let all_terms = if plain { 2 * PART - 1 } else { PART };
+        let each_term = all_terms / terms.len().max(1) as i64;
         if !fixed {
             let moved = self.plus_constant(offset, PART);
             let bound = self.constant(2 * PART as u64);
@@ -880,7 +913,7 @@ impl Selection<'_> {
                         self.emit(Ins::CompareLanes { test, kind, d, a: sign, b: high });
                         also(self, d);
                     }
-                    let most = TERM / term.scale.abs();
+                    let most = each_term / term.scale.abs();
                     let (moved, range) = if term.signed || high.is_some() {
                         let up = self.lane_constant(most as u32);
                         let d = self.lane();
@@ -938,6 +971,11 @@ fn component(data: &Operand, part: usize) -> Reg {
             unreachable!("components are lanes of 32 bits")
         }
     }
+}
+
+/// Whether an index could wrap between lanes and still be in bounds.
+fn may_wrap(terms: usize, moved: bool, constant: i64) -> bool {
+    terms > 1 || moved || constant < -MAX_BACK
 }
 
 /// The number of words that have the adjacent components of a lane.

@@ -102,7 +102,7 @@ pub(crate) struct Selection<'a> {
     joins: Vec<Label>,
     begun: usize,
     bases: HashMap<u32, Reg>,
-    limits: HashMap<(u32, u64, bool), Reg>,
+    limits: HashMap<(u32, u64, bool, u64), Reg>,
     constants: HashMap<u64, Reg>,
     lane_constants: HashMap<Home, Reg>,
     /// The offset in the code's own memory of room for the lanes of a strip, once that was needed.
@@ -129,8 +129,8 @@ pub(crate) struct Selection<'a> {
     stamps: bool,
 }
 
-/// The largest buffer in bytes: offsets of lanes fit in 31 bits, with room for what is added to them.
-pub(crate) const MAX_REGION: u64 = (1 << 31) - (1 << 21);
+/// Offsets of lanes are below this, so that they fit in 31 bits, with room for what is added to them.
+const MAX_LANES: u64 = (1 << 31) - (1 << 21);
 /// The largest constant that may be subtracted from an index, so that an index that wraps is still out of bounds.
 const MAX_BACK: i64 = 1 << 20;
 

@@ -113,7 +113,7 @@ impl Selection<'_> {
         {
             return None;
         }
-        let (base, _) = self.region(number, 1, false);
+        let (base, _) = self.region(number, 1, false, u64::MAX);
         let offset = self.offset(&sum);
         let (a, d) = (self.plus(base, offset), self.int());
         self.emit(Ins::IntImm { op: IntOp::And, wide: false, d, a, imm: bytes as i32 - 1 });

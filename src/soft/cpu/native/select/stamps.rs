@@ -1,7 +1,7 @@
 //! Stamps of accesses under `races` (`specs/sanitizer.md`): tests and updates the planes of four-byte cells for all lanes at once, as
 //! `kernel/sanitize/quick.rs` does; the checker is called only where the test fails.
 
-use super::Selection;
+use super::{MAX_LANES, Selection};
 use crate::soft::cpu::native::lir::{Kind as Num, *};
 use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::shape::{Start, Sum};
@@ -295,6 +295,9 @@ impl Selection<'_> {
         };
         let words = stamped.bytes as i32 / 4;
         let limit = self.quick_int(row, Scalar::U64, disp + Quick::ROW_LIMITS + 8 * (words - 1));
+        let mut code = Vec::new();
+        let limit = self.at_most(&mut code, limit, MAX_LANES);
+        code.into_iter().for_each(|ins| self.emit(ins));
         let planes =
             std::array::from_fn(|plane| self.quick_int(row, Scalar::U64, disp + 8 * plane as i32));
         (planes, limit)

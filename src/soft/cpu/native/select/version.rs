@@ -414,7 +414,8 @@ impl Selection<'_> {
     fn region_of(&mut self, group: &Group) -> (Reg, Reg, Reg) {
         let bytes = (group.high - group.low) as u64;
         let zero = self.constant(0);
-        let Target { base, limit, offset, .. } = self.target(group.start, zero, bytes, group.write);
+        let Target { base, limit, offset, .. } =
+            self.target(group.start, zero, bytes, group.write, u64::MAX);
         (offset, base, limit)
     }
 
