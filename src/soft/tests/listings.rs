@@ -84,6 +84,13 @@ fn barriers_that_all_threads_reach_make_phases() {
             "device int *p = out; if (l > n) { p = out + l; } t[l] = *p; WAIT out[l] = t[l ^ 1];",
         ),
         (true, "if (l < n) { out[l] = 1; } WAIT for (uint k = 0; k < l; k++) { out[l] *= 3; }"),
+        (true, "if (g & 1) { return; } t[l] = l; WAIT out[l] = t[l ^ 1];"),
+        (true, "if (n > 3) { out[l] = 1; return; } t[l] = l; WAIT out[l] = t[l ^ 1];"),
+        (
+            true,
+            "for (uint k = 0; k < n; k++) { t[l] += k; WAIT if (k == g) { return; } out[l] += t[l ^ 1]; WAIT }",
+        ),
+        (true, "t[l] = l; WAIT if (l > n) { return; } out[l] = t[l ^ 1];"),
         (false, "if (l >= n) { return; } t[l] = l; WAIT out[l] = t[l ^ 1];"),
         (false, "if (l < n) { t[l] = l; WAIT } out[l] = t[l ^ 1];"),
         (
@@ -107,5 +114,23 @@ fn barriers_that_all_threads_reach_make_phases() {
             return;
         }
         assert_eq!(!listing.contains("in rounds between barriers"), phases, "{body}\n{listing}");
+    }
+}
+
+/// Otherwise each level of a sum computes masks of lanes that agree.
+#[test]
+fn a_comparison_that_changes_between_strips_is_made_once_for_a_strip() {
+    for (bound, masks) in [(64, false), (63, true)] {
+        let text = format!(
+            "#include <metal_stdlib>\nusing namespace metal; kernel void k(device int *out [[buffer(0)]], \
+             uint l [[thread_index_in_threadgroup]]) {{ threadgroup int t[1024]; t[l] = out[l]; \
+             threadgroup_barrier(mem_flags::mem_threadgroup); if (l < {bound}) {{ t[l] += t[l + 64]; }} \
+             threadgroup_barrier(mem_flags::mem_threadgroup); out[l] = t[l]; }}"
+        );
+        let library = msl::compile(&text, &Options::default()).unwrap();
+        let (module, _) = library.kernel("k", &ConstantValues::default()).unwrap();
+        let Some(kernel) = native(&module) else { return };
+        let listing = kernel.listing(&|_| None).unwrap();
+        assert_eq!(listing.contains("CompareLanes"), masks, "{bound}\n{listing}");
     }
 }

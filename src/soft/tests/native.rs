@@ -307,11 +307,62 @@ const BARRIERS: &[(&str, [u32; 3], &str)] = &[
     ),
 ];
 
+/// The same; some threadgroups return before a barrier, and some threads after the last one.
+const RETURNS: &[(&str, [u32; 3], &str)] = &[
+    (
+        "returns of threadgroups",
+        [32, 2, 1],
+        "if (tg.y & 1) { for (uint k = 0; k < 3; k++) { out[at] += k; } return; } t[l] = a[at]; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[l ^ 1]; if (n == 3) { return; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] += t[l ^ 3];",
+    ),
+    (
+        "returns from a loop with barriers",
+        [64, 1, 1],
+        "uint s = a[at], u = 1; for (uint k = 0; k < 5; k++) { t[l] = s; u = u * 3 + k; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); s = s * 3 + t[l ^ 1]; if (k == 1 + (tg.y & 3)) { out[at] = s + u; \
+         return; } threadgroup_barrier(mem_flags::mem_threadgroup); } out[at] = s ^ 9;",
+    ),
+    (
+        "all threads return",
+        [32, 2, 1],
+        "t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[l ^ 1]; return; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = 1;",
+    ),
+    (
+        "threads return one by one after the last barrier",
+        [32, 2, 1],
+        "uint u = n; t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); if (l & 1) { out[at] = 3; return; } \
+         for (uint k = 0; k < 3; k++) { u += k; if (k == (l & 7)) { return; } } out[at] = t[l ^ 1] + u; \
+         u = n * 5; if (l == 6) { return; } out[at] += u; if (l < 32) { return; } out[at] ^= u;",
+    ),
+];
+
 #[test]
 fn machine_code_and_the_interpreter_agree() {
-    for &(name, group, body) in CASES.iter().chain(BARRIERS) {
+    for &(name, group, body) in CASES.iter().chain(BARRIERS).chain(RETURNS) {
         check(name, group, body);
     }
+}
+
+/// A comparison of a position with a constant may be the same in each strip of one length, and not in those of another.
+#[test]
+fn comparisons_at_and_beside_the_ends_of_strips_agree() {
+    let wait = "threadgroup_barrier(mem_flags::mem_threadgroup);";
+    let compare = |c: u32| {
+        format!(
+            "if (l < {c}) {{ t[l] = t[l] * 3 + l; }} {wait} if (l >= {c}) {{ t[l] ^= 5; }} if (int(l) <= {c}) {{ t[l] += 7; }} \
+             if ({c} < tp.x) {{ t[l] += 11; }} {wait} if (tp.x < {c}) {{ t[l] *= 5; }} {wait} \
+             out[at] = out[at] * 3 + (g.x < {c} ? t[l ^ 1] : 1); {wait} "
+        )
+    };
+    let body: String =
+        [0, 7, 8, 15, 16, 24, 31, 32, 33, 63, 64, 65].into_iter().map(compare).collect();
+    for group in [[32, 1, 1], [64, 1, 1], [64, 4, 1], [16, 4, 1], [8, 8, 1], [16, 1, 1]] {
+        check(&format!("ends of strips in {group:?}"), group, &body);
+    }
+    // Without reads of threads that groups at the edge of the grid do not have.
+    check("ends of strips in rows of 40", [40, 2, 1], &body.replace("l ^ 1", "l"));
 }
 
 /// A strip of one vector has all threads of such groups, or just not. One worker runs the groups in order, and atomics order
@@ -364,7 +415,8 @@ fn check(name: &str, group: [u32; 3], body: &str) {
         "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
          device const uint *a [[buffer(1)]], constant uint &n [[buffer(2)]], device atomic_uint *c [[buffer(3)]], \
          device uint *c2 [[buffer(4)]], constant uint *m [[buffer(5)]], uint3 g [[thread_position_in_grid]], \
-         uint l [[thread_index_in_threadgroup]], uint sg [[simdgroup_index_in_threadgroup]]) {{ threadgroup uint t[1024]; t[l] = 0; \
+         uint l [[thread_index_in_threadgroup]], uint sg [[simdgroup_index_in_threadgroup]], \
+         uint3 tp [[thread_position_in_threadgroup]], uint3 tg [[threadgroup_position_in_grid]]) {{ threadgroup uint t[1024]; t[l] = 0; \
          const uint at = g.y * n + g.x; {body} }}"
     );
     let library =

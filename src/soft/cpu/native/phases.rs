@@ -34,6 +34,10 @@ pub(crate) enum Step<'a> {
         breaks: bool,
         unreached: usize,
     },
+    /// All threads return. The `unreached` loops that follow are never executed.
+    End {
+        unreached: usize,
+    },
 }
 
 /// Statements without barriers.
@@ -91,7 +95,7 @@ pub(crate) fn find<'a>(
     let mut barriers = instructions(body).map(|value| function.inst(value));
     let waits = barriers.any(is_threadgroup_barrier);
     let plain = |stmt: &Stmt| match stmt {
-        Stmt::Return(_) | Stmt::Call { .. } => false,
+        Stmt::Call { .. } => false,
         Stmt::Do(value) => !matches!(function.inst(*value).op, Op::Probe | Op::Unwritten),
         _ => true,
     };
@@ -105,6 +109,7 @@ pub(crate) fn find<'a>(
         of_strip,
         done,
         apart: FastSet::default(),
+        last: 0,
         common: vec![false; function.insts.len()],
         variables: uniform.variables.clone(),
         order: Vec::new(),
@@ -114,8 +119,17 @@ pub(crate) fn find<'a>(
         crossing: FastSet::default(),
     };
     if waits {
-        find.mark(body);
+        find.mark_body(body);
         find.level(body);
+        // Common variables could divide the last statements into phases.
+        for stmt in &body[body.len() - find.last..] {
+            match stmt {
+                Stmt::Do(value) if function.inst(*value).op == Op::Set => {
+                    find.variables[function.inst(*value).imm as usize] = false;
+                }
+                _ => {}
+            }
+        }
         find.settle();
     } else {
         // Strips share nothing that would have to be known outside of the phase.
@@ -147,7 +161,7 @@ fn each_phase<'a>(steps: &mut [Step<'a>], f: &mut dyn FnMut(&mut Phase<'a>, bool
                     walk(body, false, f);
                     walk(next, false, f);
                 }
-                Step::Leave { .. } => {}
+                Step::Leave { .. } | Step::End { .. } => {}
             }
         }
     }
@@ -160,8 +174,11 @@ struct Find<'a, 'b> {
     shapes: &'b Shapes,
     of_strip: &'b Shapes,
     done: &'b [bool],
-    /// The statements that are no part of a phase: barriers, what has them inside, and what leaves such loops.
+    /// The statements that are no part of a phase: barriers, what has them inside, what leaves such loops, and returns before the
+    /// last barrier.
     apart: FastSet<*const Stmt>,
+    /// The number of statements at the end of the body in which threads return: they are one phase.
+    last: usize,
     common: Vec<bool>,
     variables: Vec<bool>,
     /// The instructions outside of what is inside of phases, in order.
@@ -180,13 +197,27 @@ impl<'a> Find<'a, '_> {
         self.function.inst(value)
     }
 
-    /// Marks statements that are no part of a phase. Returns whether there is a barrier in a block, and whether it leaves a
-    /// loop around it.
+    /// Marks the statements of a body with barriers that are no part of a phase. After the last barrier threads may return as
+    /// they like.
+    fn mark_body(&mut self, body: &[Stmt]) {
+        let waits = |stmt: &Stmt| {
+            let mut all = instructions(std::slice::from_ref(stmt));
+            all.any(|value| is_threadgroup_barrier(self.inst(value)))
+        };
+        let after = body.iter().rposition(waits).map_or(0, |at| at + 1);
+        let returns = statements(&body[after..]).any(|stmt| matches!(stmt, Stmt::Return(_)));
+        self.last = if returns { body.len() - after } else { 0 };
+        self.mark(&body[..body.len() - self.last]);
+    }
+
+    /// Marks statements that are no part of a phase. Returns whether there is a barrier or a return in a block, and whether it
+    /// leaves a loop around it.
     fn mark(&mut self, block: &[Stmt]) -> (bool, bool) {
         let (mut waits, mut leaves) = (false, false);
         for stmt in block {
             let (mut barrier, mut left) = match stmt {
                 Stmt::Do(value) => (is_threadgroup_barrier(self.inst(*value)), false),
+                Stmt::Return(_) => (true, false),
                 Stmt::Break | Stmt::Continue => (false, true),
                 _ => (false, false),
             };
@@ -326,6 +357,10 @@ impl<'a> Find<'a, '_> {
                 Stmt::Loop { body, next, span } => {
                     let (body, next) = (self.steps(body), self.steps(next));
                     steps.push(Step::Loop { span: *span, body, next });
+                }
+                Stmt::Return(_) => {
+                    steps.push(Step::End { unreached: loops(&block[start..]) });
+                    return steps;
                 }
                 Stmt::Break | Stmt::Continue => {
                     let unreached = loops(&block[start..]);

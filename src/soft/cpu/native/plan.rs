@@ -6,7 +6,7 @@
 use crate::soft::ir::hash::{FastMap, FastSet};
 
 use super::select::{across, atomic};
-use super::shape::{self, Shapes};
+use super::shape::{self, Lanes, Shapes};
 use crate::soft::cpu::interp::lanes;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::semantics::row_scalar;
@@ -48,7 +48,7 @@ impl Plan {
         done: &[bool],
         bodies: bool,
     ) -> Self {
-        let shapes = Shapes::of(function, uniform, false, |_| true);
+        let shapes = Shapes::of(function, uniform, Lanes::UNKNOWN, |_| true);
         let count = function.insts.len();
         let mut planner = Planner {
             function,

@@ -2,7 +2,7 @@
 
 use crate::soft::ir::facts::affine::is_within;
 use crate::soft::ir::facts::uniform::Uniformity;
-use crate::soft::ir::{Address, Function, Input, Op, Scalar, Space, Type, Value};
+use crate::soft::ir::{Address, Function, Input, Inst, Op, Scalar, Space, Type, Value};
 
 /// How a value varies from lane to lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,21 @@ pub(crate) enum Shape {
     Any,
 }
 
+/// The lanes of a strip.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lanes {
+    /// Their number, of which the first lane's index in the threadgroup is a multiple; 0 if it is not known.
+    pub(crate) count: u32,
+    /// Whether they are neighbours in the first dimension and have the same position in the others, and whether the first one's
+    /// position is a multiple of their number.
+    pub(crate) rows: bool,
+}
+
+impl Lanes {
+    /// Any strip.
+    pub(crate) const UNKNOWN: Self = Self { count: 0, rows: false };
+}
+
 /// The shapes of a function's values.
 #[derive(Debug)]
 pub(crate) struct Shapes {
@@ -23,12 +38,11 @@ pub(crate) struct Shapes {
 
 impl Shapes {
     /// `ours` are the values that the code itself loads: what the interpreter loaded is valid in active lanes only, so it
-    /// may vary even if the language says that it is uniform. With `rows`, the lanes of a strip are neighbours in the
-    /// first dimension and have the same position in the others.
+    /// may vary even if the language says that it is uniform.
     pub(crate) fn of(
         function: &Function,
         uniform: &Uniformity,
-        rows: bool,
+        lanes: Lanes,
         ours: impl Fn(Value) -> bool,
     ) -> Self {
         let mut shapes = Self { values: vec![Shape::Any; function.insts.len()] };
@@ -40,7 +54,7 @@ impl Shapes {
                 if shapes.values[index] != Shape::Any {
                     continue;
                 }
-                let shape = shapes.find(function, uniform, value, rows, &ours);
+                let shape = shapes.find(function, uniform, value, lanes, &ours);
                 changed |= shape != Shape::Any;
                 shapes.values[index] = shape;
             }
@@ -65,13 +79,14 @@ impl Shapes {
         function: &Function,
         uniform: &Uniformity,
         value: Value,
-        rows: bool,
+        lanes: Lanes,
         ours: &impl Fn(Value) -> bool,
     ) -> Shape {
         if uniform.values[value.index()] {
             return Shape::Same;
         }
         let inst = function.inst(value);
+        let rows = lanes.rows;
         let stride = |value: Value| match self.shape(value) {
             Shape::Same => Some(0),
             Shape::Affine(stride) => Some(stride),
@@ -137,6 +152,7 @@ impl Shapes {
             {
                 self.shape(inst.args[0])
             }
+            Op::Lt | Op::Le if is_between_strips(function, inst, lanes) => Shape::Same,
             Op::Load if ours(value) => match address(function, self, inst.args[0]) {
                 Some((start, sum)) if sum.lanes.is_empty() && !start.is_thread() => Shape::Same,
                 _ => Shape::Any,
@@ -152,6 +168,39 @@ impl Shapes {
             }
             _ => Shape::Any,
         }
+    }
+}
+
+/// Whether a comparison of a thread's position with a constant has one result in each strip, because it changes from one strip to
+/// the next: at `c` for `x < c` and its negation `c <= x`, and at `c + 1` for `x <= c` and `c < x`.
+fn is_between_strips(function: &Function, inst: &Inst, lanes: Lanes) -> bool {
+    let [a, b] = [inst.args[0], inst.args[1]];
+    let (position, change) = match (function.constant_index(a), function.constant_index(b)) {
+        (None, Some(bound)) => (a, bound + i64::from(inst.op == Op::Le)),
+        (Some(bound), None) => (b, bound + i64::from(inst.op == Op::Lt)),
+        _ => return false,
+    };
+    lanes.count != 0
+        && change % i64::from(lanes.count) == 0
+        && is_multiple_at_first(function, position, lanes.rows)
+}
+
+/// Whether a value is a position that, in a strip's first lane, is a multiple of the strip's length, and rises by one from lane
+/// to lane.
+fn is_multiple_at_first(function: &Function, value: Value, rows: bool) -> bool {
+    let inst = function.inst(value);
+    match inst.op {
+        Op::Input => match Input::from_imm(inst.imm) {
+            Some((Input::ThreadIndexInThreadgroup | Input::ThreadIndexInSimdgroup, _)) => true,
+            Some((Input::ThreadPositionInThreadgroup, 0)) => rows,
+            _ => false,
+        },
+        Op::Convert | Op::Bitcast => {
+            let word = |ty| matches!(ty, Type::Scalar(Scalar::U32 | Scalar::I32));
+            let from = inst.args[0];
+            word(inst.ty) && word(function.ty(from)) && is_multiple_at_first(function, from, rows)
+        }
+        _ => false,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::soft::cpu::interp::uses::Uses;
 use crate::soft::cpu::native::machine::{self, Machine};
 use crate::soft::cpu::native::plan::{self, Kind, Plan};
 use crate::soft::cpu::native::region::{Leaving, Run, RunVariable};
-use crate::soft::cpu::native::shape::Shapes;
+use crate::soft::cpu::native::shape::{Lanes, Shapes};
 use crate::soft::ir::walk::loops;
 use crate::soft::ir::{Op, Span, Stmt, Value, VarId};
 
@@ -50,7 +50,7 @@ impl Natives {
         if plan.runs.is_empty() {
             return None;
         }
-        let shapes = Shapes::of(&source.function, &source.uniform, false, |_| true);
+        let shapes = Shapes::of(&source.function, &source.uniform, Lanes::UNKNOWN, |_| true);
         let (shapes, done) = (Arc::new(shapes), Arc::new(done));
         Some(Self { source: Arc::clone(source), plan, shapes, done, drafts: Vec::new() })
     }

@@ -145,7 +145,7 @@ impl Selection<'_> {
         self.depth += 1;
         self.joins.push(middle);
         self.exec = then_lanes.clone();
-        let past = self.unless_taken(condition, middle);
+        let past = self.unless_taken(condition, middle, self.depth - 1);
         self.none_left(past);
         self.block(then);
         self.emit(Ins::Label(middle));
@@ -220,7 +220,8 @@ impl Selection<'_> {
         }
         let cleared = self.cleared;
         let (middle, end) = (self.label(), self.label());
-        self.emit(Ins::JumpIf { zero: true, s: test, to: middle });
+        let past = self.unless_taken(condition, middle, self.depth);
+        self.emit(Ins::JumpIf { zero: true, s: test, to: past });
         self.block(then);
         if !otherwise.is_empty() {
             self.emit(Ins::Jump(end));

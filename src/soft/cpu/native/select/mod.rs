@@ -29,7 +29,7 @@ use super::lir::{
 };
 use super::phases::find;
 use super::region::{Layout, Run};
-use super::shape::{Shape, Shapes};
+use super::shape::{Lanes, Shape, Shapes};
 use super::tidy::tidy;
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Function, Op, Scalar, Stmt, Type, Value, VarId};
@@ -143,8 +143,9 @@ pub(crate) fn select(run: &Run, strip: Strip) -> Code {
 fn selection(run: &Run, strip: Strip) -> Selection<'_> {
     let source = &run.source;
     let function = &source.function;
+    let lanes = Lanes { count: strip.lanes * strip.parts, rows: strip.rows };
     let shapes =
-        Shapes::of(function, &source.uniform, strip.rows, |value| run.computed.contains(&value));
+        Shapes::of(function, &source.uniform, lanes, |value| run.computed.contains(&value));
     let count = function.insts.len();
     let mut leaving = HashMap::new();
     flow::find_leaving(run.stmts(), &mut leaving);

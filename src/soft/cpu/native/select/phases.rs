@@ -32,6 +32,8 @@ pub(super) struct State {
     last: Option<(Value, Label)>,
     /// Whether all threads are in one row.
     one_row: Option<Reg>,
+    /// Where the threadgroup ends.
+    end: Option<Label>,
 }
 
 /// The rows of the forms of a value.
@@ -59,10 +61,10 @@ impl<'a> Selection<'a> {
         self.phases.as_ref().is_some_and(|phases| phases.common[value.index()])
     }
 
-    /// The branch on a condition: where to go if no lane takes it.
-    pub(super) fn unless_taken(&self, condition: Value, middle: Label) -> Label {
+    /// The branch on a condition, at a depth: where to go if no lane takes it.
+    pub(super) fn unless_taken(&self, condition: Value, middle: Label, depth: u32) -> Label {
         let last = self.phases.as_ref().and_then(|phases| phases.last);
-        last.filter(|&(value, _)| value == condition && self.depth == 1).map_or(middle, |at| at.1)
+        last.filter(|&(value, _)| value == condition && depth == 0).map_or(middle, |at| at.1)
     }
 
     /// Notes that a phase needs a value that it does not have: the body then runs in rounds. False if it is not in phases.
@@ -83,7 +85,10 @@ impl<'a> Selection<'a> {
         for variable in self.run.variables.iter().filter(|own| variables[own.id.index()]) {
             self.own_variable(variable.id, variable.uniform);
         }
+        let end = self.label();
+        self.state().end = Some(end);
         self.in_steps(&phases.steps);
+        self.emit(Ins::Label(end));
         self.code.own_bytes <= MAX_ROWS && !self.state().is_missing
     }
 
@@ -97,6 +102,11 @@ impl<'a> Selection<'a> {
                 Step::Phase(phase) => self.phase(phase),
                 Step::If(condition, then, otherwise) => self.either(*condition, then, otherwise),
                 Step::Loop { span, body, next } => self.again(*span, body, next),
+                Step::End { unreached } => {
+                    let to = self.phases.as_ref().and_then(|phases| phases.end);
+                    self.emit(Ins::Jump(to.expect("the body is in phases")));
+                    self.begun += unreached;
+                }
                 Step::Leave { breaks, unreached } => {
                     let inside = self.inside.last().expect("a loop is around it");
                     let to = if *breaks { inside.exit } else { inside.next };
