@@ -6,6 +6,7 @@
 
 pub(crate) mod across;
 pub(crate) mod atomic;
+mod bits;
 mod convert;
 mod demand;
 mod flow;

@@ -1,5 +1,6 @@
 //! Instructions: arithmetic, comparisons, and calls of the interpreter's handlers for operations without code.
 
+use super::bits::File;
 use super::{Selection, wide};
 use crate::soft::cpu::interp::code::Run as Handler;
 use crate::soft::cpu::interp::lanes;
@@ -265,6 +266,9 @@ impl Selection<'_> {
     pub(super) fn int_op(&mut self, op: Op, row: Scalar, args: &[Reg]) -> Option<Reg> {
         let wide = row.bytes() == 8;
         let kind = if row.is_signed() { Num::Signed } else { Num::Unsigned };
+        if matches!(op, Op::Abs | Op::MulHigh | Op::PopCount | Op::LeadingZeros) {
+            return self.bits_of_numbers(op, row, args);
+        }
         if row.bytes() < 4 {
             if !matches!(op, Op::Shl | Op::Shr) {
                 return None;
@@ -448,6 +452,7 @@ impl Selection<'_> {
                 let wraps = op == Op::Shl && row.bytes() < 4;
                 if wraps { self.wrapped_lanes(shifted, row) } else { shifted }
             }
+            (Op::PopCount | Op::LeadingZeros, _) => self.count_bits(File::Lanes, op, row, args[0]),
             (Op::MulHigh, _) if row.bytes() < 4 => {
                 let product = two(self, Lane2::Mul, args[0], args[1]);
                 let bits = 8 * row.bytes() as u8;
@@ -574,7 +579,7 @@ fn has_lanes(op: Op, row: Scalar) -> bool {
         Op::Neg => word,
         Op::Abs => row == Scalar::F32,
         Op::Not => row == Scalar::U32,
-        Op::Shl | Op::Shr => row.is_int() && row.bytes() <= 4,
+        Op::Shl | Op::Shr | Op::PopCount | Op::LeadingZeros => row.is_int() && row.bytes() <= 4,
         Op::MulHigh => row.bytes() < 4,
         Op::Div | Op::Rem => matches!(row, Scalar::I32 | Scalar::U32),
         _ => false,

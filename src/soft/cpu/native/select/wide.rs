@@ -38,6 +38,8 @@ pub(super) fn has_code(op: Op) -> bool {
             | Op::Not
             | Op::Neg
             | Op::Abs
+            | Op::PopCount
+            | Op::LeadingZeros
             | Op::Shl
             | Op::Shr
             | Op::Min
@@ -101,6 +103,7 @@ impl Selection<'_> {
                 }
             }
             Op::MulHigh => self.wide_mul_high(signed, a, b),
+            Op::PopCount | Op::LeadingZeros => self.count_wide(op, a),
             Op::And => each(self, Lane2::And),
             Op::Or => each(self, Lane2::Or),
             Op::Xor => each(self, Lane2::Xor),
