@@ -3,6 +3,7 @@
 use crate::soft::cpu::{IsaKind, Program, Way, Workers, by_index::*};
 use crate::soft::ir::{Checks, Module};
 use crate::soft::msl::{self, ConstantValues, Options};
+use std::sync::Barrier;
 use std::time::Duration;
 
 fn program(body: &str) -> Program {
@@ -169,4 +170,39 @@ fn a_small_launch_that_takes_long_has_helpers() {
     let out = launch(&program, 96, 1_000_000, 2);
     assert_eq!(out[31], steps(31, 1_000_000));
     assert_eq!(out[95], 95);
+}
+
+/// Each shape of a threadgroup has code of its own, made by one of the threads that need it.
+#[test]
+fn threads_that_launch_a_new_kernel_at_once_agree() {
+    let text = "kernel void k(device uint *out [[buffer(0)]], uint2 g [[thread_position_in_grid]], \
+                uint l [[thread_index_in_threadgroup]]) { threadgroup uint t[32]; t[l] = g.x * 3 + g.y; \
+                metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup); out[g.y * 60 + g.x] = t[0] + t[l] * 5; }";
+    let library = msl::compile(text, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
+    let (module, _) = library.kernel("k", &ConstantValues::default()).unwrap();
+    const GROUPS: [[u32; 3]; 4] = [[32, 1, 1], [16, 2, 1], [8, 4, 1], [5, 1, 1]];
+    for _ in 0..20 {
+        let (program, together) =
+            (Program::new(&module).unwrap().with_native(true), Barrier::new(8));
+        std::thread::scope(|scope| {
+            for group in GROUPS.into_iter().chain(GROUPS) {
+                let (program, together) = (&program, &together);
+                scope.spawn(move || {
+                    let mut out = [0u32; 60 * 8];
+                    let bytes = size_of_val(&out) as u64;
+                    let bindings = [Binding { index: 0, base: out.as_mut_ptr().cast(), bytes }];
+                    let launch = Launch::of([60, 8, 1], group, &bindings);
+                    let workers = Workers::new(1);
+                    together.wait();
+                    // SAFETY: the binding is the array above, which outlives the launch and nothing else uses.
+                    unsafe { program.launch_by_index(&launch, &workers) }.unwrap();
+                    for (at, found) in (0..).zip(out) {
+                        let (x, y) = (at % 60, at / 60);
+                        let first = x / group[0] * group[0] * 3 + y / group[1] * group[1];
+                        assert_eq!(found, first + (x * 3 + y) * 5, "{group:?} {x} {y}");
+                    }
+                });
+            }
+        });
+    }
 }

@@ -1,5 +1,6 @@
 //! Each kind of fault, on every instruction set: the report is right, and no other memory is changed.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::FaultKind;
@@ -351,10 +352,11 @@ fn counting() -> Module {
 
 #[test]
 fn a_launch_may_take_longer_than_the_watchdog_allows_one_threadgroup() {
-    let program = Way::PLAIN.program(&counting()).unwrap();
-    for threads in [1, 2] {
+    let module = counting();
+    let ways = Way::plain_and_native().into_iter().flat_map(|way| [(way, 1), (way, 2)]);
+    for (way, threads) in ways {
+        let program = way.program(&module).unwrap();
         let workers = Workers::new(threads);
-        // The iterations that take a threadgroup about 10 ms.
         let mut times = [1000u32];
         let mut out = vec![0u32; 4096 * 8];
         let mut run = |times: &mut [u32], groups: u32, limit| {
@@ -366,19 +368,24 @@ fn a_launch_may_take_longer_than_the_watchdog_allows_one_threadgroup() {
             let done = unsafe { program.launch_by_index(&grid, &workers) };
             (done, start.elapsed())
         };
-        let (done, took) = run(&mut times, 1, None);
-        done.unwrap();
+        // The iterations that take a threadgroup about 10 ms, measured once there is machine code.
+        run(&mut times, 1, None).0.unwrap();
+        let mut took = run(&mut times, 1, None).1;
+        while took < Duration::from_millis(2) {
+            times[0] *= 2;
+            took = run(&mut times, 1, None).1;
+        }
         let scale = Duration::from_millis(10).as_secs_f64() / took.as_secs_f64();
         times[0] = (f64::from(times[0]) * scale) as u32;
         let limit = Some(Duration::from_secs(1));
         let groups = 130 * threads as u32;
         let (done, took) = run(&mut times, groups, limit);
-        assert!(done.is_ok(), "{threads} {done:?} {took:?}");
+        assert!(done.is_ok(), "{}, {threads} {done:?} {took:?}", way.name());
         // One threadgroup with that much work takes too long.
         times[0] = times[0].saturating_mul(10_000);
         let (done, took) = run(&mut times, 1, limit);
         let late = done.is_err_and(|fault| matches!(fault.kind, FaultKind::Watchdog { .. }));
-        assert!(late && took < Duration::from_secs(20), "{threads} {took:?}");
+        assert!(late && took < Duration::from_secs(20), "{}, {threads} {took:?}", way.name());
     }
 }
 
@@ -391,12 +398,16 @@ fn threadgroups_without_loops_stop_when_another_has_a_fault() {
     b.begin_if(is_bad);
     b.store(out, i);
     b.end_if();
-    let program = Program::new(&module(vec![buffer("out", 0, Space::Device)], b.finish())).unwrap();
-    let mut grid = launch([u32::MAX, 1, 1], [1, 1, 1], &[]);
-    grid.watchdog = Some(Duration::from_secs(60));
-    // SAFETY: nothing is bound.
-    let found = unsafe { program.launch_by_index(&grid, &Workers::new(3)) }.expect_err("a fault");
-    assert_eq!(found.position, Some([5000, 0, 0]));
+    let module = module(vec![buffer("out", 0, Space::Device)], b.finish());
+    for way in Way::plain_and_native() {
+        let program = way.program(&module).unwrap();
+        let mut grid = launch([u32::MAX, 1, 1], [1, 1, 1], &[]);
+        grid.watchdog = Some(Duration::from_secs(60));
+        // SAFETY: nothing is bound.
+        let found = unsafe { program.launch_by_index(&grid, &Workers::new(3)) };
+        let found = found.expect_err("a fault");
+        assert_eq!(found.position, Some([5000, 0, 0]), "{}", way.name());
+    }
 }
 
 #[test]
@@ -503,9 +514,9 @@ fn group_sizes_have_limits() {
 
 #[test]
 fn other_threadgroups_stop_and_the_first_fault_is_reported() {
-    let program = Program::new(&copy(|_, i| i)).unwrap();
-    let workers = Workers::new(4);
-    for _ in 0..20 {
+    let (module, workers) = (copy(|_, i| i), Workers::new(4));
+    let programs = Way::plain_and_native().into_iter().map(|way| way.program(&module).unwrap());
+    for program in programs.flat_map(|program| std::iter::repeat_n(Arc::new(program), 10)) {
         let (mut from, mut to) = (vec![1u32; 1 << 16], vec![0u32; 1 << 17]);
         let bindings = [bind(0, &mut from), bind(1, &mut to)];
         let grid = launch([1 << 17, 1, 1], [64, 1, 1], &bindings);
