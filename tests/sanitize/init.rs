@@ -225,6 +225,48 @@ pub(super) const INIT: &[Row] = &[
         data[i] = as_type<int>(h); // <-",
         ("h.x = 1", "h = half2(1)"),
     ),
+    // A struct leaves by members, of which one has no value; the byte of padding before `b` is none.
+    (
+        Store,
+        "struct Pair { uchar a; ushort b; int c; };",
+        "Pair v; v.a = 1; v.c = 2;
+        if (t > 3) v.b = 3;
+        ((device Pair *)data)[i] = v; // <-",
+        ("Pair v;", "Pair v; v.b = 0;"),
+    ),
+    (
+        Store,
+        "struct Pair { uchar a; int b; };",
+        "threadgroup Pair tile[64];
+        Pair v; v.b = 2;
+        tile[t] = v;
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        data[i] = tile[63 - t].a; // <-",
+        ("v.b = 2;", "v.a = 1; v.b = 2;"),
+    ),
+    (
+        Store,
+        "struct Inner { float3x2 m; bool flags[20]; packed_float3 p; }; struct Outer { Inner all[2]; half h; };",
+        "Outer v; v.h = 1;
+        for (int k = 0; k < 2; k++) {
+            v.all[k].m = float3x2(1.0f);
+            for (int n = 0; n < 20; n++) v.all[k].flags[n] = n & 1;
+            if (k == 0) v.all[k].p = packed_float3(0.0f);
+        }
+        ((device Outer *)data)[i & 7] = v; // <-",
+        ("if (k == 0) ", ""),
+    ),
+    (
+        Branch,
+        "struct Pair { uchar a; int b; };",
+        "threadgroup Pair tile[2];
+        if (t == 0) { tile[0].b = 1; tile[1].a = 1; tile[1].b = 1; }
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        Pair v = tile[t & 1];
+        if (v.a) // <-
+            data[i] = 1;",
+        ("tile[0].b = 1;", "tile[0].a = 1; tile[0].b = 1;"),
+    ),
     (
         Store,
         "",
@@ -238,6 +280,10 @@ pub(super) const INIT: &[Row] = &[
 
 /// Statements that only copy what is not initialised, or do not use it.
 pub(super) const SILENT: &[&str] = &[
+    "struct Pair { uchar a; int b; }; Pair v; v.a = 1; v.b = 2; ((device Pair *)data)[i] = v;",
+    "struct Pair { uchar a; int b; }; threadgroup Pair tile[64]; Pair v; v.b = 2; tile[t] = v; Pair w = tile[t]; data[i] = w.b;",
+    "struct Bits { uint a : 4; uint b : 28; bool c : 1; }; Bits v; v.a = 1; v.b = 2; v.c = true; ((device Bits *)data)[i] = v;",
+    "struct Either { union { int a; float b; }; int c; }; Either v; v.b = 1; v.c = 2; ((device Either *)data)[i] = v;",
     "struct Bits { uint a : 4; uint b : 28; }; Bits v; v.a = 1; v.b = 2; data[i] = v.a;",
     "struct Bits { uint a : 4; uint b : 28; }; threadgroup Bits v[64]; v[t].a = 1; v[t].b = 2; data[i] = v[t].b;",
     "int x; int y = x; (void)y; data[i] = 1;",

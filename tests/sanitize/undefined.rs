@@ -60,6 +60,24 @@ pub(super) const UNDEFINED: &[(ReportKind, &str, &str)] = &[
     case(ReportKind::SignedOverflow, "out = n * 100000000;", "out = n * 10000000;"),
     case(ReportKind::SignedOverflow, "out = INT_MIN - n;", "out = int(uint(INT_MIN) - i);"),
     case(ReportKind::SignedOverflow, "out = -(INT_MIN + n);", "out = -(INT_MAX - n);"),
+    case(ReportKind::SignedOverflow, "out = int(LONG_MAX + n);", "out = int(LONG_MIN + n);"),
+    case(ReportKind::SignedOverflow, "out = int(LONG_MIN - n);", "out = int(LONG_MAX - n);"),
+    case(
+        ReportKind::SignedOverflow,
+        "out = int(-n - LONG_MAX - 1 - n);",
+        "out = int(long(n) - LONG_MAX - 1);",
+    ),
+    case(
+        ReportKind::SignedOverflow,
+        "out = int(-long(n) * 0x200000000000000l);",
+        "out = int(-long(n) * 0x40000000000000l);",
+    ),
+    case(ReportKind::SignedOverflow, "out = int(-(LONG_MIN + n));", "out = int(-(LONG_MAX - n));"),
+    case(
+        ReportKind::SignedOverflow,
+        "out = int((long2(1, LONG_MAX) + long2(n)).y);",
+        "out = int((long2(1, LONG_MAX) - long2(n)).y);",
+    ),
     case(
         ReportKind::MisalignedAccess,
         "out = int(((device float4 *)(data + 512 + n % 4))->x);",
@@ -89,4 +107,7 @@ pub(super) const DEFINED: &[&str] = &[
     "out = n > 0 && 100 / n > 3 ? 1 : 2;",
     "out = n == 0 ? 1 : n == 1 ? 3 / n : 100 / n;",
     "out = int(i * 0x9e3779b9u) >> 31;",
+    "out = int(addsat(LONG_MAX, long(n)) ^ subsat(LONG_MIN, long(n)) ^ mulhi(long(n), LONG_MAX));",
+    "out = int(hadd(LONG_MAX, long(n)) ^ rhadd(LONG_MAX, long(n)) ^ abs(long(n) - 64) ^ rotate(long(n), long(n)));",
+    "out = int(long(absdiff(long(LONG_MIN), long(n))) ^ long(x * 1e9f));",
 ];

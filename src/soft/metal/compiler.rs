@@ -328,7 +328,7 @@ impl Source {
         linked: &[Linked],
         deepest: usize,
     ) -> Result<Kernel, String> {
-        let values = msl::ConstantValues { exact: checks.any(), ..self.values(constants)? };
+        let values = msl::ConstantValues { checks, ..self.values(constants)? };
         let of_linked = linked
             .iter()
             .map(|one| one.origin.source.values(&one.origin.constants))

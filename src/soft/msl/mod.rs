@@ -20,7 +20,7 @@ pub(crate) mod texture;
 pub(crate) mod traits;
 pub(crate) mod types;
 
-use crate::soft::ir::{self, InternalError};
+use crate::soft::ir::{self, Checks, InternalError};
 use ast::Stage;
 use check::entry::Reflection;
 use check::library::Library as Known;
@@ -81,9 +81,9 @@ pub(crate) struct FunctionConstant {
 pub(crate) struct ConstantValues {
     pub(crate) by_index: HashMap<u32, Vec<u8>>,
     pub(crate) by_name: HashMap<String, Vec<u8>>,
-    /// Whether the kernel computes only what the source evaluates: both arms of a conditional expression are not
-    /// computed to select one, so that checks see what a thread does.
-    pub(crate) exact: bool,
+    /// What is checked while the kernel runs. With any check it computes only what the source evaluates: both arms of a
+    /// conditional expression are not computed to select one.
+    pub(crate) checks: Checks,
 }
 
 impl ConstantValues {
@@ -327,7 +327,7 @@ impl Library {
         deepest: u32,
     ) -> Result<(ir::Module, Reflection), CompileError> {
         let values = |constant: &FunctionConstant| constants.get(constant);
-        self.kernel_with(name, constants.exact, &values, linked, deepest)
+        self.kernel_with(name, constants.checks, &values, linked, deepest)
     }
 
     /// Checks a visible function, and those that it calls.
@@ -375,7 +375,7 @@ impl Library {
     fn kernel_with(
         &self,
         name: &str,
-        exact: bool,
+        checks: Checks,
         values: &(dyn Fn(&FunctionConstant) -> Option<Vec<Constant>> + Sync),
         linked: &[Linked<'_>],
         deepest: u32,
@@ -392,12 +392,12 @@ impl Library {
                 let func = one.library.find(one.name)?;
                 programs.push(one.library.program(func, Role::Function)?);
             }
-            let special = Specialisation::new(&program, values).exactly(exact);
+            let special = Specialisation::new(&program, values).checked(checks);
             let specials: Vec<_> = programs
                 .iter()
                 .zip(linked)
                 .map(|(program, one)| {
-                    Specialisation::new(program, &|c| one.constants.get(c)).exactly(exact)
+                    Specialisation::new(program, &|c| one.constants.get(c)).checked(checks)
                 })
                 .collect();
             let mut units = vec![Unit { special: &special, handle: 0, base: 0 }];

@@ -508,7 +508,7 @@ fn kernels_of_one_library_are_lowered_at_the_same_time() {
             both.wait();
             Some(vec![Constant::Int(value)])
         };
-        library.kernel_with(name, false, &values, &[], 1).unwrap().0.to_string()
+        library.kernel_with(name, ir::Checks::NONE, &values, &[], 1).unwrap().0.to_string()
     };
     std::thread::scope(|scope| {
         let one = scope.spawn(|| make("one", 11));
@@ -523,8 +523,9 @@ fn kernels_of_one_library_are_lowered_at_the_same_time() {
 #[test]
 fn a_fault_report_never_waits_for_a_compilation() {
     let library = compile(SHARED, &Options::default()).unwrap();
-    let (module, _) =
-        library.kernel_with("one", false, &|_| Some(vec![Constant::Int(1)]), &[], 1).unwrap();
+    let (module, _) = library
+        .kernel_with("one", ir::Checks::NONE, &|_| Some(vec![Constant::Int(1)]), &[], 1)
+        .unwrap();
     let spans = &module.functions[0].insts;
     let span = spans
         .iter()

@@ -1,4 +1,4 @@
-//! Prints what the sanitizer found, each pair of lines once in a process.
+//! Prints what the sanitizer found, each pair of lines and argument once in a process.
 
 use crate::soft::fork::lock;
 use crate::soft::kernel::sanitize::{Access, Report};
@@ -10,10 +10,11 @@ use std::sync::Mutex;
 pub(super) fn print(reports: &[Report]) {
     static PRINTED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
     for report in reports {
-        let site = |access: &Access| format!("{} {:?}", access.kernel, access.source);
+        let line = |access: &Access| access.source.as_ref().map(|at| (at.file.clone(), at.line));
+        let site = |access: &Access| format!("{} {:?}", access.kernel, line(access));
         let mut sites: Vec<String> = report.accesses.iter().map(site).collect();
         sites.sort_unstable();
-        let key = format!("{} {sites:?}", report.kind.name());
+        let key = format!("{} {sites:?} {:?}", report.kind.name(), report.argument);
         if lock(&PRINTED).get_or_insert_default().insert(key) {
             variables::report(&report.to_string());
         }

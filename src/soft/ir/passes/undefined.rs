@@ -86,13 +86,37 @@ impl Add<'_> {
                 let wrong = self.compare(Op::Ne, exact, again, out);
                 self.report(wrong, Finding::SignedOverflow, out);
             }
-            Op::Neg if to == Scalar::I32 => {
-                let lowest = self.same(to, 1 << 31, inst.args[0], out);
+            Op::Add | Op::Sub | Op::Mul if to == Scalar::I64 => self.long(&inst, out),
+            Op::Neg if matches!(to, Scalar::I32 | Scalar::I64) => {
+                let lowest = if to == Scalar::I32 { 1 << 31 } else { 1 << 63 };
+                let lowest = self.same(to, lowest, inst.args[0], out);
                 let wrong = self.compare(Op::Eq, inst.args[0], lowest, out);
                 self.report(wrong, Finding::SignedOverflow, out);
             }
             _ => {}
         }
+    }
+
+    /// A sum of `long`s is out of range if its sign is not that of the operands, which is the same; a difference if the operands'
+    /// signs differ and its own is not the first one's; a product if its high half is not the sign of its low half.
+    fn long(&mut self, inst: &Inst, out: &mut Block) {
+        let (ty, [a, b]) = (inst.ty, [inst.args[0], inst.args[1]]);
+        let low = self.put(inst.op, ty, &[a, b], out);
+        let wrong = if inst.op == Op::Mul {
+            let high = self.put(Op::MulHigh, ty, &[a, b], out);
+            let count = self.same(Scalar::I64, 63, low, out);
+            let sign = self.put(Op::Shr, ty, &[low, count], out);
+            self.compare(Op::Ne, high, sign, out)
+        } else {
+            let other = if inst.op == Op::Add { low } else { b };
+            let changed = self.put(Op::Xor, ty, &[a, low], out);
+            let with = if inst.op == Op::Add { b } else { a };
+            let differs = self.put(Op::Xor, ty, &[with, other], out);
+            let both = self.put(Op::And, ty, &[changed, differs], out);
+            let zero = self.same(Scalar::I64, 0, low, out);
+            self.compare(Op::Lt, both, zero, out)
+        };
+        self.report(wrong, Finding::SignedOverflow, out);
     }
 
     /// Truncated, the value has to be in the range of the type: MSL 8.6 saturates, C++ leaves it undefined.

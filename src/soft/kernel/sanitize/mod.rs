@@ -65,6 +65,9 @@ struct State {
     launches: Vec<Run>,
     sites: Vec<Site>,
     site_numbers: HashMap<Site, u32>,
+    /// For each site the first one of its line.
+    lines: Vec<u32>,
+    line_numbers: HashMap<Site, u32>,
     /// The threadgroups of these launches.
     groups: u32,
     /// The executions of instructions so far, and the lanes of the last.
@@ -80,11 +83,13 @@ fn fenced(fences: &HashMap<u32, (u32, u32)>, old: &Record, new: &Record) -> bool
         && fences.get(&new.group).is_some_and(|fence| fence.0 <= new.step)
 }
 
-/// The reports, and their numbers by kind and the two sites, the lower first.
+/// The reports, and their numbers by kind and the two lines, the lower first.
 #[derive(Default)]
 struct Found {
     reports: Vec<Report>,
     numbers: HashMap<Key, usize>,
+    /// Counts what has no report, because there are too many.
+    omitted: Option<Report>,
 }
 
 impl Found {
@@ -95,11 +100,15 @@ impl Found {
         } else if self.reports.len() < MOST_REPORTS {
             self.numbers.insert(key, self.reports.len());
             self.reports.push(report());
+        } else if let Some(omitted) = &mut self.omitted {
+            omitted.count += 1;
+        } else {
+            self.omitted = Some(Report::omitted(report().kernel));
         }
     }
 }
 
-/// The kind of a report, its two sites, the lower first, and the argument or variable: the number of its region, or for accesses
+/// The kind of a report, the first sites of its two lines, the lower first, and the argument or variable: the number of its region, or for accesses
 /// of two queues its address.
 type Key = (ReportKind, u32, u32, u64);
 
@@ -198,11 +207,21 @@ impl State {
 
     /// The number of a site.
     fn number_of(&mut self, site: Site) -> u32 {
-        let Self { sites, site_numbers, .. } = self;
+        let Self { sites, site_numbers, lines, line_numbers, .. } = self;
         *site_numbers.entry(site).or_insert_with_key(|site| {
+            let number = sites.len() as u32;
             sites.push(site.clone());
-            sites.len() as u32 - 1
+            let mut line = site.clone();
+            line.source.iter_mut().for_each(|source| source.column = 0);
+            lines.push(*line_numbers.entry(line).or_insert(number));
+            number
         })
+    }
+
+    /// The key of a report about two sites.
+    fn key(lines: &[u32], kind: ReportKind, sites: [u32; 2], of: u64) -> Key {
+        let [one, other] = sites.map(|site| lines[site as usize]);
+        (kind, one.min(other), one.max(other), of)
     }
 }
 
@@ -282,7 +301,7 @@ impl Session {
             let run = &batch.launches[launch_of(&batch.launches, new.group)];
             let argument = run.argument_at(address);
             let base = argument.map_or(0, |argument| argument.base);
-            let key = (kind, old_site.min(new.site), old_site.max(new.site), base);
+            let key = State::key(&state.lines, kind, [old_site, new.site], base);
             found.note(key, || {
                 let own = &batch.sites[new.site as usize];
                 let access = |site: &Site, thread| {
@@ -335,7 +354,9 @@ impl Session {
 
     /// What was found.
     pub(crate) fn reports(&self) -> Vec<Report> {
-        self.made.get().map(|made| lock(&made.found).reports.clone()).unwrap_or_default()
+        let Some(made) = self.made.get() else { return Vec::new() };
+        let found = lock(&made.found);
+        found.reports.iter().chain(&found.omitted).cloned().collect()
     }
 
     /// Begins a launch, or goes on with it after other code has begun it. It has the session until it is dropped.
@@ -596,7 +617,7 @@ impl Checker<'_> {
             remedy: report::remedy_of(finding).to_owned(),
             count: 1,
         };
-        note(self.found, (kind, site, site, 0), report);
+        note(self.found, State::key(&state.lines, kind, [site; 2], 0), report);
     }
 
     /// A thread accesses memory, in the instruction of the last [`step`](Self::step). `value` is what it writes, if that is
@@ -620,7 +641,7 @@ impl Checker<'_> {
         }
         let clock = self.state.events.quick.clock(wave).get();
         let [epoch, inner] = if at.own { clock.own } else { clock.device };
-        let State { device, sites, launches, steps, lanes, fences, events, planes, .. } =
+        let State { device, sites, lines, launches, steps, lanes, fences, events, planes, .. } =
             &mut *self.state;
         if self.event == 0 && events.is_on() {
             self.event = events.note(site, *lanes);
@@ -665,7 +686,7 @@ impl Checker<'_> {
             if race.is_benign() && !self.checks.has(Checks::BENIGN) {
                 return;
             }
-            let key = (race, old.site.min(new.site), old.site.max(new.site), at.region.into());
+            let key = State::key(lines, race, [old.site, new.site], at.region.into());
             // Of the cells of one access, the first counts.
             if counted.replace(key) == Some(key) {
                 return;

@@ -37,6 +37,8 @@ pub(crate) enum ReportKind {
     Lockstep,
     /// What one thread did.
     Of(Finding),
+    /// More was found than a command buffer reports.
+    Omitted,
 }
 
 impl ReportKind {
@@ -55,6 +57,7 @@ impl ReportKind {
             Self::Of(Finding::Address) => "uninitialised address",
             Self::Of(Finding::Stored) => "uninitialised store",
             Self::Of(Finding::Misaligned) => "misaligned access",
+            Self::Omitted => "omitted",
         }
     }
 
@@ -99,6 +102,13 @@ impl fmt::Display for Report {
         let Self { kernel, kind, offset, bytes, remedy, count, .. } = self;
         let what = match kind {
             ReportKind::Of(finding) => return self.of_thread(*finding, out),
+            ReportKind::Omitted => {
+                write!(
+                    out,
+                    "kernel '{kernel}': more was found than a command buffer reports; {remedy}"
+                )?;
+                return counted(*count, out);
+            }
             ReportKind::Race => "race",
             ReportKind::SameValue => "benign race (both write the same value)",
             ReportKind::Lockstep => "benign race (within a SIMD-group)",
@@ -147,6 +157,20 @@ pub(super) const fn remedy_of(finding: Finding) -> &'static str {
 }
 
 impl Report {
+    /// The report that counts what has none, the first of which was found in a kernel.
+    pub(super) fn omitted(kernel: String) -> Self {
+        Self {
+            kernel,
+            kind: ReportKind::Omitted,
+            argument: None,
+            offset: 0,
+            bytes: 0,
+            accesses: Vec::new(),
+            remedy: "correct what is reported first, or check fewer kernels".to_owned(),
+            count: 1,
+        }
+    }
+
     /// The text of a report about one thread.
     fn of_thread(&self, finding: Finding, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match finding {

@@ -55,6 +55,26 @@ fn two_accesses_race_if_one_writes_and_one_is_not_atomic() {
 }
 
 #[test]
+fn what_is_found_beyond_the_most_reports_is_counted() {
+    let session = Session::default();
+    let extent = extent([64, 1, 1], [64, 1, 1]);
+    let mut checker = session.launch("k", Checks::UNDEFINED, extent, false);
+    checker.enter(0);
+    for line in 0..MOST_REPORTS as u32 + 2 {
+        let source = SourcePosition { file: "k.metal".to_owned(), line, column: 1 };
+        let site = checker.site(Some(source), AccessKind::Read);
+        checker.found(0, 0, site, Finding::Shift);
+        checker.found(0, 1, site, Finding::Shift);
+    }
+    drop(checker);
+    let reports = session.reports();
+    assert_eq!(reports.len(), MOST_REPORTS + 1);
+    let [first, .., last] = &reports[..] else { unreachable!("there are many") };
+    assert_eq!((first.count, last.kind, last.count), (2, ReportKind::Omitted, 4));
+    assert!(last.to_string().contains("kernel 'k': more was found"), "{last}");
+}
+
+#[test]
 fn bytes_are_distinguished() {
     use AccessKind::Write;
     for (first, second, race) in [

@@ -8,6 +8,7 @@
 use super::entry::Reflection;
 use super::evaluate::{Evaluations, Facts, Item, evaluate, evaluate_item};
 use super::{Checker, FuncId, Global, State};
+use crate::soft::ir::Checks;
 use crate::soft::ir::hash::FastMap;
 use crate::soft::msl::FunctionConstant;
 use crate::soft::msl::diagnostics::Diagnostics;
@@ -109,8 +110,8 @@ pub(crate) struct Specialisation<'a> {
     /// The function constants that have values.
     given: FastMap<GlobalIndex, Global>,
     evaluations: RefCell<Evaluations>,
-    /// Whether nothing is computed that the source does not evaluate.
-    pub(crate) exact: bool,
+    /// What is checked while the kernel runs.
+    pub(crate) checks: Checks,
 }
 
 impl<'a> Specialisation<'a> {
@@ -129,12 +130,12 @@ impl<'a> Specialisation<'a> {
             }
             given.insert(GlobalIndex(at as u32), global);
         }
-        Specialisation { program, given, evaluations: RefCell::default(), exact: false }
+        Specialisation { program, given, evaluations: RefCell::default(), checks: Checks::NONE }
     }
 
-    /// The same, computing nothing that the source does not evaluate.
-    pub(crate) fn exactly(self, exact: bool) -> Self {
-        Self { exact, ..self }
+    /// The same for a kernel that is checked while it runs.
+    pub(crate) fn checked(self, checks: Checks) -> Self {
+        Self { checks, ..self }
     }
 
     pub(crate) fn body(&self, index: InstanceIndex) -> &State {

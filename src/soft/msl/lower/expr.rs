@@ -323,7 +323,7 @@ impl Body<'_, '_> {
     fn is_harmless(&self, expr: &Expr) -> bool {
         match &expr.kind {
             ExprKind::Constant(_) | ExprKind::Zero | ExprKind::IsDefined(_) => true,
-            _ if self.module.special.exact => false,
+            _ if self.module.special.checks.any() => false,
             ExprKind::Load(place) => {
                 self.is_harmless_place(place) && !self.is_aggregate(expr.qual.ty)
             }

@@ -3,7 +3,7 @@
 use super::Body;
 use super::aggregate::UNROLLED;
 use super::place::Place;
-use crate::soft::ir::{Op, Space, Type, Value};
+use crate::soft::ir::{Checks, Op, Space, Type, Value};
 use crate::soft::msl::check::layout::is_address;
 use crate::soft::msl::types::{Ty, TyId, Types};
 
@@ -82,23 +82,48 @@ impl Body<'_, '_> {
         }
     }
 
+    /// Whether an object is copied by members: where checks follow which bytes are initialised into memory that threads share,
+    /// or from there, in which padding is never written.
+    fn is_by_members(&self, to: Value, from: Value) -> bool {
+        let is_shared = |pointer| self.b.ty(pointer).space() != Some(Space::Thread);
+        self.module.special.checks.has(Checks::INIT) && (is_shared(to) || is_shared(from))
+    }
+
     /// Copies an object.
     pub(super) fn copy_object(&mut self, to: Value, from: Value, ty: TyId) {
         let types = self.module.types;
-        if self.is_shared(to) == self.is_shared(from) || !has_forms(types, ty) {
-            let size = types.size(ty);
-            return self.b.copy(to, from, size);
+        let by_forms = self.is_shared(to) != self.is_shared(from) && has_forms(types, ty);
+        if !by_forms && !self.is_by_members(to, from) {
+            return self.b.copy(to, from, types.size(ty));
         }
         match *types.get(ty) {
-            Ty::Struct(id) => {
+            Ty::Struct(id) if !types.class(id).union => {
                 let class = types.class(id).clone();
+                let mut unit = None;
                 for field in class.fields() {
                     let offset = i64::from(field.offset);
                     let (to, from) = (self.b.field(to, offset), self.b.field(from, offset));
+                    if field.bits.is_some() {
+                        // The bit-fields of one unit are copied together.
+                        if unit.replace(offset) != Some(offset) {
+                            self.b.copy(to, from, types.size(field.qual.ty));
+                        }
+                        continue;
+                    }
                     self.copy_object(to, from, field.qual.ty);
                 }
             }
             Ty::Array(element, count) => self.copy_elements(to, from, element, count.unwrap_or(0)),
+            Ty::Matrix(..) => {
+                for (column, value) in self.columns(from, ty).into_iter().enumerate() {
+                    let stride = self.column_shape(ty).1;
+                    let to = self.b.field(to, i64::from(stride) * column as i64);
+                    self.b.store(to, value);
+                }
+            }
+            Ty::Struct(_) | Ty::SimdgroupMatrix(_) | Ty::Atomic(_) => {
+                self.b.copy(to, from, types.size(ty));
+            }
             _ => {
                 let value = self.load_value(&Place::Memory(from), ty);
                 self.store_value(&Place::Memory(to), value, ty);

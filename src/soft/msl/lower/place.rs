@@ -136,7 +136,7 @@ impl Body<'_, '_> {
     fn check_alignment(&mut self, pointer: Value, ty: TyId) {
         let align = self.module.types.layout(ty).map_or(1, |layout| layout.1);
         let space = self.b.ty(pointer).space();
-        if self.module.special.exact && align > 1 && space != Some(Space::Thread) {
+        if self.module.special.checks.any() && align > 1 && space != Some(Space::Thread) {
             let none = self.b.int(Scalar::U64, 0);
             let probe = Probe::Aligned { bytes: align };
             self.b.emit(Op::Probe, Type::Void, &[pointer, none], probe.imm());
