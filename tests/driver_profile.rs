@@ -94,6 +94,7 @@ fn lines_count_their_runs_and_active_lanes() {
     let Profile { launches, threadgroups, simdgroups, threads, .. } = profile;
     assert_eq!([launches, threadgroups, simdgroups, threads], [1, 2, 4, 128]);
     assert_eq!((profile.threads_per_threadgroup, profile.threadgroup_memory), (64, 0));
+    assert_eq!(profile.threadgroups_that_fit, 16);
 }
 
 #[test]
@@ -164,6 +165,8 @@ fn barriers_atomics_and_banks_are_counted() {
         (line(&profile, 3).threadgroup.bank_conflicts, profile.threadgroup_memory),
         (0, 4096)
     );
+    // 16 by their threads, 8 by their memory.
+    assert_eq!(profile.threadgroups_that_fit, 8);
     // 32 lanes in two banks, 16 rows each.
     assert_eq!(line(&profile, 5).threadgroup.bank_conflicts, 4 * 15);
     assert_eq!([4, 6, 7].map(|number| line(&profile, number).barriers), [4, 12, 4]);
@@ -335,8 +338,66 @@ fn a_variable_writes_the_profiles_of_a_process() {
         assert!(text.contains("device: 2 contiguous (256 bytes, 2 cache lines)"), "{text}");
     }
     assert!(written("profile.html").unwrap().starts_with("<!DOCTYPE html>"));
+    assert!(written("profile.svg").unwrap().starts_with("<svg "));
     let json = written("profile.json").unwrap();
     assert!(json.starts_with(r#"[{"kernel":"first","launches":1,"threadgroups":2,"#), "{json}");
     assert!(json.contains(r#""contiguous":{"accesses":2,"bytes":256,"cacheLines":2}"#), "{json}");
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// The picture that the README shows: a transposition that accesses memory in rows of its own, and through threadgroup memory.
+/// `ARUMINIUM_UPDATE` writes it.
+#[test]
+fn the_picture_is_that_of_the_readme() {
+    const SIDE: usize = 256;
+    let source = "#include <metal_stdlib>
+using namespace metal;
+constant uint side = 256;
+
+kernel void direct(device float *out, device const float *in, uint2 at [[thread_position_in_grid]]) {
+    out[at.x * side + at.y] = in[at.y * side + at.x];
+}
+
+kernel void tiled(device float *out, device const float *in, uint2 at [[threadgroup_position_in_grid]],
+                  uint2 t [[thread_position_in_threadgroup]]) {
+    threadgroup float tile[32][32];
+    tile[t.y][t.x] = in[(at.y * 32 + t.y) * side + at.x * 32 + t.x];
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    out[(at.x * 32 + t.y) * side + at.y * 32 + t.x] = tile[t.x][t.y];
+}
+";
+    let run = || {
+        let rig = Rig::new();
+        let [out, input] = [(); 2].map(|()| rig.gpu.buffer(SIDE * SIDE * 4).unwrap());
+        let library = rig.gpu.compile(source).unwrap();
+        for kernel in ["direct", "tiled"] {
+            let pipeline = rig.gpu.pipeline(&library.function(kernel).unwrap()).unwrap();
+            rig.run(|encoder| {
+                encoder.bind(&pipeline);
+                encoder.bind_buffer(&out, 0, 0);
+                encoder.bind_buffer(&input, 0, 1);
+                encoder.launch((SIDE, SIDE, 1), (32, 32, 1));
+            })
+            .unwrap();
+        }
+    };
+    let file = std::env::temp_dir().join(format!("picture-{}.svg", std::process::id()));
+    let variables = [("ARUMINIUM_SOFT_PROFILE", file.to_str().unwrap())];
+    let test = "the_picture_is_that_of_the_readme";
+    let Some(output) = in_child(test, &variables, run) else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let picture = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    for hint in ["lanes are 1024 bytes apart", "pad the rows of"] {
+        assert!(picture.contains(hint), "{hint}: {picture}");
+    }
+    let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/specs/profile.svg");
+    if std::env::var_os("ARUMINIUM_UPDATE").is_some() {
+        return std::fs::write(recorded, picture).unwrap();
+    }
+    let recorded = std::fs::read_to_string(recorded).unwrap();
+    assert!(
+        picture == recorded,
+        "specs/profile.svg is another picture: ARUMINIUM_UPDATE=1 writes this one: {picture}"
+    );
 }

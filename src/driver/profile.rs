@@ -55,6 +55,8 @@ pub struct Profile {
     pub threads_per_threadgroup: u64,
     /// The most threadgroup memory of a threadgroup, in bytes.
     pub threadgroup_memory: u64,
+    /// How many threadgroups of that size fit into 1024 threads and 32 KiB of threadgroup memory, the limits of a single one.
+    pub threadgroups_that_fit: u64,
     /// The lines that have code, by file and number.
     pub lines: Vec<ProfileLine>,
     /// Hints about the whole kernel, one sentence each.
@@ -207,6 +209,7 @@ impl Profile {
             threads: fields.unsigned("threads")?,
             threads_per_threadgroup: fields.unsigned("threadsPerThreadgroup")?,
             threadgroup_memory: fields.unsigned("threadgroupMemory")?,
+            threadgroups_that_fit: fields.unsigned("threadgroupsThatFit")?,
             lines: records(&fields.list("lines")?, ProfileLine::of),
             hints: fields.texts("hints"),
             text: fields.text("text")?,

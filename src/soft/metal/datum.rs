@@ -190,6 +190,7 @@ impl From<&Summary> for Datum {
             ("threads", extent.threads.into()),
             ("threadsPerThreadgroup", extent.group_threads.into()),
             ("threadgroupMemory", extent.group_memory.into()),
+            ("threadgroupsThatFit", extent.fitting().into()),
             ("hints", texts(&profile.hints)),
             ("lines", Self::List(profile.lines.iter().map(Self::from).collect())),
         ])

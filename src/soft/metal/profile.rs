@@ -4,7 +4,7 @@ use super::datum::Datum;
 use super::foundation::Retained;
 use crate::soft::fork::{is_forked, lock};
 use crate::soft::kernel::Kernel;
-use crate::soft::kernel::profile::{Profile, Summary, page};
+use crate::soft::kernel::profile::{Profile, Summary, page, picture};
 use crate::soft::variables;
 use std::ffi::c_int;
 use std::io::Write;
@@ -45,6 +45,7 @@ extern "C" fn write() {
         // The reader may have closed it.
         "-" => std::io::stderr().write_all(text().as_bytes()).or(Ok(())),
         html if html.ends_with(".html") => std::fs::write(html, page(&ran)),
+        svg if svg.ends_with(".svg") => std::fs::write(svg, picture(&ran)),
         json if json.ends_with(".json") => {
             let all = Datum::List(ran.iter().map(Datum::from).collect());
             std::fs::write(json, all.json() + "\n")

@@ -24,7 +24,7 @@ pub(crate) fn page(profiles: &[Summary]) -> String {
 }
 
 /// Text with the characters that have a meaning in HTML escaped.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

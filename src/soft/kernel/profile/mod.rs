@@ -3,21 +3,23 @@
 mod hints;
 mod html;
 mod lines;
+mod picture;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Launch, SourceText};
+use super::{Launch, SourceText, limits};
 use crate::soft::ir::{AccessKind, Site, SiteKind, Space};
 pub(crate) use html::page;
 pub(crate) use lines::{Line, SPACES, Summary};
+pub(crate) use picture::picture;
 
 /// Bytes of a cache line.
 const CACHE_LINE: u64 = 128;
 /// Threads of a SIMD-group.
-const SIMD_WIDTH: u32 = super::limits::SIMD_WIDTH;
+const SIMD_WIDTH: u32 = limits::SIMD_WIDTH;
 /// Banks of threadgroup memory, of four bytes each.
 const BANKS: usize = 32;
 
@@ -48,6 +50,15 @@ pub(crate) struct Extent {
     pub(crate) group_threads: u32,
     /// The most threadgroup memory of a threadgroup, in bytes.
     pub(crate) group_memory: u32,
+}
+
+impl Extent {
+    /// How many threadgroups of the largest size the limits of one threadgroup hold together.
+    pub(crate) fn fitting(&self) -> u32 {
+        let of_threads = limits::THREADS.checked_div(self.group_threads).unwrap_or(0);
+        let of_memory = limits::THREADGROUP_MEMORY.checked_div(self.group_memory);
+        of_threads.min(of_memory.unwrap_or(u32::MAX))
+    }
 }
 
 /// How the lanes of a SIMD-group access memory by one instruction.

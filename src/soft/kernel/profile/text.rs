@@ -14,13 +14,14 @@ impl Display for Extent {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "{}, {}, {}, {}; at most {} and {} of threadgroup memory in a threadgroup",
+            "{}, {}, {}, {}; at most {} and {} of threadgroup memory in a threadgroup, {} of which fit at a time",
             counted(self.launches, "launch").replace("launchs", "launches"),
             counted(self.threadgroups, "threadgroup"),
             counted(self.simdgroups, "SIMD-group"),
             counted(self.threads, "thread"),
             counted(self.group_threads.into(), "thread"),
             counted(self.group_memory.into(), "byte"),
+            self.fitting(),
         )
     }
 }
