@@ -18,8 +18,9 @@ mod random;
 mod undefined;
 
 use aruminium::{
-    BarrierScope, Buffer, Checks, Commands, Copier, DispatchType, Encoder, Gpu, Pipeline,
-    PixelFormat, Report, ReportKind, TextureDescriptor, TextureUsage, autorelease_pool,
+    BarrierScope, Buffer, Checks, Commands, Copier, DispatchType, Encoder, Gpu, ImageLayout,
+    MTLRegion, Pipeline, PixelFormat, Report, ReportKind, Subresource, TextureDescriptor,
+    TextureUsage, autorelease_pool,
 };
 use child::{in_child, run_child};
 use gpu::Rig;
@@ -105,9 +106,12 @@ fn check(cases: &[Case], checks: Checks, kind: ReportKind) {
                 && report.argument.as_deref() == Some(argument)
                 && lines(report) == expected
         };
-        if !found.iter().any(right) {
+        let is_elsewhere = |report: &Report| {
+            report.kind == kind && !lines(report).iter().all(|line| expected.contains(line))
+        };
+        if !found.iter().any(right) || found.iter().any(is_elsewhere) {
             let texts: Vec<String> = found.iter().map(Report::to_string).collect();
-            wrong.push(format!("{name}: not found at {expected:?}: {texts:#?}"));
+            wrong.push(format!("{name}: not found at {expected:?} and only there: {texts:#?}"));
         }
         assert!(source.contains(mend.0), "{name}");
         let silent = run(&rig, &source.replace(mend.0, mend.1), checks);
@@ -361,12 +365,30 @@ fn undefined_arithmetic_is_found() {
     for &(kind, statement, _) in undefined::UNDEFINED {
         let source = kernel(statement);
         let found = run(&rig, &source, Checks::UNDEFINED);
-        let right = |report: &Report| report.kind == kind && lines(report) == marked(&source);
-        if !found.iter().any(right) {
-            wrong.push(format!("{statement}: not found: {found:#?}"));
+        let is_there = |report: &Report| lines(report) == marked(&source);
+        if !found.iter().any(|report| report.kind == kind) || !found.iter().all(is_there) {
+            wrong.push(format!("{statement}: not found there alone: {found:#?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Several places of one line have one report, which counts them together.
+#[test]
+fn a_line_has_one_report() {
+    let rig = Rig::new();
+    let source = undefined_kernel("out = (1 << i) + (2 << (i + 1));");
+    let found = run(&rig, &source, Checks::UNDEFINED);
+    let [report] = &found[..] else { panic!("{found:#?}") };
+    assert_eq!((report.kind, report.count), (ReportKind::Shift, 96 + 97));
+    let source =
+        "kernel void k(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+        data[0] = i; data[1] = i;
+        data[2] = i;
+    }";
+    let found = run(&rig, source, Checks::RACES);
+    let counts: Vec<_> = found.iter().map(|race| (lines(race), race.count)).collect();
+    assert_eq!(counts, [(vec![4], 2 * 127), (vec![5], 127)]);
 }
 
 #[test]
@@ -545,14 +567,7 @@ fn order_of_groups() -> [Vec<u32>; 2] {
 #[test]
 fn a_seed_orders_threadgroups_and_simdgroups() {
     let test = "a_seed_orders_threadgroups_and_simdgroups";
-    let run = |seed: &str, jit: &str| {
-        let variables = [("ARUMINIUM_SOFT_SANITIZE", seed), ("ARUMINIUM_SOFT_JIT", jit)];
-        let output = in_child(test, &variables, || println!("order: {:?}", order_of_groups()))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{text}");
-        let (_, order) = text.split_once("order: ").expect("the child prints it");
-        Some(order.lines().next().unwrap().to_owned())
-    };
+    let run = |seed, jit| seeded(test, seed, jit, || format!("{:?}", order_of_groups()));
     let Some(first) = run("order=1", "on") else { return };
     assert_eq!(run("order=1", "on").unwrap(), first);
     assert_eq!(run("order=1", "always").unwrap(), first);
@@ -567,6 +582,112 @@ fn a_seed_orders_threadgroups_and_simdgroups() {
         assert_eq!(sorted, (0..length).collect::<Vec<_>>());
         assert_ne!(order, sorted);
     }
+}
+
+/// Runs a body in a child with a seed for the order, and returns what it printed after `found: `.
+fn seeded(test: &str, seed: &str, jit: &str, body: impl FnOnce() -> String) -> Option<String> {
+    let variables = [("ARUMINIUM_SOFT_SANITIZE", seed), ("ARUMINIUM_SOFT_JIT", jit)];
+    let output = in_child(test, &variables, || println!("found: {}", body()))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let (_, found) = text.split_once("found: ").expect("the child prints it");
+    Some(found.lines().next().unwrap_or_default().to_owned())
+}
+
+/// The slots that the lanes of a SIMD-group took, and the lanes whose stores to one address and to their pairs' remained.
+fn order_of_lanes() -> String {
+    let rig = Rig::new();
+    let pipeline = rig.kernel(
+        "kernel void k(device atomic_uint *next, device uint *slots, device uint *last, uint t [[thread_index_in_threadgroup]]) {
+            slots[t] = atomic_fetch_add_explicit(next, 1, memory_order_relaxed);
+            for (uint n = 0; n < 16; n++) last[n] = t;
+            last[16 + t / 2] = t;
+        }",
+    );
+    let [next, slots, last] = [(); 3].map(|()| rig.gpu.buffer(1024).unwrap());
+    next.write(|bytes| bytes.fill(0));
+    rig.run(|encoder| {
+        encoder.bind(&pipeline);
+        for (index, buffer) in [&next, &slots, &last].into_iter().enumerate() {
+            encoder.bind_buffer(buffer, 0, index);
+        }
+        encoder.launch((32, 1, 1), (32, 1, 1));
+    })
+    .unwrap();
+    let list = |buffer: &Buffer| buffer.read_as::<u32, _>(|all| all[..32].to_vec());
+    let (slots, last) = (list(&slots), list(&last));
+    let mut sorted = slots.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..32).collect::<Vec<_>>());
+    assert_ne!(slots, sorted);
+    assert!(last[..16].iter().any(|lane| *lane != last[0]), "{last:?}");
+    let pairs = &last[16..];
+    assert!(pairs.iter().zip(0..).all(|(lane, pair)| lane / 2 == pair), "{pairs:?}");
+    assert!(pairs.iter().any(|lane| lane % 2 == 0) && pairs.iter().any(|lane| lane % 2 == 1));
+    format!("{slots:?} {last:?}")
+}
+
+#[test]
+fn a_seed_orders_lanes() {
+    let run = |seed, jit| seeded("a_seed_orders_lanes", seed, jit, order_of_lanes);
+    let Some(first) = run("order=1", "on") else { return };
+    assert_eq!(run("order=1", "always").unwrap(), first);
+    assert_ne!(run("order=2", "on").unwrap(), first);
+}
+
+/// Whether SIMD-groups that exchange numbers through threadgroup memory get the right ones, with these flags of the barrier.
+fn exchanges(rig: &Rig, flags: &str) -> bool {
+    let pipeline = rig.kernel(&format!(
+        "kernel void k(device uint *data, threadgroup uint *given, uint i [[thread_position_in_grid]],
+                uint t [[thread_index_in_threadgroup]]) {{
+            threadgroup uint tile[128];
+            threadgroup uchar bytes[128];
+            tile[t] = i;
+            bytes[t] = uchar(i);
+            given[t] = i + 1;
+            threadgroup_barrier({flags});
+            data[i] = tile[127 - t] + bytes[127 - t] + given[t ^ 64];
+            threadgroup_barrier({flags});
+            tile[127 - t] = 7;
+            threadgroup_barrier({flags});
+            data[i] += tile[t];
+        }}"
+    ));
+    let data = rig.gpu.buffer(512 * 4).unwrap();
+    rig.run(|encoder| {
+        encoder.bind(&pipeline);
+        encoder.bind_buffer(&data, 0, 0);
+        encoder.threadgroup_memory(512, 0);
+        encoder.launch((512, 1, 1), (128, 1, 1));
+    })
+    .unwrap();
+    let right = |(value, i): (&u32, u32)| {
+        let (group, t) = (i / 128 * 128, i % 128);
+        let from = group + 127 - t;
+        *value == from + from % 256 + (group + (t ^ 64) + 1) + 7
+    };
+    data.read_as::<u32, _>(|all| all.iter().zip(0..).all(right))
+}
+
+/// With a seed, memory that the flags of a barrier do not name is not what other SIMD-groups wrote.
+#[test]
+fn with_a_seed_barriers_order_only_what_their_flags_say() {
+    let test = "with_a_seed_barriers_order_only_what_their_flags_say";
+    let flags = [
+        "mem_flags::mem_none",
+        "mem_flags::mem_device",
+        "mem_flags::mem_threadgroup",
+        "mem_flags::mem_threadgroup | mem_flags::mem_device",
+    ];
+    let body = || {
+        let rig = Rig::new();
+        format!("{:?}", flags.map(|flags| exchanges(&rig, flags)))
+    };
+    for seed in ["order=1", "order=2"] {
+        let Some(found) = seeded(test, seed, "always", body) else { return };
+        assert_eq!(found, "[false, false, true, true]", "{seed}");
+    }
+    assert!(flags.map(|flags| exchanges(&Rig::new(), flags)).iter().all(|right| *right));
 }
 
 /// What a kernel reports that reads a private buffer of 256 numbers, after `write` has written some of them.
@@ -619,6 +740,16 @@ fn private_buffers_are_uninitialised() {
             blit(commands, &|copier| copier.copy(&source, 0, buffer, 0, 1000));
         });
         assert_eq!(copied, [1]);
+        let descriptor = TextureDescriptor::new_2d(PixelFormat::R32Uint, 4, 4);
+        let image = rig.gpu.texture_with(&descriptor).unwrap();
+        let copied = reads_private(&rig, |commands, buffer| {
+            blit(commands, &|copier| {
+                let region = MTLRegion { origin: (0, 0, 0).into(), size: (4, 4, 1).into() };
+                let layout = ImageLayout { bytes_per_row: 16, ..Default::default() };
+                copier.copy_from_texture(&image, Subresource::default(), region, buffer, layout);
+            });
+        });
+        assert_eq!(copied, [60]);
         let unwritten = rig.gpu.buffer_private(1024).unwrap();
         let copied = reads_private(&rig, |commands, buffer| {
             blit(commands, &|copier| {

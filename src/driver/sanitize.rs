@@ -129,6 +129,8 @@ pub enum ReportKind {
     UninitialisedStore,
     /// An address is not a multiple of the alignment of the type that is accessed there.
     MisalignedAccess,
+    /// More was found than a command buffer reports: how much, is the count.
+    Omitted,
     /// Something that this version of the crate has no name for.
     Other,
 }
@@ -201,6 +203,7 @@ impl Report {
             "uninitialised address" => ReportKind::UninitialisedAddress,
             "uninitialised store" => ReportKind::UninitialisedStore,
             "misaligned access" => ReportKind::MisalignedAccess,
+            "omitted" => ReportKind::Omitted,
             _ => ReportKind::Other,
         };
         Some(Self {
@@ -245,6 +248,57 @@ impl Shader {
 }
 
 impl Commands {
+    /// Has everything that nothing orders run in random orders, drawn from a seed: launches of a concurrent encoder, the
+    /// threadgroups of a launch, the SIMD-groups of a threadgroup, and lanes in atomics and in stores to one address. What a SIMD-group
+    /// writes to threadgroup memory becomes visible to others only by barriers whose flags name that memory. The same commands with
+    /// the same seed run in the same orders.
+    ///
+    /// So code that works by luck fails: here which thread gets which slot. It is called before the command buffer is committed;
+    /// `ARUMINIUM_SOFT_SANITIZE=order=SEED` does it for a whole process.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Unsupported`] on Apple's Metal.
+    ///
+    /// ```
+    /// use aruminium::{Gpu, GpuError};
+    /// let gpu = Gpu::open()?;
+    /// let source = "using namespace metal;
+    /// kernel void take(device atomic_uint *next, device uint *slot, uint i [[thread_position_in_grid]]) {
+    ///     slot[i] = atomic_fetch_add_explicit(next, 1, memory_order_relaxed);
+    /// }";
+    /// let pipeline = gpu.pipeline(&gpu.compile(source)?.function("take")?)?;
+    /// let queue = gpu.new_command_queue()?;
+    /// let slots = |seed| -> Result<Vec<u32>, GpuError> {
+    ///     let (next, slot) = (gpu.buffer_with_data(&[0; 4])?, gpu.buffer(64 * 4)?);
+    ///     let commands = queue.commands()?;
+    ///     commands.set_order(seed)?;
+    ///     let encoder = commands.encoder()?;
+    ///     encoder.bind(&pipeline);
+    ///     encoder.bind_buffer(&next, 0, 0);
+    ///     encoder.bind_buffer(&slot, 0, 1);
+    ///     encoder.launch((64, 1, 1), (64, 1, 1));
+    ///     encoder.finish();
+    ///     commands.submit();
+    ///     commands.finish()?;
+    ///     Ok(slot.read_as::<u32, _>(<[u32]>::to_vec))
+    /// };
+    /// let first = match slots(1) {
+    ///     Err(GpuError::Unsupported(_)) => return Ok(()), // Apple's Metal
+    ///     first => first?,
+    /// };
+    /// assert_ne!(first, (0..64).collect::<Vec<_>>());
+    /// assert_eq!(slots(1)?, first);
+    /// assert_ne!(slots(2)?, first);
+    /// # Ok::<(), GpuError>(())
+    /// ```
+    pub fn set_order(&self, seed: u64) -> Result<(), GpuError> {
+        supports(self, selector!(aruminiumSetOrder:), "orders by a seed")?;
+        // SAFETY: soft Metal's command buffers take an integer of 64 bits.
+        unsafe { msg!(self, [aruminiumSetOrder: seed]) };
+        Ok(())
+    }
+
     /// What the checked kernels of the command buffer have found so far; everything once it has completed.
     ///
     /// Kernels are checked if they come from [`Shader::checked`], or all of them with the environment variable

@@ -83,11 +83,13 @@ variables! {
              nothing orders, `benign` (with `races`) those too that GPUs tolerate, `undefined` arithmetic without a defined result, and `init` the use of what nothing wrote \
              ([sanitizer.md](sanitizer.md)). With `order=SEED` launches of a concurrent encoder that no barrier orders run in an order \
              drawn from the seed, another one for each group of launches (otherwise the last runs first), and so do the threadgroups of a \
-             launch and the SIMD-groups of a threadgroup, on one thread; the same program with one queue runs in the same order each time. With any other name there is no device, so that a \
+             launch, the SIMD-groups of a threadgroup and the lanes of a SIMD-group in atomics and in stores to one address, interpreted and on \
+             one thread; what a SIMD-group wrote to threadgroup memory is visible to others only after a barrier whose flags name that \
+             memory; the same program with one queue runs in the same order each time. With any other name there is no device, so that a \
              mistake does not pass for a program without faults";
         PROFILE: "ARUMINIUM_SOFT_PROFILE", Any, "unset",
             "the file to which the profiles of all kernels are written when the process ends: what each line did, as a page if the name \
-             ends in `.html`, as JSON if it ends in `.json`, as annotated source otherwise; `-` is standard error ([profile.md](profile.md))";
+             ends in `.html`, as a picture if it ends in `.svg`, as JSON if it ends in `.json`, as annotated source otherwise; `-` is standard error ([profile.md](profile.md))";
         FAMILY: "ARUMINIUM_SOFT_FAMILY", Words(&["apple4", "apple5", "apple6", "apple7", "apple8", "apple9"]), "unset",
             "the family of GPUs that the device belongs to: a kernel that needs what GPUs of the family lack is an error \
              (unset: the device is of the family Apple 7, and every kernel runs)";

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::addresses::Addresses;
+use super::apart::{self, Apart};
 use super::interp::code::{self, Ins, LANES, Stop, Wave, Wrong};
 use super::interp::input::{GroupPlace, Positions};
 use super::interp::lower::Code;
@@ -20,7 +21,7 @@ use super::native::region::Run;
 use super::watch::{Verdict, Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
-use crate::soft::ir::{Allocation, AllocationKind, Checks, Input, Probe, Sampler, Space};
+use crate::soft::ir::{Allocation, AllocationKind, Barrier, Checks, Input, Probe, Sampler, Space};
 use crate::soft::kernel::order::{Random, Shuffle};
 use crate::soft::kernel::profile::Profile;
 use crate::soft::kernel::sanitize::stamps::Quick;
@@ -299,8 +300,9 @@ struct Worker<'a> {
     /// What machine code needs to run threadgroups by itself, and memory for it.
     state: GroupState,
     areas: Areas,
-    /// The order of SIMD-groups, if a seed chooses it.
+    /// The order of SIMD-groups, if a seed chooses it; and their copies of threadgroup memory, if it is to be weak.
     random: Option<Random>,
+    apart: Option<Apart>,
     /// What observes the threads of a checked kernel.
     probes: Option<Box<Probes<'a>>>,
     /// What machine code finds if no checker is there: no room for stamps.
@@ -408,13 +410,24 @@ impl<'a> Worker<'a> {
             }
             tested = checker.quick();
         }
+        // The checker compares addresses, and finds what copies would show.
+        let is_weak = launch.order.is_some()
+            && launch.session.is_none()
+            && code.has_barrier
+            && !shared.threadgroup.is_empty()
+            && !apart::has_atomics(&program.source.function);
+        let apart = is_weak.then(|| {
+            let own = shared.threadgroup.iter().map(|&(number, offset, _)| (number, offset));
+            let bytes = shared.threadgroup_bytes as usize + SLACK as usize;
+            Apart::new(waves, bytes, &regions, own)
+        });
         let observer =
             probes.as_deref_mut().map_or(std::ptr::null_mut(), |probes| &raw mut *probes);
         let waves = (0..waves)
             .map(|state| Wave {
                 exec: 0,
                 budget,
-                regions: regions.as_ptr(),
+                regions: apart.as_ref().map_or(regions.as_ptr(), |apart| apart.regions(state)),
                 region_count: regions.len() as u32,
                 textures: shared.textures.as_ptr().cast(),
                 texture_count: shared.textures.len() as u32,
@@ -428,6 +441,7 @@ impl<'a> Worker<'a> {
                 probes: observer.cast(),
                 quick: tested,
                 observes_device: checks.has(Checks::RACES) || written::is_any_tracked(),
+                random: launch.order.map(|seed| Random::new(!seed.wrapping_add(state as u64))),
                 stop: Stop::End,
             })
             .collect();
@@ -449,6 +463,7 @@ impl<'a> Worker<'a> {
             state,
             areas,
             random,
+            apart,
             probes,
             quick,
             shapes,
@@ -757,6 +772,7 @@ impl<'a> Worker<'a> {
             wave.exec = initial(number);
         }
         self.charge(waves)?;
+        self.apart.iter_mut().for_each(Apart::begin);
         let strict = self.shared.launch.strict;
         let mut from = self.start();
         // A bit for each SIMD-group that has not ended.
@@ -797,6 +813,13 @@ impl<'a> Worker<'a> {
                 // Report its first thread, as one that the others wait for.
                 return Err(Some(self.report(number, ip, 0, Wrong::Barrier)));
             }
+            // SAFETY: the SIMD-groups stopped at this instruction of the code.
+            let flags = Barrier::from_imm(unsafe { (*ip).imm }).1;
+            if flags.threadgroup()
+                && let (Some(apart), Some(random)) = (&mut self.apart, &mut self.random)
+            {
+                apart.merge(random);
+            }
             // SAFETY: a barrier is never a program's last instruction.
             from = unsafe { ip.add(1) };
         }
@@ -833,11 +856,11 @@ fn active_lanes(threads: u32, wave: u32) -> u32 {
 
 /// Whether code can run a launch: the code of a whole body, made for each size of threadgroups that the launch has.
 fn is_ready(code: &Code, launch: &Launch<'_>) -> bool {
+    // Machine code has an order of its own.
+    if launch.order.is_some() {
+        return false;
+    }
     if let Some(run) = code.body() {
-        // Such code runs the SIMD-groups of a threadgroup in its own order.
-        if launch.order.is_some() && product(launch.group) > LANES as u64 {
-            return false;
-        }
         let sizes = |d: usize| {
             let (grid, group) = (launch.grid[d], launch.group[d]);
             [group.min(grid), grid % group]

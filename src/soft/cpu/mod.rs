@@ -5,6 +5,7 @@
 //! ```
 
 mod addresses;
+mod apart;
 mod interp;
 mod isa;
 mod launch;

@@ -73,6 +73,12 @@ soft_class! {
     [aruminiumReports] = |buffer: &CommandBuffer| {
         Datum::List(buffer.submission.session.reports().iter().map(Datum::from).collect()).object()
     };
+    [aruminiumSetOrder:] = |buffer: &CommandBuffer, seed: u64| {
+        buffer.submission.record(
+            |recording| recording.order = Some(seed),
+            |why| buffer.misuse("aruminiumSetOrder:", why),
+        );
+    };
     [logs] = |_: &CommandBuffer| List::object([]);
     [GPUStartTime] = |buffer: &CommandBuffer| buffer.submission.times().gpu.0;
     [GPUEndTime] = |buffer: &CommandBuffer| buffer.submission.times().gpu.1;

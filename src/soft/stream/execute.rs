@@ -103,7 +103,7 @@ fn walk(
                 };
                 unordered = stays_concurrent.then(Vec::new);
                 if let Some(waiting) = &mut waiting {
-                    disorder(waiting, Settings::get().order);
+                    disorder(waiting, seed(recording));
                 }
                 let result = waiting.into_iter().flatten().try_for_each(&mut execute);
                 order(recording, session, *next);
@@ -151,19 +151,21 @@ fn order(recording: &Recording, session: &Session, command: usize) {
 pub(super) fn disorder(launches: &mut [usize], seed: Option<u64>) {
     launches.reverse();
     let Some(seed) = seed.filter(|_| launches.len() > 1) else { return };
-    /// Counts the groups of launches of the process, so that each has an order of its own.
-    static GROUPS: AtomicU64 = AtomicU64::new(0);
-    let mut random = Random::new(seed.wrapping_add(GROUPS.fetch_add(1, Ordering::Relaxed) << 32));
+    let mut random = Random::new(seed);
     for last in (1..launches.len()).rev() {
         launches.swap(last, random.below(last as u64 + 1) as usize);
     }
 }
 
-/// The seed of the order within a launch, another one for each.
-fn order_within() -> Option<u64> {
-    static LAUNCHES: AtomicU64 = AtomicU64::new(0);
-    let seed = Settings::get().order?;
-    Some(seed.wrapping_add(LAUNCHES.fetch_add(1, Ordering::Relaxed) << 32))
+/// The seed of an order that launches need, another one each time: from the command buffer's, if the program chose one, or from
+/// that of the process.
+pub(super) fn seed(recording: &Recording) -> Option<u64> {
+    static ORDERS: AtomicU64 = AtomicU64::new(0);
+    let (seed, orders) = match recording.order {
+        Some(seed) => (seed, &recording.orders),
+        None => (Settings::get().order?, &ORDERS),
+    };
+    Some(seed.wrapping_add(orders.fetch_add(1, Ordering::Relaxed) << 32))
 }
 
 /// Executes one command. The caller waits, and orders dispatches.
@@ -405,7 +407,7 @@ pub(super) fn launch<'a>(
         strict: settings.strict,
         session: kernel.checks().report().then_some(launched.session),
         profile: None,
-        order: order_within(),
+        order: seed(recording),
         locate: None,
     };
     // SAFETY: the recording keeps alive what is bound, and the lengths are those of the memory. Other threads access

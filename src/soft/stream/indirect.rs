@@ -1,13 +1,12 @@
 //! Indirect command buffers: the records of their commands, and how they are executed (`specs/commands.md`).
 
 use super::error::CommandError;
-use super::execute::{disorder, launch, memory_at, range};
+use super::execute::{disorder, launch, memory_at, range, seed};
 use super::launched::Launched;
 use super::memory::Memory;
 use super::pipeline::{Pipeline, indirect_pipeline};
 use super::recording::Recording;
 use super::residents::Residents;
-use super::settings::Settings;
 use super::table::{BUFFERS, Entry, ObjectIndex, Slot};
 use crate::soft::kernel::{ArgumentKind, Binding, limits};
 use std::mem::offset_of;
@@ -145,7 +144,7 @@ pub(super) fn execute<'a>(
     }
     let mut unordered = Vec::new();
     let mut run = |indices: &mut Vec<usize>| {
-        disorder(indices, Settings::get().order);
+        disorder(indices, seed(recording));
         indices.drain(..).try_for_each(|index| {
             run_command(recording, execution, memory, index, (bindings, launched)).map_err(
                 |error| {

@@ -12,6 +12,7 @@ use super::table::{ObjectIndex, Slot, Table};
 use crate::abi::{MTLOrigin, MTLSize};
 use crate::soft::fork::lock;
 use std::ops::Range;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 /// What a recording keeps alive.
@@ -169,6 +170,10 @@ pub(crate) struct Recording {
     pub(crate) first_resident: usize,
     /// What all encoders may use.
     pub(crate) always_resident: Vec<ObjectIndex>,
+    /// The seed of the order of what nothing orders, if the program chose one.
+    pub(crate) order: Option<u64>,
+    /// How many such orders were needed when it ran.
+    pub(crate) orders: AtomicU64,
     /// The commands of each encoder, in order.
     pub(crate) segments: Vec<Segment>,
     /// The fences that encoders wait for or update.
@@ -202,6 +207,8 @@ impl Recording {
             ordered: Vec::new(),
             first_resident: 0,
             always_resident: Vec::new(),
+            order: None,
+            orders: AtomicU64::new(0),
             segments: Vec::new(),
             fences: Vec::new(),
             untracked: Vec::new(),
@@ -235,6 +242,8 @@ impl Recording {
         self.ordered.clear();
         self.first_resident = 0;
         self.always_resident.clear();
+        self.order = None;
+        self.orders = AtomicU64::new(0);
         self.segments.clear();
         self.fences.clear();
         self.untracked.clear();

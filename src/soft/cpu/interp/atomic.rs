@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use super::code::{Handler, Ins, LANES, Run, Wave, function};
+use super::code::{Handler, Ins, LANES, Run, Wave, function, take_lane};
 use super::memory::{Lanes, pointers};
 use crate::soft::ir::semantics::{Binary, Register, rows};
 use crate::soft::ir::{Op, Scalar};
@@ -173,8 +173,7 @@ impl<W: Word, C: Change<W>, const LANES_AS: u8, const RETURNS: bool> Handler
             let mut before = [W::default(); LANES];
             let mut left = wave.exec;
             while left != 0 {
-                let k = left.trailing_zeros() as usize;
-                left &= left - 1;
+                let k = take_lane(&mut wave.random, &mut left);
                 let operands = || [operand(values.a, k), operand(values.b, k)];
                 before[k] = if C::WRITES && !alone {
                     C::act(found[k], operands())

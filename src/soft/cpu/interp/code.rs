@@ -6,6 +6,7 @@ use super::probe::Probes;
 use crate::soft::cpu::addresses::Addresses;
 use crate::soft::cpu::native::group::GroupState;
 use crate::soft::ir::Sampler;
+use crate::soft::kernel::order::Random;
 use crate::soft::kernel::sanitize::stamps::Quick;
 use crate::soft::kernel::texture::Texture;
 
@@ -124,8 +125,21 @@ pub(crate) struct Wave {
     pub(crate) quick: *const Quick,
     /// Whether the checker wants to know of accesses to device memory.
     pub(crate) observes_device: bool,
+    /// The order of lanes that one instruction does not define, if a seed chooses it.
+    pub(crate) random: Option<Random>,
     /// Why it stopped; set when a handler returns null.
     pub(crate) stop: Stop,
+}
+
+/// Takes the next of some lanes, a bit each: the lowest, or a random one.
+#[inline(always)]
+pub(crate) fn take_lane(random: &mut Option<Random>, left: &mut u32) -> usize {
+    let lane = match random {
+        Some(random) => random.bit(*left),
+        None => left.trailing_zeros(),
+    };
+    *left &= !(1 << lane);
+    lane as usize
 }
 
 impl Wave {

@@ -172,7 +172,7 @@ handlers! {
         again(ip, wave)
     }
 
-    /// Waits for the threadgroup's other SIMD-groups. As on a GPU, not all lanes need to be active.
+    /// Waits for the threadgroup's other SIMD-groups. As on a GPU, not all lanes need to be active. The worker reads the flags.
     Barrier |ip, ins, frame, wave| {
         wave.stop = Stop::Barrier(ip);
         std::ptr::null()

@@ -9,13 +9,14 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::code::{Handler, Ins, LANES, Run, Wave, Wrong, function, get};
+use super::code::{Handler, Ins, LANES, Run, Wave, Wrong, function, get, take_lane};
 use super::indexed::{Index, Indexed, contiguous};
 use super::lanes::Lane;
 use super::prepared::{Found, Prepared};
 use super::thread::Thread;
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::ir::{Scalar, Type};
+use crate::soft::kernel::order::Random;
 
 /// Memory that a launch may access.
 #[derive(Clone, Copy, Debug)]
@@ -214,7 +215,7 @@ impl Target {
 #[derive(Debug)]
 pub(crate) struct Uniform<E, const W: usize>(PhantomData<E>);
 
-/// A store to one address: of uniform values, or of varying ones, of which the last active lane's remain.
+/// A store to one address: of uniform values, or of varying ones, of which the last active lane's remain, or a random one's.
 #[derive(Debug)]
 pub(crate) struct StoreOne<E, const W: usize, const VARYING: bool>(PhantomData<E>);
 
@@ -242,12 +243,12 @@ pub(crate) unsafe fn checked<E: Element, const W: usize, const WRITE: bool>(
     // SAFETY: the contract of `Run`, and all offsets lie between the lowest and the highest.
     unsafe {
         let pointer = |k: usize| target.base.add(offsets[k] as usize).cast();
-        each::<E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
+        each::<E, W, WRITE>(pointer, wave.exec, &mut wave.random, registers(ip, frame));
         ip.add(length(W))
     }
 }
 
-/// Each lane at its own address; stores in the active lanes, the lowest first.
+/// Each lane at its own address; stores in the active lanes, the lowest first or in random order.
 ///
 /// # Safety
 /// The memory of each lane that `exec` has is there, for loads that of every lane; and the register.
@@ -255,6 +256,7 @@ pub(crate) unsafe fn checked<E: Element, const W: usize, const WRITE: bool>(
 pub(crate) unsafe fn each<E: Element, const W: usize, const WRITE: bool>(
     pointer: impl Fn(usize) -> *mut E::Memory,
     exec: u32,
+    random: &mut Option<Random>,
     registers: [*mut u8; W],
 ) {
     // SAFETY: the caller's.
@@ -266,8 +268,7 @@ pub(crate) unsafe fn each<E: Element, const W: usize, const WRITE: bool>(
             contiguous::<E, W, true>(elements.as_mut_ptr().cast(), registers);
             let mut left = exec;
             while left != 0 {
-                let k = left.trailing_zeros() as usize;
-                left &= left - 1;
+                let k = take_lane(random, &mut left);
                 place(k).write_unaligned(elements[k]);
             }
         } else {
@@ -411,7 +412,11 @@ impl<E: Element, const W: usize, const VARYING: bool> Handler for StoreOne<E, W,
                 Ok(memory) => memory,
                 Err(next) => return next,
             };
-            let lane = if VARYING { 31 - wave.exec.leading_zeros() as usize } else { 0 };
+            let lane = match (&mut wave.random, VARYING) {
+                (_, false) => 0,
+                (None, true) => 31 - wave.exec.leading_zeros() as usize,
+                (Some(random), true) => random.bit(wave.exec) as usize,
+            };
             for (w, register) in registers::<W>(ip, frame).into_iter().enumerate() {
                 memory.add(w).write_unaligned(E::store(E::Register::read(register, lane)));
             }

@@ -153,7 +153,7 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Prepared<E, W, W
             }
             let up = &found.lanes.up;
             let pointer = |k: usize| memory.add(up[k] as usize).cast();
-            each::<E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
+            each::<E, W, WRITE>(pointer, wave.exec, &mut wave.random, registers(ip, frame));
             ip.add(length(W))
         }
     }
@@ -197,7 +197,7 @@ unsafe fn apart<E: Element, const W: usize, const WRITE: bool>(
             }
             *pointer = target.base.add(offset as usize).cast();
         }
-        each::<E, W, WRITE>(|k| pointers[k], wave.exec, registers(ip, frame));
+        each::<E, W, WRITE>(|k| pointers[k], wave.exec, &mut wave.random, registers(ip, frame));
         ip.add(length(W))
     }
 }

@@ -78,7 +78,7 @@ impl Lowering<'_> {
             Rule::Barrier => {
                 if Barrier::from_imm(inst.imm).0 == Barrier::Threadgroup {
                     self.has_barrier = true;
-                    self.emit::<control::Barrier>([NONE; 4], 0);
+                    self.emit::<control::Barrier>([NONE; 4], inst.imm);
                 }
             }
             Rule::Splat
