@@ -27,6 +27,14 @@ fn fault(gpu: &Gpu, library: &aruminium::ShaderLib, kernel: &str) -> String {
     unsafe { dispatch.dispatch(&pipeline, &buffers, (2, 1, 1), (2, 1, 1)) }.unwrap_err().to_string()
 }
 
+#[cfg(unix)]
+#[test]
+fn files_are_read_up_to_the_limit_of_a_compilation() {
+    let gpu = Gpu::open().unwrap();
+    let error = Source::new("/dev/zero").compile(&gpu).unwrap_err().to_string();
+    assert!(error.contains("/dev/zero: it has more than 16777216 bytes, the limit"), "{error}");
+}
+
 #[test]
 fn faults_name_the_file_that_was_embedded_or_read() {
     let gpu = Gpu::open().unwrap();

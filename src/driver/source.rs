@@ -8,6 +8,7 @@ use super::shader::ShaderLib;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A Metal source in a file, with the folders and the macros that it is compiled with.
@@ -227,9 +228,22 @@ fn named(path: &Path, text: &str) -> String {
     format!("#line 1 \"{path}\"\n{text}")
 }
 
+/// The most bytes of a file that are read: the limit of a compilation. A path may name a device that never ends.
+const MAX_BYTES: u64 = 16 << 20;
+
 fn text_of(path: &Path) -> Result<String, GpuError> {
-    fs::read_to_string(path)
-        .map_err(|error| GpuError::LibraryCompilationFailed(format!("{}: {error}", path.display())))
+    let failed =
+        |why: String| GpuError::LibraryCompilationFailed(format!("{}: {why}", path.display()));
+    let mut text = String::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| failed(error.to_string()))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(failed(format!(
+            "it has more than {MAX_BYTES} bytes, the limit of a compilation"
+        )));
+    }
+    Ok(text)
 }
 
 /// The file that a line includes.

@@ -2,7 +2,7 @@
 
 use super::error::RingError;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -56,6 +56,21 @@ impl Writer {
         sealed.raw(&magic).u32(version).u32(crc32(&self.0)).list(&self.0);
         sealed.0
     }
+}
+
+/// The bytes before the contents of sealed ones: magic number, version, checksum and length.
+const HEADER: usize = 24;
+
+/// Reads a file of sealed bytes, and no more of it than it declares: a path may name a device that never ends.
+pub(super) fn load(path: &Path, magic: [u8; 8]) -> Result<Vec<u8>, RingError> {
+    let (file, mut bytes) = (fs::File::open(path)?, Vec::new());
+    (&file).take(HEADER as u64).read_to_end(&mut bytes)?;
+    if bytes.len() == HEADER && bytes.starts_with(&magic) {
+        let length = bytes.last_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        // One more byte shows that the file does not end there.
+        file.take(length.saturating_add(1)).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Bytes being read.
@@ -137,7 +152,7 @@ impl<'a> Reader<'a> {
     pub(super) fn end(&self) -> Result<(), RingError> {
         match self.bytes.len() {
             0 => Ok(()),
-            left => Err(RingError::Format(format!("{}: {left} bytes follow its end", self.what))),
+            _ => Err(RingError::Format(format!("{}: more bytes follow its end", self.what))),
         }
     }
 
@@ -171,6 +186,32 @@ mod tests {
     #[test]
     fn the_checksum_is_that_of_the_standard() {
         assert_eq!(super::crc32(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_declared_length() {
+        const MAGIC: [u8; 8] = *b"a magic!";
+        let path = std::env::temp_dir().join(format!("ring-load-{}", std::process::id()));
+        let mut writer = super::Writer::default();
+        writer.raw(&[7; 1000]);
+        let sealed = writer.seal(MAGIC, 1);
+        std::fs::write(&path, &sealed).unwrap();
+        assert_eq!(super::load(&path, MAGIC).unwrap(), sealed);
+        std::fs::write(&path, [&sealed[..], &[7; 1000]].concat()).unwrap();
+        assert_eq!(super::load(&path, MAGIC).unwrap(), [&sealed[..], &[7]].concat());
+        // Of another file, only the first bytes.
+        assert_eq!(super::load(&path, [0; 8]).unwrap(), sealed[..super::HEADER]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_that_never_ends_is_no_checkpoint_and_no_recording() {
+        let checkpoint = crate::ring::Checkpoint::load("/dev/zero").unwrap_err().to_string();
+        let recording = crate::ring::Recording::load("/dev/zero").unwrap_err().to_string();
+        for error in [checkpoint, recording] {
+            assert!(error.contains("does not begin with the magic number"), "{error}");
+        }
     }
 
     #[test]

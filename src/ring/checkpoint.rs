@@ -1,6 +1,6 @@
 //! Checkpoints: the whole state of a ring at the end of a tick, as bytes.
 
-use super::bytes::{Reader, Writer, save};
+use super::bytes::{Reader, Writer, load, save};
 use super::error::RingError;
 use super::id::{ActorId, ActorState};
 use super::layout::RingRecord;
@@ -101,7 +101,7 @@ impl Checkpoint {
     /// assert!(aruminium::ring::Checkpoint::load("/nowhere/ring.checkpoint").is_err());
     /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self, RingError> {
-        Self::parse(&std::fs::read(path)?)
+        Self::parse(&load(path.as_ref(), MAGIC)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Recordings: the host's operations on a ring, which can be replayed.
 
-use super::bytes::{Reader, Writer, save};
+use super::bytes::{Reader, Writer, load, save};
 use super::error::RingError;
 use super::layout::{HEADER, RingHeader};
 use super::message::{bytes_of, value_of};
@@ -209,7 +209,7 @@ impl Recording {
     /// assert!(aruminium::ring::Recording::load("/nowhere/run.recording").is_err());
     /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self, RingError> {
-        Self::parse(&std::fs::read(path)?)
+        Self::parse(&load(path.as_ref(), MAGIC)?)
     }
 }
 
