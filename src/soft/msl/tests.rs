@@ -265,6 +265,7 @@ fn diagnostics_match_the_recorded_ones() {
             report.contains("error:") || report.contains("warning:"),
             "{name} has no diagnostics"
         );
+        assert!(!report.contains("<unknown>"), "{name}: {report}");
     }
 }
 
@@ -281,6 +282,8 @@ fn each_rule_is_reported() {
         if !report.contains("error:") && !report.contains("warning:") {
             silent.push(rule);
         }
+        // An error about an unknown type only follows from another one.
+        assert!(!report.contains("<unknown>"), "{rule}: {report}");
         written += &format!("=== {rule}\n{source}->\n{report}");
     }
     if updating() {
