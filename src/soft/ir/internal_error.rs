@@ -41,6 +41,13 @@ pub(crate) fn compiling(span: Span) {
     POSITION.set(span);
 }
 
+/// The same for an instruction. One that the compiler made may have no position: it belongs to those before it.
+pub(crate) fn compiling_instruction(span: Span) {
+    if span != Span(0) {
+        compiling(span);
+    }
+}
+
 /// The source position that was recorded last.
 pub(super) fn position() -> Span {
     POSITION.get()
@@ -84,11 +91,11 @@ pub(crate) fn catch_internal_error<T>(work: impl FnOnce() -> T) -> Result<T, Int
     })
 }
 
-/// For tests: makes a compiler phase fail at a variable named `fails_in_PHASE`, or panic at one named
+/// For tests: makes a compiler phase fail at a variable or function named `fails_in_PHASE`, or panic at one named
 /// `panics_in_PHASE`.
 #[cfg(test)]
-pub(crate) fn inject_internal_error(phase: &str, variable: &str) {
-    match variable.strip_suffix(phase) {
+pub(crate) fn inject_internal_error(phase: &str, name: &str) {
+    match name.strip_suffix(phase) {
         Some("fails_in_") => internal_error("injected by a test"),
         Some("panics_in_") => panic!("injected by a test"),
         _ => {}

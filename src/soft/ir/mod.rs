@@ -49,7 +49,7 @@ pub(crate) use function_pointer::{FAILED_CALL, FailedCall, TOO_DEEP};
 #[cfg(test)]
 pub(crate) use internal_error::inject_internal_error;
 pub(crate) use internal_error::{
-    InternalError, catch_internal_error, compiling, internal_error, untyped,
+    InternalError, catch_internal_error, compiling, compiling_instruction, internal_error, untyped,
 };
 pub(crate) use joined::JoinedLoads;
 pub(crate) use layout::{Layout, Member, MemberKind};

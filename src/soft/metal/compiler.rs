@@ -348,12 +348,15 @@ impl Source {
             .map_err(|error| error.0)?;
         let of_functions = linked.iter().map(|one| Arc::clone(&one.origin.source.library));
         let texts = msl::Texts::new(std::iter::once(Arc::clone(&self.library)).chain(of_functions));
+        let texts = Arc::new(texts);
+        let position = |span| {
+            let at = texts.position(span);
+            at.map_or(String::new(), |(file, line, column)| format!("{file}:{line}:{column}: "))
+        };
         if let Some(family) = Settings::get().family
             && let Some((name, span, needed)) = availability::lacking(&module, family)
         {
-            let at = texts.position(span);
-            let at = at
-                .map_or(String::new(), |(file, line, column)| format!("{file}:{line}:{column}: "));
+            let at = position(span);
             return Err(format!(
                 "{at}error: kernel '{function}' uses '{name}', which GPUs before the family Apple {needed} lack \
                  (ARUMINIUM_SOFT_FAMILY is apple{family})"
@@ -364,12 +367,12 @@ impl Source {
         let max_threads = [declared, set].into_iter().flatten().fold(limits::THREADS, u32::min);
         let arguments = reflection.arguments.iter().filter_map(reflected).collect();
         let options = CompileOptions { max_threads, checks };
-        let source = KernelTexts(texts);
+        let source = KernelTexts(Arc::clone(&texts));
         let cannot_run =
             |error: &dyn Display| format!("error: kernel '{function}' cannot be run: {error}");
         let compile = || Kernel::compile(backend(), &module, &options, arguments, source);
         let kernel = catch_internal_error(compile)
-            .map_err(|error| cannot_run(&error))?
+            .map_err(|error| position(error.span) + &cannot_run(&error))?
             .map_err(|error| cannot_run(&error))?;
         if Settings::get().profile
             && let Some(profile) = kernel.profile()
@@ -382,7 +385,7 @@ impl Source {
 }
 
 /// The texts of a kernel, for positions and profiles.
-struct KernelTexts(msl::Texts);
+struct KernelTexts(Arc<msl::Texts>);
 
 impl SourceText for KernelTexts {
     fn position(&self, span: Span) -> Option<SourcePosition> {

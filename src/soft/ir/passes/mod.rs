@@ -21,7 +21,7 @@ pub(crate) mod step;
 pub(crate) mod undefined;
 pub(crate) mod unroll;
 
-use super::{Checks, Function, Invalid, Module, verify};
+use super::{Checks, Function, Invalid, Module, Span, compiling, verify};
 
 /// Why the passes rejected a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +122,11 @@ pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>,
     let signatures: Vec<Function> = functions.iter().map(signature).collect();
     let has_stamps = probes::has_stamps(&functions, pipeline.checks);
     for (number, function) in functions.iter_mut().enumerate() {
+        if let Some(first) = function.insts.iter().find(|inst| inst.span != Span::default()) {
+            compiling(first.span);
+        }
+        #[cfg(test)]
+        super::inject_internal_error("passes", &function.name);
         let check = |function: &Function, pass| check(module, &signatures, number, function, pass);
         check(function, "inline");
         init::run(function, pipeline.checks);

@@ -261,6 +261,29 @@ fn missing_functions_and_libraries_are_errors() {
     assert_says(&words, &["needs a function"]);
 }
 
+/// Makes a function of a library and its pipeline, or returns the error.
+fn make_pipeline(library: Id, name: &str) -> Result<(), String> {
+    pool(|| {
+        let mut error = Id::NIL;
+        let function = send!(
+            library, "newFunctionWithName:constantValues:error:", *string(name) => Id,
+            *new("MTLFunctionConstantValues") => Id, &raw mut error => *mut Id; Id
+        );
+        if function.is_nil() {
+            return Err(error_text(error));
+        }
+        let pipeline = send!(
+            *device(), "newComputePipelineStateWithFunction:error:", *Own::new(function) => Id,
+            &raw mut error => *mut Id; Id
+        );
+        if pipeline.is_nil() {
+            return Err(error_text(error));
+        }
+        drop(Own::new(pipeline));
+        Ok(())
+    })
+}
+
 #[test]
 fn a_pipeline_has_at_most_32_kib_of_threadgroup_memory() {
     let made = |bytes: &str| {
@@ -269,25 +292,7 @@ fn a_pipeline_has_at_most_32_kib_of_threadgroup_memory() {
                 threadgroup char a[{bytes}], b[16]; a[0] = b[0] = char(out[0]); out[0] = a[0] + b[0];
             }}"
         ));
-        pool(|| {
-            let mut error = Id::NIL;
-            let function = send!(
-                *library, "newFunctionWithName:constantValues:error:", *string("k") => Id,
-                *new("MTLFunctionConstantValues") => Id, &raw mut error => *mut Id; Id
-            );
-            if function.is_nil() {
-                return Err(error_text(error));
-            }
-            let pipeline = send!(
-                *device(), "newComputePipelineStateWithFunction:error:", *Own::new(function) => Id,
-                &raw mut error => *mut Id; Id
-            );
-            if pipeline.is_nil() {
-                return Err(error_text(error));
-            }
-            drop(Own::new(pipeline));
-            Ok(())
-        })
+        make_pipeline(*library, "k")
     };
     assert_eq!(made("32752"), Ok(()));
     for (bytes, all) in [("32753", "32784"), ("1 << 28", "268435472")] {
@@ -332,5 +337,12 @@ fn an_internal_error_of_the_compiler_is_reported() {
         assert_says(&error, &["program_source:4:"]);
         // The library's other kernels compile.
         assert!(!function(*library, "good").is_nil());
+    }
+    // In the passes and in a back end, which know kernels and no variables.
+    for cause in ["fails_in_passes", "panics_in_passes", "fails_in_emit", "panics_in_emit"] {
+        let source = format!("\nkernel void {cause}(device int *out) {{\n  out[0] = 7;\n}}");
+        let error = make_pipeline(*library(&source), cause).expect_err("a defect");
+        assert_says(&error, &parts);
+        assert_says(&error, &["program_source:3:", &format!("'{cause}' cannot be run")]);
     }
 }

@@ -3,7 +3,9 @@
 use super::super::text::{Kind, Reg, ptx};
 use super::Emit;
 use crate::soft::ir::semantics::needs_narrowing;
-use crate::soft::ir::{Inst, Op, Routine, Scalar, Type, Value, internal_error};
+use crate::soft::ir::{
+    Inst, Op, Routine, Scalar, Type, Value, compiling_instruction, internal_error,
+};
 
 /// The suffix of instructions that take integers of a scalar type in a register.
 fn int(scalar: Scalar) -> &'static str {
@@ -24,6 +26,7 @@ impl Emit<'_> {
     /// Writes the instruction of a value. Arithmetic is on scalars here.
     pub(super) fn instruction(&mut self, value: Value) {
         let inst = *self.function.inst(value);
+        compiling_instruction(inst.span);
         let regs = match inst.op {
             Op::Get => {
                 let regs = self.text.regs(inst.ty);

@@ -123,7 +123,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn call(&mut self, func: FuncId, args: &[Value], span: Span) {
-        self.span = span;
+        self.at(span);
         let Some(routine) = self.routines.get(func.index()).cloned().flatten() else {
             unreachable!("callees are lowered first")
         };

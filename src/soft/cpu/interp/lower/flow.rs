@@ -219,7 +219,7 @@ impl Lowering<'_> {
                 self.loop_index = loop_index;
                 let condition = self.operand(*condition);
                 // The jump back is the loop's: there one without an end is stopped.
-                self.span = span;
+                self.at(span);
                 if condition.uniform && !divergence.breaks {
                     self.emit_jump::<control::AgainUnless>(NONE, condition.field, head);
                 } else {
@@ -228,7 +228,7 @@ impl Lowering<'_> {
                 }
             }
             None => {
-                self.span = span;
+                self.at(span);
                 self.emit_jump::<control::Again>(NONE, NONE, head);
             }
         }

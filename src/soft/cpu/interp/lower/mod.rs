@@ -30,7 +30,9 @@ use super::uses::Uses;
 use crate::soft::cpu::Source;
 use crate::soft::ir::facts::stack_slots::assign_offsets;
 use crate::soft::ir::facts::uniform::Uniformity;
-use crate::soft::ir::{FuncId, Function, Input, JoinedLoads, Op, Scalar, Span, Type, Value};
+use crate::soft::ir::{
+    FuncId, Function, Input, JoinedLoads, Op, Scalar, Span, Type, Value, compiling_instruction,
+};
 
 /// The result of lowering.
 #[derive(Debug)]
@@ -346,6 +348,14 @@ pub(crate) fn local_starts(function: &Function) -> (Vec<u32>, u32) {
 }
 
 impl Lowering<'_> {
+    /// The position of the instructions that follow.
+    fn at(&mut self, span: Span) {
+        self.span = span;
+        compiling_instruction(span);
+        #[cfg(test)]
+        crate::soft::ir::inject_internal_error("emit", &self.function.name);
+    }
+
     // --- Making instructions -------------------------------------------------------------------
 
     fn emit_run(&mut self, run: Run, fields: [Field; 4], imm: u64) {

@@ -36,7 +36,7 @@ impl Lowering<'_> {
 
     fn lower(&mut self, value: Value) {
         let inst = *self.function.inst(value);
-        self.span = inst.span;
+        self.at(inst.span);
         if self.done[value.index()] || inst.op.is_removable() && !self.uses.is_needed(value) {
             return;
         }
