@@ -2,23 +2,28 @@
 
 use super::enumeration::{StatePtr, enumerate};
 use super::enumerator::Sequence;
+use super::mutable_array::NSMutableArray;
+use super::shared::Shared;
 use super::string::slice;
-use super::{NSObject, Text};
-use crate::abi::{Bool, Id, Imp, NSRange};
+use super::{NSObject, Text, absent};
+use crate::abi::{Bool, Id, Imp, NSRange, Sel};
 use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong, class_of};
 use crate::soft::runtime::selector::known;
 use crate::soft::runtime::send::{send, send_with};
 use std::cell::Cell;
+use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// The objects of an array.
 #[derive(Default)]
-pub(crate) struct List(Box<[Retained]>);
+pub(crate) struct List(pub(super) Shared<Vec<Retained>>);
 
 soft_class! {
     /// An immutable array.
-    pub(crate) class NSArray(List): NSObject, conforms [NSCopying, NSFastEnumeration, NSSecureCoding];
+    pub(crate) class NSArray(List): NSObject, conforms [NSCopying, NSMutableCopying, NSFastEnumeration],
+        lacks absent::ARRAY, kept as List::unchanging;
     make [array] = List::default;
     init [init] = List::default;
     make [arrayWithObject:] = |object: Id| List::from_ids(&raw const object, 1);
@@ -26,38 +31,59 @@ soft_class! {
     init [initWithObjects:count:] = List::from_ids;
     make [arrayWithArray:] = List::from_list;
     init [initWithArray:] = List::from_list;
+    init [initWithArray:copyItems:] = List::from_copies;
     [copy] = itself;
     [copyWithZone:] = |this, _: Zone| itself(this);
+    [mutableCopy] = List::changeable;
+    [mutableCopyWithZone:] = |list: &List, _: Zone| list.changeable();
 
     [count] = List::count;
     [objectAtIndex:] = object_at;
     [objectAtIndexedSubscript:] = object_at;
     [firstObject] = List::first;
     [lastObject] = List::last;
-    [containsObject:] = |list: &List, object: Id| list.position(object).is_some();
-    [indexOfObject:] = index_of;
-    [countByEnumeratingWithState:objects:count:] =
-        |list: &List, state: StatePtr, _: *mut Id, _: usize| enumerate(&list.0, state);
-    [getObjects:] = |list: &List, to: *mut Id| give(&list.0, to);
+    [containsObject:] = |list: &List, object: Id| list.position(object, are_equal).is_some();
+    [indexOfObject:] = |list: &List, object: Id| index(list.position(object, are_equal));
+    [indexOfObjectIdenticalTo:] = |list: &List, object: Id| index(list.position(object, |a, b| a == b));
+    [indexOfObject:inRange:] = |list: This<'_, List>, object: Id, range: NSRange| {
+        let part = part(&list, range);
+        index(part.iter().position(|own| are_equal(own.id(), object)).map(|nth| nth + range.location))
+    };
+    [firstObjectCommonWithArray:] = |list: &List, other: &Object<List>| {
+        list.objects().iter().find(|own| other.position(own.id(), are_equal).is_some()).cloned()
+    };
+    [countByEnumeratingWithState:objects:count:] = |list: &List, state: StatePtr, _: *mut Id, _: usize| {
+        enumerate(&list.objects(), list.0.changes(), state)
+    };
+    [getObjects:] = |list: &List, to: *mut Id| give(&list.objects(), to);
     [getObjects:range:] = |list: This<'_, List>, to: *mut Id, range: NSRange| {
-        give(part(&list, range), to)
+        give(&part(&list, range), to)
     };
-    [subarrayWithRange:] = |list: This<'_, List>, range: NSRange| {
-        List::object(part(&list, range).iter().cloned())
-    };
+    [subarrayWithRange:] = |list: This<'_, List>, range: NSRange| List::object(part(&list, range));
     [arrayByAddingObject:] = |list: &List, object: Option<Retained>| {
-        List::object(list.0.iter().cloned().chain(object))
+        List::object(list.objects().iter().cloned().chain(object))
     };
     [arrayByAddingObjectsFromArray:] = |list: &List, other: &Object<List>| {
-        List::object(list.0.iter().chain(&other.0).cloned())
+        List::object(list.objects().iter().chain(other.objects().iter()).cloned())
     };
     [componentsJoinedByString:] = |list: &List, between: &Object<Text>| {
-        let texts: Vec<String> = list.0.iter().map(text_of).collect();
+        let texts: Vec<String> = list.objects().iter().map(text_of).collect();
         Text::object(texts.join(&between.to_str()))
     };
-    [enumerateObjectsUsingBlock:] = List::each;
-    [objectEnumerator] = |list: &List| Sequence::object(list.0.iter().cloned());
-    [reverseObjectEnumerator] = |list: &List| Sequence::object(list.0.iter().rev().cloned());
+    [enumerateObjectsUsingBlock:] = |list: &List, block: BlockRef| list.each(0, block);
+    [enumerateObjectsWithOptions:usingBlock:] = List::each;
+    [makeObjectsPerformSelector:] = |list: &List, selector: Sel| {
+        // SAFETY: the message passed a selector that the objects respond to, without arguments.
+        list.objects().iter().for_each(|object| unsafe { send(object.id(), selector) });
+    };
+    [makeObjectsPerformSelector:withObject:] = |list: &List, selector: Sel, with: Id| {
+        // SAFETY: the same, with one argument, an object.
+        list.objects().iter().for_each(|object| unsafe { send_with(object.id(), selector, with) });
+    };
+    [sortedArrayUsingSelector:] = |list: &List, selector: Sel| List::object(list.sorted(by_selector(selector)));
+    [sortedArrayUsingComparator:] = |list: &List, block: BlockRef| List::object(list.sorted(by_block(block)));
+    [objectEnumerator] = |list: &List| Sequence::object(list.objects().iter().cloned());
+    [reverseObjectEnumerator] = |list: &List| Sequence::object(list.objects().iter().rev().cloned());
     [isEqual:] = |list: &List, other: Ours<List>| list.is_equal(other.0);
     [isEqualToArray:] = List::is_equal;
     [hash] = List::count;
@@ -65,9 +91,26 @@ soft_class! {
 }
 
 impl List {
+    fn new(objects: Vec<Retained>) -> Self {
+        Self(Shared::new(objects))
+    }
+
     /// An NSArray of these objects.
     pub(crate) fn object(objects: impl IntoIterator<Item = Retained>) -> Strong<Self> {
-        Strong::new(Self(objects.into_iter().collect()))
+        Strong::new(Self::new(objects.into_iter().collect()))
+    }
+
+    /// An NSMutableArray of the same objects.
+    fn changeable(&self) -> Strong<Self> {
+        Strong::of_class(&NSMutableArray, Self::new(self.objects().to_vec()))
+    }
+
+    /// The array that a method keeps for one that was passed: itself, or of a mutable one a copy.
+    fn unchanging(this: &Object<Self>) -> Strong<Self> {
+        match Self::of(this.id()) {
+            Some(this) => this.retain(),
+            None => Self::object(this.objects().iter().cloned()),
+        }
     }
 
     /// The array of this class itself that an object is. A subclass may compare in its own way.
@@ -80,8 +123,8 @@ impl List {
     }
 
     /// The objects.
-    pub(crate) fn objects(&self) -> &[Retained] {
-        &self.0
+    pub(crate) fn objects(&self) -> Arc<Vec<Retained>> {
+        self.0.get()
     }
 
     /// None when an address or an object is missing.
@@ -93,55 +136,75 @@ impl List {
             .iter()
             .map(|object| unsafe { Retained::retain(*object) })
             .collect::<Option<_>>()
-            .map(Self)
+            .map(Self::new)
     }
 
     fn from_list(other: Option<&Object<Self>>) -> Self {
-        Self(other.map_or_else(Box::default, |other| other.0.clone()))
+        Self::new(other.map_or_else(Vec::new, |other| other.objects().to_vec()))
+    }
+
+    /// None when an object cannot be copied.
+    fn from_copies(other: Option<&Object<Self>>, copies: bool) -> Option<Self> {
+        let list = Self::from_list(other);
+        if !copies {
+            return Some(list);
+        }
+        // SAFETY: an array retains its objects.
+        let copy = |object: &Retained| unsafe { copied(object.id()) };
+        list.objects().iter().map(copy).collect::<Option<_>>().map(Self::new)
     }
 
     fn count(&self) -> usize {
-        self.0.len()
+        self.objects().len()
     }
 
     fn first(&self) -> Option<Retained> {
-        self.0.first().cloned()
+        self.objects().first().cloned()
     }
 
     fn last(&self) -> Option<Retained> {
-        self.0.last().cloned()
+        self.objects().last().cloned()
     }
 
-    fn position(&self, object: Id) -> Option<usize> {
-        self.0.iter().position(|own| are_equal(own.id(), object))
+    pub(super) fn position(&self, object: Id, equal: impl Fn(Id, Id) -> bool) -> Option<usize> {
+        self.objects().iter().position(|own| equal(own.id(), object))
     }
 
-    fn each(&self, block: BlockRef) {
+    /// Calls a block with each object, one after the other, the last one first if the options say so.
+    fn each(&self, options: usize, block: BlockRef) {
+        const REVERSE: usize = 2;
         let Some(invoke) = block.invoke() else { return };
         // SAFETY: the block was passed as one that takes these arguments.
         let invoke = unsafe {
             std::mem::transmute::<Imp, unsafe extern "C" fn(BlockRef, Id, usize, *mut Bool)>(invoke)
         };
-        let mut stop = Bool::new(false);
-        for (index, object) in self.0.iter().enumerate() {
+        let (mut stop, objects) = (Bool::new(false), self.objects());
+        for nth in 0..objects.len() {
+            let index = if options & REVERSE == 0 { nth } else { objects.len() - 1 - nth };
             // SAFETY: as above.
-            unsafe { invoke(block, object.id(), index, &raw mut stop) };
+            unsafe { invoke(block, objects[index].id(), index, &raw mut stop) };
             if stop.get() {
                 break;
             }
         }
     }
 
+    /// The objects in the order of a comparison.
+    pub(super) fn sorted(&self, compare: impl Fn(Id, Id) -> isize) -> Vec<Retained> {
+        merged(self.objects().to_vec(), &|a, b| compare(a.id(), b.id()).cmp(&0))
+    }
+
     fn is_equal(&self, other: Option<&Object<Self>>) -> bool {
         other.is_some_and(|other| {
-            self.0.len() == other.0.len()
-                && self.0.iter().zip(&other.0).all(|(a, b)| are_equal(a.id(), b.id()))
+            let (own, other) = (self.objects(), other.objects());
+            own.len() == other.len()
+                && own.iter().zip(&*other).all(|(a, b)| are_equal(a.id(), b.id()))
         })
     }
 
     fn describe(&self) -> Strong<Text> {
         let lines: String =
-            self.0.iter().map(|object| format!("    {},\n", text_of(object))).collect();
+            self.objects().iter().map(|object| format!("    {},\n", text_of(object))).collect();
         Text::object(format!("(\n{lines})"))
     }
 }
@@ -151,21 +214,76 @@ fn itself(this: This<'_, List>) -> Strong<List> {
 }
 
 fn object_at(this: This<'_, List>, index: usize) -> Retained {
-    this.0.get(index).cloned().unwrap_or_else(|| {
-        this.fault(format_args!("index {index} beyond bounds of an array of {}", this.0.len()))
-    })
+    let objects = this.objects();
+    objects.get(index).cloned().unwrap_or_else(|| beyond(&this, index, objects.len()))
+}
+
+/// Ends the program because of an index that an array does not have.
+pub(super) fn beyond(this: &This<'_, List>, index: usize, length: usize) -> ! {
+    this.fault(format_args!("index {index} beyond bounds of an array of {length}"))
 }
 
 /// The objects of a range.
-fn part<'a>(this: &'a This<'_, List>, range: NSRange) -> &'a [Retained] {
+pub(super) fn part(this: &This<'_, List>, range: NSRange) -> Vec<Retained> {
+    let objects = this.objects();
     let end = range.location.checked_add(range.length);
-    end.and_then(|end| this.0.get(range.location..end)).unwrap_or_else(|| {
-        let NSRange { location, length } = range;
+    let part = end.and_then(|end| objects.get(range.location..end)).map(<[_]>::to_vec);
+    part.unwrap_or_else(|| {
+        let (NSRange { location, length }, all) = (range, objects.len());
         this.fault(format_args!(
-            "range {{{location}, {length}}} beyond bounds of an array of {}",
-            this.0.len()
+            "range {{{location}, {length}}} beyond bounds of an array of {all}"
         ))
     })
+}
+
+/// A comparison by a message.
+pub(super) fn by_selector(selector: Sel) -> impl Fn(Id, Id) -> isize {
+    // SAFETY: the message passed a selector that the objects respond to with an order.
+    move |a, b| unsafe { send_with(a, selector, b) }
+}
+
+/// A comparison by a block.
+pub(super) fn by_block(block: BlockRef) -> impl Fn(Id, Id) -> isize {
+    let invoke = block.invoke();
+    move |a, b| {
+        // SAFETY: the block was passed as one that compares two objects.
+        invoke.map_or(0, |invoke| unsafe {
+            let call =
+                std::mem::transmute::<Imp, unsafe extern "C" fn(BlockRef, Id, Id) -> isize>(invoke);
+            call(block, a, b)
+        })
+    }
+}
+
+/// Sorts by merging: a comparison that contradicts itself makes some order, whereas the standard library's
+/// sort may panic.
+fn merged<T>(mut all: Vec<T>, compare: &impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+    if all.len() < 2 {
+        return all;
+    }
+    let right = merged(all.split_off(all.len() / 2), compare);
+    let left = merged(all, compare);
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    let next = std::iter::from_fn(|| match (left.peek(), right.peek()) {
+        (Some(a), Some(b)) if compare(a, b) == Ordering::Greater => right.next(),
+        (Some(_), _) => left.next(),
+        _ => right.next(),
+    });
+    next.collect()
+}
+
+/// A copy of an object; none if it cannot be copied.
+///
+/// # Safety
+///
+/// It is an object.
+pub(super) unsafe fn copied(object: Id) -> Option<Retained> {
+    let (responds, copy) = (known::responds_to_selector(), known::copy_with_zone());
+    // SAFETY: every object responds to `respondsToSelector:`, and `copyWithZone:` with an object that is owned here.
+    unsafe {
+        let can = send_with::<_, Bool>(object, responds, copy).get();
+        can.then(|| Retained::from_owned(send(object, known::copy())))?
+    }
 }
 
 /// Stores the objects at an address, without a reference.
@@ -179,8 +297,8 @@ pub(super) fn give(objects: &[Retained], to: *mut Id) {
 }
 
 /// `NSNotFound` when the object is not there.
-fn index_of(list: &List, object: Id) -> usize {
-    list.position(object).unwrap_or(isize::MAX as usize)
+fn index(found: Option<usize>) -> usize {
+    found.unwrap_or(isize::MAX as usize)
 }
 
 /// Whether an object equals another by `isEqual:`. Arrays in arrays are compared without recursion, so
@@ -191,9 +309,10 @@ pub(super) fn are_equal(object: Id, other: Id) -> bool {
         if object == other {
             continue;
         }
-        match List::of(object).zip(List::of(other)) {
-            Some((a, b)) if a.0.len() == b.0.len() => {
-                pairs.extend(a.0.iter().zip(&b.0).map(|(a, b)| (a.id(), b.id())));
+        // Immutable arrays keep their objects while they are compared.
+        match List::of(object).zip(List::of(other)).map(|(a, b)| (a.objects(), b.objects())) {
+            Some((a, b)) if a.len() == b.len() => {
+                pairs.extend(a.iter().zip(&*b).map(|(a, b)| (a.id(), b.id())));
             }
             Some(_) => return false,
             // SAFETY: both are objects, and every object responds to `isEqual:`.

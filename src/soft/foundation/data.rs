@@ -1,10 +1,11 @@
 //! NSData: bytes.
 
 use super::string::slice;
-use super::{NSObject, Text};
-use crate::abi::{Id, Imp, NSRange};
-use crate::soft::runtime::block::HeldBlock;
-use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
+use super::url::Address;
+use super::{NSObject, Text, absent, base64, file};
+use crate::abi::{Bool, Id, Imp, NSRange};
+use crate::soft::runtime::block::{BlockRef, HeldBlock};
+use crate::soft::runtime::declare::{ErrorOut, Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Strong};
 use std::ffi::c_void;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -31,7 +32,7 @@ unsafe impl Sync for Bytes {}
 
 soft_class! {
     /// Immutable bytes.
-    pub(crate) class NSData(Bytes): NSObject, conforms [NSCopying, NSSecureCoding];
+    pub(crate) class NSData(Bytes): NSObject, conforms [NSCopying], lacks absent::DATA;
     make [data] = Bytes::default;
     init [init] = Bytes::default;
     make [dataWithBytes:length:] = Bytes::copied;
@@ -51,6 +52,46 @@ soft_class! {
 
     make [dataWithData:] = Bytes::of_data;
     init [initWithData:] = Bytes::of_data;
+    make [dataWithContentsOfFile:] = |path: &Object<Text>| Bytes::from_file(&path.to_str(), ErrorOut::none());
+    make [dataWithContentsOfURL:] = |url: &Object<Address>| Bytes::from_file(&url.path()?, ErrorOut::none());
+    make [dataWithContentsOfFile:options:error:] =
+        |path: &Object<Text>, _: usize, error: ErrorOut| Bytes::from_file(&path.to_str(), error);
+    make [dataWithContentsOfURL:options:error:] =
+        |url: &Object<Address>, _: usize, error: ErrorOut| Bytes::from_file(&url.path()?, error);
+    init [initWithContentsOfFile:] = |path: &Object<Text>| Bytes::from_file(&path.to_str(), ErrorOut::none());
+    init [initWithContentsOfURL:] = |url: &Object<Address>| Bytes::from_file(&url.path()?, ErrorOut::none());
+    init [initWithContentsOfFile:options:error:] =
+        |path: &Object<Text>, _: usize, error: ErrorOut| Bytes::from_file(&path.to_str(), error);
+    init [initWithContentsOfURL:options:error:] =
+        |url: &Object<Address>, _: usize, error: ErrorOut| Bytes::from_file(&url.path()?, error);
+    init [initWithBase64EncodedString:options:] = |text: &Object<Text>, options: usize| {
+        base64::decode(text.to_str().as_bytes(), options & base64::IGNORE != 0).map(|bytes| Bytes::Owned(bytes.into()))
+    };
+    init [initWithBase64EncodedData:options:] = |data: &Object<Bytes>, options: usize| {
+        base64::decode(data.as_slice(), options & base64::IGNORE != 0).map(|bytes| Bytes::Owned(bytes.into()))
+    };
+    [base64EncodedStringWithOptions:] = |data: &Bytes, options: usize| {
+        Text::object(base64::encode(data.as_slice(), options))
+    };
+    [base64EncodedDataWithOptions:] = |data: &Bytes, options: usize| {
+        Bytes::object(base64::encode(data.as_slice(), options).as_bytes())
+    };
+    [writeToFile:atomically:] = |data: &Bytes, path: &Object<Text>, atomic: bool| {
+        file::write_or(&path.to_str(), data.as_slice(), atomic, ErrorOut::none())
+    };
+    [writeToURL:atomically:] = |data: &Bytes, url: &Object<Address>, atomic: bool| {
+        url.path().is_some_and(|path| file::write_or(&path, data.as_slice(), atomic, ErrorOut::none()))
+    };
+    [writeToFile:options:error:] = |data: &Bytes, path: &Object<Text>, options: usize, error: ErrorOut| {
+        file::write_or(&path.to_str(), data.as_slice(), options & ATOMIC != 0, error)
+    };
+    [writeToURL:options:error:] = |data: &Bytes, url: &Object<Address>, options: usize, error: ErrorOut| {
+        let write = |path: String| file::write_or(&path, data.as_slice(), options & ATOMIC != 0, error);
+        url.path().is_some_and(write)
+    };
+    [rangeOfData:options:range:] = range_of;
+    [enumerateByteRangesUsingBlock:] = Bytes::each;
+    [getBytes:] = |data: &Bytes, to: *mut c_void| give(data.as_slice(), to);
     [getBytes:length:] = |data: &Bytes, to: *mut c_void, length: usize| {
         give(&data.as_slice()[..length.min(data.as_slice().len())], to)
     };
@@ -67,6 +108,9 @@ soft_class! {
     [hash] = Bytes::hash_value;
     [description] = Bytes::describe;
 }
+
+/// `NSDataWritingAtomic`.
+const ATOMIC: usize = 1;
 
 /// A new object with a copy of the bytes, owned by the caller; nil for null.
 ///
@@ -88,6 +132,25 @@ impl Bytes {
     /// An object with a copy of the bytes.
     pub(crate) fn object(bytes: &[u8]) -> Strong<Self> {
         Strong::new(Self::Owned(bytes.into()))
+    }
+
+    fn from_file(path: &str, error: ErrorOut) -> Option<Self> {
+        file::read_or(path, error).map(|bytes| Self::Owned(bytes.into()))
+    }
+
+    /// Calls a block with the bytes, which are one piece.
+    fn each(&self, block: BlockRef) {
+        let (bytes, mut stop) = (self.as_slice(), Bool::new(false));
+        let Some(invoke) = block.invoke().filter(|_| !bytes.is_empty()) else { return };
+        let range = NSRange { location: 0, length: bytes.len() };
+        // SAFETY: the block was passed as one that takes these arguments.
+        unsafe {
+            let invoke = std::mem::transmute::<
+                Imp,
+                unsafe extern "C" fn(BlockRef, *const c_void, NSRange, *mut Bool),
+            >(invoke);
+            invoke(block, bytes.as_ptr().cast(), range, &raw mut stop);
+        }
     }
 
     fn of_data(other: &Object<Self>) -> Self {
@@ -163,6 +226,30 @@ fn part<'a>(this: &'a This<'_, Bytes>, range: NSRange) -> &'a [u8] {
         let all = this.as_slice().len();
         this.fault(format_args!("range {{{location}, {length}}} beyond bounds of {all} bytes"))
     })
+}
+
+/// Where bytes are in a range of these; `NSNotFound` if they are not there.
+fn range_of(
+    this: This<'_, Bytes>,
+    sought: &Object<Bytes>,
+    options: usize,
+    range: NSRange,
+) -> NSRange {
+    const BACKWARDS: usize = 1;
+    const ANCHORED: usize = 2;
+    let (own, sought) = (part(&this, range), sought.as_slice());
+    let is_at = |at: &usize| own[*at..].starts_with(sought);
+    let last = own.len().checked_sub(sought.len()).filter(|_| !sought.is_empty());
+    let found = last.and_then(|last| match (options & ANCHORED, options & BACKWARDS) {
+        (0, 0) => (0..=last).find(is_at),
+        (0, _) => (0..=last).rev().find(is_at),
+        (_, 0) => Some(0).filter(is_at),
+        (_, _) => Some(last).filter(is_at),
+    });
+    match found {
+        Some(at) => NSRange { location: range.location + at, length: sought.len() },
+        None => NSRange { location: isize::MAX as usize, length: 0 },
+    }
 }
 
 /// Copies bytes to an address.

@@ -25,8 +25,9 @@ unsafe impl Encode for StatePtr {
 
 values!(StatePtr);
 
-/// Returns all objects of an immutable collection at once.
-pub(super) fn enumerate(objects: &[Retained], state: StatePtr) -> usize {
+/// Returns all objects of a collection at once. The loop ends the program when the number of changes at the
+/// address differs after an object; null for a collection that does not change.
+pub(super) fn enumerate(objects: &[Retained], changes: *const usize, state: StatePtr) -> usize {
     // SAFETY: the caller passed its state, which it has set to zero before the first message.
     let Some(state) = (unsafe { state.0.as_mut() }) else { return 0 };
     if state.state != 0 {
@@ -34,7 +35,6 @@ pub(super) fn enumerate(objects: &[Retained], state: StatePtr) -> usize {
     }
     state.state = 1;
     state.items = objects.as_ptr().cast();
-    // The loop detects mutation by a change of this word, and the collection is immutable.
-    state.mutations = &raw const state.extra[0];
+    state.mutations = if changes.is_null() { &raw const state.extra[0] } else { changes };
     objects.len()
 }

@@ -19,7 +19,9 @@ soft_class! {
     [nextObject] = |all: &Sequence| all.take(1).first().cloned();
     [allObjects] = |all: &Sequence| List::object(all.take(usize::MAX).iter().cloned());
     [countByEnumeratingWithState:objects:count:] =
-        |all: &Sequence, state: StatePtr, _: *mut Id, _: usize| enumerate(all.take(usize::MAX), state);
+        |all: &Sequence, state: StatePtr, _: *mut Id, _: usize| {
+            enumerate(all.take(usize::MAX), std::ptr::null(), state)
+        };
 }
 
 impl Sequence {

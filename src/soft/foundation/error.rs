@@ -1,6 +1,6 @@
 //! NSError: a domain, a code and a description.
 
-use super::{NSObject, Pairs, Text};
+use super::{List, NSObject, Pairs, Text, absent};
 use crate::soft::runtime::declare::{This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Retained, Strong};
 
@@ -18,7 +18,7 @@ const RECOVERY_SUGGESTION: &str = "NSLocalizedRecoverySuggestion";
 
 soft_class! {
     /// An error.
-    pub(crate) class NSError(Failure): NSObject, conforms [NSCopying, NSSecureCoding];
+    pub(crate) class NSError(Failure): NSObject, conforms [NSCopying], lacks absent::ERROR;
     make [errorWithDomain:code:userInfo:] = Failure::from_objects;
     init [initWithDomain:code:userInfo:] = Failure::from_objects;
     [copy] = itself;
@@ -30,6 +30,10 @@ soft_class! {
     [localizedDescription] = Failure::localized_description;
     [localizedFailureReason] = |error: &Failure| error.info(FAILURE_REASON);
     [localizedRecoverySuggestion] = |error: &Failure| error.info(RECOVERY_SUGGESTION);
+    [localizedRecoveryOptions] = |error: &Failure| error.info("NSLocalizedRecoveryOptions");
+    [recoveryAttempter] = |error: &Failure| error.info("NSRecoveryAttempter");
+    [helpAnchor] = |error: &Failure| error.info("NSHelpAnchor");
+    [underlyingErrors] = |error: &Failure| List::object(error.info("NSUnderlyingError"));
     [description] = Failure::describe;
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Exception {
 
 soft_class! {
     /// An exception.
-    pub(crate) class NSException(Exception): NSObject, conforms [NSCopying, NSSecureCoding];
+    pub(crate) class NSException(Exception): NSObject, conforms [NSCopying];
     make [exceptionWithName:reason:userInfo:] = Exception::new;
     init [initWithName:reason:userInfo:] = Exception::new;
     [copy] = itself;

@@ -1,6 +1,22 @@
-//! Files, read up to a limit: a path may name a device that never ends.
+//! Files. They are read up to a limit: a path may name a device that never ends.
 
+use super::{Failure, Text};
+use crate::soft::runtime::declare::ErrorOut;
+use crate::soft::runtime::object::Strong;
 use std::io::{Error, ErrorKind, Read};
+
+/// The domain and codes of Foundation's errors for files.
+const COCOA: &str = "NSCocoaErrorDomain";
+const READ_NO_SUCH_FILE: isize = 260;
+const READ_UNKNOWN: isize = 256;
+/// `NSFileReadInapplicableStringEncodingError`.
+pub(super) const WRONG_ENCODING: isize = 261;
+/// `NSFileWriteInapplicableStringEncodingError`.
+pub(super) const NO_ENCODING: isize = 517;
+const WRITE_UNKNOWN: isize = 512;
+
+/// The longest file that becomes an object.
+const LONGEST: u64 = 1 << 30;
 
 /// Reads a whole file of at most `limit` bytes.
 pub(crate) fn read(path: &str, limit: u64) -> std::io::Result<Vec<u8>> {
@@ -11,6 +27,42 @@ pub(crate) fn read(path: &str, limit: u64) -> std::io::Result<Vec<u8>> {
         return Err(Error::new(ErrorKind::FileTooLarge, message));
     }
     Ok(bytes)
+}
+
+/// The error about a file.
+pub(super) fn failure(path: &str, code: isize, why: &str) -> Strong<Failure> {
+    let info = ("NSFilePath", Text::object(path).into_retained());
+    Failure::object(COCOA, code, &format!("{path}: {why}"), [info])
+}
+
+/// The bytes of a file; or none, and an error at the address that a message passed.
+pub(super) fn read_or(path: &str, error: ErrorOut) -> Option<Vec<u8>> {
+    let failed = |why: Error| {
+        let code = if why.kind() == ErrorKind::NotFound { READ_NO_SUCH_FILE } else { READ_UNKNOWN };
+        error.set(failure(path, code, &why.to_string()));
+    };
+    read(path, LONGEST).map_err(failed).ok()
+}
+
+/// Whether there is a file; if not, there is an error at the address that a message passed.
+pub(super) fn exists_or(path: &str, error: ErrorOut) -> bool {
+    let found = std::fs::metadata(path);
+    found.map_err(|why| error.set(failure(path, READ_NO_SUCH_FILE, &why.to_string()))).is_ok()
+}
+
+/// Writes a file, if `atomic` under another name first. Returns whether it did; if not, there is an error at the address
+/// that a message passed.
+pub(super) fn write_or(path: &str, bytes: &[u8], atomic: bool, error: ErrorOut) -> bool {
+    let written = match atomic {
+        false => std::fs::write(path, bytes),
+        true => {
+            let other = format!("{path}.{}", std::process::id());
+            let renamed =
+                std::fs::write(&other, bytes).and_then(|()| std::fs::rename(&other, path));
+            renamed.inspect_err(|_| _ = std::fs::remove_file(&other))
+        }
+    };
+    written.map_err(|why| error.set(failure(path, WRITE_UNKNOWN, &why.to_string()))).is_ok()
 }
 
 #[cfg(all(test, unix))]

@@ -1,7 +1,9 @@
 //! The classes of Foundation that Metal needs: one class per file.
 
+pub(crate) mod absent;
 pub(crate) mod array;
 mod autorelease_pool;
+mod base64;
 mod data;
 mod dictionary;
 #[allow(non_camel_case_types, non_upper_case_globals)] // C's names.
@@ -14,9 +16,14 @@ mod error;
 mod exception;
 pub(crate) mod file;
 mod method_signature;
+mod mutable_array;
+mod mutable_dictionary;
 mod number;
+mod path;
 mod protocols;
+mod shared;
 mod string;
+mod text;
 mod url;
 
 pub(crate) use crate::soft::runtime::nsobject::NSObject;

@@ -54,7 +54,7 @@ numbers! {
 
 soft_class! {
     /// A number.
-    pub(crate) class NSNumber(Number): NSObject, conforms [NSCopying, NSSecureCoding];
+    pub(crate) class NSNumber(Number): NSObject, conforms [NSCopying];
     make [numberWithBool:] = Number::from_bool;
     init [initWithBool:] = Number::from_bool;
     make [numberWithChar:] = Number::from_i8;

@@ -1,14 +1,16 @@
 //! NSString: text, stored as UTF-8 and accessible as UTF-16.
 
 use super::data::End;
-use super::{Bytes, Failure, List, NSObject, file};
+use super::path::{components, extension, folder, last_component};
+use super::text::compare_with;
+use super::url::Address;
+use super::{Bytes, List, NSObject, absent};
 use crate::abi::NSRange;
 use crate::soft::runtime::declare::{ErrorOut, Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Strong};
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::ErrorKind;
 use std::sync::OnceLock;
 
 /// An immutable string.
@@ -23,8 +25,10 @@ pub(crate) struct Text {
     units: OnceLock<Box<[u16]>>,
 }
 
+/// `NSASCIIStringEncoding`.
+const ASCII: usize = 1;
 /// `NSUTF8StringEncoding`.
-const UTF8: usize = 4;
+pub(super) const UTF8: usize = 4;
 
 /// `NSStringEncoding`, as far as it is Unicode or a part of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +41,7 @@ enum TextEncoding {
 impl TextEncoding {
     fn of(code: usize) -> Option<Self> {
         match code {
-            1 => Some(Self::Ascii),
+            ASCII => Some(Self::Ascii),
             UTF8 => Some(Self::Utf8),
             10 => Some(Self::Utf16 { big_endian: cfg!(target_endian = "big") }),
             0x9000_0100 => Some(Self::Utf16 { big_endian: true }),
@@ -49,7 +53,7 @@ impl TextEncoding {
 
 soft_class! {
     /// A string.
-    pub(crate) class NSString(Text): NSObject, conforms [NSCopying, NSSecureCoding, NSMutableCopying];
+    pub(crate) class NSString(Text): NSObject, conforms [NSCopying], lacks absent::STRING;
     make [string] = Text::default;
     init [init] = Text::default;
     make [stringWithUTF8String:] = Text::from_c;
@@ -72,7 +76,10 @@ soft_class! {
     init [initWithCharacters:length:] = Text::from_characters;
     make [stringWithString:] = Text::from_string;
     init [initWithString:] = Text::from_string;
-    make [stringWithContentsOfFile:encoding:error:] = from_file;
+    make [stringWithContentsOfFile:encoding:error:] = Text::from_file;
+    init [initWithContentsOfFile:encoding:error:] = Text::from_file;
+    make [stringWithContentsOfURL:encoding:error:] = Text::from_url;
+    init [initWithContentsOfURL:encoding:error:] = Text::from_url;
     [copy] = itself;
     [copyWithZone:] = |this, _: Zone| itself(this);
 
@@ -80,6 +87,12 @@ soft_class! {
     [length] = Text::length;
     [characterAtIndex:] = character_at_index;
     [getCharacters:range:] = get_characters;
+    [getCharacters:] = |this: This<'_, Text>, to: *mut u16| {
+        get_characters(this, to, NSRange { location: 0, length: this.length() })
+    };
+    [fastestEncoding] = |_: &Text| UTF8;
+    [smallestEncoding] = |this: &Text| if this.ascii { ASCII } else { UTF8 };
+    [canBeConvertedToEncoding:] = |this: &Text, encoding: usize| this.data(encoding).is_some();
     [lengthOfBytesUsingEncoding:] = Text::length_in;
     [maximumLengthOfBytesUsingEncoding:] = Text::maximum_length_in;
     [intValue] = Text::int_value;
@@ -92,6 +105,13 @@ soft_class! {
     [isEqual:] = |this: &Text, other: Ours<Text>| this.is_equal_to(other.0);
     [isEqualToString:] = Text::is_equal_to;
     [compare:] = Text::compare;
+    [compare:options:] = |this: &Text, other: &Object<Text>, options: usize| {
+        compare_with(this.units(), other, options)
+    };
+    [compare:options:range:] = |this: This<'_, Text>, other: &Object<Text>, options: usize, range: NSRange| {
+        compare_with(units_in(&this, range), other, options)
+    };
+    [commonPrefixWithString:options:] = Text::common_prefix;
     [caseInsensitiveCompare:] = |this: &Text, other: &Object<Text>| this.folded().cmp(&other.folded()) as isize;
     [hash] = Text::hash_value;
     [hasPrefix:] = Text::has_prefix;
@@ -100,6 +120,7 @@ soft_class! {
     [description] = itself;
     [uppercaseString] = Text::uppercase;
     [lowercaseString] = Text::lowercase;
+    [capitalizedString] = Text::capitalized;
     [stringByAppendingString:] = Text::appending;
     [substringFromIndex:] = substring_from;
     [substringToIndex:] = substring_to;
@@ -108,6 +129,10 @@ soft_class! {
     };
     [rangeOfString:] = Text::range_of;
     [rangeOfString:options:] = Text::range_of_with;
+    [rangeOfString:options:range:] = |this: This<'_, Text>, other: &Object<Text>, options: usize, range: NSRange| {
+        Text::from_units(units_in(&this, range)).range_from(other, options, range.location)
+    };
+    [enumerateLinesUsingBlock:] = Text::each_line;
     [componentsSeparatedByString:] = |this: &Text, between: &Object<Text>| {
         let (all, between) = (this.to_str(), between.to_str());
         let parts: Vec<&str> = if between.is_empty() { vec![&all] } else { all.split(&*between).collect() };
@@ -118,6 +143,18 @@ soft_class! {
             old if old.is_empty() => Text::object(this.to_str()),
             old => Text::object(this.to_str().replace(&*old, &new.to_str())),
         };
+    [stringByReplacingOccurrencesOfString:withString:options:range:] = |
+        this: This<'_, Text>, old: &Object<Text>, new: &Object<Text>, options: usize, range: NSRange,
+    | {
+        units_in(&this, range);
+        Strong::new(this.replacing(old, new, options, range))
+    };
+    [stringByReplacingCharactersInRange:withString:] = |this: This<'_, Text>, range: NSRange, new: &Object<Text>| {
+        units_in(&this, range);
+        Strong::new(this.with_range(range, new.units()))
+    };
+    [stringByPaddingToLength:withString:startingAtIndex:] = Text::padded;
+    [stringByRemovingPercentEncoding] = Text::without_percents;
     [cStringUsingEncoding:] = |this: &Text, encoding: usize| match TextEncoding::of(encoding) {
         Some(TextEncoding::Utf8) => this.utf8_string(),
         Some(TextEncoding::Ascii) if this.ascii => this.utf8_string(),
@@ -125,15 +162,35 @@ soft_class! {
     };
     [getCString:maxLength:encoding:] = Text::copy_c;
     [dataUsingEncoding:] = Text::data;
+    [dataUsingEncoding:allowLossyConversion:] = |this: &Text, encoding: usize, lossy: bool| {
+        this.data(encoding).or_else(|| if lossy { Text::new(this.lossy()).data(encoding) } else { None })
+    };
+    [writeToFile:atomically:encoding:error:] =
+        |this: &Text, path: &Object<Text>, atomic: bool, encoding: usize, error: ErrorOut| {
+            this.write(&path.to_str(), atomic, encoding, error)
+        };
+    [writeToURL:atomically:encoding:error:] =
+        |this: &Text, url: &Object<Address>, atomic: bool, encoding: usize, error: ErrorOut| {
+            url.path().is_some_and(|path| this.write(&path, atomic, encoding, error))
+        };
     [fileSystemRepresentation] = Text::utf8_string;
     [getFileSystemRepresentation:maxLength:] =
         |this: &Text, to: *mut c_char, room: usize| this.copy_c(to, room, UTF8);
     [isAbsolutePath] = |this: &Text| this.to_str().starts_with('/');
     [lastPathComponent] = |this: &Text| Text::object(last_component(&this.to_str()));
     [pathExtension] = |this: &Text| {
+        Text::object(extension(last_component(&this.to_str())).map_or("", |(_, end)| end))
+    };
+    [pathComponents] = |this: &Text| components(&this.to_str());
+    [stringByDeletingLastPathComponent] = |this: &Text| Text::object(folder(&this.to_str()));
+    [stringByDeletingPathExtension] = |this: &Text| {
         let text = this.to_str();
-        let name = last_component(&text);
-        Text::object(name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map_or("", |(_, end)| end))
+        let path = if text.len() > 1 { text.trim_end_matches('/') } else { &text };
+        let extension = extension(last_component(path)).map_or(0, |(_, end)| end.len() + 1);
+        Text::object(&path[..path.len() - extension])
+    };
+    [stringByAppendingPathExtension:] = |this: &Text, end: &Object<Text>| {
+        Text::object(format!("{}.{}", this.to_str().trim_end_matches('/'), end.to_str()))
     };
     [stringByAppendingPathComponent:] = |this: &Text, name: &Object<Text>| {
         let (folder, name) = (this.to_str(), name.to_str());
@@ -161,7 +218,7 @@ impl Text {
         Strong::new(Self::new(text.into()))
     }
 
-    fn from_units(units: &[u16]) -> Self {
+    pub(super) fn from_units(units: &[u16]) -> Self {
         String::from_utf16(units).map_or_else(
             |_| Self { utf8: None, ascii: false, units: OnceLock::from(Box::from(units)) },
             Self::new,
@@ -176,7 +233,7 @@ impl Text {
         }
     }
 
-    fn units(&self) -> &[u16] {
+    pub(super) fn units(&self) -> &[u16] {
         self.units.get_or_init(|| self.to_str().encode_utf16().collect())
     }
 
@@ -214,7 +271,7 @@ impl Text {
     }
 
     /// The bytes in an encoding; UTF-16 begins with its byte order mark unless the encoding names an order.
-    fn data(&self, encoding: usize) -> Option<Strong<Bytes>> {
+    pub(super) fn data(&self, encoding: usize) -> Option<Strong<Bytes>> {
         const UTF16: usize = 10;
         let bytes = match TextEncoding::of(encoding)? {
             TextEncoding::Ascii if !self.ascii => return None,
@@ -238,7 +295,7 @@ impl Text {
     }
 
     /// The same with `NSStringCompareOptions`.
-    fn range_of_with(&self, other: &Object<Self>, options: usize) -> NSRange {
+    pub(super) fn range_of_with(&self, other: &Object<Self>, options: usize) -> NSRange {
         const ANY_CASE: usize = 1;
         const BACKWARDS: usize = 4;
         const ANCHORED: usize = 8;
@@ -262,7 +319,7 @@ impl Text {
     }
 
     /// The units in lower case. Each stays one unit, so that positions are those of the text.
-    fn folded(&self) -> Vec<u16> {
+    pub(super) fn folded(&self) -> Vec<u16> {
         let lower = |unit: &u16| {
             let mut lower = char::from_u32((*unit).into())?.to_lowercase();
             let first = lower.next().filter(|_| lower.len() == 0)?;
@@ -271,7 +328,7 @@ impl Text {
         self.units().iter().map(|unit| lower(unit).unwrap_or(*unit)).collect()
     }
 
-    fn from_bytes(bytes: *const c_void, length: usize, encoding: usize) -> Option<Self> {
+    pub(super) fn from_bytes(bytes: *const c_void, length: usize, encoding: usize) -> Option<Self> {
         // SAFETY: the caller passed that many bytes.
         let bytes: &[u8] = unsafe { slice(bytes.cast(), length) }?;
         match TextEncoding::of(encoding)? {
@@ -304,7 +361,7 @@ impl Text {
         self.utf8.as_ref().map_or(std::ptr::null(), |text| text.as_ptr().cast())
     }
 
-    fn length(&self) -> usize {
+    pub(super) fn length(&self) -> usize {
         if self.ascii { self.to_str().len() } else { self.units().len() }
     }
 
@@ -419,31 +476,6 @@ impl Text {
     }
 }
 
-/// The domain and codes of Foundation's errors for files that cannot be read.
-const COCOA: &str = "NSCocoaErrorDomain";
-const FILE_READ_NO_SUCH_FILE: isize = 260;
-const FILE_READ_UNKNOWN: isize = 256;
-const FILE_READ_INAPPLICABLE_ENCODING: isize = 261;
-
-/// The longest file that becomes a string.
-const MAX_FILE: u64 = 1 << 30;
-
-fn from_file(path: &Object<Text>, encoding: usize, error: ErrorOut) -> Option<Text> {
-    let (code, why) = match file::read(&path.to_str(), MAX_FILE) {
-        Ok(bytes) => match Text::from_bytes(bytes.as_ptr().cast(), bytes.len(), encoding) {
-            Some(text) => return Some(text),
-            None => (FILE_READ_INAPPLICABLE_ENCODING, "not text in this encoding".to_owned()),
-        },
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            (FILE_READ_NO_SUCH_FILE, error.to_string())
-        }
-        Err(error) => (FILE_READ_UNKNOWN, error.to_string()),
-    };
-    let info = ("NSFilePath", path.retain().into_retained());
-    error.set(Failure::object(COCOA, code, &format!("{}: {why}", path.to_str()), [info]));
-    None
-}
-
 fn itself(this: This<'_, Text>) -> Strong<Text> {
     this.retain()
 }
@@ -485,16 +517,6 @@ fn substring_from(this: This<'_, Text>, index: usize) -> Strong<Text> {
 
 fn substring_to(this: This<'_, Text>, index: usize) -> Strong<Text> {
     Strong::new(Text::from_units(units_in(&this, NSRange { location: 0, length: index })))
-}
-
-/// What follows the last slash of a path that is not at its end.
-fn last_component(path: &str) -> &str {
-    let trimmed = path.trim_end_matches('/');
-    match trimmed.rsplit_once('/') {
-        Some((_, name)) => name,
-        None if trimmed.is_empty() && !path.is_empty() => "/",
-        None => trimmed,
-    }
 }
 
 /// Compares UTF-8 where both have it, else the units.

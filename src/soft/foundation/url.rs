@@ -1,7 +1,9 @@
 //! NSURL: the location of a resource. Metal uses URLs of files only.
 
-use super::{Bytes, NSObject, Text};
-use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
+use super::path::{components, extension, folder, last_component, without_percents};
+use super::{Bytes, NSObject, Number, Text, absent, file};
+use crate::abi::Id;
+use crate::soft::runtime::declare::{ErrorOut, Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Strong};
 use crate::soft::runtime::pool;
 use std::ffi::{CStr, CString, OsStr, c_char};
@@ -14,13 +16,27 @@ pub(crate) struct Address(String);
 
 soft_class! {
     /// An absolute URL.
-    pub(crate) class NSURL(Address): NSObject, conforms [NSCopying, NSSecureCoding];
+    pub(crate) class NSURL(Address): NSObject, conforms [NSCopying], lacks absent::URL;
     make [fileURLWithPath:] = Address::of_file;
     init [initFileURLWithPath:] = Address::of_file;
     make [fileURLWithPath:isDirectory:] = Address::of_path;
     init [initFileURLWithPath:isDirectory:] = Address::of_path;
     make [fileURLWithFileSystemRepresentation:isDirectory:relativeToURL:] = Address::of_bytes;
     init [initFileURLWithFileSystemRepresentation:isDirectory:relativeToURL:] = Address::of_bytes;
+    make [fileURLWithPath:relativeToURL:] = |path: &Object<Text>, base: Option<&Object<Address>>| {
+        Address::of(path.to_str().as_bytes(), false, base)
+    };
+    init [initFileURLWithPath:relativeToURL:] = |path: &Object<Text>, base: Option<&Object<Address>>| {
+        Address::of(path.to_str().as_bytes(), false, base)
+    };
+    make [fileURLWithPath:isDirectory:relativeToURL:] =
+        |path: &Object<Text>, is_directory: bool, base: Option<&Object<Address>>| {
+            Address::of(path.to_str().as_bytes(), is_directory, base)
+        };
+    init [initFileURLWithPath:isDirectory:relativeToURL:] =
+        |path: &Object<Text>, is_directory: bool, base: Option<&Object<Address>>| {
+            Address::of(path.to_str().as_bytes(), is_directory, base)
+        };
     make [URLWithString:] = Address::parse;
     init [initWithString:] = Address::parse;
     [copy] = itself;
@@ -32,8 +48,51 @@ soft_class! {
     [hasDirectoryPath] = |url: &Address| url.bytes().is_some_and(|path| path.ends_with(b"/"));
     [URLByAppendingPathComponent:] = |url: &Address, name: &Object<Text>| url.below(name, false);
     [URLByAppendingPathComponent:isDirectory:] = Address::below;
+    [URLByDeletingLastPathComponent] = |url: &Address| {
+        url.with_path(|path| match folder(path) {
+            "/" => "/".to_owned(),
+            folder => format!("{folder}/"),
+        })
+    };
+    [URLByDeletingPathExtension] = |url: &Address| url.with_path(|path| {
+        let length = extension(last_component(path)).map_or(0, |(_, end)| end.len() + 1);
+        let (trimmed, slashes) = path.split_at(path.trim_end_matches('/').len());
+        format!("{}{slashes}", &trimmed[..trimmed.len() - length])
+    });
+    [URLByAppendingPathExtension:] = |url: &Address, end: &Object<Text>| url.with_path(|path| {
+        let (trimmed, slashes) = path.split_at(path.trim_end_matches('/').len());
+        format!("{trimmed}.{}{slashes}", encoded(end.to_str().as_bytes()))
+    });
+    [pathExtension] = |url: &Address| {
+        let path = url.path()?;
+        Some(Text::object(extension(last_component(&path)).map_or("", |(_, end)| end)))
+    };
+    [pathComponents] = |url: &Address| url.path().map(|path| components(&path));
+    // URLs here are absolute.
+    [absoluteURL] = itself;
+    [baseURL] = |_: &Address| Id::NIL;
+    [relativeString] = |url: &Address| Text::object(url.0.as_str());
+    [relativePath] = |url: &Address| url.path().map(Text::object);
+    [resourceSpecifier] = |url: &Address| Text::object(url.0.split_once(':').map_or("", |(_, rest)| rest));
+    [host] = |url: &Address| url.authority().host.map(Text::object);
+    [port] = |url: &Address| url.authority().port.map(|port| Number::object(i128::from(port)));
+    [user] = |url: &Address| url.authority().user.map(Text::object);
+    [password] = |url: &Address| url.authority().password.map(Text::object);
+    [query] = |url: &Address| {
+        url.before_fragment().split_once('?').map(|(_, query)| Text::object(query))
+    };
+    [fragment] = |url: &Address| url.0.split_once('#').map(|(_, fragment)| Text::object(fragment));
+    [filePathURL] = |url: This<'_, Address>| url.scheme().eq_ignore_ascii_case("file").then(|| url.retain());
+    [isFileReferenceURL] = |_: &Address| false;
+    [standardizedURL] = |url: &Address| url.with_path(standardized);
+    [URLByStandardizingPath] = |url: &Address| url.with_path(standardized);
+    [checkResourceIsReachableAndReturnError:] = |url: &Address, error: ErrorOut| {
+        url.path().is_some_and(|path| file::exists_or(&path, error))
+    };
+    [startAccessingSecurityScopedResource] = |_: &Address| true;
+    [stopAccessingSecurityScopedResource] = |_: &Address| ();
     [absoluteString] = |url: &Address| Text::object(url.0.as_str());
-    [lastPathComponent] = Address::last_component;
+    [lastPathComponent] = |url: &Address| url.path().map(|path| Text::object(last_component(&path)));
     [isFileURL] = |url: &Address| url.scheme().eq_ignore_ascii_case("file");
     [scheme] = |url: &Address| Text::object(url.scheme());
     [isEqual:] = |url: &Address, other: Ours<Address>| other.0.is_some_and(|other| *url == **other);
@@ -79,13 +138,7 @@ impl Address {
         if is_directory && !path.ends_with(b"/") {
             path.push(b'/');
         }
-        // The characters that RFC 3986 lets a path have as they are.
-        let encode = |byte: u8| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => (byte as char).to_string(),
-            _ if b"-._~/!$&'()*+,=:@".contains(&byte) => (byte as char).to_string(),
-            _ => format!("%{byte:02X}"),
-        };
-        Self(format!("file://{}", path.into_iter().map(encode).collect::<String>()))
+        Self(format!("file://{}", encoded(&path)))
     }
 
     /// The URL of a file in this directory.
@@ -123,6 +176,36 @@ impl Address {
         }
     }
 
+    /// The URL with its path, which is encoded, replaced by what a function makes of it.
+    fn with_path(&self, change: impl Fn(&str) -> String) -> Strong<Self> {
+        let rest = self.after_authority();
+        let (before, _) = self.0.split_at(self.0.len() - rest.len());
+        let (path, after) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+        Strong::new(Self(format!("{before}{}{after}", change(path))))
+    }
+
+    fn before_fragment(&self) -> &str {
+        self.0.split_once('#').map_or(&self.0, |(before, _)| before)
+    }
+
+    /// The parts of what follows two slashes, if it is there.
+    fn authority(&self) -> Authority {
+        let after_scheme = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let end = after_scheme.find(['/', '?', '#']).unwrap_or(after_scheme.len());
+        let (login, place) = match after_scheme[..end].rsplit_once('@') {
+            Some((login, place)) => (login, place),
+            None => ("", &after_scheme[..end]),
+        };
+        let some = |text: &str| (!text.is_empty()).then(|| decoded(text));
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        let port = |(host, port): (_, &str)| Some((host, port.parse::<u16>().ok()?));
+        // The address of a host of version 6 has colons in brackets.
+        let split = place.rsplit_once(':').and_then(port);
+        let (host, port) = split.map_or((place, None), |(host, port)| (host, Some(port)));
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Authority { user: some(user), password: some(password), host: some(host), port }
+    }
+
     /// The path without percent signs, and without the slash at a directory's end; none when it is not UTF-8.
     pub(crate) fn path(&self) -> Option<String> {
         let mut path = self.bytes()?;
@@ -135,16 +218,7 @@ impl Address {
     /// The bytes of the path.
     fn bytes(&self) -> Option<Vec<u8>> {
         let path = self.after_authority().split(['?', '#']).next()?;
-        let (mut decoded, mut rest) = (Vec::new(), path.as_bytes());
-        while let [first, after @ ..] = rest {
-            let hex = |digits: &&[u8]| digits.iter().all(u8::is_ascii_hexdigit);
-            let digits = after.get(..2).filter(|_| *first == b'%').filter(hex);
-            let byte = digits
-                .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-            decoded.push(byte.unwrap_or(*first));
-            rest = if byte.is_some() { &after[2..] } else { after };
-        }
-        Some(decoded)
+        Some(without_percents(path.as_bytes()))
     }
 
     /// The path for C's functions; none if it has a NUL.
@@ -175,11 +249,43 @@ impl Address {
         unsafe { to.cast::<u8>().copy_from(bytes.as_ptr(), bytes.len()) };
         true
     }
+}
 
-    fn last_component(&self) -> Option<Strong<Text>> {
-        let path = self.path()?;
-        Some(Text::object(path.trim_end_matches('/').rsplit('/').next().unwrap_or("")))
+/// The parts of a URL between its scheme and its path, decoded.
+struct Authority {
+    user: Option<String>,
+    password: Option<String>,
+    host: Option<String>,
+    port: Option<u16>,
+}
+
+/// A path, percent-encoded where RFC 3986 does not let a path have a character as it is.
+fn encoded(path: &[u8]) -> String {
+    let encode = |&byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => (byte as char).to_string(),
+        _ if b"-._~/!$&'()*+,=:@".contains(&byte) => (byte as char).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    path.iter().map(encode).collect()
+}
+
+fn decoded(text: &str) -> String {
+    String::from_utf8_lossy(&without_percents(text.as_bytes())).into_owned()
+}
+
+/// A path without `.` and `..`.
+fn standardized(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "." => {}
+            ".." if parts.len() > 1 => _ = parts.pop(),
+            ".." => {}
+            part => parts.push(part),
+        }
     }
+    let ends_in_folder = path.ends_with("/.") || path.ends_with("/..");
+    format!("{}{}", parts.join("/"), if ends_in_folder { "/" } else { "" })
 }
 
 fn itself(this: This<'_, Address>) -> Strong<Address> {

@@ -5,22 +5,15 @@
 //! `respondsToSelector:` is no. What is in the lists is compared with the headers by a test.
 
 use super::errors::{Error, LibraryError};
-use super::foundation::{ErrorOut, HeldBlock, compile_aside, lock};
+use super::foundation::{ErrorOut, HeldBlock, compile_aside, reported};
 use crate::abi::{Id, Imp};
 use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::class::Lacking;
-use std::collections::HashSet;
 use std::fmt::Display;
-use std::sync::Mutex;
 
 /// Reports a message.
 fn report(name: &dyn Display, selector: &str, last: usize) {
-    static REPORTED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
-    let text = format!("{name}: soft Metal does not have this; the result is nil or 0");
-    if lock(&REPORTED).get_or_insert_default().insert(text.clone()) {
-        eprintln!("aruminium: {text}");
-    }
-    let error = Error::new(LibraryError::Unsupported, text);
+    let error = Error::new(LibraryError::Unsupported, reported(name));
     let last: *mut Id = std::ptr::with_exposed_provenance_mut(last);
     if selector.ends_with("error:") {
         ErrorOut::at(last).set(error.ns_error());

@@ -81,7 +81,7 @@ pub(super) fn layout(descriptors: &List) -> Result<Layout, String> {
     /// The longest array: as many handles as a buffer of a gigabyte has.
     const LONGEST: usize = 1 << 27;
     let mut fields = Vec::new();
-    for object in descriptors.objects() {
+    for object in descriptors.objects().iter() {
         // SAFETY: the list retains its objects.
         let descriptor = unsafe { Object::<ArgumentDescriptor>::from_id(object.id()) };
         fields.push(descriptor.ok_or("the list has an object of another class")?.get());

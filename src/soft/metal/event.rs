@@ -92,8 +92,7 @@ soft_class! {
 
 soft_class! {
     /// What carries a shared event elsewhere.
-    pub(super) class MTLSharedEventHandle(SharedEventHandle): NSObject, conforms [NSSecureCoding];
-    class [supportsSecureCoding] = |_: Class| false;
+    pub(super) class MTLSharedEventHandle(SharedEventHandle): NSObject;
     [label] = |handle: &SharedEventHandle| -> Option<Strong<Text>> { handle.signal.label.get().map(|text| Text::object(&*text)) };
 }
 

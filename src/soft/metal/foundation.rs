@@ -1,6 +1,7 @@
 //! What the classes here use of the runtime, in one place, and what most of them have: a label and a device.
 
 pub(super) use crate::soft::fork::{AFTER_FORK, is_forked, lock};
+pub(super) use crate::soft::foundation::absent::reported;
 pub(super) use crate::soft::foundation::{
     Address, Bytes, Failure, List, NSObject, Number, Pairs, Text, run_on, serial_queue,
 };

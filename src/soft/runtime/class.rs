@@ -76,7 +76,7 @@ pub(crate) struct Declaration {
 ///
 /// Their results come back in registers.
 pub(crate) struct Lacking {
-    /// Their selectors.
+    /// Their selectors; those of messages to the class itself begin with a plus sign.
     pub(crate) selectors: &'static [&'static str],
     /// Reports a message: what it is called in Objective-C, its selector, and the last of its arguments in case it
     /// and those before it are integers or pointers.
@@ -285,9 +285,12 @@ impl ClassData {
 
     /// What the class or a superclass lacks, if this selector is part of it.
     pub(super) fn lacking(&'static self, selector: &str) -> Option<&'static Lacking> {
-        let lacks = self.ancestry().filter_map(|class| class.declaration?.lacks);
-        let mut lacks = lacks.filter(|lacks| !self.meta && lacks.selectors.contains(&selector));
-        lacks.next()
+        let is = |listed: &&str| match listed.strip_prefix('+') {
+            Some(of_class) => self.meta && of_class == selector,
+            None => !self.meta && *listed == selector,
+        };
+        let mut lacks = self.ancestry().filter_map(|class| class.declaration?.lacks);
+        lacks.find(|lacks| lacks.selectors.iter().any(is))
     }
 
     /// Makes the links of a class, and of its superclasses before it.

@@ -235,12 +235,12 @@ impl Argument for Option<Retained> {
     }
 }
 
-/// An object of ours that the method retains, or nil.
+/// An object of ours that the method keeps, or nil.
 impl<P: SoftClass> Argument for Option<Strong<P>> {
     type Raw = Id;
     unsafe fn take(raw: Id, call: Call) -> Self {
         // SAFETY: the caller's.
-        unsafe { <Option<&Object<P>> as Argument>::take(raw, call) }.map(Object::retain)
+        unsafe { <Option<&Object<P>> as Argument>::take(raw, call) }.map(P::keep)
     }
 }
 
@@ -253,6 +253,7 @@ impl Argument for Option<HeldBlock> {
 }
 
 /// The `error:` argument: where a method stores an error unless it is null.
+#[derive(Clone, Copy)]
 pub(crate) struct ErrorOut(*mut Id);
 
 impl Argument for ErrorOut {
@@ -266,6 +267,11 @@ impl ErrorOut {
     /// The argument of a message, as it was passed: null or the address of a variable.
     pub(crate) fn at(address: *mut Id) -> Self {
         Self(address)
+    }
+
+    /// The argument of a message that has none.
+    pub(crate) fn none() -> Self {
+        Self(std::ptr::null_mut())
     }
 
     /// Stores an error, autoreleased.
@@ -571,7 +577,7 @@ macro_rules! soft_class {
         $(#[$doc:meta])*
         $vis:vis class $name:ident $(($payload:ty))? $(: $superclass:ident)?
         $(, kind $kind:ident)? $(, named $text:literal)? $(, conforms [$($protocol:ident),+ $(,)?])?
-        $(, lacks $lacks:path)?;
+        $(, lacks $lacks:path)? $(, kept as $keep:path)?;
         $($($place:ident)? [$($selector:tt)+] = $function:expr;)*
     ) => {
         $(#[$doc])*
@@ -606,14 +612,23 @@ macro_rules! soft_class {
             #[unsafe(link_section = "aruminium_classes")]
             static LISTED: &$crate::soft::runtime::class::ClassPair = &$name;
         };
-        $(
-            // SAFETY: this is the class that declares the payload.
-            unsafe impl $crate::soft::runtime::object::SoftClass for $payload {
-                fn class() -> &'static $crate::soft::runtime::class::ClassData {
-                    &$name.class
-                }
+        $crate::soft::runtime::declare::soft_class!(@class $name ($($payload)?) $($keep)?);
+    };
+    (@class $name:ident () $($keep:path)?) => {};
+    (@class $name:ident ($payload:ty) $($keep:path)?) => {
+        // SAFETY: this is the class that declares the payload.
+        unsafe impl $crate::soft::runtime::object::SoftClass for $payload {
+            fn class() -> &'static $crate::soft::runtime::class::ClassData {
+                &$name.class
             }
-        )?
+            $(
+                fn keep(
+                    object: &$crate::soft::runtime::object::Object<Self>,
+                ) -> $crate::soft::runtime::object::Strong<Self> {
+                    $keep(object)
+                }
+            )?
+        }
     };
     (@row $selector:expr, $function:expr) => {
         $crate::soft::runtime::declare::method::<{ $crate::soft::runtime::declare::soft_class!(@owned $selector) }, _, _>(

@@ -1,6 +1,6 @@
 //! Objects: allocation, reference counts, payloads, and detection of messages to freed objects.
 
-use super::class::{ClassData, Kind};
+use super::class::{ClassData, ClassPair, Kind};
 use super::declare::soft_class;
 use super::fatal::{MethodName, fatal};
 use super::nsobject::NSObject;
@@ -73,6 +73,11 @@ impl Payload {
 pub(crate) unsafe trait SoftClass: Send + Sync + Sized + 'static {
     /// The class.
     fn class() -> &'static ClassData;
+
+    /// The object that a method keeps for one that was passed: itself, unless the class declares `kept as`.
+    fn keep(object: &Object<Self>) -> Strong<Self> {
+        object.retain()
+    }
 }
 
 /// # Safety
@@ -494,6 +499,20 @@ impl<P: SoftClass> Strong<P> {
             Retained::from_owned(id).expect("not nil")
         };
         Self { object, class: PhantomData }
+    }
+
+    /// A new object of a subclass that has no payload of its own.
+    pub(crate) fn of_class(class: &'static ClassPair, payload: P) -> Self {
+        let id = allocate(&class.class);
+        // SAFETY: it is new, and owned here.
+        let (object, retained) = unsafe { (Object::<P>::from_id(id), Retained::from_owned(id)) };
+        match (object, retained) {
+            (Some(object), Some(retained)) => {
+                object.fill(payload);
+                Self { object: retained, class: PhantomData }
+            }
+            _ => fatal(format_args!("+[{} alloc]: no subclass of {}", class.class, P::class())),
+        }
     }
 
     /// Forgets the payload's type.

@@ -4,9 +4,10 @@ use objc2::rc::Retained;
 use objc2::runtime::{AnyObject, NSObject, NSObjectProtocol, NSZone};
 use objc2::{AnyThread, DefinedClass, define_class, msg_send};
 use objc2_foundation::{
-    CopyingHelper, NSArray, NSCopying, NSData, NSDictionary, NSNumber, NSString, NSURL, ns_string,
+    CopyingHelper, NSArray, NSCopying, NSData, NSDictionary, NSMutableArray, NSMutableCopying,
+    NSMutableDictionary, NSNumber, NSString, NSURL, ns_string,
 };
-use objc2_metal::MTLTextureDescriptor;
+use objc2_metal::{MTLCompileOptions, MTLTextureDescriptor};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -114,4 +115,29 @@ fn descriptors_are_copied_in_a_zone() {
     let copy = unsafe { descriptor.copyWithZone(std::ptr::null_mut()) };
     unsafe { descriptor.setWidth(13) };
     assert_eq!(copy.width(), 12);
+}
+
+#[test]
+fn mutable_collections_change() {
+    let list = NSMutableArray::from_slice(&[&*NSNumber::new_i64(1), &*NSNumber::new_i64(2)]);
+    list.addObject(&NSNumber::new_i64(3));
+    list.insert(0, &NSNumber::new_i64(0));
+    list.removeObjectAtIndex(1);
+    let values: Vec<i64> = list.iter().map(|value| value.as_i64()).collect();
+    assert_eq!(values, [0, 2, 3]);
+    let fixed = list.copy();
+    list.removeAllObjects();
+    assert_eq!((list.len(), fixed.len(), fixed.mutableCopy().len()), (0, 3, 3));
+
+    let pairs = NSMutableDictionary::<NSString, NSNumber>::new();
+    pairs.insert(ns_string!("a"), &*NSNumber::new_i64(1));
+    pairs.insert(ns_string!("b"), &*NSNumber::new_i64(2));
+    pairs.removeObjectForKey(ns_string!("a"));
+    let keys: Vec<String> = pairs.keys().map(|key| key.to_string()).collect();
+    assert_eq!(keys, ["b"]);
+    // Macros of a library, in a dictionary that is filled entry by entry.
+    let options = MTLCompileOptions::new();
+    let macros = Retained::as_ptr(&pairs).cast::<NSDictionary<NSString, NSObject>>();
+    unsafe { options.setPreprocessorMacros(Some(&*macros)) };
+    assert_eq!(options.preprocessorMacros().unwrap().len(), 1);
 }

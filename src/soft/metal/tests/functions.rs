@@ -447,3 +447,32 @@ fn pointers_to_overloaded_functions_and_instances() {
     let wanted = [109.5, 7.0, 4.0, 2.5, 21.0, 42.0, 1001.0, -1.0, 11.0, 8.0 + 10.0 + 8.0, 16.0];
     assert_eq!(contents::<f32>(*out), wanted);
 }
+
+/// A property that Metal declares `copy` does not follow a mutable collection that was passed.
+#[test]
+fn descriptors_copy_mutable_collections() {
+    let macros = new("NSMutableDictionary");
+    let set = |value: &str| {
+        send!(*macros, "setObject:forKey:", *string(value) => Id, *string("VALUE") => Id; ());
+    };
+    set("7");
+    let options = new("MTLCompileOptions");
+    send!(*options, "setPreprocessorMacros:", *macros => Id; ());
+    set("no number");
+    let source = string("kernel void k(device int *x) { x[0] = VALUE; }");
+    let mut error = Id::NIL;
+    pool(|| {
+        let library = Own::new(send!(
+            *device(), "newLibraryWithSource:options:error:", *source => Id, *options => Id,
+            &raw mut error => *mut Id; Id
+        ));
+        let function = function(*library, "k");
+        let linked = new("MTLLinkedFunctions");
+        let list = new("NSMutableArray");
+        send!(*linked, "setFunctions:", *list => Id; ());
+        send!(*list, "addObject:", *function => Id; ());
+        assert_eq!(send!(send!(*linked, "functions"; Id), "count"; usize), 0);
+        let kept = send!(*options, "preprocessorMacros"; Id);
+        assert_eq!(text(send!(kept, "objectForKey:", *string("VALUE") => Id; Id)), "7");
+    });
+}

@@ -12,6 +12,7 @@ macro_rules! concat_bool {
 mod blocks;
 mod classes;
 mod clients;
+mod collections;
 mod counts;
 mod declared;
 mod ends;
@@ -21,6 +22,7 @@ mod foundation;
 mod messages;
 mod pools;
 mod properties;
+mod texts;
 
 use super::entry::*;
 use crate::abi::*;

@@ -1,0 +1,200 @@
+//! Messages of Foundation's headers that the classes here have no methods for.
+//!
+//! They are reported on standard error, once, and return nil or zero; an `error:` argument gets an error. A message to
+//! a class begins with a plus sign here. The lists are compared with the headers by a test.
+
+use super::Failure;
+use crate::abi::Id;
+use crate::soft::fork::lock;
+use crate::soft::runtime::class::Lacking;
+use crate::soft::runtime::declare::ErrorOut;
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::sync::Mutex;
+
+/// Prints that a message has no method, once for each message. Returns what it prints.
+pub(crate) fn reported(name: &dyn Display) -> String {
+    static REPORTED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let text = format!("{name}: soft Metal does not have this; the result is nil or 0");
+    if lock(&REPORTED).get_or_insert_default().insert(text.clone()) {
+        eprintln!("aruminium: {text}");
+    }
+    text
+}
+
+/// Reports a message.
+fn report(name: &dyn Display, selector: &str, last: usize) {
+    /// `NSFeatureUnsupportedError` of `NSCocoaErrorDomain`.
+    const UNSUPPORTED: isize = 3328;
+    let text = reported(name);
+    if selector.ends_with("error:") {
+        let last: *mut Id = std::ptr::with_exposed_provenance_mut(last);
+        ErrorOut::at(last).set(Failure::object("NSCocoaErrorDomain", UNSUPPORTED, &text, []));
+    }
+}
+
+/// Writes the lists.
+macro_rules! lists {
+    ($($(#[$doc:meta])* $name:ident { $($selector:tt)* })+) => {$(
+        $(#[$doc])*
+        pub(super) static $name: Lacking = Lacking { selectors: &[$($selector)*], report };
+    )+};
+}
+
+lists! {
+    /// `NSString`.
+    STRING {
+        "+availableStringEncodings",
+        "+defaultCStringEncoding",
+        "+localizedNameOfStringEncoding:",
+        "+stringEncodingForData:encodingOptions:convertedString:usedLossyConversion:",
+        "+stringWithCString:",
+        "+stringWithCString:length:",
+        "+stringWithContentsOfFile:",
+        "+stringWithContentsOfFile:usedEncoding:error:",
+        "+stringWithContentsOfURL:",
+        "+stringWithContentsOfURL:usedEncoding:error:",
+        "cString",
+        "cStringLength",
+        "capitalizedStringWithLocale:",
+        "compare:options:range:locale:",
+        "componentsSeparatedByCharactersInSet:",
+        "decomposedStringWithCanonicalMapping",
+        "decomposedStringWithCompatibilityMapping",
+        "enumerateSubstringsInRange:options:usingBlock:",
+        "getBytes:maxLength:usedLength:encoding:options:range:remainingRange:",
+        "getCString:",
+        "getCString:maxLength:",
+        "getCString:maxLength:range:remainingRange:",
+        "getLineStart:end:contentsEnd:forRange:",
+        "getParagraphStart:end:contentsEnd:forRange:",
+        "initWithBytesNoCopy:length:encoding:deallocator:",
+        "initWithCString:",
+        "initWithCString:length:",
+        "initWithCStringNoCopy:length:freeWhenDone:",
+        "initWithCharactersNoCopy:length:deallocator:",
+        "initWithCharactersNoCopy:length:freeWhenDone:",
+        "initWithContentsOfFile:",
+        "initWithContentsOfFile:usedEncoding:error:",
+        "initWithContentsOfURL:",
+        "initWithContentsOfURL:usedEncoding:error:",
+        "lineRangeForRange:",
+        "localizedCapitalizedString",
+        "localizedCaseInsensitiveCompare:",
+        "localizedCaseInsensitiveContainsString:",
+        "localizedCompare:",
+        "localizedLowercaseString",
+        "localizedStandardCompare:",
+        "localizedStandardContainsString:",
+        "localizedStandardRangeOfString:",
+        "localizedUppercaseString",
+        "lossyCString",
+        "lowercaseStringWithLocale:",
+        "paragraphRangeForRange:",
+        "precomposedStringWithCanonicalMapping",
+        "precomposedStringWithCompatibilityMapping",
+        "propertyList",
+        "propertyListFromStringsFileFormat",
+        "rangeOfCharacterFromSet:",
+        "rangeOfCharacterFromSet:options:",
+        "rangeOfCharacterFromSet:options:range:",
+        "rangeOfComposedCharacterSequenceAtIndex:",
+        "rangeOfComposedCharacterSequencesForRange:",
+        "rangeOfString:options:range:locale:",
+        "stringByAddingPercentEncodingWithAllowedCharacters:",
+        "stringByAddingPercentEscapesUsingEncoding:",
+        "stringByApplyingTransform:reverse:",
+        "stringByFoldingWithOptions:locale:",
+        "stringByReplacingPercentEscapesUsingEncoding:",
+        "stringByTrimmingCharactersInSet:",
+        "uppercaseStringWithLocale:",
+        "writeToFile:atomically:",
+        "writeToURL:atomically:",
+    }
+    /// `NSArray`.
+    ARRAY {
+        "+arrayWithContentsOfFile:",
+        "+arrayWithContentsOfURL:",
+        "+arrayWithContentsOfURL:error:",
+        "arrayByApplyingDifference:",
+        "descriptionWithLocale:",
+        "descriptionWithLocale:indent:",
+        "differenceFromArray:",
+        "enumerateObjectsAtIndexes:options:usingBlock:",
+        "indexOfObject:inSortedRange:options:usingComparator:",
+        "indexOfObjectIdenticalTo:inRange:",
+        "initWithContentsOfFile:",
+        "initWithContentsOfURL:",
+        "initWithContentsOfURL:error:",
+        "objectsAtIndexes:",
+        "sortedArrayHint",
+        "writeToFile:atomically:",
+        "writeToURL:atomically:",
+        "writeToURL:error:",
+    }
+    /// `NSMutableArray`.
+    MUTABLE_ARRAY {
+        "applyDifference:",
+        "insertObjects:atIndexes:",
+        "removeObject:inRange:",
+        "removeObjectIdenticalTo:inRange:",
+        "removeObjectsAtIndexes:",
+        "removeObjectsFromIndices:numIndices:",
+        "replaceObjectsAtIndexes:withObjects:",
+        "replaceObjectsInRange:withObjectsFromArray:range:",
+    }
+    /// `NSData`.
+    DATA {
+        "+dataWithContentsOfMappedFile:",
+        "base64Encoding",
+        "compressedDataUsingAlgorithm:error:",
+        "decompressedDataUsingAlgorithm:error:",
+        "initWithBase64Encoding:",
+        "initWithContentsOfMappedFile:",
+    }
+    /// `NSError`.
+    ERROR {
+        "+setUserInfoValueProviderForDomain:provider:",
+        "+userInfoValueProviderForDomain:",
+    }
+    /// `NSURL`.
+    URL {
+        "+URLByResolvingAliasFileAtURL:options:error:",
+        "+URLByResolvingBookmarkData:options:relativeToURL:bookmarkDataIsStale:error:",
+        "+URLWithDataRepresentation:relativeToURL:",
+        "+URLWithString:encodingInvalidCharacters:",
+        "+URLWithString:relativeToURL:",
+        "+absoluteURLWithDataRepresentation:relativeToURL:",
+        "+bookmarkDataWithContentsOfURL:error:",
+        "+fileURLWithPathComponents:",
+        "+resourceValuesForKeys:fromBookmarkData:",
+        "+writeBookmarkData:toURL:options:error:",
+        "URLByResolvingSymlinksInPath",
+        "URLHandleUsingCache:",
+        "bookmarkDataWithOptions:includingResourceValuesForKeys:relativeToURL:error:",
+        "checkPromisedItemIsReachableAndReturnError:",
+        "dataRepresentation",
+        "fileReferenceURL",
+        "getPromisedItemResourceValue:forKey:error:",
+        "getResourceValue:forKey:error:",
+        "initAbsoluteURLWithDataRepresentation:relativeToURL:",
+        "initByResolvingBookmarkData:options:relativeToURL:bookmarkDataIsStale:error:",
+        "initWithDataRepresentation:relativeToURL:",
+        "initWithScheme:host:path:",
+        "initWithString:encodingInvalidCharacters:",
+        "initWithString:relativeToURL:",
+        "loadResourceDataNotifyingClient:usingCache:",
+        "parameterString",
+        "promisedItemResourceValuesForKeys:error:",
+        "propertyForKey:",
+        "removeAllCachedResourceValues",
+        "removeCachedResourceValueForKey:",
+        "resourceDataUsingCache:",
+        "resourceValuesForKeys:error:",
+        "setProperty:forKey:",
+        "setResourceData:",
+        "setResourceValue:forKey:error:",
+        "setResourceValues:error:",
+        "setTemporaryResourceValue:forKey:",
+    }
+}
