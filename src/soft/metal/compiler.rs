@@ -122,6 +122,8 @@ pub(super) struct Linked {
     pub(super) handle: u64,
 }
 
+/// `MTLFunctionTypeIntersection`.
+pub(super) const FUNCTION_INTERSECTION: usize = 6;
 /// A function constant that a library declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DeclaredConstant {
@@ -237,7 +239,7 @@ impl Source {
             Stage::Fragment => 2,
             Stage::Kernel => FUNCTION_KERNEL,
             Stage::Visible => FUNCTION_VISIBLE,
-            Stage::Intersection => 6,
+            Stage::Intersection => FUNCTION_INTERSECTION,
             Stage::Mesh => 7,
             Stage::Object => 8,
         };

@@ -1,4 +1,4 @@
-//! MTLFunction: a kernel or a visible function of a library, with values for its function constants.
+//! MTLFunction: a function of a library, with values for its function constants.
 
 use super::argument_encoder::ArgumentEncoder;
 use super::compiler::{DeclaredConstant, FUNCTION_KERNEL, FUNCTION_VISIBLE, Linked, Origin};
@@ -19,8 +19,11 @@ pub(super) const CALL_DEPTH: usize = 1;
 
 /// A function.
 pub(super) struct Function {
-    /// The code of a kernel to which no functions are linked. A visible function has no code of its own.
+    /// The code of a kernel to which no functions are linked. A visible function has no code of its own, and one of a stage
+    /// of rendering none at all.
     kernel: Option<Arc<Kernel>>,
+    /// A number of `MTLFunctionType`.
+    pub(super) kind: usize,
     /// The requested name, or the one in a descriptor.
     name: String,
     /// What it was compiled from.
@@ -40,7 +43,7 @@ soft_class! {
     [setLabel:] = set_label::<Function>;
     [device] = device::<Function>;
     [name] = |function: &Function| Text::object(function.name.as_str());
-    [functionType] = Function::kind;
+    [functionType] = |function: &Function| function.kind;
     [functionConstantsDictionary] = Function::constants;
     [options] = |_: &Function| 0usize;
     [vertexAttributes] = |_: &Function| Id::NIL;
@@ -59,7 +62,7 @@ soft_class! {
     [aruminiumFunctionWithChecks:error:] = |function: &Function, checks: usize, error: ErrorOut| {
         let checks = Checks::of_bits(checks as u32);
         let (origin, name) = (function.origin.clone(), function.name.clone());
-        or_error(Function::compile(origin, function.kind(), name, checks), error)
+        or_error(Function::compile(origin, function.kind, name, checks), error)
     };
 }
 
@@ -76,7 +79,8 @@ soft_class! {
 }
 
 impl Function {
-    /// Compiles a kernel with checks, or checks a visible function, which is called `name` from now on.
+    /// Compiles a kernel with checks, or checks a visible function, which is called `name` from now on. Functions of other
+    /// kinds are not compiled.
     pub(super) fn compile(
         origin: Origin,
         kind: usize,
@@ -86,13 +90,14 @@ impl Function {
         let Origin { source, name: own, constants } = &origin;
         let kernel = match kind {
             FUNCTION_VISIBLE => source.check_visible(own, constants).map(|()| None),
-            _ => source
+            FUNCTION_KERNEL => source
                 .kernel(own, constants, checks, &[], CALL_DEPTH)
                 .map(|kernel| Some(Arc::new(kernel))),
+            _ => Ok(None),
         };
         let kernel = kernel.map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
         let (label, handle) = (Label::default(), next_id());
-        Ok(Strong::new(Self { kernel, name, origin, checks, label, handle }))
+        Ok(Strong::new(Self { kernel, kind, name, origin, checks, label, handle }))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -102,11 +107,6 @@ impl Function {
     /// A hash of all that its code depends on.
     pub(super) fn fingerprint(&self) -> u64 {
         self.origin.fingerprint()
-    }
-
-    /// A number of `MTLFunctionType`.
-    pub(super) fn kind(&self) -> usize {
-        if self.kernel.is_some() { FUNCTION_KERNEL } else { FUNCTION_VISIBLE }
     }
 
     /// The code of a kernel with the functions that are linked to it. `deepest` is the most calls through pointers that
@@ -119,7 +119,7 @@ impl Function {
         let Some(kernel) = &self.kernel else {
             return Err(format!("error: function '{}' is not a kernel", self.name));
         };
-        if let Some(other) = linked.iter().find(|function| function.kernel.is_some()) {
+        if let Some(other) = linked.iter().find(|function| function.kind != FUNCTION_VISIBLE) {
             return Err(format!(
                 "error: function '{}' is linked, but it is not visible",
                 other.name

@@ -20,7 +20,7 @@ soft_class! {
     /// A function that a pipeline can call through pointers.
     pub(super) class SoftMTLFunctionHandle(FunctionHandle): NSObject, conforms [MTLFunctionHandle];
     [name] = |handle: &FunctionHandle| Text::object(handle.function.name());
-    [functionType] = |handle: &FunctionHandle| handle.function.kind();
+    [functionType] = |handle: &FunctionHandle| handle.function.kind;
     [device] = device::<FunctionHandle>;
     [gpuResourceID] = |handle: &FunctionHandle| MTLResourceID { _impl: handle.function.handle };
 }

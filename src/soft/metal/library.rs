@@ -1,7 +1,7 @@
 //! MTLLibrary: a compiled source text, and the functions in it.
 
 use super::absent::LIBRARY;
-use super::compiler::{self, Constant, FUNCTION_KERNEL, FUNCTION_VISIBLE, Options, Origin, Source};
+use super::compiler::{self, Constant, FUNCTION_INTERSECTION, Options, Origin, Source};
 use super::datum::DIAGNOSTICS;
 use super::descriptors::{CompileOptions, FunctionConstantValues, FunctionDescriptor};
 use super::errors::{Error, LibraryError};
@@ -127,10 +127,9 @@ impl Library {
             let text = format!("library{label} has no function named '{name}'");
             return Err(Error::new(LibraryError::FunctionNotFound, text));
         };
-        if !matches!(*kind, FUNCTION_KERNEL | FUNCTION_VISIBLE) {
-            let text = format!(
-                "function '{name}' is no kernel and not visible: this Metal supports no other functions"
-            );
+        if *kind == FUNCTION_INTERSECTION {
+            let text =
+                format!("function '{name}' is for ray tracing, which soft Metal does not have");
             return Err(Error::new(LibraryError::Unsupported, text));
         }
         let source = Arc::clone(&self.source);

@@ -49,6 +49,37 @@ fn a_completion_handler_is_called_with_the_error() {
     assert!(text.contains(NEEDLE), "{text}");
 }
 
+/// A program may fetch every function of a library when it starts. Those that render have no code.
+#[test]
+fn functions_of_rendering_exist_without_code() {
+    let source = "
+        vertex float4 vs(uint i [[vertex_id]]) { return float4(i); }
+        fragment half4 fs() { return half4(1); }
+        kernel void k(device float *x) { x[0] = 1; }";
+    let library = library(source);
+    pool(|| {
+        for (name, kind) in [("vs", 1), ("fs", 2), ("k", 3)] {
+            let function = function(*library, name);
+            assert_eq!(text(send!(*function, "name"; Id)), name);
+            assert_eq!(send!(*function, "functionType"; usize), kind);
+            let mut error = Id::NIL;
+            let pipeline = send!(
+                *device(), "newComputePipelineStateWithFunction:error:", *function => Id,
+                &raw mut error => *mut Id; Id
+            );
+            if kind == 3 {
+                drop(Own::new(pipeline));
+                continue;
+            }
+            let text = error_text(error);
+            assert!(
+                pipeline.is_nil() && text.contains(&format!("'{name}' is not a kernel")),
+                "{text}"
+            );
+        }
+    });
+}
+
 /// A render pass is described and encoded as on Apple's systems, and is then an error of its command buffer.
 #[test]
 fn a_render_pass_is_an_error_of_its_command_buffer() {
