@@ -230,13 +230,45 @@ fn compilers_and_their_wrappers_are_called_with_the_library() {
     assert_eq!(call(&[&wrapper, &stub]), after);
 }
 
+/// A crate of a version that the launcher does not know, and a build script of another name, are refused.
 #[test]
-fn the_device_is_described() {
-    let output = launch(&["info"]);
+fn what_the_launcher_does_not_know_is_refused() {
+    let call = |package: &str, version: &str, name: &str, source: &str| {
+        let mut command = command(&["rustc", "--crate-name", name, source]);
+        command.env("ARUMINIUM_LAUNCHER_LIBRARY", env!("CARGO_TARGET_TMPDIR"));
+        command.env("CARGO_PKG_NAME", package).env("CARGO_PKG_VERSION", version);
+        let output = command.env("CARGO_MANIFEST_DIR", "/").output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, error) = call("objc2-metal", "9.9.9", "objc2_metal", "src/lib.rs");
+    let expected = "aruminium: the crate objc2_metal 9.9.9 is of a version that this launcher does not know (it knows 0.3.x)";
+    assert!(code == Some(1) && error.starts_with(expected), "{error}");
+    let helper = "objc2-exception-helper";
+    let (code, error) = call(helper, "0.1.1", "build_script_build", "make.rs");
+    let expected = "the build script of objc2_exception_helper 0.1.1 is not called build.rs";
+    assert!(code == Some(1) && error.contains(expected), "{error}");
+}
+
+#[test]
+fn the_device_and_the_variables_are_described() {
+    let mut info = command(&["info"]);
+    info.env("ARUMINIUM_SOFT_WATCHDOG_MS", "1234").env("ARUMINIUM_SOFT_WORKRS", "2");
+    let output = info.env("ARUMINIUM_SOFT_CHECKS", "maybe").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let text = text(&output.stdout);
-    assert!(
-        text.contains("device: soft Metal") && text.contains("threadgroup memory: 32768 bytes"),
-        "{text}"
-    );
+    for line in [
+        "device: soft Metal",
+        "  families: Apple1, Apple2,",
+        "  threads of a SIMD-group: 32\n",
+        "  arguments of a kernel: 31 buffers, 128 textures, 16 samplers\n",
+        "  threadgroup memory: 32768 bytes\n",
+        "Metal Shading Language: 3.1, newest 4.0\n",
+        "  ARUMINIUM_SOFT_WATCHDOG_MS=1234\n",
+        "  ARUMINIUM_SOFT_STRICT: off (default)\n",
+        "  ARUMINIUM_SOFT_CHECKS=maybe (wrong: ignored)\n",
+        "  ARUMINIUM_SOFT_WORKRS=2 (unknown: ignored)\n",
+        "library for other programs: ",
+    ] {
+        assert!(text.contains(&format!("\n{line}")), "{line} in {text}");
+    }
 }

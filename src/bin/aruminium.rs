@@ -6,6 +6,8 @@ mod check;
 mod copies;
 #[path = "aruminium/family.rs"]
 mod family;
+#[path = "aruminium/info.rs"]
+mod info;
 #[path = "aruminium/library.rs"]
 mod library;
 #[path = "aruminium/python.rs"]
@@ -33,7 +35,7 @@ usage: aruminium COMMAND
                                           print the intermediate representation of a kernel
   asm FILE KERNEL [-I DIR] [-D NAME[=TEXT]]
                                           print the machine code of a kernel
-  info                                    the devices, their limits, and the variables in force
+  info                                    the devices, their limits, versions, and the variables in force
 
 `--source DIR` is the source of aruminium to build the library from, for instance when there is no network.
 `--library DIR` is a folder that `build` has filled: no compiler is needed then.
@@ -62,7 +64,7 @@ fn main() -> ExitCode {
         Some("asm") => {
             report(texts(rest).and_then(|rest| check::print("asm", &rest, ShaderLib::listing)))
         }
-        Some("info") => report(info()),
+        Some("info") => report(info::info()),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             ExitCode::SUCCESS
@@ -95,31 +97,4 @@ fn report(result: Result<ExitCode, Failure>) -> ExitCode {
         eprintln!("aruminium: {failure}");
         ExitCode::FAILURE
     })
-}
-
-/// The command `info`.
-fn info() -> Result<ExitCode, Failure> {
-    println!("aruminium {}", env!("CARGO_PKG_VERSION"));
-    for gpu in aruminium::Gpu::all().map_err(|error| error.to_string())? {
-        let threads = gpu.max_threads_per_threadgroup();
-        println!("device: {}", gpu.name());
-        println!("  architecture: {}", gpu.architecture());
-        println!("  unified memory: {}", if gpu.has_unified_memory() { "yes" } else { "no" });
-        println!(
-            "  threads of a threadgroup: {} x {} x {}",
-            threads.width, threads.height, threads.depth
-        );
-        println!("  threadgroup memory: {} bytes", gpu.max_threadgroup_memory_length());
-        println!("  longest buffer: {} bytes", gpu.max_buffer_length());
-        println!("  recommended working set: {} bytes", gpu.recommended_max_working_set_size());
-    }
-    let mut variables: Vec<_> = std::env::vars_os()
-        .filter(|(name, _)| name.as_encoded_bytes().starts_with(b"ARUMINIUM_"))
-        .collect();
-    variables.sort();
-    println!("variables in force:{}", if variables.is_empty() { " none" } else { "" });
-    for (name, value) in variables {
-        println!("  {}={}", name.display(), value.display());
-    }
-    Ok(ExitCode::SUCCESS)
 }

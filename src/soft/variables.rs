@@ -43,6 +43,8 @@ macro_rules! variables {
             $(#[$attribute])*
             pub(crate) static $id: Variable = variables!(@ $name, $values, $default, $meaning);
         )+
+        /// How many of the variables the library reads: the first ones.
+        const READ: usize = [$($name),+].len();
         static VARIABLES: &[&Variable] =
             &[$(&$id,)+ $(&variables!(@ $known, $of, $unset, $about)),+];
     };
@@ -216,6 +218,29 @@ impl Variable {
 fn assignment(text: &str, names: &[&str]) -> Option<u64> {
     let (name, number) = text.split_once('=')?;
     names.contains(&name.trim()).then(|| number.trim().parse().ok())?
+}
+
+/// The variables in force: the name, the value, and where the value comes from, which is `default`, `set`, `wrong` or
+/// `unknown`. Those of the last two kinds are ignored.
+pub(crate) fn in_force() -> Vec<(String, String, &'static str)> {
+    let value = |name: &str| Some(env::var_os(name)?.to_string_lossy().into_owned());
+    let known = VARIABLES.iter().enumerate().filter_map(|(nth, variable)| {
+        let (value, origin) = match value(variable.name) {
+            Some(value) if variable.accept(&value).is_some() => (value, "set"),
+            Some(value) => (value, "wrong"),
+            None if nth < READ => (variable.default.to_owned(), "default"),
+            None => return None,
+        };
+        Some((variable.name.to_owned(), value, origin))
+    });
+    let names = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    let is_unknown = |name: &String| {
+        name.starts_with("ARUMINIUM_") && VARIABLES.iter().all(|variable| variable.name != name)
+    };
+    let mut unknown: Vec<String> = names.filter(is_unknown).collect();
+    unknown.sort();
+    let unknown = unknown.into_iter().map(|name| (value(&name).unwrap_or_default(), name));
+    known.chain(unknown.map(|(value, name)| (name, value, "unknown"))).collect()
 }
 
 /// Writes a line to standard error.
@@ -425,6 +450,7 @@ mod tests {
             // The tests above misspell some.
             let misspelt = [
                 "ARUMINIUM_SOFT_WORKER",
+                "ARUMINIUM_SOFT_WORKRS",
                 "ARUMINIUM_SOFT_STRCT",
                 "ARUMINIUM_TELEPORT",
                 "ARUMINIUM_",

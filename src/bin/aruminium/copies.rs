@@ -1,15 +1,16 @@
 //! Copies of the family's sources in the folder of the library, in which `kind = "framework"` is replaced.
 
 use super::Failure;
-use super::library::part;
+use super::library::{part, write_script};
 use std::ffi::OsStr;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What is replaced in Rust sources: the compiler accepts frameworks for Apple's targets only.
-const REPLACED: (&str, &str) = ("kind = \"framework\"", "kind = \"dylib\"");
+/// What follows `kind =` in the attributes that are rewritten, and what is put in its place: the compiler accepts
+/// frameworks for Apple's targets only.
+const REPLACED: (&str, &str) = ("\"framework\"", "\"dylib\"");
 
 /// A package's own folder, and the folder of its copy.
 pub(super) struct Copy {
@@ -39,7 +40,21 @@ impl Copy {
         }
         let part = part(&done.copy);
         for path in &files {
-            copy_file(&root.join(path), &part.join(path)).map_err(failed)?;
+            let from = root.join(path);
+            let rewritten = copy_file(&from, &part.join(path)).map_err(failed)?;
+            if let Some(line) = rewritten.left {
+                _ = fs::remove_dir_all(&part);
+                return Err(format!(
+                    "{}:{line}: the crate names a framework in a way that this launcher does not rewrite: use another \
+                     version of the crate, and report this one",
+                    from.display()
+                ));
+            }
+            for framework in rewritten.frameworks {
+                fs::create_dir_all(folder.join("link"))
+                    .and_then(|()| write_script(folder, &framework))
+                    .map_err(failed)?;
+            }
         }
         match fs::rename(&part, &done.copy) {
             // Another compiler has made the same copy meanwhile.
@@ -87,17 +102,69 @@ fn list(root: &Path, inside: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> 
     Ok(())
 }
 
-fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+fn copy_file(from: &Path, to: &Path) -> io::Result<Rewritten> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
     }
     let bytes = fs::read(from)?;
     match std::str::from_utf8(&bytes) {
         Ok(text) if from.extension().is_some_and(|end| end == "rs") => {
-            fs::write(to, text.replace(REPLACED.0, REPLACED.1))
+            let rewritten = Rewritten::of(text);
+            fs::write(to, &rewritten.text)?;
+            Ok(rewritten)
         }
-        _ => fs::write(to, bytes),
+        _ => fs::write(to, bytes).map(|()| Rewritten::default()),
     }
+}
+
+/// A Rust source in which frameworks are dynamic libraries.
+#[derive(Default)]
+struct Rewritten {
+    text: String,
+    /// The names of the frameworks.
+    frameworks: Vec<String>,
+    /// The line of a framework that is named in another way.
+    left: Option<usize>,
+}
+
+impl Rewritten {
+    fn of(source: &str) -> Self {
+        let mut this = Self::default();
+        let mut rest = source;
+        while let Some(at) = rest.find(REPLACED.0) {
+            let (before, after) = rest.split_at(at);
+            let after = &after[REPLACED.0.len()..];
+            let is_kind = before.trim_end().strip_suffix('=').is_some_and(|before| {
+                let before = before.trim_end();
+                before.strip_suffix("kind").is_some_and(|before| !before.ends_with(is_of_name))
+            });
+            this.text.push_str(before);
+            this.text.push_str(if is_kind { REPLACED.1 } else { REPLACED.0 });
+            if is_kind {
+                // The attribute's name is before the kind or after it.
+                let start = before.rfind('(').map_or(before, |at| &before[at..]);
+                let end = &after[..after.find(')').unwrap_or(after.len())];
+                this.frameworks.extend(named(start).or_else(|| named(end)).map(str::to_owned));
+            } else if !before.rsplit('\n').next().is_some_and(|line| line.contains("//")) {
+                let line = this.text.lines().count().max(1);
+                this.left = this.left.or(Some(line));
+            }
+            rest = after;
+        }
+        this.text.push_str(rest);
+        this
+    }
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The text in `name = "text"`.
+fn named(part: &str) -> Option<&str> {
+    let after =
+        part.split("name").skip(1).find_map(|after| after.trim_start().strip_prefix('='))?;
+    after.trim_start().strip_prefix('"')?.split('"').next()
 }
 
 #[cfg(test)]
@@ -134,6 +201,51 @@ mod tests {
         assert_eq!(copied(&cache, &other), "other");
         package(&other, "edited since");
         assert_eq!(copied(&cache, &other), "edited since");
+        fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn frameworks_are_rewritten_however_they_are_spelled() {
+        let of = |text: &str| {
+            let Rewritten { text, frameworks, left } = Rewritten::of(text);
+            (text, frameworks.join(" "), left)
+        };
+        assert_eq!(
+            of(
+                "#[link(name = \"A\", kind = \"framework\")]\n#[link(kind=\"framework\",name=\"B\")]"
+            ),
+            (
+                "#[link(name = \"A\", kind = \"dylib\")]\n#[link(kind=\"dylib\",name=\"B\")]"
+                    .into(),
+                "A B".into(),
+                None
+            )
+        );
+        let text = "#[cfg_attr(x, link(\n    name = \"C\",\n    kind =\n    \"framework\",\n))]\n";
+        assert_eq!(of(text), (text.replace("framework", "dylib"), "C".into(), None));
+        // What the launcher does not know is left as it is, and noticed unless it is in a comment.
+        for (text, left) in [
+            ("\n\n#[link(name = \"A\", kind = r\"framework\")]", Some(3)),
+            ("link!(\"A\", \"framework\");", Some(1)),
+            ("let my_kind = \"framework\";", Some(1)),
+            ("// link!(\"A\", \"framework\");", None),
+        ] {
+            assert_eq!(of(text), (text.into(), String::new(), left));
+        }
+    }
+
+    /// Each framework that a crate names has a linker script; a crate with another spelling is refused.
+    #[test]
+    fn frameworks_of_a_crate_can_be_linked() {
+        let top = folder("frameworks");
+        let (cache, root) = (top.join("cache"), top.join("objc2-app-kit"));
+        package(&root, "#[link(name = \"QuartzCore\", kind = \"framework\")] extern {}");
+        Copy::of(&cache, &root).unwrap();
+        let script = fs::read_to_string(cache.join("link/libQuartzCore.so")).unwrap();
+        assert!(script.contains("libaruminium.so.0"), "{script}");
+        package(&root, "\nlink!(\"AppKit\", \"framework\");");
+        let error = Copy::of(&cache, &root).err().unwrap();
+        assert!(error.contains("src/lib.rs:2: the crate names a framework"), "{error}");
         fs::remove_dir_all(top).unwrap();
     }
 

@@ -2,7 +2,7 @@
 //!
 //! They are compiled with the `cfg` of an Apple system. Their `#[link(kind = "framework")]` attributes are
 //! rewritten, because the compiler accepts the kind for Apple's targets only: `framework` becomes `dylib`, and
-//! nothing else changes. A version that is not in the table is refused.
+//! nothing else changes. A version that is not in the table is refused, and so is a source in which a framework is left.
 
 /// A crate of the family.
 struct Member {

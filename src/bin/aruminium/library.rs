@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The name under which programs find the library.
 const LIBRARY: &str = "libaruminium.so.0";
-/// The libraries of Apple's that clients link to. Each is a linker script that names ours.
+/// The libraries of Apple's that most clients link to. Each is a linker script that names ours. The frameworks that
+/// crates of the family name besides get one when the crate is compiled.
 const LINKED: &[&str] = &[
     "objc",
     "System",
@@ -183,28 +184,54 @@ fn origin(source: Option<PathBuf>) -> Result<(String, Option<PathBuf>), Failure>
     Ok((format!("path = {folder:?}"), may_change.then_some(folder)))
 }
 
-/// The cache's folder for this version and the user's compiler, with the library in it.
-fn prepared(source: Option<PathBuf>) -> Result<PathBuf, Failure> {
+/// Where the library is, or will be.
+struct Place {
+    /// The cache's folder for this version and the user's compiler.
+    folder: PathBuf,
+    /// Where the package is from, as a dependency of Cargo's says it, and the folder if its files may change.
+    origin: String,
+    source: Option<PathBuf>,
+    /// The folder whose toolchain and settings are in force.
+    home: PathBuf,
+    host: String,
+    /// What the compiler says of itself.
+    compiler: String,
+}
+
+/// The library that `run` uses, and the compiler that builds it.
+pub(super) fn located() -> Result<(PathBuf, String), Failure> {
+    let place = place(None)?;
+    let compiler = place.compiler.lines().next().unwrap_or_default().to_owned();
+    Ok((place.folder.join(LIBRARY), compiler))
+}
+
+fn place(source: Option<PathBuf>) -> Result<Place, Failure> {
     let (origin, source) = origin(source)?;
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
     let cache = cache.ok_or("neither XDG_CACHE_HOME nor HOME is set")?.join("aruminium");
     fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
     // Neither the toolchain nor the settings of the project in the current folder are meant for this library.
-    let home = source.as_deref().unwrap_or(&cache);
-    let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
+    let home = source.clone().unwrap_or_else(|| cache.clone());
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
-    let compiler = Command::new(&rustc).arg("-vV").current_dir(home).output();
+    let compiler = Command::new(&rustc).arg("-vV").current_dir(&home).output();
     let compiler = compiler.map_err(|error| {
         format!("{}: {error}; a folder that `aruminium build` has filled needs no compiler: --library DIR", rustc.display())
     })?;
-    let about = String::from_utf8_lossy(&compiler.stdout);
+    let about = String::from_utf8_lossy(&compiler.stdout).into_owned();
     let host = about.lines().find_map(|line| line.strip_prefix("host: ")).ok_or_else(|| {
         format!("{} -vV: {}", rustc.display(), String::from_utf8_lossy(&compiler.stderr).trim())
     })?;
+    let host = host.to_owned();
     let mut hasher = DefaultHasher::new();
     (&compiler.stdout, &origin).hash(&mut hasher);
     let folder = cache.join(format!("{VERSION}-{:016x}", hasher.finish()));
+    Ok(Place { folder, origin, source, home, host, compiler: about })
+}
+
+/// The cache's folder with the library in it.
+fn prepared(source: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let Place { folder, origin, source, home, host, .. } = place(source)?;
     let library = folder.join(LIBRARY);
     if library.exists() && source.is_none() {
         return filled(folder);
@@ -215,9 +242,10 @@ fn prepared(source: Option<PathBuf>) -> Result<PathBuf, Failure> {
     }
     write_package(&folder, &origin, source.as_deref())
         .map_err(|error| format!("{}: {error}", folder.display()))?;
+    let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
     let mut command = Command::new(&cargo);
     command
-        .args(["build", "--quiet", "--release", "--target", host, "--manifest-path"])
+        .args(["build", "--quiet", "--release", "--target", &host, "--manifest-path"])
         .arg(folder.join("package/Cargo.toml"))
         .current_dir(home)
         .env("CARGO_TARGET_DIR", folder.join("target"));
@@ -230,7 +258,7 @@ fn prepared(source: Option<PathBuf>) -> Result<PathBuf, Failure> {
     if !status.success() {
         return Err("the library could not be built; without a network, pass --source DIR".into());
     }
-    let built = folder.join("target").join(host).join("release/libaruminium_symbols.so");
+    let built = folder.join("target").join(&host).join("release/libaruminium_symbols.so");
     let part = part(&library);
     fs::copy(&built, &part)
         .and_then(|_| fs::rename(&part, &library))
@@ -267,14 +295,24 @@ fn write_package(folder: &Path, origin: &str, source: Option<&Path>) -> std::io:
     write(&package.join("build.rs"), &format!("fn main() {{\n{}}}\n", lines.concat()))
 }
 
-/// Writes the linker scripts. The file's name is quoted: it may have spaces.
+/// Writes the linker scripts, those of further frameworks among them that are there from before.
 fn write_link(folder: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(folder.join("link"))?;
+    let link = folder.join("link");
+    fs::create_dir_all(&link)?;
+    let name = |file: fs::DirEntry| {
+        let name = file.file_name().into_string().ok()?;
+        Some(name.strip_prefix("lib")?.strip_suffix(".so")?.to_owned())
+    };
+    let further: Vec<String> = fs::read_dir(link)?.flatten().filter_map(name).collect();
+    let names = LINKED.iter().copied().chain(further.iter().map(String::as_str));
+    names.into_iter().try_for_each(|name| write_script(folder, name))
+}
+
+/// Writes the linker script of a framework. The file's name is quoted: it may have spaces.
+pub(super) fn write_script(folder: &Path, framework: &str) -> std::io::Result<()> {
     // A program that has the symbols itself, by this crate with the feature `export`, does not load the library.
     let script = format!("INPUT(AS_NEEDED(\"{}\"))\n", folder.join(LIBRARY).display());
-    LINKED
-        .iter()
-        .try_for_each(|name| write(&folder.join("link").join(format!("lib{name}.so")), &script))
+    write(&folder.join("link").join(format!("lib{framework}.so")), &script)
 }
 
 /// Writes a file unless it has this text already, so that Cargo sees no change. A process that reads it meanwhile sees

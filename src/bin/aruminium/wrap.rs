@@ -69,10 +69,14 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
             let empty = folder.join("empty.rs");
             super::library::write(&empty, "fn main() {}\n")
                 .map_err(|error| format!("{}: {error}", empty.display()))?;
-            for argument in
-                arguments.iter_mut().filter(|text| Path::new(text).ends_with("build.rs"))
-            {
-                *argument = empty.clone().into();
+            let scripts = arguments.iter_mut().filter(|text| Path::new(text).ends_with("build.rs"));
+            let replaced = scripts.map(|script| *script = empty.clone().into()).count();
+            if replaced == 0 {
+                return Err(format!(
+                    "the build script of {member} {} is not called build.rs, so this launcher does not replace it: use \
+                     another version of the crate, and report this one",
+                    package("PKG_VERSION")
+                ));
             }
         }
         is_own |= own && name == env!("CARGO_PKG_NAME");

@@ -67,6 +67,25 @@ pub(super) fn device_name() -> String {
 /// `__METAL_VERSION__` if neither the host nor the settings choose a version.
 const DEFAULT_LANGUAGE: u32 = 310;
 
+/// The limits of kernels, the versions of the language and the variables in force, for `aruminium info`.
+pub(super) fn settings() -> Datum {
+    let newest = Settings::get().language;
+    let version = |version: u32| Datum::from(msl::availability::version_name(version).as_str());
+    let variable = |(name, value, origin): (String, String, &'static str)| {
+        let (name, value) = (name.as_str().into(), value.as_str().into());
+        Datum::Record(vec![("name", name), ("value", value), ("origin", origin.into())])
+    };
+    Datum::Record(vec![
+        ("simdWidth", limits::SIMD_WIDTH.into()),
+        ("buffers", limits::BUFFERS.into()),
+        ("textures", limits::TEXTURES.into()),
+        ("samplers", limits::SAMPLERS.into()),
+        ("language", version(newest.unwrap_or(DEFAULT_LANGUAGE))),
+        ("newestLanguage", version(newest.unwrap_or_else(msl::availability::newest))),
+        ("variables", Datum::List(variables::in_force().into_iter().map(variable).collect())),
+    ])
+}
+
 /// How to compile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Options {
@@ -103,6 +122,8 @@ pub(super) enum ConstantKey {
 pub(super) const FUNCTION_KERNEL: usize = 3;
 /// `MTLFunctionTypeVisible`.
 pub(super) const FUNCTION_VISIBLE: usize = 5;
+/// `MTLFunctionTypeIntersection`.
+pub(super) const FUNCTION_INTERSECTION: usize = 6;
 
 /// What a function is compiled from.
 #[derive(Clone)]
@@ -122,8 +143,6 @@ pub(super) struct Linked {
     pub(super) handle: u64,
 }
 
-/// `MTLFunctionTypeIntersection`.
-pub(super) const FUNCTION_INTERSECTION: usize = 6;
 /// A function constant that a library declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DeclaredConstant {

@@ -96,6 +96,8 @@ soft_class! {
     pub(super) class SoftMTLDevice(Device): NSObject, conforms [MTLDevice], lacks DEVICE;
     [name] = |device: &Device| Text::object(device.name.as_str());
     [architecture] = |_: &Device| Strong::new(Architecture);
+    // Beyond Metal's API.
+    [aruminiumSettings] = |_: &Device| super::compiler::settings().object();
     [registryID] = |_: &Device| 1u64;
     [location] = |_: &Device| 0usize;
     [locationNumber] = |_: &Device| 0usize;

@@ -34,6 +34,11 @@ const SINCE: &[(&str, u32)] = &[
     ("unpack_snorm10a2_to_*", 400),
 ];
 
+/// The newest version of the language that has names here.
+pub(crate) fn newest() -> u32 {
+    SINCE.iter().map(|(_, version)| *version).max().unwrap_or(0)
+}
+
 /// `3.1` for 310.
 pub(crate) fn version_name(version: u32) -> String {
     format!("{}.{}", version / 100, version / 10 % 10)
