@@ -14,6 +14,8 @@ mod queues;
 mod races;
 #[path = "sanitize/random.rs"]
 mod random;
+#[path = "sanitize/results.rs"]
+mod results;
 #[path = "sanitize/undefined.rs"]
 mod undefined;
 
@@ -500,6 +502,62 @@ fn machine_code_and_interpreter_report_the_same() {
         assert_eq!(one, other);
     }
     assert_eq!(interpreted.len(), native.len());
+}
+
+/// What a kernel of `results` writes, for 128 threads.
+fn computed(rig: &Rig, statements: &str, checks: Option<Checks>) -> Vec<u32> {
+    let source = format!(
+        "using namespace metal;
+        kernel void k(device uint *data [[buffer(0)]], threadgroup uint *tile, uint i [[thread_position_in_grid]],
+                uint t [[thread_index_in_threadgroup]]) {{
+            uint x = data[i], out = 0;
+            {statements}
+            data[i] = out;
+        }}"
+    );
+    let function = rig.gpu.compile(&source).and_then(|library| library.function("k"));
+    let function = function.unwrap_or_else(|error| panic!("{error}: {source}"));
+    let function = match checks {
+        Some(checks) => function.checked(checks).unwrap(),
+        None => function,
+    };
+    let pipeline = rig.gpu.pipeline(&function).unwrap();
+    let data = rig.gpu.buffer(128 * 4).unwrap();
+    data.write_as::<u32, _>(|all| {
+        all.iter_mut().zip(0u32..).for_each(|(x, i)| *x = i * 7919 % 1009)
+    });
+    let found = reports(rig, DispatchType::Serial, |encoder| {
+        encoder.bind(&pipeline);
+        encoder.bind_buffer(&data, 0, 0);
+        encoder.threadgroup_memory(256, 0);
+        encoder.launch((128, 1, 1), (64, 1, 1));
+    });
+    assert_eq!(found, [], "{statements}");
+    data.read_as::<u32, _>(<[u32]>::to_vec)
+}
+
+#[test]
+fn checked_kernels_compute_the_same() {
+    let body = || {
+        let rig = Rig::new();
+        for statements in results::RESULTS {
+            let expected = computed(&rig, statements, None);
+            for checks in
+                [Checks::RACES, Checks::UNDEFINED, Checks::INIT, Checks::RACES | Checks::INIT]
+            {
+                assert_eq!(
+                    computed(&rig, statements, Some(checks)),
+                    expected,
+                    "{checks:?}: {statements}"
+                );
+            }
+        }
+    };
+    for jit in ["off", "always"] {
+        let test = "checked_kernels_compute_the_same";
+        let Some(output) = in_child(test, &[("ARUMINIUM_SOFT_JIT", jit)], body) else { return };
+        assert!(output.status.success(), "{jit}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Accesses: addresses, checks, and the loads and stores that they guard.
 
-use super::{Forms, MAX_BACK, MAX_LANES, Selection};
+use super::{Base, Forms, MAX_BACK, MAX_LANES, Selection};
 use crate::soft::cpu::native::lir::{Kind as Num, *};
 use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::shape::{Shape, Start, Sum};
@@ -23,14 +23,14 @@ impl Selection<'_> {
     /// The base of a region, and the limit below which an access of `bytes` bytes may start, at most `most`.
     pub(super) fn region(&mut self, region: u32, bytes: u64, write: bool, most: u64) -> (Reg, Reg) {
         let at = region as i32 * Layout::REGION_BYTES;
-        let base = match self.bases.get(&region) {
+        let base = match self.bases.get(&Base::Region(region)) {
             Some(&base) => base,
             None => {
                 let (table, base) = (self.regions(), self.int());
                 let mem =
                     MemRef { base: MemBase::Reg(table), index: None, disp: at + Layout::BASE };
                 self.head.push(Ins::LoadInt { from: Scalar::U64, d: base, mem });
-                self.bases.insert(region, base);
+                self.bases.insert(Base::Region(region), base);
                 base
             }
         };
@@ -46,14 +46,13 @@ impl Selection<'_> {
     }
 
     pub(super) fn regions(&mut self) -> Reg {
-        // Under a number that no region has.
-        if let Some(&table) = self.bases.get(&u32::MAX) {
+        if let Some(&table) = self.bases.get(&Base::Regions) {
             return table;
         }
         let table = self.int();
         let mem = MemRef { base: MemBase::Wave, index: None, disp: Layout::REGIONS };
         self.head.push(Ins::LoadInt { from: Scalar::U64, d: table, mem });
-        self.bases.insert(u32::MAX, table);
+        self.bases.insert(Base::Regions, table);
         table
     }
 

@@ -72,6 +72,18 @@ struct Inside {
     depth: u32,
 }
 
+/// An address that code keeps in a register.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Base {
+    Region(u32),
+    /// The table of regions.
+    Regions,
+    /// Thread memory of the strip's first lane.
+    ThreadLanes,
+    /// The checker's numbers.
+    Quick,
+}
+
 pub(crate) struct Selection<'a> {
     function: &'a Function,
     run: &'a Run,
@@ -102,7 +114,7 @@ pub(crate) struct Selection<'a> {
     /// Where to continue when no lane is active any more.
     joins: Vec<Label>,
     begun: usize,
-    bases: HashMap<u32, Reg>,
+    bases: HashMap<Base, Reg>,
     limits: HashMap<(u32, u64, bool, u64), Reg>,
     constants: HashMap<u64, Reg>,
     lane_constants: HashMap<Home, Reg>,

@@ -1,7 +1,7 @@
 //! Stamps of accesses under `races` (`specs/sanitizer.md`): tests and updates the planes of four-byte cells for all lanes at once, as
 //! `kernel/sanitize/quick.rs` does; the checker is called only where the test fails.
 
-use super::{MAX_LANES, Selection};
+use super::{Base, MAX_LANES, Selection};
 use crate::soft::cpu::native::lir::{Kind as Num, *};
 use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::shape::{Start, Sum};
@@ -165,14 +165,13 @@ impl Selection<'_> {
 
     /// The address of the checker's numbers.
     fn quick(&mut self) -> Reg {
-        // Under a number that no region has.
-        if let Some(&known) = self.bases.get(&(u32::MAX - 1)) {
+        if let Some(&known) = self.bases.get(&Base::Quick) {
             return known;
         }
         let d = self.int();
         let mem = MemRef { base: MemBase::Wave, index: None, disp: Layout::QUICK };
         self.head.push(Ins::LoadInt { from: Scalar::U64, d, mem });
-        self.bases.insert(u32::MAX - 1, d);
+        self.bases.insert(Base::Quick, d);
         d
     }
 

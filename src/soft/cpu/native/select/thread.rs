@@ -1,7 +1,7 @@
 //! Accesses to thread memory: word `i` of lane `k` is word `32 i + k`, so that lanes that access the same offset access
 //! one row of memory.
 
-use super::Selection;
+use super::{Base, Selection};
 use crate::soft::cpu::interp::lower::{THREAD_POINTER, UNKNOWN_LOCAL, local_starts};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::region::Layout;
@@ -29,8 +29,7 @@ enum Before {
 impl Selection<'_> {
     /// The address of the first word of the strip's first lane.
     fn thread_lanes(&mut self) -> Reg {
-        // Under a number that no region has.
-        if let Some(&lanes) = self.bases.get(&(u32::MAX - 1)) {
+        if let Some(&lanes) = self.bases.get(&Base::ThreadLanes) {
             return lanes;
         }
         let (memory, first, d) = (self.int(), self.int(), self.int());
@@ -38,13 +37,13 @@ impl Selection<'_> {
         self.strip_head.push(Ins::LoadInt { from: Scalar::U64, d: memory, mem });
         self.strip_head.push(Ins::FirstLane { d: first });
         self.strip_head.push(Ins::Int { op: IntOp::Add, wide: true, d, a: memory, b: first });
-        self.bases.insert(u32::MAX - 1, d);
+        self.bases.insert(Base::ThreadLanes, d);
         d
     }
 
     /// The next phase has another strip's.
     pub(super) fn forget_thread_lanes(&mut self) {
-        self.bases.remove(&(u32::MAX - 1));
+        self.bases.remove(&Base::ThreadLanes);
     }
 
     /// Reads or writes adjacent components in thread memory.
