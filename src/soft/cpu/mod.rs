@@ -27,6 +27,8 @@ pub(crate) use interp::sample;
 pub(crate) use isa::IsaKind;
 #[cfg(test)]
 pub(crate) use tests::{Pages, Way, by_index};
+#[cfg(test)]
+pub(crate) use watch::CHECK_OBSERVER;
 pub(crate) use workers::Workers;
 
 use super::ir::facts::{self, reach};

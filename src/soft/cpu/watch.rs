@@ -87,8 +87,22 @@ pub(crate) struct Watch<'a> {
     waits: Cell<bool>,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// For tests: called where a worker on this thread starts, and at each of its checks.
+    pub(crate) static CHECK_OBSERVER: Cell<Option<fn()>> = const { Cell::new(None) };
+}
+
+/// Calls the observer of this thread.
+#[cfg(test)]
+fn observe() {
+    CHECK_OBSERVER.get().iter().for_each(|observer| observer());
+}
+
 impl<'a> Watch<'a> {
     pub(crate) fn new(launch: &'a Watchdog, now: Instant) -> Self {
+        #[cfg(test)]
+        observe();
         let seen = Cell::new(launch.beats.load(Ordering::Relaxed));
         let (looked, changed) = (Cell::new(now), Cell::new(now));
         let (budget, spent) = (Cell::new(FIRST), Cell::new(0));
@@ -109,6 +123,8 @@ impl<'a> Watch<'a> {
     /// Checks the clock and the other workers, and refills the budget.
     #[cold]
     pub(crate) fn look(&self, budget: &mut i64) -> Verdict {
+        #[cfg(test)]
+        observe();
         if self.launch.is_aborted() {
             return Verdict::Aborted;
         }

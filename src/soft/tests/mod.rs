@@ -12,6 +12,7 @@ mod native;
 mod random;
 mod scaling;
 mod switch;
+mod watchdog;
 mod wild;
 
 use crate::soft::cpu::by_index::{Binding, Launch};

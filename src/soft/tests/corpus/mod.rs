@@ -22,7 +22,7 @@ mod reference;
 mod simdgroup_matrices;
 mod special;
 mod templates;
-mod textures;
+pub(super) mod textures;
 mod vectors;
 mod whole;
 

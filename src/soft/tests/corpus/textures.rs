@@ -43,7 +43,7 @@ impl PixelFormat for Words {
 
 /// A texture of the corpus: its index, and its pixels.
 #[derive(Clone)]
-pub(super) struct Image {
+pub(in crate::soft::tests) struct Image {
     index: u32,
     format: Words,
     sides: usize,
@@ -97,7 +97,7 @@ impl Image {
         Self { format: Words::Integers, pixels, ..self }
     }
 
-    pub(super) fn texture(&mut self) -> (u32, Texture<'_>) {
+    pub(in crate::soft::tests) fn texture(&mut self) -> (u32, Texture<'_>) {
         let base = self.pixels.as_mut_ptr().cast();
         let texture = Texture {
             base,
@@ -115,7 +115,7 @@ impl Image {
 }
 
 /// The textures of the file's kernels.
-pub(super) fn images() -> Vec<Image> {
+pub(in crate::soft::tests) fn images() -> Vec<Image> {
     let place = |x: u32, y: u32, _, _, _| [x as f32, y as f32, 0.0, 1.0];
     let number = |x: u32, y: u32, z: u32, slice: u32, level: u32| {
         [(x + 10 * y + 100 * z + 1000 * slice + 10000 * level) as f32, 0.0, 0.0, 1.0]
