@@ -150,18 +150,18 @@ macro_rules! __class {
             }
 
             #[inline(always)]
-            fn pass_to(&self, to: &mut $crate::objc::Passed<'_>) {
-                $crate::objc::ClassState::pass_to(&self.state, &self.object, to);
+            fn report_to(&self, to: &mut $crate::objc::ArgumentSink<'_>) {
+                $crate::objc::ClassState::report_to(&self.state, &self.object, to);
             }
 
             #[inline(always)]
-            fn sending<A: $crate::objc::Arguments>(&self, moment: $crate::objc::Moment, arguments: &A) {
-                $crate::objc::ClassState::sending(&self.state, &self.object, moment, |to| arguments.pass(to));
+            fn sending<A: $crate::objc::Arguments>(&self, message_use: $crate::objc::MessageUse, arguments: &A) {
+                $crate::objc::ClassState::sending(&self.state, &self.object, message_use, |to| arguments.report(to));
             }
 
             #[inline(always)]
-            fn sent(&self, moment: $crate::objc::Moment) {
-                $crate::objc::ClassState::sent(&self.state, &self.object, moment);
+            fn sent(&self, message_use: $crate::objc::MessageUse) {
+                $crate::objc::ClassState::sent(&self.state, &self.object, message_use);
             }
 
             #[inline(always)]

@@ -115,14 +115,14 @@ macro_rules! __send_fn {
             );
             let arguments = ($($arg,)* <$crate::__trailing!($how [$($ret)?] $fail [$($sel)+])>::NEW,);
             #[allow(dead_code)] // A class method has no wrapper to report to.
-            const MOMENT: $crate::objc::Moment = $crate::objc::Moment::of($crate::__selector_text!([$($sel)+]));
-            $($crate::objc::ObjcClass::sending($me, MOMENT, &arguments);)?
+            const MESSAGE_USE: $crate::objc::MessageUse = $crate::objc::MessageUse::of($crate::__selector_text!([$($sel)+]));
+            $($crate::objc::ObjcClass::sending($me, MESSAGE_USE, &arguments);)?
             // SAFETY: the declaration says that the class responds to this selector with these types, and that a
             // method declared safe has no other requirements.
             let answer = unsafe {
                 message.send($receiver, $crate::__call!($how $Objc [$($sel)+]), arguments)
             };
-            $($crate::objc::ObjcClass::sent($me, MOMENT);)?
+            $($crate::objc::ObjcClass::sent($me, MESSAGE_USE);)?
             $($crate::objc::Return::begin(&answer, $me);)?
             $crate::__answer!($how $fail ($receiver) answer)
         }

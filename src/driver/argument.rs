@@ -36,7 +36,7 @@ metal_class! {
     /// let encoder = commands.encoder()?;
     /// encoder.bind(&gpu.pipeline(&function)?);
     /// encoder.bind_buffer(&args, 0, 0);
-    /// // What a kernel reaches through memory has to be declared.
+    /// // Resources that a kernel reaches through memory have to be declared.
     /// encoder.use_resource(&out, ResourceUsage::WRITE);
     /// encoder.launch((4, 1, 1), (4, 1, 1));
     /// encoder.finish();
@@ -106,7 +106,7 @@ metal_class! {
 
     /// The bytes that the struct takes.
     pub fn length() -> usize = [encodedLength];
-    /// What the struct's offset in a buffer has to be a multiple of.
+    /// The alignment of the struct's offset in a buffer.
     pub fn alignment() -> usize = [alignment];
     /// Write to the struct at an offset of a buffer from now on.
     ///

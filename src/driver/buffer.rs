@@ -8,7 +8,7 @@ use super::texture::Texture;
 use crate::abi::NSRange;
 use crate::fp16::{Bfloat, Half};
 use crate::metal_class;
-use crate::objc::tracking::{Footprint, Moment, Passed, ViewGuard};
+use crate::objc::tracking::{ArgumentSink, Footprint, MessageUse, ViewGuard};
 use crate::objc::{ClassState, Object};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -111,13 +111,18 @@ impl ClassState for Memory {
     }
 
     #[inline]
-    fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
-        self.located.pass_to(object, to);
+    fn report_to(&self, object: &Object, to: &mut ArgumentSink<'_>) {
+        self.located.report_to(object, to);
     }
 
     #[inline(always)]
-    fn sending(&self, object: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        self.located.sending(object, moment, arguments);
+    fn sending(
+        &self,
+        object: &Object,
+        message_use: MessageUse,
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
+    ) {
+        self.located.sending(object, message_use, arguments);
     }
 }
 

@@ -22,7 +22,7 @@ metal_class! {
     /// match capture.start_device(&gpu, &file) {
     ///     Ok(()) => {
     ///         assert!(capture.is_capturing());
-    ///         // What is submitted here is written to the file.
+    ///         // Command buffers that are submitted here are written to the file.
     ///         capture.stop();
     ///         # let _ = std::fs::remove_file(&file);
     ///     }
@@ -45,7 +45,7 @@ metal_class! {
 }
 
 metal_class! {
-    /// What to capture, and where it goes.
+    /// The object to capture, and the destination.
     pub(crate) class CaptureDescriptor: MTLCaptureDescriptor;
 
     fn new() -> CaptureDescriptor = class [new];

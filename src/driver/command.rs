@@ -10,7 +10,7 @@ use super::sync::EventObject;
 use crate::abi::Id;
 use crate::metal_class;
 use crate::objc::tracking::{
-    Moment, Passed, Tracker, Watched, change_queue, changed_queue, release_queue,
+    ArgumentSink, MessageUse, Tracker, Watched, change_queue, changed_queue, release_queue,
 };
 use crate::objc::{Block, ClassState, Object, autorelease_pool};
 use std::cell::OnceCell;
@@ -128,13 +128,18 @@ impl ClassState for Resident {
     }
 
     #[inline(always)]
-    fn sending(&self, queue: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        change_queue(queue, moment, arguments);
+    fn sending(
+        &self,
+        queue: &Object,
+        message_use: MessageUse,
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
+    ) {
+        change_queue(queue, message_use, arguments);
     }
 
     #[inline(always)]
-    fn sent(&self, queue: &Object, moment: Moment) {
-        changed_queue(queue, moment);
+    fn sent(&self, queue: &Object, message_use: MessageUse) {
+        changed_queue(queue, message_use);
     }
 
     #[inline]
@@ -349,15 +354,20 @@ impl ClassState for Submission {
 
     #[inline(always)]
     #[track_caller]
-    fn sending(&self, object: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        match moment {
-            Moment::Commit => {
+    fn sending(
+        &self,
+        object: &Object,
+        message_use: MessageUse,
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
+    ) {
+        match message_use {
+            MessageUse::Commit => {
                 if let Err(error) = self.submit(object) {
                     panic!("{error}");
                 }
             }
-            Moment::Keep => self.tracker().keep(arguments),
-            Moment::Encode => self.tracker().encode(object),
+            MessageUse::MakeResident => self.tracker().use_allocations(arguments),
+            MessageUse::BeginEncoder => self.tracker().encode(object),
             _ => {}
         }
     }
@@ -536,7 +546,7 @@ impl Commands {
         Done::of(self)
     }
 
-    /// What those that watch the command buffer share.
+    /// Shared by those that watch the command buffer.
     pub(super) fn watched(&self) -> Arc<Watched> {
         self.state.tracker().watch(&self.object)
     }

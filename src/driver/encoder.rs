@@ -9,7 +9,7 @@ use super::pipeline::Pipeline;
 use super::sync::Fence;
 use super::texture::{Sampler, Texture};
 use crate::abi::{Id, MTLOrigin, MTLRegion, MTLSize, NSRange};
-use crate::objc::tracking::{EncoderUses, Moment, Passed, Tracker};
+use crate::objc::tracking::{ArgumentSink, EncoderUses, MessageUse, Tracker};
 use crate::objc::{ClassState, Object, link};
 use crate::{metal_class, msg, selector};
 use std::cell::Cell;
@@ -183,11 +183,16 @@ impl ClassState for Open {
     }
 
     #[inline(always)]
-    fn sending(&self, _: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        if moment == Moment::End {
+    fn sending(
+        &self,
+        _: &Object,
+        message_use: MessageUse,
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
+    ) {
+        if message_use == MessageUse::End {
             self.open.set(false);
         }
-        self.uses.sending(moment, arguments);
+        self.uses.sending(message_use, arguments);
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use crate::abi::Id;
 use crate::msg;
-use crate::objc::tracking::{Busy, Footprint, Moment, Passed};
+use crate::objc::tracking::{ArgumentSink, Busy, Footprint, MessageUse};
 use crate::objc::{ClassState, Object};
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -41,15 +41,20 @@ impl<Kind: Locate> ClassState for Located<Kind> {
     }
 
     #[inline]
-    fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
+    fn report_to(&self, object: &Object, to: &mut ArgumentSink<'_>) {
         if let Some(footprint) = self.footprint(object) {
             to.resource(object.as_raw(), footprint, self.kind.read_only(object));
         }
     }
 
     #[inline(always)]
-    fn sending(&self, object: &Object, moment: Moment, _: impl FnOnce(&mut Passed<'_>)) {
-        if moment == Moment::Purge
+    fn sending(
+        &self,
+        object: &Object,
+        message_use: MessageUse,
+        _: impl FnOnce(&mut ArgumentSink<'_>),
+    ) {
+        if message_use == MessageUse::Purge
             && let Some(footprint) = self.footprint(object)
         {
             footprint.note_purgeable();

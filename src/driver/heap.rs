@@ -11,7 +11,7 @@ use super::sealed::Sealed;
 use super::texture::Texture;
 use crate::abi::{Encode, Id};
 use crate::metal_class;
-use crate::objc::tracking::{Moment, Passed, SharedResidents};
+use crate::objc::tracking::{ArgumentSink, MessageUse, SharedResidents};
 use crate::objc::{ArgList, Argument, ClassState, ObjcClass, Object};
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub trait Allocation: Sealed {
 
     /// Reports the memory to the encoder or command buffer that it is passed to.
     #[doc(hidden)]
-    fn pass_to(&self, to: &mut Passed<'_>);
+    fn report_to(&self, to: &mut ArgumentSink<'_>);
 }
 
 /// Implements [`Allocation`] for wrappers.
@@ -44,8 +44,8 @@ macro_rules! allocations {
                 self.as_raw()
             }
 
-            fn pass_to(&self, to: &mut Passed<'_>) {
-                ObjcClass::pass_to(self, to);
+            fn report_to(&self, to: &mut ArgumentSink<'_>) {
+                ObjcClass::report_to(self, to);
             }
         }
     )+};
@@ -59,8 +59,8 @@ unsafe impl Argument for &dyn Allocation {
     type Onto<List: ArgList> = List::Push<Id>;
     const ENCODINGS: &'static [&'static str] = &[<Id as Encode>::ENCODING];
 
-    fn pass(&self, to: &mut Passed<'_>) {
-        self.pass_to(to);
+    fn report(&self, to: &mut ArgumentSink<'_>) {
+        self.report_to(to);
     }
 
     fn hold(self) -> Id {
@@ -79,8 +79,8 @@ unsafe impl Argument for &[&dyn Allocation] {
     const ENCODINGS: &'static [&'static str] =
         &[<*const Id as Encode>::ENCODING, <usize as Encode>::ENCODING];
 
-    fn pass(&self, to: &mut Passed<'_>) {
-        self.iter().for_each(|allocation| allocation.pass_to(to));
+    fn report(&self, to: &mut ArgumentSink<'_>) {
+        self.iter().for_each(|allocation| allocation.report_to(to));
     }
 
     fn hold(self) -> Vec<Id> {
@@ -269,16 +269,21 @@ impl ClassState for Members {
         Self(SharedResidents::of(set))
     }
 
-    fn pass_to(&self, _: &Object, to: &mut Passed<'_>) {
+    fn report_to(&self, _: &Object, to: &mut ArgumentSink<'_>) {
         to.set(self.0.residents());
     }
 
-    fn sending(&self, _: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        self.0.residents().sending(moment, arguments);
+    fn sending(
+        &self,
+        _: &Object,
+        message_use: MessageUse,
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
+    ) {
+        self.0.residents().sending(message_use, arguments);
     }
 
-    fn sent(&self, _: &Object, moment: Moment) {
-        self.0.residents().sent(moment);
+    fn sent(&self, _: &Object, message_use: MessageUse) {
+        self.0.residents().sent(message_use);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::abi::{MTLResourceID, NSRange};
 use crate::metal_class;
 
 metal_class! {
-    /// What the commands of an indirect command buffer may be.
+    /// The kinds of commands that an indirect command buffer may have.
     ///
     /// ```
     /// use aruminium::{Gpu, IndirectCommandTypes, IndirectCommandsDescriptor};

@@ -8,7 +8,7 @@ use super::reflection::{Binding, kept};
 use super::shader::Shader;
 use crate::abi::Id;
 use crate::metal_class;
-use crate::objc::tracking::Passed;
+use crate::objc::tracking::ArgumentSink;
 use crate::objc::{ClassState, Object};
 use std::sync::{Arc, OnceLock};
 
@@ -110,7 +110,7 @@ impl ClassState for Arguments {
     }
 
     #[inline]
-    fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
+    fn report_to(&self, object: &Object, to: &mut ArgumentSink<'_>) {
         let known = &self.0;
         to.pipeline(*known.written.get_or_init(|| known.find_written(object.as_raw())));
     }

@@ -1,4 +1,4 @@
-//! What each line of a kernel does, counted by soft Metal (`specs/profile.md`); soft Metal only.
+//! Counts of what each line of a kernel does (`specs/profile.md`); soft Metal only.
 
 use super::beyond::supports;
 use super::error::{Fields, GpuError};
@@ -9,7 +9,7 @@ use crate::objc::autorelease_pool;
 use crate::{msg, selector};
 use std::fmt;
 
-/// What a kernel did, line by line. Its text is the annotated source.
+/// The counts of a kernel, line by line. Its text is the annotated source.
 ///
 /// The rows of a matrix are read by columns:
 ///
@@ -264,7 +264,7 @@ impl fmt::Display for Profile {
 }
 
 impl Pipeline {
-    /// What the launches of this pipeline did until now, line by line; `None` if it is not counted.
+    /// The counts of this pipeline's launches until now, line by line; `None` if it is not counted.
     ///
     /// Kernels are counted if they come from [`Shader::checked`](crate::Shader::checked) with
     /// [`Checks::PROFILE`](crate::Checks::PROFILE), or all of them with the environment variable `ARUMINIUM_SOFT_PROFILE`.

@@ -10,7 +10,7 @@ use crate::{msg, selector};
 use std::fmt;
 use std::ops::BitOr;
 
-/// What a kernel checks while it runs.
+/// The checks that a kernel makes while it runs.
 ///
 /// ```
 /// use aruminium::Checks;
@@ -29,7 +29,7 @@ impl Checks {
     pub const UNDEFINED: Self = Self(4);
     /// Variables, thread memory and threadgroup memory that nothing wrote decide a branch or an address, or leave the kernel.
     pub const INIT: Self = Self(8);
-    /// What each line does is counted, for [`Pipeline::profile`](crate::Pipeline::profile).
+    /// The work of each line is counted, for [`Pipeline::profile`](crate::Pipeline::profile).
     pub const PROFILE: Self = Self(16);
 }
 
@@ -41,7 +41,7 @@ impl BitOr for Checks {
     }
 }
 
-/// What the checks of a kernel found: the first occurrence at its lines, and how many there were.
+/// A finding of a kernel's checks: the first occurrence at its lines, and the number of occurrences.
 ///
 /// Each thread reads what a thread of the other SIMD-group writes, and no barrier is between:
 ///
@@ -77,7 +77,7 @@ impl BitOr for Checks {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// What was found.
+    /// The finding.
     pub kind: ReportKind,
     /// The kernel's name.
     pub kernel: String,
@@ -89,7 +89,7 @@ pub struct Report {
     pub bytes: u64,
     /// The accesses, in the order in which they happened here.
     pub accesses: Vec<ReportAccess>,
-    /// What would correct it.
+    /// A correction.
     pub remedy: String,
     /// How often it was found at these lines.
     pub count: u64,
@@ -97,7 +97,7 @@ pub struct Report {
     pub message: String,
 }
 
-/// What a report is about.
+/// The subject of a report.
 ///
 /// ```
 /// assert_ne!(aruminium::ReportKind::Race, aruminium::ReportKind::Lockstep);
@@ -299,7 +299,7 @@ impl Commands {
         Ok(())
     }
 
-    /// What the checked kernels of the command buffer have found so far; everything once it has completed.
+    /// The findings in the command buffer's checked kernels so far; complete once it has completed.
     ///
     /// Kernels are checked if they come from [`Shader::checked`], or all of them with the environment variable
     /// `ARUMINIUM_SOFT_SANITIZE`.

@@ -37,7 +37,7 @@ pub struct Source {
     macros: Vec<(String, String)>,
 }
 
-/// What was read.
+/// The texts of a source and of the files that it includes.
 struct Files {
     text: String,
     /// The included files by the names in the directives: their paths and texts.

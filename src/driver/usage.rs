@@ -48,8 +48,8 @@ pub struct OpenView<'a> {
     _guard: ViewGuard<'a>,
 }
 
-/// A moment in the order in which command buffers are submitted: a layer that lends memory takes one when the
-/// memory comes back, and need not wait for what is submitted later.
+/// A point in the order of submissions. A layer that lends memory records one when the memory is returned; it need not
+/// wait for later submissions.
 ///
 /// ```
 /// # let gpu = aruminium::Gpu::open()?;
@@ -270,7 +270,7 @@ impl Usage {
         self.footprint.is_in_flight()
     }
 
-    /// Whether a command buffer that uses the memory was submitted before a moment and has not completed.
+    /// Whether a command buffer that uses the memory was submitted before an epoch and has not completed.
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
@@ -306,8 +306,8 @@ impl Usage {
         self.footprint.is_encoded()
     }
 
-    /// Whether a command buffer that was not submitted may use the memory by a residency set alone: it, or its queue when it
-    /// made an encoder, uses a set that has the memory, since before a moment.
+    /// Whether an unsubmitted command buffer may use the memory only through a residency set that it, or its queue, has
+    /// used since before `epoch`.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -342,9 +342,9 @@ impl Usage {
         self.footprint.list_encoded();
     }
 
-    /// Whether a command buffer that began to use the memory, or a residency set that has it, before a moment may still use
-    /// it: it was encoded and not submitted, or has not completed. Of a command buffer that was encoded with the memory before the record
-    /// [lists](Self::list_encoded) them it is not known when it began: it counts at any moment.
+    /// Whether a command buffer that began to use the memory (or a residency set with it) before `epoch` may still use it,
+    /// because it is unsubmitted or has not completed. A command buffer that was encoded before
+    /// [`list_encoded`](Self::list_encoded) was called always counts, since its start is unknown.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -386,7 +386,7 @@ impl Usage {
     }
 
     /// Waits until no command buffer that was submitted uses the memory: not for those that only use a residency set that
-    /// has it, and began after a moment.
+    /// has it, and began after an epoch.
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
@@ -429,7 +429,7 @@ impl Buffer {
         self.footprint().is_some_and(Footprint::is_in_flight)
     }
 
-    /// The same, except for command buffers that only use a residency set that has the buffer, and began after a moment.
+    /// The same, except for command buffers that only use a residency set that has the buffer, and began after an epoch.
     /// Private memory is not tracked: always `false`.
     ///
     /// ```

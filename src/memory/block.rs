@@ -557,7 +557,7 @@ mod processes {
     /// ```
     #[derive(Debug)]
     pub struct NotFrozen {
-        /// What failed.
+        /// The operation that failed.
         pub error: MemError,
         /// The block, with its contents. Its address may have changed.
         pub block: Block,

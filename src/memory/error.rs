@@ -23,7 +23,7 @@ pub enum MemError {
     BlockLockFailed(i32),
     /// A system call failed.
     System {
-        /// What was attempted.
+        /// The operation.
         what: &'static str,
         /// The size in bytes; 0 if it has none.
         bytes: usize,
@@ -32,7 +32,7 @@ pub enum MemError {
     },
     /// More was requested than the limit allows.
     TooLarge {
-        /// What was requested, with its unit.
+        /// The requested amount, with its unit.
         what: &'static str,
         /// How much was requested.
         requested: u64,
@@ -45,11 +45,11 @@ pub enum MemError {
     ReadOnly,
     /// An offset, an address or a size is not a multiple of what it must be.
     Unaligned {
-        /// What is not aligned.
+        /// The name of the unaligned value.
         what: &'static str,
         /// Its value.
         value: u64,
-        /// What it must be a multiple of.
+        /// The required alignment.
         multiple: u64,
     },
     /// A tape has no such mark; holds why.

@@ -117,7 +117,7 @@ impl Frames {
     /// # Ok(())
     /// # }
     /// ```
-    #[allow(clippy::should_implement_trait)] // What it returns borrows the frames.
+    #[allow(clippy::should_implement_trait)] // The result borrows the frames.
     pub fn next(&mut self) -> Result<Frame<'_>, GpuError> {
         let frames = self.slots.len();
         if std::mem::take(&mut self.running) {

@@ -1,10 +1,10 @@
 //! Cells of one size, taken and returned in any order.
 
 use super::block::Block;
+use super::deferred::DeferredCells;
 use super::error::MemError;
 use super::stack::{self, Stack};
 use super::view::{View, ViewMut};
-use super::waiting::Waiting;
 use crate::Plain;
 use std::fmt;
 use std::ops::Deref;
@@ -28,7 +28,7 @@ pub struct Slab {
     cell: usize,
     cells: Stack,
     /// Cells that were returned while a command buffer may use them.
-    waiting: Waiting,
+    deferred: DeferredCells,
     block: Block,
 }
 
@@ -69,8 +69,8 @@ impl Slab {
         block.record().divide()?;
         block.record().usage().list_encoded();
         let base = NonNull::new(block.address()).expect("a block has an address");
-        let (cells, waiting) = (Stack::full(cells), Waiting::default());
-        Ok(Self { base, cell, cells, waiting, block })
+        let (cells, deferred) = (Stack::full(cells), DeferredCells::default());
+        Ok(Self { base, cell, cells, deferred, block })
     }
 
     /// Takes a cell; `None` if all are taken, or were returned while a command buffer may use them.
@@ -93,19 +93,19 @@ impl Slab {
         Some(Cell { slab: self, index })
     }
 
-    /// Frees the waiting cells that no command buffer uses any more.
+    /// Frees the deferred cells that no command buffer uses any more.
     #[inline]
     fn settle(&self) {
         let record = self.block.record();
         if record.is_wrapped() {
-            self.waiting.settle(record, |index| self.cells.push(index));
+            self.deferred.release_unused(record, |index| self.cells.push(index));
         }
     }
 
     #[inline]
     fn take_back(&self, index: usize) {
         let record = self.block.record();
-        if !record.is_wrapped() || !self.waiting.takes(record, index) {
+        if !record.is_wrapped() || !self.deferred.defer_if_used(record, index) {
             self.cells.push(index);
         }
     }

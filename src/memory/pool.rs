@@ -1,6 +1,6 @@
 //! Buffers that are lent, returned and reused.
 
-use super::lending::{Lending, Lent};
+use super::leases::{Leasable, Leases};
 use super::residency::Residency;
 use super::work::{Declared, Work, keep_forever};
 use crate::usage::Epoch;
@@ -37,7 +37,7 @@ struct Inner {
     gpu: Gpu,
     limits: PoolLimits,
     residency: Option<Residency>,
-    lending: Lending<Entry>,
+    leases: Leases<Entry>,
 }
 
 /// A buffer of the pool.
@@ -55,12 +55,12 @@ struct Entry {
     returned: Epoch,
 }
 
-impl Lent for Entry {
+impl Leasable for Entry {
     fn bytes(&self) -> usize {
         self.buffer.size()
     }
 
-    fn come_back(&mut self) {
+    fn on_return(&mut self) {
         self.returned = Epoch::now();
         self.declared.forget_done();
     }
@@ -71,7 +71,7 @@ impl Lent for Entry {
         // The system may have had a reference for a moment when the buffer was made.
         self.references = self.references.min(references);
         let referred = references > self.references;
-        // What the last user did before it dropped its reference is visible from here on.
+        // The writes of the last user before it dropped its reference are visible from here on.
         fence(Ordering::Acquire);
         referred
     }
@@ -220,8 +220,8 @@ impl Pool {
     }
 
     fn with(gpu: &Gpu, limits: PoolLimits, residency: Option<Residency>) -> Self {
-        let lending = Lending::new(CLASSES, limits.total, limits.free);
-        Self(Arc::new(Inner { gpu: gpu.clone(), limits, residency, lending }))
+        let leases = Leases::new(CLASSES, limits.total, limits.free);
+        Self(Arc::new(Inner { gpu: gpu.clone(), limits, residency, leases }))
     }
 
     /// Lends a buffer of at least `bytes` bytes. Its contents are those of its last use.
@@ -240,7 +240,7 @@ impl Pool {
     /// # }
     /// ```
     pub fn take(&self, bytes: usize) -> Result<Lease, GpuError> {
-        self.lend(bytes).map(|(lease, _)| lease)
+        self.lease(bytes).map(|(lease, _)| lease)
     }
 
     /// The same, filled with zeros. The buffers of a [`resident`](Self::resident) pool are filled after the command
@@ -260,7 +260,7 @@ impl Pool {
     /// # }
     /// ```
     pub fn take_zeroed(&self, bytes: usize) -> Result<Lease, GpuError> {
-        let (lease, new) = self.lend(bytes)?;
+        let (lease, new) = self.lease(bytes)?;
         if !new {
             lease.write_completed(|bytes| bytes.fill(0))?;
         }
@@ -268,7 +268,7 @@ impl Pool {
     }
 
     /// A lease, and whether its buffer is new.
-    fn lend(&self, bytes: usize) -> Result<(Lease, bool), GpuError> {
+    fn lease(&self, bytes: usize) -> Result<(Lease, bool), GpuError> {
         let (class, size) =
             Some(bytes).filter(|&bytes| bytes > 0).and_then(class).ok_or_else(|| {
                 let range = format!("a lease has 1 to {} bytes", 7usize << (usize::BITS - 3));
@@ -281,7 +281,7 @@ impl Pool {
             ))
         };
         let make = || self.0.make(size);
-        let (mut entry, new) = self.0.lending.lend(class, size, bytes, make, refuse)?;
+        let (mut entry, new) = self.0.leases.lease(class, size, bytes, make, refuse)?;
         entry.declared.clear();
         entry.buffer.make_non_volatile();
         let pool = Arc::clone(&self.0);
@@ -301,7 +301,7 @@ impl Pool {
     /// # }
     /// ```
     pub fn trim(&self, keep: usize) {
-        self.0.lending.trim(keep);
+        self.0.leases.trim(keep);
     }
 
     /// Statistics of the pool.
@@ -317,7 +317,7 @@ impl Pool {
     /// # }
     /// ```
     pub fn stat(&self) -> PoolStat {
-        let figures = self.0.lending.figures();
+        let figures = self.0.leases.figures();
         PoolStat {
             takes: figures.takes,
             made: figures.made,
@@ -331,7 +331,7 @@ impl Pool {
 
 impl Inner {
     fn make(&self, size: usize) -> Result<Entry, GpuError> {
-        // What the system autoreleases while it makes the buffer is not counted.
+        // Objects that the system autoreleases while it makes the buffer are not counted.
         let buffer = autorelease_pool(|| self.gpu.buffer(size))?;
         let references = buffer.references();
         // Finds the record of its memory, which drops command buffers that are over: later the pool is locked.
@@ -350,7 +350,7 @@ impl Inner {
 impl Drop for Inner {
     /// Declared work does not retain its buffers, so wait for it.
     fn drop(&mut self) {
-        self.lending.for_each_pending(|entry| {
+        self.leases.for_each_pending(|entry| {
             if !entry.declared.wait() {
                 keep_forever(&entry.buffer);
             }
@@ -437,7 +437,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // SAFETY: the entry is not used after this.
         let entry = unsafe { ManuallyDrop::take(&mut self.entry) };
-        self.pool.lending.take_back(self.class, self.requested, entry);
+        self.pool.leases.give_back(self.class, self.requested, entry);
     }
 }
 

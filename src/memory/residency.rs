@@ -1,6 +1,6 @@
 //! A residency set that pools and buffers over blocks share.
 
-use super::turns::Turns;
+use super::reentrant::ReentrantLock;
 use crate::objc::Object;
 use crate::usage::{Epoch, Watch};
 use crate::{Allocation, Buffer, Commands, Gpu, GpuError, ResidencySet, ResidencySetDescriptor};
@@ -37,7 +37,7 @@ struct Inner {
     /// Held while a message is sent to the set: the record of its members changes before the message is sent, in the same
     /// order as the set, and a set is used by one thread at a time. What a message drops may run any code, which may use the
     /// set again.
-    turns: Turns,
+    sending: ReentrantLock,
     /// Not locked while a message is sent.
     state: Mutex<State>,
 }
@@ -45,7 +45,7 @@ struct Inner {
 struct State {
     set: ResidencySet,
     changed: bool,
-    /// Allocations whose removal is not committed: the commit drops none of them while it has the turn.
+    /// Allocations whose removal is not committed: the commit drops none of them while it holds the lock.
     removed: Vec<Removed>,
     /// The number of commits that have ended, and of those that have begun and not ended.
     commits: u64,
@@ -59,7 +59,7 @@ struct State {
     users: Vec<(Watch, Epoch)>,
 }
 
-// SAFETY: the set is sent messages only by the thread that has the turn; the rest belongs to no thread.
+// SAFETY: the set is sent messages only by the thread that holds `sending`; the rest belongs to no thread.
 unsafe impl Send for State {}
 
 /// A reference to an allocation.
@@ -102,7 +102,7 @@ impl Residency {
             of_pools: HashSet::new(),
             users: Vec::new(),
         };
-        Ok(Self(Arc::new(Inner { turns: Turns::default(), state: Mutex::new(state) })))
+        Ok(Self(Arc::new(Inner { sending: ReentrantLock::default(), state: Mutex::new(state) })))
     }
 
     /// The number of commits that have begun. When more have ended, one has begun later.
@@ -139,7 +139,7 @@ impl Residency {
 
     /// Sends a message that the next commit completes.
     fn change(&self, message: impl FnOnce(&ResidencySet)) {
-        let _turn = self.0.turns.take();
+        let _guard = self.0.sending.lock();
         let set = self.lock().set.clone();
         message(&set);
         self.lock().changed = true;
@@ -215,7 +215,7 @@ impl Residency {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn commit(&self) -> bool {
-        let turn = self.0.turns.take();
+        let guard = self.0.sending.lock();
         let mut state = self.lock();
         let changed = std::mem::take(&mut state.changed);
         // Values that a commit drops may run code that commits, while the changes of the outer call are not committed yet.
@@ -230,8 +230,8 @@ impl Residency {
         state.committing -= 1;
         state.commits += 1;
         drop(state);
-        drop(turn);
-        // Deallocators run without the turn: they may wait for other threads.
+        drop(guard);
+        // Deallocators run without the lock: they may wait for other threads.
         drop(removed);
         changed
     }
@@ -247,7 +247,7 @@ impl Residency {
     /// ```
     pub fn use_in(&self, commands: &Commands) {
         self.commit();
-        let turn = self.0.turns.take();
+        let guard = self.0.sending.lock();
         let mut state = self.lock();
         let (over, mut users): (Vec<_>, Vec<_>) =
             state.users.drain(..).partition(|(commands, _)| commands.is_over());
@@ -258,7 +258,7 @@ impl Residency {
         // It counts as a user already, so that no lease that is returned meanwhile is missed.
         commands.use_residency_set(&set);
         // These may be the last references to command buffers: they are dropped without the locks.
-        drop(turn);
+        drop(guard);
         drop(over);
     }
 }
@@ -314,7 +314,7 @@ mod tests {
 
     /// A deallocator may wait for a thread that uses the set.
     #[test]
-    fn a_commit_drops_what_was_removed_after_its_turn() -> Result<(), GpuError> {
+    fn a_commit_drops_what_was_removed_without_the_lock() -> Result<(), GpuError> {
         let gpu = Gpu::open()?;
         let Ok(residency) = Residency::new(&gpu, "waits") else { return Ok(()) };
         let block = crate::memory::Block::open(1 << 14).expect("a block");

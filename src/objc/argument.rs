@@ -10,7 +10,7 @@ use super::object::{ObjcClass, Object};
 use super::returned::Return;
 use super::selector::CachedSelector;
 use super::string;
-use super::tracking::Passed;
+use super::tracking::ArgumentSink;
 use super::variant::messenger;
 use crate::abi::{Bool, Encode, Id, Imp, MTLOrigin, MTLSize, Sel};
 use std::cell::Cell;
@@ -39,7 +39,7 @@ use std::ffi::c_void;
 ///
 /// The words have the types that the encodings say, and are valid while `Held` lives.
 pub unsafe trait Argument: Sized {
-    /// What lives until the call has returned.
+    /// The value that lives until the call has returned.
     type Held;
     /// The list with this argument's words appended.
     type Onto<List: ArgList>: ArgList;
@@ -55,7 +55,7 @@ pub unsafe trait Argument: Sized {
     /// Shows the argument to the encoder or command buffer that it is passed to.
     #[doc(hidden)]
     #[inline(always)]
-    fn pass(&self, to: &mut Passed<'_>) {
+    fn report(&self, to: &mut ArgumentSink<'_>) {
         to.other();
     }
     /// Whether this is the slot of an `error:`.
@@ -183,7 +183,7 @@ arg_list!([A B C D E F G H I J K L] push []);
 /// assert_eq!(<(usize, &[u8], bool)>::ENCODINGS.concat().len(), 4);
 /// ```
 pub unsafe trait Arguments: Sized {
-    /// What lives until the call has returned.
+    /// The value that lives until the call has returned.
     type Held;
     /// The words of all arguments.
     type List: ArgList;
@@ -196,7 +196,7 @@ pub unsafe trait Arguments: Sized {
 
     /// Shows the arguments to the encoder or command buffer that they are passed to.
     #[doc(hidden)]
-    fn pass(&self, to: &mut Passed<'_>);
+    fn report(&self, to: &mut ArgumentSink<'_>);
     /// Turns the arguments into what the call keeps alive.
     fn hold(self) -> Self::Held;
     /// The words.
@@ -218,10 +218,10 @@ macro_rules! arguments {
 
             #[inline(always)]
             #[allow(non_snake_case)] // One body for every length.
-            fn pass(&self, to: &mut Passed<'_>) {
+            fn report(&self, to: &mut ArgumentSink<'_>) {
                 let ($($name,)* $last,) = self;
-                $($name.pass(to);)*
-                $last.pass(to);
+                $($name.report(to);)*
+                $last.report(to);
             }
 
             #[inline(always)]
@@ -272,7 +272,7 @@ arguments!(A B C D E F G H I J K L ; Z);
 macro_rules! one_word {
     ($(
         [$($generics:tt)*] $ty:ty as $word:ty $(, raw $raw:literal)? = |$value:ident| $convert:expr
-            $(, pass |$passed:ident, $to:ident| $pass:expr)?;
+            $(, report |$value_of:ident, $to:ident| $report:expr)?;
     )+) => {$(
         // SAFETY: the macro's row names the word's type, and a reference outlives the call.
         unsafe impl<$($generics)*> Argument for $ty {
@@ -283,9 +283,9 @@ macro_rules! one_word {
 
             $(
                 #[inline(always)]
-                fn pass(&self, $to: &mut Passed<'_>) {
-                    let $passed = self;
-                    $pass
+                fn report(&self, $to: &mut ArgumentSink<'_>) {
+                    let $value_of = self;
+                    $report
                 }
             )?
 
@@ -306,9 +306,9 @@ macro_rules! one_word {
 one_word! {
     [] bool as Bool = |value| Bool::new(value);
     [] (usize, usize, usize) as MTLSize = |value| MTLSize::from(value);
-    ['a, T: ObjcClass] &'a T as Id = |value| value.as_raw(), pass |value, to| value.pass_to(to);
+    ['a, T: ObjcClass] &'a T as Id = |value| value.as_raw(), report |value, to| value.report_to(to);
     ['a, T: ObjcClass] Option<&'a T> as Id = |value| value.map_or(Id::NIL, T::as_raw),
-        pass |value, to| value.iter().for_each(|value| value.pass_to(to));
+        report |value, to| value.iter().for_each(|value| value.report_to(to));
     ['a] &'a Object as Id = |value| value.as_raw();
     ['a, A, R] &'a Block<A, R> as BlockPtr = |value| value.as_ptr();
 }
@@ -317,7 +317,7 @@ one_word! {
 macro_rules! pointer_and_count {
     ($(
         [$($generics:tt)*] $ty:ty as $held:ty, $pointer:ty $(, raw $raw:literal)? = |$value:ident| $convert:expr
-            $(, pass |$passed:ident, $to:ident| $pass:expr)?;
+            $(, report |$value_of:ident, $to:ident| $report:expr)?;
     )+) => {$(
         // SAFETY: the words are the start and the length of what `Held` holds.
         unsafe impl<$($generics)*> Argument for $ty {
@@ -329,9 +329,9 @@ macro_rules! pointer_and_count {
 
             $(
                 #[inline(always)]
-                fn pass(&self, $to: &mut Passed<'_>) {
-                    let $passed = self;
-                    $pass
+                fn report(&self, $to: &mut ArgumentSink<'_>) {
+                    let $value_of = self;
+                    $report
                 }
             )?
 
@@ -354,7 +354,7 @@ pointer_and_count! {
     ['a] &'a [Id] as &'a [Id], *const Id, raw true = |value| value;
     ['a, 'b, T: ObjcClass] &'a [&'b T] as Vec<Id>, *const Id =
         |value| value.iter().map(|object| object.as_raw()).collect(),
-        pass |value, to| value.iter().for_each(|value| value.pass_to(to));
+        report |value, to| value.iter().for_each(|value| value.report_to(to));
 }
 
 /// Implements [`Argument`] for a text, which becomes an `NSString` for the time of the call.
@@ -402,7 +402,7 @@ pub const fn catches<R: Return>(selector: &str) -> bool {
     i == ERROR.len() && (head.is_empty() || head[head.len() - 1] == b':')
 }
 
-/// What follows a call's own arguments: the slot of a trailing `error:`, or nothing.
+/// The end of a call's arguments: the slot of a trailing `error:`, or nothing.
 #[derive(Debug)]
 pub struct Trailing<const CATCHES: bool>(());
 
@@ -419,7 +419,7 @@ unsafe impl Argument for Trailing<false> {
     const ENCODINGS: &'static [&'static str] = &[];
 
     #[inline(always)]
-    fn pass(&self, _: &mut Passed<'_>) {}
+    fn report(&self, _: &mut ArgumentSink<'_>) {}
 
     #[inline(always)]
     fn hold(self) {}
@@ -458,7 +458,7 @@ unsafe impl Argument for Trailing<true> {
 macro_rules! plain {
     (integer $($int:ty),+ $(,)?; $($ty:ty),+ $(,)?; raw $($raw:ty),+ $(,)?) => {
         one_word! {
-            $([] $int as $int = |value| value, pass |value, to| to.number(usize::try_from(*value).ok());)+
+            $([] $int as $int = |value| value, report |value, to| to.number(usize::try_from(*value).ok());)+
             $([] $ty as $ty = |value| value;)+
             $([] $raw as $raw, raw true = |value| value;)+
         }

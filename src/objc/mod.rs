@@ -33,7 +33,7 @@ pub use reflect::{ClassInfo, Level, MethodInfo, Nullability};
 pub use returned::{Fallible, Return, Success};
 pub use selector::CachedSelector;
 
-// What the macros expand to.
+// Used by the expansions of the macros.
 #[doc(hidden)]
 pub use argument::{ArgList, Trailing, catches};
 #[doc(hidden)]
@@ -48,4 +48,4 @@ pub use send::{Call, Message};
 pub use table::ImpEntry;
 pub use tables::{ImpTable, ImpTables};
 #[doc(hidden)]
-pub use tracking::{Moment, Passed, Tracker};
+pub use tracking::{ArgumentSink, MessageUse, Tracker};

@@ -3,7 +3,7 @@
 use super::argument::Arguments;
 use super::link;
 use super::reflect::ClassInfo;
-use super::tracking::{Moment, Passed, Tracker};
+use super::tracking::{ArgumentSink, MessageUse, Tracker};
 use crate::abi::{Class, Id};
 use std::fmt;
 use std::marker::PhantomData;
@@ -139,7 +139,7 @@ impl fmt::Debug for Object {
 /// assert_eq!((Gpu::INFO.rust, Gpu::INFO.objc), ("Gpu", "MTLDevice"));
 /// ```
 pub unsafe trait ObjcClass: Sized {
-    /// What was declared: the class or protocol, and its methods.
+    /// The declaration: the class or protocol, and its methods.
     const INFO: ClassInfo;
 
     /// Wraps an object.
@@ -157,20 +157,20 @@ pub unsafe trait ObjcClass: Sized {
 
     #[doc(hidden)]
     #[inline(always)]
-    fn pass_to(&self, to: &mut Passed<'_>) {
+    fn report_to(&self, to: &mut ArgumentSink<'_>) {
         let _ = to;
     }
 
     #[doc(hidden)]
     #[inline(always)]
-    fn sending<A: Arguments>(&self, moment: Moment, arguments: &A) {
-        let _ = (moment, arguments);
+    fn sending<A: Arguments>(&self, message_use: MessageUse, arguments: &A) {
+        let _ = (message_use, arguments);
     }
 
     #[doc(hidden)]
     #[inline(always)]
-    fn sent(&self, moment: Moment) {
-        let _ = moment;
+    fn sent(&self, message_use: MessageUse) {
+        let _ = message_use;
     }
 
     #[doc(hidden)]
@@ -230,22 +230,27 @@ pub trait ClassState {
     /// Called when the wrapper is an argument of a message to an encoder or a command buffer.
     #[doc(hidden)]
     #[inline(always)]
-    fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
+    fn report_to(&self, object: &Object, to: &mut ArgumentSink<'_>) {
         let _ = (object, to);
     }
 
     /// Called when a message is about to be sent; `arguments` passes its arguments to a visitor.
     #[doc(hidden)]
     #[inline(always)]
-    fn sending(&self, object: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        let _ = (object, moment, arguments);
+    fn sending(
+        &self,
+        object: &Object,
+        message_use: MessageUse,
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
+    ) {
+        let _ = (object, message_use, arguments);
     }
 
     /// Called when the message was sent.
     #[doc(hidden)]
     #[inline(always)]
-    fn sent(&self, object: &Object, moment: Moment) {
-        let _ = (object, moment);
+    fn sent(&self, object: &Object, message_use: MessageUse) {
+        let _ = (object, message_use);
     }
 
     /// The tracker that records the uses of a command buffer.

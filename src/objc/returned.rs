@@ -230,9 +230,9 @@ pub unsafe trait Success: Sized {
     note = "declare the method to return `Result<…, …>`"
 )]
 pub trait Fallible {
-    /// What a success returns.
+    /// The result of a success.
     type Ok: Success;
-    /// What a failure returns.
+    /// The result of a failure.
     type Err;
 }
 

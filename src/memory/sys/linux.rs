@@ -146,7 +146,7 @@ impl Pages {
             private.file = Some(file);
             return Ok(private);
         };
-        // What was exported cannot be mapped for writing again; other memory cannot if the system has no room for it.
+        // Exported memory cannot be mapped for writing again; other memory cannot if the system has no room for it.
         let mut kept = map(Access::Shared).unwrap_or_else(|_| private.into_copies());
         if kept.access == Access::Shared {
             kept.file = Some(file);

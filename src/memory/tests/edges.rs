@@ -3,8 +3,8 @@
 use super::*;
 use crate::Plain;
 use crate::memory::bump::{self, Bump};
-use crate::memory::lending::{Figures, Lending, Lent};
-use crate::memory::shelf::Shelf;
+use crate::memory::free_lists::FreeLists;
+use crate::memory::leases::{Figures, Leasable, Leases};
 use crate::memory::stack::{self, Stack};
 
 #[test]
@@ -150,34 +150,34 @@ fn a_stack_has_each_index_once_and_knows_its_depth() {
 
 #[test]
 fn a_shelf_hands_out_idle_items_of_a_class() {
-    let mut shelf = Shelf::new(4);
-    shelf.put(1, "free", true);
-    shelf.put(1, "busy", false);
-    shelf.put(3, "large", true);
-    assert_eq!(shelf.take(2, |_| false), None);
-    assert_eq!(shelf.take(1, |_| false), Some("free"));
-    assert_eq!(shelf.take(1, |_| false), None);
-    assert_eq!((shelf.free().count(), shelf.pending().count()), (1, 1));
-    assert_eq!(shelf.take(1, |item| *item == "busy"), Some("busy"));
-    shelf.put(0, "small", true);
-    shelf.put(2, "late", false);
-    shelf.settle(|_| false);
-    assert_eq!(shelf.pending().count(), 1);
-    assert_eq!([shelf.remove_largest(), shelf.remove_largest()], [Some("large"), Some("small")]);
-    assert_eq!(shelf.remove_largest(), None, "what is in use stays");
-    shelf.settle(|_| true);
-    assert_eq!(shelf.remove_largest(), Some("late"));
+    let mut lists = FreeLists::new(4);
+    lists.insert(1, "free", true);
+    lists.insert(1, "busy", false);
+    lists.insert(3, "large", true);
+    assert_eq!(lists.remove_idle(2, |_| false), None);
+    assert_eq!(lists.remove_idle(1, |_| false), Some("free"));
+    assert_eq!(lists.remove_idle(1, |_| false), None);
+    assert_eq!((lists.free().count(), lists.pending().count()), (1, 1));
+    assert_eq!(lists.remove_idle(1, |item| *item == "busy"), Some("busy"));
+    lists.insert(0, "small", true);
+    lists.insert(2, "late", false);
+    lists.collect_idle(|_| false);
+    assert_eq!(lists.pending().count(), 1);
+    assert_eq!([lists.remove_largest(), lists.remove_largest()], [Some("large"), Some("small")]);
+    assert_eq!(lists.remove_largest(), None, "what is in use stays");
+    lists.collect_idle(|_| true);
+    assert_eq!(lists.remove_largest(), Some("late"));
 }
 
 /// Bytes that nothing uses.
 struct Bytes(usize);
 
-impl Lent for Bytes {
+impl Leasable for Bytes {
     fn bytes(&self) -> usize {
         self.0
     }
 
-    fn come_back(&mut self) {}
+    fn on_return(&mut self) {}
 
     fn is_referred_to(&mut self) -> bool {
         false
@@ -203,12 +203,12 @@ impl Lent for Bytes {
 /// To make a buffer may run any code, such as that of this pool.
 #[test]
 fn items_are_made_without_the_lock_and_counted_before() {
-    let lending = Lending::<Bytes>::new(2, 128, usize::MAX);
+    let leases = Leases::<Bytes>::new(2, 128, usize::MAX);
     let none = |_| "none";
     let make = || {
-        let Figures { takes, made, lent, requested, .. } = lending.figures();
+        let Figures { takes, made, lent, requested, .. } = leases.figures();
         assert_eq!((takes, made, lent, requested), (1, 1, 100, 90));
-        let over = lending.lend(
+        let over = leases.lease(
             1,
             29,
             1,
@@ -219,29 +219,29 @@ fn items_are_made_without_the_lock_and_counted_before() {
             },
         );
         assert_eq!(over.map(drop).unwrap_err(), "full");
-        let (item, _) = lending.lend(1, 28, 1, || Ok(Bytes(28)), none)?;
-        lending.take_back(1, 1, item);
+        let (item, _) = leases.lease(1, 28, 1, || Ok(Bytes(28)), none)?;
+        leases.give_back(1, 1, item);
         Err("no memory")
     };
-    assert_eq!(lending.lend(0, 100, 90, make, none).map(drop).unwrap_err(), "no memory");
-    let Figures { takes, made, lent, requested, free, .. } = lending.figures();
+    assert_eq!(leases.lease(0, 100, 90, make, none).map(drop).unwrap_err(), "no memory");
+    let Figures { takes, made, lent, requested, free, .. } = leases.figures();
     assert_eq!((takes, made, lent, requested, free), (1, 1, 0, 0, 28));
     // All bytes of the item that was not made are there again.
-    let (item, new) = lending.lend(0, 100, 90, || Ok(Bytes(100)), none).unwrap();
+    let (item, new) = leases.lease(0, 100, 90, || Ok(Bytes(100)), none).unwrap();
     assert!(new);
-    lending.take_back(0, 90, item);
-    assert_eq!(lending.figures().free, 128);
+    leases.give_back(0, 90, item);
+    assert_eq!(leases.figures().free, 128);
 }
 
 /// Bytes that are in use as long as this says so.
 struct Used(std::sync::Arc<std::sync::atomic::AtomicBool>);
 
-impl Lent for Used {
+impl Leasable for Used {
     fn bytes(&self) -> usize {
         64
     }
 
-    fn come_back(&mut self) {}
+    fn on_return(&mut self) {}
 
     fn is_referred_to(&mut self) -> bool {
         false
@@ -269,18 +269,18 @@ impl Lent for Used {
 fn taking_releases_what_became_idle_beyond_the_limit() {
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
-    let lending = Lending::<Used>::new(2, usize::MAX, 0);
+    let leases = Leases::<Used>::new(2, usize::MAX, 0);
     let lend = |class, used: &Arc<AtomicBool>| {
         let make = || Ok::<_, ()>(Used(Arc::clone(used)));
-        lending.lend(class, 64, 64, make, |_| ()).unwrap().0
+        leases.lease(class, 64, 64, make, |_| ()).unwrap().0
     };
     let (used, idle) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
     let item = lend(0, &used);
-    lending.take_back(0, 64, item);
+    leases.give_back(0, 64, item);
     assert_eq!(Arc::strong_count(&used), 2, "it is in use");
     used.store(false, Ordering::Relaxed);
     let other = lend(1, &idle);
     assert_eq!(Arc::strong_count(&used), 1, "it was released");
-    lending.take_back(1, 64, other);
+    leases.give_back(1, 64, other);
     assert_eq!(Arc::strong_count(&idle), 1);
 }

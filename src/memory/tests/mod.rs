@@ -296,7 +296,7 @@ fn opening_leaks_nothing() {
     });
 }
 
-/// What the system says of the mapping at an address, in bytes.
+/// The system's figures of the mapping at an address, in bytes.
 #[cfg(target_os = "linux")]
 fn of_mapping(start: *const u8, field: &str) -> usize {
     let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
@@ -441,7 +441,7 @@ fn pins_are_counted() {
     });
 }
 
-/// What may be sent to another thread, and what several may use at the same time.
+/// Types that may be sent to another thread, and those that several threads may use at the same time.
 #[test]
 fn types_belong_to_threads_as_specified() {
     use crate::memory::*;
@@ -567,7 +567,7 @@ mod processes {
         there.read(0, &mut byte).unwrap();
         assert_eq!(byte, *b"j");
 
-        // What was exported cannot be mapped for writing again.
+        // Exported memory cannot be mapped for writing again.
         let sent = block.export().unwrap();
         let block = block.freeze().unwrap_err().block;
         there.write(0, b"k").unwrap();

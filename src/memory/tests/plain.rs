@@ -1,7 +1,7 @@
 //! The parts that need no system call, so that an interpreter such as Miri can run their tests.
 
 use crate::memory::bump::{self, Bump, Held};
-use crate::memory::shelf::Shelf;
+use crate::memory::free_lists::FreeLists;
 use crate::memory::stack::Stack;
 use crate::memory::sys::owned::Owned;
 use crate::memory::{MemError, Stat};
@@ -130,14 +130,14 @@ fn a_stack_returns_the_last_index_first() {
 
 #[test]
 fn a_shelf_keeps_what_is_in_use() {
-    let mut shelf = Shelf::new(2);
-    shelf.put(0, 1, true);
-    shelf.put(0, 2, false);
-    shelf.put(1, 3, true);
-    assert_eq!(shelf.take(0, |_| unreachable!("one is free")), Some(1));
-    assert_eq!(shelf.take(0, |_| false), None);
-    assert_eq!(shelf.take(0, |item| *item == 2), Some(2));
-    assert_eq!((shelf.remove_largest(), shelf.remove_largest()), (Some(3), None));
+    let mut lists = FreeLists::new(2);
+    lists.insert(0, 1, true);
+    lists.insert(0, 2, false);
+    lists.insert(1, 3, true);
+    assert_eq!(lists.remove_idle(0, |_| unreachable!("one is free")), Some(1));
+    assert_eq!(lists.remove_idle(0, |_| false), None);
+    assert_eq!(lists.remove_idle(0, |item| *item == 2), Some(2));
+    assert_eq!((lists.remove_largest(), lists.remove_largest()), (Some(3), None));
 }
 
 #[test]

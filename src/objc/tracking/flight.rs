@@ -29,7 +29,7 @@ pub(crate) struct Flight {
     /// Flights are numbered in the order of their commits.
     pub(super) number: u64,
     /// It has ended, or was never committed after all.
-    pub(super) over: AtomicBool,
+    pub(super) ended: AtomicBool,
     commands: Object,
 }
 
@@ -74,7 +74,7 @@ impl FlightRef {
     /// A command buffer that is about to be committed.
     pub(super) fn new(commands: &Object) -> Self {
         let commands = commands.clone();
-        let flight = Flight { number: take_number(), over: AtomicBool::new(false), commands };
+        let flight = Flight { number: take_number(), ended: AtomicBool::new(false), commands };
         let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
         Self(ManuallyDrop::new(match spare {
             Some(mut spare) => {
@@ -116,10 +116,10 @@ impl Drop for FlightRef {
 
 impl Flight {
     /// Whether the command buffer has completed or failed.
-    pub(super) fn is_over(&self) -> bool {
-        self.over.load(Acquire)
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Acquire)
             || status(&self.commands) >= COMPLETED && {
-                self.over.store(true, Release);
+                self.ended.store(true, Release);
                 true
             }
     }
@@ -127,10 +127,10 @@ impl Flight {
     /// Waits until the command buffer has completed or failed.
     pub(crate) fn wait(&self) {
         // The command buffer is recorded before it is committed, and waiting for it is an error until then.
-        while !self.over.load(Acquire) && status(&self.commands) < COMMITTED {
+        while !self.ended.load(Acquire) && status(&self.commands) < COMMITTED {
             std::thread::yield_now();
         }
-        if !self.over.load(Acquire) {
+        if !self.ended.load(Acquire) {
             wait_for(&self.commands);
         }
     }

@@ -10,7 +10,7 @@
 //! `metal_class!` calls around every message: methods that users declare are tracked too.
 
 mod flight;
-mod moment;
+mod message_use;
 mod record;
 mod residents;
 mod tracker;
@@ -18,13 +18,13 @@ mod uses;
 mod watched;
 
 pub(crate) use flight::{next_number, take_number};
-pub use moment::Moment;
+pub use message_use::MessageUse;
 pub(crate) use record::{Busy, Footprint, Users, ViewGuard};
 pub(crate) use residents::{Residents, SharedResidents};
 pub use tracker::Tracker;
 pub(crate) use tracker::{change_queue, changed_queue, release_queue};
+pub use uses::ArgumentSink;
 pub(crate) use uses::EncoderUses;
-pub use uses::Passed;
 pub(crate) use watched::Watched;
 
 use super::object::Object;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, Weak};
 /// The present uses of one piece of memory.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// The list of uses that has it since last, and its position there.
+    /// The stamp of the last list that this record was added to: its serial and the position.
     pub(super) stamp: AtomicU64,
     /// An address by which the registry finds it.
     key: usize,
@@ -40,7 +40,7 @@ struct State {
     flights: Vec<InFlight>,
     /// When command buffers that are encoded and not submitted began to use the memory: numbers of the next flight.
     encoded: Vec<u64>,
-    /// The command buffers of the residency sets that have the memory, once for each member that is over it.
+    /// The command buffers of the residency sets that have the memory, once for each member that overlaps it.
     sets: Vec<Arc<Encoded>>,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct InFlight {
 
 /// How a command buffer uses a record.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Manner {
+pub(super) struct UseKind {
     pub(super) writes: bool,
     pub(super) by_set: bool,
     /// When it began: what [`Record::begin`] returned, or the time of the set's use.
@@ -77,7 +77,7 @@ pub(crate) enum Users {
     All,
     /// Those committed before this one.
     Before(u64),
-    /// All that were encoded with the memory, and those that began before to use a residency set that has it.
+    /// All that were encoded with the memory, and those that have used a residency set with it since before this number.
     BoundOrBefore(u64),
 }
 
@@ -126,15 +126,15 @@ impl fmt::Display for Busy {
     }
 }
 
-/// Flights that are over, to be dropped after all locks are released: dropping the last reference to a command buffer
+/// Flights that have ended, to be dropped after all locks are released: dropping the last reference to a command buffer
 /// may run any code. A few need no allocation, so that a loop that waits for each of its steps needs none.
 #[derive(Debug, Default)]
-pub(super) struct Over {
+pub(super) struct EndedFlights {
     few: [Option<InFlight>; 4],
     more: Vec<InFlight>,
 }
 
-impl Over {
+impl EndedFlights {
     fn add(&mut self, one: InFlight) {
         match self.few.iter_mut().find(|slot| slot.is_none()) {
             Some(slot) => *slot = Some(one),
@@ -144,12 +144,12 @@ impl Over {
 }
 
 impl Record {
-    /// Takes out flights that are over.
-    fn prune(&self, state: &mut State, over: &mut Over) {
+    /// Removes flights that have ended.
+    fn prune(&self, state: &mut State, ended: &mut EndedFlights) {
         let mut index = 0;
         while let Some(one) = state.flights.get(index) {
-            if one.flight.is_over() {
-                over.add(state.flights.swap_remove(index));
+            if one.flight.has_ended() {
+                ended.add(state.flights.swap_remove(index));
             } else {
                 index += 1;
             }
@@ -177,14 +177,14 @@ impl Record {
         self.footprints.fetch_add(CHANGE - 1, AcqRel);
     }
 
-    /// A residency set has the memory from now on.
-    pub(super) fn enter(&self, set: &Arc<Encoded>) {
+    /// Adds a reference of a residency set to the memory.
+    pub(super) fn add_set(&self, set: &Arc<Encoded>) {
         lock(&self.state).sets.push(Arc::clone(set));
         self.has_sets.store(true, Release);
     }
 
-    /// A set no longer has it, or has it by one member fewer.
-    pub(super) fn leave(&self, set: &Arc<Encoded>) {
+    /// Removes one reference of a residency set to the memory.
+    pub(super) fn remove_set(&self, set: &Arc<Encoded>) {
         let mut state = lock(&self.state);
         if let Some(index) = state.sets.iter().position(|one| Arc::ptr_eq(one, set)) {
             state.sets.swap_remove(index);
@@ -249,13 +249,13 @@ impl Record {
         self.has_more_users_than(state.encoded.len())
             || state.encoded.iter().any(|&begun| begun < number)
             || state.sets.iter().any(|set| set.is_used_before(number))
-            || state.flights.iter().any(|one| one.begun < number && !one.flight.is_over())
+            || state.flights.iter().any(|one| one.begun < number && !one.flight.has_ended())
     }
 
     fn open(&self, view: &View) -> Result<(), Busy> {
-        let mut over = Over::default();
+        let mut ended = EndedFlights::default();
         let mut state = lock(&self.state);
-        self.prune(&mut state, &mut over);
+        self.prune(&mut state, &mut ended);
         let overlaps = |other: &&View| {
             (view.writes || other.writes)
                 && view.range.start < other.range.end
@@ -272,7 +272,7 @@ impl Record {
             Ok(())
         };
         drop(state);
-        drop(over);
+        drop(ended);
         busy
     }
 
@@ -283,13 +283,13 @@ impl Record {
         }
     }
 
-    /// Puts a command buffer in flight, unless a view from the CPU forbids it. Flights that are over are moved to
-    /// `over`; the caller drops them after it has released its locks.
+    /// Puts a command buffer in flight, unless a view from the CPU forbids it. Flights that have ended are moved to
+    /// `ended`; the caller drops them after it has released its locks.
     pub(super) fn submit(
         &self,
         flight: &FlightRef,
-        Manner { writes, by_set, begun }: Manner,
-        over: &mut Over,
+        UseKind { writes, by_set, begun }: UseKind,
+        ended: &mut EndedFlights,
     ) -> Result<(), Busy> {
         let mut state = lock(&self.state);
         if let Some(view) = state.views.iter().find(|view| writes || view.writes) {
@@ -298,7 +298,7 @@ impl Record {
         // The longer the list, the less often it is searched.
         match state.flights.len() {
             0 => {}
-            n if n < 8 || n.is_power_of_two() => self.prune(&mut state, over),
+            n if n < 8 || n.is_power_of_two() => self.prune(&mut state, ended),
             _ => {}
         }
         state.flights.push(InFlight { flight: flight.clone(), writes, by_set, begun });
@@ -308,10 +308,10 @@ impl Record {
 }
 
 impl Drop for Record {
-    /// Passes flights that are not over on to the next record of the same memory.
+    /// Passes flights that have not ended on to the next record of the same memory.
     fn drop(&mut self) {
-        let mut over = Over::default();
-        self.prune(&mut lock(&self.state), &mut over);
+        let mut ended = EndedFlights::default();
+        self.prune(&mut lock(&self.state), &mut ended);
         let mut registry = lock(&REGISTRY);
         let Registry { spans, late } = &mut *registry;
         let mut heir = None;
@@ -331,7 +331,7 @@ impl Drop for Record {
         }
         // Last references are dropped without the lock.
         drop(registry);
-        drop((over, heir));
+        drop((ended, heir));
     }
 }
 
@@ -367,21 +367,21 @@ struct Registry {
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { spans: BTreeMap::new(), late: false });
 
 impl Registry {
-    /// Removes flights that are over, and spans that are then empty. The caller drops the flights after it has
+    /// Removes flights that have ended, and spans that are then empty. The caller drops the flights after it has
     /// released the lock.
     fn sweep(&mut self) -> Vec<InFlight> {
-        let mut over = Vec::new();
+        let mut ended = Vec::new();
         // There are some only if a program drops resources in flight.
         if std::mem::take(&mut self.late) {
             self.spans.retain(|_, span| {
-                let (done, rest) = span.late.drain(..).partition(|one| one.flight.is_over());
-                over.extend::<Vec<_>>(done);
+                let (done, rest) = span.late.drain(..).partition(|one| one.flight.has_ended());
+                ended.extend::<Vec<_>>(done);
                 span.late = rest;
                 self.late |= !span.late.is_empty();
                 !span.is_unused()
             });
         }
-        over
+        ended
     }
 }
 
@@ -410,7 +410,7 @@ impl Footprint {
     /// heap, uses the address of its object.
     pub(crate) fn of(range: Range<usize>) -> Self {
         let mut registry = lock(&REGISTRY);
-        let over = registry.sweep();
+        let ended = registry.sweep();
         let spans = &mut registry.spans;
         let (mut start, mut end) = (range.start, range.end);
         let (mut records, mut late) = (Vec::<Arc<Record>>::new(), Vec::new());
@@ -453,7 +453,7 @@ impl Footprint {
         let known = records.iter().map(known).collect();
         spans.insert(start, Span { end, records: known, late });
         drop(registry);
-        drop(over);
+        drop(ended);
         let first = records.swap_remove(0);
         Self { first, rest: records.into() }.counted()
     }
@@ -467,24 +467,24 @@ impl Footprint {
     pub(crate) fn is_in_flight(&self) -> bool {
         self.records().any(|record| {
             record.has_flights.load(Acquire) && {
-                let mut over = Over::default();
+                let mut ended = EndedFlights::default();
                 let mut state = lock(&record.state);
-                record.prune(&mut state, &mut over);
+                record.prune(&mut state, &mut ended);
                 let busy = !state.flights.is_empty();
                 drop(state);
-                drop(over);
+                drop(ended);
                 busy
             }
         })
     }
 
-    /// Whether such a command buffer does. It takes out none that is over, so that nothing is dropped: the caller may
+    /// Whether such a command buffer does. It removes none that has ended, so that nothing is dropped: the caller may
     /// hold locks.
     pub(crate) fn is_used_by(&self, users: Users) -> bool {
         self.records().any(|record| {
             record.has_flights.load(Acquire) && {
                 let state = lock(&record.state);
-                state.flights.iter().any(|one| users.include(one) && !one.flight.is_over())
+                state.flights.iter().any(|one| users.include(one) && !one.flight.has_ended())
             }
         })
     }
@@ -528,13 +528,13 @@ impl Footprint {
     pub(crate) fn wait(&self, users: Users) {
         for record in self.records() {
             loop {
-                let mut over = Over::default();
+                let mut ended = EndedFlights::default();
                 let mut state = lock(&record.state);
-                record.prune(&mut state, &mut over);
+                record.prune(&mut state, &mut ended);
                 let next = state.flights.iter().find(|one| users.include(one));
                 let next = next.map(|one| one.flight.clone());
                 drop(state);
-                drop(over);
+                drop(ended);
                 let Some(flight) = next else { break };
                 flight.wait();
             }

@@ -1,14 +1,14 @@
-//! What a residency set holds, for the command buffers that use the set.
+//! The members of a residency set, for command buffers that use the set.
 
 use super::flight::{next_number, take_number};
 use super::record::Record;
-use super::uses::{Kept, Uses};
-use super::{Moment, Passed, lock};
+use super::uses::{Allocations, Uses};
+use super::{ArgumentSink, MessageUse, lock};
 use crate::objc::object::Object;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 
-/// What a residency set has, and the command buffers that use the set and were not submitted.
+/// The members of a residency set, and the command buffers that use the set and were not submitted.
 #[derive(Debug, Default)]
 pub(crate) struct Residents {
     members: Mutex<Members>,
@@ -21,17 +21,22 @@ struct Members {
     /// removal is committed.
     present: BTreeMap<usize, Member>,
     /// Members whose removal was committed, while a command buffer that is not submitted has them by its use of the set.
-    left: Vec<Counted>,
+    removed: Vec<Counted>,
     /// When the command buffers that captured the members began to use the set.
-    captures: Vec<u64>,
+    capture_epochs: Vec<u64>,
 }
 
 impl Members {
-    /// The records that a use of the set covers: the present members, and those that left after they were captured.
+    /// The records that a use of the set covers: those of the present members, and of members that were removed after they were
+    /// captured.
     fn records(&self, captured: Option<u64>) -> impl Iterator<Item = &Arc<Record>> {
         let is_captured = move |one: &&Counted| captured.is_some_and(|begun| one.set.has(begun));
-        let left = self.left.iter().filter(is_captured);
-        self.present.values().map(|member| &member.records).chain(left).flat_map(|one| &one.records)
+        let removed = self.removed.iter().filter(is_captured);
+        self.present
+            .values()
+            .map(|member| &member.records)
+            .chain(removed)
+            .flat_map(|one| &one.records)
     }
 }
 
@@ -101,7 +106,7 @@ impl SetUse {
         let by = by(begun);
         lock(&set.encoded.0).push(begun);
         if let User::Commands(_) = by {
-            lock(&set.members).captures.push(begun);
+            lock(&set.members).capture_epochs.push(begun);
         }
         Self { set, by }
     }
@@ -119,15 +124,15 @@ impl SetUse {
         matches!(self.by, User::LeavingQueue)
     }
 
-    /// Notes what the set has as written by a command buffer that is submitted.
-    pub(super) fn note_in(&self, uses: &mut Uses) {
+    /// Records that a command buffer that is submitted may write all members.
+    pub(super) fn record_in(&self, uses: &mut Uses) {
         let (begun, captured) = match self.by {
             User::Commands(begun) => (begun, Some(begun)),
             User::QueueCommands(begun) => (begun, None),
             User::Queue | User::LeavingQueue => (next_number(), None),
         };
         for record in lock(&self.set.members).records(captured) {
-            uses.note_by_set(record, begun);
+            uses.record_set_use(record, begun);
         }
     }
 }
@@ -141,11 +146,11 @@ impl Drop for SetUse {
         remove(&mut lock(&self.set.encoded.0), begun);
         if let User::Commands(_) = self.by {
             let mut members = lock(&self.set.members);
-            remove(&mut members.captures, begun);
-            let (left, gone) = std::mem::take(&mut members.left)
+            remove(&mut members.capture_epochs, begun);
+            let (removed, gone) = std::mem::take(&mut members.removed)
                 .into_iter()
                 .partition(|one| one.set.remove(begun));
-            members.left = left;
+            members.removed = removed;
             drop(members);
             // These may be the last references to records: they are dropped without the lock.
             drop::<Vec<_>>(gone);
@@ -213,7 +218,7 @@ impl Counted {
         for record in records {
             if !self.records.iter().any(|known| Arc::ptr_eq(known, &record)) {
                 record.count();
-                record.enter(set);
+                record.add_set(set);
                 self.records.push(record);
             }
         }
@@ -222,8 +227,8 @@ impl Counted {
     /// The records refer to these uses instead.
     fn used_by(mut self, set: &Arc<Encoded>) -> Self {
         for record in &self.records {
-            record.enter(set);
-            record.leave(&self.set);
+            record.add_set(set);
+            record.remove_set(&self.set);
         }
         self.set = Arc::clone(set);
         self
@@ -233,7 +238,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         for record in &self.records {
-            record.leave(&self.set);
+            record.remove_set(&self.set);
             record.discount();
         }
     }
@@ -242,12 +247,16 @@ impl Drop for Counted {
 impl Residents {
     /// A message is about to be sent to the set.
     #[inline(always)]
-    pub(crate) fn sending(&self, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        match moment {
+    pub(crate) fn sending(
+        &self,
+        message_use: MessageUse,
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
+    ) {
+        match message_use {
             // Finding the records may run any code, so that they are collected before the list is locked.
-            Moment::Keep => self.add(Kept::of(arguments)),
-            Moment::Remove => self.remove(&Kept::of(arguments)),
-            Moment::Clear => {
+            MessageUse::MakeResident => self.add(Allocations::among(arguments)),
+            MessageUse::Remove => self.remove(&Allocations::among(arguments)),
+            MessageUse::Clear => {
                 lock(&self.members).present.values_mut().for_each(|member| member.removed = true);
             }
             _ => {}
@@ -256,24 +265,24 @@ impl Residents {
 
     /// A message was sent to the set. The set has what is removed until it has committed: another thread may submit until then.
     #[inline(always)]
-    pub(crate) fn sent(&self, moment: Moment) {
-        if moment == Moment::Commit {
+    pub(crate) fn sent(&self, message_use: MessageUse) {
+        if message_use == MessageUse::Commit {
             self.commit();
         }
     }
 
-    fn add(&self, kept: Kept) {
+    fn add(&self, allocations: Allocations) {
         let mut members = lock(&self.members);
-        for (object, records) in kept.resources {
+        for (object, records) in allocations.resources {
             let member = members.present.entry(object).or_default();
             member.removed = false;
             member.records.add(records, &self.encoded);
         }
     }
 
-    fn remove(&self, kept: &Kept) {
+    fn remove(&self, allocations: &Allocations) {
         let mut members = lock(&self.members);
-        for (object, _) in &kept.resources {
+        for (object, _) in &allocations.resources {
             if let Some(member) = members.present.get_mut(object) {
                 member.removed = true;
             }
@@ -289,9 +298,9 @@ impl Residents {
             }
             !member.removed
         });
-        if !members.captures.is_empty() {
-            let captures = Arc::new(Encoded(Mutex::new(members.captures.clone())));
-            members.left.extend(gone.drain(..).map(|records| records.used_by(&captures)));
+        if !members.capture_epochs.is_empty() {
+            let capture_epochs = Arc::new(Encoded(Mutex::new(members.capture_epochs.clone())));
+            members.removed.extend(gone.drain(..).map(|records| records.used_by(&capture_epochs)));
         }
         drop(members);
         // These may be the last references to records: they are dropped without the lock.
@@ -318,19 +327,19 @@ mod tests {
         let start = memory.as_ptr().addr();
         let footprint = Footprint::of(start..start + 8);
         let set = Arc::<Residents>::default();
-        let member = |passed: &mut Passed<'_>| passed.resource(Id::NIL, &footprint, false);
+        let member = |passed: &mut ArgumentSink<'_>| passed.resource(Id::NIL, &footprint, false);
         let queue = SetUse::by_queue(Arc::clone(&set));
-        let is_noted = || has(|uses| queue.note_in(uses));
+        let is_noted = || has(|uses| queue.record_in(uses));
         for clear in [false, true] {
-            set.sending(Moment::Keep, member);
+            set.sending(MessageUse::MakeResident, member);
             assert!(is_noted());
             match clear {
-                true => set.sending(Moment::Clear, |_| ()),
-                false => set.sending(Moment::Remove, member),
+                true => set.sending(MessageUse::Clear, |_| ()),
+                false => set.sending(MessageUse::Remove, member),
             }
-            set.sending(Moment::Commit, |_| ());
+            set.sending(MessageUse::Commit, |_| ());
             assert!(is_noted());
-            set.sent(Moment::Commit);
+            set.sent(MessageUse::Commit);
             assert!(!is_noted());
         }
     }
@@ -342,17 +351,17 @@ mod tests {
         let has = |number: usize| tracker.has_set(&sets[number]);
         let pass = |number: usize| {
             let set = &sets[number];
-            move |passed: &mut Passed<'_>| passed.set(set)
+            move |passed: &mut ArgumentSink<'_>| passed.set(set)
         };
-        tracker.keep_for_queue(pass(0));
-        tracker.keep_for_queue(pass(1));
+        tracker.use_allocations_of_queue(pass(0));
+        tracker.use_allocations_of_queue(pass(1));
         tracker.begin_removal(pass(0));
         assert!(has(0) && has(1));
         // Another thread removes another one at the same time, and the first set is added again meanwhile.
         tracker.begin_removal(pass(1));
         tracker.end_removal();
         assert!(has(0) && has(1));
-        tracker.keep_for_queue(pass(0));
+        tracker.use_allocations_of_queue(pass(0));
         tracker.end_removal();
         assert!(has(0) && !has(1));
     }

@@ -1,11 +1,11 @@
 //! Marks the memory of a command buffer and of its residency sets as in flight when it is submitted.
 
 use super::flight::FlightRef;
-use super::record::{Busy, Manner, Over};
+use super::record::{Busy, EndedFlights, UseKind};
 use super::residents::SetUse;
-use super::uses::{Kept, Uses};
+use super::uses::{Allocations, Uses};
 use super::watched::Watched;
-use super::{Moment, Passed, Residents, bare, lock};
+use super::{ArgumentSink, MessageUse, Residents, bare, lock};
 use crate::objc::object::Object;
 use crate::objc::selector::CachedSelector;
 use std::cell::Cell;
@@ -38,8 +38,8 @@ struct Used {
 
 impl Used {
     /// Adds the present members of the residency sets.
-    fn note_sets(&self, uses: &mut Uses) {
-        self.sets.iter().for_each(|set| set.note_in(uses));
+    fn record_sets(&self, uses: &mut Uses) {
+        self.sets.iter().for_each(|set| set.record_in(uses));
     }
 }
 
@@ -49,16 +49,16 @@ thread_local! {
 }
 
 /// A queue with residency sets. It is retained, so that no other queue gets its address.
-struct KeptQueue {
+struct TrackedQueue {
     queue: Object,
     tracker: Arc<Tracker>,
 }
 
 // SAFETY: command queues may be used and released on any thread.
-unsafe impl Send for KeptQueue {}
+unsafe impl Send for TrackedQueue {}
 
 /// Queues with residency sets, by their addresses.
-static QUEUES: Mutex<BTreeMap<usize, KeptQueue>> = Mutex::new(BTreeMap::new());
+static QUEUES: Mutex<BTreeMap<usize, TrackedQueue>> = Mutex::new(BTreeMap::new());
 
 /// Whether `QUEUES` has an entry.
 static ANY_QUEUES: AtomicBool = AtomicBool::new(false);
@@ -67,27 +67,27 @@ static ANY_QUEUES: AtomicBool = AtomicBool::new(false);
 #[inline(always)]
 pub(crate) fn change_queue(
     queue: &Object,
-    moment: Moment,
-    arguments: impl FnOnce(&mut Passed<'_>),
+    message_use: MessageUse,
+    arguments: impl FnOnce(&mut ArgumentSink<'_>),
 ) {
-    match moment {
-        Moment::Keep => known_queue(queue).keep_for_queue(arguments),
-        Moment::Remove => known_queue(queue).begin_removal(arguments),
+    match message_use {
+        MessageUse::MakeResident => queue_tracker(queue).use_allocations_of_queue(arguments),
+        MessageUse::Remove => queue_tracker(queue).begin_removal(arguments),
         _ => {}
     }
 }
 
 /// The message was sent.
 #[inline(always)]
-pub(crate) fn changed_queue(queue: &Object, moment: Moment) {
-    if moment == Moment::Remove {
-        known_queue(queue).end_removal();
+pub(crate) fn changed_queue(queue: &Object, message_use: MessageUse) {
+    if message_use == MessageUse::Remove {
+        queue_tracker(queue).end_removal();
     }
 }
 
-fn known_queue(queue: &Object) -> Arc<Tracker> {
+fn queue_tracker(queue: &Object) -> Arc<Tracker> {
     let address = queue.as_raw().as_ptr().addr();
-    let new = || KeptQueue { queue: queue.clone(), tracker: Arc::default() };
+    let new = || TrackedQueue { queue: queue.clone(), tracker: Arc::default() };
     let tracker = Arc::clone(&lock(&QUEUES).entry(address).or_insert_with(new).tracker);
     ANY_QUEUES.store(true, Release);
     tracker
@@ -101,7 +101,7 @@ fn tracker_of_queue(commands: &Object) -> Option<Arc<Tracker>> {
     }
     // SAFETY: command buffers have this property.
     let queue = unsafe { bare::<crate::abi::Id>(commands, &QUEUE) };
-    lock(&QUEUES).get(&queue.as_ptr().addr()).map(|kept| Arc::clone(&kept.tracker))
+    lock(&QUEUES).get(&queue.as_ptr().addr()).map(|known| Arc::clone(&known.tracker))
 }
 
 /// Called before a wrapper of a queue releases it: forgets the residency sets of queues that have no other
@@ -112,13 +112,13 @@ pub(crate) fn release_queue(queue: &Object) {
         return;
     }
     let mut queues = lock(&QUEUES);
-    let is_unused = |kept: &KeptQueue| {
-        let ours = 1 + usize::from(kept.queue.as_raw() == queue.as_raw());
+    let is_unused = |known: &TrackedQueue| {
+        let ours = 1 + usize::from(known.queue.as_raw() == queue.as_raw());
         // SAFETY: every object has this method.
-        unsafe { bare::<usize>(&kept.queue, &RETAIN_COUNT) <= ours }
+        unsafe { bare::<usize>(&known.queue, &RETAIN_COUNT) <= ours }
     };
     let unused: Vec<usize> =
-        queues.iter().filter(|(_, kept)| is_unused(kept)).map(|(&address, _)| address).collect();
+        queues.iter().filter(|(_, known)| is_unused(known)).map(|(&address, _)| address).collect();
     let unused: Vec<_> = unused.iter().filter_map(|address| queues.remove(address)).collect();
     // Last references are dropped without the lock.
     drop(queues);
@@ -187,13 +187,13 @@ impl Tracker {
     }
 
     /// Records that the arguments of a message to the command buffer may be written by commands that no encoder tracks.
-    pub(crate) fn keep(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
-        self.keep_as(arguments, SetUse::by_commands);
+    pub(crate) fn use_allocations(&self, arguments: impl FnOnce(&mut ArgumentSink<'_>)) {
+        self.use_by(arguments, SetUse::by_commands);
     }
 
     /// The same of a message to the queue whose tracker this is.
-    pub(super) fn keep_for_queue(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
-        self.keep_as(arguments, SetUse::by_queue);
+    pub(super) fn use_allocations_of_queue(&self, arguments: impl FnOnce(&mut ArgumentSink<'_>)) {
+        self.use_by(arguments, SetUse::by_queue);
     }
 
     #[cfg(test)]
@@ -201,28 +201,32 @@ impl Tracker {
         lock(&self.used).sets.iter().any(|one| Arc::ptr_eq(one.set(), set))
     }
 
-    fn keep_as(&self, arguments: impl FnOnce(&mut Passed<'_>), by: fn(Arc<Residents>) -> SetUse) {
+    fn use_by(
+        &self,
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
+        by: fn(Arc<Residents>) -> SetUse,
+    ) {
         // Finding the records may run any code, so they are collected before the lists are locked.
-        let mut kept = Kept::of(arguments);
+        let mut allocations = Allocations::among(arguments);
         let mut used = lock(&self.used);
-        for record in kept.resources.iter().flat_map(|(_, records)| records) {
-            used.uses.note(record, true);
+        for record in allocations.resources.iter().flat_map(|(_, records)| records) {
+            used.uses.record_use(record, true);
         }
         self.is_listed.store(!used.uses.list.is_empty(), Release);
-        used.sets.extend(kept.sets.drain(..).map(by));
+        used.sets.extend(allocations.sets.drain(..).map(by));
         // These may be the last references to their objects: they are dropped without the lock.
         drop(used);
-        drop(kept);
+        drop(allocations);
     }
 
     /// A message is about to remove its residency sets from the queue. Until it was sent, another thread may submit a command
     /// buffer that uses them.
-    pub(super) fn begin_removal(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
-        let kept = Kept::of(arguments);
+    pub(super) fn begin_removal(&self, arguments: impl FnOnce(&mut ArgumentSink<'_>)) {
+        let allocations = Allocations::among(arguments);
         let mut used = lock(&self.used);
         used.removals += 1;
         for one in &mut used.sets {
-            if kept.sets.iter().any(|gone| Arc::ptr_eq(one.set(), gone)) {
+            if allocations.sets.iter().any(|gone| Arc::ptr_eq(one.set(), gone)) {
                 one.leave();
             }
         }
@@ -258,23 +262,23 @@ impl Tracker {
     /// Called before the command buffer is committed.
     pub(crate) fn submit(&self, commands: &Object) -> Result<(), Busy> {
         let mut used = lock(&self.used);
-        // Apart, because what is in a set may be used by more command buffers than those that it was meant for.
+        // A list of its own: members of a set may be used by more command buffers than those that the set was meant for.
         let mut by_sets = Uses::default();
-        used.note_sets(&mut by_sets);
+        used.record_sets(&mut by_sets);
         if let Some(queue) = tracker_of_queue(commands) {
-            lock(&queue.used).note_sets(&mut by_sets);
+            lock(&queue.used).record_sets(&mut by_sets);
         }
         if used.uses.list.is_empty() && by_sets.list.is_empty() {
             return Ok(());
         }
         let flight = FlightRef::new(commands);
-        let mut over = Over::default();
+        let mut ended = EndedFlights::default();
         let result =
             [(&used.uses, false), (&by_sets, true)].into_iter().try_for_each(|(uses, by_set)| {
                 let mut list = uses.list.iter();
                 list.try_for_each(|one| {
-                    let manner = Manner { writes: one.writes, by_set, begun: one.begun };
-                    one.record.submit(&flight, manner, &mut over)
+                    let kind = UseKind { writes: one.writes, by_set, begun: one.begun };
+                    one.record.submit(&flight, kind, &mut ended)
                 })
             });
         let (mut done, mut sets) = (Uses::default(), Vec::new());
@@ -284,11 +288,11 @@ impl Tracker {
                 (done, sets) = (std::mem::take(&mut used.uses), std::mem::take(&mut used.sets));
             }
             // It stays as it was, and may be submitted later.
-            Err(_) => flight.over.store(true, Release),
+            Err(_) => flight.ended.store(true, Release),
         }
         // Last references are dropped without the lock.
         drop(used);
-        drop((by_sets, sets, over));
+        drop((by_sets, sets, ended));
         done.retire();
         result
     }

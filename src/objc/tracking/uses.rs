@@ -1,7 +1,7 @@
 //! The memory that a command buffer uses, collected from the messages to its encoders.
 
 use super::record::{Footprint, Record};
-use super::{Moment, Residents, Tracker};
+use super::{MessageUse, Residents, Tracker};
 use crate::abi::Id;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl Uses {
     }
 
     /// Records a use; returns its position in the list.
-    pub(super) fn note(&mut self, record: &Arc<Record>, writes: bool) -> usize {
+    pub(super) fn record_use(&mut self, record: &Arc<Record>, writes: bool) -> usize {
         if self.list.is_empty() {
             self.begin();
         }
@@ -70,8 +70,8 @@ impl Uses {
         position
     }
 
-    /// Records a use by a residency set that the command buffer uses since a moment.
-    pub(super) fn note_by_set(&mut self, record: &Arc<Record>, begun: u64) {
+    /// Records a use by a residency set that the command buffer uses since an epoch.
+    pub(super) fn record_set_use(&mut self, record: &Arc<Record>, begun: u64) {
         if self.list.is_empty() {
             self.begin();
         }
@@ -145,19 +145,19 @@ struct Encoding {
 
 impl Encoding {
     /// Records a use; returns its position in the list.
-    fn note(&mut self, record: &Arc<Record>, writes: bool) -> usize {
+    fn record_use(&mut self, record: &Arc<Record>, writes: bool) -> usize {
         if self.uses.list.is_empty() {
             self.uses = self.tracker.take();
         }
-        self.uses.note(record, writes)
+        self.uses.record_use(record, writes)
     }
 }
 
 /// Receives the arguments of a message to an encoder or a command buffer.
 #[derive(Debug)]
-pub struct Passed<'a> {
-    to: To<'a>,
-    moment: Moment,
+pub struct ArgumentSink<'a> {
+    to: Destination<'a>,
+    message_use: MessageUse,
     /// Whether a resource was among the arguments before.
     seen: bool,
     /// The position in the encoder's list of the buffer that is bound, plus one; 0 if there is none.
@@ -168,40 +168,43 @@ pub struct Passed<'a> {
 
 /// The destination of the uses.
 #[derive(Debug)]
-enum To<'a> {
+enum Destination<'a> {
     Encoder(&'a EncoderUses),
     /// A residency set: commands that no encoder tracks may use them.
-    Kept(&'a mut Kept),
+    Residency(&'a mut Allocations),
 }
 
 /// The resources and sets that a message passes to a residency set, a queue or a command buffer.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct Allocations {
     /// The addresses of the objects, and the records of their memory.
     pub(super) resources: Vec<(usize, Vec<Arc<Record>>)>,
     /// Residency sets, by their members.
     pub(super) sets: Vec<Arc<Residents>>,
 }
 
-impl Kept {
+impl Allocations {
     /// Collects the resources among the arguments of a message.
-    pub(super) fn of(arguments: impl FnOnce(&mut Passed<'_>)) -> Self {
-        let mut kept = Self::default();
-        arguments(&mut Passed::new(To::Kept(&mut kept), Moment::Keep));
-        kept
+    pub(super) fn among(arguments: impl FnOnce(&mut ArgumentSink<'_>)) -> Self {
+        let mut allocations = Self::default();
+        arguments(&mut ArgumentSink::new(
+            Destination::Residency(&mut allocations),
+            MessageUse::MakeResident,
+        ));
+        allocations
     }
 }
 
-impl<'a> Passed<'a> {
+impl<'a> ArgumentSink<'a> {
     #[inline(always)]
-    fn new(to: To<'a>, moment: Moment) -> Self {
-        Self { to, moment, seen: false, bound: 0, number: None }
+    fn new(to: Destination<'a>, message_use: MessageUse) -> Self {
+        Self { to, message_use, seen: false, bound: 0, number: None }
     }
 
     /// A residency set, by its members.
     pub(crate) fn set(&mut self, members: &Arc<Residents>) {
-        if let To::Kept(kept) = &mut self.to {
-            kept.sets.push(Arc::clone(members));
+        if let Destination::Residency(allocations) = &mut self.to {
+            allocations.sets.push(Arc::clone(members));
         }
     }
 
@@ -209,30 +212,30 @@ impl<'a> Passed<'a> {
     #[inline]
     pub(crate) fn resource(&mut self, object: Id, footprint: &Footprint, read_only: bool) {
         let uses = match &mut self.to {
-            To::Encoder(uses) => uses,
-            To::Kept(kept) => {
+            Destination::Encoder(uses) => uses,
+            Destination::Residency(allocations) => {
                 let records = footprint.records().cloned().collect();
-                return kept.resources.push((object.as_ptr().addr(), records));
+                return allocations.resources.push((object.as_ptr().addr(), records));
             }
         };
-        if self.moment == Moment::Bind {
+        if self.message_use == MessageUse::Bind {
             self.bound = uses.position(footprint);
             return;
         }
-        let reads = match self.moment {
-            Moment::Texture => read_only,
-            Moment::Launch => true,
-            Moment::Copy => !self.seen,
+        let reads = match self.message_use {
+            MessageUse::Texture => read_only,
+            MessageUse::Launch => true,
+            MessageUse::Copy => !self.seen,
             _ => false,
         };
         self.seen = true;
-        uses.note_all(footprint, !reads);
+        uses.record_all(footprint, !reads);
     }
 
     /// A pipeline, and the indices of buffers that it may write, a bit each.
     #[inline]
     pub(crate) fn pipeline(&mut self, written: u32) {
-        if let To::Encoder(uses) = &self.to {
+        if let Destination::Encoder(uses) = &self.to {
             uses.written.set(written);
         }
     }
@@ -262,8 +265,8 @@ pub(crate) struct EncoderUses {
     written: Cell<u32>,
     /// A bit for each index that something is bound to.
     bound: Cell<u32>,
-    /// A bit for each index whose buffer a launch may have written, which the list does not say yet.
-    unnoted: Cell<u32>,
+    /// A bit for each index whose buffer a launch may have written, where the list does not say so yet.
+    unrecorded_writes: Cell<u32>,
     /// For each index of a buffer: its position in the list, plus one; 0 if nothing is bound.
     slots: [Cell<u32>; SLOTS],
     /// `None` before the encoder was made by a command buffer, and after its end.
@@ -276,7 +279,7 @@ impl Default for EncoderUses {
             serial: Cell::new(NO_SERIAL),
             written: Cell::new(u32::MAX),
             bound: Cell::new(0),
-            unnoted: Cell::new(0),
+            unrecorded_writes: Cell::new(0),
             slots: [const { Cell::new(0) }; SLOTS],
             encoding: RefCell::new(None),
         }
@@ -292,29 +295,33 @@ impl EncoderUses {
 
     /// Called before a message is sent.
     #[inline(always)]
-    pub(crate) fn sending(&self, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        match moment {
-            Moment::End => return self.end(),
-            Moment::Pipeline => self.written.set(u32::MAX),
+    pub(crate) fn sending(
+        &self,
+        message_use: MessageUse,
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
+    ) {
+        match message_use {
+            MessageUse::End => return self.end(),
+            MessageUse::Pipeline => self.written.set(u32::MAX),
             _ => {}
         }
-        let mut passed = Passed::new(To::Encoder(self), moment);
-        arguments(&mut passed);
-        match moment {
-            Moment::Bind => self.bind_slot(passed.number, passed.bound),
-            Moment::Launch => self.launch(self.written.get()),
-            Moment::Execute => self.launch(u32::MAX),
+        let mut sink = ArgumentSink::new(Destination::Encoder(self), message_use);
+        arguments(&mut sink);
+        match message_use {
+            MessageUse::Bind => self.bind_slot(sink.number, sink.bound),
+            MessageUse::Launch => self.launch(self.written.get()),
+            MessageUse::Execute => self.launch(u32::MAX),
             _ => {}
         }
     }
 
     /// Binds a buffer to an index, for methods from whose arguments this does not follow.
     pub(crate) fn bind(&self, footprint: Option<&Footprint>, index: usize) {
-        self.sending(Moment::Bind, |passed| {
+        self.sending(MessageUse::Bind, |sink| {
             if let Some(footprint) = footprint {
-                passed.resource(Id::NIL, footprint, false);
+                sink.resource(Id::NIL, footprint, false);
             }
-            passed.number(Some(index));
+            sink.number(Some(index));
         });
     }
 
@@ -323,7 +330,7 @@ impl EncoderUses {
         let Some(Encoding { mut uses, tracker }) = self.encoding.borrow_mut().take() else {
             return;
         };
-        for index in bits(self.unnoted.replace(0)) {
+        for index in bits(self.unrecorded_writes.replace(0)) {
             uses.list[self.slots[index].get() as usize - 1].writes = true;
         }
         self.serial.set(NO_SERIAL);
@@ -344,7 +351,8 @@ impl EncoderUses {
         }
     }
 
-    /// Records a buffer that is bound. Of one with several records the pipeline only decides about the first.
+    /// Records a bound buffer. If it has several records, the pipeline's reflection applies to the first only; the others
+    /// count as written.
     #[inline(never)]
     fn add(&self, footprint: &Footprint) -> u32 {
         if self.serial.get() == NO_SERIAL || !footprint.rest.is_empty() {
@@ -363,23 +371,23 @@ impl EncoderUses {
     fn add_slowly(&self, footprint: &Footprint) -> u32 {
         let mut encoding = self.encoding.borrow_mut();
         let Some(encoding) = &mut *encoding else { return 0 };
-        let position = encoding.note(&footprint.first, false);
-        footprint.rest.iter().for_each(|record| _ = encoding.note(record, true));
+        let position = encoding.record_use(&footprint.first, false);
+        footprint.rest.iter().for_each(|record| _ = encoding.record_use(record, true));
         self.serial.set(encoding.uses.serial);
         position as u32 + 1
     }
 
     /// Records all memory of a resource.
-    fn note_all(&self, footprint: &Footprint, writes: bool) {
+    fn record_all(&self, footprint: &Footprint, writes: bool) {
         let mut encoding = self.encoding.borrow_mut();
         let Some(encoding) = &mut *encoding else { return };
-        footprint.records().for_each(|record| _ = encoding.note(record, writes));
+        footprint.records().for_each(|record| _ = encoding.record_use(record, writes));
         self.serial.set(encoding.uses.serial);
     }
 
-    /// Records what is at a position of the list, plus one, as written.
+    /// Records the memory at a position of the list, plus one, as written.
     #[inline(never)]
-    fn note_written(&self, position: u32) {
+    fn record_write(&self, position: u32) {
         if let Some(encoding) = &mut *self.encoding.borrow_mut()
             && let Some(one) = encoding.uses.list.get_mut((position as usize).wrapping_sub(1))
         {
@@ -387,22 +395,22 @@ impl EncoderUses {
         }
     }
 
-    /// Binds what is at a position of the list, plus one, or nothing.
+    /// Binds the memory at a position of the list, plus one; nothing for 0.
     #[inline(always)]
     fn bind_slot(&self, index: Option<usize>, position: u32) {
         let Some((index, slot)) = index.and_then(|index| Some((index, self.slots.get(index)?)))
         else {
             // The index is unknown, or Metal will refuse it. If Metal accepts it, the buffer may be used in any way.
-            return self.note_written(position);
+            return self.record_write(position);
         };
         let before = slot.get();
         if before == position {
             return;
         }
         let bit = 1 << index;
-        if self.unnoted.get() & bit != 0 {
-            self.unnoted.set(self.unnoted.get() & !bit);
-            self.note_written(before);
+        if self.unrecorded_writes.get() & bit != 0 {
+            self.unrecorded_writes.set(self.unrecorded_writes.get() & !bit);
+            self.record_write(before);
         }
         slot.set(position);
         let others = self.bound.get() & !bit;
@@ -412,7 +420,7 @@ impl EncoderUses {
     /// A launch: everything bound is used in the way that the pipeline uses it.
     #[inline(always)]
     fn launch(&self, written: u32) {
-        self.unnoted.set(self.unnoted.get() | self.bound.get() & written);
+        self.unrecorded_writes.set(self.unrecorded_writes.get() | self.bound.get() & written);
     }
 }
 
@@ -435,14 +443,14 @@ mod tests {
     fn written(encode: impl FnOnce(&EncoderUses)) -> Vec<bool> {
         let (tracker, uses) = (Arc::default(), EncoderUses::default());
         uses.begin(&tracker);
-        uses.sending(Moment::Pipeline, |passed| passed.pipeline(PIPELINE));
+        uses.sending(MessageUse::Pipeline, |sink| sink.pipeline(PIPELINE));
         encode(&uses);
         uses.end();
         tracker.take().list.iter().map(|one| one.writes).collect()
     }
 
     fn launch(uses: &EncoderUses) {
-        uses.sending(Moment::Launch, |_| ());
+        uses.sending(MessageUse::Launch, |_| ());
     }
 
     /// Footprints of memory that no other test uses.
@@ -495,7 +503,7 @@ mod tests {
         let ([a], _memory) = footprints();
         let execute = |uses: &EncoderUses| {
             uses.bind(Some(&a), 1);
-            uses.sending(Moment::Execute, |_| ());
+            uses.sending(MessageUse::Execute, |_| ());
         };
         assert_eq!(written(execute), [true]);
     }

@@ -5,7 +5,7 @@ use super::lock;
 use crate::objc::object::Object;
 use std::sync::Mutex;
 
-/// A command buffer as others may see it: its wrappers share this, and the last of them says here what became of it.
+/// A command buffer as others may see it: its wrappers share this, and the last of them records here how it ended.
 #[derive(Debug)]
 pub(crate) struct Watched(Mutex<Slot>);
 
@@ -63,7 +63,7 @@ impl Watched {
         }
     }
 
-    /// Waits until it is over; returns `false` at once if the program can still submit it.
+    /// Waits until it has ended; returns `false` at once if the program can still submit it.
     pub(crate) fn wait(&self) -> bool {
         let slot = lock(&self.0);
         let object = match &*slot {

@@ -14,18 +14,18 @@ mod atomic {
 #[path = "../../../src/memory/bump.rs"]
 mod bump;
 #[allow(dead_code)] // As above.
-#[path = "../../../src/memory/lending.rs"]
-mod lending;
+#[path = "../../../src/memory/free_lists.rs"]
+mod free_lists;
 #[allow(dead_code)] // As above.
-#[path = "../../../src/memory/shelf.rs"]
-mod shelf;
+#[path = "../../../src/memory/leases.rs"]
+mod leases;
 #[allow(dead_code)] // As above.
 #[path = "../../../src/memory/stack.rs"]
 mod stack;
 
 use atomic::Ordering;
 use bump::Bump;
-use lending::{Lending, Lent};
+use leases::{Leasable, Leases};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::AtomicBool;
 use loom::sync::{Arc, Mutex};
@@ -332,12 +332,12 @@ impl Item {
     }
 }
 
-impl Lent for Item {
+impl Leasable for Item {
     fn bytes(&self) -> usize {
         BYTES
     }
 
-    fn come_back(&mut self) {}
+    fn on_return(&mut self) {}
 
     fn is_referred_to(&mut self) -> bool {
         false
@@ -361,15 +361,15 @@ impl Lent for Item {
 }
 
 /// Lends an item of the pool, which may have one; `None` if it would be a second one.
-fn lend(pool: &Lending<Item>, make: impl FnOnce() -> Item) -> Option<Box<Item>> {
-    let lent = pool.lend(0, BYTES, 1, || Ok(make()), |in_use| assert_eq!(in_use, BYTES));
+fn lease(pool: &Leases<Item>, make: impl FnOnce() -> Item) -> Option<Box<Item>> {
+    let lent = pool.lease(0, BYTES, 1, || Ok(make()), |in_use| assert_eq!(in_use, BYTES));
     lent.ok().map(|(item, _)| item)
 }
 
 /// A pool that may have one item, which is lent, encoded or in flight.
-fn pool_of_one(encoded: bool) -> (Arc<Lending<Item>>, Box<Item>) {
-    let pool = Arc::new(Lending::new(1, BYTES, usize::MAX));
-    let item = lend(&pool, || Item::new(encoded, !encoded)).expect("the pool is empty");
+fn pool_of_one(encoded: bool) -> (Arc<Leases<Item>>, Box<Item>) {
+    let pool = Arc::new(Leases::new(1, BYTES, usize::MAX));
+    let item = lease(&pool, || Item::new(encoded, !encoded)).expect("the pool is empty");
     (pool, item)
 }
 
@@ -392,12 +392,12 @@ fn returned_in_use(encoded: bool, preemptions: Option<usize>) {
             let pool = Arc::clone(&pool);
             thread::spawn(move || {
                 // Not before its last use, which the checker knows.
-                lend(&pool, || unreachable!("the pool has its item"))
+                lease(&pool, || unreachable!("the pool has its item"))
                     .inspect(|item| write(&item.0.contents, 2))
             })
         };
-        pool.take_back(0, 1, item);
-        let here = lend(&pool, || unreachable!("the pool has its item"))
+        pool.give_back(0, 1, item);
+        let here = lease(&pool, || unreachable!("the pool has its item"))
             .inspect(|item| write(&item.0.contents, 3));
         let there = other.join().unwrap();
         assert!(here.is_none() || there.is_none(), "it is lent once");
@@ -424,15 +424,15 @@ fn a_buffer_returned_before_its_submission_is_lent_after_its_last_use() {
 #[test]
 fn a_pool_at_its_limit_lends_to_one_thread_at_a_time() {
     loom::model(|| {
-        let pool = Arc::new(Lending::new(1, BYTES, 0));
+        let pool = Arc::new(Leases::new(1, BYTES, 0));
         let threads: Vec<_> = (1..3)
             .map(|value| {
                 let pool = Arc::clone(&pool);
                 thread::spawn(move || {
-                    let Some(item) = lend(&pool, || Item::new(false, false)) else { return };
+                    let Some(item) = lease(&pool, || Item::new(false, false)) else { return };
                     write(&item.0.contents, value);
                     assert_eq!(read(&item.0.contents), value);
-                    pool.take_back(0, 1, item);
+                    pool.give_back(0, 1, item);
                 })
             })
             .collect();

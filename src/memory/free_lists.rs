@@ -1,34 +1,38 @@
-//! The store of a pool: items by class that can be handed out, and items that are still in use.
+//! The items of a pool that are not lent: free ones by class, and those that are still in use.
 
 /// Items of a number of classes.
 #[derive(Debug)]
-pub(super) struct Shelf<T> {
+pub(super) struct FreeLists<T> {
     /// By class, the most recently returned item last.
     free: Vec<Vec<T>>,
     /// Returned, but still in use by the GPU; with their classes.
     pending: Vec<(usize, T)>,
 }
 
-impl<T> Shelf<T> {
+impl<T> FreeLists<T> {
     pub(super) fn new(classes: usize) -> Self {
         Self { free: (0..classes).map(|_| Vec::new()).collect(), pending: Vec::new() }
     }
 
     /// Returns an item, idle or still in use.
-    pub(super) fn put(&mut self, class: usize, item: T, idle: bool) {
+    pub(super) fn insert(&mut self, class: usize, item: T, idle: bool) {
         if idle { self.free[class].push(item) } else { self.pending.push((class, item)) }
     }
 
     /// Takes an item that is idle. Pending items are checked only if no item is free.
-    pub(super) fn take(&mut self, class: usize, idle: impl FnMut(&mut T) -> bool) -> Option<T> {
+    pub(super) fn remove_idle(
+        &mut self,
+        class: usize,
+        idle: impl FnMut(&mut T) -> bool,
+    ) -> Option<T> {
         if self.free[class].is_empty() && !self.pending.is_empty() {
-            self.settle(idle);
+            self.collect_idle(idle);
         }
         self.free[class].pop()
     }
 
     /// Frees the pending items that are idle now.
-    pub(super) fn settle(&mut self, mut idle: impl FnMut(&mut T) -> bool) {
+    pub(super) fn collect_idle(&mut self, mut idle: impl FnMut(&mut T) -> bool) {
         let mut index = 0;
         while let Some((_, item)) = self.pending.get_mut(index) {
             if idle(item) {

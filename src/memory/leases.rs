@@ -1,18 +1,18 @@
-//! The core of a pool: items that are lent and come back, and within which limits.
+//! The core of a pool: items that are lent and returned, within limits.
 //!
 //! `tests/models` compiles this file with a model checker's lock, and with items whose uses are its atomics.
 
 use super::atomic::{Mutex, MutexGuard};
-use super::shelf::Shelf;
+use super::free_lists::FreeLists;
 use std::sync::PoisonError;
 
-/// An item that is lent, and what may still use it after its return.
-pub(super) trait Lent {
+/// An item that can be lent, and may still be used after its return.
+pub(super) trait Leasable {
     /// Its size.
     fn bytes(&self) -> usize;
 
-    /// Called when it is returned: what begins to use it later uses it by a new lease.
-    fn come_back(&mut self);
+    /// Called when it is returned. Work that begins to use it later does so by a new lease.
+    fn on_return(&mut self);
 
     /// Whether anything but the pool refers to it.
     fn is_referred_to(&mut self) -> bool;
@@ -42,7 +42,7 @@ pub(super) trait Lent {
 
 /// Items by class, boxed: what a lease moves is an address.
 #[derive(Debug)]
-pub(super) struct Lending<T> {
+pub(super) struct Leases<T> {
     /// The most bytes in all items, and in those that are not lent.
     total: usize,
     free: usize,
@@ -51,13 +51,13 @@ pub(super) struct Lending<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    shelf: Shelf<Box<T>>,
+    lists: FreeLists<Box<T>>,
     /// Bytes in all items, lent or not.
     bytes: usize,
     figures: Figures,
 }
 
-/// What was lent so far, and what is lent. `free` and `pending` are computed when they are requested.
+/// Counts of leases, and the bytes in items by state. `free` and `pending` are computed when they are requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Figures {
     pub(super) takes: u64,
@@ -68,10 +68,10 @@ pub(super) struct Figures {
     pub(super) pending: usize,
 }
 
-impl<T: Lent> Lending<T> {
+impl<T: Leasable> Leases<T> {
     /// Without items. At most `total` bytes are in items, and at most `free` in those that are not lent.
     pub(super) fn new(classes: usize, total: usize, free: usize) -> Self {
-        let state = State { shelf: Shelf::new(classes), bytes: 0, figures: Figures::default() };
+        let state = State { lists: FreeLists::new(classes), bytes: 0, figures: Figures::default() };
         Self { total, free, state: Mutex::new(state) }
     }
 
@@ -82,7 +82,7 @@ impl<T: Lent> Lending<T> {
 
     /// Lends an item of a class, whose items have `size` bytes; returns whether it is new. Where none is idle, `make` makes one, or
     /// `refuse` makes the error, of the bytes in items that are in use, if that exceeds the limit.
-    pub(super) fn lend<E>(
+    pub(super) fn lease<E>(
         &self,
         class: usize,
         size: usize,
@@ -93,7 +93,7 @@ impl<T: Lent> Lending<T> {
         // Dropped after the lock is released: the last reference to a command buffer that was declared may run any code.
         let mut released = Vec::new();
         let mut state = self.lock();
-        let found = state.shelf.take(class, |item| item.is_idle());
+        let found = state.lists.remove_idle(class, |item| item.is_idle());
         let new = found.is_none();
         if new {
             let over = |state: &State<T>| state.bytes.saturating_add(size) > self.total;
@@ -129,14 +129,14 @@ impl<T: Lent> Lending<T> {
     }
 
     /// Takes an item back, with its class and the bytes that were requested of it.
-    pub(super) fn take_back(&self, class: usize, requested: usize, mut item: Box<T>) {
-        item.come_back();
+    pub(super) fn give_back(&self, class: usize, requested: usize, mut item: Box<T>) {
+        item.on_return();
         let idle = item.is_idle();
         let mut released = Vec::new();
         let mut state = self.lock();
         state.figures.lent -= item.bytes();
         state.figures.requested -= requested;
-        state.shelf.put(class, item, idle);
+        state.lists.insert(class, item, idle);
         if state.is_over(self.free) {
             self.settle(&mut state, &mut released, self.free);
         }
@@ -146,7 +146,7 @@ impl<T: Lent> Lending<T> {
 
     /// Finds the items that are idle by now, and releases those that are not lent until at most `keep` bytes of them are left.
     fn settle(&self, state: &mut State<T>, released: &mut Vec<Box<T>>, keep: usize) {
-        state.shelf.settle(|item| item.is_idle());
+        state.lists.collect_idle(|item| item.is_idle());
         state.release_while(released, |state| state.is_over(keep));
     }
 
@@ -163,8 +163,8 @@ impl<T: Lent> Lending<T> {
         let mut released = Vec::new();
         let mut state = self.lock();
         self.settle(&mut state, &mut released, self.free);
-        let free = state.shelf.free().map(|item| item.bytes()).sum();
-        let pending = state.shelf.pending().map(|item| item.bytes()).sum();
+        let free = state.lists.free().map(|item| item.bytes()).sum();
+        let pending = state.lists.pending().map(|item| item.bytes()).sum();
         let figures = Figures { free, pending, ..state.figures };
         drop(state);
         drop(released);
@@ -173,25 +173,25 @@ impl<T: Lent> Lending<T> {
 
     /// Calls the closure for the items that came back in use and were not idle since.
     pub(super) fn for_each_pending(&self, mut f: impl FnMut(&mut T)) {
-        self.lock().shelf.pending_mut().for_each(|item| f(item));
+        self.lock().lists.pending_mut().for_each(|item| f(item));
     }
 }
 
-impl<T: Lent> State<T> {
+impl<T: Leasable> State<T> {
     /// Bytes in items that are not lent.
-    fn unlent(&self) -> usize {
+    fn unleased(&self) -> usize {
         self.bytes - self.figures.lent
     }
 
     /// Whether more than `keep` bytes are in items that are not lent.
     fn is_over(&self, keep: usize) -> bool {
-        self.unlent() > keep
+        self.unleased() > keep
     }
 
     /// Moves free items to `released`.
     fn release_while(&mut self, released: &mut Vec<Box<T>>, more: impl Fn(&Self) -> bool) {
         while more(self)
-            && let Some(item) = self.shelf.remove_largest()
+            && let Some(item) = self.lists.remove_largest()
         {
             self.bytes -= item.bytes();
             released.push(item);

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A reentrant lock. Unlike a mutex it may be held while code runs that takes it again.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct ReentrantLock {
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -20,8 +20,8 @@ struct State {
 
 /// The lock is held until this is dropped, by the thread that took it.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
-    turns: &'a Turns,
+pub(super) struct ReentrantGuard<'a> {
+    lock: &'a ReentrantLock,
     not_send: PhantomData<*const ()>,
 }
 
@@ -32,28 +32,28 @@ fn this_thread() -> usize {
     ADDRESS.with(|address| std::ptr::from_ref(address).addr())
 }
 
-impl Turns {
+impl ReentrantLock {
     /// Waits until no other thread has the lock, and takes it.
-    pub(super) fn take(&self) -> Turn<'_> {
+    pub(super) fn lock(&self) -> ReentrantGuard<'_> {
         let me = this_thread();
         let is_taken = |state: &mut State| state.depth > 0 && state.owner != me;
-        let state = self.ended.wait_while(self.lock(), is_taken);
+        let state = self.ended.wait_while(self.state(), is_taken);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         *state = State { owner: me, depth: state.depth + 1 };
-        Turn { turns: self, not_send: PhantomData }
+        ReentrantGuard { lock: self, not_send: PhantomData }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for ReentrantGuard<'_> {
     fn drop(&mut self) {
-        let mut state = self.turns.lock();
+        let mut state = self.lock.state();
         state.depth -= 1;
         if state.depth == 0 {
-            self.turns.ended.notify_one();
+            self.lock.ended.notify_one();
         }
     }
 }
@@ -65,14 +65,14 @@ mod tests {
 
     #[test]
     fn only_the_thread_that_has_the_lock_takes_it_again() {
-        let (turns, inside) = (Turns::default(), AtomicUsize::new(0));
+        let (lock, inside) = (ReentrantLock::default(), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        let outer = turns.take();
+                        let outer = lock.lock();
                         assert_eq!(inside.fetch_add(1, Relaxed), 0);
-                        drop(turns.take());
+                        drop(lock.lock());
                         std::thread::yield_now();
                         assert_eq!(inside.fetch_sub(1, Relaxed), 1);
                         drop(outer);
@@ -80,6 +80,6 @@ mod tests {
                 });
             }
         });
-        assert_eq!(turns.lock().depth, 0);
+        assert_eq!(lock.state().depth, 0);
     }
 }

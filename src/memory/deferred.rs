@@ -10,16 +10,16 @@ use std::sync::{Mutex, PoisonError};
 ///
 /// A grid is lock-free as long as there are none: then nothing here takes the lock.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct DeferredCells {
     /// Whether there are any.
     any: AtomicBool,
     cells: Mutex<Vec<(usize, Epoch)>>,
 }
 
-impl Waiting {
+impl DeferredCells {
     /// Takes a cell that is returned, if a command buffer may use it.
     #[inline(never)]
-    pub(super) fn takes(&self, record: &Record, index: usize) -> bool {
+    pub(super) fn defer_if_used(&self, record: &Record, index: usize) -> bool {
         // In this order: another thread may submit what is encoded between the two.
         let uses = record.may_be_encoded() || record.usage().is_in_flight();
         if uses {
@@ -35,7 +35,7 @@ impl Waiting {
     /// Calls the closure for each cell that no command buffer uses any more.
     #[cold]
     #[inline(never)]
-    pub(super) fn settle(&self, record: &Record, mut free: impl FnMut(usize)) {
+    pub(super) fn release_unused(&self, record: &Record, mut free: impl FnMut(usize)) {
         // A cell that another thread returns meanwhile is found by the next call.
         if !self.any.load(Ordering::Acquire) {
             return;
