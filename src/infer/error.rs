@@ -38,14 +38,14 @@ pub enum Error {
         kernel: String,
         /// The argument's name in the kernel, and its index.
         argument: String,
-        /// What is wrong with it.
+        /// The defect.
         why: String,
     },
     /// A launch is wrong as a whole, such as its number of arguments or its group's size.
     Launch {
         /// The kernel's name.
         kernel: String,
-        /// What is wrong.
+        /// The defect.
         why: String,
     },
     /// No source has the kernel.

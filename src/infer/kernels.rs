@@ -337,8 +337,8 @@ impl Kernels {
     }
 
     /// Adds the kernels that the file of [`cached`](Self::cached) lacks to it, and returns their number. The file is replaced as a
-    /// whole, so other processes may read and save it at any time. Of two that save at the same moment, one's kernels may be
-    /// missing, to be compiled and saved the next time.
+    /// whole, so other processes may read and save it at any time. If two processes save at the same time,
+    /// the kernels of one may be missing; the next save adds them.
     ///
     /// # Errors
     ///

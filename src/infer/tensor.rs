@@ -195,7 +195,7 @@ impl Tensor {
         Ok(self)
     }
 
-    /// What the offset is a multiple of.
+    /// The alignment of the offset.
     pub(super) fn align(&self) -> usize {
         if self.dtype.is_quantized() { 1 } else { self.dtype.block_bytes() }
     }

@@ -91,7 +91,7 @@ fn list(root: &Path, inside: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> 
             continue;
         }
         let path = inside.join(&name);
-        // What a link leads to. One that leads nowhere is no source.
+        // The target of a link. A link without one is no source.
         let Ok(whole) = fs::canonicalize(root.join(&path)) else { continue };
         if whole.is_file() {
             files.push(path);
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(place(whole.to_str().unwrap()), Some(copy.copy.join("src/lib.rs")));
         assert_eq!(place(root.join("target/debug/deps").to_str().unwrap()), None);
         assert_eq!(place("src/lib.rs"), None);
-        // What the compiler says that it has read.
+        // The files that the compiler reports to have read.
         let list = top.join("metal.d");
         let read = copy.copy.join("src/lib.rs").to_str().unwrap().replace(' ', "\\ ");
         fs::write(&list, format!("metal.rlib: {read}\n")).unwrap();

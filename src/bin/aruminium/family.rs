@@ -11,7 +11,7 @@ struct Member {
     versions: &'static [&'static str],
 }
 
-/// What is passed with `--cfg`. Linux stays set too.
+/// The arguments of `--cfg`. Linux stays set too.
 pub(super) const CFGS: [&str; 2] = ["target_vendor=\"apple\"", "target_os=\"macos\""];
 
 /// What is passed for this crate, and when Cargo asks for the `cfg`s of the target: `objc2` is then a dependency of the

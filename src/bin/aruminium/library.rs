@@ -169,7 +169,7 @@ headers! {
     "objc/runtime.h"
 }
 
-/// Where the library's package is from, as a dependency of Cargo's says it, and the folder if its files may change.
+/// The origin of the library's package, as in a Cargo dependency, and its folder if the files may change.
 fn origin(source: Option<PathBuf>) -> Result<(String, Option<PathBuf>), Failure> {
     // Cargo keeps the sources of what it installs. Those of a registry or a repository do not change.
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));

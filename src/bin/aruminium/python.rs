@@ -1,4 +1,4 @@
-//! What a Python program needs to find the library: modules that look libraries up by `ctypes` as on a Mac.
+//! Modules by which a Python program finds the library: they look libraries up by `ctypes` as on a Mac.
 //!
 //! Python runs `sitecustomize` when it starts. The one here answers three questions as a Mac does, and then runs the
 //! one that the user has. Libraries that programs look for as files are links to ours.
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The libraries that programs look for in the folders of `LD_LIBRARY_PATH`.
 const FILES: [&str; 3] = ["Metal", "CoreGraphics", "MTLCompiler"];
 
-/// What Python runs when it starts. `{library}` is the path of the library.
+/// The code that Python runs when it starts. `{library}` is the path of the library.
 const STARTUP: &str = "\
 # Written by aruminium: this process uses its Metal.
 import ctypes, ctypes.util, importlib.machinery, importlib.util, os, platform, sys

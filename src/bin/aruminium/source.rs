@@ -3,7 +3,7 @@
 use super::Failure;
 use aruminium::Source;
 
-/// What `check`, `ir` and `asm` are called with.
+/// The arguments of `check`, `ir` and `asm`.
 #[derive(Default)]
 pub(super) struct Arguments {
     pub(super) names: Vec<String>,

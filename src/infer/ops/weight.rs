@@ -59,7 +59,7 @@ pub struct Gated<'a, W> {
     pub kind: Gate,
 }
 
-/// What products and lookups take as a weight: a tensor of any type, a weight in MLX's affine format, or two of either that are
+/// A weight of products and lookups: a tensor of any type, a weight in MLX's affine format, or two of either that are
 /// [`Gated`].
 ///
 /// ```

@@ -183,7 +183,7 @@ fn fusion_requires_that_nothing_else_uses_the_tensor_between() {
     }
 }
 
-/// What the first launch reads and what the second one writes overlap: one launch that does both would write values that other
+/// The first launch reads what the second one writes: one launch that does both would write values that other
 /// threads have yet to read. Views of 64 values are more than a SIMD-group has threads.
 #[test]
 fn launches_that_conflict_in_other_memory_are_not_fused() {

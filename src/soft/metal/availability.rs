@@ -1,4 +1,4 @@
-//! What GPUs of a family lack: refused when `ARUMINIUM_SOFT_FAMILY` names the family.
+//! Features that GPUs of a family lack: refused when `ARUMINIUM_SOFT_FAMILY` names the family.
 
 use crate::soft::ir::{Function, Inst, Module, Op, Rule, Scalar, Span};
 

@@ -50,7 +50,7 @@ struct Capture {
     of: Subject,
 }
 
-/// What is captured.
+/// The captured object.
 enum Subject {
     Device,
     Queue(Strong<Queue>),

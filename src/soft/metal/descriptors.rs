@@ -215,7 +215,7 @@ pub(super) fn functions(list: &List) -> Vec<Strong<Function>> {
 }
 
 properties! {
-    /// What the commands of an indirect command buffer may be.
+    /// The kinds of commands that an indirect command buffer may have.
     class MTLIndirectCommandBufferDescriptor(IndirectCommandBufferDescriptor, IndirectCommandBufferFields);
     [commandTypes, setCommandTypes:] types: usize = 0;
     [inheritPipelineState, setInheritPipelineState:] inherit_pipeline: bool = true;

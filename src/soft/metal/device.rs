@@ -43,7 +43,7 @@ const ARGUMENT_BUFFERS_TIER_2: usize = 1;
 /// The device.
 pub(super) struct Device {
     name: String,
-    /// What the program requested. Without effect: compilations run concurrently on the threads that request them.
+    /// The value that the program set. Without effect: compilations run concurrently on the threads that request them.
     concurrent_compilation: AtomicBool,
 }
 

@@ -85,7 +85,7 @@ fn bound_memory(slots: &[Slot]) -> usize {
     slots.iter().map(length).sum()
 }
 
-/// What is wrong with the arguments: one is missing, or there is too much threadgroup memory.
+/// The defect of a launch's arguments: one is missing, or there is too much threadgroup memory.
 #[cold]
 fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
     let name = kernel.name();

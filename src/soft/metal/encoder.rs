@@ -1,4 +1,4 @@
-//! What encoders have in common: they own the recording of their command buffer while they are open, and return it
+//! The common part of encoders: they own the recording of their command buffer while they are open, and return it
 //! when they end.
 
 use super::fence::Fence;

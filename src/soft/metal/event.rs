@@ -17,7 +17,7 @@ pub(super) struct Event {
 /// An event that the CPU sees.
 pub(super) struct SharedEvent {
     signal: Arc<Signal>,
-    /// What notifications refer to the event by.
+    /// The reference that notifications have to the event.
     weak: OnceLock<Arc<WeakEvent>>,
 }
 

@@ -1,4 +1,4 @@
-//! What the classes here use of the runtime, in one place, and what most of them have: a label and a device.
+//! The parts of the runtime that the classes here use, and properties that most of them have: a label and a device.
 
 pub(super) use crate::soft::fork::{AFTER_FORK, is_forked, lock};
 pub(super) use crate::soft::foundation::absent::reported;

@@ -57,7 +57,7 @@ extern "C" fn write() {
     }
 }
 
-/// What a kernel did, as a dictionary with the numbers and the three texts; `None` if it is not counted.
+/// The counts of a kernel, as a dictionary with the numbers and the three texts; `None` if it is not counted.
 pub(super) fn of_kernel(kernel: &Kernel) -> Option<Retained> {
     let summary = kernel.profile()?.summary();
     let datum = Datum::from(&summary);

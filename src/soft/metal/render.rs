@@ -169,7 +169,7 @@ slots! {
 }
 
 properties! {
-    /// What a vertex consists of.
+    /// The components of a vertex.
     class MTLVertexDescriptor(VertexDescriptor, VertexFields);
 
     read {

@@ -1,4 +1,4 @@
-//! What buffers and textures have in common: `MTLResource` and its options.
+//! The common part of buffers and textures: `MTLResource` and its options.
 
 use super::foundation::{Label, Retained, SoftClass};
 use crate::soft::stream::heap::Region;

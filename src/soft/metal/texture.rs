@@ -152,7 +152,7 @@ fn layout(fields: &TextureFields) -> Result<Layout, String> {
         _ => full_levels(size.width.max(size.height).max(size.depth)),
     };
     let multisampled = is_multisampled(fields.kind);
-    // What must be true, and else the property and its value.
+    // Conditions, and for the report of each the property and its value.
     let conditions = [
         (all_sides.iter().all(|side| (1..=longest).contains(side)), "size", &size as &dyn Debug),
         (all_sides[sides..].iter().all(|side| *side == 1), "size", &size),

@@ -357,7 +357,7 @@ impl Library {
         let lowered =
             lowered.map_err(|error| match error.untyped && !self.deferred.is_empty() {
                 false => broken(&error, Diagnostics::default(), &self.sources),
-                // What the kernel needs has no type because of an error that does not fail the library.
+                // A part that the kernel needs has no type because of an error that does not fail the library.
                 true => {
                     let deferred = &self.deferred;
                     let text = format!("error: '{name}' depends on code with errors\n{deferred}");

@@ -134,7 +134,7 @@ impl Texture {
         fits.then_some(Texture { kind: number as u8, scalar, access })
     }
 
-    /// What the host has to put in memory for it.
+    /// The value that the host has to put in memory for it.
     pub(crate) fn expected(self) -> Expected {
         let (read, write) = match self.access {
             Access::Sample | Access::Read => (true, false),

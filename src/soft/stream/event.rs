@@ -14,7 +14,7 @@ pub(crate) struct Signal {
     state: Mutex<State>,
     changed: Condvar,
     pub(crate) label: Label,
-    /// What is ordered before its waiters, for checks.
+    /// The work that is ordered before its waiters, for checks.
     pub(crate) clock: SharedClock,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum Wake {
     GivenUp(u64, Duration),
 }
 
-/// What waits for a value.
+/// A waiter for a value.
 pub(crate) struct Waiter {
     value: u64,
     /// The watch over the wait, if the watchdog may end it.

@@ -175,7 +175,7 @@ fn run_one<'a>(
     bindings: &mut Vec<Binding<'a>>,
     launched: &mut Launched<'_>,
 ) -> Result<(), CommandError> {
-    // What a device does in order need not be waited for.
+    // Work that a device does in order need not be waited for.
     let ordered = matches!(
         recording.commands[index],
         Command::Dispatch { .. }

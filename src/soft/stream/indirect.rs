@@ -33,7 +33,7 @@ pub(crate) struct Record {
     _room: u32,
 }
 
-/// What a command does.
+/// The action of a command.
 pub(crate) mod action {
     /// Nothing.
     pub(crate) const NONE: u32 = 0;
@@ -119,7 +119,7 @@ pub(crate) struct Execution {
     pub(crate) pipeline: Option<ObjectIndex>,
     /// Where the encoder's buffers and its threadgroup memory begin in the slots, if the commands inherit them.
     pub(crate) inherited: Option<u32>,
-    /// What the kernels may reach: entries of [`Recording::residents`].
+    /// The resources that the kernels may reach: entries of [`Recording::residents`].
     pub(crate) residents: (u32, u32),
 }
 

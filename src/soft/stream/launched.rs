@@ -7,7 +7,7 @@ use crate::soft::kernel::sanitize::Session;
 use crate::soft::kernel::{Fault, Finished, Kernel, Launch, Submitted, Transfer};
 use std::sync::Arc;
 
-/// What was submitted to a device.
+/// Work that was submitted to a device.
 enum Work {
     Launch(Arc<Kernel>),
     /// A copy or a fill, by the memory that did it.
@@ -32,7 +32,7 @@ pub(super) struct Launched<'a> {
     work: Vec<Work>,
     /// When the device did what was waited for, if it measures that.
     pub(super) worked: Worked,
-    /// What checked kernels of the command buffer have in common.
+    /// The session that the command buffer's checked kernels share.
     pub(super) session: &'a Session,
 }
 

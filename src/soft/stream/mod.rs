@@ -1,4 +1,4 @@
-//! What happens between encoding and a back end: recordings of commands, and the queues that execute them.
+//! Between encoding and a back end: recordings of commands, and the queues that execute them.
 //!
 //! Metal's classes check arguments and record; everything here is plain data and threads, and names no class. From the
 //! ground up: [`pages`], [`memory`], [`heap`] and [`image`] hold what kernels access; [`event`] counts; [`table`] is what

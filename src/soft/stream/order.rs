@@ -86,7 +86,7 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
                 }
                 let count = recording.pipeline_at(pipeline).map_or(0, |pipeline| pipeline.slots());
                 for slot in &recording.slots[slots as usize..][..count] {
-                    // What it may reach follows its arguments.
+                    // The resources that it may reach follow its arguments.
                     if let Slot::Residents { start, end } = *slot {
                         let residents = &recording.residents[start as usize..end as usize];
                         objects.extend(residents.iter().map(|resident| resident.0));

@@ -7,7 +7,7 @@ use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter, limits};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 
-/// What dispatches of a kernel need to know.
+/// The facts about a kernel that its dispatches need.
 pub(crate) struct Pipeline {
     pub(crate) kernel: Arc<Kernel>,
     /// The most threads that a threadgroup may have.

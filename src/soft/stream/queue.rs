@@ -31,7 +31,7 @@ pub(crate) struct Queue {
     pub(crate) label: Label,
     line: Mutex<Line>,
     recordings: Arc<RecordingPool>,
-    /// What its command buffers have done, for checks.
+    /// The work of its command buffers, for checks.
     clock: SharedClock,
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn nanoseconds() -> u64 {
     (now() * 1e9) as u64
 }
 
-/// What a clock of the system shows, in seconds.
+/// The time of a system clock, in seconds.
 pub(crate) fn seconds(clock: std::ffi::c_int) -> f64 {
     #[repr(C)]
     struct TimeSpec {
@@ -190,7 +190,7 @@ impl Queue {
             Some(index) => line.entries[index] = Entry::Ready(submission),
             None => {
                 if at.is_some() {
-                    let why = "the watchdog gave away the position in the queue that enqueue had \
+                    let why = "the watchdog released the position in the queue that enqueue had \
                                reserved, because commit was not sent in time";
                     submission.fail(CommandError::new(ErrorCode::Timeout, why));
                 }
@@ -214,7 +214,7 @@ impl Queue {
         let over = || submission.is_at(stage);
         if !over() {
             if is_forked() {
-                // What the parent committed completes in the parent.
+                // Command buffers that the parent committed complete in the parent.
                 return submission.end(&mut submission.lock(), misuse(AFTER_FORK));
             }
             submission.wait(over);
@@ -258,8 +258,8 @@ impl Queue {
         self.start(line);
     }
 
-    /// What the watchdog does about a first entry that stays reserved: it is removed, and the submission after it, which
-    /// may depend on what is missing, fails. Those after that run.
+    /// The watchdog's action for a first entry that stays reserved: removes it, and fails the next submission, which may
+    /// depend on it. Later ones run.
     fn give_up_first(self: &Arc<Self>, ticket: Ticket, silence: Duration) {
         let mut line = lock(&self.line);
         if !matches!(line.entries.front(), Some(Entry::Reserved(first)) if *first == ticket) {
@@ -515,6 +515,6 @@ mod tests {
         let (submission, ticket) = enqueue(&queue);
         queue.give_up_first(ticket, Duration::ZERO);
         let error = run(&queue, &submission).expect("its position is gone");
-        assert!(error.to_string().contains("gave away the position"), "{error}");
+        assert!(error.to_string().contains("released the position"), "{error}");
     }
 }

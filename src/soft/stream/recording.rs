@@ -1,4 +1,4 @@
-//! What encoders record: plain data, in vectors that later command buffers use again.
+//! The commands that encoders record: plain data, in vectors that later command buffers use again.
 //!
 //! A command names objects by their index in [`Recording::objects`], which keeps them alive. A dispatch has a snapshot
 //! of the arguments of its kernel, in the order of the kernel's parameters.
@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-/// What a recording keeps alive.
+/// Objects that a recording keeps alive.
 #[derive(Clone)]
 pub(crate) enum Object {
     Memory(Arc<Memory>),
@@ -162,13 +162,13 @@ pub(crate) struct Recording {
     pub(crate) pixels: Vec<PixelCopy>,
     pub(crate) executions: Vec<Execution>,
     pub(crate) objects: Vec<Object>,
-    /// What encoders have declared: memory or an image, and whether kernels may write to it.
+    /// Declarations of encoders: memory or an image, and whether kernels may write to it.
     pub(crate) residents: Vec<(ObjectIndex, bool)>,
-    /// What barriers order, for [`Ordered::Resources`].
+    /// The resources that barriers order, for [`Ordered::Resources`].
     pub(crate) ordered: Vec<ObjectIndex>,
     /// Where those of the open encoder begin.
     pub(crate) first_resident: usize,
-    /// What all encoders may use.
+    /// Resources that all encoders may use.
     pub(crate) always_resident: Vec<ObjectIndex>,
     /// The seed of the order of what nothing orders, if the program chose one.
     pub(crate) order: Option<u64>,

@@ -1,4 +1,4 @@
-//! What a launch may reach in addition to its arguments, by address or ID: `specs/arguments.md`.
+//! Resources that a launch may reach in addition to its arguments, by address or ID: `specs/arguments.md`.
 
 use super::error::CommandError;
 use super::execute::{image_at, memory_at};

@@ -22,7 +22,7 @@ pub(crate) mod status {
     pub(crate) const ERROR: usize = 5;
 }
 
-/// What threads wait for.
+/// A state that threads wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Scheduled,
@@ -41,7 +41,7 @@ pub(crate) struct Ticket(pub(super) u64);
 pub(crate) struct Submission {
     pub(crate) label: Label,
     pub(crate) retained: bool,
-    /// What checked kernels found.
+    /// Findings of checked kernels.
     pub(crate) session: Session,
     /// `None` in one that is spare.
     recordings: Option<Arc<RecordingPool>>,
@@ -60,7 +60,7 @@ thread_local! {
     static SPARE: RefCell<Vec<Arc<Submission>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What changes while a command buffer is encoded and executed.
+/// The state that changes while a command buffer is encoded and executed.
 #[derive(Default)]
 pub(super) struct State {
     /// Present unless an encoder has it, or it is running or has run.

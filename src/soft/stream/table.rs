@@ -32,7 +32,7 @@ pub(crate) enum Slot {
 /// The argument table of a compute encoder.
 pub(crate) struct Table {
     pub(crate) pipeline: Option<ObjectIndex>,
-    /// What is bound: buffers, threadgroup memory, samplers, textures. There are 256 slots, so that an [`Entry`] is
+    /// The bindings: buffers, threadgroup memory, samplers, textures. There are 256 slots, so that an [`Entry`] is
     /// never out of bounds.
     slots: [Slot; 1 << u8::BITS],
     /// Whether anything other than buffers was bound.
@@ -82,7 +82,7 @@ impl Entry {
 }
 
 impl Table {
-    /// What indirect commands inherit: the buffers, then the threadgroup memory.
+    /// The bindings that indirect commands inherit: the buffers, then the threadgroup memory.
     pub(crate) fn inherited(&self) -> impl Iterator<Item = Slot> {
         self.slots[..BUFFERS].iter().chain(&self.slots[32..32 + BUFFERS]).copied()
     }
@@ -90,7 +90,7 @@ impl Table {
     pub(crate) const EMPTY: Self =
         Self { pipeline: None, slots: [Slot::Empty; 1 << u8::BITS], others: false };
 
-    /// What is bound.
+    /// The bindings.
     #[inline]
     pub(crate) fn get(&self, entry: Entry) -> Slot {
         self.slots[usize::from(entry.0)]

@@ -125,7 +125,7 @@ impl<T: Send> Jobs<T> {
         }
     }
 
-    /// What a thread does.
+    /// The work of a thread.
     fn work(&self, run: fn(T)) {
         loop {
             run(self.next());

@@ -1,4 +1,4 @@
-//! What a capture writes: a line for each command buffer, and one for each command that ran.
+//! The file of a capture: a line for each command buffer, and one for each command that ran.
 //! `specs/soft-metal.md` has the fields.
 
 use super::error::CommandError;
@@ -59,7 +59,7 @@ pub(crate) fn capture(capture: Option<(Arc<Session>, Option<u64>)>) {
     let _old = std::mem::replace(&mut *lock(&CAPTURE), capture);
 }
 
-/// What is recorded about the execution of a captured command buffer.
+/// The record of the execution of a captured command buffer.
 pub(crate) struct Trace {
     session: Arc<Session>,
     number: u64,
@@ -76,7 +76,7 @@ pub(crate) struct Times {
     pub(crate) gpu: (f64, f64),
 }
 
-/// What is known at the end of a command buffer.
+/// Results at the end of a command buffer.
 pub(crate) struct Ending<'a> {
     pub(crate) label: &'a Label,
     pub(crate) queue: u64,

@@ -182,7 +182,7 @@ fn integers_and_floats_are_converted() {
     }
 }
 
-/// What only moves values keeps their bits, whatever they are.
+/// Operations that only move values keep their bits, whatever they are.
 #[test]
 fn bits_of_every_type_are_moved() {
     let mut setup = Setup::new(96);

@@ -127,7 +127,7 @@ fn every_method_is_declared_as_apple_declares_it() {
     assert!(seen > 500, "{seen}");
 }
 
-/// What the headers say that protocols adopt, objects conform to.
+/// Objects conform to the protocols that their protocols adopt in the headers.
 #[test]
 fn protocols_adopt_what_the_headers_say() {
     let protocol = |name: &str| {

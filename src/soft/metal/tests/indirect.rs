@@ -148,7 +148,7 @@ fn commands_of_the_cpu_run_again_and_again() {
     run(*commands, 2, &declared).unwrap();
     assert_eq!(contents::<u32>(*x)[0], 3 * (3 + 20) + 10);
 
-    // What is encoded is read when it is executed; commands that were reset do nothing.
+    // Commands are read when they are executed; those that were reset do nothing.
     let before = contents::<u32>(*x);
     let queue = queue();
     let recorded = super::commands(*queue);

@@ -223,7 +223,7 @@ fn the_watchdog_frees_a_position_that_stays_reserved() {
     }
     for commands in [missing, missing_too] {
         let error = finish(**commands).unwrap_err();
-        assert!(error.contains("gave away the position in the queue"), "{error}");
+        assert!(error.contains("released the position in the queue"), "{error}");
     }
     assert_eq!(finish(*commands(*queue)), Ok(()));
 }

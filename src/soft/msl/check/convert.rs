@@ -212,8 +212,8 @@ impl Checker {
         Some(if promotes { Rank::Promotion } else { Rank::Conversion })
     }
 
-    /// Compares conversions of one source. Of two bases, that is better which derives from the other
-    /// (over.ics.rank/4); unrelated ones are equal.
+    /// Compares two conversions of one source. Of two base classes, the more derived one is better (over.ics.rank/4);
+    /// unrelated ones are equal.
     pub(super) fn compare_ranks(&self, a: Rank, b: Rank) -> Ordering {
         match (a, b) {
             (Rank::Base(a, added), Rank::Base(b, also)) if a == b => added.cmp(&also),

@@ -14,7 +14,7 @@ use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, Types};
 
-/// What a builtin stands for.
+/// The meaning of a builtin.
 #[derive(Debug)]
 pub(super) enum MetalBuiltin {
     Input(Input),

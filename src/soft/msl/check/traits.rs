@@ -163,7 +163,7 @@ impl Checker {
         self.choose_constructor(&constructors, &sources).is_ok()
     }
 
-    /// What a class declares about copies of its objects.
+    /// A class's declarations about copies of its objects.
     fn own_copies(&mut self, ty: TyId) -> Copies {
         let Some((class, _)) = self.types.structure(ty) else { return Copies::default() };
         let row = &self.classes[class.0 as usize];

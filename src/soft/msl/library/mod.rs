@@ -60,7 +60,7 @@ fn file(op: Op) -> &'static File {
 static TEXTURE: File = file!("texture.metal");
 static ARGUMENTS: File = file!("arguments.metal");
 
-/// What makes a function short before it is copied.
+/// The limit up to which a function is short, before it is copied.
 const PIPELINE: Pipeline = Pipeline {
     checks: Checks::NONE,
     calls: inline::Calls::NONE,

@@ -13,7 +13,7 @@ struct Callee {
     id: ir::FuncId,
 }
 
-/// What the calls through one pointer have in common.
+/// Shared by all calls through one pointer.
 struct Invocation {
     handle: Value,
     arguments: Vec<Value>,

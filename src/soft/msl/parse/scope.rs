@@ -6,7 +6,7 @@ use crate::soft::msl::names::Name;
 /// The index of a scope.
 pub(crate) type ScopeIndex = u32;
 
-/// What a name denotes, as far as the grammar needs it. A type or namespace that has members
+/// The kind of thing that a name denotes, as far as the grammar needs it. A type or namespace that has members
 /// has their scope.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Known {

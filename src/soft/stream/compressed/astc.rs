@@ -246,7 +246,7 @@ fn mixed_texel(block: u128, at: [u32; 2], size: [u32; 2], profile: Profile) -> O
     if !possible {
         return None;
     }
-    // What is below the weights: more bits of the modes, and the component with weights of its own.
+    // Below the weights: more bits of the modes, and the component with weights of its own.
     let mut top = 128 - weight_bits;
     let (modes, start) = modes(block, partitions, &mut top);
     let mut dual = None;

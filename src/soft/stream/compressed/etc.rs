@@ -2,14 +2,14 @@
 
 use super::{bits, signed, widened};
 
-/// What a code adds to its base color, small and large; by table.
+/// The offsets of a code from its base color, small and large; by table.
 const STEPS: [[i32; 2]; 8] =
     [[2, 8], [5, 17], [9, 29], [13, 42], [18, 60], [24, 80], [33, 106], [47, 183]];
 
 /// The distances of the modes T and H.
 const DISTANCES: [i32; 8] = [3, 6, 11, 16, 23, 32, 41, 64];
 
-/// What a code of EAC's is multiplied with; by table.
+/// The factors of EAC's codes; by table.
 const FACTORS: [[i32; 8]; 16] = [
     [-3, -6, -9, -15, 2, 5, 8, 14],
     [-3, -7, -10, -13, 2, 6, 9, 12],

@@ -1,4 +1,4 @@
-//! What the evaluations of one program share: how long they may take together, and results that are needed again.
+//! State that the evaluations of one program share: their limit of steps, and results that are needed again.
 
 use super::item::Item;
 use crate::soft::ir::hash::FastMap;

@@ -224,7 +224,7 @@ impl<'a, F: Facts> Machine<'a, F> {
         Ok(match &expr.kind {
             ExprKind::Constant(constant) => Item::Scalar(*constant),
             ExprKind::Zero => Item::Zero,
-            // What an unknown pointer or reference points to is unknown, and may not be needed.
+            // The target of an unknown pointer or reference is unknown, and may not be needed.
             ExprKind::Load(place) if self.is_pointer(expr.qual.ty) => match self.place(place)? {
                 Place { root: Root::Unknown, .. } => {
                     Item::Address(Place { root: Root::Unknown, path: Vec::new() })
@@ -534,7 +534,7 @@ impl<'a, F: Facts> Machine<'a, F> {
             _ => (left, None),
         };
         let place = self.place(object)?;
-        // What has no value yet can be assigned to.
+        // A variable without a value can be assigned to.
         let whole = self.read(&place).unwrap_or(Item::Nothing);
         let Some(picks) = picks else {
             let value = new(self, whole)?;
@@ -644,7 +644,8 @@ impl<'a, F: Facts> Machine<'a, F> {
         Ok(())
     }
 
-    /// Part of a variable at program scope. Of a list only the element is evaluated, and what a function makes is made once.
+    /// Reads part of a program-scope variable. Only the requested element of a list is evaluated; the result of a function call
+    /// is computed once.
     fn read_global(&mut self, global: GlobalIndex, path: &[u32]) -> Evaluated<Item> {
         let row = self.facts.global(global);
         if let Some(value) = row.known_value() {
