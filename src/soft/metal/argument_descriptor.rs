@@ -1,7 +1,7 @@
 //! MTLArgumentDescriptor: a member of an argument buffer that no kernel declares, described by the program.
 
-use super::descriptors::{SCALARS, properties};
 use super::foundation::{List, NSObject, Object, Strong, lock, soft_class};
+use super::properties::{SCALARS, properties};
 use crate::abi::Class;
 use crate::soft::ir::{Expected, HANDLE_BYTES, Layout, Member, MemberKind, Scalar};
 use std::sync::Mutex;

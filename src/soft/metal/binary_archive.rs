@@ -4,12 +4,13 @@
 //! answers the only question that programs have: whether a pipeline is in the archive (`MTLPipelineOptionFailOnBinaryArchiveMiss`).
 
 use super::absent::BINARY_ARCHIVE;
-use super::descriptors::{BinaryArchiveDescriptor, ComputePipelineDescriptor, FunctionDescriptor};
+use super::descriptors::BinaryArchiveDescriptor;
 use super::errors::{ArchiveError, Domain, Error};
 use super::foundation::{
     Address, ErrorOut, Label, List, NSObject, Object, Retained, Strong, device, label, labelled,
     lock, set_label, soft_class,
 };
+use super::function_descriptors::{ComputePipelineDescriptor, FunctionDescriptor};
 use super::library::Library;
 use super::pipeline::{ComputePipelineState, Settings};
 use crate::soft::foundation::file;

@@ -5,7 +5,6 @@ use super::blit_encoder::BlitEncoder;
 use super::compute_encoder::ComputeEncoder;
 use super::counters::Samples;
 use super::datum::Datum;
-use super::descriptors::{BlitPassDescriptor, ComputePassDescriptor};
 use super::encoder;
 use super::errors::ns_error_of_command;
 use super::event::signal_of;
@@ -13,6 +12,7 @@ use super::foundation::{
     Failure, HeldBlock, Label, Labelled, List, NSObject, Object, Retained, Strong, Text, This,
     device, in_pool, label, lock, set_label, soft_class,
 };
+use super::pass_descriptors::{BlitPassDescriptor, ComputePassDescriptor};
 use super::queue::Queue;
 use super::render::RenderPassDescriptor;
 use super::render_encoder::RenderEncoder;

@@ -4,13 +4,13 @@
 //! sample; commands write there, and blits copy from there.
 
 use super::compiler::backend;
-use super::descriptors::properties;
 use super::encoder::{HasEncoder, Why};
 use super::errors::{CounterError, Error};
 use super::foundation::{
     Bytes, Label, List, NSObject, Object, Strong, Text, device, label, labelled, lock, set_label,
     soft_class,
 };
+use super::properties::properties;
 use super::slots::{Slots, slots};
 use crate::abi::NSRange;
 use crate::soft::stream::memory::Memory;

@@ -1,75 +1,11 @@
 //! Descriptors: objects that only have properties, one line each.
 
-use super::compiler::{Constant, ConstantKey};
-use super::counters::{BlitSamples, ComputeSamples};
 use super::foundation::{
-    Address, List, NSObject, Object, Pairs, Retained, Strong, Text, This, Zone, lock, soft_class,
+    Address, List, NSObject, Object, Pairs, Retained, Strong, Text, lock, soft_class,
 };
-use super::function::{CALL_DEPTH, Function};
-use super::slots::Slots;
-use super::stage_input::{PipelineBufferDescriptor, StageInputOutputDescriptor};
+use super::properties::{LabelText, properties};
 use crate::abi::{Class, MTLSize, MTLTextureSwizzleChannels, NSRange};
-use std::ffi::c_void;
 use std::sync::Mutex;
-
-/// Declares a class of properties: for each its getter, its setter, its Rust name, its type and its initial value;
-/// after `read`, those without a setter.
-/// Further rows are as in `soft_class!`.
-macro_rules! properties {
-    (
-        $(#[$doc:meta])*
-        class $name:ident($payload:ident, $fields:ident);
-        $([$getter:ident, $setter:ident:] $field:ident: $ty:ty = $default:expr;)*
-        $(read { $([$read:ident] $read_field:ident: $read_ty:ty = $read_default:expr;)+ })?
-        $(rows { $($rows:tt)* })?
-    ) => {
-        /// The properties.
-        #[derive(Clone)]
-        pub(super) struct $fields {
-            $(pub(super) $field: $ty,)*
-            $($(pub(super) $read_field: $read_ty,)+)?
-        }
-
-        impl Default for $fields {
-            fn default() -> Self {
-                Self { $($field: $default,)* $($($read_field: $read_default,)+)? }
-            }
-        }
-
-        $(#[$doc])*
-        #[derive(Default)]
-        pub(super) struct $payload(Mutex<$fields>);
-
-        impl $payload {
-            /// All properties as they are now.
-            pub(super) fn get(&self) -> $fields {
-                lock(&self.0).clone()
-            }
-        }
-
-        soft_class! {
-            $(#[$doc])*
-            pub(super) class $name($payload): NSObject, conforms [NSCopying];
-            init [init] = $payload::default;
-            [copyWithZone:] = |this: &$payload, _: $crate::soft::metal::foundation::Zone| {
-                Strong::new($payload(Mutex::new(this.get())))
-            };
-            $(
-                [$getter] = |this: &$payload| lock(&this.0).$field.clone();
-                [$setter:] = |this: &$payload, value: $ty| {
-                    // The old value is dropped after the lock is released.
-                    let _old = std::mem::replace(&mut lock(&this.0).$field, value);
-                };
-            )*
-            $($([$read] = |this: &$payload| lock(&this.0).$read_field.clone();)+)?
-            $($($rows)*)?
-        }
-    };
-}
-pub(super) use properties;
-
-/// A label.
-type LabelText = Option<Strong<Text>>;
 
 properties! {
     /// How to compile a source text.
@@ -131,90 +67,6 @@ properties! {
 }
 
 properties! {
-    /// Properties of a new compute encoder.
-    class MTLComputePassDescriptor(ComputePassDescriptor, ComputePassFields);
-    [dispatchType, setDispatchType:] dispatch_type: usize = 0;
-    read {
-        [sampleBufferAttachments] samples: Strong<ComputeSamples> = Strong::new(Slots::default());
-    }
-    rows {
-        class [computePassDescriptor] = |_: Class| Strong::new(ComputePassDescriptor::default());
-    }
-}
-
-properties! {
-    /// Properties of a new blit encoder.
-    class MTLBlitPassDescriptor(BlitPassDescriptor, BlitPassFields);
-    read {
-        [sampleBufferAttachments] samples: Strong<BlitSamples> = Strong::new(Slots::default());
-    }
-    rows {
-        class [blitPassDescriptor] = |_: Class| Strong::new(BlitPassDescriptor::default());
-    }
-}
-
-properties! {
-    /// Properties of a new compute pipeline state.
-    class MTLComputePipelineDescriptor(ComputePipelineDescriptor, ComputePipelineFields);
-    [label, setLabel:] label: LabelText = None;
-    [computeFunction, setComputeFunction:] function: Option<Strong<Function>> = None;
-    [threadGroupSizeIsMultipleOfThreadExecutionWidth,
-        setThreadGroupSizeIsMultipleOfThreadExecutionWidth:] multiple_of_width: bool = false;
-    [maxTotalThreadsPerThreadgroup, setMaxTotalThreadsPerThreadgroup:] max_threads: usize = 0;
-    [linkedFunctions, setLinkedFunctions:] linked: Option<Strong<LinkedFunctions>> = None;
-    [maxCallStackDepth, setMaxCallStackDepth:] call_depth: usize = CALL_DEPTH;
-    [supportIndirectCommandBuffers, setSupportIndirectCommandBuffers:] indirect: bool = false;
-    [supportAddingBinaryFunctions, setSupportAddingBinaryFunctions:] adding: bool = false;
-    [preloadedLibraries, setPreloadedLibraries:] preloaded: Option<Strong<List>> = None;
-    [insertLibraries, setInsertLibraries:] inserted: Option<Strong<List>> = None;
-    [binaryArchives, setBinaryArchives:] archives: Option<Strong<List>> = None;
-    [shaderValidation, setShaderValidation:] validation: isize = 0;
-    [requiredThreadsPerThreadgroup, setRequiredThreadsPerThreadgroup:] required: MTLSize =
-        MTLSize { width: 0, height: 0, depth: 0 };
-    [stageInputDescriptor, setStageInputDescriptor:] stage_input: Option<Strong<StageInputOutputDescriptor>> = None;
-    read {
-        [buffers] buffers: Strong<Slots<PipelineBufferDescriptor>> = Strong::new(Slots::default());
-    }
-    rows {
-        [reset] = |this: &ComputePipelineDescriptor| {
-            let _old = std::mem::take(&mut *lock(&this.0));
-        };
-    }
-}
-
-properties! {
-    /// The functions that a kernel may call through pointers.
-    class MTLLinkedFunctions(LinkedFunctions, LinkedFields);
-    [functions, setFunctions:] functions: Option<Strong<List>> = None;
-    [binaryFunctions, setBinaryFunctions:] binary: Option<Strong<List>> = None;
-    [privateFunctions, setPrivateFunctions:] private: Option<Strong<List>> = None;
-    [groups, setGroups:] groups: Option<Strong<Pairs>> = None;
-    rows {
-        class [linkedFunctions] = |_: Class| Strong::new(LinkedFunctions::default());
-    }
-}
-
-impl LinkedFields {
-    /// The functions that the pipeline makes handles of. Those in groups are also in one of the other lists.
-    pub(super) fn exported(&self) -> Vec<Strong<Function>> {
-        let lists = [&self.functions, &self.binary].into_iter().flatten();
-        lists.flat_map(|list| functions(list)).collect()
-    }
-
-    /// Those that are linked only.
-    pub(super) fn private(&self) -> Vec<Strong<Function>> {
-        self.private.as_ref().map_or(Vec::new(), |list| functions(list))
-    }
-}
-
-/// The functions in a list.
-pub(super) fn functions(list: &List) -> Vec<Strong<Function>> {
-    // SAFETY: the list keeps its objects alive.
-    let function = |object: &Retained| unsafe { Object::<Function>::from_id(object.id()) };
-    list.objects().iter().filter_map(function).map(Object::retain).collect()
-}
-
-properties! {
     /// The kinds of commands that an indirect command buffer may have.
     class MTLIndirectCommandBufferDescriptor(IndirectCommandBufferDescriptor, IndirectCommandBufferFields);
     [commandTypes, setCommandTypes:] types: usize = 0;
@@ -254,19 +106,6 @@ properties! {
     /// Names the file of an archive.
     class MTLBinaryArchiveDescriptor(BinaryArchiveDescriptor, BinaryArchiveFields);
     [url, setUrl:] url: Option<Strong<Address>> = None;
-}
-
-properties! {
-    /// Names a function of a library.
-    class MTLFunctionDescriptor(FunctionDescriptor, FunctionFields);
-    [name, setName:] name: LabelText = None;
-    [specializedName, setSpecializedName:] specialized_name: LabelText = None;
-    [constantValues, setConstantValues:] constants: Option<Strong<FunctionConstantValues>> = None;
-    [options, setOptions:] options: usize = 0;
-    [binaryArchives, setBinaryArchives:] archives: Option<Strong<List>> = None;
-    rows {
-        class [functionDescriptor] = |_: Class| Strong::new(FunctionDescriptor::default());
-    }
 }
 
 properties! {
@@ -429,89 +268,4 @@ fn texture_buffer(
     let mut fields = TextureFields { kind, format, width, usage, ..TextureFields::default() };
     fields.set_options(super::resource::Options(options));
     fields.object()
-}
-
-/// Values for function constants.
-#[derive(Default)]
-pub(super) struct FunctionConstantValues(Mutex<Vec<Constant>>);
-
-soft_class! {
-    /// Values for function constants.
-    pub(super) class MTLFunctionConstantValues(FunctionConstantValues): NSObject, conforms [NSCopying];
-    init [init] = FunctionConstantValues::default;
-    [copyWithZone:] = |this: &FunctionConstantValues, _: Zone| {
-        Strong::new(FunctionConstantValues(Mutex::new(this.get())))
-    };
-    [setConstantValue:type:atIndex:] =
-        |this: &FunctionConstantValues, value: *const c_void, data_type: usize, index: usize| {
-            this.set(ConstantKey::Index(index), value, data_type);
-        };
-    [setConstantValue:type:withName:] = with_name;
-    [setConstantValues:type:withRange:] = with_range;
-    [reset] = |this: &FunctionConstantValues| lock(&this.0).clear();
-}
-
-fn with_name(
-    this: &FunctionConstantValues,
-    value: *const c_void,
-    data_type: usize,
-    name: &Object<Text>,
-) {
-    this.set(ConstantKey::Name(name.to_str().into_owned()), value, data_type);
-}
-
-fn with_range(
-    this: This<'_, FunctionConstantValues>,
-    values: *const c_void,
-    data_type: usize,
-    range: NSRange,
-) {
-    let Some(size) = size_of_data_type(data_type).filter(|_| !values.is_null()) else { return };
-    for nth in 0..range.length {
-        let value = values.cast::<u8>().wrapping_add(nth * size).cast();
-        this.set(ConstantKey::Index(range.location.wrapping_add(nth)), value, data_type);
-    }
-}
-
-/// The scalars of `MTLDataType`: the number of the scalar, which those of its vectors of two to four follow, and
-/// the bytes of a component.
-pub(super) const SCALARS: [(usize, u32); 12] = [
-    (3, 4),
-    (16, 2),
-    (29, 4),
-    (33, 4),
-    (37, 2),
-    (41, 2),
-    (45, 1),
-    (49, 1),
-    (53, 1),
-    (81, 8),
-    (85, 8),
-    (121, 2),
-];
-
-/// The size of a type that a function constant may have, of `MTLDataType`: scalars and vectors, where
-/// a vector of three has the size of one of four.
-pub(super) fn size_of_data_type(data_type: usize) -> Option<usize> {
-    SCALARS.iter().find_map(|&(first, size)| {
-        let nth = data_type.checked_sub(first).filter(|nth| *nth < 4)?;
-        Some(size as usize * [1, 2, 4, 4][nth])
-    })
-}
-
-impl FunctionConstantValues {
-    pub(super) fn get(&self) -> Vec<Constant> {
-        lock(&self.0).clone()
-    }
-
-    /// A later value replaces an earlier one. A value of an unknown type is ignored here; the function reports it as
-    /// missing.
-    fn set(&self, key: ConstantKey, value: *const c_void, data_type: usize) {
-        let Some(size) = size_of_data_type(data_type).filter(|_| !value.is_null()) else { return };
-        // SAFETY: the message passed a value of this type.
-        let bytes = unsafe { std::slice::from_raw_parts(value.cast::<u8>(), size) }.into();
-        let mut all = lock(&self.0);
-        all.retain(|constant| constant.key != key);
-        all.push(Constant { key, data_type, bytes });
-    }
 }

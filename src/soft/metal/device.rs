@@ -8,11 +8,10 @@ use super::compiler::MAX_SOURCE;
 use super::container;
 use super::counters::{self, CounterSampleBuffer, CounterSampleBufferDescriptor};
 use super::descriptors::{
-    BinaryArchiveDescriptor, CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor,
-    ComputePipelineFields, HeapDescriptor, IndirectCommandBufferDescriptor, ResidencySetDescriptor,
-    SamplerDescriptor, TextureDescriptor,
+    BinaryArchiveDescriptor, CommandQueueDescriptor, CompileOptions, HeapDescriptor,
+    IndirectCommandBufferDescriptor, ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
 };
-use super::errors::{Error, LibraryError};
+use super::errors::{Error, LibraryError, or_error};
 use super::event::{Event, SharedEvent, SharedEventHandle};
 use super::fence::Fence;
 use super::foundation::{
@@ -20,9 +19,10 @@ use super::foundation::{
     set_device, soft_class,
 };
 use super::function::Function;
+use super::function_descriptors::{ComputePipelineDescriptor, ComputePipelineFields};
 use super::heap::Heap;
 use super::indirect::IndirectCommandBuffer;
-use super::library::{Library, complete_later, or_error};
+use super::library::{Library, complete_later};
 use super::pipeline::{Bound, ComputePipelineState, FAIL_ON_MISS, PassedFunction, REFLECTION};
 use super::queue::Queue;
 use super::residency_set::ResidencySet;

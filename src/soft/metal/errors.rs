@@ -1,7 +1,7 @@
 //! Errors: Metal's domains and codes, and NSErrors.
 
 use super::datum::{Datum, KERNEL_FAULT};
-use super::foundation::{Failure, Strong};
+use super::foundation::{ErrorOut, Failure, Strong};
 use crate::soft::stream::error::{CommandError, ErrorCode};
 
 /// Declares a domain of errors: its NSError domain, and a name and a number for each error.
@@ -86,6 +86,14 @@ impl<D: Domain> Error<D> {
 pub(super) fn ns_error_of_command(error: &CommandError) -> Strong<Failure> {
     let fault = error.fault.iter().map(|fault| (KERNEL_FAULT, Datum::from(&**fault).object()));
     Failure::object(ErrorCode::NAME, error.code.code(), &error.message, fault)
+}
+
+/// The object; or nil, and an error at the address that the message passed.
+pub(super) fn or_error<P, D: Domain>(
+    result: Result<Strong<P>, Error<D>>,
+    error: ErrorOut,
+) -> Option<Strong<P>> {
+    result.map_err(|failure| error.set(failure.ns_error())).ok()
 }
 
 #[cfg(test)]

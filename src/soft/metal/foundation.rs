@@ -12,6 +12,7 @@ pub(super) use crate::soft::runtime::object::{Object, Retained, SoftClass, Stron
 pub(super) use crate::soft::stream::label::Label;
 use crate::soft::stream::threads;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The device, for the classes that it makes objects of.
 static DEVICE: OnceLock<Retained> = OnceLock::new();
@@ -24,6 +25,12 @@ pub(super) fn set_device(device: Retained) {
 /// `device` of every object that a device makes.
 pub(super) fn device<P>(_: &P) -> Option<Retained> {
     DEVICE.get().cloned()
+}
+
+/// The next number for `gpuResourceID`. A sampler's is made of its properties instead, so that equal samplers have equal ones.
+pub(super) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Relaxed)
 }
 
 /// Compiles on a thread of its own.

@@ -2,13 +2,12 @@
 
 use super::argument_encoder::ArgumentEncoder;
 use super::compiler::{DeclaredConstant, FUNCTION_KERNEL, FUNCTION_VISIBLE, Linked, Origin};
-use super::errors::{Error, LibraryError};
+use super::errors::{Error, LibraryError, or_error};
 use super::foundation::{
-    ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, set_label, soft_class,
+    ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, next_id, set_label,
+    soft_class,
 };
-use super::library::or_error;
 use super::pipeline::BoundArgument;
-use super::sampler::next_id;
 use crate::abi::Id;
 use crate::soft::ir::Checks;
 use crate::soft::kernel::{Argument, ArgumentKind, Kernel};

@@ -3,13 +3,14 @@
 use super::absent::LIBRARY;
 use super::compiler::{self, Constant, FUNCTION_INTERSECTION, Options, Origin, Source};
 use super::datum::DIAGNOSTICS;
-use super::descriptors::{CompileOptions, FunctionConstantValues, FunctionDescriptor};
-use super::errors::{Error, LibraryError};
+use super::descriptors::CompileOptions;
+use super::errors::{Error, LibraryError, or_error};
 use super::foundation::{
     AFTER_FORK, ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This,
     compile_aside, device, is_forked, label, labelled, set_label, soft_class,
 };
 use super::function::Function;
+use super::function_descriptors::{FunctionConstantValues, FunctionDescriptor};
 use crate::abi::{Id, Imp};
 use crate::soft::ir::Checks;
 use std::sync::Arc;
@@ -167,14 +168,6 @@ impl Library {
         let constants = fields.constants.map(|constants| constants.get()).unwrap_or_default();
         self.function(&name.to_str(), other, &constants)
     }
-}
-
-/// The object; or nil, and an error at the address that the message passed.
-pub(super) fn or_error<P, D: super::errors::Domain>(
-    result: Result<Strong<P>, Error<D>>,
-    error: ErrorOut,
-) -> Option<Strong<P>> {
-    result.map_err(|failure| error.set(failure.ns_error())).ok()
 }
 
 /// Calls a block with an object and an error, one of which is nil, on the thread that makes it.

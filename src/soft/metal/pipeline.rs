@@ -2,18 +2,16 @@
 
 use super::absent::PIPELINE;
 use super::compiler::fingerprint;
-use super::descriptors::{
-    ComputePipelineFields, VisibleFunctionTableDescriptor, functions as all_functions,
-};
-use super::errors::{Error, LibraryError};
+use super::descriptors::VisibleFunctionTableDescriptor;
+use super::errors::{Error, LibraryError, or_error};
 use super::foundation::{
-    ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, device, soft_class,
+    ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, device, next_id,
+    soft_class,
 };
 use super::function::Function;
+use super::function_descriptors::{ComputePipelineFields, functions as all_functions};
 use super::function_table::{FunctionHandle, VisibleFunctionTable};
-use super::library::or_error;
 use super::profile;
-use super::sampler::next_id;
 use super::types::{buffer_data_type, buffer_pointer_type, buffer_struct_type, texture_data_type};
 use crate::abi::{MTLResourceID, MTLSize};
 use crate::soft::ir::Layout;

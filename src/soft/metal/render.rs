@@ -2,9 +2,10 @@
 
 use super::buffer::Buffer;
 use super::counters::CounterSampleBuffer;
-use super::descriptors::{LinkedFunctions, properties};
 use super::foundation::{Bytes, List, NSObject, Retained, Strong, Text, lock, soft_class};
 use super::function::Function;
+use super::function_descriptors::LinkedFunctions;
+use super::properties::properties;
 use super::slots::{Slots, slots};
 use super::stage_input::PipelineBufferDescriptor;
 use super::texture::Texture;

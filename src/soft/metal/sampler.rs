@@ -4,7 +4,6 @@ use super::descriptors::SamplerFields;
 use super::foundation::{NSObject, Strong, Text, device, soft_class};
 use crate::abi::MTLResourceID;
 use crate::soft::ir::Sampler as State;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// A sampler.
 pub(super) struct Sampler {
@@ -18,12 +17,6 @@ soft_class! {
     [label] = |sampler: &Sampler| sampler.label.clone();
     [device] = device::<Sampler>;
     [gpuResourceID] = |sampler: &Sampler| MTLResourceID { _impl: sampler.state.0 };
-}
-
-/// Numbers for `gpuResourceID`, of what has one; a sampler's are its properties, so that equal samplers have equal ones.
-pub(super) fn next_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Relaxed)
 }
 
 impl Sampler {

@@ -3,8 +3,8 @@
 //! Kernels with `[[stage_in]]` arguments are refused, and buffers of either mutability are used alike, so these
 //! only have their properties.
 
-use super::descriptors::properties;
 use super::foundation::{NSObject, Strong, lock, soft_class};
+use super::properties::properties;
 use super::slots::{Slots, slots};
 use crate::abi::Class;
 use std::sync::Mutex;

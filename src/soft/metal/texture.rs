@@ -3,9 +3,8 @@
 use super::absent::TEXTURE;
 use super::compiler::backend;
 use super::descriptors::{TextureDescriptor, TextureFields, TextureViewDescriptor, full_levels};
-use super::foundation::{NSObject, Object, Retained, Strong, This};
+use super::foundation::{NSObject, Object, Retained, Strong, This, next_id};
 use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
-use super::sampler::next_id;
 use crate::abi::{Id, MTLRegion, MTLResourceID, MTLSize, MTLTextureSwizzleChannels, NSRange};
 use crate::soft::kernel::texture::Level;
 use crate::soft::stream::format::Format;
