@@ -20,7 +20,7 @@ struct Case {
     name: &'static str,
     /// Threadgroups, and threads of each.
     grid: (u32, u32),
-    /// Iterations, and the code of one.
+    /// Iterations, and the code of one. Machine code, which is faster, runs eight times as many.
     count: u32,
     body: String,
 }
@@ -43,8 +43,8 @@ fn cases() -> Vec<Case> {
     let barrier = "threadgroup_barrier(mem_flags::mem_threadgroup); s += tile[j & 31]; \
                    threadgroup_barrier(mem_flags::mem_threadgroup); tile[s & 31] = j;";
     vec![
-        case("64-bit divisions", 1000, "s += uint((ulong(s) << 31 | j) / (s | 3));", 16),
-        case("powers", 500, power, 4),
+        case("64-bit divisions", 100, "s += uint((ulong(s) << 31 | j) / (s | 3));", 16),
+        case("powers", 200, power, 16),
         case("atomics", 300, atomic, 16),
         case("samples", 100, sample, 2),
         case("copies of 16 KiB", 20, copy, 1),
@@ -132,7 +132,8 @@ fn checks(case: &Case, way: Way) -> (usize, f64) {
     run([0, 1], threads);
     CHECKS.take();
     CHECK_OBSERVER.set(Some(record_check));
-    run([if groups == 1 { CHEAP } else { 0 }, case.count], groups * threads);
+    let count = if way.is_native() { 8 * case.count } else { case.count };
+    run([if groups == 1 { CHEAP } else { 0 }, count], groups * threads);
     CHECK_OBSERVER.set(None);
     let checks = CHECKS.take();
     let longest = checks.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
@@ -147,11 +148,13 @@ fn the_watchdog_is_checked_every_10_ms_of_work() {
         for &way in &ways {
             let (name, way_name) = (case.name, way.name());
             let (number, longest) = checks(&case, way);
-            println!("{name}, {way_name}: {number} checks, {:.2} ms", longest * 1e3);
             // The first is the start.
-            assert!(number >= 6, "{name}, {way_name}: only {number} checks");
-            if longest > LIMIT {
-                _ = writeln!(late, "{name}, {way_name}: {:.1} ms without a check", longest * 1e3);
+            if longest > LIMIT || number < 6 {
+                _ = writeln!(
+                    late,
+                    "{name}, {way_name}: {number} checks, {:.1} ms without one",
+                    longest * 1e3
+                );
             }
         }
     }
