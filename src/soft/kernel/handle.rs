@@ -9,11 +9,11 @@ pub(crate) const MISSING: u64 = 1 << 63;
 /// and the lower ones are the texture's number.
 pub(crate) const MISFIT: u64 = 1 << 62;
 
-/// What is wrong with the format of a texture that an atomic function changes.
+/// The defect of a texture whose format an atomic function cannot change.
 pub(crate) const WRONG_FORMAT: &str =
     "an atomic function of a texture whose format is not R32Uint or R32Sint";
 
-/// What is wrong with the number of a texture.
+/// The defect of a texture's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WrongTexture {
     /// No texture has this ID, or the launch may not use it.
@@ -23,7 +23,7 @@ pub(crate) enum WrongTexture {
 }
 
 impl WrongTexture {
-    /// What is wrong with a number that is in no table.
+    /// The defect of a number that is in no table.
     pub(crate) fn of(number: u64) -> Self {
         let expected = Expected::from_imm(number >> 32 & 0xff_ffff);
         match expected.filter(|_| number & MISFIT != 0) {
@@ -48,7 +48,22 @@ impl WrongTexture {
     }
 }
 
-/// What is wrong with a number that is of no sampler.
+/// The message about a number that is of no sampler.
 pub(crate) fn wrong_sampler(bits: u64) -> String {
     format!("a sampler with the ID {bits:#x}, which is of no sampler")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::Scalar;
+
+    #[test]
+    fn an_id_that_resembles_an_expected_texture_is_missing() {
+        let expected = Expected { kind: 2, scalar: Scalar::F32, read: true, write: false };
+        let bits = expected.imm() << 32 | 5;
+        assert_eq!(WrongTexture::of(MISSING | bits), WrongTexture::Missing(bits));
+        let misfit = WrongTexture::of(MISSING | MISFIT | bits);
+        assert_eq!(misfit, WrongTexture::Misfit(5, expected));
+    }
 }

@@ -290,6 +290,9 @@ fn kernels_write_addresses() {
             args[i].table = own;
             args[i].bits = ulong(out + i);
             args[i].at += 1;
+            // A table of the program has no address: its pointer is stored as it is.
+            threadgroup_barrier(mem_flags::mem_device);
+            out[i] += args[i ^ 1].table[i] - own[i];
         }
         kernel void after(device Args *args [[buffer(0)]], uint i [[thread_position_in_grid]]) {
             Args own = args[i];

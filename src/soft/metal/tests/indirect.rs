@@ -162,6 +162,25 @@ fn commands_of_the_cpu_run_again_and_again() {
 }
 
 #[test]
+fn a_command_has_at_most_32_kib_of_threadgroup_memory() {
+    let library = library(SOURCE);
+    let (commands, x) = (commands_of(1, false), buffer(128));
+    let command = command(*commands, 0);
+    set_pipeline(*command, *indirect_pipeline(*library, "shared", true));
+    set_buffer(*command, *x, 0, 0);
+    threads(*command, 32);
+    let run = |length: usize| {
+        send!(
+            *command, "setThreadgroupMemoryLength:atIndex:", length => usize, 0usize => usize; ()
+        );
+        run(*commands, 1, &[(*x, 2)])
+    };
+    assert_eq!(run(32768), Ok(()));
+    let error = run(32784).unwrap_err();
+    assert!(error.contains("32784 bytes of threadgroup memory: there are 32768"), "{error}");
+}
+
+#[test]
 fn a_kernel_encodes_commands() {
     let library = library(SOURCE);
     let add = indirect_pipeline(*library, "add", true);

@@ -204,23 +204,24 @@ fn copies_of_wrong_regions_are_errors() {
         let error = finish(*commands).unwrap_err();
         assert!(error.contains(what), "{error}");
     };
-    let upload = |blit: Id, row: usize, size: (usize, usize, usize), level: usize, x: usize| {
+    let upload = |blit: Id, row: usize, size: (usize, usize, usize), (level, slice), x: usize| {
         send!(
             blit,
             "copyFromBuffer:sourceOffset:sourceBytesPerRow:sourceBytesPerImage:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:",
             *buffer => Id, 0 => usize, row => usize, 64 => usize, MTLSize::from(size) => MTLSize,
-            *texture => Id, 0 => usize, level => usize, MTLOrigin::from((x, 0, 0)) => MTLOrigin; ()
+            *texture => Id, slice => usize, level => usize, MTLOrigin::from((x, 0, 0)) => MTLOrigin; ()
         );
     };
     refused("12 bytes per row: 4 pixels of RGBA8Unorm take 16", &|blit| {
-        upload(blit, 12, (4, 4, 1), 0, 0)
+        upload(blit, 12, (4, 4, 1), (0, 0), 0)
     });
     refused("a region at (1, 0, 0) of (4, 4, 1) pixels: mip level 0 has (4, 4, 1)", &|blit| {
-        upload(blit, 16, (4, 4, 1), 0, 1)
+        upload(blit, 16, (4, 4, 1), (0, 0), 1)
     });
-    refused("mip level 1 of a texture that has 1", &|blit| upload(blit, 16, (4, 4, 1), 1, 0));
+    refused("mip level 1 of a texture that has 1", &|blit| upload(blit, 16, (4, 4, 1), (1, 0), 0));
+    refused("slice 1 of a texture that has 1", &|blit| upload(blit, 16, (4, 4, 1), (0, 1), 0));
     refused("source: 68 bytes at offset 0 of a buffer of 64", &|blit| {
-        upload(blit, 16, (1, 5, 1), 0, 0)
+        upload(blit, 16, (1, 5, 1), (0, 0), 0)
     });
     refused("pixels of format RGBA8Unorm cannot be copied to format R8Unorm", &|blit| {
         send!(blit, "copyFromTexture:toTexture:", *texture => Id, *other => Id; ());

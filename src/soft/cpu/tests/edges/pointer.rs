@@ -16,10 +16,36 @@ fn misleading_heap(words: std::ops::Range<usize>) -> Vec<Vec<u64>> {
         .collect()
 }
 
+/// The regions of the launches here: null and the arguments.
+const REGIONS: u64 = 3;
+
+#[test]
+fn pointers_with_unknown_numbers_have_no_address() {
+    let mut b = kernel("address");
+    let (out, uniform) = (device(&mut b, 0), constant(&mut b, 1));
+    let bits = b.load(uniform, Type::U64);
+    let pointer = b.emit(Op::IntToPointer, Type::Pointer(Space::Device), &[bits], 0);
+    let address = b.op(Op::Address, &[pointer]);
+    b.store(out, address);
+    let buffers = vec![buffer("out", 0, Space::Device), buffer("uniform", 1, Space::Constant)];
+    let module = module(buffers, b.finish());
+    for way in Way::plain_and_native() {
+        let program = way.program(&module).expect("a valid module");
+        for number in [0, REGIONS, REGIONS + 1, 100, 0x7fff] {
+            let (mut out, mut uniform) = ([0u64], [number << OFFSET_BITS | 8]);
+            let bindings = [bind(0, &mut out), bind(1, &mut uniform)];
+            let grid = launch([1, 1, 1], [1, 1, 1], &bindings);
+            let heap = misleading_heap(8..20);
+            // SAFETY: the bindings outlive the launch.
+            unsafe { program.launch_by_index(&grid, &Workers::new(1)) }.expect("no fault");
+            drop(heap);
+            assert_eq!(out, uniform, "{} {number:#x}", way.name());
+        }
+    }
+}
+
 #[test]
 fn pointers_with_unknown_numbers_are_stale() {
-    // The regions are null and the arguments.
-    const REGIONS: u64 = 3;
     for write in [false, true] {
         let mut b = kernel("stale");
         let (out, uniform, lane) = (device(&mut b, 0), constant(&mut b, 1), position(&mut b, 0));
