@@ -1,8 +1,6 @@
 //! Descriptors: objects that only have properties, one line each.
 
-use super::foundation::{
-    Address, List, NSObject, Object, Pairs, Retained, Strong, Text, lock, soft_class,
-};
+use super::foundation::{Address, List, NSObject, Pairs, Retained, Strong, lock, soft_class};
 use super::properties::{LabelText, properties};
 use crate::abi::{Class, MTLSize, MTLTextureSwizzleChannels, NSRange};
 use std::sync::Mutex;
