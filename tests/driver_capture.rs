@@ -2,7 +2,7 @@
 //! variable must allow it; see `driver_device`.
 
 #![cfg(not(target_vendor = "apple"))]
-#![allow(clippy::undocumented_unsafe_blocks)] // What is bound outlives the work.
+#![allow(clippy::undocumented_unsafe_blocks)] // The bindings outlive the work.
 
 mod gpu;
 

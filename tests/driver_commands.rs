@@ -1,6 +1,6 @@
 //! Queues and command buffers: how they are created, their states, times and handlers.
 
-#![allow(clippy::undocumented_unsafe_blocks)] // What is bound outlives the waits, and pools are around.
+#![allow(clippy::undocumented_unsafe_blocks)] // The bindings outlive the waits, and pools are around.
 
 mod gpu;
 

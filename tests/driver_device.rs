@@ -270,7 +270,7 @@ fn a_hidden_device_is_not_found() {
     assert!(output.is_none_or(|output| output.status.success()));
 }
 
-/// What older GPUs and compilers lack is an error on request: a test that passes here should pass on them.
+/// A feature that older GPUs and compilers lack is an error on request: a test that passes here should pass on them.
 #[test]
 #[cfg(not(target_vendor = "apple"))]
 fn a_kernel_may_be_checked_for_an_older_gpu_and_compiler() {

@@ -1,6 +1,6 @@
 //! Futures of command buffers: what wakes them, what they return, and that they may be dropped.
 
-#![allow(clippy::undocumented_unsafe_blocks)] // What is bound outlives the waits.
+#![allow(clippy::undocumented_unsafe_blocks)] // The bindings outlive the waits.
 
 mod gpu;
 

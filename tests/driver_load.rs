@@ -1,7 +1,7 @@
 //! Many command buffers: from many threads, without a pool, with failures among them, and with all their objects
 //! dropped while they run. `ARUMINIUM_TEST_SCALE=small` makes the loops short.
 
-#![allow(clippy::undocumented_unsafe_blocks)] // What is bound outlives the work, or the work retains it.
+#![allow(clippy::undocumented_unsafe_blocks)] // The bindings outlive the work, or the work retains them.
 
 #[cfg(target_os = "linux")]
 mod child;

@@ -35,7 +35,7 @@ struct Case {
     argument: &'static str,
     /// The kernel; lines of the fault end in `// <-`.
     source: &'static str,
-    /// What to replace, and by what, so that the kernel is right.
+    /// Replacements that make the kernel right.
     mend: (&'static str, &'static str),
 }
 
@@ -52,7 +52,7 @@ fn marked(source: &str) -> Vec<u32> {
     lines.filter(|(line, _)| line.contains("// <-")).map(|(_, number)| number).collect()
 }
 
-/// What a command buffer reports.
+/// The reports of a command buffer.
 fn reports(rig: &Rig, kind: DispatchType, record: impl FnOnce(&Encoder)) -> Vec<Report> {
     autorelease_pool(|| {
         let commands = rig.queue.commands().unwrap();
@@ -64,13 +64,13 @@ fn reports(rig: &Rig, kind: DispatchType, record: impl FnOnce(&Encoder)) -> Vec<
     })
 }
 
-/// What a command buffer reports that was committed.
+/// The reports of a command buffer that was committed.
 fn reports_of(commands: &Commands) -> Vec<Report> {
     commands.finish().unwrap();
     commands.reports().unwrap()
 }
 
-/// What a kernel reports that runs on 128 threads in threadgroups of 64.
+/// The reports of a kernel on 128 threads in threadgroups of 64.
 fn run(rig: &Rig, source: &str, checks: Checks) -> Vec<Report> {
     let pipeline = checked(&rig.gpu, source, checks);
     let [data, other] = [(); 2].map(|()| rig.gpu.buffer(4096).unwrap());
@@ -198,7 +198,7 @@ fn benign_races_are_reported_on_request() {
     }
 }
 
-/// What is between two launches, of the buffer that both access and of another.
+/// Commands between two launches, on the buffer that both access and on another.
 type Between = fn(&Encoder, &Buffer, &Buffer);
 
 /// Two launches of one encoder that write and read a buffer.
@@ -748,7 +748,7 @@ fn with_a_seed_barriers_order_only_what_their_flags_say() {
     assert!(flags.map(|flags| exchanges(&Rig::new(), flags)).iter().all(|right| *right));
 }
 
-/// What a kernel reports that reads a private buffer of 256 numbers, after `write` has written some of them.
+/// The reports of a kernel that reads a private buffer of 256 numbers, after `write` has written some of them.
 fn reads_private(rig: &Rig, write: impl FnOnce(&Commands, &Buffer)) -> Vec<u64> {
     let buffer = rig.gpu.buffer_private(1024).unwrap();
     let to = rig.gpu.buffer(1024).unwrap();

@@ -117,7 +117,7 @@ fn a_block_dropped_while_a_kernel_runs_stays_mapped() {
         let buffer = rig.gpu.wrap(&block).unwrap();
         let held = Held::submitted(&rig, &kernel, &buffer, 0);
         drop(block);
-        // What is opened now must not get the block's address.
+        // A block that is opened now must not get the block's address.
         let others: Vec<Block> = (0..8).map(|_| Block::open(VALUES * 4).unwrap()).collect();
         others.iter().for_each(|other| other.view_mut::<u32>().fill(9));
         held.assert_in_flight();
@@ -294,7 +294,7 @@ fn a_cell_is_not_handed_out_again_while_a_kernel_uses_it() {
     let held = Held::submitted(&rig, &kernel, &buffer, one.offset());
     drop(one);
     assert!(slab.take().is_none() && slab.free() == 0);
-    // What is submitted later, for another cell, does not use it.
+    // Work that is submitted later, for another cell, does not use it.
     let queue = rig.gpu.new_command_queue().unwrap();
     let later = Held::on(&rig, &queue);
     add(&later.commands, &kernel, &buffer, other.offset());
@@ -568,7 +568,7 @@ fn a_submitted_command_buffer_without_wrappers_is_watched_to_its_end() {
     assert!(!is_over && waits.join().unwrap() && watch.wait() && watch.is_over());
 }
 
-/// What a lessee allowed the system to do with the contents ends with its lease.
+/// The permission to discard the contents ends with the lease.
 #[test]
 fn a_lease_is_not_purgeable() {
     let rig = Rig::new();
@@ -645,7 +645,7 @@ fn is_mapped(address: usize) -> bool {
     })
 }
 
-/// What was declared and never submitted may still be submitted after the pool or the frames are dropped.
+/// Work that was declared and never submitted may still be submitted after the pool or the frames are dropped.
 #[cfg(target_os = "linux")]
 #[test]
 fn declared_work_keeps_memory_mapped() {
@@ -872,7 +872,7 @@ fn pools_and_blocks_share_a_residency_set() {
     assert!(residency.commit());
 }
 
-/// What leaves a set may be dropped by that, which may run any code, such as that of the set.
+/// A member that is removed from a set may be dropped by that, which may run any code, such as that of the set.
 #[test]
 fn a_residency_set_is_not_locked_while_it_drops_what_leaves_it() {
     let (done, ended) = std::sync::mpsc::channel();

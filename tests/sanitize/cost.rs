@@ -1,4 +1,4 @@
-//! What `races` costs: kernels with and without the check, in one run, by processor time.
+//! The cost of `races`: kernels with and without the check, in one run, by processor time.
 
 use super::{Checks, Rig, checked};
 use aruminium::{Buffer, Pipeline, autorelease_pool};

@@ -12,7 +12,7 @@ const fn case(
     Case { name, argument, source, mend }
 }
 
-/// What corrects a missing barrier: `MEND` is a comment in the source.
+/// The correction of a missing barrier: `MEND` is a comment in the source.
 const BARRIER: (&str, &str) = ("/*MEND*/", "threadgroup_barrier(mem_flags::mem_threadgroup);");
 
 /// The kernels. They run with `data` of 1024 words and `other` of as many, on 128 threads in threadgroups of 64.

@@ -72,7 +72,7 @@ impl Program {
         }
         let threads = 32 << numbers.below(3);
         let mut steps = Vec::new();
-        // What was accessed since the last barrier that orders it.
+        // The accesses since the last barrier that orders them.
         let mut open: Vec<Access> = Vec::new();
         for _ in 0..2 + numbers.below(6) {
             let only = numbers.chance(40).then(|| {

@@ -2,7 +2,7 @@
 
 use super::Scalar;
 
-/// What a texture in an argument buffer has to be.
+/// The kind of texture that an argument buffer has to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     /// A number of `MTLTextureType`.

@@ -14,7 +14,7 @@ thread_local! {
 /// A bug in the compiler, caught by [`catch_internal_error`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct InternalError {
-    /// What was wrong, and where in the compiler if that is known.
+    /// The defect, and its place in the compiler if that is known.
     pub(crate) message: String,
     /// The source position that was being compiled.
     pub(crate) span: Span,
@@ -81,7 +81,7 @@ pub(crate) fn untyped(what: impl Display) -> ! {
 }
 
 /// Runs a part of the compiler; its internal error, or any other panic in it, becomes an error.
-/// What `work` changed may be left half done.
+/// Changes that `work` made may be incomplete.
 pub(crate) fn catch_internal_error<T>(work: impl FnOnce() -> T) -> Result<T, InternalError> {
     compiling(Span(0));
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| InternalError {

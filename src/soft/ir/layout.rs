@@ -27,11 +27,11 @@ pub(crate) struct Member {
     pub(crate) count: u32,
     /// Its offset in the struct.
     pub(crate) offset: u32,
-    /// What it is.
+    /// The kind.
     pub(crate) kind: MemberKind,
 }
 
-/// What a member is.
+/// The kind of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MemberKind {
     /// A pointer, and the struct that it points to, if that is an argument buffer again.

@@ -161,7 +161,7 @@ impl Library {
 pub(crate) struct Allocation {
     /// The argument's or variable's name, for reports.
     pub(crate) name: String,
-    /// What it is.
+    /// The kind.
     pub(crate) kind: AllocationKind,
 }
 
@@ -177,7 +177,7 @@ pub(crate) struct Bound {
 /// The kinds of [`Allocation`].
 #[derive(Clone, Debug)]
 pub(crate) enum AllocationKind {
-    /// What is bound at `[[buffer(index)]]`: `device` and `constant` arguments, pointers and references.
+    /// A binding at `[[buffer(index)]]`: `device` and `constant` arguments, pointers and references.
     Buffer {
         /// Where it is bound.
         index: u32,

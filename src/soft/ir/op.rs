@@ -173,7 +173,7 @@ pub(crate) enum Uniform {
     IfFirst,
 }
 
-/// What the immediate of an instruction means.
+/// The meaning of an instruction's immediate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Imm {
     /// No immediate; it is 0.
@@ -669,7 +669,7 @@ pub(crate) enum TextureSide {
     Levels = 4,
 }
 
-/// What an atomic function does with the integer of a pixel and its operand (MSL 6.12).
+/// The operation of an atomic function on the integer of a pixel and its operand (MSL 6.12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TextureAtomic {
     /// Sum.

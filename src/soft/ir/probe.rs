@@ -1,4 +1,4 @@
-//! What a probe observes, and which checks a kernel is compiled with (`specs/sanitizer.md`).
+//! Probes: the events that they observe, and the checks that a kernel is compiled with (`specs/sanitizer.md`).
 
 use super::{Inst, Op, Space, Span};
 
@@ -17,7 +17,7 @@ impl Checks {
     pub(crate) const UNDEFINED: Self = Self(4);
     /// Use of memory and variables that nothing wrote.
     pub(crate) const INIT: Self = Self(8);
-    /// What each line does is counted (`specs/profile.md`).
+    /// The work of each line is counted (`specs/profile.md`).
     pub(crate) const PROFILE: Self = Self(16);
 
     /// The names of those that report, in the order of the bits.
@@ -55,7 +55,7 @@ impl Checks {
     }
 }
 
-/// What a probe reports: an access to memory, or an event that orders accesses.
+/// The event that a probe reports: an access to memory, or one that orders accesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Probe {
     /// The thread accesses bytes at the first operand; what is stored is the second.
@@ -75,7 +75,7 @@ pub(crate) enum Probe {
     Fence,
     /// A SIMD-group begins to run the kernel.
     Start,
-    /// What the thread wrote last to these bytes of threadgroup memory is itself uninitialised.
+    /// The last value that the thread wrote to these bytes of threadgroup memory is itself uninitialised.
     Unwrite {
         /// How many bytes.
         bytes: u32,
@@ -101,11 +101,11 @@ pub(crate) struct Site {
     pub(crate) function: u32,
     /// Where it is in the source.
     pub(crate) span: Span,
-    /// What is counted.
+    /// The counted quantity.
     pub(crate) kind: SiteKind,
 }
 
-/// What is counted at a site.
+/// The quantity that is counted at a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SiteKind {
     /// Runs of a line, with its number of operations.
@@ -118,7 +118,7 @@ pub(crate) enum SiteKind {
     Element(Space, AccessKind, u32),
 }
 
-/// What a thread may do by itself that the language leaves undefined.
+/// Operations of one thread that the language leaves undefined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Finding {
     /// A shift by a negative number of bits, or by as many as the type has or more.
@@ -232,7 +232,7 @@ impl Probe {
         }
     }
 
-    /// What an immediate stands for.
+    /// The event of an immediate.
     pub(crate) fn from_imm(imm: u64) -> Option<Self> {
         let flags = MemFlags::of_bits(imm >> 8);
         Some(match imm & 0xff {

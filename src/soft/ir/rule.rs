@@ -3,7 +3,7 @@
 use super::op::{Class, Imm, Op, Rule};
 use super::types::{Scalar, Space, Type};
 
-/// What does not fit an instruction's operation.
+/// The part of an instruction that does not fit its operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Misfit {
     /// The number of operands.

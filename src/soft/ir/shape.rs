@@ -93,7 +93,7 @@ pub(crate) struct Pointer {
 }
 
 impl Shape {
-    /// What takes the eight bytes of an address or an ID in an argument buffer.
+    /// The kinds of members that take the eight bytes of an address or an ID in an argument buffer.
     fn is_resource(&self) -> bool {
         matches!(
             self,

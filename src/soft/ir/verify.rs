@@ -8,7 +8,7 @@ use super::{
     Scalar, Space, Stmt, TextureAtomic, TextureSide, Type, Value, result,
 };
 
-/// What is wrong with a module, and where.
+/// The defect of a module, and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Invalid {
     function: String,
@@ -84,7 +84,7 @@ enum Scope {
     Hidden,
 }
 
-/// What a block may contain.
+/// The statements that a block may contain.
 #[derive(Clone, Copy)]
 struct Inside {
     /// A loop's body: `break` and `continue`.

@@ -156,7 +156,7 @@ pub(crate) trait Rebuild<'a> {
                 Stmt::Call { func, args, span, .. } => {
                     self.out().at(*span);
                     let args: Vec<Value> = args.iter().map(|&arg| self.value(arg)).collect();
-                    // What stays a function has no result.
+                    // A call that stays a call has no result.
                     self.out().call(*func, &args, Type::Void);
                 }
             }

@@ -28,7 +28,7 @@ impl ArgumentKind {
     }
 }
 
-/// What a kernel may do with an argument.
+/// The ways in which a kernel may use an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Read.
@@ -52,7 +52,7 @@ pub(crate) struct Argument {
     pub(crate) length: u32,
     /// Whether it is an array.
     pub(crate) is_array: bool,
-    /// What the kernel may do with it.
+    /// How the kernel may use it.
     pub(crate) access: Access,
     /// The texture that it accepts, if it is one.
     pub(crate) texture: Option<TextureKind>,

@@ -64,7 +64,7 @@ pub(crate) trait DeviceMemory: Send + Sync {
 /// Work of a device that is no launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Transfer {
-    /// What comes to the bytes at `to`.
+    /// The source of the bytes at `to`.
     pub(crate) source: Source,
     /// Where the first byte goes.
     pub(crate) to: *mut u8,
@@ -72,7 +72,7 @@ pub(crate) struct Transfer {
     pub(crate) bytes: usize,
 }
 
-/// What a transfer writes.
+/// The source of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The bytes from here on.
@@ -93,7 +93,7 @@ pub(crate) type Reach = Box<dyn Any + Send + Sync>;
 pub(crate) struct CompileOptions {
     /// No launch has threadgroups of more threads, so that a back end may give each thread more registers.
     pub(crate) max_threads: u32,
-    /// What the kernel checks while it runs.
+    /// The checks that the kernel makes while it runs.
     pub(crate) checks: Checks,
 }
 
@@ -105,7 +105,7 @@ impl Default for CompileOptions {
 
 /// A module that a back end has compiled. It can be launched from several threads at once.
 pub(crate) trait Executable: Send + Sync {
-    /// What a launch has to pass, in order.
+    /// The parameters that a launch has to bind, in order.
     fn parameters(&self) -> &[Parameter];
 
     /// The code, as text: the instructions of the device, and what each is for. `line` describes a line of the source.
@@ -211,7 +211,7 @@ pub(crate) enum CompileError {
     },
     /// The kernel uses what the back end does not support.
     Unsupported {
-        /// What.
+        /// The missing feature.
         what: String,
     },
     /// There is no machine code that could be listed.
@@ -305,7 +305,7 @@ pub(crate) struct Kernel {
     /// The functions that it may call through pointers, by handle.
     linked: Vec<(u64, String)>,
     source: Arc<dyn SourceText>,
-    /// What its lines do, if it is counted.
+    /// The counts of its lines, if they are counted.
     profile: Option<Arc<Profile>>,
 }
 
@@ -386,12 +386,12 @@ impl Kernel {
         &self.name
     }
 
-    /// What its source declares, in that order.
+    /// The arguments that its source declares, in that order.
     pub(crate) fn arguments(&self) -> &[Argument] {
         &self.arguments
     }
 
-    /// What a launch passes, and the argument that it is, or is an element of.
+    /// The parameters of a launch, each with the argument that it is, or is an element of.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (Parameter, &Argument)> {
         let parameters = self.executable.parameters().iter().copied();
         parameters.zip(self.owners.iter().map(|owner| &self.arguments[*owner]))
@@ -426,12 +426,12 @@ impl Kernel {
         })
     }
 
-    /// What it checks while it runs.
+    /// The checks that it makes while it runs.
     pub(crate) fn checks(&self) -> Checks {
         self.checks
     }
 
-    /// What its lines do, if it is counted.
+    /// The counts of its lines, if they are counted.
     pub(crate) fn profile(&self) -> Option<&Arc<Profile>> {
         self.profile.as_ref()
     }

@@ -13,7 +13,7 @@ pub(crate) const FIRST_ADDRESS: i64 = 0x1_0000_0000;
 pub(crate) struct Fault {
     /// The kernel's name.
     pub(crate) kernel: String,
-    /// What happened.
+    /// The kind of fault.
     pub(crate) kind: FaultKind,
     /// The instruction's span in the source.
     pub(crate) span: Span,
@@ -40,7 +40,7 @@ impl fmt::Display for SourcePosition {
     }
 }
 
-/// What happened.
+/// The kind of a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FaultKind {
     /// A read or write outside of what the pointer points into.
@@ -60,12 +60,12 @@ pub(crate) enum FaultKind {
     },
     /// A call through a pointer that points to no function that can be called there.
     Call {
-        /// What is wrong with the pointer.
+        /// The defect of the pointer.
         why: String,
     },
     /// Use of a texture or a sampler in memory that is not there.
     Handle {
-        /// What it is, and what is wrong with it.
+        /// The texture or sampler, and its defect.
         what: String,
     },
     /// An index outside of an array of textures or samplers.
@@ -102,7 +102,7 @@ pub(crate) enum FaultKind {
     },
     /// The device failed.
     Device {
-        /// What its driver says.
+        /// The message of its driver.
         what: String,
     },
     /// More threadgroup memory than there is.

@@ -11,7 +11,7 @@ use crate::soft::ir::{Expected, Sampler, Span};
 /// Finds the source position of an instruction; workers of a launch call it.
 pub(crate) type Locate<'a> = dyn Fn(Span) -> Option<SourcePosition> + Sync + 'a;
 
-/// What a launch passes for one parameter of the kernel.
+/// The argument of a launch for one parameter of the kernel.
 #[derive(Clone, Copy, Default)]
 pub(crate) enum Binding<'a> {
     /// Nothing: memory of no bytes, a texture without pixels, or MSL's default sampler.
@@ -79,7 +79,7 @@ pub(crate) struct Launch<'a> {
     /// One for each parameter, in the order of [`Executable::parameters`](super::Executable::parameters). Missing
     /// ones at the end are [`Binding::None`].
     pub(crate) bindings: &'a [Binding<'a>],
-    /// What the kernel may reach in addition ([`Kernel::reaches_residents`](super::Kernel::reaches_residents)).
+    /// Resources that the kernel may reach in addition ([`Kernel::reaches_residents`](super::Kernel::reaches_residents)).
     pub(crate) residents: &'a [Resident<'a>],
     /// The same for textures.
     pub(crate) resident_textures: &'a [ResidentTexture<'a>],

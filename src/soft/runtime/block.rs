@@ -29,7 +29,7 @@ pub(crate) struct Block {
     descriptor: *const Descriptor,
 }
 
-/// What the compiler records about a block. The helpers exist if `HAS_COPY_DISPOSE` is set.
+/// The compiler's record of a block. The helpers exist if `HAS_COPY_DISPOSE` is set.
 #[repr(C)]
 struct Descriptor {
     reserved: usize,

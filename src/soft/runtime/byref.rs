@@ -32,7 +32,7 @@ const HAS_COPY_DISPOSE: i32 = 1 << 25;
 /// The size of the header without the helpers.
 const HEADER: usize = std::mem::offset_of!(Variable, keep);
 
-/// What a captured value is: the flags that the compiler passes to the two functions below.
+/// The kind of a captured value: the flags that the compiler passes to the two functions below.
 const IS_OBJECT: c_int = 3;
 const IS_BLOCK: c_int = 7;
 const IS_VARIABLE: c_int = 8;

@@ -283,7 +283,7 @@ impl ClassData {
         self.declaration
     }
 
-    /// What the class or a superclass lacks, if this selector is part of it.
+    /// The feature with this selector that the class or a superclass lacks.
     pub(super) fn lacking(&'static self, selector: &str) -> Option<&'static Lacking> {
         let is = |listed: &&str| match listed.strip_prefix('+') {
             Some(of_class) => self.meta && of_class == selector,

@@ -1,4 +1,4 @@
-//! What the last release of an object does: it deallocates the object, on a stack of bounded depth.
+//! The last release of an object deallocates it, on a stack of bounded depth.
 //!
 //! A deallocated object releases what it owns, which may be deallocated in turn. Up to a limit this is
 //! plain recursion, in the same order as in Apple's runtime. An object beyond the limit waits in a list of

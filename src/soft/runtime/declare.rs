@@ -47,7 +47,7 @@ impl Call {
     }
 }
 
-/// What a method may have as its first parameter.
+/// The types of a method's first parameter.
 pub(crate) trait Receiver {
     /// # Safety
     ///
@@ -117,9 +117,9 @@ impl Receiver for Class {
     }
 }
 
-/// What a method may have as a further parameter.
+/// The types of a method's further parameters.
 pub(crate) trait Argument {
-    /// What is passed.
+    /// The type that is passed.
     type Raw: Encode;
     /// # Safety
     ///
@@ -127,9 +127,9 @@ pub(crate) trait Argument {
     unsafe fn take(raw: Self::Raw, call: Call) -> Self;
 }
 
-/// What a method may return.
+/// The types of a method's result.
 pub(crate) trait Returned {
-    /// What is passed.
+    /// The type that is passed.
     type Raw: Encode;
     /// Converts to what is returned to C. An object is returned at +1 if `owned`, else autoreleased.
     fn into_raw(self, owned: bool) -> Self::Raw;

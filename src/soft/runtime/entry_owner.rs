@@ -14,7 +14,7 @@ use super::{pool, side, sync};
 use crate::abi::{Class, Id};
 use std::ffi::{c_int, c_void};
 
-/// What `objc_sync_exit` returns for a lock that another thread owns, or none.
+/// The result of `objc_sync_exit` for a lock that another thread owns, or none.
 const NOT_OWNED: c_int = -1;
 
 /// How `objc_setAssociatedObject` owns a value. Whether it does so atomically makes no difference here.
@@ -120,7 +120,7 @@ entries! {
         unsafe { side::store_weak(variable, object, false) }
     }
 
-    /// What a weak variable refers to, owned by the caller; nil once it is being deallocated.
+    /// The object of a weak variable, owned by the caller; nil once it is being deallocated.
     fn objc_loadWeakRetained(variable: *mut Id = side::load_weak) -> Id {
         variable
     }

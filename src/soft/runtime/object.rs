@@ -256,7 +256,7 @@ pub(super) unsafe fn release(object: Id) {
                 object.as_ptr()
             )),
             1 => {
-                // What other threads did with the object happens before it is deallocated.
+                // All uses of the object by other threads happen before it is deallocated.
                 fence(Acquire);
                 header.count.store(DEALLOCATING, Relaxed);
                 // SAFETY: this was the last owner.

@@ -29,7 +29,7 @@ pub(super) struct ProtocolData {
     declared: OnceLock<Vec<Required>>,
 }
 
-/// What `soft_protocol!` says of a protocol.
+/// The declaration of a protocol by `soft_protocol!`.
 pub(crate) struct Description {
     pub(crate) name: &'static CStr,
     pub(crate) adopts: &'static [&'static CStr],
@@ -147,7 +147,7 @@ fn declared_methods(name: &CStr) -> Vec<Required> {
     all
 }
 
-/// What was added to a protocol at run time, and the protocols that it adopts.
+/// Methods that were added to a protocol at run time, and the protocols that it adopts.
 #[derive(Default)]
 struct Links {
     methods: Vec<Required>,

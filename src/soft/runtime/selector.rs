@@ -8,7 +8,7 @@ use crate::abi::Sel;
 use std::collections::HashMap;
 use std::ffi::CStr;
 
-/// What a selector points to. The text is written once and read under the lock only: a selector may
+/// The target of a selector. The text is written once and read under the lock only: a selector may
 /// reach a thread through a relaxed load, which orders nothing.
 #[repr(C, align(16))]
 struct Entry(Guarded<Option<&'static CStr>>);

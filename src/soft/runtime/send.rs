@@ -30,7 +30,7 @@ pub(super) unsafe extern "C" fn resolve_stret(receiver: Id, selector: Sel) -> Im
     unsafe { class_of_living(receiver, selector) }.cached_imp(selector).unwrap_or(FORWARDER_STRET)
 }
 
-/// What `objc_msgSendSuper` takes in place of a receiver.
+/// The receiver of `objc_msgSendSuper`.
 #[repr(C)]
 pub(super) struct Super {
     receiver: Id,

@@ -13,7 +13,7 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::{Mutex, MutexGuard};
 
-/// What the table has about an object.
+/// The table's entry for an object.
 #[derive(Default)]
 pub(super) struct Side {
     /// The addresses of the variables that refer to the object.

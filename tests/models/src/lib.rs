@@ -305,7 +305,7 @@ struct Buffer {
     in_flight: AtomicBool,
 }
 
-/// What the pool lends: its handle of the buffer. Clones are the model's, of the program and of the GPU.
+/// The item of the pool: its handle of the buffer. Clones are the model's, of the program and of the GPU.
 #[derive(Clone)]
 struct Item(Arc<Buffer>);
 
@@ -440,7 +440,7 @@ fn a_pool_at_its_limit_lends_to_one_thread_at_a_time() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         let figures = pool.figures();
         assert_eq!((figures.lent, figures.requested), (0, 0));
-        // What is returned beyond the limit of free bytes is released, so that each lease is of a new item.
+        // Items that are returned beyond the limit of free bytes are released, so that each lease is of a new item.
         assert_eq!((figures.free, figures.pending), (0, 0));
         assert!(figures.made == figures.takes && (1..=2).contains(&figures.takes));
     });

@@ -16,7 +16,7 @@ use crate::soft::ir::{Address, Block, Function, Op, Scalar, Stmt, Type, Value, V
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Leaf {
     Value(Value),
-    /// What a variable has before the first iteration.
+    /// The value of a variable before the first iteration.
     Variable(VarId),
 }
 
@@ -131,7 +131,7 @@ pub(crate) struct Counted {
     /// The variable that is compared, before each iteration, with the limit.
     pub(crate) counter: VarId,
     pub(crate) limit: Value,
-    /// What is added to the counter after an iteration, a power of two; or subtracted, if it goes down.
+    /// The step of the counter after an iteration, a power of two; it is subtracted if the counter goes down.
     pub(crate) step: u64,
     pub(crate) down: bool,
     /// Whether there is an iteration with the limit itself.
@@ -142,7 +142,7 @@ pub(crate) struct Counted {
 #[derive(Debug)]
 pub(crate) struct Stretch<'a> {
     function: &'a Function,
-    /// What the statements compute.
+    /// The results of the statements.
     pub(crate) inside: FastSet<Value>,
     /// None without a loop.
     pub(crate) counted: Option<Counted>,
@@ -296,7 +296,7 @@ impl<'a> Stretch<'a> {
         inst.op == Op::Get && inst.imm == u64::from(id.0)
     }
 
-    /// What an assignment adds to its variable, of which one of the instructions before is the read.
+    /// The amount that an assignment adds to its variable, which one of the instructions before reads.
     fn step_of(&self, set: Value, before: &[(usize, Value)]) -> Option<Poly> {
         let sum = self.function.inst(set).args[0];
         let inst = self.function.inst(sum);
@@ -312,7 +312,7 @@ impl<'a> Stretch<'a> {
         Poly::default().plus(by.start, factor)
     }
 
-    /// What a loop's test says of its iterations: it ends where `condition` holds, or where it does not.
+    /// The loop's test as a limit of its iterations: it ends where `condition` holds, or where it does not.
     fn count(&self, condition: Value, negated: bool) -> Option<Counted> {
         let (mut condition, mut negated) = (condition, negated);
         while self.function.inst(condition).op == Op::Not {

@@ -1,9 +1,9 @@
-//! What memory of the host, and which textures, a function may write: what back ends with memory of their own have to copy back.
+//! The memory of the host, and the textures, that a function may write: back ends with memory of their own copy these back.
 
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Address, Effect, Function, Op, Space, Value};
 
-/// What a function may write besides the allocations that the module declares writable.
+/// Memory that a function may write besides the allocations that the module declares writable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
     /// Whether it writes through a pointer that does not start at an allocation by name.

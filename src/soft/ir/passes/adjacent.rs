@@ -38,7 +38,7 @@ struct Adjacent<'a> {
 /// One load: its distance from its group's address, its position among the statements, and its value.
 type Member = (i64, usize, Value);
 
-/// What loads that may be joined have in common.
+/// The common part of loads that may be joined.
 type Group = (Value, Vec<(Value, i64)>, Scalar);
 
 impl Adjacent<'_> {
@@ -115,7 +115,7 @@ impl Adjacent<'_> {
         }
     }
 
-    /// What a load has in common with those that it may be joined with, and its distance.
+    /// The common part of a load and those that it may be joined with, and its distance.
     fn group(&self, value: Value) -> Option<(Group, i64)> {
         let inst = self.function.inst(value);
         let Type::Scalar(scalar) = inst.ty else { return None };

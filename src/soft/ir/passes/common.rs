@@ -16,7 +16,7 @@ pub(crate) fn run(function: &mut Function) {
 type Known = (Value, u32);
 
 struct Common {
-    /// What was computed.
+    /// A computation.
     known: FastMap<Inst, Known>,
     /// For each open block, the entries that it added, with the entries that they replaced.
     open: Vec<Vec<(Inst, Option<Known>)>>,

@@ -28,7 +28,7 @@ struct Dead {
     used: Vec<bool>,
     read: Vec<bool>,
     removed: bool,
-    /// What the statements visited so far do to variables, the last first.
+    /// The effects on variables of the statements visited so far, the last first.
     seen: Vec<Seen>,
 }
 

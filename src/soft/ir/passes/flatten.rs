@@ -62,7 +62,7 @@ fn flatten(
     otherwise: Block,
     out: &mut Block,
 ) {
-    // What each branch assigns to each variable, in order.
+    // The assignments of each branch to each variable, in order.
     let mut assigned: Vec<(u64, Option<Value>, Option<Value>, Span)> = Vec::new();
     for (branch, stmts) in [then, otherwise].into_iter().enumerate() {
         for stmt in stmts {

@@ -111,7 +111,7 @@ impl Rewrite for Forward {
     fn leave(&mut self, _: &Function, reached: bool) {
         let Open { number, before } = self.open.pop().expect("a block is open");
         self.ended.push(reached.then(|| {
-            // What the block made is not visible after it.
+            // Values that the block made are not visible after it.
             let visible = |value: &Value| self.makers[value.index()] != number;
             let after = |variable| self.known.get(&variable).copied().filter(visible);
             let mut after: Changes =

@@ -535,7 +535,7 @@ impl Add<'_> {
         }
     }
 
-    /// What the shadow says of a value in thread memory.
+    /// The shadow of a value in thread memory.
     fn shadow_taint(&mut self, shadow: Value, ty: Type, out: &mut Block) -> Option<Value> {
         let bits = self.put(Op::Load, Self::bits_of(ty), &[shadow], out);
         Some(self.not_zero(bits, out))

@@ -35,7 +35,7 @@ impl Calls {
     pub(crate) const NONE: Self = Self { small: u64::MAX, short: 0, few: 0 };
 }
 
-/// What a call counts, in instructions.
+/// The cost of a call, in instructions.
 const CALL: u64 = 8;
 
 /// The module's kernel with calls inlined, and the functions that it still calls, callers first. The calls name functions by
@@ -117,7 +117,7 @@ fn choose(module: &Module, limits: Calls) -> Result<Stay, TooLarge> {
     Ok(Stay { order, numbers })
 }
 
-/// What is in a function.
+/// The contents of a function.
 #[derive(Default)]
 struct Count {
     instructions: u64,
@@ -206,7 +206,7 @@ fn nesting(module: &Module, order: &[FuncId], count: &[Count]) -> Vec<u64> {
         let inlined = |(callee, made): (&FuncId, &Made)| made.depth + depths[callee.index()];
         let deepest = calls.iter().map(inlined).fold(*depth, u64::max);
         let body = &module.function(id).body;
-        // What follows an early return moves into a branch, or all of it into a loop.
+        // Statements after an early return move into a branch, or the whole body into a loop.
         let added = match body.last() {
             _ if !ends_only(body, DEEPEST) => 1,
             Some(Stmt::Return(_)) => (*returns - 1).min(DEEPEST as u64),
@@ -217,7 +217,7 @@ fn nesting(module: &Module, order: &[FuncId], count: &[Count]) -> Vec<u64> {
     depths
 }
 
-/// What a return becomes.
+/// The replacement of a return.
 #[derive(Clone, Copy, Debug)]
 enum Returns {
     /// It stays: this is the kernel.

@@ -35,7 +35,7 @@ pub(crate) enum Refused {
 /// A limit on the size of code was exceeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge {
-    /// What is counted.
+    /// The counted quantity.
     pub(crate) what: &'static str,
     pub(crate) number: u64,
     pub(crate) limit: u64,
@@ -60,7 +60,7 @@ pub(crate) type Pass = (&'static str, fn(&mut Function));
 /// A back end's passes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pipeline {
-    /// What the kernel checks while it runs.
+    /// The checks that the kernel makes while it runs.
     pub(crate) checks: Checks,
     /// Which functions stay functions.
     pub(crate) calls: inline::Calls,

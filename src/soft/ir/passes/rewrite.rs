@@ -13,7 +13,7 @@ impl Function {
     }
 }
 
-/// What to do with an instruction.
+/// The treatment of an instruction.
 pub(crate) enum Change {
     /// Leave it.
     Keep,
@@ -41,7 +41,7 @@ pub(crate) trait Rewrite {
     fn after(&mut self, _: &Function, _: &Stmt) {}
 }
 
-/// What a block is part of.
+/// The statement that a block is part of.
 #[derive(Clone, Copy)]
 pub(crate) enum Around<'a> {
     /// An `if`, or the function.
@@ -103,7 +103,7 @@ impl<R: Rewrite> Walk<'_, R> {
     /// Rewrites statements to the end of a block.
     fn append(&mut self, stmts: Block, out: &mut Block) {
         for stmt in stmts {
-            // What follows is never reached.
+            // The statements that follow are never reached.
             if ends(out) {
                 return;
             }
@@ -122,7 +122,7 @@ impl<R: Rewrite> Walk<'_, R> {
         block
     }
 
-    /// What a statement becomes; `None` if it is removed.
+    /// The replacement of a statement; `None` if it is removed.
     fn stmt(&mut self, stmt: Stmt) -> Option<Out> {
         let stmt = match stmt {
             Stmt::Do(value) => {
@@ -175,7 +175,7 @@ impl<R: Rewrite> Walk<'_, R> {
     }
 }
 
-/// What a statement becomes.
+/// The replacement of a statement.
 enum Out {
     One(Stmt),
     Many(Block),

@@ -31,7 +31,7 @@ impl Shadowed {
         }
     }
 
-    /// What one instruction says of the pointers that it uses and makes; whether that is new.
+    /// Adds the facts of one instruction about the pointers that it uses and makes; returns whether they are new.
     fn visit(&mut self, function: &Function, index: usize, inst: &Inst) -> bool {
         let is_thread = |value: Value| function.ty(value).space() == Some(Space::Thread);
         let Self { locals, variables, values } = self;

@@ -178,7 +178,7 @@ impl Unroll<'_> {
         None
     }
 
-    /// What a value is when the counter holds `now`.
+    /// A value while the counter is `now`.
     fn value(&self, value: Value, counter: VarId, now: u64, depth: u32) -> Option<u64> {
         let inst = self.function.inst(value);
         match inst.op {

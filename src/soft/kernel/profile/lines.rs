@@ -6,7 +6,7 @@ use super::{Count, Extent, Memory, hints};
 use crate::soft::ir::{AccessKind, Site, SiteKind, Space};
 use crate::soft::kernel::SourceText;
 
-/// What a kernel did.
+/// The counts of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) kernel: String,
@@ -19,7 +19,7 @@ pub(crate) struct Summary {
     pub(super) files: BTreeMap<String, Option<String>>,
 }
 
-/// What a line did.
+/// The counts of a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) file: String,

@@ -134,7 +134,7 @@ impl Memory {
     }
 }
 
-/// What was counted at a site.
+/// The counts of a site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Count {
     /// How often a SIMD-group came there.
@@ -267,7 +267,7 @@ impl Profile {
         Counts { profile: self, counts, lanes: Vec::new(), scratch: Vec::new() }
     }
 
-    /// What was counted so far, line by line.
+    /// The counts so far, line by line.
     pub(crate) fn summary(&self) -> Summary {
         let (counts, extent) = {
             let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -277,7 +277,7 @@ impl Profile {
     }
 }
 
-/// What one worker counts.
+/// The counts of one worker.
 pub(crate) struct Counts<'a> {
     profile: &'a Profile,
     counts: Vec<Count>,

@@ -26,7 +26,7 @@ impl Display for Extent {
     }
 }
 
-/// What a line did besides running: a sentence for each kind of memory, for barriers and for atomics.
+/// The work of a line besides running: a sentence for each kind of memory, for barriers and for atomics.
 pub(super) fn notes(line: &Line) -> Vec<String> {
     let mut notes: Vec<String> = line
         .memory

@@ -132,7 +132,7 @@ fn a_dispose_helper_may_free_the_descriptor() {
         // SAFETY: the descriptor was made for this block alone.
         unsafe {
             let descriptor = (*block.cast::<Literal>()).descriptor.cast_mut();
-            // What others might write to memory that is free.
+            // Values that others might write to memory that is free.
             (*descriptor).size = usize::MAX;
             drop(Box::from_raw(descriptor));
         }
@@ -145,7 +145,7 @@ fn a_dispose_helper_may_free_the_descriptor() {
     unsafe { _Block_release(_Block_copy((&raw const block).cast())) }
 }
 
-/// What a block captured may retain and release the block while it is disposed of.
+/// A captured object may retain and release the block while it is disposed of.
 #[test]
 fn a_block_is_disposed_of_once() {
     static DISPOSED: AtomicUsize = AtomicUsize::new(0);

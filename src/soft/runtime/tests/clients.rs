@@ -1,4 +1,4 @@
-//! What only other bindings use: weak references, associated objects, instance variables, protocols made at run
+//! Features that only other bindings use: weak references, associated objects, instance variables, protocols made at run
 //! time, messages to a superclass, `__block` variables.
 
 use super::*;

@@ -11,7 +11,7 @@ unsafe extern "C" fn counting_dealloc(object: Id, selector: Sel) {
     unsafe { super_dealloc(object, selector) }
 }
 
-/// What NSObject does for `dealloc`.
+/// NSObject's `dealloc`.
 unsafe fn super_dealloc(object: Id, selector: Sel) {
     type Dealloc = unsafe extern "C" fn(Id, Sel);
     // SAFETY: NSObject's own `dealloc`, as a subclass calls it on `super`.

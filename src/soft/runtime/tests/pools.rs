@@ -108,7 +108,7 @@ fn handshakes_without_a_pool_stay_flat() {
     });
 }
 
-/// What a method returned last belongs to the pool that was innermost then, and is released with it, or with the thread.
+/// The last returned object belongs to the pool that was innermost then, and is released with it, or with the thread.
 #[test]
 fn what_was_returned_last_belongs_to_its_pool() {
     alone(|| {
