@@ -58,7 +58,7 @@ pub(crate) const READ_ONLY: (bool, bool) = (true, false);
 pub(crate) const NOTHING: (bool, bool) = (false, false);
 
 /// Pages of memory, freed on drop.
-pub(crate) struct Pages(*mut u8, Layout);
+pub(crate) struct Pages(pub(crate) *mut u8, pub(crate) Layout);
 
 impl Pages {
     pub(crate) fn new(count: usize) -> Self {
