@@ -135,7 +135,7 @@ metal_class! {
     /// command.barrier();
     /// command.clear_barrier();
     /// command.launch_groups((4, 1, 1), (32, 1, 1));
-    /// // Of several launches the last one counts.
+    /// // The last of several launches counts.
     /// command.launch((100, 1, 1), (32, 1, 1));
     /// command.reset();
     /// # Ok::<(), aruminium::GpuError>(())

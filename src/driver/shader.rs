@@ -83,7 +83,7 @@ impl ShaderLib {
     }
 
     /// The machine code of a kernel, as text: address, bytes and text of each instruction, and the line of the source and the
-    /// operation of the IR that it is for; `specs/native.md` describes it. Of a kernel for an NVIDIA GPU it is PTX.
+    /// operation of the IR that it is for; `specs/native.md` describes it. For an NVIDIA GPU it is PTX.
     ///
     /// # Errors
     ///

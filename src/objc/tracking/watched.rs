@@ -25,7 +25,7 @@ unsafe impl Send for Watched {}
 unsafe impl Sync for Watched {}
 
 impl Watched {
-    /// Of a command buffer that has a wrapper.
+    /// Watches a command buffer that has a wrapper.
     pub(super) fn new(commands: &Object) -> Self {
         Self(Mutex::new(Slot::Wrapped(commands.clone())))
     }

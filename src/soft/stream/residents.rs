@@ -67,7 +67,7 @@ impl<'a> Residents<'a> {
         }
         all.extend(recording.always_resident.iter().map(|&object| (object, true)));
         all.sort_unstable();
-        // Of two declarations of a resource the one that allows more counts.
+        // If a resource is declared twice, the declaration that allows more counts.
         all.dedup_by(|next, kept| {
             next.0 == kept.0 && {
                 kept.1 |= next.1;

@@ -181,7 +181,7 @@ impl Gguf {
         self.meta.get(key)
     }
 
-    /// All metadata keys, sorted, and their values. Of a split model, those of the first file.
+    /// All metadata keys, sorted, and their values; those of the first file of a split model.
     ///
     /// ```
     /// # use aruminium::infer::weights::Gguf;

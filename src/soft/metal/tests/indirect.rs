@@ -164,9 +164,10 @@ fn commands_of_the_cpu_run_again_and_again() {
 #[test]
 fn a_command_has_at_most_32_kib_of_threadgroup_memory() {
     let library = library(SOURCE);
+    let shared = indirect_pipeline(*library, "shared", true);
     let (commands, x) = (commands_of(1, false), buffer(128));
     let command = command(*commands, 0);
-    set_pipeline(*command, *indirect_pipeline(*library, "shared", true));
+    set_pipeline(*command, *shared);
     set_buffer(*command, *x, 0, 0);
     threads(*command, 32);
     let run = |length: usize| {

@@ -132,7 +132,7 @@ impl Body<'_, '_> {
         }
     }
 
-    /// Of a kernel with checks: observes a pointer that is dereferenced as a type.
+    /// In a kernel with checks: observes a pointer that is dereferenced as a type.
     fn check_alignment(&mut self, pointer: Value, ty: TyId) {
         let align = self.module.types.layout(ty).map_or(1, |layout| layout.1);
         let space = self.b.ty(pointer).space();

@@ -233,7 +233,7 @@ fn draining_may_push_more() {
     });
 }
 
-/// Of the pages of a pool one spare is kept, at a boundary too.
+/// One spare page of a pool is kept, at a boundary too.
 #[test]
 fn one_spare_page_is_kept() {
     alone(|| {

@@ -26,7 +26,7 @@ impl OriginId {
     }
 }
 
-/// Of a longer chain only the first and last are shown, as in clang.
+/// A longer chain is shown by its first and last only, as in clang.
 const MAX_NOTES: usize = 10;
 
 impl super::Templates {
