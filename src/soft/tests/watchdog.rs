@@ -48,7 +48,7 @@ fn cases() -> Vec<Case> {
         case("atomics", 300, atomic, 16),
         case("samples", 100, sample, 2),
         case("copies of 16 KiB", 20, copy, 1),
-        case("straight code", 20, "s = s / (j + 3) + 7;", 1000),
+        case("straight code", 20, "s = s / (j + 3) + 7;", 300),
         case("loads that miss the cache", 1000, "s = s * 5 + big[(s * 977) & 1048575];", 16),
         case("calls", 1000, "s = step(s, j);", 8),
         Case {
