@@ -171,6 +171,49 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
     ),
 ];
 
+/// The same, with many values that live across barriers at which strips wait for each other, as a thread may return before; and
+/// narrow numbers of which some are stored.
+const LIVE: &[(&str, [u32; 3], &str)] = &[
+    (
+        "values of every kind across barriers after a return",
+        [64, 2, 1],
+        "if (a[at] == 77) { return; } uint x = a[at + 1], y = a[at + 2] * 3, z = a[at + 3] ^ l, w = a[at + 4] + at; \
+         float f = float(a[at] & 255), g2 = float(a[at + 5] & 255) * 0.5f; bool b = (x & 1) != 0, c3 = (y & 2) != 0; \
+         ulong q = ulong(x) << 7 | y; half h = half(l); threadgroup_barrier(mem_flags::mem_threadgroup); \
+         for (uint k = 0; k < n / 16; k++) { t[l] = x + y * 3 + k; threadgroup_barrier(mem_flags::mem_threadgroup); \
+         if (t[l ^ 1] & 1) { f = f * 0.5f + g2; b = !b; q = q * 3ul + z; h += 1.0h; } x = x * 5 + (c3 ? w : k); y ^= t[l ^ 2]; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); } t[l] = x; threadgroup_barrier(mem_flags::mem_threadgroup); \
+         out[at] = x ^ y * 3 ^ z * 5 ^ w * 7 ^ uint(f * 8.0f) ^ uint(g2) ^ uint(b) ^ uint(c3) * 2 ^ uint(q) ^ uint(q >> 32) * 3 ^ \
+         uint(h) ^ t[l ^ 3];",
+    ),
+    (
+        "narrow rows of some lanes",
+        [32, 1, 1],
+        "device ushort *h = (device ushort *)(out + 256); device uchar *b = (device uchar *)(out + 384); \
+         if (at < 256 && l % 3 == 1) { h[at] = ushort(a[at]); } if (l % 5 != 2) { b[at] = uchar(a[at] >> 3); } \
+         if (at < 256) { out[at] = a[at]; }",
+    ),
+];
+
+/// The same; of numbers of 64 bits, both halves are moved.
+const WIDE: &[(&str, [u32; 3], &str)] = &[
+    (
+        "shuffles of wide numbers",
+        [32, 1, 1],
+        "ulong w = (ulong(a[at]) << 32 | a[at + 7]) * 0x9e3779b97f4a7c15ul; ushort by = a[at] & 31; \
+         ulong v = simd_shuffle(w, by) ^ simd_shuffle_xor(w, ushort(5)) * 3; v = v * 5 + simd_shuffle_down(w, ushort(n / 9)); \
+         v = v * 5 + simd_shuffle_up(w, ushort(20)); v = v * 5 + simd_shuffle_rotate_down(w, ushort(by & 7)); \
+         v = v * 5 + quad_shuffle(w, ushort(l & 3)) + quad_shuffle_xor(w, ushort(2)); out[at] = uint(v) ^ uint(v >> 32) * 7;",
+    ),
+    (
+        "wide numbers of one lane",
+        [32, 1, 1],
+        "long w = (long(a[at]) << 40) - long(a[at + 7]); long v = simd_broadcast(w, ushort(21)) * 3; \
+         v ^= simd_broadcast(w, ushort(n / 5)) + quad_broadcast(w, ushort(2)) * 7; if (l > 4) { v += simd_broadcast_first(w); } \
+         v += quad_broadcast_first(w); out[at] = uint(v) ^ uint(v >> 32) * 7;",
+    ),
+];
+
 /// The same, with barriers. They read what threads wrote that groups of another size do not have.
 const BARRIERS: &[(&str, [u32; 3], &str)] = &[
     (
@@ -340,7 +383,8 @@ const RETURNS: &[(&str, [u32; 3], &str)] = &[
 
 #[test]
 fn machine_code_and_the_interpreter_agree() {
-    for &(name, group, body) in CASES.iter().chain(BARRIERS).chain(RETURNS) {
+    for &(name, group, body) in CASES.iter().chain(LIVE).chain(WIDE).chain(BARRIERS).chain(RETURNS)
+    {
         check(name, group, body);
     }
 }

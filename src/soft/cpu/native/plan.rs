@@ -363,8 +363,9 @@ pub(crate) fn kind(
         Rule::Convert | Rule::Bitcast => direct(holds(inst.ty, same) && operands_held()),
         Rule::Across(_) | Rule::Shuffle | Rule::ShuffleFill | Rule::Vote => {
             let mut all = inst.args.iter().chain([&value]);
-            let narrow =
-                all.all(|&value| function.ty(value).bytes() <= 4 || uniform.values[value.index()]);
+            let narrow = inst.op.row().rule == Rule::Shuffle
+                || all
+                    .all(|&value| function.ty(value).bytes() <= 4 || uniform.values[value.index()]);
             direct(
                 holds(inst.ty, same)
                     && operands_held()

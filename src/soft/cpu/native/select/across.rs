@@ -11,8 +11,11 @@ use crate::soft::ir::{Function, Inst, Op, Rule, Scalar, Value};
 pub(crate) fn has_code(function: &Function, inst: &Inst) -> bool {
     let constant = |at: usize| function.constant_index(inst.args[at]).is_some();
     let Some(&first) = inst.args.first() else { return true };
-    let is_word = function.ty(first).width() == 1 && function.ty(first).bytes() <= 4;
-    is_word && (inst.op.row().rule != Rule::ShuffleFill || constant(2) && constant(3))
+    let ty = function.ty(first);
+    // The halves of wide numbers are moved, and not combined.
+    let is_wide = ty.bytes() == 8 && ty.space().is_none() && inst.op.row().rule == Rule::Shuffle;
+    let fits = ty.width() == 1 && (ty.bytes() <= 4 || is_wide);
+    fits && (inst.op.row().rule != Rule::ShuffleFill || constant(2) && constant(3))
 }
 
 /// An operation that combines lanes: its row of the table of semantics, and its neutral element.
@@ -120,6 +123,16 @@ impl Selection<'_> {
             }
             _ => {
                 let from = self.shuffled(operand);
+                if self.is_wide(operand) {
+                    let mut to = Vec::new();
+                    for half in from.chunks(self.parts()) {
+                        to.extend(match inst.op {
+                            Op::SimdBroadcastFirst => self.first_of_quads(half),
+                            _ => self.shuffle(inst, half, width),
+                        });
+                    }
+                    return self.give_shuffled(value, &from, to);
+                }
                 let to = match inst.op {
                     Op::SimdBroadcastFirst => self.first_of_quads(&from),
                     Op::SimdFillUp | Op::SimdFillDown => self.fill(inst, &from, width),
@@ -321,41 +334,58 @@ impl Selection<'_> {
 
     /// Sets a value to that of an operand in a lane known at compile time.
     fn constant_lane(&mut self, value: Value, operand: Value, lane: u32) {
-        let from = self.shuffled(operand);
-        let s = from[(lane / self.strip.lanes) as usize];
+        let (from, parts) = (self.shuffled(operand), self.parts());
         let index = self.lane_constant(lane % self.strip.lanes);
-        let d = self.lane();
-        self.emit(Ins::Permute { d, index, s });
+        let halves = from.chunks(parts).map(|half| {
+            let (d, s) = (self.lane(), half[(lane / self.strip.lanes) as usize]);
+            self.emit(Ins::Permute { d, index, s });
+            d
+        });
+        let halves: Vec<Reg> = halves.collect();
         if !self.is_int(value) {
-            return self.give_lanes(value, vec![d; self.parts()]);
+            let lanes = halves.into_iter().flat_map(|d| vec![d; parts]).collect();
+            return self.give_lanes(value, lanes);
         }
-        let number = self.int();
-        self.emit(Ins::First { d: number, s: d });
-        self.give_one(value, number);
+        let numbers = halves.into_iter().map(|s| {
+            let d = self.int();
+            self.emit(Ins::First { d, s });
+            d
+        });
+        let numbers = numbers.collect();
+        self.give_one(value, numbers);
     }
 
     /// Sets a value to that of an operand in the lane of that number, modulo 32.
     fn one_lane(&mut self, value: Value, operand: Value, lane: Reg) {
         let from = self.shuffled(operand);
         if self.is_int(value) {
-            let number = self.read_lane(&from, lane);
-            return self.give_one(value, number);
+            let halves = from.chunks(self.parts());
+            let numbers = halves.map(|half| self.read_lane(half, lane)).collect();
+            return self.give_one(value, numbers);
         }
-        let d = self.lane();
-        if let ([a, b], 16) = (&from[..], self.strip.lanes) {
-            // The index is taken modulo 32.
-            let index = self.lane();
-            self.emit(Ins::Spread { d: index, s: lane });
-            self.emit(Ins::PermuteTwo { d, index, a: *a, b: *b });
-        } else {
-            let mem = self.lane_in_memory(&from, lane);
-            self.emit(Ins::LoadSpread { d, mem });
+        let mut all = Vec::new();
+        for half in from.chunks(self.parts()) {
+            let d = self.lane();
+            if let (&[a, b], 16) = (half, self.strip.lanes) {
+                // The index is taken modulo 32.
+                let index = self.lane();
+                self.emit(Ins::Spread { d: index, s: lane });
+                self.emit(Ins::PermuteTwo { d, index, a, b });
+            } else {
+                let mem = self.lane_in_memory(half, lane);
+                self.emit(Ins::LoadSpread { d, mem });
+            }
+            all.extend(vec![d; self.parts()]);
         }
-        self.give_lanes(value, vec![d; self.parts()]);
+        self.give_lanes(value, all);
     }
 
-    /// Sets a value to a number; truth values are 0 and 1.
-    fn give_one(&mut self, value: Value, number: Reg) {
+    /// Sets a value to a number, or to the halves of one; truth values are 0 and 1.
+    fn give_one(&mut self, value: Value, numbers: Vec<Reg>) {
+        let number = match numbers[..] {
+            [low, high] => self.whole_of(low, high),
+            _ => numbers[0],
+        };
         if !self.is_bool(value) {
             return self.give_int(value, number);
         }
