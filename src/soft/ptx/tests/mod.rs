@@ -3,6 +3,7 @@
 
 mod double;
 mod published;
+mod sampling;
 mod textures;
 
 use super::emit::{self, Options};

@@ -29,6 +29,16 @@ kernel void samples(const device Texture *texture [[buffer(0)]], const device fl
     out[4 * i + 3] = as_type<uint4>(
         texture_gather_compare(texture, sampler, p.x, p.y, p.z, p.w, offset.x, offset.y, offset.z, value));
 }
+kernel void sampled_inline(const device Texture *texture [[buffer(0)]], const device float2 *at [[buffer(1)]],
+                           constant ulong &sampler [[buffer(2)]], device uint4 *out [[buffer(3)]],
+                           uint i [[thread_position_in_grid]]) {
+    out[i] = texture_sample(texture, sampler, at[i].x, at[i].y, 0, 0, 0, 0, 0, 0);
+}
+kernel void read_inline(const device Texture *texture [[buffer(0)]], const device float2 *at [[buffer(1)]],
+                        constant ulong &sampler [[buffer(2)]], device uint4 *out [[buffer(3)]],
+                        uint i [[thread_position_in_grid]]) {
+    out[i] = texture_read(texture, uint(at[i].x * 256), uint(at[i].y * 256), 0, 0, 0);
+}
 kernel void reads(const device Texture *texture [[buffer(0)]], const device uint4 *at [[buffer(1)]],
                   device uint4 *out [[buffer(2)]], uint i [[thread_position_in_grid]]) {
     uint4 p = at[i];
@@ -52,7 +62,7 @@ impl Owner for Nameless {
 }
 
 /// The kernels, compiled for the CPU.
-fn kernel(name: &str) -> Box<dyn Executable> {
+pub(super) fn kernel(name: &str) -> Box<dyn Executable> {
     let text = include_str!("../../msl/library/texture.metal").to_owned() + KERNELS;
     let library = msl::compile(&text, &msl::Options::default()).unwrap_or_else(|e| panic!("{e}"));
     let (module, _) = library.kernel(name, &Default::default()).unwrap_or_else(|e| panic!("{e}"));
@@ -60,7 +70,12 @@ fn kernel(name: &str) -> Box<dyn Executable> {
 }
 
 /// Runs a kernel whose first argument is the description of a texture. The others are bound in order.
-fn run(kernel: &dyn Executable, texture: &Texture<'_>, threads: u32, args: &mut [&mut [u8]]) {
+pub(super) fn run(
+    kernel: &dyn Executable,
+    texture: &Texture<'_>,
+    threads: u32,
+    args: &mut [&mut [u8]],
+) {
     // Addresses as resources have them: tables, pixels, numbers of sRGB.
     let [at_tables, at_pixels, at_srgb] = [1u64 << 32, 2 << 32, 3 << 32];
     let mut tables = Tables::default();
@@ -109,7 +124,7 @@ fn run(kernel: &dyn Executable, texture: &Texture<'_>, threads: u32, args: &mut 
     unsafe { kernel.launch(&launch) }.unwrap_or_else(|fault| panic!("{fault}"));
 }
 
-fn bytes_of<T: Copy>(list: &mut [T]) -> &mut [u8] {
+pub(super) fn bytes_of<T: Copy>(list: &mut [T]) -> &mut [u8] {
     let bytes = size_of_val(list);
     // SAFETY: the numbers of tests have no padding, and every byte is one.
     unsafe { std::slice::from_raw_parts_mut(list.as_mut_ptr().cast(), bytes) }
