@@ -47,7 +47,16 @@ struct Line([u8; 128]);
 struct Scratch {
     lines: Vec<Line>,
     areas: Areas,
+    shapes: Vec<Shape>,
+    /// For machine code without a checker: it has no room for stamps, so that the code leaves it as it is.
+    quick: Box<Quick>,
 }
+
+/// The positions of all threads of a group, by its size.
+type Shape = ([u32; 3], Vec<Positions>);
+
+/// How many shapes a thread keeps for its next launch: a launch has at most eight, as only the groups at the edges differ.
+const MOST_SHAPES: usize = 16;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -137,19 +146,14 @@ impl Program {
     fn share<'a>(&'a self, launch: &'a Launch<'a>, helpers: u64) -> Result<Shared<'a>, Fault> {
         let mut threadgroup = Vec::new();
         let mut threadgroup_bytes = 0u64;
-        let mut regions = vec![Region {
-            base: std::ptr::null_mut(),
-            bytes: 0,
-            slack: 0,
-            writable: false,
-            alone: false,
-        }];
+        let mut regions = Vec::with_capacity(self.allocations.len() + 1);
+        let (base, alone) = (std::ptr::null_mut(), false);
+        regions.push(Region { base, bytes: 0, slack: 0, writable: false, alone });
         // The address of each region, as memory has it.
         let mut starts = vec![0; self.allocations.len() + 1];
         // The bindings are in the order of the parameters: allocations, textures, samplers.
         let mut bindings = launch.bindings.iter();
         for (number, allocation) in self.allocations.iter().enumerate() {
-            let (base, alone) = (std::ptr::null_mut(), false);
             let mut region = Region { base, bytes: 0, slack: 0, writable: true, alone };
             let own = match &allocation.kind {
                 AllocationKind::Buffer { writable, .. } => {
@@ -305,11 +309,7 @@ struct Worker<'a> {
     apart: Option<Apart>,
     /// What observes the threads of a checked kernel.
     probes: Option<Box<Probes<'a>>>,
-    /// What machine code finds if no checker is there: no room for stamps.
-    #[expect(dead_code, reason = "SIMD-groups have its address")]
-    quick: Box<Quick>,
-    /// Positions by the size of the group; there are few, as only those at the edges differ.
-    shapes: Vec<([u32; 3], Vec<Positions>)>,
+    shapes: Vec<Shape>,
 }
 
 /// Bytes past the end of threadgroup memory that may be read: published kernels read the element after the last before
@@ -400,8 +400,7 @@ impl<'a> Worker<'a> {
             let (base, bytes) = (regions[number].base as u64, regions[number].bytes);
             Some((own, base..base + bytes))
         };
-        let quick = Box::<Quick>::default();
-        let mut tested = &raw const *quick;
+        let mut tested = &raw const *scratch.quick;
         if let Some(checker) = probes.as_deref_mut().and_then(|probes| probes.checker.as_mut()) {
             let instructions = &program.source.function.insts;
             if instructions.iter().any(Probe::is_start) {
@@ -450,7 +449,8 @@ impl<'a> Worker<'a> {
             (GroupState::new(at(0), beat, strict), std::mem::take(&mut scratch.areas))
         };
         areas.reset();
-        let (frames, shapes, random) = (at(0), Vec::new(), launch.order.map(Random::new));
+        let (frames, shapes) = (at(0), std::mem::take(&mut scratch.shapes));
+        let random = launch.order.map(Random::new);
         Self {
             shared,
             code,
@@ -465,7 +465,6 @@ impl<'a> Worker<'a> {
             random,
             apart,
             probes,
-            quick,
             shapes,
         }
     }
@@ -563,6 +562,10 @@ impl<'a> Worker<'a> {
             self.shared.program.add_work(self.spent());
         }
         scratch.areas = self.areas;
+        scratch.shapes = self.shapes;
+        if scratch.shapes.len() > MOST_SHAPES {
+            scratch.shapes.clear();
+        }
         for &number in &self.shared.tallies {
             let (copy, buffer) = (&self.regions[number], &self.shared.regions[number]);
             // SAFETY: the copy is this worker's and as long as the buffer; both are aligned, the buffer as

@@ -352,6 +352,7 @@ pub(super) fn launch<'a>(
 ) -> Result<(), CommandError> {
     let kernel = &pipeline.kernel;
     bindings.clear();
+    bindings.reserve(slots.len());
     // Pushed bytes are read where they are; a kernel that may write gets a copy to write to.
     let mut copies: Vec<Box<[u128]>> = Vec::new();
     for (slot, (parameter, _)) in slots.iter().zip(kernel.parameters()) {
