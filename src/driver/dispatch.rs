@@ -268,6 +268,45 @@ impl Dispatch {
         self.finish(&commands)
     }
 
+    /// Record work without submitting it, for instance while earlier work runs: [`Commands::submit`] and
+    /// [`Commands::finish`] of the result do the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError`] if Metal returns no command buffer or encoder.
+    ///
+    /// # Safety
+    ///
+    /// As for [`batch`](Self::batch), until the work is done or the result is dropped without having been submitted.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let source = "kernel void next(device int *x) { x[0] += 1; }";
+    /// # let pipeline = gpu.pipeline(&gpu.compile(source)?.function("next")?)?;
+    /// # let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue()?);
+    /// let buffer = gpu.buffer_with_data(&[1i32])?;
+    /// // SAFETY: the buffer and the pipeline outlive the work, and nothing else uses the buffer meanwhile.
+    /// let record = || unsafe {
+    ///     dispatch.record(|batch| {
+    ///         batch.bind(&pipeline);
+    ///         batch.bind_buffer(&buffer, 0, 0);
+    ///         batch.launch((1, 1, 1), (1, 1, 1));
+    ///     })
+    /// };
+    /// let first = record()?;
+    /// first.submit();
+    /// let second = record()?; // while the first one runs
+    /// second.submit();
+    /// second.finish()?;
+    /// first.finish()?;
+    /// assert_eq!(buffer.read::<i32>()[0], 3);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    #[inline]
+    pub unsafe fn record(&self, record: impl FnOnce(&Batch<'_>)) -> Result<Commands, GpuError> {
+        autorelease_pool(|| self.encode(record))
+    }
+
     /// Record launches and submit them without waiting: the future waits for them.
     ///
     /// ```
