@@ -67,6 +67,7 @@ const RING: &[&str] = &[
     "mail",
     "core",
     "state",
+    "submitter",
     "trace",
     "plan",
     "record",

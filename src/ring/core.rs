@@ -2,7 +2,7 @@
 
 use super::error::RingError;
 use super::options::RingOptions;
-use super::state::State;
+use super::state::{State, Thread};
 use crate::Gpu;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +13,10 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Core {
     state: Mutex<State>,
+    /// For the threads that wait for mail or for the end of a submission.
     changed: Condvar,
+    /// For the ring's own thread.
+    driver: Condvar,
     pub(super) opened: Instant,
 }
 
@@ -27,6 +30,26 @@ pub(super) struct Guard<'a> {
     state: Option<MutexGuard<'a, State>>,
     /// This thread has the engine, so the wakers are left to the next thread that unlocks the state.
     pub(super) defers: bool,
+}
+
+/// Which threads are to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Concerned {
+    pub(super) sleepers: bool,
+    pub(super) driver: bool,
+}
+
+impl State {
+    /// Takes the note that something changed; returns the threads that it concerned.
+    pub(super) fn take_changed(&mut self) -> Concerned {
+        let changed = std::mem::take(&mut self.changed);
+        let driver = match self.driver {
+            Thread::None | Thread::Awake => false,
+            Thread::Waits => true,
+            Thread::Lingers => self.wants_ticks() || self.closed,
+        };
+        Concerned { sleepers: changed && self.sleepers > 0, driver: changed && driver }
+    }
 }
 
 const LOCKED: &str = "the state is locked until the guard is dropped";
@@ -48,16 +71,14 @@ impl DerefMut for Guard<'_> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         let Some(mut state) = self.state.take() else { return };
-        let notify = std::mem::take(&mut state.changed) && state.sleepers > 0;
+        let concerned = state.take_changed();
         let (mut ready, mut gone) = (Vec::new(), Vec::new());
         if !self.defers {
             std::mem::swap(&mut ready, &mut state.ready);
             std::mem::swap(&mut gone, &mut state.gone);
         }
         drop(state);
-        if notify {
-            self.core.changed.notify_all();
-        }
+        self.core.notify(concerned);
         // This thread may have nothing to do with the task, and other tasks are to be woken too: the panic of a waker,
         // which the panic hook has reported, ends here.
         for waker in ready {
@@ -72,7 +93,8 @@ impl Drop for Guard<'_> {
 impl Core {
     pub(super) fn open(gpu: &Gpu, options: RingOptions) -> Result<Arc<Self>, RingError> {
         let state = Mutex::new(State::new(gpu, options)?);
-        Ok(Arc::new(Self { state, changed: Condvar::new(), opened: Instant::now() }))
+        let (changed, driver) = (Condvar::new(), Condvar::new());
+        Ok(Arc::new(Self { state, changed, driver, opened: Instant::now() }))
     }
 
     /// The state; a submission may run.
@@ -81,26 +103,59 @@ impl Core {
         Guard { core: self, state: Some(state), defers: false }
     }
 
+    fn notify(&self, concerned: Concerned) {
+        if concerned.sleepers {
+            self.changed.notify_all();
+        }
+        if concerned.driver {
+            self.driver.notify_one();
+        }
+    }
+
     /// Waits for a change, up to a time limit. It also returns without one.
-    pub(super) fn wait<'a>(&'a self, mut guard: Guard<'a>, time: Option<Duration>) -> Guard<'a> {
+    pub(super) fn wait<'a>(&'a self, guard: Guard<'a>, time: Option<Duration>) -> Guard<'a> {
+        self.sleep(guard, None, time)
+    }
+
+    /// The same for the ring's own thread; `asleep` says which changes concern it.
+    pub(super) fn wait_as_driver<'a>(
+        &'a self,
+        guard: Guard<'a>,
+        asleep: Thread,
+        time: Option<Duration>,
+    ) -> Guard<'a> {
+        self.sleep(guard, Some(asleep), time)
+    }
+
+    fn sleep<'a>(
+        &'a self,
+        mut guard: Guard<'a>,
+        driver: Option<Thread>,
+        time: Option<Duration>,
+    ) -> Guard<'a> {
         if !guard.ready.is_empty() || !guard.gone.is_empty() {
             // Running and dropping those may cause the change that is waited for.
             drop(guard);
             return self.lock();
         }
-        if std::mem::take(&mut guard.changed) && guard.sleepers > 0 {
-            self.changed.notify_all();
+        self.notify(guard.take_changed());
+        match driver {
+            None => guard.sleepers += 1,
+            Some(asleep) => guard.driver = asleep,
         }
-        guard.sleepers += 1;
         let Some(state) = guard.state.take() else { return guard };
+        let changed = if driver.is_some() { &self.driver } else { &self.changed };
         let state = match time {
-            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            None => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             Some(time) => {
-                self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+                changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
             }
         };
         guard.state = Some(state);
-        guard.sleepers -= 1;
+        match driver {
+            None => guard.sleepers -= 1,
+            Some(_) => guard.driver = Thread::Awake,
+        }
         guard
     }
 

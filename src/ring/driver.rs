@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::error::RingError;
-use super::state::State;
+use super::state::{State, Thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -49,11 +49,11 @@ impl Core {
     /// Wakes the thread, or starts it, because there is work or a task waits.
     pub(super) fn drive(self: &Arc<Self>, state: &mut State) -> Result<(), RingError> {
         state.changed = true;
-        if !state.driver {
+        if state.driver == Thread::None {
             let core = Arc::clone(self);
             let thread = thread::Builder::new().name("aruminium ring".into());
             thread.spawn(move || core.ticking())?;
-            state.driver = true;
+            state.driver = Thread::Awake;
         }
         Ok(())
     }
@@ -64,11 +64,11 @@ impl Core {
         loop {
             let now = Instant::now();
             let next = state.expire(now);
-            let wanted = !state.closed && (state.tasks > 0 || state.drivers > 0);
+            let wanted = !state.closed && state.wants_ticks();
             if wanted {
                 needed = now;
             } else if state.closed || now.duration_since(needed) >= LINGER {
-                state.driver = false;
+                state.driver = Thread::None;
                 return;
             }
             if state.is_idle() {
@@ -79,14 +79,14 @@ impl Core {
             // Tasks whose time is over are woken first, which `wait` does.
             let ticks = wanted && state.work && state.is_free() && !waits;
             if !ticks || !state.ready.is_empty() {
-                let time = if !wanted {
-                    Some(LINGER)
+                let (asleep, time) = if !wanted {
+                    (Thread::Lingers, Some(LINGER))
                 } else if waits {
-                    Some(next.map_or(again, |next| next.min(again)))
+                    (Thread::Waits, Some(next.map_or(again, |next| next.min(again))))
                 } else {
-                    next
+                    (Thread::Waits, next)
                 };
-                state = self.wait(state, time);
+                state = self.wait_as_driver(state, asleep, time);
                 continue;
             }
             // One submission at a time: when its guard is dropped, none begins after the one that runs. A panic, which the

@@ -66,7 +66,7 @@ impl State {
             Some(_) => None,
             None => {
                 let engine = self.engine.as_ref().ok_or(RingError::Closed)?;
-                Some(Kind::new(gpu, engine, number, name, code, types.clone(), &launch)?)
+                Some(Kind::new(gpu, &engine.dispatch, number, name, code, types.clone(), &launch)?)
             }
         };
         let in_place = self.kinds.iter().filter(|kind| kind.in_place);

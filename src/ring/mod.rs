@@ -63,6 +63,7 @@ mod run;
 mod stat;
 mod state;
 mod submit;
+mod submitter;
 mod supervise;
 mod table;
 mod topology;

@@ -2,7 +2,7 @@
 
 use super::core::{Core, Guard};
 use super::error::{Fault, RingError};
-use super::submit::{Broken, Ended, Engine};
+use super::submit::{Ended, Engine};
 
 /// The result of `Ring::tick` and `Ring::run`.
 ///
@@ -96,29 +96,26 @@ impl Core {
         };
         let (after, mut ended) = engine.submit(state, &plan, count);
         state = after;
-        total.add(&ended);
-        let mut undone = false;
+        let mut outcome = Ok(None);
         if let Some(broken) = ended.broken.take() {
-            let (after, mut fault) = engine.blame(state, &plan, broken)?;
-            state = after;
-            if fault.is_none() {
-                // The actors took too long together only, or the process did not run for a while.
-                let before = ended.ticks;
-                let (after, parts) = engine.submit_in_parts(state, &plan);
-                (state, ended) = (after, parts?);
-                total.add(&ended);
-                match ended.broken.take() {
-                    Some(Broken::Actor(actor, cause)) => fault = Some((actor, cause)),
-                    _ => state.note_ticks((before + ended.ticks) as u32),
-                }
-            }
-            undone = fault.is_some();
-            if let Some((actor, cause)) = fault {
+            (state, outcome) = engine.resolve(state, &plan, broken, &mut ended);
+        }
+        let undone = !matches!(outcome, Ok(None));
+        state.conclude(&mut ended, undone);
+        total.add(&ended);
+        match outcome {
+            Ok(None) => {}
+            Ok(Some((actor, cause))) => {
                 let (fault, escalates) = state.supervise(actor, cause);
                 if escalates {
                     *escalated = Some(fault.clone());
                 }
                 total.faults.push(fault);
+            }
+            Err(error) => {
+                // A replay has no such error: it runs what completed.
+                state.note_ticks(ended.ticks as u32);
+                return Err(error);
             }
         }
         engine.give_back(&mut state);

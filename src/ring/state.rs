@@ -8,9 +8,10 @@ use super::options::{Launch, RingOptions};
 use super::plan::Plan;
 use super::post::{DeadLetter, Letter, Post};
 use super::record::{Log, Op};
+use super::submitter::Submitter;
 use super::table::Table;
 use super::trace::Trace;
-use crate::{Dispatch, Gpu};
+use crate::Gpu;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
@@ -43,13 +44,26 @@ pub(super) struct Seat {
     pub(super) post: Post,
 }
 
+/// The ring's own thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Thread {
+    /// There is none.
+    None,
+    Awake,
+    /// It sleeps until something changes, because there is nothing to do for those that want ticks.
+    Waits,
+    /// It sleeps because nothing wants its ticks, for a while. Other threads may tick meanwhile, which does not concern it: waking
+    /// it for each submission would take longer than a submission.
+    Lingers,
+}
+
 /// Everything that the ring's lock protects.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) gpu: Gpu,
     pub(super) options: RingOptions,
     /// The right to submit: taken while a submission runs.
-    pub(super) engine: Option<Dispatch>,
+    pub(super) engine: Option<Submitter>,
     pub(super) seats: Vec<Seat>,
     pub(super) kinds: Vec<Kind>,
     /// Complete ticks.
@@ -89,11 +103,10 @@ pub(super) struct State {
     /// Guards of `Ring::start`, and tasks that wait.
     pub(super) drivers: usize,
     pub(super) tasks: usize,
-    /// Whether the ring's own thread runs.
-    pub(super) driver: bool,
+    pub(super) driver: Thread,
     /// Why the last submission of that thread was refused, until something changes.
     pub(super) refused: Option<String>,
-    /// Threads that wait for a change, and whether there was one that may concern them.
+    /// Threads that wait for a change, without the ring's own, and whether there was one.
     pub(super) sleepers: usize,
     pub(super) changed: bool,
     /// Threads that wait until no submission runs, by ticket, and the last ticket.
@@ -140,8 +153,8 @@ impl State {
                 1 << 12
             )));
         }
-        let engine = Dispatch::new(&gpu.new_command_queue()?);
-        check_own_layouts(gpu, &engine)?;
+        let engine = Submitter::new(&gpu.new_command_queue()?);
+        check_own_layouts(gpu, &engine.dispatch)?;
         Ok(Self {
             gpu: clone_of(gpu)?,
             engine: Some(engine),
@@ -172,7 +185,7 @@ impl State {
             closed: false,
             drivers: 0,
             tasks: 0,
-            driver: false,
+            driver: Thread::None,
             refused: None,
             sleepers: 0,
             changed: false,
@@ -197,6 +210,11 @@ impl State {
     /// Whether nothing that the ring does by itself can change it, and no guard of `Ring::start` promises that others will.
     pub(super) fn is_idle(&self) -> bool {
         !self.work && self.is_free() && self.drivers == 0
+    }
+
+    /// Whether the ring's own thread ticks while there is work.
+    pub(super) fn wants_ticks(&self) -> bool {
+        self.tasks > 0 || self.drivers > 0
     }
 
     /// A tick may find something to do. What refused the last submission may be gone.
@@ -282,9 +300,12 @@ impl State {
 
     /// The last submission ran fewer ticks than it had, for no reason that a replay would have.
     pub(super) fn note_ticks(&mut self, ticks: u32) {
-        let ops = self.log.iter_mut().flatten().rev();
-        if let Some(count) = ops.filter_map(Op::ticks).next() {
-            *count = ticks;
+        let Some(log) = &mut self.log else { return };
+        let last = log.iter_mut().rposition(|op| op.ticks().is_some());
+        match last {
+            Some(last) if ticks == 0 => _ = log.remove(last),
+            Some(last) => log[last].ticks().into_iter().for_each(|count| *count = ticks),
+            None => {}
         }
     }
 

@@ -5,8 +5,10 @@ use super::error::{Cause, RingError};
 use super::layout::{NO_LANE, error, head};
 use super::plan::Plan;
 use super::state::State;
-use crate::{Batch, Dispatch, GpuError};
+use super::submitter::Submitter;
+use crate::GpuError;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How a submission ended.
@@ -16,6 +18,10 @@ pub(super) struct Ended {
     pub(super) handled: u64,
     pub(super) idle: bool,
     pub(super) stopped: bool,
+    /// Whether a handler made a dead letter.
+    pub(super) dead: bool,
+    /// Whether an actor stalled.
+    pub(super) stalled: bool,
     pub(super) broken: Option<Broken>,
 }
 
@@ -30,12 +36,12 @@ pub(super) enum Broken {
 /// The right to submit. Other threads wait until it is given back, or dropped.
 pub(super) struct Engine<'a> {
     core: &'a Core,
-    dispatch: Option<Dispatch>,
+    submitter: Option<Submitter>,
 }
 
 impl Drop for Engine<'_> {
     fn drop(&mut self) {
-        if self.dispatch.is_some() {
+        if self.submitter.is_some() {
             let core = self.core;
             let mut state = core.lock();
             // An error or a panic ended the submission: its work is not done.
@@ -48,13 +54,13 @@ impl Drop for Engine<'_> {
 impl<'a> Engine<'a> {
     /// Takes the right; no submission runs. The guard, and those of `submit`, call no wakers until it is given back.
     pub(super) fn of(core: &'a Core, state: &mut Guard<'_>) -> Self {
-        let dispatch = state.engine.take();
-        state.defers = dispatch.is_some();
-        Self { core, dispatch }
+        let submitter = state.engine.take();
+        state.defers = submitter.is_some();
+        Self { core, submitter }
     }
 
     pub(super) fn give_back(&mut self, state: &mut Guard<'_>) {
-        state.engine = self.dispatch.take();
+        state.engine = self.submitter.take();
         (state.changed, state.defers) = (true, false);
     }
 
@@ -62,14 +68,15 @@ impl<'a> Engine<'a> {
     pub(super) fn submit<'s>(
         &mut self,
         state: Guard<'s>,
-        plan: &Plan,
+        plan: &Arc<Plan>,
         count: u32,
     ) -> (Guard<'s>, Ended)
     where
         'a: 's,
     {
         let (version, start) = (state.version, Instant::now());
-        let (mut state, result) = self.unlocked(state, |batch| plan.encode(batch, version, count));
+        let (mut state, result) =
+            self.unlocked(state, |submitter| submitter.run(plan, version, count));
         let ended = state.settle(result, &plan.members);
         state.measure(self.core, start, &ended);
         (state, ended)
@@ -88,8 +95,9 @@ impl<'a> Engine<'a> {
         let (version, start) = (state.version, Instant::now());
         state.clear_head();
         let member = plan.members.iter().position(|&member| member == actor).unwrap_or_default();
-        let (mut state, result) =
-            self.unlocked(state, |batch| plan.encode_part(batch, version, member));
+        let (mut state, result) = self.unlocked(state, |submitter| {
+            submitter.batch(|batch| plan.encode_part(batch, version, member))
+        });
         let cause = match result {
             Ok(()) => Ok(state.take_error(actor)),
             Err(error) => Cause::of(error).map(Some),
@@ -113,8 +121,9 @@ impl<'a> Engine<'a> {
         state.clear_head();
         let (mut result, mut failed) = (Ok(()), None);
         for (member, &actor) in plan.members.iter().enumerate() {
-            (state, result) =
-                self.unlocked(state, |batch| plan.encode_part(batch, version, member));
+            (state, result) = self.unlocked(state, |submitter| {
+                submitter.batch(|batch| plan.encode_part(batch, version, member))
+            });
             if result.is_err() {
                 failed = Some(actor);
                 break;
@@ -136,22 +145,17 @@ impl<'a> Engine<'a> {
         (state, ended)
     }
 
-    /// Runs launches without the lock.
+    /// Submits without the lock.
     fn unlocked<'s>(
-        &self,
+        &mut self,
         state: Guard<'s>,
-        encode: impl FnOnce(&Batch<'_>),
+        run: impl FnOnce(&mut Submitter) -> Result<(), GpuError>,
     ) -> (Guard<'s>, Result<(), GpuError>)
     where
         'a: 's,
     {
         drop(state);
-        let result = match &self.dispatch {
-            // SAFETY: the kernels stay within their buffers by the counters that the state and they maintain, which the
-            // plan keeps alive; while they run, the state accesses only slots that they do not.
-            Some(dispatch) => unsafe { dispatch.batch(encode) },
-            None => Ok(()),
-        };
+        let result = self.submitter.as_mut().map_or(Ok(()), run);
         let mut state = self.core.lock();
         state.defers = true;
         (state, result)
@@ -216,30 +220,36 @@ impl State {
         if stalled != 0 && u64::from(stalled) == ticks {
             self.find_cycle(members);
         }
+        self.figures.handled += handled;
+        let dead = self.heads.get(head::DEAD) != 0;
+        Ended { ticks, handled, idle, stopped, dead, stalled: stalled != 0, broken }
+    }
+
+    /// Does what follows the last tick of a submission. A replay does it at the same tick, so it does not depend on how the ticks
+    /// were submitted.
+    pub(super) fn conclude(&mut self, ended: &mut Ended, undone: bool) {
         let dead = self.dead.len();
         for lane in self.orphans.clone() {
             self.bury(lane, "the actor was terminated");
         }
-        if self.heads.get(head::DEAD) != 0 {
+        if ended.dead {
             self.sweep();
         }
         // Actors that waited for room in those lanes, or in one that the host emptied meanwhile, may continue.
-        let idle = idle && self.dead.len() == dead;
-        let room = stalled != 0 && !self.touched.is_empty();
-        if broken.is_some() || !idle || room {
+        ended.idle &= self.dead.len() == dead;
+        let room = ended.stalled && !self.touched.is_empty();
+        if undone || !ended.idle || room {
             self.add_work();
         }
         // Threads that waited for this work check whether there is more.
         self.changed = true;
-        self.figures.handled += handled;
         let every = self.options.checkpoint_every;
-        if broken.is_none() && every > 0 && self.version - self.checkpoint_at >= every {
+        if !undone && every > 0 && self.version - self.checkpoint_at >= every {
             self.save_states();
         }
         if self.cycle.is_some() {
             self.wake_all();
         }
-        Ended { ticks, handled, idle, stopped, broken }
     }
 
     /// The actors that may have broken the tick: those that ran and have no record of it, or have threads that end after the

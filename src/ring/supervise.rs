@@ -7,22 +7,55 @@ use super::kind::Kind;
 use super::options::Supervision;
 use super::plan::Plan;
 use super::state::{Seat, State};
-use super::submit::{Broken, Engine};
+use super::submit::{Broken, Ended, Engine};
 use crate::{FaultKind, GpuError};
 
-impl Engine<'_> {
-    /// The actor that broke a submission; `None` if each alone does what the tick that was undone has for it.
-    pub(super) fn blame<'a>(
+impl<'a> Engine<'a> {
+    /// The fault of a submission that did not complete. If each actor alone does what the tick that was undone has for it, they took
+    /// too long together only, or the process did not run for a while: then the tick runs in parts, which `ended` includes.
+    pub(super) fn resolve<'s>(
         &mut self,
-        mut state: Guard<'a>,
+        state: Guard<'s>,
         plan: &Plan,
         broken: Broken,
-    ) -> Result<(Guard<'a>, Option<(usize, Cause)>), RingError>
+        ended: &mut Ended,
+    ) -> (Guard<'s>, Result<Option<(usize, Cause)>, RingError>)
     where
-        Self: 'a,
+        'a: 's,
+    {
+        let (state, blamed) = self.blame(state, plan, broken);
+        if !matches!(blamed, Ok(None)) {
+            return (state, blamed);
+        }
+        let (mut state, parts) = self.submit_in_parts(state, plan);
+        let fault = parts.map(|parts| {
+            let (ticks, handled) = (ended.ticks + parts.ticks, ended.handled + parts.handled);
+            let dead = ended.dead || parts.dead;
+            let fault = match parts.broken {
+                Some(Broken::Actor(actor, cause)) => Some((actor, cause)),
+                _ => None,
+            };
+            *ended = Ended { ticks, handled, dead, broken: None, ..parts };
+            fault
+        });
+        if matches!(fault, Ok(None)) {
+            state.note_ticks(ended.ticks as u32);
+        }
+        (state, fault)
+    }
+
+    /// The actor that broke a submission; `None` if each alone does what the tick that was undone has for it.
+    fn blame<'s>(
+        &mut self,
+        mut state: Guard<'s>,
+        plan: &Plan,
+        broken: Broken,
+    ) -> (Guard<'s>, Result<Option<(usize, Cause)>, RingError>)
+    where
+        'a: 's,
     {
         let (error, suspects) = match broken {
-            Broken::Actor(actor, cause) => return Ok((state, Some((actor, cause)))),
+            Broken::Actor(actor, cause) => return (state, Ok(Some((actor, cause)))),
             Broken::Metal(error, suspects) => (error, suspects),
         };
         // The watchdog stops a kernel in any thread, not necessarily in the one that does not end.
@@ -33,20 +66,22 @@ impl Engine<'_> {
             }
             GpuError::KernelFault(_) | GpuError::CommandBufferError(_) => None,
             // Nothing ran, and no actor is at fault.
-            _ => return Err(error.into()),
+            _ => return (state, Err(error.into())),
         };
         // Of several actors that fail in one tick any may be named: the first one of all is to be found.
         for actor in suspects {
             if let Some(found) = named.take_if(|named| named.0 == actor) {
-                return Ok((state, Some(found)));
+                return (state, Ok(Some(found)));
             }
-            let (after, cause) = self.submit_alone(state, plan, actor);
-            state = after;
-            if let Some(cause) = cause? {
-                return Ok((state, Some((actor, cause))));
+            let cause;
+            (state, cause) = self.submit_alone(state, plan, actor);
+            match cause {
+                Ok(None) => {}
+                Ok(Some(cause)) => return (state, Ok(Some((actor, cause)))),
+                Err(error) => return (state, Err(error)),
             }
         }
-        Ok((state, named))
+        (state, Ok(named))
     }
 }
 

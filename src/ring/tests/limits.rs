@@ -1,6 +1,6 @@
 //! The limits of counters and comparisons, each from both sides.
 
-use super::{ECHO, ring, ring_of, spawn};
+use super::{ECHO, SEND, ring, ring_of, spawn};
 use crate::ring::layout::RingHeader;
 use crate::ring::post::Wanted;
 use crate::ring::record::Op;
@@ -16,7 +16,6 @@ const FAILS: &str = "void handle(thread const uint &m, thread uint &s, thread Ou
     s += 1;
     out.post(m);
 }";
-const SEND: &str = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.send(0, m); }";
 /// The reply to a call that nothing made.
 const NO_CALL: Wanted = Wanted::Reply(u64::MAX);
 
@@ -157,10 +156,11 @@ fn a_replay_takes_mail_that_dead_letters_have_moved() {
     assert_eq!([0, 1].map(|_| to.try_receive().unwrap()), [Some(10), Some(12)]);
     set_aside(&to);
     // SAFETY: as for every submission.
-    let result = unsafe { dispatch.batch(|batch| plan.encode(batch, version, 4)) };
+    let result = unsafe { dispatch.dispatch.batch(|batch| plan.encode(batch, version, 4)) };
     let mut state = to.core.lock();
     state.engine = Some(dispatch);
-    state.settle(result, &plan.members);
+    let mut ended = state.settle(result, &plan.members);
+    state.conclude(&mut ended, false);
     drop(state);
     assert_eq!(to.try_receive().unwrap(), Some(20));
     let recording = ring.take_recording().unwrap();

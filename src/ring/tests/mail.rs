@@ -1,6 +1,7 @@
 //! Mailboxes, calls, futures, states of actors, topologies, and many threads.
 
 use super::{ECHO, NOTHING, block_on, ring, ring_of, spawn};
+use crate::ring::state::Thread;
 use crate::ring::{
     Actor, ActorState, Clock, Envelope, Launch, Message, Priority, Receipt, Ring, RingError,
     RingOptions, TimeSource, Topology,
@@ -82,7 +83,7 @@ fn futures_are_woken_without_anyone_ticking() {
     assert!(matches!(nothing, Err(RingError::Timeout)));
     // The thread of the ring ends when nothing waits.
     thread::sleep(Duration::from_millis(350));
-    assert!(!actor.core.lock().driver);
+    assert_eq!(actor.core.lock().driver, Thread::None);
     assert_eq!(actor.core.lock().tasks, 0);
 }
 
@@ -119,7 +120,7 @@ fn a_driver_ticks_until_it_is_dropped() {
         thread::sleep(Duration::from_millis(1));
     }
     drop(driver);
-    while actor.core.lock().driver {
+    while actor.core.lock().driver != Thread::None {
         thread::sleep(Duration::from_millis(10));
     }
     actor.send(2).unwrap();
@@ -589,10 +590,11 @@ fn room_that_the_host_makes_while_a_submission_runs_is_work() {
     drop(state);
     assert_eq!([0, 1].map(|_| actor.try_receive().unwrap()), [Some(0), Some(1)]);
     // SAFETY: as for every submission.
-    let result = unsafe { dispatch.batch(|batch| plan.encode(batch, version, 4)) };
+    let result = unsafe { dispatch.dispatch.batch(|batch| plan.encode(batch, version, 4)) };
     let mut state = actor.core.lock();
     state.engine = Some(dispatch);
-    state.settle(result, &plan.members);
+    let mut ended = state.settle(result, &plan.members);
+    state.conclude(&mut ended, false);
     drop(state);
     for expected in 2..6 {
         assert_eq!(actor.receive().wait().unwrap(), expected);

@@ -22,6 +22,7 @@ use std::thread;
 
 const NOTHING: &str =
     "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";
+const SEND: &str = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.send(0, m); }";
 const ECHO: &str = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { s += 1; out.reply(m); }";
 
 fn ring() -> Ring {

@@ -1,6 +1,7 @@
 //! Wake-ups, wakers, counters that wrap, and what happens while a submission runs.
 
 use super::{ECHO, NOTHING, block_on, ring, ring_of, spawn};
+use crate::ring::state::{State, Thread};
 use crate::ring::{
     Actor, ActorState, Cause, Checkpoint, Clock, Envelope, Hlc, Launch, Priority, Receipt, Receive,
     Recording, Ring, RingError, RingOptions, Supervision,
@@ -240,8 +241,31 @@ fn a_ring_that_is_dropped_ends_its_runs() {
     drop(ring);
     assert!(matches!(waiting.join().unwrap(), Err(RingError::Closed)));
     assert!(matches!(actor.read_state(), Err(RingError::Closed)));
-    until(|| !actor.core.lock().driver);
+    until(|| actor.core.lock().driver == Thread::None);
     drop(driver);
+}
+
+#[test]
+fn a_lingering_driver_sleeps_through_the_ticks_of_other_threads() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new());
+    assert_eq!(block_on(actor.call(1)).unwrap(), 1);
+    let driver = || actor.core.lock().driver;
+    until(|| driver() == Thread::Lingers);
+    let mut state = actor.core.lock();
+    let mut concerned = |change: fn(&mut State)| {
+        change(&mut state);
+        state.changed = true;
+        state.take_changed().driver
+    };
+    assert!(!concerned(|_| {}));
+    assert!(concerned(|state| state.tasks += 1));
+    assert!(!concerned(|state| state.tasks -= 1));
+    assert!(concerned(|state| state.drivers += 1));
+    assert!(!concerned(|state| state.drivers -= 1));
+    drop(state);
+    // It is there again for the next task.
+    assert_eq!(block_on(actor.call(2)).unwrap(), 2);
 }
 
 #[test]
