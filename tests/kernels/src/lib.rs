@@ -4,6 +4,7 @@ pub mod blocks;
 pub mod complex;
 pub mod constants;
 pub mod elements;
+pub mod ggml;
 pub mod layouts;
 pub mod mlx_metal;
 pub mod numbers;

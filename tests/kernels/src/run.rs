@@ -1,9 +1,9 @@
 //! Runs a kernel of a package: its source, its arguments in order, and its results.
 
 use crate::numbers::Number;
-use crate::packages::{PACKAGES, Registry, Source};
+use crate::packages::{PACKAGES, Package, Registry, Source};
 use crate::ran;
-use aruminium::{Buffer, ConstantValues, Encoder, Gpu, Queue, ShaderLib};
+use aruminium::{Buffer, CompileOptions, ConstantValues, Encoder, Gpu, Queue, ShaderLib};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
@@ -37,6 +37,27 @@ impl Kernels {
     /// # Panics
     /// If it does not exist or does not compile.
     pub fn open(package: &str, file: &str) -> Self {
+        let (text, path, defines) = Self::sources(package, |package, sources| {
+            let ends = |source: &&Source| source.path.ends_with(file);
+            let is = |source: &&Source| source.path.rsplit('/').next() == Some(file);
+            let found = sources.iter().find(is).or_else(|| sources.iter().find(ends));
+            let source = found.unwrap_or_else(|| panic!("{}: no {file}", package.name));
+            let path = format!("{}/{}", package.name, source.path);
+            (source.text.clone(), path, package.defines())
+        });
+        let compiled = Self::compiled(file, path, &(defines + &text));
+        Self { text, ..compiled }
+    }
+
+    /// The paths of a package's sources.
+    ///
+    /// # Panics
+    /// If it does not exist.
+    pub fn paths(package: &str) -> Vec<String> {
+        Self::sources(package, |_, sources| sources.iter().map(|one| one.path.clone()).collect())
+    }
+
+    fn sources<T>(package: &str, get: impl FnOnce(&Package, &[Source]) -> T) -> T {
         let named = PACKAGES.iter().find(|known| known.name == package);
         let package = named.unwrap_or_else(|| panic!("no package {package}"));
         let mut known = SOURCES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,15 +67,7 @@ impl Kernels {
                 Registry::open(crate::MANIFEST).unwrap_or_else(|error| panic!("{error}"));
             registry.sources(package).unwrap_or_else(|error| panic!("{error}"))
         });
-        let ends = |source: &&Source| source.path.ends_with(file);
-        let is = |source: &&Source| source.path.rsplit('/').next() == Some(file);
-        let found = sources.iter().find(is).or_else(|| sources.iter().find(ends));
-        let source = found.unwrap_or_else(|| panic!("{}: no {file}", package.name));
-        let path = format!("{}/{}", package.name, source.path);
-        Self {
-            text: source.text.clone(),
-            ..Self::compiled(file, path, &(package.defines() + &source.text))
-        }
+        get(package, sources)
     }
 
     /// Compiles a text. Messages call it `name`; its kernels are recorded under `path`.
@@ -62,9 +75,23 @@ impl Kernels {
     /// # Panics
     /// If it does not compile.
     pub fn compiled(name: &str, path: String, text: &str) -> Self {
+        Self::compiled_with(name, path, text, None)
+    }
+
+    /// The same with options.
+    ///
+    /// # Panics
+    /// If it does not compile.
+    pub fn compiled_with(
+        name: &str,
+        path: String,
+        text: &str,
+        options: Option<&CompileOptions>,
+    ) -> Self {
         let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
         let queue = gpu.new_command_queue().unwrap_or_else(|error| panic!("{error}"));
-        let library = gpu.compile(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let library = gpu.compile_with(text, options);
+        let library = library.unwrap_or_else(|error| panic!("{name}: {error}"));
         Self { gpu, queue, library, name: name.to_owned(), path, text: text.to_owned() }
     }
 
@@ -78,9 +105,19 @@ impl Kernels {
     /// # Panics
     /// If there is no such macro.
     pub fn defined(&self, name: &str) -> usize {
-        let lines = self.text.lines().filter_map(|line| line.trim().strip_prefix("#define "));
+        self.number(name).unwrap_or_else(|| panic!("{}: no number {name}", self.name))
+    }
+
+    /// The same, if there is such a macro.
+    pub fn number(&self, name: &str) -> Option<usize> {
+        let mut lines = self.text.lines().filter_map(|line| line.trim().strip_prefix("#define "));
         let value = |line: &str| line.trim().strip_prefix(name)?.trim().parse().ok();
-        lines.filter_map(value).next().unwrap_or_else(|| panic!("{}: no number {name}", self.name))
+        lines.find_map(value)
+    }
+
+    /// The text of the source.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Begins a launch of a kernel with values for its function constants.

@@ -3,89 +3,50 @@
 //! Tolerances: sums in `float` differ by the order of addition, about one part in 10⁶ for each doubling of what they
 //! add.
 
+use kernels::ggml::Ggml;
 use kernels::numbers::{Number, near};
-use kernels::run::Kernels;
 use kernels::structs::Struct;
-use std::sync::OnceLock;
 
-/// The one source, compiled once.
-fn kernels() -> &'static Kernels {
-    static KERNELS: OnceLock<Kernels> = OnceLock::new();
-    KERNELS.get_or_init(|| Kernels::open("whisper-rs-sys", "ggml-metal.metal"))
-}
+/// The function constant of norms for a factor that newer ones have, which they are launched without.
+const NO_SCALE: usize = 1700;
 
 #[test]
 fn soft_max() {
-    for (rows, elements) in [(3usize, 7usize), (2, 64), (4, 1000)] {
-        let (input, mask) =
-            (Number::F32.some(61, rows * elements), Number::F32.some(62, rows * elements));
-        for (name, number) in
-            [("f32", Some(Number::F32)), ("f16", Some(Number::F16)), ("f32", None)]
-        {
-            let kernel = format!("kernel_soft_max_{name}");
-            let mask: Vec<f64> =
-                mask.iter().map(|&m| number.map_or(0.0, |number| number.rounded(m))).collect();
-            let (row, all) = (4 * elements as u64, (4 * elements * rows) as u64);
-            let mask_row = (number.map_or(4, Number::size) * elements) as u64;
-            let (k, m) = (elements as i32, rows as i32);
-            let arguments = Struct::new().i32([k, m, 1]).u64([row, all, all]).i32([m, 1, 1]);
-            let arguments =
-                arguments.u64([mask_row, mask_row * rows as u64, mask_row * rows as u64]);
-            let arguments = arguments.u64([row, all, all]).f32([0.5, 0.0, 0.0, 0.0]).i32([0]);
-            let launch = kernels().launch(&kernel).bytes(&arguments.bytes());
-            let launch = launch.bytes(&Number::F32.encode(&input));
-            let launch = match number {
-                Some(number) => launch.bytes(&number.encode(&mask)),
-                None => launch.again(1),
-            };
-            let launch = launch.again(1).room(4 * rows * elements).memory(0, 128);
-            let threads = elements.div_ceil(32).min(8) * 32;
-            let out = launch.groups((rows, 1, 1), (threads, 1, 1), 4);
-            let rows_of = input.chunks(elements).zip(mask.chunks(elements));
-            let expected: Vec<f64> = rows_of
-                .flat_map(|(row, mask)| {
-                    let scaled: Vec<f64> = row.iter().zip(mask).map(|(x, m)| x * 0.5 + m).collect();
-                    let most = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                    let sum: f64 = scaled.iter().map(|x| (x - most).exp()).sum();
-                    scaled.into_iter().map(move |x| (x - most).exp() / sum).collect::<Vec<_>>()
-                })
-                .collect();
-            near(&kernel, &Number::F32.decode(&out), &expected, 1e-5);
-        }
-    }
-}
-
-#[test]
-fn rms_norm() {
-    for (rows, elements) in [(3usize, 32usize), (2, 100), (3, 2048)] {
-        let input = Number::F32.some(71, rows * elements);
-        let (factor, added) = (Number::F32.some(72, elements), Number::F32.some(73, elements));
-        for (suffix, width) in [("", 1), ("_4", 4)] {
-            for (name, kind) in [("", 1), ("_mul", 2), ("_mul_add", 3)] {
-                let kernel = format!("kernel_rms_norm{name}_f32{suffix}");
-                let (row, all) = (4 * elements as u64, (4 * rows * elements) as u64);
-                let arguments = Struct::new().i32([elements as i32, elements as i32 / width]);
-                let arguments = arguments.u64([row, all, all]).f32([1e-5]);
-                let arguments = arguments.i32([rows as i32, 1, 1]).i32([1, 1, 1]).i32([1, 1, 1]);
+    for ggml in Ggml::all() {
+        for (rows, elements) in [(3usize, 7usize), (2, 64), (4, 1000)] {
+            let (input, mask) =
+                (Number::F32.some(61, rows * elements), Number::F32.some(62, rows * elements));
+            for (name, number) in
+                [("f32", Some(Number::F32)), ("f16", Some(Number::F16)), ("f32", None)]
+            {
+                let kernel = format!("kernel_soft_max_{name}");
+                let mask: Vec<f64> =
+                    mask.iter().map(|&m| number.map_or(0.0, |number| number.rounded(m))).collect();
+                let (row, all) = (4 * elements as u64, (4 * elements * rows) as u64);
+                let mask_row = (number.map_or(4, Number::size) * elements) as u64;
+                let (k, m) = (elements as i32, rows as i32);
+                let arguments = Struct::new().i32([k, m, 1]).u64([row, all, all]).i32([m, 1, 1]);
                 let arguments =
-                    arguments.u64([row, row, row]).u64([all, row, row]).u64([all, row, row]);
-                let launch = kernels().launch(&kernel).bytes(&arguments.bytes());
+                    arguments.u64([mask_row, mask_row * rows as u64, mask_row * rows as u64]);
+                let arguments = arguments.u64([row, all, all]).f32([0.5, 0.0, 0.0, 0.0]).i32([0]);
+                let arguments = ggml.arguments(&kernel, "soft_max", arguments);
+                let launch = ggml.launch(&kernel).bytes(&arguments);
                 let launch = launch.bytes(&Number::F32.encode(&input));
-                let launch = launch.bytes(&Number::F32.encode(&factor));
-                let launch = launch.bytes(&Number::F32.encode(&added));
-                let launch = launch.room(4 * rows * elements).memory(0, 128);
-                let threads = (elements / width as usize).div_ceil(32).min(32) * 32;
+                let launch = match number {
+                    Some(number) => launch.bytes(&number.encode(&mask)),
+                    None => launch.again(1),
+                };
+                let launch = launch.again(1).room(4 * rows * elements).memory(0, 128);
+                let threads = elements.div_ceil(32).min(8) * 32;
                 let out = launch.groups((rows, 1, 1), (threads, 1, 1), 4);
-                let expected: Vec<f64> = input
-                    .chunks(elements)
-                    .flat_map(|row| {
-                        let mean = row.iter().map(|x| x * x).sum::<f64>() / elements as f64;
-                        let scale = 1.0 / (mean + 1e-5).sqrt();
-                        let both = factor.iter().zip(&added);
-                        row.iter().zip(both).map(move |(x, (f, a))| {
-                            let factor = if kind > 1 { *f } else { 1.0 };
-                            x * scale * factor + if kind > 2 { *a } else { 0.0 }
-                        })
+                let rows_of = input.chunks(elements).zip(mask.chunks(elements));
+                let expected: Vec<f64> = rows_of
+                    .flat_map(|(row, mask)| {
+                        let scaled: Vec<f64> =
+                            row.iter().zip(mask).map(|(x, m)| x * 0.5 + m).collect();
+                        let most = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                        let sum: f64 = scaled.iter().map(|x| (x - most).exp()).sum();
+                        scaled.into_iter().map(move |x| (x - most).exp() / sum).collect::<Vec<_>>()
                     })
                     .collect();
                 near(&kernel, &Number::F32.decode(&out), &expected, 1e-5);
@@ -95,68 +56,120 @@ fn rms_norm() {
 }
 
 #[test]
-fn rope() {
-    // Dimensions of a head, those that are turned, heads, positions.
-    let (head, turned, heads, places) = (64usize, 48usize, 3usize, 5usize);
-    for (name, number) in [("f32", Number::F32), ("f16", Number::F16)] {
-        for (form, distance) in [("norm", 1), ("neox", turned / 2)] {
-            let kernel = format!("kernel_rope_{form}_{name}");
-            let input = number.some(81, head * heads * places);
-            let positions: Vec<u8> =
-                (0..places as u32).flat_map(|p| (p * 7).to_le_bytes()).collect();
-            let steps = [1, head, head * heads, head * heads * places];
-            let steps = steps.map(|step| (step * number.size()) as u64);
-            let sides = [head, heads, places, 1].map(|side| side as i32);
-            let arguments = Struct::new().i32(sides).u64(steps).i32(sides).u64(steps);
-            let arguments = arguments.i32([0, turned as i32, 4096]);
-            let arguments = arguments.f32([10000.0, 1.0, 0.0, 1.0, 32.0, 1.0]);
-            let arguments = arguments.i32([0; 4]).u8([0]);
-            let launch = kernels().launch(&kernel).bytes(&arguments.bytes());
-            let launch = launch.bytes(&number.encode(&input)).bytes(&positions).again(1);
-            let launch = launch.room(input.len() * number.size());
-            let out = launch.groups((heads, places, 1), (32, 1, 1), 4);
-            let mut expected = input.clone();
-            for (at, row) in expected.chunks_mut(head).enumerate() {
-                for pair in 0..turned / 2 {
-                    let place = (at / heads * 7) as f64;
-                    let angle = place * 10000f64.powf(-2.0 * pair as f64 / turned as f64);
-                    let first = if form == "norm" { 2 * pair } else { pair };
-                    let (x, y) = (row[first], row[first + distance]);
-                    row[first] = x * angle.cos() - y * angle.sin();
-                    row[first + distance] = x * angle.sin() + y * angle.cos();
+fn rms_norm() {
+    for ggml in Ggml::all() {
+        for (rows, elements) in [(3usize, 32usize), (2, 100), (3, 2048)] {
+            let input = Number::F32.some(71, rows * elements);
+            let (factor, added) = (Number::F32.some(72, elements), Number::F32.some(73, elements));
+            for (suffix, width) in [("", 1), ("_4", 4)] {
+                for (name, kind) in [("", 1), ("_mul", 2), ("_mul_add", 3)] {
+                    let kernel = format!("kernel_rms_norm{name}_f32{suffix}");
+                    let (row, all) = (4 * elements as u64, (4 * rows * elements) as u64);
+                    let arguments = Struct::new().i32([elements as i32, elements as i32 / width]);
+                    let arguments = arguments.u64([row, all, all]).f32([1e-5]);
+                    let arguments =
+                        arguments.i32([rows as i32, 1, 1]).i32([1, 1, 1]).i32([1, 1, 1]);
+                    let arguments =
+                        arguments.u64([row, row, row]).u64([all, row, row]).u64([all, row, row]);
+                    let arguments = ggml.arguments(&kernel, "norm", arguments);
+                    let launch = ggml.launch(&kernel).constant(NO_SCALE, false).bytes(&arguments);
+                    let launch = launch.bytes(&Number::F32.encode(&input));
+                    let launch = launch.bytes(&Number::F32.encode(&factor));
+                    let launch = launch.bytes(&Number::F32.encode(&added));
+                    let launch = launch.room(4 * rows * elements).memory(0, 128);
+                    let threads = (elements / width as usize).div_ceil(32).min(32) * 32;
+                    let out = launch.groups((rows, 1, 1), (threads, 1, 1), 4);
+                    let expected: Vec<f64> = input
+                        .chunks(elements)
+                        .flat_map(|row| {
+                            let mean = row.iter().map(|x| x * x).sum::<f64>() / elements as f64;
+                            let scale = 1.0 / (mean + 1e-5).sqrt();
+                            let both = factor.iter().zip(&added);
+                            row.iter().zip(both).map(move |(x, (f, a))| {
+                                let factor = if kind > 1 { *f } else { 1.0 };
+                                x * scale * factor + if kind > 2 { *a } else { 0.0 }
+                            })
+                        })
+                        .collect();
+                    near(&kernel, &Number::F32.decode(&out), &expected, 1e-5);
                 }
             }
-            // The angle is a product in `float` of up to 28 radians, from a fast `pow`.
-            near(&kernel, &number.decode(&out), &expected, 1e-4 + 2.0 * number.epsilon());
+        }
+    }
+}
+
+#[test]
+fn rope() {
+    for ggml in Ggml::all() {
+        // Dimensions of a head, those that are turned, heads, positions.
+        let (head, turned, heads, places) = (64usize, 48usize, 3usize, 5usize);
+        for (name, number) in [("f32", Number::F32), ("f16", Number::F16)] {
+            for (form, distance) in [("norm", 1), ("neox", turned / 2)] {
+                let kernel = format!("kernel_rope_{form}_{name}");
+                let input = number.some(81, head * heads * places);
+                let positions: Vec<u8> =
+                    (0..places as u32).flat_map(|p| (p * 7).to_le_bytes()).collect();
+                let steps = [1, head, head * heads, head * heads * places];
+                let steps = steps.map(|step| (step * number.size()) as u64);
+                let sides = [head, heads, places, 1].map(|side| side as i32);
+                let arguments = Struct::new().i32(sides).u64(steps).i32(sides).u64(steps);
+                let arguments = arguments.i32([0, turned as i32, 4096]);
+                let arguments = arguments.f32([10000.0, 1.0, 0.0, 1.0, 32.0, 1.0]);
+                let arguments = arguments.i32([0; 4]).u8([0]);
+                let arguments = ggml.arguments(&kernel, "rope", arguments);
+                // Neither interleaved nor backwards; older ones have no such constants.
+                let launch = ggml.launch(&kernel).constant(800, false).constant(801, false);
+                let launch = launch.bytes(&arguments);
+                let launch = launch.bytes(&number.encode(&input)).bytes(&positions).again(1);
+                let launch = launch.room(input.len() * number.size());
+                let out = launch.groups((heads, places, 1), (32, 1, 1), 4);
+                let mut expected = input.clone();
+                for (at, row) in expected.chunks_mut(head).enumerate() {
+                    for pair in 0..turned / 2 {
+                        let place = (at / heads * 7) as f64;
+                        let angle = place * 10000f64.powf(-2.0 * pair as f64 / turned as f64);
+                        let first = if form == "norm" { 2 * pair } else { pair };
+                        let (x, y) = (row[first], row[first + distance]);
+                        row[first] = x * angle.cos() - y * angle.sin();
+                        row[first + distance] = x * angle.sin() + y * angle.cos();
+                    }
+                }
+                // The angle is a product in `float` of up to 28 radians, from a fast `pow`.
+                near(&kernel, &number.decode(&out), &expected, 1e-4 + 2.0 * number.epsilon());
+            }
         }
     }
 }
 
 #[test]
 fn argsort() {
-    for (elements, rows) in [(5usize, 2usize), (64, 3), (300, 2)] {
-        // All different, so that there is one order.
-        let input: Vec<f64> =
-            (0..rows * elements).map(|at| ((at * 7919) % (rows * elements + 1)) as f64).collect();
-        for (order, sign) in [("asc", 1.0), ("desc", -1.0)] {
-            let kernel = format!("kernel_argsort_f32_i32_{order}");
-            let (row, all) = (4 * elements as u64, (4 * rows * elements) as u64);
-            let (k, m) = (elements as i32, rows as i32);
-            let arguments = Struct::new().i32([k, m, 1, 1]).u64([4, row, all, all]);
-            let arguments = arguments.i32([k, m, 1, 1, k]);
-            let threads = elements.next_power_of_two();
-            let launch = kernels().launch(&kernel).bytes(&arguments.bytes());
-            let launch = launch.bytes(&Number::F32.encode(&input)).room(4 * rows * elements);
-            let out = launch.memory(0, 4 * threads).groups((rows, 1, 1), (threads, 1, 1), 2);
-            let expected: Vec<f64> = input
-                .chunks(elements)
-                .flat_map(|row| {
-                    let mut order: Vec<usize> = (0..elements).collect();
-                    order.sort_by(|&a, &b| (row[a] * sign).total_cmp(&(row[b] * sign)));
-                    order.into_iter().map(|at| at as f64).collect::<Vec<_>>()
-                })
+    for ggml in Ggml::all() {
+        for (elements, rows) in [(5usize, 2usize), (64, 3), (300, 2)] {
+            // All different, so that there is one order.
+            let input: Vec<f64> = (0..rows * elements)
+                .map(|at| ((at * 7919) % (rows * elements + 1)) as f64)
                 .collect();
-            near(&kernel, &Number::U32.decode(&out), &expected, 0.0);
+            for (order, sign) in [("asc", 1.0), ("desc", -1.0)] {
+                let kernel = format!("kernel_argsort_f32_i32_{order}");
+                let (row, all) = (4 * elements as u64, (4 * rows * elements) as u64);
+                let (k, m) = (elements as i32, rows as i32);
+                let arguments = Struct::new().i32([k, m, 1, 1]).u64([4, row, all, all]);
+                let arguments = arguments.i32([k, m, 1, 1, k]);
+                let threads = elements.next_power_of_two();
+                let arguments = ggml.arguments(&kernel, "argsort", arguments);
+                let launch = ggml.launch(&kernel).bytes(&arguments);
+                let launch = launch.bytes(&Number::F32.encode(&input)).room(4 * rows * elements);
+                let out = launch.memory(0, 4 * threads).groups((rows, 1, 1), (threads, 1, 1), 2);
+                let expected: Vec<f64> = input
+                    .chunks(elements)
+                    .flat_map(|row| {
+                        let mut order: Vec<usize> = (0..elements).collect();
+                        order.sort_by(|&a, &b| (row[a] * sign).total_cmp(&(row[b] * sign)));
+                        order.into_iter().map(|at| at as f64).collect::<Vec<_>>()
+                    })
+                    .collect();
+                near(&kernel, &Number::U32.decode(&out), &expected, 0.0);
+            }
         }
     }
 }

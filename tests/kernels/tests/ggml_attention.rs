@@ -4,16 +4,10 @@
 //! (2⁸) of results of about 1; quantised keys and values are made `half`s first.
 
 use kernels::blocks::{FORMATS, Format};
+use kernels::ggml::Ggml;
 use kernels::numbers::{Number, near, noise};
-use kernels::run::{Kernels, Launch};
+use kernels::run::Launch;
 use kernels::structs::Struct;
-use std::sync::OnceLock;
-
-/// The one source, compiled once.
-fn kernels() -> &'static Kernels {
-    static KERNELS: OnceLock<Kernels> = OnceLock::new();
-    KERNELS.get_or_init(|| Kernels::open("whisper-rs-sys", "ggml-metal.metal"))
-}
 
 /// Heads of the queries, of which two share keys and values.
 const HEADS: usize = 4;
@@ -34,6 +28,7 @@ struct Options {
 
 /// One launch's data; references are exact, what kernels read is rounded.
 struct Attention {
+    ggml: &'static Ggml,
     options: Options,
     /// Numbers of a key and of a value.
     sides: [usize; 2],
@@ -47,7 +42,7 @@ struct Attention {
 }
 
 impl Attention {
-    fn some(ty: &str, sides: [usize; 2], options: Options) -> Self {
+    fn some(ggml: &'static Ggml, ty: &str, sides: [usize; 2], options: Options) -> Self {
         let plain = Number::named(ty);
         let count = |side: usize| GROUPS * options.keys * side;
         let stored = [0, 1].map(|k| match plain {
@@ -71,6 +66,7 @@ impl Attention {
             bits => -(bits as f64) / 4.0,
         });
         Self {
+            ggml,
             options,
             sides,
             query: Number::F32.some(13, HEADS * options.queries * sides[0]),
@@ -148,7 +144,7 @@ impl Attention {
         if self.options.mask { Number::F16.encode(&self.mask) } else { vec![0] }
     }
 
-    fn arguments(&self) -> Vec<u8> {
+    fn arguments(&self) -> Struct {
         let Options { queries, keys, cap, bias, .. } = self.options;
         let row = 4 * self.sides[0] as u64;
         let whole = [row, row * queries as u64, row * (queries * HEADS) as u64];
@@ -161,13 +157,13 @@ impl Attention {
         let slopes = [bias, bias / 2.0].map(|bias| 2f32.powf(-bias / HEADS as f32));
         let all =
             all.i32([HEADS as i32, queries as i32, 1]).f32([scale, bias, slopes[0], slopes[1]]);
-        all.i32([HEADS as i32]).f32([cap]).bytes()
+        all.i32([HEADS as i32]).f32([cap])
     }
 
     /// A launch with the function constants that all kinds have, from `first` on.
     fn launch(&self, kernel: &str, first: usize, simdgroups: usize, pads: bool) -> Launch<'static> {
         let Options { mask, sinks, bias, cap, .. } = self.options;
-        let launch = kernels().launch(kernel).constant(first, mask).constant(first + 1, sinks);
+        let launch = self.ggml.launch(kernel).constant(first, mask).constant(first + 1, sinks);
         let launch = launch.constant(first + 2, bias != 0.0).constant(first + 3, cap != 0.0);
         let launch = launch.constant(first + 4, pads);
         let parts = [0, 1].map(|k| (self.row[k] / self.unit) as i32);
@@ -175,8 +171,9 @@ impl Attention {
         launch.constant(first + 22, simdgroups as i32)
     }
 
-    fn bind(&self, launch: Launch<'static>) -> Launch<'static> {
-        let launch = launch.bytes(&self.arguments()).bytes(&Number::F32.encode(&self.query));
+    fn bind(&self, launch: Launch<'static>, kernel: &str, kargs: &str) -> Launch<'static> {
+        let arguments = self.ggml.arguments(kernel, kargs, self.arguments());
+        let launch = launch.bytes(&arguments).bytes(&Number::F32.encode(&self.query));
         // Values are read in units of 64 numbers: past the last one, there has to be something.
         let values = [self.stored[1].0.as_slice(), &[0; 64 * 4]].concat();
         let launch = launch.bytes(&self.stored[0].0).bytes(&values);
@@ -192,9 +189,11 @@ impl Attention {
         let all = all.u64(self.steps(0)).u64(self.steps(1));
         let all = all.i32(self.mask_sides()).u64(self.mask_steps());
         let mask = if self.options.mask { 2 * self.options.queries } else { 0 };
-        let launch = kernels().launch("kernel_flash_attn_ext_pad");
+        let kernel = "kernel_flash_attn_ext_pad";
+        let all = self.ggml.arguments(kernel, "flash_attn_ext_pad", all);
+        let launch = self.ggml.launch(kernel);
         let launch = launch.constant(100, self.options.mask).constant(125, chunk as i32);
-        let launch = launch.bytes(&all.bytes()).bytes(&self.stored[0].0).bytes(&self.stored[1].0);
+        let launch = launch.bytes(&all).bytes(&self.stored[0].0).bytes(&self.stored[1].0);
         let launch = launch.bytes(&self.mask_bytes());
         let launch = launch.room(chunk * (GROUPS * (self.row[0] + self.row[1]) + mask) + 64 * 4);
         launch.groups((chunk, GROUPS, 1), (32, 1, 1), 4)
@@ -207,10 +206,12 @@ impl Attention {
         }
         let all = Struct::new().i32([self.options.queries as i32, self.options.keys as i32]);
         let all = all.i32(self.mask_sides()).u64(self.mask_steps());
-        let launch = kernels().launch("kernel_flash_attn_ext_blk");
+        let kernel = "kernel_flash_attn_ext_blk";
+        let all = self.ggml.arguments(kernel, "flash_attn_ext_blk", all);
+        let launch = self.ggml.launch(kernel);
         let launch = launch.constant(224, queries as i32).constant(225, keys as i32);
         let sides = [self.options.keys.div_ceil(keys), self.options.queries.div_ceil(queries)];
-        let launch = launch.bytes(&all.bytes()).bytes(&self.mask_bytes()).room(sides[0] * sides[1]);
+        let launch = launch.bytes(&all).bytes(&self.mask_bytes()).room(sides[0] * sides[1]);
         launch.groups((sides[0], sides[1], 1), (32, 1, 1), 2)
     }
 
@@ -219,20 +220,28 @@ impl Attention {
     }
 }
 
-/// Type and sizes of heads in the names of kernels that begin so.
-fn kinds(prefix: &str) -> Vec<(String, String, [usize; 2])> {
+/// A kernel's name with the type and sizes of heads in it, and the queries of a threadgroup if it has them.
+type Kind<'a> = (&'a str, &'a str, [usize; 2], Option<usize>);
+
+/// The kinds of kernels whose names begin so.
+fn kinds<'a>(ggml: &'a Ggml, prefix: &str) -> Vec<Kind<'a>> {
     let mut found = Vec::new();
-    for name in kernels().names() {
+    for name in ggml.names() {
         let Some(rest) = name.strip_prefix(prefix) else { continue };
         let Some((ty, sides)) = rest.split_once("_dk") else { continue };
         let Some((key, value)) = sides.split_once("_dv") else { continue };
+        // `_q2_ne4`: two queries for each threadgroup, four threads for each key.
+        let (value, queries) = match value.split_once("_q") {
+            Some((value, rest)) => (value, rest.split('_').next().and_then(|q| q.parse().ok())),
+            None => (value, None),
+        };
         let (Ok(key), Ok(value)) = (key.parse::<usize>(), value.parse::<usize>()) else { continue };
-        let own = ty.strip_prefix("vec_").is_none();
+        let own = !ty.starts_with("vec_") && !ty.starts_with("tensor_");
         // A head that is not a whole number of blocks cannot be stored: its kernel cannot be launched.
         let part =
             FORMATS.iter().find(|format| format.name == ty).map_or(1, |format| format.weights);
         if own && key.is_multiple_of(part) && value.is_multiple_of(part) {
-            found.push((name.clone(), ty.to_owned(), [key, value]));
+            found.push((name, ty, [key, value], queries));
         }
     }
     found
@@ -256,31 +265,35 @@ fn tolerance(ty: &str) -> f64 {
 
 #[test]
 fn many_queries() {
-    let (queries, chunk) = (
-        kernels().defined("OP_FLASH_ATTN_EXT_NQPTG"),
-        kernels().defined("OP_FLASH_ATTN_EXT_NCPSG"),
-    );
-    let kinds = kinds("kernel_flash_attn_ext_");
-    let mut ran = 0;
-    for (at, (kernel, ty, sides)) in kinds.into_iter().enumerate() {
-        let all = Attention::some(&ty, sides, options(at, [8, 13][at % 2]));
-        let pads = !all.options.keys.is_multiple_of(chunk);
-        let launch = all.launch(&kernel, 300, SIMDGROUPS, pads);
-        let launch = launch.constant(310, !all.options.queries.is_multiple_of(8));
-        let launch = all.bind(launch).bytes(&all.padding(chunk)).bytes(&all.blocks(queries, chunk));
-        let own = if Number::named(&ty).is_none() { 16 * 32 * SIMDGROUPS } else { 0 };
-        let halves = queries * (sides[0] + 2 * sides[1].next_multiple_of(64) + 4 * chunk) + own;
-        if 2 * halves > MOST_MEMORY {
-            // ggml's program cannot launch it either.
-            continue;
+    for ggml in Ggml::all() {
+        let kinds = kinds(ggml, "kernel_flash_attn_ext_");
+        let mut ran = 0;
+        for (at, (kernel, ty, sides, _)) in kinds.into_iter().enumerate() {
+            let queries =
+                ggml.defined(kernel, &["OP_FLASH_ATTN_EXT_NQPTG", "OP_FLASH_ATTN_EXT_NQPSG"]);
+            let chunk = ggml.defined(kernel, &["OP_FLASH_ATTN_EXT_NCPSG"]);
+            let all = Attention::some(ggml, ty, sides, options(at, [8, 13][at % 2]));
+            let pads = !all.options.keys.is_multiple_of(chunk);
+            let launch = all.launch(kernel, 300, SIMDGROUPS, pads);
+            let launch = launch.constant(310, !all.options.queries.is_multiple_of(8));
+            let launch = all.bind(launch, kernel, "flash_attn_ext");
+            let launch = launch.bytes(&all.padding(chunk)).bytes(&all.blocks(queries, chunk));
+            let own = if Number::named(ty).is_none() { 16 * 32 * SIMDGROUPS } else { 0 };
+            let halves = queries * (sides[0] + 2 * sides[1].next_multiple_of(64) + 4 * chunk) + own;
+            if 2 * halves > MOST_MEMORY {
+                // ggml's program cannot launch it either.
+                continue;
+            }
+            ran += 1;
+            let launch =
+                launch.room(all.results() * 4).memory(0, (2 * halves).next_multiple_of(16));
+            let groups = (all.options.queries.div_ceil(queries), HEADS, 1);
+            let out = Number::F32.decode(&launch.groups(groups, (32, SIMDGROUPS, 1), 8));
+            near(&format!("{kernel} {:?}", all.options), &out, &all.reference(), tolerance(ty));
         }
-        ran += 1;
-        let launch = launch.room(all.results() * 4).memory(0, (2 * halves).next_multiple_of(16));
-        let groups = (all.options.queries.div_ceil(queries), HEADS, 1);
-        let out = Number::F32.decode(&launch.groups(groups, (32, SIMDGROUPS, 1), 8));
-        near(&format!("{kernel} {:?}", all.options), &out, &all.reference(), tolerance(&ty));
+        let count = if ggml.package == "whisper-rs-sys" { 74 } else { 98 };
+        assert_eq!(ran, count, "{}: kernels for many queries", ggml.package);
     }
-    assert_eq!(ran, 74, "kernels for many queries");
 }
 
 /// SIMD-groups of a threadgroup for many queries.
@@ -290,36 +303,48 @@ const MOST_MEMORY: usize = 32 * 1024;
 
 #[test]
 fn one_query() {
-    let chunk = kernels().defined("OP_FLASH_ATTN_EXT_VEC_NCPSG");
-    let kinds = kinds("kernel_flash_attn_ext_vec_");
-    assert_eq!(kinds.len(), 64, "kernels for one query");
-    for (at, (kernel, ty, sides)) in kinds.into_iter().enumerate() {
-        let all = Attention::some(&ty, sides, options(at, [1, 3][at % 2]));
-        let pads = !all.options.keys.is_multiple_of(chunk);
-        // One threadgroup for all keys, or several, whose results are put together by another kernel.
-        let parts = if at % 3 == 0 { 32 } else { 1 };
-        let simdgroups = if parts == 1 { 2 } else { 1 };
-        let launch = all.launch(&kernel, 400, simdgroups, pads).constant(423, parts as i32);
-        let rows = all.options.queries * HEADS;
-        let room = match parts {
-            1 => all.results(),
-            _ => rows * parts * (sides[1] + 2),
-        };
-        let launch = all.bind(launch).bytes(&all.padding(chunk)).room(room * 4);
-        let halves = sides[0].next_multiple_of(128) + 4 * chunk * simdgroups;
-        let halves = halves + 2 * sides[1].next_multiple_of(128) * simdgroups;
-        // The kernels clear their sums a little past the end of the memory that their program requests.
-        let launch = launch.memory(0, 2 * halves + 512);
-        let groups = (all.options.queries, HEADS, parts);
-        let mut out = launch.groups(groups, (32, simdgroups, 1), 7);
-        if parts > 1 {
-            let launch = kernels().launch("kernel_flash_attn_ext_vec_reduce");
-            let launch = launch.constant(500, sides[1] as i32).constant(501, parts as i32);
-            let launch = launch.bytes(&(rows as i32).to_le_bytes()).bytes(&out);
-            let launch = launch.room(all.results() * 4);
-            out = launch.groups((rows, 1, 1), (32 * parts, 1, 1), 2);
+    for ggml in Ggml::all() {
+        let kinds = kinds(ggml, "kernel_flash_attn_ext_vec_");
+        let count = if ggml.package == "whisper-rs-sys" { 64 } else { 418 };
+        assert_eq!(kinds.len(), count, "{}: kernels for one query", ggml.package);
+        for (at, (kernel, ty, sides, together)) in kinds.into_iter().enumerate() {
+            let chunk = ggml.defined(kernel, &["OP_FLASH_ATTN_EXT_VEC_NCPSG"]);
+            // How many queries a threadgroup takes.
+            let queries = together.unwrap_or_else(|| {
+                let names = ["OP_FLASH_ATTN_EXT_VEC_NQPTG", "OP_FLASH_ATTN_EXT_VEC_NQPSG"];
+                ggml.defined(kernel, &names)
+            });
+            let all = Attention::some(ggml, ty, sides, options(at, [1, 3][at % 2]));
+            let pads = !all.options.keys.is_multiple_of(chunk);
+            // One threadgroup for all keys, or several, whose results are put together by another kernel.
+            let parts = if at % 3 == 0 { 32 } else { 1 };
+            let simdgroups = if parts == 1 { 2 } else { 1 };
+            let launch = all.launch(kernel, 400, simdgroups, pads).constant(423, parts as i32);
+            let rows = all.options.queries * HEADS;
+            let room = match parts {
+                1 => all.results(),
+                _ => rows * parts * (sides[1] + 2),
+            };
+            let launch = launch.constant(405, false).constant(406, false);
+            let launch = all.bind(launch, kernel, "flash_attn_ext_vec").bytes(&all.padding(chunk));
+            // Newer ones have a list of keys after the results, which they read if a constant says so.
+            let launch = launch.room(room * 4).bytes(&[0; 4]);
+            let halves = queries * simdgroups * sides[0].next_multiple_of(128);
+            let halves = halves + 4 * queries * chunk * simdgroups;
+            let halves = halves + 2 * queries * sides[1].next_multiple_of(128) * simdgroups;
+            // The kernels clear their sums a little past the end of the memory that their program requests.
+            let launch = launch.memory(0, 2 * halves + 512);
+            let groups = (all.options.queries.div_ceil(queries), HEADS, parts);
+            let mut out = launch.groups(groups, (32, simdgroups, 1), 7);
+            if parts > 1 {
+                let launch = ggml.launch("kernel_flash_attn_ext_vec_reduce");
+                let launch = launch.constant(500, sides[1] as i32).constant(501, parts as i32);
+                let launch = launch.bytes(&(rows as i32).to_le_bytes()).bytes(&out);
+                let launch = launch.room(all.results() * 4);
+                out = launch.groups((rows, 1, 1), (32 * parts, 1, 1), 2);
+            }
+            let out = Number::F32.decode(&out);
+            near(&format!("{kernel} {:?}", all.options), &out, &all.reference(), tolerance(ty));
         }
-        let out = Number::F32.decode(&out);
-        near(&format!("{kernel} {:?}", all.options), &out, &all.reference(), tolerance(&ty));
     }
 }
