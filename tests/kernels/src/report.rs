@@ -1,6 +1,6 @@
 //! The page that lists what compiles: `specs/coverage.md`.
 
-use crate::mlx_metal::{self, FAMILIES, MlxMetal};
+use crate::mlx_metal::{self, MlxMetal, families};
 use crate::packages::{PACKAGES, Registry};
 use crate::ran;
 use crate::survey::{LibraryFound, Reason, Surveyed, median, survey};
@@ -41,12 +41,14 @@ fn mlx(gpu: &Gpu, ran: &HashSet<(String, String)>) -> io::Result<String> {
         mlx.names().len()
     );
     let (mut names, mut all) = (0, 0);
-    for family in FAMILIES {
+    for family in families() {
         eprintln!("mlx-metal: {}", family.name);
         let instances = mlx.instances(family);
         let source = mlx.source(family, &instances)?;
         let start = Instant::now();
-        let library = autorelease_pool(|| gpu.compile(&source).map(|_| start.elapsed()));
+        let library = autorelease_pool(|| {
+            gpu.compile_with(&source, family.options().as_ref()).map(|_| start.elapsed())
+        });
         let path = family.path();
         let run = ran.iter().filter(|(noted, _)| *noted == path).count();
         (names, all) = (names + instances.len(), all + run);

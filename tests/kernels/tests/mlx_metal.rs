@@ -3,7 +3,7 @@
 
 use aruminium::{Gpu, autorelease_pool};
 use kernels::constants;
-use kernels::mlx_metal::{FAMILIES, MlxMetal, spread};
+use kernels::mlx_metal::{MlxMetal, families, spread};
 use std::collections::HashMap;
 
 /// Pipelines of each template; `MLX_PIPELINES` sets another number.
@@ -16,7 +16,7 @@ fn every_family_compiles() {
     let each = std::env::var("MLX_PIPELINES").ok().and_then(|n| n.parse().ok()).unwrap_or(EACH);
     let only = std::env::var("MLX_FAMILY").unwrap_or_default();
     let (mut named, mut made, mut failed) = (0, 0, Vec::new());
-    for family in FAMILIES.iter().filter(|family| family.name.contains(&only)) {
+    for family in families().filter(|family| family.name.contains(&only)) {
         let instances = mlx.instances(family);
         println!("{}: {}", family.name, instances.len());
         named += instances.len();
@@ -24,7 +24,7 @@ fn every_family_compiles() {
         let chosen = spread(&instances, each);
         let source = mlx.source(family, &instances).unwrap_or_else(|error| panic!("{error}"));
         autorelease_pool(|| {
-            let library = match gpu.compile(&source) {
+            let library = match gpu.compile_with(&source, family.options().as_ref()) {
                 Ok(library) => library,
                 Err(error) => {
                     let text = error.to_string();
@@ -52,8 +52,7 @@ fn every_family_compiles() {
     assert!(failed.is_empty(), "{} failed\n{}", failed.len(), failed.join("\n"));
 }
 
-/// What the library's other names begin with: kernels in sources that the package does not have, those for Metal 4's
-/// tensors (`nax`), and a few whose template has a parameter that the name does not show (`gqa`).
+/// What the library's other names begin with: kernels in sources that the package does not have, and a few whose template has a parameter that the name does not show (`gqa`).
 const OTHERS: &[&str] = &[
     "argmax_",
     "argmin_",
@@ -78,15 +77,14 @@ const OTHERS: &[&str] = &[
 fn every_name_is_of_a_family_or_known_to_be_of_none() {
     let mlx = MlxMetal::open().unwrap_or_else(|error| panic!("{error}"));
     let mut of_families: HashMap<String, usize> = HashMap::new();
-    for family in FAMILIES {
+    for family in families() {
         for instance in mlx.instances(family) {
             *of_families.entry(instance.name).or_default() += 1;
         }
     }
     let twice: Vec<_> = of_families.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "of two families: {twice:?}");
-    let is_other =
-        |name: &str| name.contains("nax") || OTHERS.iter().any(|prefix| name.starts_with(prefix));
+    let is_other = |name: &str| OTHERS.iter().any(|prefix| name.starts_with(prefix));
     let names = mlx.names().iter();
     let unknown: Vec<_> =
         names.filter(|name| !of_families.contains_key(*name) && !is_other(name)).collect();

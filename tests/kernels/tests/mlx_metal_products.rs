@@ -42,14 +42,29 @@ fn dot(element: Element, pairs: impl Iterator<Item = (Value, Value)>) -> Value {
     element.converted(Value::Complex(sum.re, sum.im))
 }
 
+/// How many kernels of a form there are at least, one of each group.
+const GEMV: usize = 1;
+const SDPA: usize = 1;
+const AFFINE: usize = 1;
+const AFFINE_TILES: usize = 28;
+const FLOATS: usize = 1;
+
 fn tolerance(element: Element) -> f64 {
     1e-4 + 2.0 * element.epsilon()
 }
 
 #[test]
 fn matrices_by_tiles() {
-    let (kernels, instances) = sampled("steel_gemm", |one| one.arguments()[1..8].join(" "));
-    for instance in instances {
+    // Plain ones, and those for Metal 4's tensors.
+    for (family, count) in [("steel_gemm", 24), ("steel_gemm_nax", 24)] {
+        let ran = products_by_tiles(family);
+        assert!(ran >= count, "{family}: {ran} kernels ran");
+    }
+}
+
+fn products_by_tiles(family: &str) -> usize {
+    let (kernels, instances) = sampled(family, |one| one.arguments()[1..8].join(" "));
+    for instance in &instances {
         let arguments = instance.arguments();
         let element = Element::named(arguments[0]);
         let [bm, bn, bk, wm, wn] = [1, 2, 3, 4, 5].map(|at| number(arguments[at]));
@@ -85,6 +100,7 @@ fn matrices_by_tiles() {
             element.check(&what, &found, &expected, tolerance(element));
         }
     }
+    instances.len()
 }
 
 #[test]
@@ -94,8 +110,10 @@ fn matrices_and_vectors() {
         format!("{} {}", one.template(), arguments[1..].join(" "))
     });
     const BATCHES: usize = 2;
+    let mut ran = 0;
     let plain = |one: &Instance| !one.template().contains("gather");
     for instance in instances.into_iter().filter(plain) {
+        ran += 1;
         let arguments = instance.arguments();
         let element = Element::named(arguments[0]);
         let [bm, bn, sm, sn, tm, tn] = [1, 2, 3, 4, 5, 6].map(|at| number(arguments[at]));
@@ -134,6 +152,7 @@ fn matrices_and_vectors() {
         let expected: Vec<Value> = each.collect();
         element.check(&instance.name, &found, &expected, tolerance(element));
     }
+    assert!(ran >= GEMV, "{ran} kernels ran");
 }
 
 #[test]
@@ -144,7 +163,9 @@ fn attention_of_one_query() {
     const QUERIES: usize = 3;
     const KEYS: usize = 70;
     let of_one_pass = |one: &Instance| one.template() == "sdpa_vector";
+    let mut ran = 0;
     for (at, instance) in instances.into_iter().filter(of_one_pass).enumerate() {
+        ran += 1;
         let arguments = instance.arguments();
         let element = Element::named(arguments[0]);
         let (side, width) = (number(arguments[1]), number(arguments[2]));
@@ -180,6 +201,7 @@ fn attention_of_one_query() {
         }
         element.check(&instance.name, &found, &expected, tolerance(element));
     }
+    assert!(ran >= SDPA, "{ran} kernels ran");
 }
 
 // ---- quantised weights -------------------------------------------------------------------------
@@ -225,6 +247,7 @@ fn affine_weights() {
         let arguments = one.arguments();
         format!("{} {}", one.template(), arguments[1..].join(" "))
     });
+    let mut ran = 0;
     for instance in &instances {
         let arguments = instance.arguments();
         let (group, bits) = (number(arguments[1]), number(arguments[2]));
@@ -287,9 +310,64 @@ fn affine_weights() {
                 element.check(&instance.name, &found, &expected, tolerance);
             }
             // They only become pipelines, in `mlx_metal.rs`.
-            _ => {}
+            _ => continue,
         }
+        ran += 1;
     }
+    assert!(ran >= AFFINE, "{ran} kernels ran");
+}
+
+#[test]
+fn affine_products_by_tiles() {
+    // For Metal 4's tensors; weights of each width in bits, with whole tiles of columns and parts of one.
+    let (kernels, instances) = sampled("quantized_nax", |one| {
+        let arguments = one.arguments();
+        match one.template() {
+            "affine_qmm_t_nax" => [2, 3, 4, 5].map(|at| arguments[at]).join(" "),
+            other => other.to_owned(),
+        }
+    });
+    let mut ran = 0;
+    let of_products = |one: &&Instance| one.template() == "affine_qmm_t_nax";
+    for instance in instances.iter().filter(of_products) {
+        let arguments = instance.arguments();
+        let element = Element::named(arguments[0]);
+        let (group, bits) = (number(arguments[1]), number(arguments[2]));
+        let (aligned, batched) = (arguments[3] == "true", arguments[4] == "true");
+        let [bm, bk, bn, wm, wn] = [5, 6, 7, 8, 9].map(|at| number(arguments[at]));
+        let batches = if batched { 2 } else { 1 };
+        let (rows, inputs) = (bm + 3, bk.max(group));
+        let outputs = if aligned { bn } else { bn - 24 };
+        let matrix = affine(element, bits, group, batches * outputs * inputs);
+        let x = some(element, 12, batches * rows * inputs);
+        let launch = kernels.launch(&instance.name).constant(200, false);
+        let launch = launch.constant(201, aligned).constant(202, true).bytes(&matrix.bytes);
+        let launch = launch.bytes(&element.encode(&matrix.scales));
+        let launch = launch.bytes(&element.encode(&matrix.biases)).bytes(&element.encode(&x));
+        let results = batches * rows * outputs;
+        let launch = launch.room(results * element.size());
+        let launch = launch.words([inputs]).words([outputs]).words([rows]);
+        let launch = launch.words([1]).words([batches]).longs([rows * inputs]);
+        let launch = launch.words([1]).words([batches]).longs([outputs * inputs * bits / 32]);
+        let groups = outputs * inputs / group;
+        let launch = launch.longs([groups]).longs([groups]);
+        let size = (outputs.div_ceil(bn), rows.div_ceil(bm), batches);
+        let found = launch.groups(size, (32, wn, wm), 4);
+        let each = (0..results).map(|at| {
+            let (vector, row) = (at / outputs, at % outputs);
+            let batch = vector / rows;
+            let x = &x[vector * inputs..(vector + 1) * inputs];
+            let weights = &matrix.weights[(batch * outputs + row) * inputs..][..inputs];
+            let sum = x.iter().zip(weights).map(|(&x, w)| real(x) * w).sum::<f64>();
+            element.converted(Value::Real(sum))
+        });
+        let expected: Vec<Value> = each.collect();
+        // Weights are rounded to the type; their sum may be near 0.
+        let tolerance = 2e-3 + 32.0 * element.epsilon();
+        element.check(&instance.name, &found, &expected, tolerance);
+        ran += 1;
+    }
+    assert!(ran >= AFFINE_TILES, "{ran} kernels ran");
 }
 
 /// The number of a float with some bits of exponent, a bias, and some bits of fraction, and a sign above them.
@@ -351,5 +429,5 @@ fn weights_of_4_and_8_bit_floats() {
         element.check(&instance.name, &found, &expected, 1e-6 + element.epsilon());
         ran += 1;
     }
-    assert!(ran > 0, "no kernel ran");
+    assert!(ran >= FLOATS, "{ran} kernels ran");
 }

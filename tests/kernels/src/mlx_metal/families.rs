@@ -2,97 +2,151 @@
 
 use super::Family;
 
-/// Every family whose kernels the headers can express, apart from those for Metal 4's tensors.
-pub const FAMILIES: &[Family] = &[
-    Family { name: "unary", headers: &["unary_ops.h", "unary.h"], instance: unary },
-    Family { name: "binary", headers: &["binary_ops.h", "binary.h"], instance: binary },
-    Family { name: "binary_two", headers: &["binary_ops.h", "binary_two.h"], instance: binary_two },
-    Family { name: "ternary", headers: &["ternary_ops.h", "ternary.h"], instance: ternary },
-    Family { name: "copy", headers: &["copy.h"], instance: copy },
-    Family { name: "arange", headers: &["arange.h"], instance: arange },
-    Family { name: "softmax", headers: &["softmax.h"], instance: softmax },
-    Family { name: "logsumexp", headers: &["logsumexp.h"], instance: logsumexp },
-    Family { name: "sort", headers: &["sort.h"], instance: sort },
-    Family { name: "scan", headers: &["scan.h"], instance: scan },
+/// The families whose kernels need no newer language than Metal 3.
+pub(super) const FAMILIES: &[Family] = &[
+    Family { name: "unary", headers: &["unary_ops.h", "unary.h"], instance: unary, metal_4: false },
+    Family {
+        name: "binary",
+        headers: &["binary_ops.h", "binary.h"],
+        instance: binary,
+        metal_4: false,
+    },
+    Family {
+        name: "binary_two",
+        headers: &["binary_ops.h", "binary_two.h"],
+        instance: binary_two,
+        metal_4: false,
+    },
+    Family {
+        name: "ternary",
+        headers: &["ternary_ops.h", "ternary.h"],
+        instance: ternary,
+        metal_4: false,
+    },
+    Family { name: "copy", headers: &["copy.h"], instance: copy, metal_4: false },
+    Family { name: "arange", headers: &["arange.h"], instance: arange, metal_4: false },
+    Family { name: "softmax", headers: &["softmax.h"], instance: softmax, metal_4: false },
+    Family { name: "logsumexp", headers: &["logsumexp.h"], instance: logsumexp, metal_4: false },
+    Family { name: "sort", headers: &["sort.h"], instance: sort, metal_4: false },
+    Family { name: "scan", headers: &["scan.h"], instance: scan, metal_4: false },
     Family {
         name: "reduce",
         headers: &["atomic.h", "reduction/ops.h", "reduce.h"],
         instance: reduce,
+        metal_4: false,
     },
     Family {
         name: "quantized",
         headers: &["steel/gemm/gemm.h", "quantized_utils.h", "quantized.h"],
         instance: affine,
+        metal_4: false,
     },
     Family {
         name: "fp_quantized",
         headers: &["steel/gemm/gemm.h", "quantized_utils.h", "fp_quantized.h"],
         instance: floats,
+        metal_4: false,
     },
     Family {
         name: "steel_gemm",
         headers: &["steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_fused.h"],
         instance: gemm,
+        metal_4: false,
     },
     Family {
         name: "steel_attention",
         headers: &["steel/attn/attn.h", "steel/attn/kernels/steel_attention.h"],
         instance: attention,
+        metal_4: false,
     },
-    Family { name: "sdpa_vector", headers: &["sdpa_vector.h"], instance: sdpa },
-    Family { name: "gemv_wide", headers: &["gemv.h"], instance: gemv_wide },
-    Family { name: "gemv", headers: &["steel/utils.h", "gemv.h"], instance: gemv },
+    Family { name: "sdpa_vector", headers: &["sdpa_vector.h"], instance: sdpa, metal_4: false },
+    Family { name: "gemv_wide", headers: &["gemv.h"], instance: gemv_wide, metal_4: false },
+    Family { name: "gemv", headers: &["steel/utils.h", "gemv.h"], instance: gemv, metal_4: false },
     Family {
         name: "gemv_masked",
         headers: &["steel/utils.h", "gemv_masked.h"],
         instance: gemv_masked,
+        metal_4: false,
     },
-    Family { name: "fft", headers: &["fft.h"], instance: fft },
-    Family { name: "multi_block_sort", headers: &["sort.h"], instance: multi_block_sort },
-    Family { name: "searchsorted", headers: &["sort.h", "searchsorted.h"], instance: searchsorted },
-    Family { name: "cross_entropy", headers: &["cross_entropy.h"], instance: cross_entropy },
-    Family { name: "dot", headers: &["dot.h"], instance: dot },
-    Family { name: "sdpa_blocked", headers: &["sdpa_blocked.h"], instance: sdpa_blocked },
+    Family { name: "fft", headers: &["fft.h"], instance: fft, metal_4: false },
+    Family {
+        name: "multi_block_sort",
+        headers: &["sort.h"],
+        instance: multi_block_sort,
+        metal_4: false,
+    },
+    Family {
+        name: "searchsorted",
+        headers: &["sort.h", "searchsorted.h"],
+        instance: searchsorted,
+        metal_4: false,
+    },
+    Family {
+        name: "cross_entropy",
+        headers: &["cross_entropy.h"],
+        instance: cross_entropy,
+        metal_4: false,
+    },
+    Family { name: "dot", headers: &["dot.h"], instance: dot, metal_4: false },
+    Family {
+        name: "sdpa_blocked",
+        headers: &["sdpa_blocked.h"],
+        instance: sdpa_blocked,
+        metal_4: false,
+    },
     Family {
         name: "steel_gemm_splitk",
         headers: &["steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_splitk.h"],
         instance: splitk,
+        metal_4: false,
     },
     Family {
         name: "steel_gemm_masked",
         headers: &["steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_masked.h"],
         instance: masked,
+        metal_4: false,
     },
     Family {
         name: "steel_gather_mm",
         headers: &["steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_gather.h"],
         instance: gather,
+        metal_4: false,
     },
     Family {
         name: "steel_segmented_mm",
         headers: &["steel/gemm/gemm.h", "steel/gemm/kernels/steel_gemm_segmented.h"],
         instance: segmented,
+        metal_4: false,
     },
     Family {
         name: "steel_conv",
         headers: &["steel/conv/conv.h", "steel/conv/kernels/steel_conv.h"],
         instance: convolution,
+        metal_4: false,
     },
     Family {
         name: "steel_conv_3d",
         headers: &["steel/conv/conv.h", "steel/conv/kernels/steel_conv_3d.h"],
         instance: convolution_3d,
+        metal_4: false,
     },
     Family {
         name: "steel_conv_general",
         headers: &["steel/conv/conv.h", "steel/conv/kernels/steel_conv_general.h"],
         instance: general_convolution,
+        metal_4: false,
     },
-    Family { name: "gated_delta", headers: &["gated_delta_update.h"], instance: gated_delta },
+    Family {
+        name: "gated_delta",
+        headers: &["gated_delta_update.h"],
+        instance: gated_delta,
+        metal_4: false,
+    },
     Family {
         name: "gated_delta_vjp",
         headers: &["gated_delta_update_vjp.h"],
         instance: gated_delta_vjp,
+        metal_4: false,
     },
 ];
 
@@ -120,7 +174,7 @@ const TYPES: &[(&str, &str)] = &[
 ];
 
 /// The type that a text begins with, and the rest.
-fn a_type(text: &str) -> Option<(&'static str, &str)> {
+pub(super) fn a_type(text: &str) -> Option<(&'static str, &str)> {
     TYPES.iter().find_map(|(name, ty)| {
         let rest = text.strip_prefix(name)?;
         // `float16_tn` is `float16` and a form of product.
@@ -131,7 +185,7 @@ fn a_type(text: &str) -> Option<(&'static str, &str)> {
 }
 
 /// The type that a text is.
-fn whole_type(text: &str) -> Option<&'static str> {
+pub(super) fn whole_type(text: &str) -> Option<&'static str> {
     a_type(text).filter(|(_, rest)| rest.is_empty()).map(|(ty, _)| ty)
 }
 
@@ -141,20 +195,20 @@ fn before_type(text: &str) -> Option<(&str, &'static str)> {
 }
 
 /// The number or word after a key: `64` of `gs_64_b_4` for `gs`.
-fn after<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
+pub(super) fn after<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
     let at = words.iter().position(|word| *word == key)?;
     words.get(at + 1).copied()
 }
 
 /// The number that follows letters: `64` of `bm64`.
-fn number<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
+pub(super) fn number<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
     words.iter().find_map(|word| {
         word.strip_prefix(key)
             .filter(|rest| rest.bytes().all(|b| b.is_ascii_digit()) && !rest.is_empty())
     })
 }
 
-fn truth(word: &str) -> &'static str {
+pub(super) fn truth(word: &str) -> &'static str {
     if matches!(word, "1" | "true") { "true" } else { "false" }
 }
 
@@ -385,7 +439,7 @@ fn reduce(name: &str) -> Option<String> {
 }
 
 /// The parts of a quantised kernel's name: its template's name, its type and the words after it.
-fn quantised(rest: &str) -> Option<(&str, &'static str, Vec<&str>)> {
+pub(super) fn quantised(rest: &str) -> Option<(&str, &'static str, Vec<&str>)> {
     let group = rest.find("_gs_")?;
     let head = rest.get(..group)?;
     let (at, ty) = ["bfloat16_t", "float16_t", "float"].iter().find_map(|ty| {
@@ -431,17 +485,17 @@ fn quantised_instance(prefix: &str, rest: &str) -> Option<String> {
 }
 
 fn affine(name: &str) -> Option<String> {
-    quantised_instance("affine", name.strip_prefix("affine_").filter(|_| !name.contains("nax"))?)
+    quantised_instance("affine", name.strip_prefix("affine_")?)
 }
 
 fn floats(name: &str) -> Option<String> {
     let rest =
         ["mxfp4_", "mxfp8_", "nvfp4_"].iter().find_map(|prefix| name.strip_prefix(prefix))?;
-    quantised_instance("fp", Some(rest).filter(|_| !name.contains("nax"))?)
+    quantised_instance("fp", Some(rest)?)
 }
 
 fn gemm(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("steel_gemm_fused_").filter(|_| !name.contains("nax"))?;
+    let rest = name.strip_prefix("steel_gemm_fused_")?;
     let (form, rest) = rest.split_at_checked(2)?;
     let (ty, rest) = a_type(rest.strip_prefix('_')?)?;
     let words: Vec<&str> = rest.split('_').collect();
@@ -458,11 +512,12 @@ fn gemm(name: &str) -> Option<String> {
 }
 
 fn attention(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("steel_attention_").filter(|_| !name.contains("nax"))?;
-    let (ty, rest) = a_type(rest)?;
+    let (ty, rest) = a_type(name.strip_prefix("steel_attention_")?)?;
     let (rest, mask) = rest.split_once("_mask")?;
     let words: Vec<&str> = rest.split('_').collect();
     let size = |key| number(&words, key);
+    // Those of 64 queries are for tensors.
+    size("bq").filter(|queries| *queries != "64")?;
     Some(format!(
         "attention<{ty}, {}, {}, {}, {}, {}, {}, {}, float>",
         size("bq")?,
@@ -526,7 +581,7 @@ fn fft(name: &str) -> Option<String> {
 }
 
 /// The sizes after keys in a name, as a list of arguments.
-fn sizes(words: &[&str], keys: &[&str]) -> Option<String> {
+pub(super) fn sizes(words: &[&str], keys: &[&str]) -> Option<String> {
     let each: Option<Vec<&str>> = keys.iter().map(|key| number(words, key)).collect();
     Some(each?.join(", "))
 }
@@ -622,10 +677,10 @@ fn sdpa_blocked(name: &str) -> Option<String> {
     Some(format!("sdpa_blocked_{}<{}>", template.trim_end_matches('_'), whole_type(ty)?))
 }
 
-const TILES: &[&str] = &["bm", "bn", "bk", "wm", "wn"];
+pub(super) const TILES: &[&str] = &["bm", "bn", "bk", "wm", "wn"];
 
 /// What the names of steel's products have in common: the transpositions, the types of operands and results, the words after.
-fn product(rest: &str) -> Option<(bool, bool, &'static str, &'static str, Vec<&str>)> {
+pub(super) fn product(rest: &str) -> Option<(bool, bool, &'static str, &'static str, Vec<&str>)> {
     let (form, rest) = rest.split_at_checked(2)?;
     if !form.bytes().all(|letter| matches!(letter, b'n' | b't')) {
         return None;
@@ -642,7 +697,7 @@ fn alignments(words: &[&str]) -> Option<(bool, bool)> {
 }
 
 fn splitk(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("steel_gemm_splitk_").filter(|_| !name.contains("nax"))?;
+    let rest = name.strip_prefix("steel_gemm_splitk_")?;
     if let Some(rest) = rest.strip_prefix("accum_") {
         let (to, rest) = a_type(rest)?;
         let (from, rest) = a_type(rest.strip_prefix('_')?)?;
@@ -663,7 +718,7 @@ fn masked(name: &str) -> Option<String> {
 }
 
 fn gather(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("steel_gather_mm_").filter(|_| !name.contains("nax"))?;
+    let rest = name.strip_prefix("steel_gather_mm_")?;
     let (template, rest) = match rest.strip_prefix("rhs_") {
         Some(rest) => ("gather_mm_rhs", rest),
         None => ("gather_mm", rest),
@@ -673,7 +728,7 @@ fn gather(name: &str) -> Option<String> {
 }
 
 fn segmented(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("steel_segmented_mm_").filter(|_| !name.contains("nax"))?;
+    let rest = name.strip_prefix("steel_segmented_mm_")?;
     let (a, b, from, _, words) = product(rest)?;
     Some(format!("segmented_mm<{from}, {}, {a}, {b}>", sizes(&words, TILES)?))
 }
@@ -702,7 +757,7 @@ fn general_convolution(name: &str) -> Option<String> {
     Some(format!("implicit_gemm_conv_2d_general<{ty}, {}>", sizes(&words, TILES)?))
 }
 
-fn gated_delta_of(prefix: &str, template: &str, name: &str) -> Option<String> {
+pub(super) fn gated_delta_of(prefix: &str, template: &str, name: &str) -> Option<String> {
     let (ty, rest) = a_type(name.strip_prefix(prefix)?)?;
     let rest = rest.trim_start_matches("_t").strip_prefix('_')?;
     Some(format!("{template}<{ty}, {}>", rest.replace('_', ", ")))

@@ -4,11 +4,11 @@
 //! `tests/kernels/fetch-mlx-metal` fetches the package to `target/mlx-metal`, or `MLX_METAL` says where it is.
 
 mod families;
-
-pub use families::FAMILIES;
+mod nax;
 
 use crate::packages;
 use crate::run::Kernels;
+use aruminium::{CompileOptions, LanguageVersion};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -25,9 +25,25 @@ pub struct Family {
     pub headers: &'static [&'static str],
     /// `template<arguments>` for a name of the family; `None` for another name.
     instance: fn(&str) -> Option<String>,
+    /// Whether it uses Metal 4's tensors.
+    pub metal_4: bool,
+}
+
+/// Every family whose kernels the headers can express.
+pub fn families() -> impl Iterator<Item = &'static Family> {
+    families::FAMILIES.iter().chain(nax::FAMILIES)
 }
 
 impl Family {
+    /// The options that its source is compiled with.
+    pub fn options(&self) -> Option<CompileOptions> {
+        self.metal_4.then(|| {
+            let options = CompileOptions::new();
+            options.set_language_version(LanguageVersion::Version4_0);
+            options
+        })
+    }
+
     /// The path under which its kernels are recorded when they ran.
     pub fn path(&self) -> String {
         format!("mlx-metal/{}", self.name)
@@ -98,7 +114,7 @@ impl MlxMetal {
     /// If it does not compile.
     pub fn compiled(&self, family: &Family, instances: &[Instance]) -> Kernels {
         let source = self.source(family, instances).unwrap_or_else(|error| panic!("{error}"));
-        Kernels::compiled(family.name, family.path(), &source)
+        Kernels::compiled_with(family.name, family.path(), &source, family.options().as_ref())
     }
 
     /// The source of a family with these instances, with all headers in it.
@@ -164,7 +180,7 @@ fn inlined(root: &Path, text: &str) -> io::Result<String> {
 /// If the package is not there, has no such family, or the family does not compile.
 pub fn sampled(family: &str, group: impl Fn(&Instance) -> String) -> (Kernels, Vec<Instance>) {
     let mlx = MlxMetal::open().unwrap_or_else(|error| panic!("{error}"));
-    let known = FAMILIES.iter().find(|known| known.name == family);
+    let known = families().find(|known| known.name == family);
     let known = known.unwrap_or_else(|| panic!("no family {family}"));
     let mut instances = mlx.instances(known);
     if env::var("MLX_RUN").is_ok_and(|which| which == "all") {
