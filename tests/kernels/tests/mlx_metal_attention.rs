@@ -8,8 +8,8 @@ use kernels::structs::Struct;
 
 /// Batches, heads of the queries, heads of keys and values.
 const BATCHES: usize = 2;
-const HEADS: usize = 4;
-const GROUPS: usize = 2;
+const HEADS: usize = 2;
+const GROUPS: usize = 1;
 
 /// The keys that a query may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,8 @@ enum Sight {
 
 #[test]
 fn by_tiles() {
-    assert_eq!(attention("steel_attention"), 52, "kernels");
+    // Of 52.
+    assert_eq!(attention("steel_attention"), 48, "kernels");
 }
 
 #[test]
@@ -49,6 +50,10 @@ fn attention(family: &str) -> usize {
         let (bq, bk, side) = (size(1), size(2), size(3));
         let width = if split { side } else { size(4) };
         let threads = if split { (size(4), size(5)) } else { (size(5), size(6)) };
+        if instance.template() == "attention" && number == Number::F32 && side >= 192 {
+            // Their tiles take 40,448 bytes of threadgroup memory and more, which no GPU has.
+            continue;
+        }
         let by_bits = arguments[arguments.len() - 2] == "bool";
         let shapes = [(bq, bk, Sight::All), (37, 53, Sight::Masked), (19, 70, Sight::Back)];
         let sights = [Sight::Masked, Sight::Back, Sight::All];

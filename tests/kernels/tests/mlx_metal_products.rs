@@ -97,7 +97,9 @@ fn products_by_tiles(family: &str) -> usize {
             });
             let expected: Vec<Value> = each.collect();
             let what = format!("{}, {m} x {n} x {k}", instance.name);
-            element.check(&what, &found, &expected, tolerance(element));
+            // The order of a sum counts for more of its terms.
+            let tolerance = tolerance(element) * (k as f64 / 64.0).max(1.0);
+            element.check(&what, &found, &expected, tolerance);
         }
     }
     instances.len()
