@@ -80,6 +80,7 @@ fn allocated_buffers_are_counted() {
 fn families_are_supported_or_not() {
     let gpu = Gpu::open().unwrap();
     assert!(gpu.supports_family(GpuFamily::Common1));
+    assert!(gpu.supports_family(GpuFamily::Apple7) && gpu.supports_family(GpuFamily::Mac2));
     assert!(!gpu.supports_family(GpuFamily(9_999)));
     let points = [
         CounterSamplingPoint::AtStageBoundary,
@@ -286,6 +287,7 @@ fn a_kernel_may_be_checked_for_an_older_gpu_and_compiler() {
     let output = child::in_child(test, &variables, || {
         let gpu = Gpu::open().unwrap();
         assert!(gpu.supports_family(GpuFamily::Apple6) && !gpu.supports_family(GpuFamily::Apple7));
+        assert!(!gpu.supports_family(GpuFamily::Mac2));
         let library = gpu.compile(SUMS).unwrap();
         library.function("shuffles").unwrap();
         let error = library.function("sums").unwrap_err().to_string();

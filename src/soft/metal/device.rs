@@ -80,13 +80,15 @@ soft_class! {
 const APPLE: isize = 1000;
 const COMMON1: isize = 3001;
 const COMMON3: isize = 3003;
+/// Of Apple's own GPUs, those that Macs have.
+const MAC2: isize = 2002;
 const METAL3: isize = 5001;
 
 fn supports_family(_: &Device, family: isize) -> bool {
     let newest = Settings::get().family.unwrap_or(7) as isize;
     match family {
         COMMON1..=COMMON3 => true,
-        METAL3 => newest >= 7,
+        MAC2 | METAL3 => newest >= 7,
         _ => (1..=newest).contains(&(family - APPLE)),
     }
 }
