@@ -15,8 +15,8 @@ pub(crate) struct HeapMemory {
     memory: Arc<Memory>,
     /// Whether the program chooses offsets itself.
     placement: bool,
-    /// The offsets and lengths of the regions in use. Empty for placement.
-    used: Mutex<BTreeMap<usize, usize>>,
+    /// The offsets and lengths of what no region has. With placement that is everything.
+    gaps: Mutex<BTreeMap<usize, usize>>,
     /// The resources in it, and some that are no more.
     resources: Mutex<Vec<Member>>,
 }
@@ -50,6 +50,7 @@ impl Member {
 pub(crate) struct Region {
     heap: Arc<HeapMemory>,
     offset: usize,
+    size: usize,
     freed: AtomicBool,
 }
 
@@ -65,7 +66,7 @@ impl Region {
 
     pub(crate) fn make_aliasable(&self) {
         if !self.heap.placement && !self.freed.swap(true, Relaxed) {
-            lock(&self.heap.used).remove(&self.offset);
+            self.heap.free(self.offset, self.size);
         }
     }
 }
@@ -78,7 +79,8 @@ impl Drop for Region {
 
 impl HeapMemory {
     pub(crate) fn new(memory: Arc<Memory>, placement: bool) -> Arc<Self> {
-        Arc::new(Self { memory, placement, used: Mutex::default(), resources: Mutex::default() })
+        let gaps = Mutex::new(BTreeMap::from([(0, memory.length())]));
+        Arc::new(Self { memory, placement, gaps, resources: Mutex::default() })
     }
 
     /// Notes a resource that was made in it.
@@ -113,24 +115,30 @@ impl HeapMemory {
     }
 
     pub(crate) fn used_size(&self) -> usize {
-        lock(&self.used).values().sum()
-    }
-
-    /// The gaps between the regions in use: their offsets and lengths.
-    fn gaps(used: &BTreeMap<usize, usize>, size: usize, align: usize) -> Vec<(usize, usize)> {
-        let ends = std::iter::once(0).chain(used.iter().map(|(start, length)| start + length));
-        let starts = used.keys().copied().chain([size]);
-        ends.zip(starts)
-            .filter_map(|(end, start)| {
-                let begin = end.checked_next_multiple_of(align)?;
-                Some((begin, start.checked_sub(begin)?))
-            })
-            .collect()
+        self.length() - lock(&self.gaps).values().sum::<usize>()
     }
 
     pub(crate) fn largest_gap(&self, align: usize) -> usize {
-        let gaps = Self::gaps(&lock(&self.used), self.length(), align.max(ALIGN));
-        gaps.iter().map(|(_, length)| *length).max().unwrap_or(0)
+        let gaps = lock(&self.gaps);
+        let aligned = gaps.iter().filter_map(|(start, length)| {
+            let begin = start.checked_next_multiple_of(align.max(ALIGN))?;
+            (start + length).checked_sub(begin)
+        });
+        aligned.max().unwrap_or(0)
+    }
+
+    /// Makes a gap of a region, together with the gaps beside it.
+    fn free(&self, mut offset: usize, mut size: usize) {
+        let mut gaps = lock(&self.gaps);
+        if let Some(after) = gaps.remove(&(offset + size)) {
+            size += after;
+        }
+        if let Some((&before, &length)) = gaps.range(..offset).next_back()
+            && before + length == offset
+        {
+            (offset, size) = (before, length + size);
+        }
+        gaps.insert(offset, size);
     }
 
     /// Takes a region: the first gap that is large enough, or at the given offset of a placement heap. `None` if there
@@ -144,15 +152,18 @@ impl HeapMemory {
         let offset = match (self.placement, at) {
             (true, Some(offset)) => Some(offset).filter(|offset| offset.is_multiple_of(ALIGN))?,
             (false, None) => {
-                let mut used = lock(&self.used);
-                let gaps = Self::gaps(&used, self.length(), ALIGN);
-                let (begin, _) = gaps.into_iter().find(|(_, gap)| *gap >= size)?;
-                used.insert(begin, size);
+                let mut gaps = lock(&self.gaps);
+                let (&begin, &gap) = gaps.iter().find(|(_, gap)| **gap >= size)?;
+                gaps.remove(&begin);
+                if gap > size {
+                    gaps.insert(begin + size, gap - size);
+                }
                 begin
             }
             _ => return None,
         };
-        let region = Region { heap: Arc::clone(self), offset, freed: AtomicBool::new(false) };
+        let freed = AtomicBool::new(false);
+        let region = Region { heap: Arc::clone(self), offset, size, freed };
         let region = Arc::new(region);
         let memory = Memory::part(&self.memory, offset, length, Arc::clone(&region) as _)?;
         Some((memory, region))
@@ -184,6 +195,27 @@ mod tests {
         assert_eq!(small.offset(), ALIGN, "the gap is taken");
         assert_eq!((heap.used_size(), heap.largest_gap(1)), (5 * ALIGN, 11 * ALIGN));
         assert!(heap.take(11 * ALIGN + 1, None).is_none() && heap.take(11 * ALIGN, None).is_some());
+    }
+
+    /// Regions that are freed in any order leave one gap, and taking one does not look at all others: as many as a program with
+    /// a texture for each material has are taken in a moment.
+    #[test]
+    fn gaps_are_joined() {
+        const COUNT: usize = 100_000;
+        let heap = HeapMemory::new(Memory::pages(COUNT * ALIGN).expect("memory"), false);
+        let mut regions: Vec<_> =
+            (0..COUNT).map(|_| heap.take(1, None).expect("there is room").1).collect();
+        assert!(heap.take(1, None).is_none());
+        assert_eq!((heap.used_size(), heap.largest_gap(1)), (COUNT * ALIGN, 0));
+        for step in [7, 3, 1] {
+            let mut index = 0;
+            regions.retain(|_| {
+                index += 1;
+                index % step != 0
+            });
+            assert_eq!(heap.used_size(), regions.len() * ALIGN);
+        }
+        assert_eq!(*lock(&heap.gaps), BTreeMap::from([(0, COUNT * ALIGN)]));
     }
 
     #[test]
