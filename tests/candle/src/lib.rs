@@ -13,6 +13,7 @@ use candle_core::{Device, Tensor};
 use candle_transformers::models::quantized_llama::ModelWeights;
 use generate::{Activations, Model, Result, prepare};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The file of the example's model with random weights; dropping it deletes it.
 #[derive(Debug)]
@@ -21,7 +22,10 @@ pub struct RandomModel(PathBuf);
 impl RandomModel {
     /// Writes the file.
     pub fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("candle-{}.gguf", std::process::id()));
+        // Tests of one program run at the same time.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("candle-{process}-{count}.gguf"));
         generate::write_random(&path)?;
         Ok(Self(path))
     }
@@ -106,23 +110,31 @@ impl Llama for Ours {
     }
 }
 
-/// candle's model for files of quantised weights, on the CPU.
-pub struct Candle(ModelWeights);
+/// candle's model for files of quantised weights.
+pub struct Candle {
+    weights: ModelWeights,
+    device: Device,
+}
 
 impl Candle {
-    /// Reads the weights.
+    /// Reads the weights; the CPU computes.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_on(path, Device::Cpu)
+    }
+
+    /// Reads the weights into the memory of a device, which computes.
+    pub fn open_on(path: &Path, device: Device) -> Result<Self> {
         let mut file = std::fs::File::open(path)?;
         let content = Content::read(&mut file)?;
-        Ok(Self(ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?))
+        Ok(Self { weights: ModelWeights::from_gguf(content, &mut file, &device)?, device })
     }
 }
 
 impl Llama for Candle {
     fn read(&mut self, tokens: &[i32], position: usize) -> Result<Vec<f32>> {
         let tokens: Vec<u32> = tokens.iter().map(|&token| token as u32).collect();
-        let input = Tensor::new(&tokens[..], &Device::Cpu)?.unsqueeze(0)?;
-        Ok(self.0.forward(&input, position)?.squeeze(0)?.to_vec1()?)
+        let input = Tensor::new(&tokens[..], &self.device)?.unsqueeze(0)?;
+        Ok(self.weights.forward(&input, position)?.squeeze(0)?.to_vec1()?)
     }
 }
 
