@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The name under which programs find the library.
 const LIBRARY: &str = "libaruminium.so.0";
+/// The same to link statically, for C and C++.
+const ARCHIVE: &str = "libaruminium.a";
 /// The libraries of Apple's that most clients link to. Each is a linker script that names ours. The frameworks that
 /// crates of the family name besides get one when the crate is compiled.
 const LINKED: &[&str] = &[
@@ -119,7 +121,9 @@ pub(super) fn build(arguments: &[OsString]) -> Result<ExitCode, Failure> {
     let folder = prepared(source)?;
     let failed = |error: std::io::Error| format!("{}: {error}", out.display());
     fs::create_dir_all(&out).map_err(failed)?;
-    fs::copy(folder.join(LIBRARY), out.join(LIBRARY)).map_err(failed)?;
+    for name in [LIBRARY, ARCHIVE] {
+        fs::copy(folder.join(name), out.join(name)).map_err(failed)?;
+    }
     write_headers(&out.join("include")).map_err(failed)?;
     filled(out.clone())?;
     println!("{}", out.join(LIBRARY).display());
@@ -232,8 +236,8 @@ fn place(source: Option<PathBuf>) -> Result<Place, Failure> {
 /// The cache's folder with the library in it.
 fn prepared(source: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let Place { folder, origin, source, home, host, .. } = place(source)?;
-    let library = folder.join(LIBRARY);
-    if library.exists() && source.is_none() {
+    let (library, archive) = (folder.join(LIBRARY), folder.join(ARCHIVE));
+    if library.exists() && archive.exists() && source.is_none() {
         return filled(folder);
     }
     // Sources in a folder may have changed: Cargo finds out.
@@ -258,19 +262,22 @@ fn prepared(source: Option<PathBuf>) -> Result<PathBuf, Failure> {
     if !status.success() {
         return Err("the library could not be built; without a network, pass --source DIR".into());
     }
-    let built = folder.join("target").join(&host).join("release/libaruminium_symbols.so");
-    let part = part(&library);
-    fs::copy(&built, &part)
-        .and_then(|_| fs::rename(&part, &library))
-        .map_err(|error| format!("{}: {error}", built.display()))?;
+    let release = folder.join("target").join(&host).join("release");
+    for (ending, to) in [("so", &library), ("a", &archive)] {
+        let built = release.join("libaruminium_symbols").with_extension(ending);
+        let part = part(to);
+        fs::copy(&built, &part)
+            .and_then(|_| fs::rename(&part, to))
+            .map_err(|error| format!("{}: {error}", built.display()))?;
+    }
     filled(folder)
 }
 
-/// Writes the package whose shared library has the symbols.
+/// Writes the package whose libraries have the symbols.
 fn write_package(folder: &Path, origin: &str, source: Option<&Path>) -> std::io::Result<()> {
     let manifest = format!(
         "[package]\nname = \"aruminium_symbols\"\nversion = \"{VERSION}\"\nedition = \"2024\"\n\n\
-         [lib]\npath = \"lib.rs\"\ncrate-type = [\"cdylib\"]\n\n\
+         [lib]\npath = \"lib.rs\"\ncrate-type = [\"cdylib\", \"staticlib\"]\n\n\
          [dependencies]\naruminium = {{ {origin}, features = [\"export\"] }}\n\n[workspace]\n"
     );
     let options = [

@@ -12,7 +12,10 @@ extern SEL sel_registerName(const char *name);
 extern void objc_msgSend(void);
 extern void *objc_autoreleasePoolPush(void);
 extern void objc_autoreleasePoolPop(void *pool);
-extern void objc_release(id object);
+extern id objc_autorelease(id object);
+extern id objc_allocateClassPair(id superclass, const char *name, unsigned long extra);
+extern void objc_registerClassPair(id class);
+extern bool class_addMethod(id class, SEL selector, void (*method)(void), const char *types);
 extern id MTLLibraryErrorDomain;
 
 // A variable: some compilers refuse to call a function through a cast of its own name.
@@ -27,6 +30,8 @@ enum { COUNT = 256 };
 static id string(const char *text) {
     return SEND(id, objc_getClass("NSString"), "stringWithUTF8String:", (id, SEL, const char *), text);
 }
+
+static void say(id object, SEL selector) { puts("an object was deallocated at exit"); }
 
 int main(void) {
     void *pool = objc_autoreleasePoolPush();
@@ -63,6 +68,12 @@ int main(void) {
     bool same = SEND(bool, GET(error, "domain"), "isEqualToString:", (id, SEL, id), MTLLibraryErrorDomain);
     if (none || !same) return fprintf(stderr, "the error is not the compiler's\n"), 1;
     objc_autoreleasePoolPop(pool);
+
+    // The main thread's last pool is not drained: handlers of the program's end may have run. This object stays.
+    id class = objc_allocateClassPair(objc_getClass("NSObject"), "Last", 0);
+    class_addMethod(class, sel_registerName("dealloc"), (void (*)(void))say, "v@:");
+    objc_registerClassPair(class);
+    objc_autorelease(GET(class, "new"));
     puts("the sums are right");
     return 0;
 }
