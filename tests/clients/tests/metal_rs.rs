@@ -1,4 +1,5 @@
-//! Compute with `metal`: vectors, labels, errors, completion handlers, events, function constants.
+//! Compute with `metal`: vectors, labels, errors, completion handlers, events, fences, function constants, argument buffers,
+//! indirect command buffers, captures. The crate has no type for residency sets.
 
 use block::ConcreteBlock;
 use metal::*;
@@ -11,6 +12,10 @@ const SOURCE: &str = "
     kernel void add(device const float *a, device const float *b, device float *sum,
                     uint i [[thread_position_in_grid]]) { sum[i] = a[i] + b[i]; }
     constant uint VALUE [[function_constant(0)]];
+    struct Args { device float *out [[id(0)]]; device const float *in [[id(1)]]; };
+    kernel void copy(constant Args &args [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+        args.out[i] = args.in[i] + 1;
+    }
     kernel void fill(device float *x, uint i [[thread_position_in_grid]]) { x[i] = VALUE; }
 ";
 
@@ -28,6 +33,13 @@ fn pipeline(
     let library = device.new_library_with_source(SOURCE, &CompileOptions::new()).unwrap();
     let function = library.get_function(name, constants).unwrap();
     device.new_compute_pipeline_state_with_function(&function).unwrap()
+}
+
+/// The value that `fill` writes.
+fn nine() -> FunctionConstantValues {
+    let (constants, nine) = (FunctionConstantValues::new(), 9u32);
+    constants.set_constant_value_at_index((&raw const nine).cast(), MTLDataType::UInt, 0);
+    constants
 }
 
 fn buffer(device: &Device, values: &[f32]) -> Buffer {
@@ -92,10 +104,7 @@ fn a_source_with_an_error_returns_it() {
 #[test]
 fn function_constants_and_events_work() {
     let device = Device::system_default().unwrap();
-    let constants = FunctionConstantValues::new();
-    let nine = 9u32;
-    constants.set_constant_value_at_index((&raw const nine).cast(), MTLDataType::UInt, 0);
-    let pipeline = pipeline(&device, "fill", Some(constants));
+    let pipeline = pipeline(&device, "fill", Some(nine()));
     let buffer = buffer(&device, &[0.0; COUNT]);
     let event = device.new_shared_event();
     let (sender, receiver) = mpsc::channel();
@@ -153,4 +162,98 @@ fn indirect_commands_are_executed() {
     commands.wait_until_completed();
     assert_eq!(commands.status() as u64, MTLCommandBufferStatus::Completed as u64);
     assert!(values(&sum).iter().enumerate().all(|(i, &sum)| sum == 2.0 * i as f32));
+}
+
+/// Encoders that share untracked resources only have no order but that of fences.
+#[test]
+fn fences_order_work() {
+    objc::rc::autoreleasepool(|| {
+        let device = Device::system_default().unwrap();
+        let (fence, queue) = (device.new_fence(), device.new_command_queue());
+        let last_fill = |fenced: bool| {
+            let options = MTLResourceOptions::HazardTrackingModeUntracked;
+            let buffer = device.new_buffer(4 * COUNT as u64, options);
+            let commands = queue.new_command_buffer();
+            for value in 1..=3 {
+                let encoder = commands.new_blit_command_encoder();
+                if fenced {
+                    encoder.wait_for_fence(&fence);
+                    encoder.update_fence(&fence);
+                }
+                encoder.fill_buffer(&buffer, NSRange::new(0, buffer.length()), value);
+                encoder.end_encoding();
+            }
+            commands.commit();
+            commands.wait_until_completed();
+            assert_eq!(commands.status() as u64, MTLCommandBufferStatus::Completed as u64);
+            unsafe { buffer.contents().cast::<u8>().read() }
+        };
+        assert_eq!(last_fill(true), 3);
+        // What a fence is for: the later encoders run first here.
+        assert_eq!(last_fill(false), 1);
+    });
+}
+
+#[test]
+fn argument_buffers_lead_to_resources() {
+    objc::rc::autoreleasepool(|| {
+        let device = Device::system_default().unwrap();
+        let library = device.new_library_with_source(SOURCE, &CompileOptions::new()).unwrap();
+        let function = library.get_function("copy", None).unwrap();
+        let pipeline = device.new_compute_pipeline_state_with_function(&function).unwrap();
+        let numbers: Vec<f32> = (0..COUNT).map(|i| i as f32).collect();
+        let (from, to) = (buffer(&device, &numbers), buffer(&device, &[0.0; COUNT]));
+        let arguments = function.new_argument_encoder(0);
+        let options = MTLResourceOptions::StorageModeShared;
+        let args = device.new_buffer(arguments.encoded_length(), options);
+        arguments.set_argument_buffer(&args, 0);
+        arguments.set_buffer(0, &to, 0);
+        arguments.set_buffer(1, &from, 0);
+        let run = |declared: bool| {
+            let queue = device.new_command_queue();
+            let commands = queue.new_command_buffer();
+            let encoder = commands.new_compute_command_encoder();
+            encoder.set_compute_pipeline_state(&pipeline);
+            encoder.set_buffer(0, Some(&args), 0);
+            if declared {
+                encoder.use_resource(&from, MTLResourceUsage::Read);
+                encoder.use_resource(&to, MTLResourceUsage::Write);
+            }
+            encoder.dispatch_threads(MTLSize::new(COUNT as u64, 1, 1), MTLSize::new(32, 1, 1));
+            encoder.end_encoding();
+            commands.commit();
+            commands.wait_until_completed();
+            commands.status() as u64
+        };
+        assert_eq!(run(true), MTLCommandBufferStatus::Completed as u64);
+        assert!(values(&to).iter().enumerate().all(|(i, &to)| to == i as f32 + 1.0));
+        // A resource that is not declared is not reached.
+        assert_eq!(run(false), MTLCommandBufferStatus::Error as u64);
+    });
+}
+
+#[test]
+fn captures_are_written_to_a_file() {
+    objc::rc::autoreleasepool(|| {
+        let path = std::env::temp_dir().join(format!("metal-rs-{}.gputrace", std::process::id()));
+        let device = Device::system_default().unwrap();
+        let (manager, descriptor) = (CaptureManager::shared(), CaptureDescriptor::new());
+        assert!(manager.supports_destination(MTLCaptureDestination::GpuTraceDocument));
+        descriptor.set_capture_device(&device);
+        descriptor.set_destination(MTLCaptureDestination::GpuTraceDocument);
+        descriptor.set_output_url(&path);
+        manager.start_capture(&descriptor).unwrap();
+        assert!(manager.is_capturing());
+        let pipeline = pipeline(&device, "fill", Some(nine()));
+        let (buffer, queue) = (buffer(&device, &[0.0; COUNT]), device.new_command_queue());
+        let commands = queue.new_command_buffer();
+        encode(commands, &pipeline, &[&buffer]);
+        commands.commit();
+        commands.wait_until_completed();
+        manager.stop_capture();
+        assert!(!manager.is_capturing());
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("fill"), "{text}");
+        std::fs::remove_file(&path).unwrap();
+    });
 }
