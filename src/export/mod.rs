@@ -47,12 +47,13 @@ macro_rules! jumps {
     (@one $(#[$attribute:meta])* $name:ident) => { jump!($(#[$attribute])* $name to link::$name); };
 }
 
+/// Writes the symbols of functions that only clients call.
+macro_rules! client_jumps {
+    ($($name:ident)+) => { $( jump!($name to link::clients::$name); )+ };
+}
+
 jump!(objc2_exception_helper_0_1_try_catch to link::clients::try_catch);
-jump!(MTLCodeGenServiceCreate to link::clients::MTLCodeGenServiceCreate);
-jump!(MTLCodeGenServiceDestroy to link::clients::MTLCodeGenServiceDestroy);
-jump!(MTLCodeGenServiceBuildRequest to link::clients::MTLCodeGenServiceBuildRequest);
-jump!(MTLCopyAllDevicesWithObserver to link::clients::MTLCopyAllDevicesWithObserver);
-jump!(MTLRemoveDeviceObserver to link::clients::MTLRemoveDeviceObserver);
+link::client_names!(client_jumps!);
 link::objc_names!(jumps!);
 link::dispatch_names!(jumps!);
 link::metal_names!(jumps!);

@@ -256,17 +256,43 @@ door! {
     fn MTLCopyAllDevices() -> Id;
 }
 
-/// Functions for other programs alone: MTLCompiler's, which are private on a Mac, those that observe devices, and exceptions.
+/// Functions for other programs alone: those that our own code does not call, MTLCompiler's, which are private on a Mac, those
+/// that observe devices, and exceptions.
 #[cfg(all(feature = "export", not(target_vendor = "apple")))]
 pub(crate) mod clients {
+    pub(crate) use crate::soft::foundation::entry_clients::*;
     pub(crate) use crate::soft::metal::entry::{
         MTLCopyAllDevicesWithObserver, MTLRemoveDeviceObserver,
     };
     pub(crate) use crate::soft::metal::service::{
         MTLCodeGenServiceBuildRequest, MTLCodeGenServiceCreate, MTLCodeGenServiceDestroy,
     };
+    pub(crate) use crate::soft::runtime::entry_clients::*;
     pub(crate) use crate::soft::runtime::exception::{throw, try_catch};
 }
+
+/// Passes their names to a macro, but for those of exceptions.
+#[cfg(all(feature = "export", not(target_vendor = "apple")))]
+macro_rules! client_names {
+    ($($macro:tt)+) => {
+        $($macro)+ {
+            MTLCodeGenServiceBuildRequest MTLCodeGenServiceCreate MTLCodeGenServiceDestroy
+            MTLCopyAllDevicesWithObserver MTLRemoveDeviceObserver
+            dispatch_activate dispatch_after dispatch_after_f dispatch_apply dispatch_apply_f
+            dispatch_data_apply dispatch_data_copy_region dispatch_data_create_concat
+            dispatch_data_create_subrange
+            dispatch_group_async dispatch_group_async_f dispatch_group_create dispatch_group_enter
+            dispatch_group_leave dispatch_group_notify dispatch_group_notify_f dispatch_group_wait
+            dispatch_once dispatch_once_f dispatch_queue_attr_make_with_qos_class
+            dispatch_queue_create_with_target dispatch_set_target_queue
+            objc_opt_isKindOfClass objc_opt_respondsToSelector objc_opt_self
+            objc_setUncaughtExceptionHandler
+            pthread_main_np
+        }
+    };
+}
+#[cfg(all(feature = "export", not(target_vendor = "apple")))]
+pub(crate) use client_names;
 
 /// A reference to an IOSurface.
 #[cfg(all(feature = "memory", target_vendor = "apple"))]

@@ -28,6 +28,8 @@ pub(super) type Work = Box<dyn FnOnce() + Send>;
 pub(crate) struct Queue {
     label: CString,
     width: usize,
+    /// The queue on which the jobs run; without one each has a thread.
+    target: Mutex<Option<Retained>>,
     jobs: Mutex<Jobs>,
 }
 
@@ -56,6 +58,19 @@ soft_class! {
 }
 
 soft_class! {
+    /// The class of the queue that all share.
+    pub(crate) class OS_dispatch_queue_global: NSObject, kind Immortal;
+}
+
+#[cfg(feature = "export")]
+soft_class! {
+    /// The class of data without bytes.
+    pub(crate) class OS_dispatch_data_empty: NSObject, kind Immortal;
+    [bytes] = |_: Id| std::ptr::null::<std::ffi::c_void>();
+    [length] = |_: Id| 0_usize;
+}
+
+soft_class! {
     /// A semaphore.
     pub(crate) class OS_dispatch_semaphore(Semaphore): NSObject;
 }
@@ -68,15 +83,38 @@ pub(crate) struct StaticObject {
     count: AtomicUsize,
 }
 
+impl StaticObject {
+    pub(super) const fn new(isa: &'static ClassData) -> Self {
+        Self { isa, count: AtomicUsize::new(1) }
+    }
+
+    /// The object, whose reference count never changes.
+    pub(super) fn id(&'static self) -> Id {
+        Id::from_ptr(std::ptr::from_ref(self).cast_mut().cast())
+    }
+}
+
 /// The main queue.
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
-pub(crate) static _dispatch_main_q: StaticObject =
-    StaticObject { isa: &OS_dispatch_queue_main.class, count: AtomicUsize::new(1) };
+pub(crate) static _dispatch_main_q: StaticObject = StaticObject::new(&OS_dispatch_queue_main.class);
+
+/// The queue that all share, as clients see it. They may release it as often as they like.
+pub(super) static GLOBAL_QUEUE: StaticObject = StaticObject::new(&OS_dispatch_queue_global.class);
+
+/// The queue that runs its jobs.
+static GLOBAL: LazyLock<Strong<Queue>> =
+    LazyLock::new(|| Queue::object(c"com.apple.root.default-qos", true, None));
+
+/// Data without bytes.
+#[cfg(feature = "export")]
+#[unsafe(no_mangle)]
+pub(crate) static _dispatch_data_empty: StaticObject =
+    StaticObject::new(&OS_dispatch_data_empty.class);
 
 /// What `dispatch_queue_create` takes for a concurrent queue. Only its address is used.
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 pub(crate) static _dispatch_queue_attr_concurrent: StaticObject =
-    StaticObject { isa: &OS_dispatch_queue_main.class, count: AtomicUsize::new(1) };
+    StaticObject::new(&OS_dispatch_queue_main.class);
 
 /// The jobs of the main queue, and the end at which they are taken.
 static MAIN: LazyLock<(mpsc::Sender<Work>, Mutex<mpsc::Receiver<Work>>)> = LazyLock::new(|| {
@@ -97,8 +135,11 @@ impl<'a> AnyQueue<'a> {
     ///
     /// `queue` is nil or an object, and lives for `'a`.
     pub(super) unsafe fn from_id(queue: Id) -> Option<Self> {
-        if queue.as_ptr().addr() == (&raw const _dispatch_main_q).addr() {
+        if queue == _dispatch_main_q.id() {
             return Some(Self::Main);
+        }
+        if queue == GLOBAL_QUEUE.id() {
+            return Some(Self::Other(&GLOBAL));
         }
         // SAFETY: the caller's.
         unsafe { Object::from_id(queue) }.map(Self::Other)
@@ -109,6 +150,12 @@ impl<'a> AnyQueue<'a> {
             Self::Main => c"com.apple.main-thread",
             Self::Other(queue) => &queue.label,
         }
+    }
+
+    /// Whether it runs one job at a time.
+    #[cfg(feature = "export")]
+    pub(super) fn is_serial(&self) -> bool {
+        !matches!(self, Self::Other(queue) if queue.width > 1)
     }
 
     /// Runs a job some time.
@@ -146,7 +193,7 @@ pub(crate) fn run_on(queue: &Retained, work: impl FnOnce() + Send + 'static) {
 
 /// A new queue that runs one job at a time.
 pub(crate) fn serial_queue(label: &CStr) -> Retained {
-    Queue::object(label, false).into_retained()
+    Queue::object(label, false, None).into_retained()
 }
 
 impl Jobs {
@@ -165,16 +212,16 @@ impl Jobs {
 
 impl Queue {
     /// A new queue.
-    pub(super) fn object(label: &CStr, concurrent: bool) -> Strong<Self> {
+    pub(super) fn object(label: &CStr, concurrent: bool, target: Option<Retained>) -> Strong<Self> {
         let width = if concurrent { WIDTH } else { 1 };
-        Strong::new(Self { label: label.to_owned(), width, jobs: Mutex::default() })
+        let target = Mutex::new(target);
+        Strong::new(Self { label: label.to_owned(), width, target, jobs: Mutex::default() })
     }
 
-    /// The queue that all share.
-    pub(super) fn global() -> Strong<Self> {
-        static GLOBAL: LazyLock<Strong<Queue>> =
-            LazyLock::new(|| Queue::object(c"com.apple.root.default-qos", true));
-        GLOBAL.clone()
+    /// Makes later jobs run on another queue.
+    #[cfg(feature = "export")]
+    pub(super) fn set_target(&self, target: Option<Retained>) {
+        *fork::lock(&self.target) = target;
     }
 
     fn submit(this: Strong<Self>, work: Work, barrier: bool) {
@@ -187,9 +234,10 @@ impl Queue {
         }
     }
 
-    /// Runs a job on a thread of its own, and then what waits.
+    /// Runs a job on the target queue or on a thread of its own, and then what waits.
     fn start(this: Strong<Self>, mut work: Work) {
-        thread::spawn(move || {
+        let target = fork::lock(&this.target).clone();
+        let run = move || {
             loop {
                 in_pool(work);
                 let mut jobs = fork::lock(&this.jobs);
@@ -201,12 +249,16 @@ impl Queue {
                     Self::start(this.clone(), other);
                 }
             }
-        });
+        };
+        match target {
+            Some(target) => run_on(&target, run),
+            None => drop(thread::spawn(run)),
+        }
     }
 }
 
 /// Runs a job in an autorelease pool.
-fn in_pool(work: Work) {
+pub(super) fn in_pool(work: impl FnOnce()) {
     // SAFETY: the pool is ended by the thread that began it.
     unsafe {
         let pool = objc_autoreleasePoolPush();
@@ -299,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_serial_queue_runs_its_jobs_in_order() {
-        let queue = Queue::object(c"serial", false);
+        let queue = Queue::object(c"serial", false, None);
         let any = AnyQueue::Other(&queue);
         let order = std::sync::Arc::new(Mutex::new(Vec::new()));
         for number in 0..100 {
@@ -313,8 +365,48 @@ mod tests {
     }
 
     #[test]
+    fn queues_with_one_serial_target_take_turns() {
+        let target = serial_queue(c"target");
+        let queues = [(); 3].map(|()| Queue::object(c"one of three", true, Some(target.clone())));
+        let running = std::sync::Arc::new(Mutex::new((0, 0)));
+        for number in 0..30 {
+            let running = running.clone();
+            let work = move || {
+                running.lock().unwrap().0 += 1;
+                thread::sleep(Duration::from_millis(1));
+                let mut running = running.lock().unwrap();
+                assert_eq!(running.0, 1);
+                *running = (0, running.1 + 1);
+            };
+            AnyQueue::Other(&queues[number % 3]).submit(Box::new(work), false);
+        }
+        for queue in &queues {
+            AnyQueue::Other(queue).wait(|| (), true);
+        }
+        assert_eq!(*running.lock().unwrap(), (0, 30));
+    }
+
+    #[test]
+    fn the_global_queue_outlives_releases() {
+        use crate::soft::foundation::entry::*;
+        // SAFETY: as on Apple's systems, reference counts of a global queue have no effect.
+        unsafe {
+            let queue = dispatch_get_global_queue(0, 0);
+            for _ in 0..3 {
+                dispatch_release(queue);
+                CFRelease(queue);
+            }
+            let queue = AnyQueue::from_id(dispatch_get_global_queue(2, 0)).unwrap();
+            assert_eq!(queue.label(), c"com.apple.root.default-qos");
+            let mut ran = false;
+            queue.wait(|| ran = true, false);
+            assert!(ran);
+        }
+    }
+
+    #[test]
     fn a_barrier_runs_alone() {
-        let queue = Queue::object(c"concurrent", true);
+        let queue = Queue::object(c"concurrent", true, None);
         let any = AnyQueue::Other(&queue);
         let running = std::sync::Arc::new(Mutex::new((0, 0)));
         for number in 0..60 {

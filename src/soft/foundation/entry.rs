@@ -4,13 +4,13 @@
 
 use super::data::{self, Bytes};
 use super::dispatch::{
-    _dispatch_queue_attr_concurrent, AnyQueue, Queue, Semaphore, Work, block_work, instant,
-    run_main, time,
+    _dispatch_queue_attr_concurrent, AnyQueue, GLOBAL_QUEUE, Queue, Semaphore, Work, block_work,
+    instant, run_main, time,
 };
 use crate::abi::Id;
 use crate::soft::runtime::block::{BlockRef, HeldBlock};
 use crate::soft::runtime::entry::{objc_release, objc_retain};
-use crate::soft::runtime::object::Object;
+use crate::soft::runtime::object::{Object, Retained};
 use std::ffi::{CStr, c_char, c_void};
 
 /// A function with an argument, as the functions of names in `_f` take it.
@@ -27,6 +27,10 @@ pub unsafe extern "C" fn dispatch_data_create(
     // SAFETY: the caller passes that many bytes and, unless it is null, a block.
     unsafe {
         let data = data::copy_of(bytes, length);
+        #[cfg(feature = "export")]
+        if super::entry_clients::destroyed(bytes, length, destructor) {
+            return data;
+        }
         if let Some(block) = held(destructor) {
             block_work(block)();
         }
@@ -62,7 +66,7 @@ pub unsafe extern "C" fn dispatch_data_create_map(
 /// # Safety
 ///
 /// `data` is nil or an object that lives for `'a`.
-unsafe fn bytes<'a>(data: Id) -> &'a [u8] {
+pub(super) unsafe fn bytes<'a>(data: Id) -> &'a [u8] {
     // SAFETY: the caller's.
     let data = unsafe { Object::<Bytes>::from_id(data) };
     data.map_or(&[], |data| data.as_slice())
@@ -94,15 +98,27 @@ pub unsafe extern "C" fn CFRelease(object: Id) {
 
 /// A new queue: concurrent if the attribute says so, else serial.
 pub unsafe extern "C" fn dispatch_queue_create(label: *const c_char, attribute: Id) -> Id {
-    // SAFETY: the caller passes null or a C string.
+    // SAFETY: the caller's.
+    unsafe { new_queue(label, attribute, None) }
+}
+
+/// # Safety
+///
+/// `label` is null or a C string.
+pub(super) unsafe fn new_queue(
+    label: *const c_char,
+    attribute: Id,
+    target: Option<Retained>,
+) -> Id {
+    // SAFETY: the caller's.
     let label = if label.is_null() { c"" } else { unsafe { CStr::from_ptr(label) } };
-    let concurrent = (&raw const _dispatch_queue_attr_concurrent).addr();
-    Queue::object(label, attribute.as_ptr().addr() == concurrent).into_retained().into_owned()
+    let concurrent = attribute == _dispatch_queue_attr_concurrent.id();
+    Queue::object(label, concurrent, target).into_retained().into_owned()
 }
 
 /// The concurrent queue that all share, whatever the priority.
 pub unsafe extern "C" fn dispatch_get_global_queue(_priority: isize, _flags: usize) -> Id {
-    Queue::global().id()
+    GLOBAL_QUEUE.id()
 }
 
 /// The name of a queue.
@@ -114,13 +130,13 @@ pub unsafe extern "C" fn dispatch_queue_get_label(queue: Id) -> *const c_char {
 /// # Safety
 ///
 /// `block` is null or a block.
-unsafe fn held(block: *const c_void) -> Option<HeldBlock> {
+pub(super) unsafe fn held(block: *const c_void) -> Option<HeldBlock> {
     // SAFETY: the caller's.
     unsafe { BlockRef::from_ptr(block) }.hold()
 }
 
 /// A function as a job.
-fn function_work(function: Function, argument: *mut c_void) -> Work {
+pub(super) fn function_work(function: Function, argument: *mut c_void) -> Work {
     let argument = Id::from_ptr(argument);
     // SAFETY: the caller of the C function passed them for each other.
     Box::new(move || unsafe { function({ argument }.as_ptr()) })

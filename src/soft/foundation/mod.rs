@@ -10,11 +10,17 @@ mod dictionary;
 mod dispatch;
 #[allow(non_snake_case)] // C's names.
 pub(crate) mod entry;
+#[cfg(feature = "export")]
+#[allow(non_snake_case)] // C's names.
+pub(crate) mod entry_clients;
 mod enumeration;
 mod enumerator;
 mod error;
 mod exception;
 pub(crate) mod file;
+#[cfg(feature = "export")]
+#[allow(non_camel_case_types)] // C's names.
+mod group;
 mod method_signature;
 mod mutable_array;
 mod mutable_dictionary;

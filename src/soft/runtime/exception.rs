@@ -15,6 +15,7 @@ use super::send::send_with_three;
 use crate::abi::Id;
 use std::arch::naked_asm;
 use std::ffi::{c_int, c_void};
+use std::sync::{Mutex, PoisonError};
 
 /// The class of these exceptions: the vendor and the language.
 const CLASS: u64 = u64::from_be_bytes(*b"ARUMOBJC");
@@ -66,7 +67,18 @@ const RESULT: c_int = 0; // rax
 #[cfg(target_arch = "aarch64")]
 const RESULT: c_int = 0; // x0
 
-/// Throws an object, or nil. Without a frame of [`try_catch`] on the stack the program ends with a message.
+/// A function that is called with an exception that nothing catches.
+pub(crate) type Handler = unsafe extern "C" fn(Id);
+
+static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
+
+/// Sets the handler, and returns the earlier one.
+pub(super) fn set_handler(handler: Option<Handler>) -> Option<Handler> {
+    std::mem::replace(&mut HANDLER.lock().unwrap_or_else(PoisonError::into_inner), handler)
+}
+
+/// Throws an object, or nil. Without a frame of [`try_catch`] on the stack the program's handler is called, and the
+/// program ends with a message.
 ///
 /// # Safety
 ///
@@ -80,21 +92,33 @@ pub(crate) unsafe extern "C-unwind" fn throw(object: Id) -> ! {
         // SAFETY: the exception is the unwinder's until it is caught.
         unsafe { _Unwind_RaiseException(thrown) };
     }
+    if let Some(handler) = set_handler(None) {
+        // SAFETY: the program has set it for this.
+        unsafe { handler(object) }
+    }
     // SAFETY: the caller's.
     let class = (!object.is_nil()).then(|| unsafe { class_of(object) });
     let class = class.map_or("nil".to_owned(), ClassData::to_string);
     fatal(format_args!("an exception of class {class} was thrown, and nothing catches it"))
 }
 
-/// Throws an `NSException` of a name and a reason, if a frame of [`try_catch`] is on the stack.
+/// Throws an `NSException` of a name and a reason, if a frame of [`try_catch`] is on the stack. Without one the program's
+/// handler is called, and the caller ends the program.
 pub(super) fn raise(name: &str, reason: &str) {
+    let is_caught = is_caught();
+    let handler = if is_caught { None } else { set_handler(None) };
     // The runtime must not name Foundation, so the class is looked up.
-    let Some(class) = class::named(c"NSException").filter(|_| is_caught()) else { return };
+    let class = class::named(c"NSException").filter(|_| is_caught || handler.is_some());
+    let Some(class) = class else { return };
     let (name, reason) = (string(name), string(reason));
     // SAFETY: the class answers this message with an object, which is alive while it is thrown.
     unsafe {
         let with = selector::intern(c"exceptionWithName:reason:userInfo:", &mut Lock::take());
-        throw(send_with_three(class.handle().as_id(), with, name, reason, Id::NIL))
+        let exception = send_with_three(class.handle().as_id(), with, name, reason, Id::NIL);
+        match handler {
+            Some(handler) => handler(exception),
+            None => throw(exception),
+        }
     }
 }
 

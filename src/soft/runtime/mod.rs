@@ -8,11 +8,14 @@ mod copies;
 mod deallocate;
 pub(crate) mod declare;
 pub(crate) mod entry;
+#[cfg(feature = "export")]
+#[allow(non_snake_case)] // C's names.
+pub(crate) mod entry_clients;
 mod entry_owner;
 mod entry_reflect;
 #[cfg(feature = "export")]
 pub(crate) mod exception;
-mod fatal;
+pub(crate) mod fatal;
 mod fork;
 mod lock;
 pub(crate) mod nsobject;

@@ -132,7 +132,7 @@ fn superclass_of_class(class: Class) -> Class {
     class_data(class).and_then(ClassData::superclass).map_or(Class::NIL, ClassData::handle)
 }
 
-fn is_kind_of_class(receiver: Id, class: Class) -> bool {
+pub(super) fn is_kind_of_class(receiver: Id, class: Class) -> bool {
     is_subclass_of_class(self::class(receiver), class)
 }
 
@@ -144,7 +144,7 @@ fn is_subclass_of_class(class: Class, other: Class) -> bool {
     class_data(class).zip(class_data(other)).is_some_and(|(class, other)| class.is_kind_of(other))
 }
 
-fn responds_to_selector(receiver: Id, selector: Sel) -> bool {
+pub(super) fn responds_to_selector(receiver: Id, selector: Sel) -> bool {
     instances_respond_to_selector(class(receiver), selector)
 }
 

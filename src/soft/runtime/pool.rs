@@ -79,13 +79,18 @@ thread_local! {
 /// autorelease after that are never released.
 struct DrainAtExit(Cell<bool>);
 
+/// Whether this is the thread that the process began with.
+pub(super) fn is_main_thread() -> bool {
+    unsafe extern "C" {
+        safe fn getpid() -> i32;
+        safe fn gettid() -> i32;
+    }
+    gettid() == getpid()
+}
+
 impl Drop for DrainAtExit {
     fn drop(&mut self) {
-        unsafe extern "C" {
-            safe fn getpid() -> i32;
-            safe fn gettid() -> i32;
-        }
-        if gettid() == getpid() {
+        if is_main_thread() {
             return;
         }
         drain_to(0);

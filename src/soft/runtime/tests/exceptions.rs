@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::child::{is_child, run_child};
+use crate::soft::runtime::entry_clients::objc_setUncaughtExceptionHandler;
 use crate::soft::runtime::exception::{throw, try_catch};
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -134,4 +135,24 @@ fn what_nothing_catches_ends_the_program_with_a_message() {
         text.contains("an exception of class NSObject was thrown, and nothing catches it"),
         "{text}"
     );
+}
+
+#[test]
+fn what_nothing_catches_is_passed_to_the_handler() {
+    unsafe extern "C" fn handle(exception: Id) {
+        eprintln!("handled: {}", text(send!(exception, "description"; Id)));
+    }
+    if is_child() {
+        // SAFETY: the handler takes an object, and the object is alive.
+        unsafe {
+            assert!(objc_setUncaughtExceptionHandler(Some(handle)).is_none());
+            send!(object(), "noSuchMessage"; ());
+        }
+    }
+    let module = module_path!().split_once("::").unwrap().1;
+    let test = format!("{module}::what_nothing_catches_is_passed_to_the_handler");
+    let output = run_child(&test, &[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("handled: -[NSObject noSuchMessage]: unrecognized"), "{text}");
 }

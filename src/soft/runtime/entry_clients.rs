@@ -1,0 +1,36 @@
+//! C functions of libobjc and of the C library that only other programs call.
+
+#![allow(clippy::missing_safety_doc)] // Said at the head of `entry`.
+
+use super::exception::{self, Handler};
+use super::nsobject::{is_kind_of_class, responds_to_selector};
+use super::pool;
+use crate::abi::{Bool, Class, Id, Sel};
+use std::ffi::c_int;
+
+/// The object itself: classes that implement `self` otherwise are unknown.
+pub(crate) unsafe extern "C" fn objc_opt_self(object: Id) -> Id {
+    object
+}
+
+/// Whether an object is of a class or of a subclass of it. nil is of none.
+pub(crate) unsafe extern "C" fn objc_opt_isKindOfClass(object: Id, class: Class) -> Bool {
+    Bool::new(!object.is_nil() && is_kind_of_class(object, class))
+}
+
+/// Whether the class of an object has a method. That of nil has none.
+pub(crate) unsafe extern "C" fn objc_opt_respondsToSelector(object: Id, selector: Sel) -> Bool {
+    Bool::new(!object.is_nil() && responds_to_selector(object, selector))
+}
+
+/// Sets the function that is called with an exception that nothing catches, and returns the earlier one.
+pub(crate) unsafe extern "C" fn objc_setUncaughtExceptionHandler(
+    handler: Option<Handler>,
+) -> Option<Handler> {
+    exception::set_handler(handler)
+}
+
+/// Whether this is the thread that the process began with.
+pub(crate) unsafe extern "C" fn pthread_main_np() -> c_int {
+    pool::is_main_thread().into()
+}
