@@ -15,6 +15,7 @@ pub mod run;
 pub mod structs;
 pub mod survey;
 
+mod bits;
 mod native;
 mod ran;
 mod report;

@@ -2,7 +2,7 @@
 
 use crate::numbers::Number;
 use crate::packages::{PACKAGES, Package, Registry, Source};
-use crate::ran;
+use crate::{bits, ran};
 use aruminium::{Buffer, CompileOptions, ConstantValues, Encoder, Gpu, Queue, ShaderLib};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -268,6 +268,8 @@ impl Launch<'_> {
             panic!("{place}: {error}");
         }
         ran::note(&self.kernels.path, &self.kernel);
+        let buffers = self.buffers.iter().map(|(buffer, _)| buffer.read(<[u8]>::to_vec));
+        bits::note(&self.kernels.path, &self.kernel, buffers);
     }
 
     fn place(&self) -> String {
