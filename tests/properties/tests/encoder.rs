@@ -270,6 +270,18 @@ fn jumps_go_to_their_labels() {
 }
 
 #[test]
+fn calls_go_to_their_labels_and_return() {
+    let call = text(|asm| {
+        let to = asm.label();
+        asm.bind(to);
+        asm.call(to);
+    });
+    assert_eq!(call, "call 0");
+    same("ret", |asm| asm.ret());
+    same("vzeroupper", |asm| asm.vzeroupper());
+}
+
+#[test]
 fn addresses_in_the_code_are_loaded_and_jumped_to() {
     for number in 0..16 {
         let reg = Gpr(number);
