@@ -18,6 +18,8 @@ mod own;
 #[path = "../../tests/kernels/src/packages.rs"]
 mod packages;
 mod place;
+#[path = "../products/mod.rs"]
+mod products;
 mod published;
 #[path = "../rounds/mod.rs"]
 mod rounds;
