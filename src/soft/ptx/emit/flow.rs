@@ -71,7 +71,8 @@ pub(super) struct Flow {
     first: Option<Reg>,
     /// Whether threads may wait at different barriers.
     may_differ: bool,
-    /// Whether the code has come to its first effect.
+    /// Whether the code notes that the threadgroup has started, and whether it has come to its first effect.
+    noted: bool,
     began: bool,
     /// Whether this is the version of a loop that hardly ever runs.
     slow: bool,
@@ -122,10 +123,22 @@ pub(super) fn has_no_effect(function: &Function, stmt: &Stmt) -> bool {
         || matches!(op, Op::Get | Op::Set | Op::Load)
 }
 
+/// Whether a statement ends by itself, and changes nothing outside of the thread.
+fn is_quiet(function: &Function, stmt: &Stmt) -> bool {
+    let all = |block: &Block| block.iter().all(|stmt| is_quiet(function, stmt));
+    match stmt {
+        Stmt::Do(_) => has_no_effect(function, stmt),
+        Stmt::If(_, then, other) => all(then) && all(other),
+        Stmt::Loop { body, next, .. } => ends(function, body, next) && all(body) && all(next),
+        Stmt::Break | Stmt::Continue | Stmt::Return(_) => true,
+        Stmt::Call { .. } => false,
+    }
+}
+
 impl Flow {
-    /// Whether the code has come to its first effect.
-    pub(super) fn began(&self) -> bool {
-        self.began
+    /// Whether the code notes that the threadgroup has started.
+    pub(super) fn noted(&self) -> bool {
+        self.noted
     }
 
     /// Whether threads may wait at different barriers.
@@ -195,10 +208,7 @@ impl Emit<'_> {
                 continue;
             }
             at += 1;
-            if !self.flow.began && !has_no_effect(self.function, stmt) {
-                self.flow.began = true;
-                self.begin();
-            }
+            self.begin(stmt);
             match stmt {
                 Stmt::Do(value) => self.instruction(*value),
                 Stmt::If(condition, then, other) => self.branch(*condition, then, other),
@@ -217,6 +227,22 @@ impl Emit<'_> {
             if matches!(stmt, Stmt::Break | Stmt::Continue | Stmt::Return(_)) {
                 return;
             }
+        }
+    }
+
+    /// What comes before a statement if it is the first that is not a plain instruction without an effect: the threadgroup notes that it has
+    /// started. And before the first that has an effect, or may not end: the launch is skipped if one before it had a fault. So the loads
+    /// before it, and that of the word that says so, are under way meanwhile. Where lanes meet all take part from the start.
+    fn begin(&mut self, stmt: &Stmt) {
+        if self.flow.began || has_no_effect(self.function, stmt) {
+            return;
+        }
+        if !std::mem::replace(&mut self.flow.noted, true) {
+            self.note_start();
+        }
+        if self.flow.mask.is_some() || !is_quiet(self.function, stmt) {
+            self.flow.began = true;
+            self.end_if_skipped();
         }
     }
 

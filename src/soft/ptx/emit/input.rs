@@ -181,7 +181,7 @@ impl Emit<'_> {
         text.place(correct);
         place.correct(text);
         ptx!(text, "bra {corrected};");
-        if !self.flow.began() {
+        if !self.flow.noted() {
             return;
         }
         text.place(note);
@@ -196,7 +196,7 @@ impl Emit<'_> {
         ptx!(text, "ld.param.u32 {mask}, [args+{}];", layout::PROGRESS_MASK + 4);
         ptx!(text, "and.b32 {any}, {row}, {mask};");
         // One thread only: stores to one address wait for each other.
-        for axis in &AXES[1..] {
+        for axis in &AXES {
             let thread = word(text);
             ptx!(text, "mov.u32 {thread}, %tid.{axis};");
             ptx!(text, "or.b32 {any}, {any}, {thread};");
@@ -227,19 +227,18 @@ impl Emit<'_> {
         }
     }
 
-    /// What comes before the first effect, so that the loads before it are under way already: the threadgroup notes that it has started,
-    /// for the watchdog, and the launch is skipped if one before it had a fault.
-    pub(super) fn begin(&mut self) {
+    /// The threadgroup notes that it has started, for the watchdog.
+    pub(super) fn note_start(&mut self) {
         let Some([.., note, noted]) = self.inputs.rare else { return };
-        let (place, text) = (self.thread_place(), &mut self.text);
-        let (mask, any, notes) = (word(text), word(text), text.reg(Kind::Predicate));
+        let text = &mut self.text;
+        let (mask, at, notes) = (word(text), word(text), text.reg(Kind::Predicate));
+        // All threads of a threadgroup branch: where only some might, each SIMD-group would wait for them afterwards.
         ptx!(text, "ld.param.u32 {mask}, [args+{}];", layout::PROGRESS_MASK);
-        ptx!(text, "and.b32 {any}, {}, {mask};", place.at[0]);
-        ptx!(text, "or.b32 {any}, {any}, {};", place.thread[0]);
-        ptx!(text, "setp.eq.u32 {notes}, {any}, 0;");
-        ptx!(text, "@{notes} bra {note};");
+        ptx!(text, "mov.u32 {at}, %ctaid.x;");
+        ptx!(text, "and.b32 {at}, {at}, {mask};");
+        ptx!(text, "setp.eq.u32 {notes}, {at}, 0;");
+        ptx!(text, "@{notes} bra.uni {note};");
         text.place(noted);
-        self.end_if_skipped();
     }
 
     /// Ends the thread if an earlier launch had a fault. A fault of this one may be there already: so the word may be cached.

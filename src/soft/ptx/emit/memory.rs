@@ -3,7 +3,7 @@
 use super::super::text::{Kind, Reg, ptx};
 use super::input::Place;
 use super::{Emit, Joined, OFFSET_BITS, Root, SLACK, SiteKind, THREAD, layout, record};
-use crate::soft::ir::{AllocationKind, Inst, Op, Scalar, Space, Span, Value, internal_error};
+use crate::soft::ir::{AllocationKind, Inst, Scalar, Space, Span, Value, internal_error};
 
 /// The offsets at which an access may start: below a number. Or the indices, if there is a stride.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,24 +137,7 @@ impl Emit<'_> {
         if self.is_routine {
             return 16;
         }
-        let power = |number: u64| 1 << number.trailing_zeros().min(4);
-        let inst = self.function.inst(pointer);
-        match inst.op {
-            Op::Allocation => match self.module.allocations[inst.imm as usize].kind {
-                AllocationKind::Buffer { .. } => self.options.alignment,
-                _ => 16,
-            },
-            Op::Local => power(self.locals[inst.imm as usize] | 16),
-            Op::Field => self.alignment(inst.args[0]).min(power(inst.imm | 16)),
-            Op::Index => {
-                let by = match self.function.constant_index(inst.args[1]) {
-                    Some(number) => number.wrapping_mul(inst.imm as i64) as u64,
-                    None => inst.imm,
-                };
-                self.alignment(inst.args[0]).min(power(by | 16))
-            }
-            _ => 1,
-        }
+        self.pointers.of(pointer).alignment
     }
 
     /// Checks an access.

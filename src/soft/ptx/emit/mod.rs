@@ -12,6 +12,7 @@ mod matrix;
 mod memory;
 mod narrow;
 mod order;
+mod pointers;
 mod pushed;
 mod routine;
 mod texture;
@@ -220,7 +221,7 @@ struct Emit<'a> {
     rooms: Vec<u32>,
     /// For each value its registers, once it has some.
     values: Vec<Vec<Reg>>,
-    roots: Vec<Option<Root>>,
+    pointers: pointers::Pointers,
     variables: Vec<Vec<Reg>>,
     /// Where each local starts.
     locals: Vec<u64>,
@@ -287,7 +288,7 @@ impl<'a> Emit<'a> {
             options,
             rooms: pushed::rooms(module, function),
             values: vec![Vec::new(); function.insts.len()],
-            roots: vec![None; function.insts.len()],
+            pointers: pointers::Pointers::new(module, function, &locals, options),
             variables: function.variables.iter().map(|variable| text.regs(variable.ty)).collect(),
             text,
             locals,
@@ -389,19 +390,8 @@ impl Emit<'_> {
     }
 
     /// What a pointer is an offset from.
-    fn root(&mut self, pointer: Value) -> Root {
-        if let Some(root) = self.roots[pointer.index()] {
-            return root;
-        }
-        let inst = *self.function.inst(pointer);
-        let root = match inst.op {
-            Op::Allocation => Root::Allocation(inst.imm as u32),
-            Op::Local => Root::Local(inst.imm as u32),
-            Op::Index | Op::Field => self.root(inst.args[0]),
-            _ => Root::Unknown,
-        };
-        self.roots[pointer.index()] = Some(root);
-        root
+    fn root(&self, pointer: Value) -> Root {
+        self.pointers.of(pointer).root
     }
 
     /// A register with the whole pointer: the number of its region, and the offset.

@@ -1,7 +1,7 @@
 //! Arithmetic, comparisons, selections, and vectors taken apart and put together.
 
 use super::super::text::{Kind, Reg, ptx};
-use super::Emit;
+use super::{Emit, Root};
 use crate::soft::ir::semantics::needs_narrowing;
 use crate::soft::ir::{
     Inst, Op, Routine, Scalar, Type, Value, compiling_instruction, internal_error,
@@ -35,12 +35,13 @@ impl Emit<'_> {
                 regs
             }
             Op::Set => {
-                let from = self.operand(inst.args[0]);
+                let root = self.pointers.of_variable(inst.imm).root;
+                let from = self.operand_from(root, inst.args[0]);
                 let to = self.variables[inst.imm as usize].clone();
                 self.copy(&to, &from);
                 return;
             }
-            Op::Select => self.select(&inst),
+            Op::Select => self.select(self.root(value), &inst),
             Op::Convert => {
                 let from = self.scalar_type(inst.args[0]);
                 let reg = self.scalar(inst.args[0]);
@@ -102,9 +103,17 @@ impl Emit<'_> {
         }
     }
 
-    fn select(&mut self, inst: &Inst) -> Vec<Reg> {
+    /// The registers of an operand of something that is a pointer from a root, or is none.
+    fn operand_from(&mut self, root: Root, value: Value) -> Vec<Reg> {
+        match root {
+            Root::Unknown => self.operand(value),
+            Root::Allocation(_) | Root::Local(_) => self.value(value),
+        }
+    }
+
+    fn select(&mut self, root: Root, inst: &Inst) -> Vec<Reg> {
         let condition = self.value(inst.args[0]);
-        let (yes, no) = (self.operand(inst.args[1]), self.operand(inst.args[2]));
+        let [yes, no] = [inst.args[1], inst.args[2]].map(|arg| self.operand_from(root, arg));
         let choose = |(k, (yes, no)): (usize, (&Reg, &Reg))| {
             self.choose(condition[k.min(condition.len() - 1)], *yes, *no)
         };

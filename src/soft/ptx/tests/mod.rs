@@ -4,6 +4,7 @@
 mod double;
 mod published;
 mod sampling;
+mod snapshots;
 mod textures;
 
 use super::emit::{self, Options};
@@ -434,5 +435,70 @@ fn a_loop_that_loads_before_its_test_has_one_version() {
         .text;
         let checked = text.contains("setp.ge.or.u64");
         assert_eq!(checked, versions == 2, "{body}\n{text}");
+    }
+}
+
+#[test]
+fn a_launch_is_skipped_before_its_first_effect() {
+    // Where a thread ends if an earlier launch had a fault, and where the first loop jumps back.
+    let found = |text: &str| {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let skip = lines.iter().position(|line| line.starts_with('@') && line.ends_with(" exit;"));
+        let is_back = |&at: &usize| {
+            let target = lines[at].strip_prefix("bra ").and_then(|line| line.strip_suffix(';'));
+            let label = target.map(|target| format!("{target}:"));
+            label.is_some_and(|label| lines[..at].contains(&label.as_str()))
+        };
+        (skip.expect("a skip"), (0..lines.len()).find(is_back).expect("a loop"))
+    };
+    for (body, after) in [
+        ("uint s = 0; for (uint i = 0; i < n[0]; i++) s += x[i]; x[0] = s;", true),
+        (
+            "if (n[1] == 3) return; uint s = 0; for (uint i = 0; i < n[0]; i++) s += i * i; x[0] = s;",
+            true,
+        ),
+        ("for (uint i = 0; i < n[0]; i++) x[i] = 1;", false),
+        ("x[1] = 2; uint s = 0; for (uint i = 0; i < n[0]; i++) s += x[i]; x[0] = s;", false),
+        ("for (uint i = 0; i < n[0]; i++) if (n[i] == 3) x[i] = 1;", false),
+        // It may not end, after wrong numbers of an earlier launch.
+        ("uint s = n[0]; while (x[s] != 0) s = x[s]; x[0] = s;", false),
+    ] {
+        let source = format!("kernel void k(device uint *x, constant uint *n) {{ {body} }}");
+        let text = emitted(&source).text;
+        let (skip, back) = found(&text);
+        assert_eq!(skip > back, after, "{body}\n{text}");
+    }
+    let (skip, back) = found(&of_bench("mandelbrot", true));
+    assert!(skip > back);
+}
+
+#[test]
+fn a_pointer_in_a_variable_stays_in_its_buffer() {
+    let sum = "for (uint i = 0; i < n[0]; i++) { s += *p;";
+    for (body, known) in [
+        (format!("device const float *p = y; {sum} p += n[1]; }}"), true),
+        (format!("device const float *p = y; {sum} if (s > 3) p += 7; }}"), true),
+        (format!("device const float *p = x; {sum} p = y + i; }}"), false),
+        (format!("device const float *p = nullptr; {sum} p = y + i; }}"), false),
+        ("device const float *p = n[1] == 3 ? y : y + n[2]; s = *p;".to_owned(), true),
+        ("device const float *p = n[1] == 3 ? y : x + n[2]; s = *p;".to_owned(), false),
+    ] {
+        let text = emitted(&format!(
+            "kernel void k(device float *x, device const float *y, constant uint *n) {{
+                float s = 0; {body} x[0] = s; }}"
+        ))
+        .text;
+        // Otherwise the region is looked up by its number, and the address may be a multiple of nothing.
+        let found = text.contains(", args;") || text.contains("ld.global.u8");
+        assert_eq!(found, !known, "{body}\n{text}");
+    }
+}
+
+#[test]
+fn without_checks_no_access_is_compared_with_a_limit() {
+    for checked in [true, false] {
+        let text = of_bench("saxpy", checked);
+        let kernel = text.split("\texit;").next().expect("a kernel");
+        assert_eq!(kernel.contains("setp.ge.u32"), checked, "{text}");
     }
 }

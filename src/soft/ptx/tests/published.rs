@@ -1,5 +1,5 @@
 //! Kernels of other projects become text that NVIDIA's assembler takes. `ARUMINIUM_TEST_PTX_SOURCES` names the folder with their sources,
-//! which `tests/kernels` writes.
+//! which `tests/kernels` writes. With `ARUMINIUM_TEST_SCALE=full` all kernels are tried.
 
 use super::super::emit::{self, Options};
 use super::refused;
@@ -7,10 +7,21 @@ use crate::soft::ir::{Scalar, with_stack};
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::{self, ConstantValues};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Every nth kernel is tried: all would take the assembler an hour.
+/// Every nth kernel is tried: all would take the assembler an hour on two cores.
 const EVERY: usize = 32;
+
+/// What became of the kernels.
+#[derive(Default)]
+struct Found {
+    written: usize,
+    wrong: Vec<String>,
+    /// How long the assembler took, for texts of how many bytes.
+    times: Vec<(Duration, usize, String)>,
+}
 
 /// The files with kernels below a folder.
 fn find(folder: &Path, out: &mut Vec<PathBuf>) {
@@ -47,36 +58,33 @@ fn published_kernels_are_taken_by_the_assembler() {
     let mut paths = Vec::new();
     find(Path::new(&folder), &mut paths);
     paths.sort();
-    let (mut written, mut number, mut wrong, mut slowest) = (0, 0, Vec::new(), Vec::new());
-    let (target, threads, alignment, strict, pushed) = (80, 256, 16, false, 0);
-    let options = Options { target, threads, alignment, strict, checked: true, pushed };
+    let scale = std::env::var("ARUMINIUM_TEST_SCALE").unwrap_or_default();
+    let every = if scale == "full" { 1 } else { EVERY };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (mut number, found) = (0, Mutex::new(Found::default()));
     for path in paths {
         let name = path.strip_prefix(&folder).unwrap_or(&path).display().to_string();
         let source = std::fs::read_to_string(&path).expect("a source");
         // What does not compile is counted elsewhere.
         let Ok(library) = msl::compile(&source, &msl::Options::default()) else { continue };
-        let values = values(&library);
-        for entry in library.entries.iter().filter(|entry| entry.stage == Stage::Kernel) {
-            number += 1;
-            if number % EVERY != 0 {
-                continue;
-            }
-            let Ok((module, _)) = library.kernel(&entry.name, &values) else { continue };
-            let Ok(function) = super::super::prepare(&module, Default::default()) else { continue };
-            let kernel = format!("{name}: {}", entry.name);
-            match with_stack(|| emit::emit(&module, &function, options)) {
-                Err(unsupported) => wrong.push(format!("{kernel}: {}", unsupported.0)),
-                Ok(emitted) => {
-                    written += 1;
-                    let start = Instant::now();
-                    if let Some(said) = refused(&emitted.text, target) {
-                        wrong.push(format!("{kernel}: {said}"));
+        let kernels = library.entries.iter().filter(|entry| entry.stage == Stage::Kernel);
+        let kernels: Vec<&str> = kernels.map(|entry| entry.name.as_str()).collect();
+        let first = every - 1 - number % every;
+        number += kernels.len();
+        let chosen: Vec<&str> = kernels.into_iter().skip(first).step_by(every).collect();
+        let (values, next) = (values(&library), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..cores.min(chosen.len()) {
+                scope.spawn(|| {
+                    while let Some(kernel) = chosen.get(next.fetch_add(1, Relaxed)) {
+                        try_one((&library, &values), &name, kernel, &found);
                     }
-                    slowest.push((start.elapsed(), emitted.text.len(), kernel));
-                }
+                });
             }
-        }
+        });
     }
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let Found { written, wrong, times: mut slowest } = found;
     slowest.sort();
     for (time, bytes, kernel) in slowest.iter().rev().take(5) {
         println!("{:.1} s, {bytes} bytes: {kernel}", time.as_secs_f64());
@@ -85,4 +93,30 @@ fn published_kernels_are_taken_by_the_assembler() {
     println!("{written} of {number} kernels, {:.0} s of the assembler", all.as_secs_f64());
     assert!(wrong.is_empty(), "{} of {written}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(written > 0, "no kernel in {}", folder.display());
+}
+
+/// Tries a kernel of a library from a file.
+fn try_one(
+    (library, values): (&msl::Library, &ConstantValues),
+    file: &str,
+    kernel: &str,
+    found: &Mutex<Found>,
+) {
+    let (target, threads, alignment, strict, pushed) = (80, 256, 16, false, 0);
+    let options = Options { target, threads, alignment, strict, checked: true, pushed };
+    let Ok((module, _)) = library.kernel(kernel, values) else { return };
+    let Ok(function) = super::super::prepare(&module, Default::default()) else { return };
+    let kernel = format!("{file}: {kernel}");
+    let emitted = with_stack(|| emit::emit(&module, &function, options));
+    let start = Instant::now();
+    let said = emitted.as_ref().ok().and_then(|emitted| refused(&emitted.text, target));
+    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+    match emitted {
+        Err(unsupported) => found.wrong.push(format!("{kernel}: {}", unsupported.0)),
+        Ok(emitted) => {
+            found.written += 1;
+            found.wrong.extend(said.map(|said| format!("{kernel}: {said}")));
+            found.times.push((start.elapsed(), emitted.text.len(), kernel));
+        }
+    }
 }
