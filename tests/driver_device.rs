@@ -105,7 +105,7 @@ fn the_kind_of_device_is_reported() {
     assert!(!(gpu.is_low_power() && gpu.is_removable()));
     assert!(!gpu.is_removable() || !gpu.is_headless() || Gpu::all().unwrap().len() > 1);
     assert!(gpu.registry_id() != 0 && gpu.registry_id() == Gpu::open().unwrap().registry_id());
-    // The embedded device has no display, and it is the only one.
+    // The embedded devices have no display.
     if cfg!(not(target_vendor = "apple")) {
         assert!(gpu.is_headless() && !gpu.is_low_power() && !gpu.is_removable());
     }
@@ -269,6 +269,102 @@ fn a_hidden_device_is_not_found() {
         assert!(Gpu::all().is_ok_and(|all| all.is_empty()));
     });
     assert!(output.is_none_or(|output| output.status.success()));
+}
+
+/// Whether CUDA's driver is loaded in this process.
+#[cfg(target_os = "linux")]
+fn has_cuda() -> bool {
+    std::fs::read_to_string("/proc/self/maps").unwrap().contains("libcuda.so")
+}
+
+/// The text that a child printed, which has to have passed.
+#[cfg(target_os = "linux")]
+fn passed(output: std::process::Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_default_device_needs_no_driver_of_another() {
+    let name = "the_default_device_needs_no_driver_of_another";
+    let output = child::in_child(name, &[("ARUMINIUM_SOFT_DEVICE", "cpu")], || {
+        let rig = Rig::new();
+        let pipeline = rig.kernel("kernel void nothing(device int *x) { x[0] = 7; }");
+        let buffer = rig.gpu.buffer(4).unwrap();
+        rig.run(|encoder| {
+            encoder.bind(&pipeline);
+            encoder.bind_buffer(&buffer, 0, 0);
+            encoder.launch((1, 1, 1), (1, 1, 1));
+        })
+        .unwrap();
+        assert!(!has_cuda());
+        let all = Gpu::all().unwrap();
+        assert_eq!(all[0].registry_id(), rig.gpu.registry_id());
+        assert!(has_cuda() || all.len() == 1);
+    });
+    output.map(passed);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_gpu_that_is_not_there_is_reported_with_the_reason() {
+    let name = "a_gpu_that_is_not_there_is_reported_with_the_reason";
+    if !child::is_child() && Gpu::all().unwrap().len() > 8 {
+        return;
+    }
+    let output = child::in_child(name, &[("ARUMINIUM_SOFT_DEVICE", "cuda:7")], || {
+        assert!(matches!(Gpu::open(), Err(GpuError::DeviceNotFound)));
+        assert!(Gpu::all().is_ok_and(|all| all.is_empty()));
+    });
+    if let Some(text) = output.map(passed) {
+        assert!(text.contains("ARUMINIUM_SOFT_DEVICE=cuda:7: CUDA's driver"), "{text}");
+    }
+}
+
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn all_devices_compute_side_by_side_each_with_its_own_objects() {
+    const FILL: &str =
+        "kernel void fill(device uint *out [[buffer(0)]], constant uint &value [[buffer(1)]],
+        uint i [[thread_position_in_grid]]) { out[i] = value + i; }";
+    let all = Gpu::all().unwrap();
+    let rigs: Vec<Rig> =
+        all.into_iter().map(|gpu| Rig { queue: gpu.new_command_queue().unwrap(), gpu }).collect();
+    let fill =
+        |rig: &Rig, buffer: &aruminium::Buffer, pipeline: &aruminium::Pipeline, value: u32| {
+            rig.run(|encoder| {
+                encoder.bind(pipeline);
+                encoder.bind_buffer(buffer, 0, 0);
+                encoder.push(&value.to_ne_bytes(), 1);
+                encoder.launch((1 << 16, 1, 1), (256, 1, 1));
+            })
+        };
+    std::thread::scope(|scope| {
+        for rig in &rigs {
+            scope.spawn(|| {
+                let pipeline = rig.kernel(FILL);
+                let buffer = rig.gpu.buffer(4 << 16).unwrap();
+                for value in 0..20 {
+                    fill(rig, &buffer, &pipeline, value).unwrap();
+                    let right = |(i, x): (usize, &u32)| *x == value + i as u32;
+                    assert!(buffer.read_as(|x: &[u32]| x.iter().enumerate().all(right)));
+                }
+            });
+        }
+    });
+    for pair in rigs.windows(2) {
+        let [one, other] = pair else { unreachable!("pairs") };
+        assert_ne!(one.gpu.registry_id(), other.gpu.registry_id());
+        let foreign = other.gpu.buffer(4 << 16).unwrap();
+        let Err(GpuError::CommandBufferError(why)) = fill(one, &foreign, &one.kernel(FILL), 1)
+        else {
+            panic!("a buffer of another device");
+        };
+        assert!(why.contains(&one.gpu.name()) && why.contains(&other.gpu.name()), "{why}");
+        assert!(foreign.read_as(|x: &[u32]| x.iter().all(|x| *x == 0)));
+    }
 }
 
 /// A feature that older GPUs and compilers lack is an error on request: a test that passes here should pass on them.

@@ -140,6 +140,71 @@ fn an_endless_kernel_is_stopped() {
     }
 }
 
+/// Fills a buffer again and again on a queue of its own, while `meanwhile` runs.
+fn beside(fill: &Fill, meanwhile: impl FnOnce()) {
+    let rig = Rig { gpu: fill.rig.gpu.clone(), queue: fill.rig.gpu.new_command_queue().unwrap() };
+    let buffer = rig.gpu.buffer(64 * 4).unwrap();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            for round in 1..=20u32 {
+                rig.run(|encoder| {
+                    encoder.bind(&fill.pipeline);
+                    encoder.bind_buffer(&buffer, 0, 0);
+                    encoder.push(&round.to_ne_bytes(), 1);
+                    encoder.launch((64, 1, 1), (32, 1, 1));
+                })
+                .unwrap();
+                assert!(buffer.read_as(|x: &[u32]| x.iter().all(|&x| x == round)), "{round}");
+            }
+        });
+        meanwhile();
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn other_queues_go_on_while_one_has_faults() {
+    let fill = Fill::new();
+    beside(&fill, || {
+        for _ in 0..5 {
+            let result = fill.rig.run(|encoder| {
+                fill.bind(encoder);
+                encoder.launch((65, 1, 1), (32, 1, 1));
+            });
+            let Err(GpuError::KernelFault(fault)) = result else { panic!("no fault: {result:?}") };
+            assert_eq!((fault.kind, fault.thread), (FaultKind::Access, Some([64, 0, 0])));
+            assert_eq!((fault.argument.as_deref(), fault.offset), (Some("out"), Some(256)));
+        }
+        fill.still_works();
+    });
+}
+
+#[test]
+fn other_queues_go_on_while_a_kernel_does_not_end() {
+    let test = "other_queues_go_on_while_a_kernel_does_not_end";
+    let output = child::in_child(test, &[("ARUMINIUM_SOFT_WATCHDOG_MS", "300")], || {
+        let fill = Fill::new();
+        let forever = fill.rig.kernel(
+            "kernel void forever(device atomic_uint *x) {
+                while (atomic_load_explicit(x, memory_order_relaxed) == 0) { }
+            }",
+        );
+        beside(&fill, || {
+            let why = fault(&fill.rig, |encoder| {
+                encoder.bind(&forever);
+                encoder.bind_buffer(&fill.buffer, 0, 0);
+                encoder.launch((1, 1, 1), (1, 1, 1));
+            });
+            assert_contains(&why, &["forever"]);
+            fill.still_works();
+        });
+    });
+    if let Some(output) = output {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+}
+
 /// The watchdog wants progress, not an end: a launch of 10¹⁰ steps finishes although it takes longer than the limit.
 #[test]
 #[ignore = "takes seconds with machine code, minutes without"]

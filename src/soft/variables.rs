@@ -65,8 +65,8 @@ variables! {
     read {
         DEVICE: "ARUMINIUM_SOFT_DEVICE", Words(&["cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6",
             "cuda:7", "none"]), "cpu",
-            "the device that runs kernels: the CPU, or an NVIDIA GPU by its number (`cuda` is the first); `none` hides the \
-             device, and is read at each call";
+            "the default device: the CPU, or an NVIDIA GPU by its number (`cuda` is the first); `none` hides all devices, \
+             and is read at each call";
         WORKERS: "ARUMINIUM_SOFT_WORKERS", Number(1, 256), "one thread per core",
             "how many threads run kernels";
         WATCHDOG: "ARUMINIUM_SOFT_WATCHDOG_MS", Number(0, usize::MAX), "60000",

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::profile::Profile;
@@ -17,6 +18,11 @@ use crate::soft::ir::{AllocationKind, Bound, Checks, Function, Invalid, Module, 
 pub(crate) trait Backend: Send + Sync {
     /// The name of the device, for people: the instruction set of a CPU, or the model of a GPU.
     fn device_name(&self) -> String;
+
+    /// The bytes of memory that the device has of its own; `None` if it is the host's.
+    fn memory(&self) -> Option<usize> {
+        None
+    }
 
     /// Compiles a module, with a pass pipeline of the back end's choice.
     fn compile(
@@ -38,6 +44,32 @@ pub(crate) trait Backend: Send + Sync {
     /// The memory can be read and written until then.
     unsafe fn reach(&self, _base: NonNull<u8>, _bytes: usize) -> Option<Reach> {
         None
+    }
+}
+
+/// A device with its back end. Each is there until the process ends, so that references to it need no count.
+pub(crate) struct Processor {
+    /// 0 is the CPU; others are GPUs, in the order of their driver.
+    pub(crate) number: usize,
+    /// Its name for programs.
+    pub(crate) name: String,
+    pub(crate) backend: Box<dyn Backend>,
+    /// The bytes that its resources take.
+    pub(crate) allocated: AtomicUsize,
+}
+
+impl Processor {
+    /// More devices than these are not used.
+    pub(crate) const MOST: usize = 33;
+
+    pub(crate) fn new(number: usize, name: String, backend: Box<dyn Backend>) -> Self {
+        Self { number, name, backend, allocated: AtomicUsize::new(0) }
+    }
+}
+
+impl PartialEq for Processor {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) use super::ir::limits;
 pub(crate) use argument::{Access, Argument, ArgumentKind, TextureKind};
 pub(crate) use backend::{
     Backend, CompileError, CompileOptions, DeviceMemory, Executable, Finished, Kernel, Parameter,
-    Reach, Source, SourceText, Submitted, Transfer,
+    Processor, Reach, Source, SourceText, Submitted, Transfer,
 };
 pub(crate) use fault::{FIRST_ADDRESS, Fault, FaultKind, SourcePosition};
 pub(crate) use launch::{Binding, Launch, Locate, Owner, Resident, ResidentTexture};

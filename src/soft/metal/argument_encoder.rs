@@ -4,8 +4,8 @@ use super::absent::ARGUMENT_ENCODER;
 use super::argument_descriptor;
 use super::buffer::Buffer;
 use super::foundation::{
-    Label, List, NSObject, Object, SoftClass, Strong, device, label, labelled, lock, set_label,
-    soft_class,
+    Label, List, NSObject, Object, SoftClass, Strong, device, label, labelled, lock, of_device,
+    set_label, soft_class,
 };
 use super::function_table::VisibleFunctionTable;
 use super::indirect::IndirectCommandBuffer;
@@ -14,11 +14,13 @@ use super::sampler::Sampler;
 use super::texture::Texture;
 use crate::abi::{Id, NSRange};
 use crate::soft::ir::{HANDLE_BYTES, Layout, Member, MemberKind};
+use crate::soft::kernel::Processor;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex};
 
 /// An argument encoder.
 pub(super) struct ArgumentEncoder {
+    processor: &'static Processor,
     layout: Arc<Layout>,
     /// The argument buffer, and the offset of the struct in it.
     target: Mutex<Option<(Strong<Buffer>, usize)>>,
@@ -26,6 +28,7 @@ pub(super) struct ArgumentEncoder {
 }
 
 labelled!(ArgumentEncoder);
+of_device! { ArgumentEncoder, encoder => encoder.processor; }
 
 soft_class! {
     /// An argument encoder.
@@ -119,14 +122,17 @@ pub(super) fn all<P: SoftClass>(
 }
 
 impl ArgumentEncoder {
-    pub(super) fn object(layout: Arc<Layout>) -> Strong<Self> {
-        Strong::new(Self { layout, target: Mutex::default(), label: Label::default() })
+    pub(super) fn object(processor: &'static Processor, layout: Arc<Layout>) -> Strong<Self> {
+        Strong::new(Self { processor, layout, target: Mutex::default(), label: Label::default() })
     }
 
     /// An encoder for the struct that a list of descriptors describes.
-    pub(super) fn described(descriptors: &List) -> Option<Strong<Self>> {
+    pub(super) fn described(
+        processor: &'static Processor,
+        descriptors: &List,
+    ) -> Option<Strong<Self>> {
         match argument_descriptor::layout(descriptors) {
-            Ok(layout) => Some(Self::object(Arc::new(layout))),
+            Ok(layout) => Some(Self::object(processor, Arc::new(layout))),
             Err(why) => {
                 eprintln!("aruminium: -[MTLDevice newArgumentEncoderWithArguments:]: {why}");
                 None
@@ -282,6 +288,7 @@ impl ArgumentEncoder {
         let layout = layout.ok_or_else(|| {
             format!("index {index}: the member does not point to an argument buffer")
         });
-        self.report("newArgumentEncoderForBufferAtIndex:", layout).map(Self::object)
+        let layout = self.report("newArgumentEncoderForBufferAtIndex:", layout)?;
+        Some(Self::object(self.processor, layout))
     }
 }

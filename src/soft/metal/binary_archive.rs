@@ -8,12 +8,13 @@ use super::descriptors::BinaryArchiveDescriptor;
 use super::errors::{ArchiveError, Domain, Error};
 use super::foundation::{
     Address, ErrorOut, Label, List, NSObject, Object, Retained, Strong, device, label, labelled,
-    lock, set_label, soft_class,
+    lock, of_device, set_label, soft_class,
 };
 use super::function_descriptors::{ComputePipelineDescriptor, FunctionDescriptor};
 use super::library::Library;
 use super::pipeline::{ComputePipelineState, Settings};
 use crate::soft::foundation::file;
+use crate::soft::kernel::Processor;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -24,13 +25,14 @@ const HEAD: &str = "aruminium binary archive 1";
 const LONGEST: u64 = 1 << 26;
 
 /// An archive.
-#[derive(Default)]
 pub(super) struct BinaryArchive {
+    processor: &'static Processor,
     entries: Mutex<BTreeSet<u64>>,
     label: Label,
 }
 
 labelled!(BinaryArchive);
+of_device! { BinaryArchive, archive => archive.processor; }
 
 soft_class! {
     /// An archive.
@@ -74,10 +76,12 @@ fn invalid(path: &str, why: impl std::fmt::Display) -> Error<ArchiveError> {
 impl BinaryArchive {
     /// An empty archive, or the one in the file that the descriptor names.
     pub(super) fn new(
+        processor: &'static Processor,
         descriptor: Option<&Object<BinaryArchiveDescriptor>>,
     ) -> Result<Strong<Self>, Error<ArchiveError>> {
         let Some(url) = descriptor.and_then(|descriptor| descriptor.get().url) else {
-            return Ok(Strong::new(Self::default()));
+            let (entries, label) = Default::default();
+            return Ok(Strong::new(Self { processor, entries, label }));
         };
         let path = url.path().ok_or_else(|| invalid("the URL", "it is not a file's"))?;
         let bytes = file::read(&path, LONGEST).map_err(|why| invalid(&path, why))?;
@@ -88,7 +92,7 @@ impl BinaryArchive {
         }
         let entries: Result<_, _> = lines.map(|line| u64::from_str_radix(line, 16)).collect();
         let entries = entries.map_err(|why| invalid(&path, why))?;
-        Ok(Strong::new(Self { entries: Mutex::new(entries), label: Label::default() }))
+        Ok(Strong::new(Self { processor, entries: Mutex::new(entries), label: Label::default() }))
     }
 
     fn add(&self, fingerprint: u64) {

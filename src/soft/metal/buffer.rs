@@ -1,16 +1,17 @@
 //! MTLBuffer: memory that kernels, blits and, unless it is private, the CPU read and write.
 
 use super::absent::BUFFER;
-use super::compiler::backend;
 use super::descriptors::TextureDescriptor;
+use super::device::longest_buffer;
 use super::foundation::{HeldBlock, NSObject, Object, Strong, This, in_pool};
 use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
 use super::texture::Texture;
 use crate::abi::{Id, Imp, NSRange};
 use crate::soft::ir::Checks;
+use crate::soft::kernel::Processor;
 use crate::soft::stream::label::Label;
 use crate::soft::stream::memory::{Deallocator, Memory};
-use crate::soft::stream::pages::{self, longest_buffer};
+use crate::soft::stream::pages;
 use crate::soft::stream::settings::Settings;
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -44,6 +45,10 @@ impl HasResource for Buffer {
         &self.memory.label
     }
 
+    fn processor(&self) -> Option<&'static Processor> {
+        self.memory.processor()
+    }
+
     fn allocated_size(&self) -> usize {
         self.memory.length().next_multiple_of(pages::PAGE)
     }
@@ -70,10 +75,14 @@ impl Buffer {
     }
 
     /// A zeroed buffer; `None` if the length or the options are invalid.
-    pub(super) fn new(length: usize, options: usize) -> Option<Strong<Self>> {
+    pub(super) fn new(
+        processor: &'static Processor,
+        length: usize,
+        options: usize,
+    ) -> Option<Strong<Self>> {
         let options = Options(options);
-        let possible = options.are_known() && length <= longest_buffer();
-        let memory = possible.then(|| Memory::new(backend(), length, options.is_private()))??;
+        let possible = options.are_known() && length <= longest_buffer(processor);
+        let memory = possible.then(|| Memory::new(processor, length, options.is_private()))??;
         if options.is_private() && Settings::get().sanitize.has(Checks::INIT) {
             memory.track();
         }
@@ -82,6 +91,7 @@ impl Buffer {
 
     /// A buffer with a copy of these bytes.
     pub(super) fn copied(
+        processor: &'static Processor,
         bytes: *const c_void,
         length: usize,
         options: usize,
@@ -89,7 +99,7 @@ impl Buffer {
         if bytes.is_null() {
             return None;
         }
-        let buffer = Self::new(length, options)?;
+        let buffer = Self::new(processor, length, options)?;
         // SAFETY: the caller passed that many bytes, and the new buffer has as many.
         unsafe { std::ptr::copy_nonoverlapping(bytes.cast(), buffer.memory.base(), length) };
         buffer.memory.untrack();
@@ -98,16 +108,18 @@ impl Buffer {
 
     /// A buffer around the program's own memory. It cannot be private, since the CPU has access to it.
     pub(super) fn lent(
+        processor: &'static Processor,
         bytes: *mut c_void,
         length: usize,
         options: usize,
         deallocator: Option<HeldBlock>,
     ) -> Option<Strong<Self>> {
         let options = Options(options);
-        let possible = options.are_known() && !options.is_private() && length <= longest_buffer();
+        let possible =
+            options.are_known() && !options.is_private() && length <= longest_buffer(processor);
         let deallocator = deallocator.map(deallocator_of_block);
         // SAFETY: the caller passed memory that lasts until the deallocator is called.
-        let lend = || unsafe { Memory::lent(backend(), bytes, length, deallocator) };
+        let lend = || unsafe { Memory::lent(processor, bytes, length, deallocator) };
         let memory = possible.then(lend)??;
         Some(Self::object(memory, options, None))
     }

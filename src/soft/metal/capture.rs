@@ -2,15 +2,16 @@
 
 use super::absent::CAPTURE_MANAGER;
 use super::descriptors::CaptureDescriptor;
-use super::device::{Device, shared as shared_device};
+use super::device::Device;
 use super::errors::{CaptureError, Error};
 use super::foundation::{
     ErrorOut, Label, NSObject, Object, Retained, Strong, This, device, label, labelled, lock,
-    set_label, soft_class,
+    of_device, set_label, soft_class,
 };
 use super::queue::Queue;
 use crate::abi::{Class, Id};
-use crate::soft::stream::trace::{self, Session};
+use crate::soft::kernel::Processor;
+use crate::soft::stream::trace::{self, Captured, Session};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -32,9 +33,12 @@ soft_class! {
     [startCaptureWithCommandQueue:] = |_: &CaptureManager, _: Id| ();
     [startCaptureWithScope:] = |_: &CaptureManager, _: Id| ();
     [stopCapture] = |_: &CaptureManager| stop(|_| true);
-    [newCaptureScopeWithDevice:] = |_: &CaptureManager, _: Id| Scope::object(None);
-    [newCaptureScopeWithCommandQueue:] =
-        |_: &CaptureManager, queue: Option<Strong<Queue>>| Scope::object(queue);
+    [newCaptureScopeWithDevice:] = |_: &CaptureManager, device: Option<&Object<Device>>| {
+        Scope::object(device.map(|device| device.processor), None)
+    };
+    [newCaptureScopeWithCommandQueue:] = |_: &CaptureManager, queue: Option<Strong<Queue>>| {
+        Scope::object(queue.as_ref().and_then(|queue| queue.queue.processor), queue)
+    };
     [defaultCaptureScope] = |manager: &CaptureManager| lock(&manager.scope).clone();
     [setDefaultCaptureScope:] = |manager: &CaptureManager, scope: Option<Retained>| {
         let _old = std::mem::replace(&mut *lock(&manager.scope), scope);
@@ -52,7 +56,7 @@ struct Capture {
 
 /// The captured object.
 enum Subject {
-    Device,
+    Device(&'static Processor),
     Queue(Strong<Queue>),
     /// A scope, and whether it has begun.
     Scope(Strong<Scope>, bool),
@@ -72,7 +76,7 @@ impl Subject {
         // SAFETY: the object is retained.
         unsafe {
             let id = object.id();
-            let device = Object::<Device>::from_id(id).map(|_| Self::Device);
+            let device = Object::<Device>::from_id(id).map(|device| Self::Device(device.processor));
             let queue = || Object::<Queue>::from_id(id).map(|queue| Self::Queue(queue.retain()));
             let scope = || Object::<Scope>::from_id(id).map(|s| Self::Scope(s.retain(), false));
             device.or_else(queue).or_else(scope)
@@ -81,20 +85,30 @@ impl Subject {
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Device => "device",
+            Self::Device(_) => "device",
             Self::Queue(_) => "queue",
             Self::Scope(..) => "scope",
         }
     }
 
-    /// The number of the only queue that is captured; `None` if all are.
-    fn queue(&self) -> Option<u64> {
+    /// The device whose commands are captured.
+    fn processor(&self) -> Option<&'static Processor> {
+        match self {
+            Self::Device(processor) => Some(processor),
+            Self::Queue(queue) => queue.queue.processor,
+            Self::Scope(scope, _) => scope.processor,
+        }
+    }
+
+    /// The queues that are captured; `None` for a scope of no device.
+    fn captured(&self) -> Option<Captured> {
         let queue = match self {
-            Self::Device => None,
+            Self::Device(_) => None,
             Self::Queue(queue) => Some(queue),
             Self::Scope(scope, _) => scope.queue.as_ref(),
         };
-        queue.map(|queue| queue.queue.number)
+        let queue = queue.map(|queue| Captured::Queue(queue.queue.number));
+        queue.or_else(|| self.processor().map(Captured::Device))
     }
 
     fn is_scope(&self, scope: &Object<Scope>) -> bool {
@@ -106,7 +120,8 @@ impl Capture {
     /// Has new command buffers captured, or not while a scope has not begun.
     fn apply(&self) {
         let begun = !matches!(self.of, Subject::Scope(_, false));
-        trace::capture(begun.then(|| (Arc::clone(&self.session), self.of.queue())));
+        let of = self.of.captured().filter(|_| begun);
+        trace::capture(of.map(|of| (Arc::clone(&self.session), of)));
     }
 }
 
@@ -140,7 +155,8 @@ fn begin(descriptor: Option<&Object<CaptureDescriptor>>) -> Result<(), Error<Cap
     })?;
     let path = fields.output.as_ref().and_then(|url| url.path());
     let path = path.ok_or_else(|| wrong("the descriptor's URL is not that of a file"))?;
-    let session = Session::create(Path::new(&path), shared_device().name(), of.name())
+    let device = of.processor().map_or("", |processor| processor.name.as_str());
+    let session = Session::create(Path::new(&path), device, of.name())
         .map_err(|error| wrong(&format!("no file can be made at {path}: {error}")))?;
     let begun = Capture { session: Arc::new(session), of };
     begun.apply();
@@ -162,11 +178,13 @@ fn stop(is: impl FnOnce(&Subject) -> bool) {
 
 /// A capture scope.
 pub(super) struct Scope {
+    processor: Option<&'static Processor>,
     queue: Option<Strong<Queue>>,
     label: Label,
 }
 
 labelled!(Scope);
+of_device! { Scope, scope => scope.processor; }
 
 soft_class! {
     /// A capture scope.
@@ -192,7 +210,7 @@ fn begin_scope(this: This<'_, Scope>) {
 }
 
 impl Scope {
-    fn object(queue: Option<Strong<Queue>>) -> Strong<Self> {
-        Strong::new(Self { queue, label: Label::default() })
+    fn object(processor: Option<&'static Processor>, queue: Option<Strong<Queue>>) -> Strong<Self> {
+        Strong::new(Self { processor, queue, label: Label::default() })
     }
 }

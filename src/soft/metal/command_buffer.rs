@@ -10,7 +10,7 @@ use super::errors::ns_error_of_command;
 use super::event::signal_of;
 use super::foundation::{
     Failure, HeldBlock, Label, Labelled, List, NSObject, Object, Retained, Strong, Text, This,
-    device, in_pool, label, lock, set_label, soft_class,
+    device, in_pool, label, lock, of_device, set_label, soft_class,
 };
 use super::pass_descriptors::{BlitPassDescriptor, ComputePassDescriptor};
 use super::queue::Queue;
@@ -57,6 +57,8 @@ impl Labelled for CommandBuffer {
         &self.submission.label
     }
 }
+
+of_device! { CommandBuffer, buffer => buffer.queue.queue.processor; }
 
 soft_class! {
     /// A command buffer.

@@ -7,8 +7,8 @@ use super::profile;
 use crate::soft::cpu::Cpu;
 use crate::soft::ir::{Checks, Scalar, Span, catch_internal_error, with_stack};
 use crate::soft::kernel::{
-    self, Access, Argument, ArgumentKind, Backend, CompileOptions, Kernel, SourcePosition,
-    SourceText, limits,
+    self, Access, Argument, ArgumentKind, Backend, CompileOptions, Kernel, Processor,
+    SourcePosition, SourceText, limits,
 };
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
@@ -17,51 +17,69 @@ use crate::soft::msl::{CompileError, diagnostics::Listed};
 use crate::soft::stream::settings::Settings;
 use crate::soft::{ptx, variables};
 use std::fmt::Display;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// The most bytes that a source may have.
 pub(super) const MAX_SOURCE: usize = crate::soft::msl::source::MAX_SOURCE;
 
-/// The back end of the one device there is; `None` if the settings name a GPU that is not there, or are an error.
-fn chosen() -> Option<&'static dyn Backend> {
-    static CHOSEN: LazyLock<Option<Box<dyn Backend>>> = LazyLock::new(|| {
+/// The CPU's number.
+const CPU: usize = 0;
+
+/// The device of a number, which is made when it is first requested; why there is none otherwise.
+fn processor(number: usize) -> Result<&'static Processor, &'static str> {
+    static ALL: [OnceLock<Result<Processor, String>>; Processor::MOST] =
+        [const { OnceLock::new() }; Processor::MOST];
+    let Some(slot) = ALL.get(number) else { return Err("there is no such GPU") };
+    let made = slot.get_or_init(|| {
+        if number == CPU {
+            return Ok(cpu(number, Settings::get().workers));
+        }
+        let gpu = ptx::Gpu::open(number - 1, Settings::get().checks)?;
+        Ok(Processor::new(number, gpu.device_name(), Box::new(gpu)))
+    });
+    made.as_ref().map_err(String::as_str)
+}
+
+/// The device of a CPU with so many threads.
+fn cpu(number: usize, workers: usize) -> Processor {
+    let cpu = Cpu::new(workers);
+    let (plural, isa) = (if workers == 1 { "" } else { "s" }, cpu.device_name());
+    let name = format!("soft Metal ({workers} worker{plural}, {isa})");
+    Processor::new(number, name, Box::new(cpu))
+}
+
+/// The device that the settings choose; `None` if they name a GPU that is not there, or are an error.
+pub(super) fn chosen() -> Option<&'static Processor> {
+    static CHOSEN: LazyLock<Option<&'static Processor>> = LazyLock::new(|| {
         // A check that does not run must not look like one that finds nothing.
         if variables::SANITIZE.is_wrong() {
             return None;
         }
         let word = variables::DEVICE.word();
-        if !word.starts_with("cuda") {
-            return Some(Box::new(Cpu::new(Settings::get().workers)));
-        }
-        match ptx::Gpu::named(&word, Settings::get().checks) {
-            Some(gpu) => Some(Box::new(gpu)),
-            None => {
-                variables::report(&format!(
-                    "ARUMINIUM_SOFT_DEVICE={word}: there is no such NVIDIA GPU, or no driver for it; there is no device"
-                ));
-                None
-            }
-        }
+        let number = ptx::Gpu::number(&word).map_or(CPU, |gpu| gpu + 1);
+        let report = |why: &&str| {
+            variables::report(&format!("ARUMINIUM_SOFT_DEVICE={word}: {why}; there is no device"));
+        };
+        processor(number).inspect_err(report).ok()
     });
-    CHOSEN.as_deref()
+    *CHOSEN
 }
 
-/// Whether there is a device.
-pub(super) fn has_device() -> bool {
-    chosen().is_some()
-}
-
-/// The back end of the device.
-pub(super) fn backend() -> &'static dyn Backend {
-    match chosen() {
-        Some(backend) => backend,
-        None => unreachable!("without a back end there is no device, and nothing that compiles"),
+/// All devices: the CPU, and the GPUs that can be used; none if the one that the settings name is not there. This starts CUDA's
+/// driver, if there is one.
+pub(super) fn all() -> Vec<&'static Processor> {
+    if chosen().is_none() {
+        return Vec::new();
     }
+    let numbers = 0..=ptx::Gpu::count().min(Processor::MOST - 1);
+    numbers.filter_map(|number| processor(number).ok()).collect()
 }
 
-/// The name of the back end's device.
-pub(super) fn device_name() -> String {
-    backend().device_name()
+/// A device beside the others, for tests: a CPU with one thread.
+#[cfg(test)]
+pub(super) fn second_cpu() -> &'static Processor {
+    static SECOND: LazyLock<Processor> = LazyLock::new(|| cpu(Processor::MOST - 1, 1));
+    &SECOND
 }
 
 /// `__METAL_VERSION__` if neither the host nor the settings choose a version.
@@ -157,8 +175,10 @@ pub(super) struct Source {
     library: Arc<msl::Library>,
     /// The most threads that a threadgroup may have; 0 if not set.
     max_threads: usize,
-    /// A hash of the text and the options.
+    /// A hash of the text, the options and the device.
     fingerprint: u64,
+    /// The device that its kernels are compiled for.
+    pub(super) processor: &'static Processor,
 }
 
 /// A hash that is the same in every process: FNV-1a.
@@ -196,8 +216,19 @@ pub(super) fn failure(error: CompileError) -> Error<LibraryError> {
     Error::new(LibraryError::CompileFailure, error.0).with(DIAGNOSTICS, list)
 }
 
-/// Compiles a source text: the functions in it, or the compiler's error messages.
-pub(super) fn compile(source: &str, options: &Options) -> Result<Source, CompileError> {
+/// Compiles a source text for a device: the functions in it, or the compiler's error messages.
+pub(super) fn compile(
+    processor: &'static Processor,
+    source: &str,
+    options: &Options,
+) -> Result<Source, CompileError> {
+    let library = Arc::new(check(source, options)?);
+    let fingerprint = fingerprint(&format!("{} {options:?}\n{source}", processor.number));
+    Ok(Source { library, max_threads: options.max_threads, fingerprint, processor })
+}
+
+/// The same for no device.
+pub(super) fn check(source: &str, options: &Options) -> Result<msl::Library, CompileError> {
     let newest = Settings::get().language;
     let language = options.language.or(newest);
     let version =
@@ -218,9 +249,7 @@ pub(super) fn compile(source: &str, options: &Options) -> Result<Source, Compile
         fast_math: !options.safe_math,
         ..msl::Options::default()
     };
-    let library = msl::compile(source, &options_of_compiler)?;
-    let fingerprint = fingerprint(&format!("{options:?}\n{source}"));
-    Ok(Source { library: Arc::new(library), max_threads: options.max_threads, fingerprint })
+    msl::compile(source, &options_of_compiler)
 }
 
 impl Source {
@@ -391,7 +420,8 @@ impl Source {
         let source = KernelTexts(Arc::clone(&texts));
         let cannot_run =
             |error: &dyn Display| format!("error: kernel '{function}' cannot be run: {error}");
-        let compile = || Kernel::compile(backend(), &module, &options, arguments, source);
+        let compile =
+            || Kernel::compile(&*self.processor.backend, &module, &options, arguments, source);
         let kernel = catch_internal_error(compile)
             .map_err(|error| position(error.span) + &cannot_run(&error))?
             .map_err(|error| cannot_run(&error))?;

@@ -3,16 +3,16 @@
 //! There is one set of counters, with one counter. A sample buffer is memory with a number of nanoseconds for each
 //! sample; commands write there, and blits copy from there.
 
-use super::compiler::backend;
 use super::encoder::{HasEncoder, Why};
 use super::errors::{CounterError, Error};
 use super::foundation::{
-    Bytes, Label, List, NSObject, Object, Strong, Text, device, label, labelled, lock, set_label,
-    soft_class,
+    Bytes, Label, List, NSObject, Object, Strong, Text, device, label, labelled, lock, of_device,
+    set_label, soft_class,
 };
 use super::properties::properties;
 use super::slots::{Slots, slots};
 use crate::abi::NSRange;
+use crate::soft::kernel::Processor;
 use crate::soft::stream::memory::Memory;
 use crate::soft::stream::queue::nanoseconds;
 use crate::soft::stream::recording::{Command, Ordered, Recording};
@@ -76,6 +76,7 @@ pub(super) struct CounterSampleBuffer {
 }
 
 labelled!(CounterSampleBuffer);
+of_device! { CounterSampleBuffer, buffer => buffer.memory.processor(); }
 
 soft_class! {
     /// A counter sample buffer.
@@ -90,6 +91,7 @@ soft_class! {
 impl CounterSampleBuffer {
     /// A new buffer, or why there is none.
     pub(super) fn new(
+        processor: &'static Processor,
         descriptor: Option<&Object<CounterSampleBufferDescriptor>>,
     ) -> Result<Strong<Self>, Error<CounterError>> {
         let invalid = |why: String| Err(Error::new(CounterError::Invalid, why));
@@ -103,7 +105,7 @@ impl CounterSampleBuffer {
             let count = fields.count;
             return invalid(format!("{count} samples: from 1 to {MOST_SAMPLES} are possible"));
         }
-        let memory = Memory::new(backend(), fields.count * SAMPLE, false).ok_or_else(|| {
+        let memory = Memory::new(processor, fields.count * SAMPLE, false).ok_or_else(|| {
             Error::new(CounterError::OutOfMemory, "there is no memory for the samples")
         })?;
         let this = Self {

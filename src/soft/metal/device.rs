@@ -1,4 +1,4 @@
-//! MTLDevice: the one device of this machine, from which everything else is made.
+//! MTLDevice: a device of this machine, from which everything else is made.
 
 use super::absent::DEVICE;
 use super::argument_encoder::ArgumentEncoder;
@@ -30,41 +30,44 @@ use super::sampler::Sampler;
 use super::texture::{Texture, has_sample_count};
 use crate::abi::{Id, Imp, MTLSize, MTLSizeAndAlign};
 use crate::soft::foundation::file;
-use crate::soft::kernel::limits;
+use crate::soft::kernel::{Processor, limits};
 use crate::soft::stream::format::Format;
+use crate::soft::stream::pages;
 use crate::soft::stream::settings::Settings;
-use crate::soft::stream::{memory, pages};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
 /// `MTLArgumentBuffersTier2`: programs may write argument buffers without an encoder.
 const ARGUMENT_BUFFERS_TIER_2: usize = 1;
 
-/// The device.
+/// A device.
 pub(super) struct Device {
-    name: String,
+    pub(super) processor: &'static Processor,
     /// The value that the program set. Without effect: compilations run concurrently on the threads that request them.
     concurrent_compilation: AtomicBool,
 }
 
-/// The one device.
-pub(super) fn shared() -> Strong<Device> {
-    static DEVICE: LazyLock<Strong<Device>> = LazyLock::new(|| {
-        let workers = Settings::get().workers;
-        let plural = if workers == 1 { "" } else { "s" };
-        let isa = super::compiler::device_name();
-        let name = format!("soft Metal ({workers} worker{plural}, {isa})");
-        let device = Strong::new(Device { name, concurrent_compilation: AtomicBool::new(false) });
-        set_device(device.clone().into_retained());
+/// The object of a device: the same one each time.
+pub(super) fn of(processor: &'static Processor) -> Strong<Device> {
+    static DEVICES: [OnceLock<Strong<Device>>; Processor::MOST] =
+        [const { OnceLock::new() }; Processor::MOST];
+    let make = || {
+        let device =
+            Strong::new(Device { processor, concurrent_compilation: AtomicBool::new(false) });
+        set_device(processor.number, device.clone().into_retained());
         device
-    });
-    DEVICE.clone()
+    };
+    DEVICES[processor.number].get_or_init(make).clone()
 }
 
-impl Device {
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
+/// The bytes of a device's memory that resources may take at most.
+fn most_memory(processor: &Processor) -> usize {
+    processor.backend.memory().unwrap_or_else(pages::physical) / 4 * 3
+}
+
+/// The most bytes that a buffer of a device has.
+pub(super) fn longest_buffer(processor: &Processor) -> usize {
+    pages::longest_buffer().min(most_memory(processor))
 }
 
 /// The architecture of the device.
@@ -96,11 +99,11 @@ fn supports_family(_: &Device, family: isize) -> bool {
 soft_class! {
     /// The device.
     pub(super) class SoftMTLDevice(Device): NSObject, conforms [MTLDevice], lacks DEVICE;
-    [name] = |device: &Device| Text::object(device.name.as_str());
+    [name] = |device: &Device| Text::object(device.processor.name.as_str());
     [architecture] = |_: &Device| Strong::new(Architecture);
     // Beyond Metal's API.
     [aruminiumSettings] = |_: &Device| super::compiler::settings().object();
-    [registryID] = |_: &Device| 1u64;
+    [registryID] = |device: &Device| 1 + device.processor.number as u64;
     [location] = |_: &Device| 0usize;
     [locationNumber] = |_: &Device| 0usize;
     [maxTransferRate] = |_: &Device| 0u64;
@@ -111,9 +114,9 @@ soft_class! {
     [isLowPower] = |_: &Device| false;
     [isRemovable] = |_: &Device| false;
     [hasUnifiedMemory] = |_: &Device| true;
-    [recommendedMaxWorkingSetSize] = |_: &Device| (pages::physical() / 4 * 3) as u64;
-    [currentAllocatedSize] = |_: &Device| memory::allocated();
-    [maxBufferLength] = |_: &Device| pages::longest_buffer();
+    [recommendedMaxWorkingSetSize] = |device: &Device| most_memory(device.processor) as u64;
+    [currentAllocatedSize] = |device: &Device| device.processor.allocated.load(Relaxed);
+    [maxBufferLength] = |device: &Device| longest_buffer(device.processor);
     [maxThreadgroupMemoryLength] = |_: &Device| limits::THREADGROUP_MEMORY as usize;
     [maxThreadsPerThreadgroup] =
         |_: &Device| {
@@ -122,11 +125,11 @@ soft_class! {
         };
     [maxArgumentBufferSamplerCount] = |_: &Device| 1024usize;
     [argumentBuffersSupport] = |_: &Device| ARGUMENT_BUFFERS_TIER_2;
-    [newArgumentEncoderWithBufferBinding:] = |_: &Device, binding: Option<&Object<Bound>>| {
-        Some(ArgumentEncoder::object(binding?.layout()?))
+    [newArgumentEncoderWithBufferBinding:] = |device: &Device, binding: Option<&Object<Bound>>| {
+        Some(ArgumentEncoder::object(device.processor, binding?.layout()?))
     };
-    [newArgumentEncoderWithArguments:] = |_: &Device, arguments: Option<&Object<List>>| {
-        ArgumentEncoder::described(arguments?)
+    [newArgumentEncoderWithArguments:] = |device: &Device, arguments: Option<&Object<List>>| {
+        ArgumentEncoder::described(device.processor, arguments?)
     };
     [supportsPlacementSparse] = |_: &Device| false;
     [sparseTileSizeInBytesForSparsePageSize:] = |_: &Device, _: isize| 0usize;
@@ -143,8 +146,8 @@ soft_class! {
     [sampleTimestamps:gpuTimestamp:] =
         |_: &Device, cpu: *mut usize, gpu: *mut usize| counters::sample_timestamps(cpu, gpu);
     [newCounterSampleBufferWithDescriptor:error:] =
-        |_: &Device, descriptor: Option<&Object<CounterSampleBufferDescriptor>>, error: ErrorOut| {
-            or_error(CounterSampleBuffer::new(descriptor), error)
+        |device: &Device, descriptor: Option<&Object<CounterSampleBufferDescriptor>>, error: ErrorOut| {
+            or_error(CounterSampleBuffer::new(device.processor, descriptor), error)
         };
     [supportsFamily:] = supports_family;
     [supportsFeatureSet:] = |_: &Device, _: usize| false;
@@ -177,30 +180,33 @@ soft_class! {
         |device: &Device, value: bool| device.concurrent_compilation.store(value, Relaxed);
     [queryTimestampFrequency] = |_: &Device| 1_000_000_000u64;
 
-    [newCommandQueue] = |_: &Device| Queue::object();
+    [newCommandQueue] = |device: &Device| Queue::object(device.processor);
     [newCommandQueueWithMaxCommandBufferCount:] =
-        |_: &Device, count: usize| (count > 0).then(Queue::object);
-    [newCommandQueueWithDescriptor:] = |_: &Device, descriptor: Option<&Object<CommandQueueDescriptor>>| {
-        descriptor.filter(|descriptor| descriptor.get().max_command_buffers > 0).map(|_| Queue::object())
+        |device: &Device, count: usize| (count > 0).then(|| Queue::object(device.processor));
+    [newCommandQueueWithDescriptor:] = |device: &Device, descriptor: Option<&Object<CommandQueueDescriptor>>| {
+        let valid = descriptor?.get().max_command_buffers > 0;
+        valid.then(|| Queue::object(device.processor))
     };
 
-    [newBufferWithLength:options:] = |_: &Device, length: usize, options: usize| {
-        Buffer::new(length, options)
+    [newBufferWithLength:options:] = |device: &Device, length: usize, options: usize| {
+        Buffer::new(device.processor, length, options)
     };
     [newBufferWithBytes:length:options:] =
-        |_: &Device, bytes, length: usize, options: usize| Buffer::copied(bytes, length, options);
-    [newBufferWithBytesNoCopy:length:options:deallocator:] =
-        |_: &Device, bytes, length: usize, options: usize, block: Option<HeldBlock>| {
-            Buffer::lent(bytes, length, options, block)
+        |device: &Device, bytes, length: usize, options: usize| {
+            Buffer::copied(device.processor, bytes, length, options)
         };
-    [newTextureWithDescriptor:] = |_: &Device, descriptor: Option<&Object<TextureDescriptor>>| {
-        Texture::new(&descriptor?.get())
+    [newBufferWithBytesNoCopy:length:options:deallocator:] =
+        |device: &Device, bytes, length: usize, options: usize, block: Option<HeldBlock>| {
+            Buffer::lent(device.processor, bytes, length, options, block)
+        };
+    [newTextureWithDescriptor:] = |device: &Device, descriptor: Option<&Object<TextureDescriptor>>| {
+        Texture::new(device.processor, &descriptor?.get())
     };
-    [newSamplerStateWithDescriptor:] = |_: &Device, descriptor: Option<&Object<SamplerDescriptor>>| {
-        Sampler::new(descriptor?.get())
+    [newSamplerStateWithDescriptor:] = |device: &Device, descriptor: Option<&Object<SamplerDescriptor>>| {
+        Sampler::new(device.processor, descriptor?.get())
     };
-    [newHeapWithDescriptor:] = |_: &Device, descriptor: Option<&Object<HeapDescriptor>>| {
-        Heap::new(&descriptor?.get())
+    [newHeapWithDescriptor:] = |device: &Device, descriptor: Option<&Object<HeapDescriptor>>| {
+        Heap::new(device.processor, &descriptor?.get())
     };
     [heapBufferSizeAndAlignWithLength:options:] = |_: &Device, length: usize, _: usize| {
         Heap::room(length)
@@ -212,14 +218,15 @@ soft_class! {
                 .map_or(MTLSizeAndAlign::default(), Heap::room)
         };
     [newResidencySetWithDescriptor:error:] =
-        |_: &Device, descriptor: Option<&Object<ResidencySetDescriptor>>, _: ErrorOut| {
-            ResidencySet::object(descriptor.map(|descriptor| descriptor.get()).unwrap_or_default())
+        |device: &Device, descriptor: Option<&Object<ResidencySetDescriptor>>, _: ErrorOut| {
+            let fields = descriptor.map(|descriptor| descriptor.get()).unwrap_or_default();
+            ResidencySet::object(device.processor, fields)
         };
-    [newFence] = |_: &Device| Fence::object();
-    [newEvent] = |_: &Device| Event::object();
-    [newSharedEvent] = |_: &Device| SharedEvent::object();
-    [newSharedEventWithHandle:] = |_: &Device, handle: Option<&Object<SharedEventHandle>>| {
-        handle.map(|handle| SharedEvent::from_handle(handle))
+    [newFence] = |device: &Device| Fence::object(device.processor);
+    [newEvent] = |device: &Device| Event::object(device.processor);
+    [newSharedEvent] = |device: &Device| SharedEvent::object(device.processor);
+    [newSharedEventWithHandle:] = |device: &Device, handle: Option<&Object<SharedEventHandle>>| {
+        handle.map(|handle| SharedEvent::from_handle(device.processor, handle))
     };
 
     [newLibraryWithSource:options:error:] = library_from_source;
@@ -228,27 +235,29 @@ soft_class! {
     [newDefaultLibraryWithBundle:error:] = |_: &Device, _: Id, error: ErrorOut| {
         unreadable("a bundle's default library", error)
     };
-    [newLibraryWithFile:error:] = |_: &Device, path: Option<&Object<Text>>, error: ErrorOut| {
-        library_from_file(path.map(|path| path.to_str().into_owned()), error)
+    [newLibraryWithFile:error:] = |device: &Device, path: Option<&Object<Text>>, error: ErrorOut| {
+        library_from_file(device, path.map(|path| path.to_str().into_owned()), error)
     };
-    [newLibraryWithURL:error:] = |_: &Device, url: Option<&Object<Address>>, error: ErrorOut| {
-        library_from_file(url.and_then(|url| url.path()), error)
+    [newLibraryWithURL:error:] = |device: &Device, url: Option<&Object<Address>>, error: ErrorOut| {
+        library_from_file(device, url.and_then(|url| url.path()), error)
     };
-    [newLibraryWithData:error:] = |_: &Device, data: Option<&Object<Bytes>>, error: ErrorOut| {
+    [newLibraryWithData:error:] = |device: &Device, data: Option<&Object<Bytes>>, error: ErrorOut| {
         match data.and_then(|data| container::unpack(data.as_slice())) {
-            Some((source, how)) => or_error(Library::compile_as(source, how, None), error),
+            Some((source, how)) => {
+                or_error(Library::compile_as(device.processor, source, how, None), error)
+            }
             None => unreadable("data", error),
         }
     };
 
     [newBinaryArchiveWithDescriptor:error:] =
-        |_: &Device, descriptor: Option<&Object<BinaryArchiveDescriptor>>, error: ErrorOut| {
-            or_error(BinaryArchive::new(descriptor), error)
+        |device: &Device, descriptor: Option<&Object<BinaryArchiveDescriptor>>, error: ErrorOut| {
+            or_error(BinaryArchive::new(device.processor, descriptor), error)
         };
     [newIndirectCommandBufferWithDescriptor:maxCommandCount:options:] = |
-        _: &Device, descriptor: Option<&Object<IndirectCommandBufferDescriptor>>, count: usize,
+        device: &Device, descriptor: Option<&Object<IndirectCommandBufferDescriptor>>, count: usize,
         options: usize,
-    | IndirectCommandBuffer::object(descriptor, count, options);
+    | IndirectCommandBuffer::object(device.processor, descriptor, count, options);
     [newComputePipelineStateWithFunction:error:] =
         |_: &Device, function: PassedFunction<'_>, error: ErrorOut| {
             or_error(pipeline(function), error)
@@ -343,12 +352,12 @@ fn pipeline_later(block: Option<HeldBlock>, make: impl FnOnce() -> Pipeline + Se
 }
 
 fn library_from_source(
-    _: &Device,
+    device: &Device,
     source: &Object<Text>,
     options: Option<&Object<CompileOptions>>,
     error: ErrorOut,
 ) -> Option<Strong<Library>> {
-    let library = Library::compile(&source.to_str(), options);
+    let library = Library::compile(device.processor, &source.to_str(), options);
     if let Some(warning) = library.as_ref().ok().and_then(|library| library.warning()) {
         error.set(warning.ns_error());
         return library.ok();
@@ -357,17 +366,21 @@ fn library_from_source(
 }
 
 fn library_later(
-    _: &Device,
+    device: &Device,
     source: &Object<Text>,
     options: Option<Strong<CompileOptions>>,
     block: Option<HeldBlock>,
 ) {
-    let source = source.to_str().into_owned();
-    complete_later(block, move || Library::compile(&source, options.as_deref()));
+    let (processor, source) = (device.processor, source.to_str().into_owned());
+    complete_later(block, move || Library::compile(processor, &source, options.as_deref()));
 }
 
 /// Compiles a file with source text. Libraries that Apple's tools have compiled cannot be used here.
-fn library_from_file(path: Option<String>, error: ErrorOut) -> Option<Strong<Library>> {
+fn library_from_file(
+    device: &Device,
+    path: Option<String>,
+    error: ErrorOut,
+) -> Option<Strong<Library>> {
     let Some(path) = path else {
         let failure = Error::new(LibraryError::FileNotFound, "there is no path to a file");
         error.set(failure.ns_error());
@@ -383,7 +396,7 @@ fn library_from_file(path: Option<String>, error: ErrorOut) -> Option<Strong<Lib
     };
     match String::from_utf8(bytes) {
         Ok(source) if !source.starts_with("MTLB") => {
-            or_error(Library::compile(&source, None), error)
+            or_error(Library::compile(device.processor, &source, None), error)
         }
         _ => unreadable(&path, error),
     }

@@ -3,6 +3,7 @@
 
 use super::fence::Fence;
 use super::foundation::{Label, Object, SoftClass, Text};
+use crate::soft::kernel::Processor;
 use crate::soft::stream::error::CommandError;
 use crate::soft::stream::recording::{Command, Note, Ordered, Recording, Segment};
 use crate::soft::stream::settings::Settings;
@@ -21,6 +22,8 @@ pub(super) struct Encoder {
     /// A message is recording.
     busy: Cell<bool>,
     pub(super) label: Label,
+    /// The device of the command buffer.
+    pub(super) processor: Option<&'static Processor>,
     /// The protocol, for messages.
     protocol: &'static str,
 }
@@ -51,6 +54,7 @@ impl Encoder {
         });
         Some(Self {
             commands: Arc::clone(commands),
+            processor: recording.processor,
             recording: UnsafeCell::new(Some(recording)),
             busy: Cell::new(false),
             label: Label::default(),
@@ -117,11 +121,24 @@ pub(super) trait HasEncoder: SoftClass {
     fn close(&self, recording: &mut Recording) -> Result<(), Why>;
 }
 
+/// Why a command buffer cannot use a pipeline or a resource that it uses.
+fn of_another_device(recording: &mut Recording) -> Option<Why> {
+    let (other, own) = (recording.foreign.take()?, recording.processor?);
+    let [own, other] = [&own.name, &other.name];
+    Some(
+        format!("commands of device '{own}' use a pipeline or a resource of device '{other}'")
+            .into(),
+    )
+}
+
 pub(super) fn end_encoding<P: HasEncoder>(this: &P) {
     let encoder = this.encoder();
     match encoder.take() {
         Some(mut recording) => {
             if let Err(why) = this.close(&mut recording) {
+                encoder.fault("endEncoding", why);
+            }
+            if let Some(why) = of_another_device(&mut recording) {
                 encoder.fault("endEncoding", why);
             }
             let end = recording.commands.len();
@@ -202,6 +219,10 @@ macro_rules! encoder_class {
             fn label(&self) -> &$crate::soft::metal::foundation::Label {
                 &$crate::soft::metal::encoder::HasEncoder::encoder(self).label
             }
+        }
+
+        $crate::soft::metal::foundation::of_device! {
+            $payload, this => $crate::soft::metal::encoder::HasEncoder::encoder(this).processor;
         }
 
         $crate::soft::metal::foundation::soft_class! {

@@ -1,29 +1,30 @@
 //! Metal's C functions.
 
 use super::compiler;
-use super::device::{self, Device};
-use super::foundation::{AFTER_FORK, List, Retained, Strong, is_forked};
+use super::device;
+use super::foundation::{AFTER_FORK, List, is_forked};
 use crate::abi::Id;
 use crate::soft::stream::settings;
 use std::sync::Once;
 
-/// The device, owned by the caller; nil when it is hidden, and in a forked process.
+/// The device that the settings choose, owned by the caller; nil when it is hidden, and in a forked process.
 ///
 /// # Safety
 ///
 /// None: it is always safe to call.
 pub unsafe extern "C" fn MTLCreateSystemDefaultDevice() -> Id {
-    device_if_usable().map_or(Id::NIL, |device| device.into_retained().into_owned())
+    let chosen = has_devices().then(compiler::chosen).flatten();
+    chosen.map_or(Id::NIL, |chosen| device::of(chosen).into_retained().into_owned())
 }
 
-/// The device, unless the environment hides it, or it cannot work because this process was forked.
-fn device_if_usable() -> Option<Strong<Device>> {
+/// Whether there are devices: the environment may hide them, and they cannot work if this process was forked.
+fn has_devices() -> bool {
     static REPORT: Once = Once::new();
     if is_forked() {
         REPORT.call_once(|| eprintln!("aruminium: no Metal device: {AFTER_FORK}"));
-        return None;
+        return false;
     }
-    (!settings::device_is_hidden() && compiler::has_device()).then(device::shared)
+    !settings::device_is_hidden()
 }
 
 /// All devices in an array that the caller owns.
@@ -32,7 +33,8 @@ fn device_if_usable() -> Option<Strong<Device>> {
 ///
 /// None: it is always safe to call.
 pub unsafe extern "C" fn MTLCopyAllDevices() -> Id {
-    let devices: Option<Retained> = device_if_usable().map(Strong::into_retained);
+    let all = has_devices().then(compiler::all).unwrap_or_default();
+    let devices = all.into_iter().map(|processor| device::of(processor).into_retained());
     List::object(devices).into_retained().into_owned()
 }
 

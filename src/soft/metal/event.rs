@@ -2,20 +2,23 @@
 
 use super::foundation::{
     HeldBlock, Label, Labelled, NSObject, Object, Retained, Strong, Text, This, device, label,
-    lock, run_on, serial_queue, set_label, soft_class,
+    lock, of_device, run_on, serial_queue, set_label, soft_class,
 };
 use crate::abi::{Class, Id, Imp};
+use crate::soft::kernel::Processor;
 use crate::soft::stream::event::{Signal, Wake};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 /// An event of one device.
 pub(super) struct Event {
+    processor: &'static Processor,
     signal: Arc<Signal>,
 }
 
 /// An event that the CPU sees.
 pub(super) struct SharedEvent {
+    processor: &'static Processor,
     signal: Arc<Signal>,
     /// The reference that notifications have to the event.
     weak: OnceLock<Arc<WeakEvent>>,
@@ -56,6 +59,11 @@ impl Labelled for SharedEvent {
     fn label(&self) -> &Label {
         &self.signal.label
     }
+}
+
+of_device! {
+    Event, event => event.processor;
+    SharedEvent, event => event.processor;
 }
 
 soft_class! {
@@ -112,24 +120,27 @@ fn shared_listener(_: crate::abi::Class) -> Strong<SharedEventListener> {
 }
 
 impl Event {
-    pub(super) fn object() -> Strong<Self> {
-        Strong::new(Self { signal: Arc::default() })
+    pub(super) fn object(processor: &'static Processor) -> Strong<Self> {
+        Strong::new(Self { processor, signal: Arc::default() })
     }
 }
 
 impl SharedEvent {
-    pub(super) fn object() -> Strong<Self> {
-        Self::of(&Arc::default())
+    pub(super) fn object(processor: &'static Processor) -> Strong<Self> {
+        Self::of(processor, &Arc::default())
     }
 
     /// An event with this counter.
-    fn of(signal: &Arc<Signal>) -> Strong<Self> {
-        Strong::new(Self { signal: Arc::clone(signal), weak: OnceLock::new() })
+    fn of(processor: &'static Processor, signal: &Arc<Signal>) -> Strong<Self> {
+        Strong::new(Self { processor, signal: Arc::clone(signal), weak: OnceLock::new() })
     }
 
     /// The same event, out of its handle.
-    pub(super) fn from_handle(handle: &SharedEventHandle) -> Strong<Self> {
-        Self::of(&handle.signal)
+    pub(super) fn from_handle(
+        processor: &'static Processor,
+        handle: &SharedEventHandle,
+    ) -> Strong<Self> {
+        Self::of(processor, &handle.signal)
     }
 
     fn handle(&self) -> Strong<SharedEventHandle> {
@@ -160,6 +171,7 @@ fn notify(
     let event = this.weak.get_or_init(|| Arc::new(WeakEvent(Mutex::new(this.id()))));
     let notification = Notification {
         event: Arc::clone(event),
+        processor: this.processor,
         signal: Arc::downgrade(&this.signal),
         block: Arc::new(block),
         queue: listener
@@ -181,6 +193,7 @@ fn notify(
 #[derive(Clone)]
 struct Notification {
     event: Arc<WeakEvent>,
+    processor: &'static Processor,
     signal: Weak<Signal>,
     block: Arc<HeldBlock>,
     queue: Retained,
@@ -193,10 +206,9 @@ impl Notification {
         if let Some(signal) = self.signal.upgrade() {
             signal.clock.seen();
         }
-        let event = self
-            .event
-            .upgrade()
-            .or_else(|| Some(SharedEvent::of(&self.signal.upgrade()?).into_retained()));
+        let event = self.event.upgrade().or_else(|| {
+            Some(SharedEvent::of(self.processor, &self.signal.upgrade()?).into_retained())
+        });
         let Some(event) = event else { return };
         let (block, queue) = (self.block, self.queue);
         run_on(&queue, move || {

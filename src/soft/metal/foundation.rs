@@ -5,6 +5,7 @@ pub(super) use crate::soft::foundation::absent::reported;
 pub(super) use crate::soft::foundation::{
     Address, Bytes, Failure, List, NSObject, Number, Pairs, Text, run_on, serial_queue,
 };
+use crate::soft::kernel::Processor;
 pub(super) use crate::soft::runtime::block::HeldBlock;
 pub(super) use crate::soft::runtime::declare::{ErrorOut, This, Zone, soft_class};
 use crate::soft::runtime::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
@@ -14,18 +15,38 @@ use crate::soft::stream::threads;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The device, for the classes that it makes objects of.
-static DEVICE: OnceLock<Retained> = OnceLock::new();
+/// The devices by number, for the classes that they make objects of.
+static DEVICES: [OnceLock<Retained>; Processor::MOST] =
+    [const { OnceLock::new() }; Processor::MOST];
 
-/// Sets the device, once.
-pub(super) fn set_device(device: Retained) {
-    _ = DEVICE.set(device);
+/// Sets the device of a number, once.
+pub(super) fn set_device(number: usize, device: Retained) {
+    _ = DEVICES[number].set(device);
+}
+
+/// An object that a device made.
+pub(super) trait OfDevice: SoftClass {
+    /// The device.
+    fn processor(&self) -> Option<&'static Processor>;
 }
 
 /// `device` of every object that a device makes.
-pub(super) fn device<P>(_: &P) -> Option<Retained> {
-    DEVICE.get().cloned()
+pub(super) fn device<P: OfDevice>(this: &P) -> Option<Retained> {
+    DEVICES[this.processor()?.number].get().cloned()
 }
+
+/// Implements [`OfDevice`] with the device of an expression.
+macro_rules! of_device {
+    ($($ty:ty, $this:ident => $processor:expr;)+) => {$(
+        impl $crate::soft::metal::foundation::OfDevice for $ty {
+            fn processor(&self) -> Option<&'static $crate::soft::kernel::Processor> {
+                let $this = self;
+                $processor.into()
+            }
+        }
+    )+};
+}
+pub(super) use of_device;
 
 /// The next number for `gpuResourceID`. A sampler's is made of its properties instead, so that equal samplers have equal ones.
 pub(super) fn next_id() -> u64 {

@@ -4,13 +4,13 @@ use super::argument_encoder::ArgumentEncoder;
 use super::compiler::{DeclaredConstant, FUNCTION_KERNEL, FUNCTION_VISIBLE, Linked, Origin};
 use super::errors::{Error, LibraryError, or_error};
 use super::foundation::{
-    ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, next_id, set_label,
-    soft_class,
+    ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, next_id, of_device,
+    set_label, soft_class,
 };
 use super::pipeline::BoundArgument;
 use crate::abi::Id;
 use crate::soft::ir::Checks;
-use crate::soft::kernel::{Argument, ArgumentKind, Kernel};
+use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Processor};
 use std::sync::Arc;
 
 /// The most calls through pointers that are open at once, unless a pipeline's descriptor sets it.
@@ -34,6 +34,7 @@ pub(super) struct Function {
 }
 
 labelled!(Function);
+of_device! { Function, function => function.processor(); }
 
 soft_class! {
     /// A function.
@@ -103,6 +104,11 @@ impl Function {
         &self.name
     }
 
+    /// The device that it was compiled for.
+    pub(super) fn processor(&self) -> &'static Processor {
+        self.origin.source.processor
+    }
+
     /// A hash of all that its code depends on.
     pub(super) fn fingerprint(&self) -> u64 {
         self.origin.fingerprint()
@@ -151,7 +157,7 @@ impl Function {
                 self.name
             );
         }
-        layout.map(ArgumentEncoder::object)
+        layout.map(|layout| ArgumentEncoder::object(self.processor(), layout))
     }
 
     fn constants(&self) -> Strong<Pairs> {

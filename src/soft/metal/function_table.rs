@@ -1,12 +1,12 @@
 //! MTLFunctionHandle and MTLVisibleFunctionTable: what kernels call through pointers (`specs/functions.md`).
 
-use super::compiler::backend;
 use super::descriptors::VisibleFunctionTableDescriptor;
-use super::foundation::{Label, NSObject, Object, Strong, Text, device, soft_class};
+use super::foundation::{Label, NSObject, Object, Strong, Text, device, of_device, soft_class};
 use super::function::Function;
 use super::resource::{HasResource, Options, Resource, resource_class};
 use crate::abi::{Id, MTLResourceID, NSRange};
 use crate::soft::ir::HANDLE_BYTES;
+use crate::soft::kernel::Processor;
 use crate::soft::stream::memory::Memory;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -24,6 +24,8 @@ soft_class! {
     [device] = device::<FunctionHandle>;
     [gpuResourceID] = |handle: &FunctionHandle| MTLResourceID { _impl: handle.function.handle };
 }
+
+of_device! { FunctionHandle, handle => handle.function.processor(); }
 
 impl FunctionHandle {
     pub(super) fn object(function: Strong<Function>) -> Strong<Self> {
@@ -64,6 +66,10 @@ impl HasResource for VisibleFunctionTable {
         &self.memory.label
     }
 
+    fn processor(&self) -> Option<&'static Processor> {
+        self.memory.processor()
+    }
+
     fn allocated_size(&self) -> usize {
         self.memory.length()
     }
@@ -71,10 +77,13 @@ impl HasResource for VisibleFunctionTable {
 
 impl VisibleFunctionTable {
     /// A table without functions; `None` if there is no memory for it.
-    pub(super) fn object(descriptor: &VisibleFunctionTableDescriptor) -> Option<Strong<Self>> {
+    pub(super) fn object(
+        processor: &'static Processor,
+        descriptor: &VisibleFunctionTableDescriptor,
+    ) -> Option<Strong<Self>> {
         let entries = descriptor.get().count;
         let bytes = entries.checked_add(1)?.checked_mul(HANDLE_BYTES as usize)?;
-        let memory = Memory::new(backend(), bytes, false)?;
+        let memory = Memory::new(processor, bytes, false)?;
         // SAFETY: the memory is new, and the count is at its start.
         unsafe { memory.base().cast::<u64>().write(entries as u64) };
         Some(Strong::new(Self { memory, entries, resource: Resource::new(Options(0), None) }))

@@ -2,14 +2,15 @@
 
 use super::absent::HEAP;
 use super::buffer::Buffer;
-use super::compiler::backend;
 use super::descriptors::{HeapFields, TextureDescriptor};
 use super::foundation::{
-    Label, NSObject, Object, Strong, This, device, label, labelled, set_label, soft_class,
+    Label, NSObject, Object, Strong, This, device, label, labelled, of_device, set_label,
+    soft_class,
 };
 use super::resource::{HeapRegion, Options, Purgeable, TRACKED};
 use super::texture::Texture;
 use crate::abi::MTLSizeAndAlign;
+use crate::soft::kernel::Processor;
 use crate::soft::stream::heap::{ALIGN, HeapMemory, Resource};
 use crate::soft::stream::memory::Memory;
 use crate::soft::stream::pages::{PAGE, longest_buffer};
@@ -24,6 +25,7 @@ pub(super) struct Heap {
 }
 
 labelled!(Heap);
+of_device! { Heap, heap => heap.memory.processor(); }
 
 soft_class! {
     /// A heap.
@@ -61,7 +63,7 @@ soft_class! {
 
 impl Heap {
     /// `None` if the size or the kind is invalid.
-    pub(super) fn new(fields: &HeapFields) -> Option<Strong<Self>> {
+    pub(super) fn new(processor: &'static Processor, fields: &HeapFields) -> Option<Strong<Self>> {
         let placement = match fields.kind {
             0 => false,
             1 => true,
@@ -77,7 +79,7 @@ impl Heap {
         let possible = options.are_known() && fields.size <= longest_buffer();
         let make = || {
             let bytes = fields.size.checked_next_multiple_of(PAGE)?;
-            Memory::new(backend(), bytes, options.is_private())
+            Memory::new(processor, bytes, options.is_private())
         };
         let memory = possible.then(make)??;
         Some(Strong::new(Self {

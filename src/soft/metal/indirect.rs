@@ -2,13 +2,12 @@
 
 use super::absent::INDIRECT_COMMANDS;
 use super::buffer::Buffer;
-use super::compiler::backend;
 use super::descriptors::{IndirectCommandBufferDescriptor, IndirectCommandBufferFields};
 use super::foundation::{Label, NSObject, Object, Strong, soft_class};
 use super::pipeline::ComputePipelineState;
 use super::resource::{HasResource, Options, Resource, resource_class};
 use crate::abi::{MTLRegion, MTLResourceID, MTLSize, NSRange};
-use crate::soft::kernel::limits;
+use crate::soft::kernel::{Processor, limits};
 use crate::soft::stream::indirect::{RECORD, Record, action};
 use crate::soft::stream::memory::Memory;
 use crate::soft::stream::table::BUFFERS;
@@ -44,6 +43,10 @@ impl HasResource for IndirectCommandBuffer {
         &self.memory.label
     }
 
+    fn processor(&self) -> Option<&'static Processor> {
+        self.memory.processor()
+    }
+
     fn allocated_size(&self) -> usize {
         self.memory.length()
     }
@@ -63,6 +66,7 @@ fn report(class: &str, selector: &str, label: &Label, why: &str) {
 impl IndirectCommandBuffer {
     /// A buffer of commands that do nothing; `None` if they are not all of compute, or too many.
     pub(super) fn object(
+        processor: &'static Processor,
         descriptor: Option<&Object<IndirectCommandBufferDescriptor>>,
         count: usize,
         options: usize,
@@ -74,7 +78,7 @@ impl IndirectCommandBuffer {
             && (1..=MOST).contains(&count)
             && fields.kernel_buffers <= BUFFERS
             && options.are_known();
-        let memory = possible.then(|| Memory::new(backend(), count * RECORD, false))??;
+        let memory = possible.then(|| Memory::new(processor, count * RECORD, false))??;
         Some(Strong::new(Self {
             memory,
             count,
@@ -170,6 +174,10 @@ impl IndirectComputeCommand {
 
     fn set_pipeline(&self, pipeline: Option<&Object<ComputePipelineState>>) {
         match pipeline {
+            Some(pipeline) if pipeline.pipeline.processor != self.memory.processor() => {
+                let why = "the pipeline and the indirect command buffer are of different devices";
+                self.report("setComputePipelineState:", why);
+            }
             Some(pipeline) if pipeline.supports_indirect() => {
                 self.change(|record| record.pipeline = pipeline.id);
             }

@@ -7,12 +7,13 @@ use super::descriptors::CompileOptions;
 use super::errors::{Error, LibraryError, or_error};
 use super::foundation::{
     AFTER_FORK, ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This,
-    compile_aside, device, is_forked, label, labelled, set_label, soft_class,
+    compile_aside, device, is_forked, label, labelled, of_device, set_label, soft_class,
 };
 use super::function::Function;
 use super::function_descriptors::{FunctionConstantValues, FunctionDescriptor};
 use crate::abi::{Id, Imp};
 use crate::soft::ir::Checks;
+use crate::soft::kernel::Processor;
 use std::sync::Arc;
 
 /// A library.
@@ -23,6 +24,7 @@ pub(super) struct Library {
 }
 
 labelled!(Library);
+of_device! { Library, library => library.source.processor; }
 
 soft_class! {
     /// A library.
@@ -66,6 +68,7 @@ fn refuse_after_fork() -> Result<(), LibraryFailure> {
 impl Library {
     /// Compiles a source text.
     pub(super) fn compile(
+        processor: &'static Processor,
         source: &str,
         options: Option<&Object<CompileOptions>>,
     ) -> Result<Strong<Self>, LibraryFailure> {
@@ -79,20 +82,28 @@ impl Library {
             safe_math: fields.is_safe(),
             max_threads: fields.max_threads,
         };
-        Self::compile_as(source, how, fields.install_name)
+        Self::compile_as(processor, source, how, fields.install_name)
     }
 
     /// Compiles a source text with the compiler's own options.
     pub(super) fn compile_as(
+        processor: &'static Processor,
         source: &str,
         how: Options,
         install_name: Option<Strong<Text>>,
     ) -> Result<Strong<Self>, LibraryFailure> {
         refuse_after_fork()?;
-        match compiler::compile(source, &how) {
+        match compiler::compile(processor, source, &how) {
             Ok(source) => Ok(Self::of(Arc::new(source), install_name)),
             Err(error) => Err(compiler::failure(error)),
         }
+    }
+
+    /// The error of a source text that does not compile.
+    #[cfg(feature = "export")]
+    pub(super) fn check(source: &str, how: &Options) -> Result<(), LibraryFailure> {
+        refuse_after_fork()?;
+        compiler::check(source, how).map(|_| ()).map_err(compiler::failure)
     }
 
     /// A library of compiled functions.

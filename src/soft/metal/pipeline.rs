@@ -6,7 +6,7 @@ use super::descriptors::VisibleFunctionTableDescriptor;
 use super::errors::{Error, LibraryError, or_error};
 use super::foundation::{
     ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, device, next_id,
-    soft_class,
+    of_device, soft_class,
 };
 use super::function::Function;
 use super::function_descriptors::{ComputePipelineFields, functions as all_functions};
@@ -43,6 +43,8 @@ pub(super) struct Settings {
     pub(super) indirect: bool,
 }
 
+of_device! { ComputePipelineState, pipeline => pipeline.pipeline.processor; }
+
 soft_class! {
     /// A compute pipeline state.
     pub(super) class SoftMTLComputePipelineState(ComputePipelineState): NSObject,
@@ -65,8 +67,8 @@ soft_class! {
         pipeline.handle_of(|linked| linked.name() == name.to_str())
     };
     [newVisibleFunctionTableWithDescriptor:] =
-        |_: &ComputePipelineState, descriptor: Option<&Object<VisibleFunctionTableDescriptor>>| {
-            descriptor.and_then(|descriptor| VisibleFunctionTable::object(descriptor))
+        |pipeline: &ComputePipelineState, descriptor: Option<&Object<VisibleFunctionTableDescriptor>>| {
+            VisibleFunctionTable::object(pipeline.settings.function.processor(), descriptor?)
         };
     // Beyond Metal's API.
     [aruminiumProfile] = |pipeline: &ComputePipelineState| {
@@ -121,11 +123,18 @@ impl ComputePipelineState {
     /// The state of a function's kernel, with the smaller of the limits that were set.
     pub(super) fn new(settings: Settings) -> Result<Strong<Self>, Error<LibraryError>> {
         let linked = [&settings.exported[..], &settings.private].concat();
+        let processor = settings.function.processor();
+        if let Some(other) = linked.iter().find(|function| function.processor() != processor) {
+            let (name, [own, other]) =
+                (other.name(), [processor, other.processor()].map(|device| &device.name));
+            let text = format!("function '{name}' is of device {other}, and the kernel of {own}");
+            return Err(Error::new(LibraryError::Unsupported, text));
+        }
         let kernel = settings
             .function
             .kernel(&linked, settings.call_depth)
             .map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
-        let (pipeline, id) = (Pipeline::new(kernel, settings.limits), next_id());
+        let (pipeline, id) = (Pipeline::new(kernel, settings.limits, Some(processor)), next_id());
         if settings.indirect {
             allow_indirect(id, &pipeline);
         }

@@ -3,11 +3,12 @@
 use super::command_buffer::CommandBuffer;
 use super::descriptors::CommandBufferDescriptor;
 use super::foundation::{
-    Label, Labelled, NSObject, Object, Retained, Strong, This, device, label, lock, set_label,
-    soft_class,
+    Label, Labelled, NSObject, Object, Retained, Strong, This, device, label, lock, of_device,
+    set_label, soft_class,
 };
 use super::residency_set::{self, ResidencySet};
 use crate::abi::Id;
+use crate::soft::kernel::Processor;
 use crate::soft::stream;
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +24,8 @@ impl Labelled for Queue {
         &self.queue.label
     }
 }
+
+of_device! { Queue, queue => queue.queue.processor; }
 
 soft_class! {
     /// A queue.
@@ -62,8 +65,9 @@ fn described(
 }
 
 impl Queue {
-    pub(super) fn object() -> Strong<Self> {
-        Strong::new(Self { queue: stream::queue::Queue::new(), sets: Mutex::default() })
+    pub(super) fn object(processor: &'static Processor) -> Strong<Self> {
+        let queue = stream::queue::Queue::new(Some(processor));
+        Strong::new(Self { queue, sets: Mutex::default() })
     }
 
     fn add_sets<'a>(&self, sets: impl Iterator<Item = &'a Object<ResidencySet>>) {

@@ -9,7 +9,7 @@ use super::encoder::{
     pop_debug_group, push_debug_group,
 };
 use super::foundation::{
-    Label, Labelled, NSObject, Object, Strong, device, label, set_label, soft_class,
+    Label, Labelled, NSObject, Object, Strong, device, label, of_device, set_label, soft_class,
 };
 use super::render::RenderPassDescriptor;
 use crate::soft::stream::recording::Recording;
@@ -24,6 +24,8 @@ impl Labelled for RenderEncoder {
         &self.0.label
     }
 }
+
+of_device! { RenderEncoder, encoder => encoder.0.processor; }
 
 soft_class! {
     /// A render encoder.

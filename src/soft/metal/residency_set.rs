@@ -1,13 +1,17 @@
 //! MTLResidencySet: resources that kernels may reach through pointers in memory.
 
 use super::descriptors::ResidencySetFields;
-use super::foundation::{List, NSObject, Object, Retained, Strong, Text, device, lock, soft_class};
+use super::foundation::{
+    List, NSObject, Object, Retained, Strong, Text, device, lock, of_device, soft_class,
+};
 use crate::abi::{Id, Sel};
+use crate::soft::kernel::Processor;
 use crate::soft::runtime::send::send;
 use std::sync::Mutex;
 
 /// A residency set: its members, and those after the next commit.
 pub(super) struct ResidencySet {
+    processor: &'static Processor,
     label: Option<Strong<Text>>,
     members: Mutex<Members>,
 }
@@ -17,6 +21,8 @@ struct Members {
     now: Vec<Retained>,
     next: Vec<Retained>,
 }
+
+of_device! { ResidencySet, set => set.processor; }
 
 soft_class! {
     /// A residency set.
@@ -60,8 +66,11 @@ pub(super) fn of<'a>(
 }
 
 impl ResidencySet {
-    pub(super) fn object(fields: ResidencySetFields) -> Strong<Self> {
-        Strong::new(Self { label: fields.label, members: Mutex::default() })
+    pub(super) fn object(
+        processor: &'static Processor,
+        fields: ResidencySetFields,
+    ) -> Strong<Self> {
+        Strong::new(Self { processor, label: fields.label, members: Mutex::default() })
     }
 
     fn add(&self, address: *const Id, count: usize) {

@@ -1,6 +1,7 @@
 //! The common part of buffers and textures: `MTLResource` and its options.
 
 use super::foundation::{Label, Retained, SoftClass};
+use crate::soft::kernel::Processor;
 use crate::soft::stream::heap::Region;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -98,6 +99,8 @@ impl Resource {
 pub(super) trait HasResource: SoftClass {
     fn resource(&self) -> &Resource;
     fn label(&self) -> &Label;
+    /// The device that made it.
+    fn processor(&self) -> Option<&'static Processor>;
     /// How many bytes it takes.
     fn allocated_size(&self) -> usize;
 }
@@ -170,6 +173,10 @@ macro_rules! resource_class {
             fn label(&self) -> &$crate::soft::metal::foundation::Label {
                 $crate::soft::metal::resource::HasResource::label(self)
             }
+        }
+
+        $crate::soft::metal::foundation::of_device! {
+            $payload, this => $crate::soft::metal::resource::HasResource::processor(this);
         }
 
         $crate::soft::metal::foundation::soft_class! {

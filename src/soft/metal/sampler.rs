@@ -1,15 +1,19 @@
 //! MTLSamplerState: how a kernel reads between pixels and past the edges.
 
 use super::descriptors::SamplerFields;
-use super::foundation::{NSObject, Strong, Text, device, soft_class};
+use super::foundation::{NSObject, Strong, Text, device, of_device, soft_class};
 use crate::abi::MTLResourceID;
 use crate::soft::ir::Sampler as State;
+use crate::soft::kernel::Processor;
 
 /// A sampler.
 pub(super) struct Sampler {
     pub(super) state: State,
+    processor: &'static Processor,
     label: Option<Strong<Text>>,
 }
+
+of_device! { Sampler, sampler => sampler.processor; }
 
 soft_class! {
     /// A sampler.
@@ -24,11 +28,14 @@ impl Sampler {
     pub(super) fn clamped(&self, least: f32, most: f32) -> Strong<Self> {
         let mut state = self.state;
         state.set_lod_clamp(least, most);
-        Strong::new(Self { state, label: self.label.clone() })
+        Strong::new(Self { state, processor: self.processor, label: self.label.clone() })
     }
 
     /// `None` if a property has an invalid value.
-    pub(super) fn new(fields: SamplerFields) -> Option<Strong<Self>> {
+    pub(super) fn new(
+        processor: &'static Processor,
+        fields: SamplerFields,
+    ) -> Option<Strong<Self>> {
         let mut state = State::default();
         let options = [
             ("min_filter", fields.min_filter),
@@ -48,6 +55,6 @@ impl Sampler {
         state.set_lod_clamp(fields.lod_min, fields.lod_max);
         state.set_bias(fields.lod_bias);
         let possible = (1..=16).contains(&fields.max_anisotropy);
-        possible.then(|| Strong::new(Self { state, label: fields.label }))
+        possible.then(|| Strong::new(Self { state, processor, label: fields.label }))
     }
 }

@@ -34,7 +34,7 @@ fn build(kind: c_int, request: &[u8]) -> Result<Vec<u8>, String> {
     };
     let source = text(0, source_length)?;
     let arguments = text(source_length, arguments_length)?;
-    Library::compile_as(&source, options(&arguments), None).map_err(|error| error.message)?;
+    Library::check(&source, &options(&arguments)).map_err(|error| error.message)?;
     // The reply: eight bytes that are never read, the lengths of the header and of the warnings, and the library.
     const HEADER: u32 = 16;
     let mut reply = vec![0; 8];

@@ -1,11 +1,11 @@
 //! MTLTexture: its properties, views, and access by the CPU.
 
 use super::absent::TEXTURE;
-use super::compiler::backend;
 use super::descriptors::{TextureDescriptor, TextureFields, TextureViewDescriptor, full_levels};
 use super::foundation::{NSObject, Object, Retained, Strong, This, next_id};
 use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
 use crate::abi::{Id, MTLRegion, MTLResourceID, MTLSize, MTLTextureSwizzleChannels, NSRange};
+use crate::soft::kernel::Processor;
 use crate::soft::kernel::texture::Level;
 use crate::soft::stream::format::Format;
 use crate::soft::stream::image::{Image, SHADER_WRITE, is_multisampled, kind, shape, side_lengths};
@@ -115,6 +115,10 @@ impl HasResource for Texture {
         &self.image.label
     }
 
+    fn processor(&self) -> Option<&'static Processor> {
+        self.image.memory.processor()
+    }
+
     fn allocated_size(&self) -> usize {
         self.image.stride.saturating_mul(self.image.slices)
     }
@@ -222,8 +226,11 @@ impl Texture {
     }
 
     /// A zeroed texture; `None` for invalid properties.
-    pub(super) fn new(fields: &TextureFields) -> Option<Strong<Self>> {
-        let memory = Memory::new(backend(), Self::length(fields)?, false)?;
+    pub(super) fn new(
+        processor: &'static Processor,
+        fields: &TextureFields,
+    ) -> Option<Strong<Self>> {
+        let memory = Memory::new(processor, Self::length(fields)?, false)?;
         Some(Strong::new(Self::in_memory(fields, memory, None)?))
     }
 

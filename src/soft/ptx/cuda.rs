@@ -155,24 +155,30 @@ unsafe extern "C" {
 }
 
 impl Cuda {
-    /// The driver, initialised; `None` if the library is missing or fails to start.
-    pub(super) fn get() -> Option<&'static Self> {
-        static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
-        CUDA.get_or_init(Self::open).as_ref()
+    /// The driver, initialised; otherwise why it cannot be used.
+    pub(super) fn get() -> Result<&'static Self, &'static str> {
+        static CUDA: OnceLock<Result<Cuda, String>> = OnceLock::new();
+        CUDA.get_or_init(Self::open).as_ref().map_err(String::as_str)
     }
 
-    fn open() -> Option<Self> {
+    fn open() -> Result<Self, String> {
         const NOW: c_int = 2;
         // SAFETY: the library's name ends with a zero; what it does when it is loaded is CUDA's.
         let library = unsafe { dlopen(c"libcuda.so.1".as_ptr(), NOW) };
         if library.is_null() {
-            return None;
+            return Err("CUDA's driver, libcuda.so.1, cannot be loaded".to_owned());
         }
         // SAFETY: the library is open, and never closed.
-        let cuda = Self::from(|name| unsafe { dlsym(library, name.as_ptr()) }).ok()?;
+        Self::started(|name| unsafe { dlsym(library, name.as_ptr()) })
+    }
+
+    /// The driver with these entry points, initialised.
+    pub(super) fn started(find: impl Fn(&CStr) -> *mut c_void) -> Result<Self, String> {
+        let missing = |name| format!("CUDA's driver, libcuda.so.1, has no {name}: it is too old");
+        let cuda = Self::from(find).map_err(missing)?;
         // SAFETY: the flags must be 0.
-        unsafe { cuda.init(0) }.ok()?;
-        Some(cuda)
+        unsafe { cuda.init(0) }.map_err(|error| error.to_string())?;
+        Ok(cuda)
     }
 
     fn check(&self, call: &'static str, code: c_int) -> Result<(), CudaError> {

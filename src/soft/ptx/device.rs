@@ -31,7 +31,8 @@ pub(super) struct Device {
     pub(super) uses_host_pointers: bool,
     /// The bytes of its memory.
     pub(super) memory: usize,
-    context: Handle,
+    /// The context, once something needs it: it takes long to make.
+    context: OnceLock<Handle>,
     /// Memory that the host accesses, too.
     pub(super) shared: Shared,
     /// The address of the numbers of sRGB's transfer function, once textures need them.
@@ -60,21 +61,17 @@ pub(super) struct Stream {
 unsafe impl Send for Stream {}
 
 impl Device {
-    /// All GPUs.
-    pub(super) fn all() -> Vec<Arc<Self>> {
-        let Some(cuda) = Cuda::get() else { return Vec::new() };
+    /// How many there are.
+    pub(super) fn count(cuda: &Cuda) -> Result<usize, CudaError> {
         let mut count = 0;
         // SAFETY: the number is written.
-        if unsafe { cuda.device_count(&raw mut count) }.is_err() {
-            return Vec::new();
-        }
-        (0..count).filter_map(|number| Self::open(cuda, number).ok().map(Arc::new)).collect()
+        unsafe { cuda.device_count(&raw mut count)? };
+        Ok(usize::try_from(count).unwrap_or(0))
     }
 
     /// The GPU of a number.
     pub(super) fn open(cuda: &'static Cuda, number: c_int) -> Result<Self, CudaError> {
         let (mut device, mut name) = (0, [0; 256]);
-        let mut context = std::ptr::null_mut();
         let attribute = |of: c_int, which: c_int| {
             let mut value = 0;
             // SAFETY: the value is written.
@@ -84,7 +81,6 @@ impl Device {
         unsafe {
             cuda.device(&raw mut device, number)?;
             cuda.device_name(name.as_mut_ptr(), name.len() as c_int - 1, device)?;
-            cuda.retain_context(&raw mut context, device)?;
         }
         let target = attribute(device, COMPUTE_MAJOR)? * 10 + attribute(device, COMPUTE_MINOR)?;
         // SAFETY: the driver ends the name with a zero, and the last byte is one in any case.
@@ -100,7 +96,7 @@ impl Device {
             has_managed: attribute(device, CONCURRENT_MANAGED_ACCESS)? != 0,
             uses_host_pointers: attribute(device, USES_HOST_POINTERS)? != 0,
             memory,
-            context,
+            context: OnceLock::new(),
             shared: Shared::default(),
             srgb: OnceLock::new(),
             transfers: OnceLock::new(),
@@ -111,8 +107,17 @@ impl Device {
 
     /// Makes the device that of the calling thread.
     pub(super) fn enter(&self) -> Result<(), CudaError> {
+        let context = match self.context.get() {
+            Some(context) => *context,
+            None => {
+                let mut context = std::ptr::null_mut();
+                // SAFETY: the handle is written. Another thread may get it, too: it is the same one.
+                unsafe { self.cuda.retain_context(&raw mut context, self.number)? };
+                *self.context.get_or_init(|| context)
+            }
+        };
         // SAFETY: the context lives as long as the process.
-        unsafe { self.cuda.set_context(self.context) }
+        unsafe { self.cuda.set_context(context) }
     }
 
     /// The address of the numbers of [`srgb`](super::tables::srgb), which stay there.

@@ -31,7 +31,7 @@ use super::kernel::{
     Backend, CompileError, CompileOptions, DeviceMemory, Executable, Fault, FaultKind, Finished,
     Launch, Parameter, Reach, Submitted, limits,
 };
-use cuda::{CudaError, Handle};
+use cuda::{Cuda, CudaError, Handle};
 use device::Device;
 use emit::{Options, Site};
 
@@ -46,25 +46,43 @@ pub(crate) struct Gpu {
 }
 
 impl Gpu {
-    /// All GPUs of the machine. The first call opens CUDA's driver, if there is one.
-    fn all(checked: bool) -> Vec<Self> {
-        Device::all().into_iter().map(|device| Self { device, checked }).collect()
+    /// How many GPUs the machine has. The first call opens CUDA's driver, if there is one.
+    pub(crate) fn count() -> usize {
+        Cuda::get().map_or(0, |cuda| Device::count(cuda).unwrap_or(0))
     }
 
-    /// The GPU of a name: `cuda` is the first, `cuda:1` the second. `None` if there is no such GPU. Unless accesses are
-    /// `checked`, one that is out of bounds changes other memory, or ends the GPU's context.
-    pub(crate) fn named(name: &str, checked: bool) -> Option<Self> {
-        let number = match name.strip_prefix("cuda")? {
-            "" => 0,
-            number => number.strip_prefix(':')?.parse().ok()?,
-        };
-        Self::all(checked).into_iter().nth(number)
+    /// The number of a GPU by its name: `cuda` is the first, `cuda:1` the second. `None` if it is no name of one.
+    pub(crate) fn number(name: &str) -> Option<usize> {
+        match name.strip_prefix("cuda")? {
+            "" => Some(0),
+            number => number.strip_prefix(':')?.parse().ok(),
+        }
+    }
+
+    /// The GPU of a number, from 0; otherwise why it cannot be used. Unless accesses are `checked`, one that is out of bounds
+    /// changes other memory, or ends the GPU's context.
+    pub(crate) fn open(number: usize, checked: bool) -> Result<Self, String> {
+        Self::of(Cuda::get()?, number, checked)
+    }
+
+    fn of(cuda: &'static Cuda, number: usize, checked: bool) -> Result<Self, String> {
+        let count = Device::count(cuda).map_err(|error| error.to_string())?;
+        if number >= count {
+            let gpus = if count == 1 { "GPU" } else { "GPUs" };
+            return Err(format!("CUDA's driver knows {count} {gpus}, numbered from 0"));
+        }
+        let device = Device::open(cuda, number as i32).map_err(|error| error.to_string())?;
+        Ok(Self { device: Arc::new(device), checked })
     }
 }
 
 impl Backend for Gpu {
     fn device_name(&self) -> String {
         self.device.name.clone()
+    }
+
+    fn memory(&self) -> Option<usize> {
+        Some(self.device.memory)
     }
 
     fn compile(
@@ -92,12 +110,14 @@ impl Backend for Gpu {
             max_threads: options.max_threads,
             checked: self.checked,
             codes: Mutex::default(),
+            written: Mutex::default(),
         };
         // Whatever has no text is an error now, not at the first launch.
         let options = ready.options(16, ready.max_threads, false, 0);
         let emitted = with_stack(|| emit::emit(&ready.facts.module, &ready.function, options))
             .map_err(|unsupported| CompileError::Unsupported { what: unsupported.0 })?;
         emit::pushed_fit(&mut ready.rooms, emitted.limits.len());
+        ready.written = Mutex::new(Some((options, emitted)));
         Ok(Box::new(ready))
     }
 
@@ -133,6 +153,8 @@ struct Ready {
     function: Function,
     max_threads: u32,
     checked: bool,
+    /// The text that was written to see whether there is one, until a launch needs it.
+    written: Mutex<Option<(Options, emit::Emitted)>>,
     /// Its code by what the code depends on.
     codes: Mutex<HashMap<Options, Arc<Code>>>,
 }
@@ -202,12 +224,24 @@ impl Ready {
         if let Some(code) = codes.get(&options) {
             return Ok(Arc::clone(code));
         }
-        let emitted = with_stack(|| emit::emit(&self.facts.module, &self.function, options));
-        let error = |text: String| CudaError { call: "cuModuleLoadDataEx", code: 0, text };
-        let emitted = emitted.map_err(|unsupported| error(unsupported.0))?;
-        let code = Arc::new(self.load(emitted)?);
+        let code = Arc::new(self.load(self.text(options)?)?);
         codes.insert(options, Arc::clone(&code));
         Ok(code)
+    }
+
+    /// The text for launches of a kind.
+    fn text(&self, options: Options) -> Result<emit::Emitted, CudaError> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, emitted)) = written.take_if(|(known, _)| *known == options) {
+            return Ok(emitted);
+        }
+        drop(written);
+        let emitted = with_stack(|| emit::emit(&self.facts.module, &self.function, options));
+        emitted.map_err(|unsupported| CudaError {
+            call: "cuModuleLoadDataEx",
+            code: 0,
+            text: unsupported.0,
+        })
     }
 
     /// Compiles text.

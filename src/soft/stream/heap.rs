@@ -3,6 +3,7 @@
 use super::image::Image;
 use super::memory::Memory;
 use crate::soft::fork::lock;
+use crate::soft::kernel::Processor;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::{Arc, Mutex, Weak};
@@ -103,6 +104,11 @@ impl HeapMemory {
 
     pub(crate) fn length(&self) -> usize {
         self.memory.length()
+    }
+
+    /// The device whose memory it is.
+    pub(crate) fn processor(&self) -> Option<&'static Processor> {
+        self.memory.processor()
     }
 
     pub(crate) fn is_placement(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::label::Label;
 use super::pages::{PAGE, Pages, physical};
 use crate::soft::kernel::sanitize::{forget, track, untrack};
-use crate::soft::kernel::{self, Backend, DeviceMemory, FIRST_ADDRESS, Reach};
+use crate::soft::kernel::{self, DeviceMemory, FIRST_ADDRESS, Processor, Reach};
 use std::any::Any;
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -17,6 +17,8 @@ pub(crate) struct Memory {
     /// Its address for kernels.
     address: u64,
     owner: Owner,
+    /// The device whose resource it is; `None` for pages in tests.
+    processor: Option<&'static Processor>,
     /// Whether its resource was released. Command buffers that do not retain references keep the memory alive, but may
     /// not use it any more.
     released: AtomicBool,
@@ -56,9 +58,12 @@ unsafe impl Sync for Memory {}
 /// The bytes of pages and of the device's memory of all resources.
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
-/// The bytes of pages and of the device's memory of all resources.
-pub(crate) fn allocated() -> usize {
-    ALLOCATED.load(Relaxed)
+/// Notes that memory is not allocated any more.
+fn freed(processor: Option<&'static Processor>, bytes: usize) {
+    ALLOCATED.fetch_sub(bytes, Relaxed);
+    if let Some(processor) = processor {
+        processor.allocated.fetch_sub(bytes, Relaxed);
+    }
 }
 
 /// Addresses that no other resource has: resources are a page apart at least.
@@ -69,35 +74,50 @@ fn next_address(length: usize) -> u64 {
 }
 
 impl Memory {
-    fn with(length: usize, owner: Owner) -> Arc<Self> {
+    fn with(length: usize, owner: Owner, processor: Option<&'static Processor>) -> Arc<Self> {
         let address = match &owner {
             Owner::Part { whole, offset, .. } => whole.address + *offset as u64,
             Owner::Pages(_) | Owner::Device(..) | Owner::Program { .. } => next_address(length),
         };
         let released = AtomicBool::new(false);
-        Arc::new(Self { length, address, owner, released, label: Label::default() })
+        Arc::new(Self { length, address, owner, processor, released, label: Label::default() })
     }
 
     /// Zeroed pages; `None` if the system does not have that many.
     #[cfg(test)]
     pub(crate) fn pages(length: usize) -> Option<Arc<Self>> {
-        Self::made(length, |bytes| Pages::new(bytes).map(Owner::Pages))
+        Self::made(length, None, |bytes| Pages::new(bytes).map(Owner::Pages))
     }
 
-    /// Zeroed memory that kernels of a back end access; `None` if there is not that much.
-    pub(crate) fn new(backend: &dyn Backend, length: usize, private: bool) -> Option<Arc<Self>> {
-        Self::made(length, |bytes| match backend.allocate(bytes, private) {
-            Some(memory) => Some(Owner::Device(memory, bytes)),
-            None => Pages::new(bytes).map(Owner::Pages),
+    /// Zeroed memory that kernels of a device access; `None` if there is not that much.
+    pub(crate) fn new(
+        processor: &'static Processor,
+        length: usize,
+        private: bool,
+    ) -> Option<Arc<Self>> {
+        Self::made(length, Some(processor), |bytes| {
+            match processor.backend.allocate(bytes, private) {
+                Some(memory) => Some(Owner::Device(memory, bytes)),
+                None => Pages::new(bytes).map(Owner::Pages),
+            }
         })
     }
 
-    fn made(length: usize, owner: impl FnOnce(usize) -> Option<Owner>) -> Option<Arc<Self>> {
+    fn made(
+        length: usize,
+        processor: Option<&'static Processor>,
+        owner: impl FnOnce(usize) -> Option<Owner>,
+    ) -> Option<Arc<Self>> {
         let bytes = length.checked_next_multiple_of(PAGE).filter(|_| length > 0)?;
         let before = ALLOCATED.fetch_add(bytes, Relaxed);
         let fits = before.checked_add(bytes).is_some_and(|all| all <= physical());
         match fits.then(|| owner(bytes)).flatten() {
-            Some(owner) => Some(Self::with(length, owner)),
+            Some(owner) => {
+                if let Some(processor) = processor {
+                    processor.allocated.fetch_add(bytes, Relaxed);
+                }
+                Some(Self::with(length, owner, processor))
+            }
             None => {
                 ALLOCATED.fetch_sub(bytes, Relaxed);
                 None
@@ -105,12 +125,17 @@ impl Memory {
         }
     }
 
+    /// The device whose resource it is.
+    pub(crate) fn processor(&self) -> Option<&'static Processor> {
+        self.processor
+    }
+
     /// The program's own memory; `None` unless it begins and ends at a page boundary.
     ///
     /// # Safety
     /// It can be read and written until the deallocator is called.
     pub(crate) unsafe fn lent(
-        backend: &dyn Backend,
+        processor: &'static Processor,
         base: *mut c_void,
         length: usize,
         deallocator: Option<Deallocator>,
@@ -118,8 +143,8 @@ impl Memory {
         let aligned = base.addr().is_multiple_of(PAGE) && length.is_multiple_of(PAGE) && length > 0;
         let base = NonNull::new(base.cast()).filter(|_| aligned)?;
         // SAFETY: the caller's; this drops it before it calls the deallocator.
-        let reach = unsafe { backend.reach(base, length) };
-        Some(Self::with(length, Owner::Program { base, deallocator, reach }))
+        let reach = unsafe { processor.backend.reach(base, length) };
+        Some(Self::with(length, Owner::Program { base, deallocator, reach }, Some(processor)))
     }
 
     /// A part of other memory; `None` past its end. `reservation` is dropped with it.
@@ -131,8 +156,8 @@ impl Memory {
     ) -> Option<Arc<Self>> {
         let end = offset.checked_add(length)?;
         (end <= whole.length && length > 0).then(|| {
-            let whole = Arc::clone(whole);
-            Self::with(length, Owner::Part { whole, offset, _reservation: reservation })
+            let (whole, processor) = (Arc::clone(whole), whole.processor);
+            Self::with(length, Owner::Part { whole, offset, _reservation: reservation }, processor)
         })
     }
 
@@ -208,8 +233,8 @@ impl Drop for Memory {
             untrack(self.base());
         }
         match &mut self.owner {
-            Owner::Pages(pages) => _ = ALLOCATED.fetch_sub(pages.bytes(), Relaxed),
-            Owner::Device(_, bytes) => _ = ALLOCATED.fetch_sub(*bytes, Relaxed),
+            Owner::Pages(pages) => freed(self.processor, pages.bytes()),
+            Owner::Device(_, bytes) => freed(self.processor, *bytes),
             Owner::Program { base, deallocator, reach } => {
                 *reach = None;
                 if let Some(deallocate) = deallocator.take() {

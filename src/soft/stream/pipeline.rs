@@ -3,13 +3,15 @@
 use super::settings::Settings;
 use super::table::Entry;
 use crate::soft::fork::lock;
-use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter, limits};
+use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter, Processor, limits};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 
 /// The facts about a kernel that its dispatches need.
 pub(crate) struct Pipeline {
     pub(crate) kernel: Arc<Kernel>,
+    /// The device that the kernel was compiled for.
+    pub(crate) processor: Option<&'static Processor>,
     /// The most threads that a threadgroup may have.
     pub(crate) max_threads: usize,
     /// Whether threadgroups must be whole SIMD-groups.
@@ -40,7 +42,11 @@ pub(crate) struct Take {
 }
 
 impl Pipeline {
-    pub(crate) fn new(kernel: Arc<Kernel>, limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(
+        kernel: Arc<Kernel>,
+        limits: Limits,
+        processor: Option<&'static Processor>,
+    ) -> Arc<Self> {
         let most = kernel.max_threads() as usize;
         let max_threads = match limits.max_threads {
             0 => most,
@@ -52,6 +58,7 @@ impl Pipeline {
         };
         let any = |kind| kernel.parameters().any(|(parameter, _)| parameter.kind == kind);
         Arc::new(Self {
+            processor,
             max_threads,
             whole_simd_groups: limits.whole_simd_groups,
             takes: kernel.parameters().map(takes).collect(),

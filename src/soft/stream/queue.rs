@@ -18,6 +18,7 @@ use super::submission::{Handler, Stage, Submission, Ticket, status};
 use super::threads::{self, Jobs, RUNNER};
 use super::trace::{Ending, Trace};
 use crate::soft::fork::{AFTER_FORK, is_forked, lock};
+use crate::soft::kernel::Processor;
 use crate::soft::kernel::sanitize::{SharedClock, queue_made};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -29,6 +30,8 @@ pub(crate) struct Queue {
     /// Identifies it in captures.
     pub(crate) number: u64,
     pub(crate) label: Label,
+    /// The device that runs its command buffers; `None` in tests of this module.
+    pub(crate) processor: Option<&'static Processor>,
     line: Mutex<Line>,
     recordings: Arc<RecordingPool>,
     /// The work of its command buffers, for checks.
@@ -114,21 +117,27 @@ pub(crate) fn seconds(clock: std::ffi::c_int) -> f64 {
 const COMMITTED_ALREADY: &str = "the command buffer is committed already";
 
 impl Queue {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(processor: Option<&'static Processor>) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         queue_made();
         Arc::new(Self {
             number: NEXT.fetch_add(1, Relaxed),
             label: Label::default(),
+            processor,
             line: Mutex::default(),
-            recordings: Arc::default(),
+            recordings: Arc::new(RecordingPool::new(processor)),
             clock: SharedClock::default(),
         })
     }
 
     /// A new command buffer.
     pub(crate) fn submission(&self, retained: bool) -> Arc<Submission> {
-        Submission::new(&self.recordings, retained, Trace::new(self.number), self.number)
+        Submission::new(
+            &self.recordings,
+            retained,
+            Trace::new(self.number, self.processor),
+            self.number,
+        )
     }
 
     /// Reserves the next position for a command buffer. `misuse` makes an error of why that cannot be.
@@ -494,7 +503,7 @@ mod tests {
 
     #[test]
     fn waiting_for_what_is_not_committed_is_an_error_at_once() {
-        let queue = Queue::new();
+        let queue = Queue::new(None);
         let submission = queue.submission(false);
         queue.wait(&submission, Stage::Completed, misuse);
         assert_eq!(submission.status(), status::ERROR);
@@ -502,7 +511,7 @@ mod tests {
 
     #[test]
     fn a_watch_that_ends_late_gives_nothing_away() {
-        let queue = Queue::new();
+        let queue = Queue::new(None);
         let ((first, watched), (second, _)) = (enqueue(&queue), enqueue(&queue));
         queue.released(&first);
         queue.give_up_first(watched, Duration::ZERO);
@@ -511,7 +520,7 @@ mod tests {
 
     #[test]
     fn a_position_that_the_watchdog_gave_away_is_an_error() {
-        let queue = Queue::new();
+        let queue = Queue::new(None);
         let (submission, ticket) = enqueue(&queue);
         queue.give_up_first(ticket, Duration::ZERO);
         let error = run(&queue, &submission).expect("its position is gone");

@@ -11,6 +11,7 @@ use super::pipeline::Pipeline;
 use super::table::{ObjectIndex, Slot, Table};
 use crate::abi::{MTLOrigin, MTLSize};
 use crate::soft::fork::lock;
+use crate::soft::kernel::Processor;
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -152,6 +153,10 @@ const NONE_RECENT: [[(*const (), ObjectIndex); WAYS]; HASHES] =
 
 /// The commands of a command buffer.
 pub(crate) struct Recording {
+    /// The device that runs the commands.
+    pub(crate) processor: Option<&'static Processor>,
+    /// Another device, if something of it is used.
+    pub(crate) foreign: Option<&'static Processor>,
     /// Whether the program may release resources before the commands have run.
     pub(crate) retaining: bool,
     pub(crate) commands: Vec<Command>,
@@ -195,6 +200,8 @@ unsafe impl Send for Recording {}
 impl Recording {
     pub(crate) fn new() -> Self {
         Self {
+            processor: None,
+            foreign: None,
             retaining: true,
             commands: Vec::new(),
             slots: Vec::new(),
@@ -231,6 +238,7 @@ impl Recording {
     /// Clears everything but keeps the allocations, unless they are very large.
     pub(crate) fn clear(&mut self) {
         const ROOM: usize = 1 << 16;
+        self.foreign = None;
         self.commands.clear();
         self.slots.clear();
         self.bytes.clear();
@@ -279,6 +287,15 @@ impl Recording {
     /// Adds an object and remembers its index by its address, which is unique while the object is kept alive.
     #[cold]
     fn add(&mut self, address: *const (), object: Object) -> ObjectIndex {
+        let other = match &object {
+            Object::Memory(memory) => memory.processor(),
+            Object::Image(image) => image.memory.processor(),
+            Object::Pipeline(pipeline) => pipeline.processor,
+            Object::Event(_) => None,
+        };
+        if other.is_some() && other != self.processor {
+            self.foreign = other;
+        }
         let index = self.objects.len() as ObjectIndex;
         self.objects.push(object);
         let recent = &mut self.recent[Self::hash(address)];
@@ -385,20 +402,30 @@ impl Recording {
 
 /// Cleared recordings, whose allocations later command buffers use again.
 #[derive(Default)]
-pub(crate) struct RecordingPool(Mutex<Vec<Box<Recording>>>);
+pub(crate) struct RecordingPool {
+    /// The device that runs their commands.
+    processor: Option<&'static Processor>,
+    list: Mutex<Vec<Box<Recording>>>,
+}
 
 impl RecordingPool {
     /// How many recordings are kept: as many as one of Metal's queues has command buffers in flight.
     const MOST: usize = 64;
 
+    pub(crate) fn new(processor: Option<&'static Processor>) -> Self {
+        Self { processor, list: Mutex::default() }
+    }
+
     pub(crate) fn take(&self) -> Box<Recording> {
-        lock(&self.0).pop().unwrap_or_else(|| Box::new(Recording::new()))
+        lock(&self.list).pop().unwrap_or_else(|| {
+            Box::new(Recording { processor: self.processor, ..Recording::new() })
+        })
     }
 
     /// Takes a recording back. What it kept alive is released here.
     pub(crate) fn recycle(&self, mut recording: Box<Recording>) {
         recording.clear();
-        let mut pool = lock(&self.0);
+        let mut pool = lock(&self.list);
         if pool.len() < Self::MOST {
             pool.push(recording);
         }

@@ -9,7 +9,7 @@ use super::recording::{Command, Grid, Note, Object, PixelCopy, Pixels, Recording
 use super::table::{ObjectIndex, Slot};
 use crate::abi::{MTLOrigin, MTLSize};
 use crate::soft::fork::lock;
-use crate::soft::kernel::{Argument, Kernel, Parameter};
+use crate::soft::kernel::{Argument, Kernel, Parameter, Processor};
 use std::fmt::{Display, Write as _};
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -47,14 +47,22 @@ impl Session {
     }
 }
 
-/// The capture that new command buffers belong to: its file, and the number of the only queue it captures, if it is not
-/// all of them.
-static CAPTURE: Mutex<Option<(Arc<Session>, Option<u64>)>> = Mutex::new(None);
+/// What a capture is of.
+#[derive(Clone, Copy)]
+pub(crate) enum Captured {
+    /// All queues of a device.
+    Device(&'static Processor),
+    /// The queue of a number.
+    Queue(u64),
+}
+
+/// The capture that new command buffers belong to: its file, and what it is of.
+static CAPTURE: Mutex<Option<(Arc<Session>, Captured)>> = Mutex::new(None);
 /// Whether there is one, readable without the lock.
 static CAPTURING: AtomicBool = AtomicBool::new(false);
 
-/// Begins capturing new command buffers of one queue or of all, or ends it.
-pub(crate) fn capture(capture: Option<(Arc<Session>, Option<u64>)>) {
+/// Begins capturing new command buffers, or ends it.
+pub(crate) fn capture(capture: Option<(Arc<Session>, Captured)>) {
     CAPTURING.store(capture.is_some(), Relaxed);
     let _old = std::mem::replace(&mut *lock(&CAPTURE), capture);
 }
@@ -89,13 +97,17 @@ pub(crate) struct Ending<'a> {
 impl Trace {
     /// The trace of a new command buffer of a queue, if it is captured.
     #[inline]
-    pub(crate) fn new(queue: u64) -> Option<Box<Self>> {
+    pub(crate) fn new(queue: u64, processor: Option<&'static Processor>) -> Option<Box<Self>> {
         if !CAPTURING.load(Relaxed) {
             return None;
         }
         let capture = lock(&CAPTURE);
         let (session, of) = capture.as_ref()?;
-        if of.is_some_and(|of| of != queue) {
+        let is_captured = match *of {
+            Captured::Device(device) => processor == Some(device),
+            Captured::Queue(number) => number == queue,
+        };
+        if !is_captured {
             return None;
         }
         let number = session.next.fetch_add(1, Relaxed);

@@ -17,8 +17,10 @@ pub(super) enum Machine {
 impl Machine {
     /// Every way of the CPU, or the GPU alone.
     pub(super) fn all() -> Vec<Self> {
-        static GPU: LazyLock<Option<ptx::Gpu>> =
-            LazyLock::new(|| ptx::Gpu::named(&variables::DEVICE.word(), true));
+        static GPU: LazyLock<Option<ptx::Gpu>> = LazyLock::new(|| {
+            let number = ptx::Gpu::number(&variables::DEVICE.word())?;
+            ptx::Gpu::open(number, true).ok()
+        });
         match variables::DEVICE.word().strip_prefix("cuda") {
             Some(_) => vec![Self::Gpu(GPU.as_ref().expect("the GPU of that number"))],
             None => Way::all().into_iter().map(Self::Cpu).collect(),

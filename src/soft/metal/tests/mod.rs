@@ -9,6 +9,7 @@ mod blits;
 mod buffers;
 mod counters;
 mod declared;
+mod devices;
 mod dispatches;
 mod fork;
 mod functions;

@@ -4,10 +4,8 @@
 use std::alloc::{Layout, alloc_zeroed};
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::sync::Arc;
 
 use super::super::cuda::{Address, Cuda, Handle, NOT_READY};
-use super::super::device::Device;
 use super::super::emit::{SiteKind, layout, record};
 use super::super::memory::Memory;
 use super::super::transfer;
@@ -46,6 +44,9 @@ struct Wanted {
     ends: bool,
     /// The word that stops kernels, when the last launch began.
     stop: u32,
+    /// How many GPUs there are besides the first, and the number of one whose name is not known.
+    more: c_int,
+    nameless: Option<c_int>,
 }
 
 thread_local! {
@@ -164,9 +165,12 @@ unsafe fn move_units(function: usize, argument: &transfer::Argument) {
 
 double! {
     cuInit(_flags: c_uint) { 0 }
-    cuDeviceGetCount(count: *mut c_int) { count.write(1); 0 }
+    cuDeviceGetCount(count: *mut c_int) { count.write(1 + wanted(|wanted| wanted.more)); 0 }
     cuDeviceGet(device: *mut c_int, number: c_int) { device.write(number); 0 }
-    cuDeviceGetName(name: *mut c_char, _length: c_int, _device: c_int) {
+    cuDeviceGetName(name: *mut c_char, _length: c_int, device: c_int) {
+        if wanted(|wanted| wanted.nameless) == Some(device) {
+            return 2;
+        }
         name.copy_from(c"Double".as_ptr(), 7);
         0
     }
@@ -266,12 +270,16 @@ double! {
     }
 }
 
+/// The double.
+fn cuda() -> &'static Cuda {
+    Box::leak(Box::new(Cuda::started(find).unwrap_or_else(|why| panic!("{why}"))))
+}
+
 /// A GPU of the double.
 fn gpu() -> Gpu {
-    let cuda = Cuda::from(find).unwrap_or_else(|name| panic!("no {name}"));
-    let device = Device::open(Box::leak(Box::new(cuda)), 0).expect("a device");
+    let gpu = Gpu::of(cuda(), 0, true).expect("a GPU");
     wanted(|wanted| wanted.calls.clear());
-    Gpu { device: Arc::new(device), checked: true }
+    gpu
 }
 
 /// A kernel of a source.
@@ -345,6 +353,56 @@ fn an_entry_point_that_is_missing_is_named() {
         assert_eq!(Cuda::from(without).err(), Some(name));
     }
     assert!(Cuda::from(find).is_ok());
+}
+
+#[test]
+fn a_driver_that_cannot_be_used_says_why() {
+    let old = |name: &CStr| if name == c"cuMemAdvise" { std::ptr::null_mut() } else { find(name) };
+    let why = Cuda::started(old).err();
+    assert!(why.as_ref().is_some_and(|why| why.contains("has no cuMemAdvise")), "{why:?}");
+    wanted(|wanted| wanted.failing = Some(("cuInit", 2)));
+    let why = Cuda::started(find).err();
+    wanted(|wanted| wanted.failing = None);
+    assert_eq!(why.as_deref(), Some("CUDA's cuInit failed: out of memory (error 2)"));
+}
+
+#[test]
+fn gpus_keep_their_numbers_if_one_cannot_be_opened() {
+    wanted(|wanted| (wanted.more, wanted.nameless) = (2, Some(1)));
+    let open = |number| Gpu::of(cuda(), number, true).map(|gpu| gpu.device.number);
+    let found = [0, 1, 2, 3].map(open);
+    wanted(|wanted| (wanted.more, wanted.nameless) = (0, None));
+    let refused = "CUDA's cuDeviceGetName failed: out of memory (error 2)".to_owned();
+    let missing = "CUDA's driver knows 3 GPUs, numbered from 0".to_owned();
+    assert_eq!(found, [Ok(0), Err(refused), Ok(2), Err(missing)]);
+    // A GPU has no context before something needs it.
+    assert!(!wanted(|wanted| wanted.calls.contains(&"cuDevicePrimaryCtxRetain")));
+}
+
+#[test]
+fn a_thread_waits_for_each_of_two_gpus_apart() {
+    wanted(|wanted| wanted.more = 1);
+    let [first, second] = [0, 1].map(|number| Gpu::of(cuda(), number, true).expect("a GPU"));
+    wanted(|wanted| wanted.more = 0);
+    let kernels = [&first, &second].map(|gpu| compiled(gpu, STORE));
+    let memory = first.allocate(4096, false).expect("memory");
+    let other = second.allocate(4096, false).expect("memory");
+    let binding = |memory: &dyn DeviceMemory| {
+        [Binding::Memory { base: memory.base().as_ptr(), bytes: 16, address: 0 }]
+    };
+    for (at, memory) in [&*memory, &*other].into_iter().enumerate() {
+        let bindings = binding(memory);
+        if at == 1 {
+            wanted(|wanted| wanted.fault = Some((0, 99, [1, 0, 0])));
+        }
+        // SAFETY: the memory outlives the launches.
+        let submitted = unsafe { kernels[at].submit(&launch_of(&bindings)) };
+        assert!(matches!(submitted, Ok(Submitted::Running)), "{submitted:?}");
+    }
+    // The fault of the second is not one of the first.
+    assert!(kernels[0].finish().is_ok());
+    let fault = kernels[1].finish().expect_err("a fault");
+    assert!(fault.0 == 0 && matches!(fault.1.kind, FaultKind::Access { .. }), "{fault:?}");
 }
 
 #[test]
