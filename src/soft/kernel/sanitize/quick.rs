@@ -142,7 +142,9 @@ impl Quick {
             let over = first < start;
             // Two threadgroups: whatever comes later is in another than one of them.
             let many = other >= start && other & CLASS == OF_GROUPS;
-            let known = first < limits.wave.get() || first >= converged || many;
+            // The same for two SIMD-groups of this phase.
+            let two = other >= limits.phase.get() && other & OF_WAVES != 0;
+            let known = first < limits.wave.get() || first >= converged || many || two;
             if !after || !known || !(over || first & CLASS == class) {
                 return false;
             }
@@ -153,7 +155,7 @@ impl Quick {
             } else if first >= converged {
                 (OF_LANES, first & LANE == lane || other >= converged)
             } else {
-                (OF_WAVES, other >= limits.phase.get() && other & OF_WAVES != 0)
+                (OF_WAVES, two)
             };
             second.push((!is_fresh && !many && !enough).then_some(level));
         }

@@ -39,6 +39,13 @@ enum Cells {
     Lanes { offsets: Vec<Reg>, apart: bool },
 }
 
+impl Cells {
+    /// Whether no two lanes access the same bytes.
+    fn are_apart(&self) -> bool {
+        matches!(self, Self::Row(_) | Self::Lanes { apart: true, .. })
+    }
+}
+
 /// The planes, by their numbers.
 type Planes = [Reg; Plane::COUNT];
 
@@ -486,14 +493,31 @@ impl Selection<'_> {
         let segment = self.quick_lanes(event.quick, Quick::SEGMENT);
         let converged = self.quick_lanes(event.quick, Quick::CONVERGED);
         let all = self.each_cell(stamped);
+        let is_simple = cells.are_apart();
+        let (first, end) = (self.label(), self.label());
+        if is_simple {
+            // The frequent case first: no other write, and no other thread's read, since the start.
+            let rest = self.rest(&all, |this, word, part| {
+                let writer = this.load_stamps(planes[Plane::Writer as usize], cells, word, part);
+                let mut good = this.is(Test::Lt, writer, limits.start);
+                for plane in [Plane::First, Plane::Second] {
+                    let reader = this.load_stamps(planes[plane as usize], cells, word, part);
+                    let over = this.is(Test::Lt, reader, limits.start);
+                    let mine = this.is_mine(reader, segment, LANE, part);
+                    let fits = this.both(MaskOp::Or, over, mine);
+                    good = this.both(MaskOp::And, good, fits);
+                }
+                good
+            });
+            self.emit(Ins::JumpNone { masks: rest, to: first });
+        }
         let (mut written, mixed) = (Vec::new(), self.lane_constant(MIXED));
         for &(word, part) in &all {
             let writer = self.load_stamps(planes[Plane::Writer as usize], cells, word, part);
             let over = self.is(Test::Lt, writer, limits.start);
             let after = self.is_after(&limits, writer, over);
             let mine = self.is_mine(writer, converged, CLASS | LANE, part);
-            let up = self.lane_constant(value_at((4 * word).wrapping_neg(), stamped.bytes));
-            let value = self.lane2(Lane2::Add, values[part], up);
+            let value = self.value_of(stamped, values, word, part);
             let before = self.load_stamps(planes[Plane::Value as usize], cells, word, part);
             let equal = self.is(Test::Eq, before, value);
             let same = self.both(MaskOp::Or, over, equal);
@@ -512,7 +536,7 @@ impl Selection<'_> {
         }
         let writers = planes[Plane::Writer as usize];
         let new: Vec<Reg> = (0..self.parts()).map(|part| self.new_stamps(event, 0, part)).collect();
-        if !matches!(cells, Cells::Row(_) | Cells::Lanes { apart: true, .. }) {
+        if !is_simple {
             // Lanes that write the same bytes find the stamp of another one.
             for &(word, part) in &all {
                 self.store_stamps(writers, cells, word, part, new[part], self.exec[part]);
@@ -535,6 +559,45 @@ impl Selection<'_> {
             self.store_stamps(writers, cells, word, part, new[part], mask);
         }
         self.log(event);
+        if is_simple {
+            self.emit(Ins::Jump(end));
+            self.emit(Ins::Label(first));
+            for &(word, part) in &all {
+                let (new, mask) = (self.new_stamps(event, 0, part), self.exec[part]);
+                let value = self.value_of(stamped, values, word, part);
+                self.store_stamps(planes[Plane::Value as usize], cells, word, part, value, mask);
+                self.store_stamps(writers, cells, word, part, new, mask);
+            }
+            self.log(event);
+            self.emit(Ins::Label(end));
+        }
+    }
+
+    /// What lanes write to a word, as its plane has it.
+    fn value_of(&mut self, stamped: &Stamped<'_>, values: &[Reg], word: u32, part: usize) -> Reg {
+        let up = self.lane_constant(value_at((4 * word).wrapping_neg(), stamped.bytes));
+        self.lane2(Lane2::Add, values[part], up)
+    }
+
+    /// The active lanes, by parts, of which a test does not hold for every word.
+    fn rest(
+        &mut self,
+        all: &[(u32, usize)],
+        mut test: impl FnMut(&mut Self, u32, usize) -> Reg,
+    ) -> [Reg; 4] {
+        let mut good: Vec<Option<Reg>> = vec![None; self.parts()];
+        for &(word, part) in all {
+            let one = test(self, word, part);
+            good[part] = Some(match good[part] {
+                Some(before) => self.both(MaskOp::And, before, one),
+                None => one,
+            });
+        }
+        // `AndNot` is the second where the first is false.
+        let rest = good.into_iter().flatten().zip(self.exec.clone());
+        let rest: Vec<Reg> =
+            rest.map(|(good, exec)| self.both(MaskOp::AndNot, good, exec)).collect();
+        self.all_parts(&rest)
     }
 
     /// Reads and atomics.
@@ -555,6 +618,34 @@ impl Selection<'_> {
         let [writers, firsts, seconds] =
             [Plane::Writer, Plane::First, Plane::Second].map(|plane| planes[plane as usize]);
         let all = self.each_cell(stamped);
+        let (untouched, end) = (self.label(), self.label());
+        // The frequent cases first. Nothing to do: no write since the start, and two accesses that differ enough.
+        let (since, level) = if own { (phase, of_waves) } else { (limits.start, of_groups) };
+        let rest = self.rest(&all, |this, word, part| {
+            let writer = this.load_stamps(writers, cells, word, part);
+            let over = this.is(Test::Lt, writer, limits.start);
+            let other = this.load_stamps(seconds, cells, word, part);
+            let recent = this.is(Test::Le, since, other);
+            let of_other = this.lane2(Lane2::And, other, level);
+            let enough = this.is(Test::Eq, of_other, level);
+            let first = this.load_stamps(firsts, cells, word, part);
+            let of_first = this.lane2(Lane2::And, first, class_bits);
+            let alike = this.is(Test::Eq, of_first, mine);
+            [over, recent, enough].into_iter().fold(alike, |a, b| this.both(MaskOp::And, a, b))
+        });
+        self.emit(Ins::JumpNone { masks: rest, to: end });
+        let is_simple = cells.are_apart();
+        if is_simple {
+            // The first access since the start.
+            let rest = self.rest(&all, |this, word, part| {
+                let [writer, first] =
+                    [writers, firsts].map(|plane| this.load_stamps(plane, cells, word, part));
+                let [writer, first] =
+                    [writer, first].map(|stamp| this.is(Test::Lt, stamp, limits.start));
+                this.both(MaskOp::And, writer, first)
+            });
+            self.emit(Ins::JumpNone { masks: rest, to: untouched });
+        }
         // Which cells get a first stamp, and which a second one, with its level.
         let (mut fresh, mut second) = (Vec::new(), Vec::new());
         for &(word, part) in &all {
@@ -573,7 +664,11 @@ impl Selection<'_> {
             let many = self.both(MaskOp::And, groups, current);
             let earlier = self.is(Test::Lt, first, wave);
             let recent = self.is(Test::Le, converged, first);
-            let known = self.any(&[earlier, recent, many]);
+            let wave_bit = self.lane2(Lane2::And, other, of_waves);
+            let has_level = self.is(Test::Ne, wave_bit, zero);
+            let in_phase = self.is(Test::Le, phase, other);
+            let two = self.both(MaskOp::And, has_level, in_phase);
+            let known = self.any(&[earlier, recent, many, two]);
             let of_first = self.lane2(Lane2::And, first, class_bits);
             let alike = self.is(Test::Eq, of_first, mine);
             let fits = self.both(MaskOp::Or, over, alike);
@@ -593,11 +688,7 @@ impl Selection<'_> {
             let since = self.is(Test::Le, converged, other);
             let in_wave = self.both(MaskOp::Or, same_lane, since);
             let in_wave = self.both(MaskOp::And, in_wave, recent);
-            let wave_bit = self.lane2(Lane2::And, other, of_waves);
-            let has_level = self.is(Test::Ne, wave_bit, zero);
-            let in_phase = self.is(Test::Le, phase, other);
-            let in_group = self.both(MaskOp::And, has_level, in_phase);
-            let in_group = self.both(MaskOp::AndNot, recent, in_group);
+            let in_group = self.both(MaskOp::AndNot, recent, two);
             let mut enough = self.both(MaskOp::Or, in_wave, in_group);
             let mut level = self.chosen(recent, of_lanes, of_waves);
             if !own {
@@ -609,7 +700,6 @@ impl Selection<'_> {
             let wanted = self.both(MaskOp::AndNot, done, self.exec[part]);
             second.push((wanted, level));
         }
-        let end = self.label();
         let masks: Vec<Reg> = (0..self.parts())
             .map(|part| {
                 let of_part = all.iter().enumerate().filter(|(_, cell)| cell.1 == part);
@@ -625,7 +715,7 @@ impl Selection<'_> {
         for (at, &(word, part)) in all.iter().enumerate() {
             self.store_stamps(firsts, cells, word, part, new[part], fresh[at]);
         }
-        if !matches!(cells, Cells::Row(_) | Cells::Lanes { apart: true, .. }) {
+        if !is_simple {
             // Several lanes may access the same bytes.
             for (at, &(word, part)) in all.iter().enumerate() {
                 let found = self.load_stamps(firsts, cells, word, part);
@@ -644,6 +734,15 @@ impl Selection<'_> {
             self.store_stamps(seconds, cells, word, part, stamp, wanted);
         }
         self.log(event);
+        if is_simple {
+            self.emit(Ins::Jump(end));
+            self.emit(Ins::Label(untouched));
+            for &(word, part) in &all {
+                let (new, mask) = (self.new_stamps(event, class, part), self.exec[part]);
+                self.store_stamps(firsts, cells, word, part, new, mask);
+            }
+            self.log(event);
+        }
         self.emit(Ins::Label(end));
     }
 }
