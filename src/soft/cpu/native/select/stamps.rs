@@ -634,18 +634,15 @@ impl Selection<'_> {
             [over, recent, enough].into_iter().fold(alike, |a, b| this.both(MaskOp::And, a, b))
         });
         self.emit(Ins::JumpNone { masks: rest, to: end });
-        let is_simple = cells.are_apart();
-        if is_simple {
-            // The first access since the start.
-            let rest = self.rest(&all, |this, word, part| {
-                let [writer, first] =
-                    [writers, firsts].map(|plane| this.load_stamps(plane, cells, word, part));
-                let [writer, first] =
-                    [writer, first].map(|stamp| this.is(Test::Lt, stamp, limits.start));
-                this.both(MaskOp::And, writer, first)
-            });
-            self.emit(Ins::JumpNone { masks: rest, to: untouched });
-        }
+        // The first access since the start.
+        let rest = self.rest(&all, |this, word, part| {
+            let [writer, first] =
+                [writers, firsts].map(|plane| this.load_stamps(plane, cells, word, part));
+            let [writer, first] =
+                [writer, first].map(|stamp| this.is(Test::Lt, stamp, limits.start));
+            this.both(MaskOp::And, writer, first)
+        });
+        self.emit(Ins::JumpNone { masks: rest, to: untouched });
         // Which cells get a first stamp, and which a second one, with its level.
         let (mut fresh, mut second) = (Vec::new(), Vec::new());
         for &(word, part) in &all {
@@ -715,7 +712,7 @@ impl Selection<'_> {
         for (at, &(word, part)) in all.iter().enumerate() {
             self.store_stamps(firsts, cells, word, part, new[part], fresh[at]);
         }
-        if !is_simple {
+        if !cells.are_apart() {
             // Several lanes may access the same bytes.
             for (at, &(word, part)) in all.iter().enumerate() {
                 let found = self.load_stamps(firsts, cells, word, part);
@@ -734,15 +731,23 @@ impl Selection<'_> {
             self.store_stamps(seconds, cells, word, part, stamp, wanted);
         }
         self.log(event);
-        if is_simple {
-            self.emit(Ins::Jump(end));
-            self.emit(Ins::Label(untouched));
-            for &(word, part) in &all {
-                let (new, mask) = (self.new_stamps(event, class, part), self.exec[part]);
-                self.store_stamps(firsts, cells, word, part, new, mask);
-            }
-            self.log(event);
+        self.emit(Ins::Jump(end));
+        self.emit(Ins::Label(untouched));
+        for &(word, part) in &all {
+            let (new, mask) = (self.new_stamps(event, class, part), self.exec[part]);
+            self.store_stamps(firsts, cells, word, part, new, mask);
         }
+        if !cells.are_apart() {
+            for &(word, part) in &all {
+                let found = self.load_stamps(firsts, cells, word, part);
+                let new = self.new_stamps(event, class, part);
+                let lost = self.is(Test::Ne, found, new);
+                let mask = self.both(MaskOp::And, lost, self.exec[part]);
+                let stamp = self.new_stamps(event, OF_LANES, part);
+                self.store_stamps(seconds, cells, word, part, stamp, mask);
+            }
+        }
+        self.log(event);
         self.emit(Ins::Label(end));
     }
 }
