@@ -29,6 +29,17 @@ kernel void read(device int* out [[buffer(0)]], device const Flags& in [[buffer(
     out[4] = in.yes + 2 * in.no; out[5] = int(in.kind); out[6] = in.last;
     out[7] = table[0].middle + int(table[0].high); out[8] = table[1].low; out[9] = int(table[0].kind) + table[0].last;
 }
+// An operand that fits in an int is one ([conv.prom]/5); a copy has the declared type.
+kernel void promoted(device int* out [[buffer(0)]], device const Flags& in [[buffer(1)]]) {
+    out[0] = (in.low - 7 < 0) + 2 * (-in.low < 0) + 4 * (~in.low < 0);
+    out[1] = (in.low > -1) + 2 * ((out[0] ? in.low : -1) > -1);
+    Flags f = in;
+    f.high /= -1;
+    out[2] = f.high;
+    auto copy = in.low;
+    out[3] = (copy - 7 > 0) + 2 * is_same_v<decltype(in.low + 1), int> + 4 * is_same_v<decltype(in.low), uint>;
+    switch (in.low) { case -1: out[4] = 1; break; case 6: out[4] = 2; break; default: out[4] = 3; }
+}
 kernel void write(device Flags* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     Flags f = {i, int(i) - 4, 1u << i, ushort(i)};
     f.yes = i & 1;

@@ -114,6 +114,18 @@ kernel void lists_in_parentheses(device int* out [[buffer(0)]]) {
     out[3] = one.k + one.n + five.n + int({1});
 }
 
+// Designators of members of anonymous members, and after an object whose braces are omitted.
+struct Tagged { int tag; union { int whole; struct { short low, high; }; }; struct { int a, b; }; int last; };
+struct Outer { Defaults inner; int y; };
+int sum_of(Tagged t) { return t.tag + t.low * 10 + t.high * 100 + t.a * 1000 + t.b * 10000 + t.last * 100000; }
+kernel void designated(device int* out [[buffer(0)]]) {
+    Tagged t = {.tag = 1, .high = 3, .b = 5, .last = 6};
+    out[0] = sum_of(t);
+    out[1] = sum_of({.low = 2, 4, .a = 7, 8, 9});
+    Outer o = {1, .y = 2};
+    out[2] = o.inner.a + 10 * o.inner.b + 100 * o.y;
+}
+
 // Operators of bases, and their hiding.
 struct Amount {
     int n;

@@ -88,3 +88,23 @@ kernel void nested_deeply(device int* out [[buffer(0)]]) {
     Deep deep = {7};
     out[2] = deep.both();
 }
+
+// Lambdas of the program, and those without captures as pointers to functions.
+constant auto square = [](int x) { return x * x; };
+int applied(int (*function)(int), int x) { return function(x); }
+decltype(auto) first_of(thread int* list) { return list[0]; }
+decltype(auto) after_first(thread int* list) { return list[0] + 1; }
+kernel void as_pointers(device int* out [[buffer(0)]]) {
+    int (*twice)(int) = [](int x) { return x * 2; };
+    int (*generic)(int) = [](auto x) { return x + 1; };
+    auto thrice = +[](int x) { return x * 3; };
+    out[0] = square(3) + applied(twice, 100);
+    out[1] = applied([](int x) { return x + 100; }, 1) + generic(4);
+    out[2] = thrice(2);
+    int list[2] = {1, 2};
+    first_of(list) = 7;
+    decltype(auto) second = list[1];
+    second = 9;
+    out[3] = list[0] * 10 + list[1];
+    out[4] = after_first(list);
+}

@@ -193,8 +193,10 @@ pub(crate) enum DeclaratorPart {
         space: Option<AddressSpace>,
         span: Span,
     },
-    /// `&` and `&&`; the checker treats them alike.
-    Reference,
+    /// `&`, or `&&`
+    Reference {
+        rvalue: bool,
+    },
     Array(Option<Arc<Expr>>, Span),
     Function(Arc<Signature>),
 }
@@ -284,6 +286,8 @@ pub(crate) enum Decl {
 pub(crate) struct Bindings {
     pub(crate) specifiers: Specifiers,
     pub(crate) reference: bool,
+    /// Whether the reference is `&&`.
+    pub(crate) rvalue: bool,
     pub(crate) names: Vec<Ident>,
     pub(crate) init: Init,
     pub(crate) span: Span,

@@ -28,6 +28,10 @@ const SINCE: &[(&str, u32)] = &[
     ("memory_order_seq_cst", 320),
     ("thread_scope_*", 320),
     ("os_log*", 320),
+    ("visible", 230),
+    ("stitchable", 240),
+    ("lambda expression", 320),
+    ("atomic function of a texture", 310),
     ("tensor", 400),
     ("cooperative_tensor", 400),
     ("pack_float_to_snorm10a2", 400),
@@ -107,6 +111,42 @@ mod tests {
         for language in [None, Some(230), Some(240), Some(300), Some(310)] {
             let compiled = compile(source, &Options { language, ..Options::default() });
             assert!(compiled.is_ok(), "{language:?}: {}", compiled.unwrap_err().0);
+        }
+    }
+
+    #[test]
+    fn features_of_later_versions_are_errors() {
+        let cases = [
+            (
+                310,
+                320,
+                "lambda expression",
+                "kernel void f(device int* o) { auto g = [](int x) { return x; }; o[0] = g(1); }",
+            ),
+            (220, 230, "visible", "[[visible]] int f(int x) { return x; }"),
+            (230, 240, "stitchable", "[[stitchable]] int f(int x) { return x; }"),
+            (
+                300,
+                310,
+                "atomic function of a texture",
+                "kernel void f(texture2d<uint, access::read_write> t) { t.atomic_load(uint2(0)); }",
+            ),
+            (
+                310,
+                400,
+                "pack_float_to_snorm10a2",
+                "namespace metal { int pack_float_to_snorm10a2(int a) { return a; } }
+                kernel void f(device uint* o) { o[0] = pack_float_to_snorm10a2(float4(0)); }",
+            ),
+        ];
+        for (language, needed, name, text) in cases {
+            let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{text}");
+            let with = |language| {
+                compile(&source, &Options { language: Some(language), ..Options::default() })
+            };
+            assert!(with(needed).is_ok(), "{name}: {}", with(needed).unwrap_err().0);
+            let error = with(language).unwrap_err().0;
+            assert!(error.contains(&format!("'{name}' needs Metal ")), "{error}");
         }
     }
 

@@ -29,7 +29,8 @@ traits! {
     Fundamental "__is_fundamental" 1;
     Integral "__is_integral" 1;
     Literal "__is_literal __is_literal_type" 1;
-    LvalueReference "__is_lvalue_reference __is_reference" 1;
+    Reference "__is_reference" 1;
+    LvalueReference "__is_lvalue_reference" 1;
     NullPointer "__is_nullptr" 1;
     Object "__is_object" 1;
     Pod "__is_pod" 1;

@@ -67,7 +67,8 @@ pub(crate) enum Ty {
     Matrix(Scalar, u8, u8),
     Atomic(Scalar),
     Pointer(Qual),
-    Reference(Qual),
+    /// `&`, or `&&` if true.
+    Reference(Qual, bool),
     /// The element's qualifiers are those of the array.
     Array(TyId, Option<u32>),
     Struct(StructId),
@@ -329,7 +330,7 @@ impl Types {
         let id = TyId(tables.list.len() as u32);
         let inside = |ty: TyId| tables.levels[ty.0 as usize] + 1;
         let levels = match &ty {
-            Ty::Pointer(to) | Ty::Reference(to) => inside(to.ty),
+            Ty::Pointer(to) | Ty::Reference(to, _) => inside(to.ty),
             Ty::Array(element, _) => inside(*element),
             Ty::Function(result, parameters) => parameters
                 .iter()
@@ -463,7 +464,7 @@ impl Types {
                 let column = scalar.bytes() * if rows == 3 { 4 } else { u32::from(rows) };
                 (column * u32::from(columns), column)
             }
-            Ty::Pointer(_) | Ty::Reference(_) | Ty::Nullptr => (8, 8),
+            Ty::Pointer(_) | Ty::Reference(..) | Ty::Nullptr => (8, 8),
             Ty::Texture(_) | Ty::Sampler | Ty::Opaque(_) => (8, 8),
             Ty::Array(element, Some(count)) => {
                 let (size, align) = self.layout(element)?;
@@ -577,9 +578,9 @@ impl Types {
                 self.write_qual(out, *to)?;
                 out.write_str(" *")
             }
-            Ty::Reference(to) => {
+            Ty::Reference(to, rvalue) => {
                 self.write_qual(out, *to)?;
-                out.write_str(" &")
+                out.write_str(if *rvalue { " &&" } else { " &" })
             }
             Ty::Array(..) => {
                 let (mut element, mut sizes) = (id, String::new());

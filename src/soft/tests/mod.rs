@@ -573,6 +573,34 @@ fn function_constants() {
 }
 
 #[test]
+fn function_constants_by_component_and_in_aggregates() {
+    let text = "#include <metal_stdlib>\nusing namespace metal;\nconstant float4 quad [[function_constant(0)]];\n\
+        constant bool2 flags [[function_constant(1)]]; constant int n [[function_constant(2)]];\n\
+        struct Pair { int a; int b; }; constant float second = quad.y; constant Pair pair = {n, 2}; constant bool both = flags.x && flags.y;\n\
+        kernel void k(device float* out [[buffer(0)]], device float* extra [[buffer(1), function_constant(both)]]) { out[0] = second + pair.a * 10 + pair.b; }";
+    let library = msl::compile(text, &Options::default()).unwrap();
+    for (flags, arguments) in [([1, 0], 1), ([1, 1], 2)] {
+        let mut values = ConstantValues::default();
+        let quad = [1.0f32, 0.5, 3.0, 4.0].map(f32::to_le_bytes).concat();
+        values.by_index.insert(0, quad);
+        values.by_index.insert(1, flags.to_vec());
+        values.by_index.insert(2, 7i32.to_le_bytes().to_vec());
+        let (module, _) = library.kernel("k", &values).unwrap();
+        // The aggregate is a table.
+        assert_eq!(module.allocations.len(), arguments + 1, "{module}");
+        let program = Program::new(&module).unwrap();
+        let mut out = [0f32; 2];
+        let bindings: Vec<Binding> = (0..arguments)
+            .map(|at| Binding { index: at as u32, base: (&raw mut out[at]).cast(), bytes: 4 })
+            .collect();
+        let launch = Launch::of([1, 1, 1], [1, 1, 1], &bindings);
+        // SAFETY: the bindings are the array above, which outlives the launch and nothing else uses.
+        unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.unwrap();
+        assert_eq!(out[0], 0.5 + 70.0 + 2.0);
+    }
+}
+
+#[test]
 fn a_fault_names_its_line() {
     let kernel = |body: &str| {
         format!(

@@ -53,15 +53,16 @@ impl Checker {
         }
         let ty = value.qual.ty;
         let (qual, value) = if bindings.reference {
-            let constant = value.qual.constant || base.constant || !value.place;
+            let rvalue = bindings.rvalue && !self.source(&value).place;
+            let constant = value.qual.constant || base.constant || !value.place && !rvalue;
             let space = Some(value.qual.space_or_thread());
             let referred = Qual { constant, space, ..value.qual };
-            let reference = Qual::plain(self.types.intern(Ty::Reference(referred)));
+            let reference = Qual::plain(self.types.intern(Ty::Reference(referred, rvalue)));
             (reference, self.implicit(value, reference, "bind a reference of type"))
         } else {
             // An array is copied, not converted to a pointer.
             let value = match value.place {
-                true => self.value(ExprKind::Load(Box::new(value)), ty, span),
+                true => self.stored(value),
                 false => value,
             };
             (Qual { constant: base.constant, ..Qual::plain(ty) }, value)

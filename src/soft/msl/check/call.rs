@@ -238,7 +238,12 @@ impl Checker {
         let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
         match self.choose(&candidates, &sources) {
             Choice::One(index) => {
-                if let Candidate::Row(..) = candidates[index] {
+                let of_library = match candidates[index] {
+                    Candidate::Func(id) => !self.library.is_of_program(self.func(id).span),
+                    Candidate::Row(..) => true,
+                    Candidate::Texture(..) => false,
+                };
+                if of_library {
                     self.refuse_newer(&text, path.span);
                 }
                 self.finish_call(candidates[index], arguments, span)
@@ -401,16 +406,11 @@ impl Checker {
 
     /// The result of a call; an lvalue if the function returns a reference.
     fn wrap_result(&mut self, call: ExprKind, result: Qual, span: Span) -> Expr {
-        if let Ty::Reference(referred) = *self.types.get(result.ty) {
+        if let Ty::Reference(referred, rvalue) = *self.types.get(result.ty) {
             let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
             let pointer = self.types.pointer(pointee);
             let call = self.value(call, pointer, span);
-            return Expr {
-                kind: ExprKind::Deref(Box::new(call)),
-                qual: pointee,
-                place: true,
-                span,
-            };
+            return self.referred(call, pointee, rvalue);
         }
         self.value(call, result.ty, span)
     }
@@ -457,6 +457,9 @@ impl Checker {
             (self.texture(object.qual.ty), &member.last().name)
         {
             let name = self.text(*name);
+            if name.starts_with("atomic_") {
+                self.refuse_newer("atomic function of a texture", member.span);
+            }
             return self.call_texture(object, texture, &name, arguments, span);
         }
         if let Ty::Opaque(name) = *self.types.get(object.qual.ty) {
@@ -688,6 +691,7 @@ impl Checker {
         arguments: Vec<Expr>,
         span: Span,
     ) -> Expr {
+        self.refuse_destructor(ty, span);
         let values = self.convert_arguments(id, arguments);
         let index = self.instance(id, Some(AddressSpace::Thread));
         self.value(ExprKind::Construct(index, values), ty, span)

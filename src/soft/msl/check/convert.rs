@@ -73,8 +73,8 @@ impl Checker {
             ExprKind::List(_, number) => Some(*number),
             _ => None,
         };
-        // No reference binds to a bit-field itself (class.bit/3).
-        let place = expr.place && !self.is_bit_field(expr);
+        // No reference binds to a bit-field itself (class.bit/3); an xvalue is no lvalue.
+        let place = expr.place && !self.is_bit_field(expr) && !expr.is_xvalue();
         let overloaded = match expr.kind {
             ExprKind::Overloaded(number) => Some(number),
             _ => None,
@@ -88,13 +88,37 @@ impl Checker {
         class.is_some_and(|(_, row)| row.fields()[*index as usize].bits.is_some())
     }
 
+    /// The type that a bit-field is promoted to by its width ([conv.prom]/5), if its declared type is not: `int` if it has all
+    /// values.
+    pub(super) fn promoted_bit_field(&self, expr: &Expr) -> Option<Scalar> {
+        let ExprKind::Field(base, index) = &expr.kind else { return None };
+        let (_, row) = self.types.structure(base.qual.ty)?;
+        let field = &row.fields()[*index as usize];
+        let Ty::Scalar(scalar) = *self.types.get(field.qual.ty) else { return None };
+        match (field.bits?.width, scalar.is_signed()) {
+            (..=31, _) | (32, true) => Some(Scalar::I32),
+            (32, false) => Some(Scalar::U32),
+            _ => None,
+        }
+    }
+
+    /// The value of an operand of an operator: that of a bit-field is promoted by its width.
+    pub(super) fn operand_value(&mut self, expr: Expr) -> Expr {
+        let promoted = self.promoted_bit_field(&expr);
+        let value = self.rvalue(expr);
+        match promoted {
+            Some(scalar) => self.convert_scalar(value, scalar),
+            None => value,
+        }
+    }
+
     /// The rank of the conversion of `from` to `to`, if there is one.
     pub(super) fn rank(&mut self, from: Source, to: Qual) -> Option<Rank> {
         if from.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
             return Some(Rank::Exact);
         }
-        if let Ty::Reference(referred) = *self.types.get(to.ty) {
-            return self.rank_reference(from, referred);
+        if let Ty::Reference(referred, rvalue) = *self.types.get(to.ty) {
+            return self.rank_reference(from, referred, rvalue);
         }
         if let Some(list) = from.list {
             return self.rank_list(list, to.ty);
@@ -106,17 +130,20 @@ impl Checker {
     }
 
     /// Binding a reference (dcl.init.ref): to an lvalue of the same type and space, or, when it is
-    /// const and in thread memory, to a temporary.
-    fn rank_reference(&mut self, from: Source, to: Qual) -> Option<Rank> {
+    /// const or `&&`, and in thread memory, to a temporary.
+    fn rank_reference(&mut self, from: Source, to: Qual, rvalue: bool) -> Option<Rank> {
         if from.qual.ty != to.ty && self.base_path(from.qual.ty, to.ty).is_some() {
             let base = Source { qual: from.qual.with(to.ty), ..from };
-            let rank = self.rank_reference(base, to)?;
+            let rank = self.rank_reference(base, to, rvalue)?;
             return Some(Rank::Base(to.ty, rank > Rank::Exact));
         }
         let same = from.place
             && from.qual.ty == to.ty
             && from.qual.space_or_thread() == to.space_or_thread();
         let constant = to.constant || to.space == Some(AddressSpace::Constant);
+        if rvalue && from.place && from.qual.ty == to.ty {
+            return None;
+        }
         if same && (!from.qual.constant || constant) {
             return Some(if from.qual.constant == to.constant {
                 Rank::Exact
@@ -124,7 +151,8 @@ impl Checker {
                 Rank::Qualified
             });
         }
-        if same || !to.constant || to.space_or_thread() != AddressSpace::Thread {
+        let temporary = to.constant || rvalue;
+        if same || !temporary || to.space_or_thread() != AddressSpace::Thread {
             return None;
         }
         if let Some(list) = from.list {
@@ -160,6 +188,9 @@ impl Checker {
             }
             (Ty::Struct(_), Ty::Struct(_)) if self.base_path(source, to).is_some() => {
                 Some(Rank::Base(to, false))
+            }
+            (Ty::Struct(_), Ty::Pointer(_)) if self.closure_as_pointer(source, to).is_some() => {
+                Some(Rank::User)
             }
             (Ty::Struct(_), _) | (_, Ty::Struct(_)) => {
                 self.user_conversion(from, to, false).map(|_| Rank::User)
@@ -293,7 +324,7 @@ impl Checker {
                 let parameter = row.parameters[0].qual;
                 // A parameter of the class itself: a copy, not a conversion.
                 let own = match *self.types.get(parameter.ty) {
-                    Ty::Reference(referred) => referred.ty == to,
+                    Ty::Reference(referred, _) => referred.ty == to,
                     _ => parameter.ty == to,
                 };
                 if own {
@@ -321,11 +352,11 @@ impl Checker {
         offers
     }
 
-    /// A function's result of this type: an lvalue if the type is a reference.
+    /// A function's result of this type: an lvalue if the type is `&`.
     pub(super) fn source_of(&self, qual: Qual) -> Source {
         let plain = Source { qual, place: false, zero: false, list: None, overloaded: None };
         match *self.types.get(qual.ty) {
-            Ty::Reference(to) => Source { qual: to, place: true, ..plain },
+            Ty::Reference(to, rvalue) => Source { qual: to, place: !rvalue, ..plain },
             _ => plain,
         }
     }
@@ -399,6 +430,9 @@ impl Checker {
                 self.value(ExprKind::AddressOf(Box::new(expr)), ty, span)
             }
             _ if expr.place => {
+                if let Some(copy) = self.copied(&expr) {
+                    return copy;
+                }
                 let ty = expr.qual.ty;
                 // A load of `c ? a : b` becomes `c ? load a : load b`, so that neither needs to be in memory.
                 let expr = match expr.kind {
@@ -502,7 +536,7 @@ impl Checker {
             return self.error_expr(span);
         };
         let expr = self.as_base(expr, to);
-        if let Ty::Reference(referred) = *self.types.get(to.ty) {
+        if let Ty::Reference(referred, _) = *self.types.get(to.ty) {
             return self.bind_reference(expr, referred, rank);
         }
         if rank == Rank::User {
@@ -514,10 +548,10 @@ impl Checker {
 
     /// Converts an object, or a pointer to one, to the base of the target type (conv.ptr/3,
     /// dcl.init.ref), which is a part of the object.
-    fn as_base(&mut self, expr: Expr, to: Qual) -> Expr {
+    pub(super) fn as_base(&mut self, expr: Expr, to: Qual) -> Expr {
         let span = expr.span;
         let wanted = match *self.types.get(to.ty) {
-            Ty::Reference(to) => to.ty,
+            Ty::Reference(to, _) => to.ty,
             _ => to.ty,
         };
         if let Some(path) = self.base_path(expr.qual.ty, wanted) {
@@ -563,6 +597,11 @@ impl Checker {
 
     pub(super) fn convert_by_user(&mut self, expr: Expr, to: TyId, explicit: bool) -> Expr {
         let span = expr.span;
+        if let Some(id) = self.closure_as_pointer(expr.qual.ty, to)
+            && let Some(pointer) = self.pointer_to_function(id, span)
+        {
+            return pointer;
+        }
         let source = self.source(&expr);
         let Some(found) = self.user_conversion(source, to, explicit) else {
             return self.error_expr(span);
@@ -626,21 +665,18 @@ impl Checker {
         if to.ty == Types::VOID {
             return self.value(ExprKind::Convert(Box::new(expr)), Types::VOID, span);
         }
-        if let Ty::Reference(referred) = *self.types.get(to.ty) {
+        if let Ty::Reference(referred, rvalue) = *self.types.get(to.ty) {
             let same_space = expr.qual.space_or_thread() == referred.space_or_thread();
             if expr.place && same_space {
                 self.take_address(&expr);
                 let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
                 let ty = self.types.pointer(pointee);
                 let address = self.value(ExprKind::AddressOf(Box::new(expr)), ty, span);
-                return Expr {
-                    kind: ExprKind::Deref(Box::new(address)),
-                    qual: pointee,
-                    place: true,
-                    span,
-                };
+                return self.referred(address, pointee, rvalue);
             }
-            return self.implicit(expr, to, "initialize a reference of type");
+            let address = self.implicit(expr, to, "initialize a reference of type");
+            let Ty::Pointer(pointee) = *self.types.get(address.qual.ty) else { return address };
+            return self.referred(address, pointee, rvalue);
         }
         let source = self.source(&expr);
         if !reinterpret && let Some(rank) = self.rank(source, Qual::plain(to.ty)) {
@@ -673,6 +709,26 @@ impl Checker {
             return self.error_expr(span);
         }
         self.value(ExprKind::Convert(Box::new(expr)), to.ty, span)
+    }
+}
+
+impl Checker {
+    /// What a reference refers to, by its address: an lvalue, or for `&&` an xvalue.
+    pub(super) fn referred(&self, address: Expr, pointee: Qual, rvalue: bool) -> Expr {
+        let (ty, span) = (address.qual.ty, address.span);
+        let address = match rvalue {
+            true => self.value(ExprKind::Convert(Box::new(address)), ty, span),
+            false => address,
+        };
+        Expr { kind: ExprKind::Deref(Box::new(address)), qual: pointee, place: true, span }
+    }
+}
+
+impl Expr {
+    /// Whether this is an object that may be moved from ([basic.lval]): its address is converted to its own type.
+    pub(super) fn is_xvalue(&self) -> bool {
+        let ExprKind::Deref(address) = &self.kind else { return false };
+        matches!(&address.kind, ExprKind::Convert(inner) if inner.qual.ty == address.qual.ty)
     }
 }
 

@@ -236,7 +236,7 @@ impl Checker {
             self.check_function_constant(index, global, qual, &text, span);
         }
         let mut deduced = None;
-        if let BaseType::Auto = simple.specifiers.base {
+        if let BaseType::Auto | BaseType::Decltype(None) = simple.specifiers.base {
             let (of_value, value) = self.auto_value(base, one, span);
             qual = Qual { constant: qual.constant, space: qual.space, ..of_value };
             deduced = value;
@@ -426,6 +426,11 @@ impl Checker {
                 })
             })
         });
+        let names = attributes.iter().map(|one| (self.text(one.name.name), one.name.span));
+        let later = names.filter(|(name, _)| matches!(&**name, "visible" | "stitchable"));
+        for (name, span) in later.collect::<Vec<_>>() {
+            self.refuse_newer(&name, span);
+        }
         // Errors in a graphics stage's signature are deferred with those of its body.
         let graphics = !matches!(stage, None | Some(Stage::Kernel | Stage::Visible));
         let outer_diagnostics = graphics.then(|| std::mem::take(&mut self.context.diagnostics));
@@ -462,7 +467,7 @@ impl Checker {
                 Some(Qual::plain(Types::VOID))
             }
             _ if signature.trailing.is_some() => None,
-            BaseType::Auto => None,
+            BaseType::Auto | BaseType::Decltype(None) => None,
             _ => {
                 let parts = declarator.parts[..declarator.parts.len() - 1].to_vec();
                 let inner = Declarator { parts, span: declarator.span, ..Declarator::default() };
@@ -533,6 +538,7 @@ impl Checker {
         let has_this = class.is_some() && !specifiers.storage.statik && !specifiers.storage.friend;
         let this = has_this.then_some((signature.constant, signature.space));
         let name = self.label_name(&label);
+        let written = definition.clone();
         let func = Func {
             name: format!("{prefix}{display}"),
             parameters,
@@ -570,6 +576,12 @@ impl Checker {
         };
         let outside = outside && !of_template;
         let id = self.add_function(func, bind_scope, name, outside);
+        match &label {
+            Label::Destructor(_) => self.note_destructor(id, written.as_deref()),
+            Label::Operator(Punct::Assign) => self.note_copy(id),
+            _ if constructor => self.note_copy(id),
+            _ => {}
+        }
         // An instance of a template, which is declared in a scope of its own, is found by its template.
         if let Some(class) = class
             && self.classes[class.0 as usize].scope == bind_scope

@@ -67,7 +67,7 @@ pub(crate) struct Reflection {
 }
 
 fn is_pointer(ty: &Ty) -> bool {
-    matches!(ty, Ty::Pointer(_) | Ty::Reference(_))
+    matches!(ty, Ty::Pointer(_) | Ty::Reference(..))
 }
 
 fn is_host_tensor(ty: &Ty) -> bool {
@@ -161,7 +161,7 @@ impl Checker {
         }
         let target = match *self.types.get(qual.ty) {
             Ty::Pointer(to) => Some((to, false)),
-            Ty::Reference(to) => Some((to, true)),
+            Ty::Reference(to, _) => Some((to, true)),
             _ => None,
         };
         if let Some((to, reference)) = target {
@@ -442,7 +442,7 @@ impl Checker {
     /// Whether a pointer or reference is to memory that contains a type for which `wanted` is true.
     fn points_to(&self, ty: TyId, wanted: fn(&Ty) -> bool) -> bool {
         match *self.types.get(ty) {
-            Ty::Pointer(to) | Ty::Reference(to) => self.holds(to.ty, wanted),
+            Ty::Pointer(to) | Ty::Reference(to, _) => self.holds(to.ty, wanted),
             _ => false,
         }
     }

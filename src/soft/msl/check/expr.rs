@@ -141,7 +141,7 @@ impl Checker {
                     [list] if matches!(list.kind, ExprKind::InitList(_)) => {
                         self.list_value(target, list)
                     }
-                    [operand] if matches!(self.types.get(target.ty), Ty::Reference(_)) => {
+                    [operand] if matches!(self.types.get(target.ty), Ty::Reference(..)) => {
                         let operand = self.expr(operand);
                         self.cast(CastKind::Static, target, operand, span)
                     }
@@ -203,8 +203,11 @@ impl Checker {
             }
             ExprKind::Fold(fold) => self.fold(fold, span),
             ExprKind::Lambda(lambda) => {
-                if self.body.is_none() {
-                    self.error(span, "lambda expression outside of a function is not supported");
+                self.refuse_newer("lambda expression", span);
+                if self.body.is_none() && (lambda.default.is_some() || !lambda.captures.is_empty())
+                {
+                    let message = "a lambda outside of a function has nothing to capture";
+                    self.error(span, message);
                     return self.error_expr(span);
                 }
                 self.lambda(lambda, span)
@@ -308,7 +311,7 @@ impl Checker {
             return self.error_expr(span);
         }
         let ty = match *self.types.get(target.ty) {
-            Ty::Reference(to) => to.ty,
+            Ty::Reference(to, _) => to.ty,
             _ => target.ty,
         };
         let Some((size, _)) = self.types.layout(ty) else {
@@ -500,7 +503,7 @@ impl Checker {
 
     /// A reference denotes the object it refers to; its own storage is a pointer.
     pub(super) fn through_reference(&mut self, place: Expr) -> Expr {
-        let Ty::Reference(referred) = *self.types.get(place.qual.ty) else { return place };
+        let Ty::Reference(referred, _) = *self.types.get(place.qual.ty) else { return place };
         let span = place.span;
         let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
         let pointer = self.types.pointer(pointee);

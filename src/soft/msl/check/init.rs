@@ -24,6 +24,17 @@ struct Items<'a> {
     checked: Option<Expr>,
 }
 
+/// Whose members a designator in a list names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Braces {
+    /// Those of the object: the list is its own.
+    Own,
+    /// Those of the object around: this one has no braces.
+    Omitted,
+    /// Those of both: this one is an anonymous member.
+    Anonymous,
+}
+
 impl Checker {
     /// The initial value of a variable of type `qual`; `None` if uninitialised. The type of the
     /// result determines `auto` and the size of arrays without one.
@@ -61,13 +72,13 @@ impl Checker {
                 if matches!(
                     arguments[..],
                     [ast::Expr { kind: ast::ExprKind::InitList(_), .. }]
-                ) && !matches!(self.types.get(qual.ty), Ty::Reference(_)) =>
+                ) && !matches!(self.types.get(qual.ty), Ty::Reference(..)) =>
             {
                 Some(self.list_value(qual, &arguments[0]))
             }
             ast::Init::Direct(arguments) => {
                 let mut values = self.arguments(arguments);
-                if !matches!(self.types.get(qual.ty), Ty::Reference(_)) {
+                if !matches!(self.types.get(qual.ty), Ty::Reference(..)) {
                     return Some(self.construct(qual, values, span));
                 }
                 // A reference is bound the same way by parentheses and by `=` (dcl.init.ref).
@@ -92,7 +103,7 @@ impl Checker {
             }
             // Element by element (dcl.init/7).
             let mut items = Items { list: &[], at: 0, checked: None };
-            return Some(self.aggregate(qual.ty, &mut items, span));
+            return Some(self.aggregate(qual.ty, &mut items, Braces::Own, span));
         }
         let (class, _) = self.types.structure(qual.ty)?;
         let row = &self.classes[class.0 as usize];
@@ -164,7 +175,7 @@ impl Checker {
         if qual.ty == Types::UNKNOWN {
             return self.error_expr(list.span);
         }
-        if let Ty::Reference(referred) = *self.types.get(qual.ty) {
+        if let Ty::Reference(referred, _) = *self.types.get(qual.ty) {
             let value = self.list_value(Qual::plain(referred.ty), list);
             return self.implicit(value, qual, "initialize");
         }
@@ -183,8 +194,18 @@ impl Checker {
             }
             false => items,
         };
-        if constructed {
+        if let Some(element) = self.element_of_list(qual.ty) {
+            return self.listed(qual.ty, element, items, list.span);
+        }
+        if let Some(class) = class.filter(|_| constructed) {
             let exprs: Vec<ast::Expr> = items.iter().map(|(_, one)| one.clone()).collect();
+            if self.takes_lists(class) && !items.is_empty() {
+                let checked = self.list_argument(list);
+                let source = self.source(&checked);
+                if let Some(id) = self.list_constructor(class, source) {
+                    return self.construct_with(id, qual.ty, vec![checked], list.span);
+                }
+            }
             let values = self.arguments(&exprs);
             return self.construct(qual, values, list.span);
         }
@@ -242,7 +263,7 @@ impl Checker {
                 let values: Vec<Expr> = items.list.iter().map(value).collect();
                 return self.construct(qual, values, list.span);
             }
-            _ => self.aggregate(qual.ty, &mut items, list.span),
+            _ => self.aggregate(qual.ty, &mut items, Braces::Own, list.span),
         };
         if items.at < items.list.len() {
             let what =
@@ -253,7 +274,7 @@ impl Checker {
         value
     }
 
-    fn item(&mut self, item: &ast::Expr, to: Qual) -> Expr {
+    pub(super) fn item(&mut self, item: &ast::Expr, to: Qual) -> Expr {
         if matches!(item.kind, ast::ExprKind::InitList(_)) {
             return self.list_value(to, item);
         }
@@ -279,11 +300,11 @@ impl Checker {
     }
 
     /// Consumes the elements of the list that an aggregate needs (dcl.init.aggr).
-    fn aggregate(&mut self, ty: TyId, items: &mut Items<'_>, span: Span) -> Expr {
+    fn aggregate(&mut self, ty: TyId, items: &mut Items<'_>, braces: Braces, span: Span) -> Expr {
         match *self.types.get(ty) {
             Ty::Array(element, count) => {
                 let limit = count.map_or(usize::MAX, |count| count as usize);
-                let parts = self.array_elements(element, limit, items);
+                let parts = self.array_elements(element, limit, items, braces);
                 // An array without a size has as many elements as the list.
                 let ty = match count {
                     Some(_) => ty,
@@ -300,7 +321,7 @@ impl Checker {
                 };
                 self.value(kind, ty, span)
             }
-            Ty::Struct(class) => self.aggregate_struct(class, ty, items, span),
+            Ty::Struct(class) => self.aggregate_struct(class, ty, items, braces, span),
             _ => self.value(ExprKind::Zero, ty, span),
         }
     }
@@ -314,12 +335,19 @@ impl Checker {
     }
 
     /// The elements of an array; designators set the index (C99 6.7.8, and GNU's ranges).
-    fn array_elements(&mut self, element: TyId, limit: usize, items: &mut Items<'_>) -> Vec<Expr> {
+    fn array_elements(
+        &mut self,
+        element: TyId,
+        limit: usize,
+        items: &mut Items<'_>,
+        braces: Braces,
+    ) -> Vec<Expr> {
         let mut parts: Vec<Expr> = Vec::new();
         let mut next = 0;
         while let Some((designator, item)) = items.list.get(items.at) {
             let mut last = next;
             match designator {
+                Some(_) if braces != Braces::Own => break,
                 Some(Designator::Elements(first, end)) => {
                     let Some(range) = self.designated(first, end.as_deref(), limit) else {
                         items.at += 1;
@@ -392,8 +420,10 @@ impl Checker {
         class: StructId,
         ty: TyId,
         items: &mut Items<'_>,
+        braces: Braces,
         span: Span,
     ) -> Expr {
+        self.refuse_destructor(ty, span);
         let row = self.types.class(class).clone();
         if !row.complete {
             let name = self.types.name(ty);
@@ -409,31 +439,50 @@ impl Checker {
                 let value = self.member_default(class, index, span);
                 return self.value(ExprKind::UnionValue(index as u32, Box::new(value)), ty, span);
             };
-            let index = match designator {
-                Some(Designator::Field(name)) => row.field_named(name.name),
-                Some(Designator::Elements(..)) => None,
-                None => (!row.fields().is_empty()).then_some(0),
+            let path = match designator {
+                Some(Designator::Field(name)) if braces != Braces::Omitted => {
+                    self.field_path(class, name.name)
+                }
+                Some(Designator::Elements(..)) if braces == Braces::Own => None,
+                _ => (!row.fields().is_empty()).then(|| vec![0]),
             };
-            let Some(index) = index else {
+            let Some(path) = path else {
                 self.error(span, "no such member in the union");
                 items.at = items.list.len();
                 return self.error_expr(span);
             };
-            let value = self.element(row.fields()[index].qual.ty, items);
+            let index = path[0] as usize;
+            let member = row.fields()[index].qual.ty;
+            let value = match path.len() {
+                1 => self.element(member, items),
+                _ => self.aggregate(member, items, Braces::Anonymous, span),
+            };
             return self.value(ExprKind::UnionValue(index as u32, Box::new(value)), ty, span);
         }
         let mut parts: Vec<Option<Expr>> = row.fields().iter().map(|_| None).collect();
         let mut next = 0;
         while let Some((designator, _)) = items.list.get(items.at) {
+            if designator.is_some() && braces == Braces::Omitted {
+                break;
+            }
             if let Some(Designator::Elements(first, _)) = designator {
                 self.error(first.span, "array designator cannot initialize a struct");
                 items.at += 1;
                 continue;
             }
             if let Some(Designator::Field(name)) = designator {
-                match row.field_named(name.name) {
-                    Some(index) => next = index,
-                    None => {
+                match self.field_path(class, name.name).as_deref() {
+                    Some(&[index]) => next = index as usize,
+                    Some(&[index, ..]) => {
+                        next = index as usize;
+                        let member = row.fields()[next].qual.ty;
+                        let inner = self.aggregate(member, items, Braces::Anonymous, span);
+                        parts[next] = Some(inner);
+                        next += 1;
+                        continue;
+                    }
+                    _ if braces == Braces::Anonymous => break,
+                    _ => {
                         let (text, ty) = (self.text(name.name), self.types.name(ty));
                         self.error(name.span, format!("field designator '{text}' does not refer to any field in type '{ty}'"));
                         items.at += 1;
@@ -480,14 +529,14 @@ impl Checker {
 
     /// The value of an object whose members are assigned one after the other (dcl.init.aggr/6).
     fn assigned_object(&mut self, object: Expr, parts: Vec<Expr>, span: Span) -> Expr {
-        let mut value = self.rvalue(object.clone());
+        let ty = object.qual.ty;
+        let mut value = self.value(ExprKind::Load(Box::new(object.clone())), ty, span);
         for (index, part) in parts.into_iter().enumerate().rev() {
             let mut member = self.field(object.clone(), &[index as u32], span);
             member.qual.constant = false;
             let qual = member.qual;
             let kind = ExprKind::Assign(Box::new(member), Box::new(part));
             let assigned = Expr { kind, qual, place: true, span };
-            let ty = value.qual.ty;
             value = self.value(ExprKind::Comma(Box::new(assigned), Box::new(value)), ty, span);
         }
         value
@@ -548,7 +597,7 @@ impl Checker {
         if inner_aggregate && value.qual.ty != Types::UNKNOWN && self.rank(source, to).is_none() {
             let span = item.span;
             items.checked = Some(value);
-            return self.aggregate(ty, items, span);
+            return self.aggregate(ty, items, Braces::Omitted, span);
         }
         items.at += 1;
         self.refuse_narrowing(&value, ty);
@@ -737,7 +786,6 @@ impl Checker {
         arguments: Vec<Expr>,
         span: Span,
     ) -> Expr {
-        // Copies are memberwise, even if the class declares a copy constructor.
         if let [one] = &arguments[..]
             && one.qual.ty == ty
         {

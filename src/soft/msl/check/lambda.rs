@@ -2,9 +2,10 @@
 //! scope is inside that of the lambda, so that its members hide the variables that they copy or refer to.
 
 use super::lookup::Found;
-use super::{Checker, Class, Entity, ScopeKind};
+use super::{Checker, Class, Entity, FuncId, ScopeKind};
 use crate::soft::msl::ast;
 use crate::soft::msl::hir::{Expr, ExprKind};
+use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{self, Qual, StructId, StructName, Ty, TyId, Types};
@@ -68,7 +69,7 @@ impl Checker {
                     _ => self.path(&ast::Path::of(name.name, name.span)),
                 },
             };
-            all.extend(self.capture(name.name, value, *reference, span));
+            all.extend(self.capture(name.name, value, *reference));
         }
         let Some(reference) = lambda.default else { return all };
         for &name in lambda.mentioned.iter() {
@@ -107,7 +108,7 @@ impl Checker {
                     continue;
                 }
             };
-            all.extend(self.capture(name, value, reference, span));
+            all.extend(self.capture(name, value, reference));
         }
         all
     }
@@ -116,7 +117,7 @@ impl Checker {
         let object = self.this_object(span)?;
         let object = self.enclosing_object(object, span);
         let value = self.address_of(object, span);
-        self.capture(Name::THIS, value, false, span)
+        self.capture(Name::THIS, value, false)
     }
 
     /// Whether a variable is one of the function that is being checked, and not a known constant.
@@ -125,26 +126,20 @@ impl Checker {
         self.body.as_ref().is_some_and(|body| body.owner == row.owner) && row.value.is_none()
     }
 
-    fn capture(
-        &mut self,
-        name: Name,
-        value: Expr,
-        reference: bool,
-        span: Span,
-    ) -> Option<Captured> {
+    fn capture(&mut self, name: Name, value: Expr, reference: bool) -> Option<Captured> {
         if value.qual.ty == Types::UNKNOWN {
             return None;
         }
         if reference {
             let referred = Qual { space: Some(value.qual.space_or_thread()), ..value.qual };
-            let qual = Qual::plain(self.types.intern(Ty::Reference(referred)));
+            let qual = Qual::plain(self.types.intern(Ty::Reference(referred, false)));
             let value = self.implicit(value, qual, "bind a reference of type");
             return Some(Captured { name, qual, value });
         }
         let ty = value.qual.ty;
         // Arrays are copied whole.
         let value = match value.place {
-            true => self.value(ExprKind::Load(Box::new(value)), ty, span),
+            true => self.stored(value),
             false => value,
         };
         Some(Captured { name, qual: Qual::plain(ty), value })
@@ -157,6 +152,62 @@ impl Checker {
             Entity::Template(id) => self.is_member_template(*id),
             _ => false,
         }
+    }
+
+    // ---- pointers to the functions of lambdas ----------------------------------------------
+
+    /// The function of a lambda without captures, as a pointer of type `to` ([expr.prim.lambda]/6).
+    pub(super) fn closure_as_pointer(&mut self, closure: TyId, to: TyId) -> Option<FuncId> {
+        let Ty::Pointer(pointee) = *self.types.get(to) else { return None };
+        let Ty::Function(_, parameters) = self.types.get(pointee.ty).clone() else { return None };
+        let id = match self.closure_operator(closure)? {
+            Entity::Template(id) => {
+                let sources = parameters.iter().map(|&parameter| {
+                    let source = self.source_of(parameter);
+                    (source.qual, source.place)
+                });
+                let sources: Vec<(Qual, bool)> = sources.collect();
+                self.quiet_candidate(id, &sources)?
+            }
+            Entity::Function(id) => id,
+            _ => return None,
+        };
+        let id = self.static_operator(id);
+        (self.type_of_pointer(id) == Some(to)).then_some(id)
+    }
+
+    /// The same for a lambda without `auto` parameters, whose function has one type.
+    pub(super) fn function_of_closure(&mut self, closure: TyId, span: Span) -> Option<Expr> {
+        let Entity::Function(id) = self.closure_operator(closure)? else { return None };
+        let id = self.static_operator(id);
+        self.pointer_to_function(id, span)
+    }
+
+    /// The call operator of a lambda without captures.
+    fn closure_operator(&mut self, closure: TyId) -> Option<Entity> {
+        let (class, row) = self.types.structure(closure)?;
+        if !self.is_closure(class) || !row.fields().is_empty() {
+            return None;
+        }
+        let name = self.label_name(&ast::Label::Operator(Punct::LParen));
+        let scope = self.classes[class.0 as usize].scope;
+        self.scopes[scope.0 as usize].names.get(&name)?.first().copied()
+    }
+
+    /// The call operator as a function that needs no object, with its result.
+    fn static_operator(&mut self, id: FuncId) -> FuncId {
+        if let Some(&known) = self.static_operators.get(&id) {
+            return known;
+        }
+        let func = super::Func { this: None, ..self.func(id).clone() };
+        self.functions.push(func);
+        let own = FuncId(self.functions.len() as u32 - 1);
+        self.static_operators.insert(id, own);
+        if self.func(own).result.is_none() {
+            let index = self.instance(own, None);
+            self.check_instance(index);
+        }
+        own
     }
 
     fn is_closure(&self, class: StructId) -> bool {

@@ -27,7 +27,7 @@ struct List<'a> {
 /// Whether a type is a pointer to memory that the host may write an address of.
 pub(crate) fn is_address(types: &Types, ty: TyId) -> Option<Qual> {
     match *types.get(ty) {
-        Ty::Pointer(to) | Ty::Reference(to) => {
+        Ty::Pointer(to) | Ty::Reference(to, _) => {
             matches!(to.space_or_thread(), AddressSpace::Device | AddressSpace::Constant)
                 .then_some(to)
         }

@@ -117,7 +117,7 @@ impl Checker {
                 let to = Qual { space: Some(AddressSpace::Thread), ..Qual::plain(inner) };
                 match letter {
                     'p' => self.types.pointer(to),
-                    _ => self.types.intern(Ty::Reference(to)),
+                    _ => self.types.intern(Ty::Reference(to, false)),
                 }
             }
             'a' => match *self.types.get(first) {

@@ -2,6 +2,7 @@
 
 use super::Checker;
 use super::convert::{Rank, Source};
+use super::init::Braces;
 use crate::soft::msl::ast::{self, Designator};
 use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
@@ -73,7 +74,19 @@ impl Checker {
             {
                 self.rank(one, Qual::plain(to))
             }
+            (Ty::Struct(_), _) if self.element_of_list(to).is_some() => {
+                let element = self.element_of_list(to)?;
+                self.rank_listed(elements, element)
+            }
             (Ty::Struct(class), _) if !self.is_aggregate(class) => {
+                if self.takes_lists(class) && !elements.is_empty() {
+                    self.lists.push(elements.into());
+                    let list = Some(self.lists.len() as u32 - 1);
+                    let source = Source { list, ..self.source_of(Qual::plain(Types::VOID)) };
+                    if self.list_constructor(class, source).is_some() {
+                        return Some(Rank::User);
+                    }
+                }
                 let constructors = self.classes[class.0 as usize].constructors.clone();
                 let sources: Vec<Source> = elements.iter().map(|one| one.1).collect();
                 match self.choose_constructor(&constructors, &sources) {
@@ -83,7 +96,7 @@ impl Checker {
             }
             (Ty::Struct(_), _) => {
                 let mut at = 0;
-                let fits = self.fill(to, elements, &mut at) && at == elements.len();
+                let fits = self.fill(to, elements, &mut at, Braces::Own) && at == elements.len();
                 fits.then_some(Rank::User)
             }
             (Ty::Scalar(_) | Ty::Enum(_) | Ty::Pointer(_) | Ty::Sampler, []) => Some(Rank::Exact),
@@ -109,7 +122,7 @@ impl Checker {
 
     /// Whether the elements from `at` on can initialise an aggregate; inner braces may be omitted
     /// ([dcl.init.aggr]/12). A designator names a member, and those after it follow.
-    fn fill(&mut self, ty: TyId, elements: &[Element], at: &mut usize) -> bool {
+    fn fill(&mut self, ty: TyId, elements: &[Element], at: &mut usize, braces: Braces) -> bool {
         let (members, union): (Vec<(Option<_>, TyId)>, bool) = match *self.types.get(ty) {
             Ty::Array(element, count) => {
                 let count = count.map_or(elements.len(), |count| count as usize);
@@ -127,19 +140,30 @@ impl Checker {
         while let (Some((designator, source)), Some(&(_, member))) =
             (elements.get(*at), members.get(next))
         {
-            let member = match designator {
+            let (member, anonymous) = match designator {
+                Some(_) if braces == Braces::Omitted => break,
                 Some(Designator::Field(name)) => {
-                    let named = members.iter().position(|one| one.0 == Some(name.name));
-                    let Some(index) = named else { return false };
-                    next = index;
-                    members[index].1
+                    let class = self.types.structure(ty).map(|found| found.0);
+                    let path = class.and_then(|class| self.field_path(class, name.name));
+                    match path.as_deref() {
+                        Some(&[index, ref rest @ ..]) => {
+                            next = index as usize;
+                            (members[next].1, !rest.is_empty())
+                        }
+                        _ if braces == Braces::Anonymous => break,
+                        _ => return false,
+                    }
                 }
-                _ => member,
+                _ => (member, false),
             };
             next += 1;
-            if self.rank(*source, Qual::plain(member)).is_some() {
+            if anonymous {
+                if !self.fill(member, elements, at, Braces::Anonymous) {
+                    return false;
+                }
+            } else if self.rank(*source, Qual::plain(member)).is_some() {
                 *at += 1;
-            } else if source.list.is_some() || !self.fill(member, elements, at) {
+            } else if source.list.is_some() || !self.fill(member, elements, at, Braces::Omitted) {
                 return false;
             }
             if union {

@@ -84,7 +84,17 @@ impl Checker {
         }
         found.extend(of_library);
         if !own.opened.is_empty() {
+            let opens = own.opened.contains(&REOPENED_SCOPE);
             self.lookup_opened(scope, name, &mut found);
+            // The library's functions are overloads of those that the program adds to its namespace.
+            if opens && self.scopes[REOPENED_SCOPE.0 as usize].names.contains_key(&name) {
+                let function =
+                    |one: &Entity| matches!(one, Entity::Function(_) | Entity::Template(_));
+                if found.iter().all(function) {
+                    found.extend(self.library_entities(name).into_iter().filter(function));
+                    self.newer = None;
+                }
+            }
         }
         if found.is_empty() {
             // The members of a class hide those of its bases ([class.member.lookup]/4).
@@ -262,7 +272,7 @@ impl Checker {
                 }
             };
             match *self.types.get(ty) {
-                Ty::Pointer(to) | Ty::Reference(to) => add(to.ty),
+                Ty::Pointer(to) | Ty::Reference(to, _) => add(to.ty),
                 Ty::Array(element, _) => add(element),
                 Ty::Struct(_) => {
                     self.bases_of(ty).into_iter().for_each(&mut add);

@@ -14,11 +14,13 @@ mod call;
 mod class;
 mod constant;
 mod convert;
+mod copy;
 mod decl;
 pub(crate) mod entry;
 pub(crate) mod evaluate;
 mod expr;
 mod init;
+mod initializer_list;
 mod lambda;
 pub(crate) mod layout;
 pub(crate) mod library;
@@ -175,7 +177,7 @@ struct ParameterPack {
 }
 
 /// A declared function, with or without a definition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Func {
     pub(crate) name: String,
     pub(crate) parameters: Vec<Parameter>,
@@ -278,11 +280,19 @@ struct Class {
     conversions: Vec<Entity>,
     /// `int x = 1;`
     defaults: Vec<Option<Arc<ast::Simple>>>,
+    /// A destructor that does something.
+    destructor: Option<Span>,
 }
 
 impl Class {
     fn new(scope: ScopeId) -> Class {
-        Class { scope, constructors: Vec::new(), conversions: Vec::new(), defaults: Vec::new() }
+        Class {
+            scope,
+            constructors: Vec::new(),
+            conversions: Vec::new(),
+            defaults: Vec::new(),
+            destructor: None,
+        }
     }
 }
 
@@ -296,6 +306,8 @@ struct Body {
     /// The values of constant locals that are not scalars.
     items: FastMap<LocalIndex, evaluate::Item>,
     result: Option<Qual>,
+    /// Whether the declared result is `decltype(auto)`.
+    decltype: bool,
     this: Option<(StructId, Qual)>,
     /// The object whose default member initialisers are being checked, and whether one used it.
     initialised: Option<(hir::Expr, bool)>,
@@ -330,6 +342,8 @@ pub(crate) struct Checker {
     list_ranks: FastMap<(u32, TyId), Option<convert::Rank>>,
     /// The parts that structured bindings name, each with the body that it belongs to.
     bindings: Vec<(Owner, hir::Expr)>,
+    /// The call operators of lambdas without captures, as functions that need no object.
+    static_operators: FastMap<FuncId, FuncId>,
     /// The number of bodies so far, for [`Owner::Body`].
     bodies: u32,
     /// The nesting of unevaluated operands (`sizeof`, `decltype`).
@@ -345,6 +359,10 @@ pub(crate) struct Checker {
     /// The function constants, by index.
     function_constant_indices: FastMap<u32, GlobalIndex>,
     classes: Vec<Class>,
+    /// Whether any class has a copy constructor or copy assignment that is not defaulted.
+    copies_by_functions: bool,
+    /// Whether any class has a destructor that does something.
+    has_destructors: bool,
     /// The names that nested namespaces declare.
     inner_names: FastSet<Name>,
     enum_scopes: FastMap<EnumId, ScopeId>,
@@ -418,6 +436,7 @@ impl Checker {
             lists: Vec::new(),
             list_ranks: FastMap::default(),
             bindings: Vec::new(),
+            static_operators: FastMap::default(),
             bodies: 0,
             unevaluated: 0,
             converting: false,
@@ -428,6 +447,8 @@ impl Checker {
             globals: Arc::default(),
             function_constant_indices: FastMap::default(),
             classes: Vec::new(),
+            copies_by_functions: false,
+            has_destructors: false,
             inner_names: FastSet::default(),
             enum_scopes: FastMap::default(),
             enum_types: FastMap::default(),

@@ -201,8 +201,13 @@ impl Checker {
                     Punct::Tilde => Operand::Integer,
                     _ => Operand::Number,
                 };
+                if punct == Punct::Plus
+                    && let Some(pointer) = self.function_of_closure(operand.qual.ty, span)
+                {
+                    return pointer;
+                }
                 let operand = self.built_in_operand(operand, accepts, Types::UNKNOWN);
-                let value = self.rvalue(operand);
+                let value = self.operand_value(operand);
                 self.unary_value(punct, value, span)
             }
         }
@@ -322,7 +327,7 @@ impl Checker {
             return self.logical(punct, left, right, span);
         }
         let Some(operator) = binary_operator(punct) else { return self.error_expr(span) };
-        let (left, right) = (self.rvalue(left), self.rvalue(right));
+        let (left, right) = (self.operand_value(left), self.operand_value(right));
         let (left, right) = (self.as_arithmetic(left, &right), right);
         let right = self.as_arithmetic(right, &left);
         if let Some(operation) = self.pointer_operation(operator, &left, &right) {
@@ -635,16 +640,34 @@ impl Checker {
         if left.qual.ty == Types::UNKNOWN || right.qual.ty == Types::UNKNOWN {
             return self.error_expr(span);
         }
+        let target = Qual::plain(left.qual.ty);
+        // The copy assignment that each class has is no function here, unless the class has its own.
+        let copied =
+            right.qual.ty == target.ty || self.base_path(right.qual.ty, target.ty).is_some();
         let operands = [left, right];
-        if let Some(call) = self.overloaded(Punct::Assign, &operands, span) {
+        if !(copied && self.is_assigned_by_members(target.ty))
+            && let Some(call) = self.overloaded(Punct::Assign, &operands, span)
+        {
             return call;
         }
         let [left, right] = operands;
         if !self.assignable(&left, span) {
             return self.error_expr(span);
         }
-        let target = Qual::plain(left.qual.ty);
-        let right = self.implicit(right, target, "assign to an lvalue of type");
+        let right = match self.types.structure(target.ty) {
+            Some(_) => self.as_base(right, target),
+            None => right,
+        };
+        if let Some(assigned) = self.assigned_members(&left, &right) {
+            return assigned;
+        }
+        let right = match self.types.structure(target.ty) {
+            // No constructor copies the value first.
+            Some(_) if right.place && right.qual.ty == target.ty => {
+                self.value(ExprKind::Load(Box::new(right)), target.ty, span)
+            }
+            _ => self.implicit(right, target, "assign to an lvalue of type"),
+        };
         let qual = left.qual;
         Expr { kind: ExprKind::Assign(Box::new(left), Box::new(right)), qual, place: true, span }
     }
@@ -679,7 +702,7 @@ impl Checker {
             return self.error_expr(span);
         }
         let Some(operator) = binary_operator(punct) else { return self.error_expr(span) };
-        let right = self.rvalue(right);
+        let right = self.operand_value(right);
         let qual = left.qual;
         if matches!(self.types.get(qual.ty), Ty::Pointer(_) | Ty::Matrix(..)) {
             // The rules of `+` and `-`, then a store.
@@ -716,7 +739,8 @@ impl Checker {
             self.incompatible(qual.ty, right.qual.ty, span);
             return self.error_expr(span);
         }
-        let common = self.common_type(operator, qual.ty, right.qual.ty);
+        let read = self.promoted_bit_field(&left).map_or(qual.ty, Types::scalar);
+        let common = self.common_type(operator, read, right.qual.ty);
         let own = self.types.arithmetic(qual.ty);
         let Some(((scalar, width), (_, own_width))) = common.zip(own) else {
             return self.bad_binary(&left, &right, span);
@@ -845,7 +869,10 @@ impl Checker {
             let kind = ExprKind::Conditional(condition, Box::new(yes), Box::new(no));
             return Expr { kind, qual, place: true, span };
         }
-        let (yes, no) = (self.rvalue(yes), self.rvalue(no));
+        let (yes, no) = match yes.qual.ty == no.qual.ty {
+            true => (self.rvalue(yes), self.rvalue(no)),
+            false => (self.operand_value(yes), self.operand_value(no)),
+        };
         let types = (yes.qual.ty, no.qual.ty);
         let Some((yes, no)) = self.unify(yes, no) else {
             let (a, b) = (self.types.name(types.0), self.types.name(types.1));

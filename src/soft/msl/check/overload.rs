@@ -21,6 +21,8 @@ pub(super) enum Choice {
 struct Viable {
     index: usize,
     ranks: Vec<Rank>,
+    /// Whether each argument is bound to a `&&` (true) or `&` (false).
+    bound: Vec<Option<bool>>,
     func: Option<FuncId>,
 }
 
@@ -62,7 +64,8 @@ impl Checker {
                 Candidate::Func(id) => Some(*id),
                 Candidate::Row(..) | Candidate::Texture(..) => None,
             };
-            viable.extend(ranks.map(|ranks| Viable { index, ranks, func }));
+            let bound = self.references_of(&parameters[..sources.len()]);
+            viable.extend(ranks.map(|ranks| Viable { index, ranks, bound, func }));
         }
         self.best(&viable)
     }
@@ -79,6 +82,7 @@ impl Checker {
         for (index, &id) in members.iter().chain(free).enumerate() {
             let (parameters, least) = self.parameters(Candidate::Func(id));
             let member = index < members.len();
+            let mut bound = vec![None; usize::from(member)];
             let (mut ranks, rest) = match (member, self.func(id).this) {
                 (true, Some(this)) => match self.rank_object(all[0].qual, id, this) {
                     Some(rank) => (vec![rank], &sources[1..]),
@@ -94,10 +98,20 @@ impl Checker {
                 rest.iter().zip(&parameters).map(|(s, p)| self.rank(*s, *p)).collect();
             if let Some(others) = others {
                 ranks.extend(others);
-                viable.push(Viable { index, ranks, func: Some(id) });
+                bound.extend(self.references_of(&parameters[..rest.len()]));
+                viable.push(Viable { index, ranks, bound, func: Some(id) });
             }
         }
         self.best(&viable)
+    }
+
+    /// For each parameter whether it is a `&&` (true) or `&`.
+    fn references_of(&self, parameters: &[Qual]) -> Vec<Option<bool>> {
+        let one = |parameter: &Qual| match *self.types.get(parameter.ty) {
+            Ty::Reference(_, rvalue) => Some(rvalue),
+            _ => None,
+        };
+        parameters.iter().map(one).collect()
     }
 
     /// How well an object fits a member function of its class or of a base.
@@ -153,8 +167,14 @@ impl Checker {
     }
 
     fn better(&mut self, a: &Viable, b: &Viable) -> bool {
-        let orders = a.ranks.iter().zip(&b.ranks).map(|(&a, &b)| self.compare_ranks(a, b));
-        let orders: Vec<Ordering> = orders.collect();
+        // Of two references to one value `&&` is better ([over.ics.rank]/3); it does not bind to an lvalue.
+        let bound = a.bound.iter().zip(&b.bound).map(|pair| match pair {
+            (Some(a), Some(b)) => b.cmp(a),
+            _ => Ordering::Equal,
+        });
+        let ranks = a.ranks.iter().zip(&b.ranks).map(|(&a, &b)| self.compare_ranks(a, b));
+        let orders: Vec<Ordering> =
+            ranks.zip(bound).map(|(rank, bound)| rank.then(bound)).collect();
         if orders.contains(&Ordering::Greater) {
             return false;
         }
@@ -268,6 +288,9 @@ impl Checker {
             _ if !source.place && self.requires_lvalue(parameter) => {
                 format!("expects an lvalue for {nth} argument")
             }
+            _ if source.place && matches!(self.types.get(parameter.ty), Ty::Reference(_, true)) => {
+                format!("expects an rvalue for {nth} argument")
+            }
             _ if source.list.is_some() => {
                 let to = self.types.name(parameter.ty);
                 format!("cannot convert initializer list argument to '{to}'")
@@ -284,13 +307,13 @@ impl Checker {
     fn pointees(&self, from: Qual, to: Qual) -> Option<(Qual, Qual)> {
         match (self.types.get(from.ty), self.types.get(to.ty)) {
             (Ty::Pointer(from), Ty::Pointer(to)) => Some((*from, *to)),
-            (_, Ty::Reference(to)) if to.ty == from.ty => Some((from, *to)),
+            (_, Ty::Reference(to, _)) if to.ty == from.ty => Some((from, *to)),
             _ => None,
         }
     }
 
     fn requires_lvalue(&self, parameter: Qual) -> bool {
-        matches!(*self.types.get(parameter.ty), Ty::Reference(to) if !to.constant)
+        matches!(*self.types.get(parameter.ty), Ty::Reference(to, false) if !to.constant)
     }
 
     pub(super) fn note_ignored(&mut self, ignored: &[IgnoredTemplate], arguments: usize) {

@@ -20,7 +20,16 @@ impl Checker {
         body: &ast::Stmt,
         span: Span,
     ) -> Vec<Stmt> {
-        let range = self.expr(range);
+        let range = match range.kind {
+            ast::ExprKind::InitList(_) => match self.listed_auto(range) {
+                Some(list) => list,
+                None => {
+                    self.error(span, "the elements of a list in a 'for' have one type");
+                    return Vec::new();
+                }
+            },
+            _ => self.expr(range),
+        };
         if range.qual.ty == Types::UNKNOWN {
             return Vec::new();
         }
@@ -143,7 +152,14 @@ impl Checker {
         } else {
             base
         };
-        let qual = self.declared_type(base, &one.declarator);
+        let mut qual = self.declared_type(base, &one.declarator);
+        // `auto&&` of an lvalue is `&`.
+        if auto
+            && self.source(&item).place
+            && let Ty::Reference(to, true) = *self.types.get(qual.ty)
+        {
+            qual = Qual::plain(self.types.intern(Ty::Reference(to, false)));
+        }
         let span = item.span;
         let value = self.implicit(item, qual, "initialize a variable of type");
         let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else { return };

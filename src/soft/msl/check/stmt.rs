@@ -36,6 +36,7 @@ impl Checker {
             values: Vec::new(),
             items: FastMap::default(),
             result,
+            decltype: matches!(definition.specifiers.base, ast::BaseType::Decltype(None)),
             this: None,
             breakable: 0,
             loops: 0,
@@ -83,7 +84,10 @@ impl Checker {
             self.check_entry(id);
         }
         let mut statements = Vec::new();
-        if constructor && let Some(class) = class {
+        if constructor
+            && !self.is_defaulted_copy(id)
+            && let Some(class) = class
+        {
             self.member_initializers(class, &definition, &mut statements);
         }
         if let ast::Body::Block(block) = &definition.body {
@@ -425,7 +429,7 @@ impl Checker {
             return value;
         }
         let value = self.integer_operand(value);
-        let value = self.rvalue(value);
+        let value = self.operand_value(value);
         if value.qual.ty == Types::UNKNOWN {
             return value;
         }
@@ -478,6 +482,12 @@ impl Checker {
                     self.implicit(value, wanted, "return a value of type")
                 }
             }),
+            // `decltype(auto)`: the first one is as any other of a known type.
+            (Some(expr), None) if self.body.as_ref().is_some_and(|body| body.decltype) => {
+                let qual = self.decltype(expr);
+                self.deduce_result(Qual { constant: false, ..Qual::plain(qual.ty) });
+                self.returned(value, span)
+            }
             (Some(value), None) => {
                 let value = self.expr(value);
                 let value = self.rvalue(value);
@@ -607,8 +617,14 @@ impl Checker {
         out: &mut Vec<Stmt>,
     ) {
         let span = one.declarator.span;
-        let auto = matches!(simple.specifiers.base, ast::BaseType::Auto);
+        let decltype = matches!(simple.specifiers.base, ast::BaseType::Decltype(None));
+        let auto = matches!(simple.specifiers.base, ast::BaseType::Auto)
+            || decltype && !matches!(one.init, ast::Init::Copy(_));
         let mut qual = Qual { space: Some(AddressSpace::Thread), ..qual };
+        if let (true, ast::Init::Copy(expr)) = (decltype, &one.init) {
+            qual = self.decltype(expr);
+            qual.space = Some(AddressSpace::Thread);
+        }
         let value = if auto {
             let (deduced, value) = self.auto_value(base, one, span);
             qual = Qual { space: Some(AddressSpace::Thread), ..deduced };
@@ -623,7 +639,11 @@ impl Checker {
             let ty = self.types.name(qual.ty);
             self.error(span, format!("variable has incomplete type '{ty}'"));
         }
-        if matches!(self.types.get(qual.ty), Ty::Reference(_)) && value.is_none() {
+        // An initial value reports it itself.
+        if value.is_none() {
+            self.refuse_destructor(qual.ty, span);
+        }
+        if matches!(self.types.get(qual.ty), Ty::Reference(..)) && value.is_none() {
             let text = self.text(name);
             self.error(
                 span,
@@ -709,6 +729,12 @@ impl Checker {
                 return (unknown, None);
             }
         };
+        if let (ast::ExprKind::InitList(_), ast::Init::Copy(_)) = (&expr.kind, &one.init)
+            && let Some(list) = self.listed_auto(expr)
+        {
+            let qual = Qual { constant: base.constant, ..Qual::plain(list.qual.ty) };
+            return (qual, Some(list));
+        }
         if matches!(expr.kind, ast::ExprKind::InitList(_)) {
             self.error(span, "cannot deduce the type of 'auto' from a list");
             return (unknown, None);
@@ -717,14 +743,15 @@ impl Checker {
         if value.qual.ty == Types::UNKNOWN {
             return (unknown, Some(self.error_expr(span)));
         }
-        let reference = matches!(one.declarator.parts.last(), Some(ast::DeclaratorPart::Reference));
-        if reference {
+        if let Some(&ast::DeclaratorPart::Reference { rvalue }) = one.declarator.parts.last() {
+            // `auto&&` of an lvalue is `&` ([dcl.spec.auto]/4).
+            let rvalue = rvalue && !self.source(&value).place;
             let referred = Qual {
                 constant: value.qual.constant || base.constant,
                 space: base.space.or(value.qual.space),
                 ..value.qual
             };
-            let qual = Qual::plain(self.types.intern(Ty::Reference(referred)));
+            let qual = Qual::plain(self.types.intern(Ty::Reference(referred, rvalue)));
             let bound = self.implicit(value, qual, "bind a reference of type");
             return (qual, Some(bound));
         }

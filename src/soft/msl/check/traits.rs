@@ -2,11 +2,11 @@
 //! such numbers too, as in Metal's library.
 
 use super::convert::{Rank, Source};
+use super::copy::CopyFunction;
 use super::{Checker, Entity};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast;
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
-use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::traits::Trait;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
@@ -38,7 +38,7 @@ impl Checker {
         let class = self.types.structure(first.ty).map(|(_, row)| row.union);
         let second = rest.first().copied();
         match which {
-            Trait::Abstract | Trait::Final | Trait::Polymorphic | Trait::RvalueReference => false,
+            Trait::Abstract | Trait::Final | Trait::Polymorphic => false,
             Trait::Arithmetic => number(|_| true),
             Trait::Integral => number(|scalar| !scalar.is_float()),
             Trait::FloatingPoint => number(Scalar::is_float),
@@ -53,7 +53,9 @@ impl Checker {
             Trait::Union => class == Some(true),
             Trait::Enum => matches!(ty, Ty::Enum(_)),
             Trait::Function => matches!(ty, Ty::Function(..)),
-            Trait::LvalueReference => matches!(ty, Ty::Reference(_)),
+            Trait::Reference => matches!(ty, Ty::Reference(..)),
+            Trait::LvalueReference => matches!(ty, Ty::Reference(_, false)),
+            Trait::RvalueReference => matches!(ty, Ty::Reference(_, true)),
             Trait::NullPointer => matches!(ty, Ty::Nullptr),
             Trait::Object => self.is_object(first.ty),
             Trait::Pointer => matches!(ty, Ty::Pointer(_)),
@@ -87,7 +89,7 @@ impl Checker {
             }
             Trait::TriviallyAssignable => {
                 let target = match ty {
-                    Ty::Reference(to) => to.ty,
+                    Ty::Reference(to, _) => to.ty,
                     _ => first.ty,
                 };
                 self.has_trait(Trait::Assignable, types)
@@ -102,9 +104,9 @@ impl Checker {
             }),
             Trait::Convertible => second.is_some_and(|to| self.converts(*first, to)),
             Trait::Assignable => {
-                let place = matches!(ty, Ty::Reference(to) if !to.constant);
+                let place = matches!(ty, Ty::Reference(to, _) if !to.constant);
                 let target = match ty {
-                    Ty::Reference(to) => to,
+                    Ty::Reference(to, _) => to,
                     _ => *first,
                 };
                 (place || class.is_some())
@@ -165,35 +167,27 @@ impl Checker {
 
     /// A class's declarations about copies of its objects.
     fn own_copies(&mut self, ty: TyId) -> Copies {
-        let Some((class, _)) = self.types.structure(ty) else { return Copies::default() };
-        let row = &self.classes[class.0 as usize];
-        let (scope, constructors) = (row.scope, row.constructors.clone());
-        let name = self.label_name(&ast::Label::Operator(Punct::Assign));
-        let assignments = self.scopes[scope.0 as usize].names.get(&name).cloned();
         let mut found = Copies::default();
-        for entity in constructors.iter().chain(assignments.iter().flatten()) {
-            let Entity::Function(id) = entity else { continue };
-            let func = self.func(*id);
-            let from = func.parameters.first().map(|parameter| self.source_of(parameter.qual));
-            if from.is_none_or(|from| from.qual.ty != ty) {
-                continue;
-            }
-            match (func.deleted, func.constructor) {
-                (true, true) => found.any_deleted_constructor = true,
-                (true, false) => found.any_deleted_assignment = true,
-                (false, _) => found.any_provided |= !func.is_defaulted(),
+        for copy in [CopyFunction::Constructor, CopyFunction::Assignment] {
+            for id in self.copy_functions(ty, copy) {
+                let func = self.func(id);
+                match (func.deleted, copy) {
+                    (true, CopyFunction::Constructor) => found.any_deleted_constructor = true,
+                    (true, CopyFunction::Assignment) => found.any_deleted_assignment = true,
+                    (false, _) => found.any_provided |= !func.is_defaulted(),
+                }
             }
         }
         found
     }
 
     /// The types of a class's members and bases; `None` for other types.
-    fn parts_of_class(&self, ty: TyId) -> Option<Vec<TyId>> {
+    pub(super) fn parts_of_class(&self, ty: TyId) -> Option<Vec<TyId>> {
         let (_, row) = self.types.structure(ty)?;
         Some(row.fields().iter().map(|field| field.qual.ty).collect())
     }
 
-    fn innermost(&self, mut ty: TyId) -> TyId {
+    pub(super) fn innermost(&self, mut ty: TyId) -> TyId {
         while let Ty::Array(element, _) = *self.types.get(ty) {
             ty = element;
         }
@@ -201,7 +195,7 @@ impl Checker {
     }
 
     fn is_object(&self, ty: TyId) -> bool {
-        !matches!(self.types.get(ty), Ty::Void | Ty::Reference(_) | Ty::Function(..))
+        !matches!(self.types.get(ty), Ty::Void | Ty::Reference(..) | Ty::Function(..))
     }
 
     /// Whether default initialisation does nothing ([class.ctor]/5).
@@ -251,7 +245,7 @@ impl Checker {
     /// [basic.types]/10
     fn is_literal(&self, ty: TyId) -> bool {
         let ty = match *self.types.get(ty) {
-            Ty::Reference(_) | Ty::Void => return true,
+            Ty::Reference(..) | Ty::Void => return true,
             _ => self.innermost(ty),
         };
         let Some((class, row)) = self.types.structure(ty) else { return self.is_object(ty) };
@@ -276,7 +270,7 @@ struct Copies {
 }
 
 impl super::Func {
-    fn is_defaulted(&self) -> bool {
+    pub(super) fn is_defaulted(&self) -> bool {
         self.definition.as_ref().is_some_and(|own| matches!(own.body, ast::Body::Default))
     }
 

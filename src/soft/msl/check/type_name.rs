@@ -4,7 +4,7 @@ use super::lookup::Found;
 use super::{Checker, Entity};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::*;
-use crate::soft::msl::hir::Constant;
+use crate::soft::msl::hir::{self, Constant};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access, KINDS, Texture};
@@ -39,9 +39,12 @@ impl Checker {
 
     /// Reports `auto` where nothing deduces it (dcl.spec.auto/5).
     pub(super) fn refuse_auto(&mut self, specifiers: &Specifiers, place: &str) {
-        if let BaseType::Auto = specifiers.base {
-            self.error(specifiers.span, format!("'auto' not allowed {place}"));
-        }
+        let name = match specifiers.base {
+            BaseType::Auto => "auto",
+            BaseType::Decltype(None) => "decltype(auto)",
+            _ => return,
+        };
+        self.error(specifiers.span, format!("'{name}' not allowed {place}"));
     }
 
     /// The type that specifiers denote; `auto` is [`Types::UNKNOWN`] without an error.
@@ -68,23 +71,7 @@ impl Checker {
             BaseType::Class(class) => self.class(class),
             BaseType::Enum(row) => Qual::plain(self.enumeration(row)),
             // `decltype(f<float>)`: how an instantiation spells a kernel's type.
-            BaseType::Decltype(Some(expr)) if self.names_function(expr) => {
-                self.function_named(expr)
-            }
-            BaseType::Decltype(Some(expr)) => {
-                let checked = self.unevaluated(expr);
-                if let Some(reference) = self.declared_reference(expr) {
-                    return reference;
-                }
-                // [dcl.type.simple]/4: a name has its declared type, another lvalue is a reference.
-                if checked.place
-                    && !matches!(expr.kind, ExprKind::Path(_) | ExprKind::Member { .. })
-                {
-                    Qual::plain(self.types.intern(Ty::Reference(checked.qual)))
-                } else {
-                    checked.qual
-                }
-            }
+            BaseType::Decltype(Some(expr)) => self.decltype(expr),
             BaseType::Underlying(of) => {
                 let qual = self.type_name(of);
                 match *self.types.get(qual.ty) {
@@ -98,11 +85,9 @@ impl Checker {
                     }
                 }
             }
-            BaseType::Decltype(None) => {
-                self.unsupported(specifiers.span, "'decltype(auto)' is");
+            BaseType::Auto | BaseType::Decltype(None) | BaseType::Absent => {
                 Qual::plain(Types::UNKNOWN)
             }
-            BaseType::Auto | BaseType::Absent => Qual::plain(Types::UNKNOWN),
         };
         if let Some(span) = specifiers.coherent {
             self.refuse_newer("coherent", span);
@@ -113,6 +98,32 @@ impl Checker {
             qual.space = Some(space);
         }
         qual
+    }
+
+    /// `decltype(e)` ([dcl.type.simple]/4): a name has its declared type, another lvalue is a reference.
+    pub(super) fn decltype(&mut self, expr: &Expr) -> Qual {
+        // `decltype(f<float>)`: how an instantiation spells a kernel's type.
+        if self.names_function(expr) {
+            return self.function_named(expr);
+        }
+        let checked = self.unevaluated(expr);
+        if let Some(reference) = self.declared_reference(expr) {
+            return reference;
+        }
+        let named = matches!(expr.kind, ExprKind::Path(_) | ExprKind::Member { .. });
+        // A member's type is not that of its object's qualifiers.
+        if let (true, hir::ExprKind::Field(base, at)) = (named, &checked.kind)
+            && let Some((_, row)) = self.types.structure(base.qual.ty)
+        {
+            return row.fields()[*at as usize].qual;
+        }
+        match checked.place && !named {
+            true => {
+                let rvalue = checked.is_xvalue();
+                Qual::plain(self.types.intern(Ty::Reference(checked.qual, rvalue)))
+            }
+            false => checked.qual,
+        }
     }
 
     /// The type of a variable that is declared as a reference, which `decltype` of its name keeps.
@@ -126,7 +137,7 @@ impl Checker {
             },
             _ => return None,
         };
-        matches!(self.types.get(qual.ty), Ty::Reference(_)).then(|| Qual::plain(qual.ty))
+        matches!(self.types.get(qual.ty), Ty::Reference(..)).then(|| Qual::plain(qual.ty))
     }
 
     fn names_function(&mut self, expr: &Expr) -> bool {
@@ -363,7 +374,7 @@ impl Checker {
         for part in &declarator.parts {
             qual = match part {
                 DeclaratorPart::Pointer { constant, volatile, space, span } => {
-                    if matches!(self.types.get(qual.ty), Ty::Reference(_)) {
+                    if matches!(self.types.get(qual.ty), Ty::Reference(..)) {
                         self.error(declarator.span, "pointer to a reference is not allowed");
                         return Qual::plain(Types::UNKNOWN);
                     }
@@ -371,12 +382,18 @@ impl Checker {
                     let ty = self.types.pointer(qual);
                     Qual { ty, constant: *constant, volatile: *volatile, space: *space }
                 }
-                DeclaratorPart::Reference => match self.types.get(qual.ty) {
-                    // [dcl.ref]/6: a reference to a reference is a reference.
-                    Ty::Reference(_) => qual,
+                DeclaratorPart::Reference { rvalue } => match *self.types.get(qual.ty) {
+                    // [dcl.ref]/6: a reference to a reference is a reference, `&&` if both are.
+                    Ty::Reference(to, true) if !rvalue => {
+                        Qual::plain(self.types.intern(Ty::Reference(to, false)))
+                    }
+                    Ty::Reference(..) => qual,
                     _ => {
-                        self.require_space(qual, declarator.span, "reference");
-                        Qual::plain(self.types.intern(Ty::Reference(qual)))
+                        // `T&&` in a template's body: `T` has the space, or is a value in thread memory.
+                        if !rvalue || self.origin.is_none() {
+                            self.require_space(qual, declarator.span, "reference");
+                        }
+                        Qual::plain(self.types.intern(Ty::Reference(qual, *rvalue)))
                     }
                 },
                 DeclaratorPart::Array(size, span) => self.array_of(qual, size.as_deref(), *span),
@@ -433,7 +450,7 @@ impl Checker {
                 Some(count as u32)
             }
         };
-        if matches!(self.types.get(element.ty), Ty::Void | Ty::Reference(_) | Ty::Function(..)) {
+        if matches!(self.types.get(element.ty), Ty::Void | Ty::Reference(..) | Ty::Function(..)) {
             let name = self.types.name(element.ty);
             self.error(span, format!("array of '{name}' is not allowed"));
             return element.with(Types::UNKNOWN);

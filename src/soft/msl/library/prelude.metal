@@ -375,6 +375,7 @@ template <typename A> struct remove_reference { typedef A type; };
 template <typename A> struct remove_pointer { typedef A type; };
 #define REMOVE(space) \
     template <typename A> struct remove_reference<space A&> { typedef space A type; }; \
+    template <typename A> struct remove_reference<space A&&> { typedef space A type; }; \
     template <typename A> struct remove_pointer<space A*> { typedef space A type; };
 EACH_SPACE(REMOVE)
 #undef REMOVE
@@ -387,12 +388,13 @@ ADD(add_const, const A)
 ADD(add_volatile, volatile A)
 ADD(add_cv, const volatile A)
 ADD(add_lvalue_reference, A&)
-ADD(add_rvalue_reference, A&)
+ADD(add_rvalue_reference, A&&)
 ADD(add_pointer, remove_reference_t<A>*)
 #undef ADD
 template <typename A> struct decay { typedef remove_cv_t<remove_addrspace_t<A>> type; };
 #define DECAY(space) \
     template <typename A> struct decay<space A&> : decay<A> {}; \
+    template <typename A> struct decay<space A&&> : decay<A> {}; \
     template <typename A, size_t M> struct decay<space A[M]> { typedef space A* type; };
 EACH_SPACE(DECAY)
 #undef DECAY
@@ -516,6 +518,17 @@ template <typename A, size_t M> struct array {
     size_t size() const { return M; }
 };
 #undef ARRAY_ACCESS
+
+// <metal_initializer_list>: the compiler makes the objects.
+template <typename A> class initializer_list {
+    const thread A* __first;
+    const thread A* __last;
+public:
+    constexpr initializer_list() : __first(nullptr), __last(nullptr) {}
+    constexpr const thread A* begin() const { return __first; }
+    constexpr const thread A* end() const { return __last; }
+    constexpr uint size() const { return uint(__last - __first); }
+};
 
 // `vec` of 8 and 16 components, which Metal's compiler has without their functions.
 template <typename A, int M> struct alignas(sizeof(A) * M) __wide_vec {

@@ -11,7 +11,7 @@ use crate::soft::msl::types::{Ty, TyId, Types};
 fn has_forms(types: &Types, ty: TyId) -> bool {
     match *types.get(ty) {
         Ty::Texture(_) => true,
-        Ty::Pointer(_) | Ty::Reference(_) => is_address(types, ty).is_some(),
+        Ty::Pointer(_) | Ty::Reference(..) => is_address(types, ty).is_some(),
         Ty::Array(element, _) => has_forms(types, element),
         Ty::Struct(id) => {
             let class = types.class(id);

@@ -173,7 +173,7 @@ fn type_of(types: &Types, ty: TyId) -> Type {
         Ty::Enum(id) => Type::Scalar(types.enumeration(id).underlying),
         // A pointer to a function is a handle.
         Ty::Pointer(to) if matches!(types.get(to.ty), Ty::Function(..)) => Type::U64,
-        Ty::Pointer(to) | Ty::Reference(to) => Type::Pointer(space(to.space_or_thread())),
+        Ty::Pointer(to) | Ty::Reference(to, _) => Type::Pointer(space(to.space_or_thread())),
         Ty::Nullptr | Ty::Texture(_) | Ty::Sampler | Ty::Opaque(_) => Type::U64,
         Ty::Void | Ty::Unknown | Ty::Function(..) => Type::Void,
         Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_) => {
@@ -386,7 +386,7 @@ impl Body<'_, '_> {
         let row = self.function.locals[local.0 as usize].clone();
         let slot = if self.is_aggregate(row.qual.ty) {
             Slot::Memory(value)
-        } else if matches!(self.module.types.get(row.qual.ty), Ty::Reference(_))
+        } else if matches!(self.module.types.get(row.qual.ty), Ty::Reference(..))
             || !row.in_memory && !self.function.uses.places.contains(&local)
         {
             // It keeps its value.

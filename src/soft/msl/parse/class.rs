@@ -59,7 +59,9 @@ impl Parser<'_> {
             self.scopes.current = scope;
         }
         if let Some(Label::Name(injected)) = name.as_ref().map(|name| &name.last().name) {
-            let known = match around.template {
+            // Also in an explicit specialisation, whose name has arguments ([temp.local]/1).
+            let specialises = name.as_ref().is_some_and(|name| name.last().arguments.is_some());
+            let known = match around.template || specialises {
                 true => Known::ClassTemplate(Some(scope)),
                 false => Known::Type(Some(scope)),
             };

@@ -440,7 +440,8 @@ impl Parser<'_> {
 
     /// bindings: 'auto' ('&' | '&&')? '[' name (',' name)* ']' initializer ';' (C++17 dcl.struct.bind)
     fn bindings(&mut self, specifiers: Specifiers, start: Span) -> Parse<Decl> {
-        let reference = self.eat(Punct::Amp) || self.eat(Punct::AndAnd);
+        let rvalue = self.eat(Punct::AndAnd);
+        let reference = rvalue || self.eat(Punct::Amp);
         self.expect(Punct::LBracket)?;
         let mut names = Vec::new();
         loop {
@@ -456,7 +457,7 @@ impl Parser<'_> {
         for ident in &names {
             self.scopes.declare_here(ident.name, Known::Value);
         }
-        Ok(Decl::Bindings(Arc::new(Bindings { specifiers, reference, names, init, span })))
+        Ok(Decl::Bindings(Arc::new(Bindings { specifiers, reference, rvalue, names, init, span })))
     }
 
     fn specifiers_around(&mut self, around: Around) -> Parse<Specifiers> {

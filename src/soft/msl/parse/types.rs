@@ -467,9 +467,9 @@ impl Parser<'_> {
                 DeclaratorPart::Pointer { constant, volatile, space, span }
             } else if self.eat(Punct::Amp) {
                 self.eat_name(Name::RESTRICT);
-                DeclaratorPart::Reference
+                DeclaratorPart::Reference { rvalue: false }
             } else if self.eat(Punct::AndAnd) {
-                DeclaratorPart::Reference
+                DeclaratorPart::Reference { rvalue: true }
             } else {
                 return Ok(());
             };

@@ -152,8 +152,50 @@ fn classes() {
     file.kernel("bound").expects(&[109, 24, 45, 6, 21]);
     file.kernel("spelled").expects(&[3]);
     file.kernel("lists_in_parentheses").expects(&[3, 12, 5, 4]);
+    let packed = |t: i32, low: i32, high: i32, a: i32, b: i32, last: i32| {
+        t + low * 10 + high * 100 + a * 1000 + b * 10000 + last * 100_000
+    };
+    file.kernel("designated").expects(&[
+        packed(1, 0, 3, 0, 5, 6),
+        packed(0, 2, 4, 7, 8, 9),
+        1 + 200,
+    ]);
     file.kernel("inherited_operators").expects(&[14, 1, 7, 500, 21, 1, 11]);
     file.kernel("converted_operands").input(&[1, 2, 4, 8]).expects(&[-3, -1, 70, 1, 1 + 2 + 8, 12]);
+    file.finish();
+}
+
+#[test]
+fn copies() {
+    let mut file = File::open("copies.metal", include_str!("../../../../tests/msl/copies.metal"));
+    file.kernel("copies").expects(&[
+        5210,
+        1 + 300,
+        1 + 20 + 100,
+        1 + 200,
+        2 + 20 + 300 + 3000,
+        1 + 10 + 3000 + 1000,
+        1 + 80 + 100,
+        4,
+        8 + 20 + 100 + 3000,
+    ]);
+    file.kernel("assignments").expects(&[11, 11 + 200 + 4000, 21 + 100 + 1000, 8, 1 + 150]);
+    file.finish();
+}
+
+#[test]
+fn references() {
+    let text = include_str!("../../../../tests/msl/references.metal");
+    let mut file = File::open("references.metal", text);
+    file.kernel("references").expects(&[13, 12, 123, 810, 121, 13, 12, 110_712]);
+    file.finish();
+}
+
+#[test]
+fn initializer_lists() {
+    let text = include_str!("../../../../tests/msl/initializer_lists.metal");
+    let mut file = File::open("initializer_lists.metal", text);
+    file.kernel("lists").expects(&[3 + 10 + 1200 + 20000, 51, 7, 311, 15, 1, 6, 63]);
     file.finish();
 }
 
@@ -178,6 +220,7 @@ fn bit_fields() {
         1,
         2 + 9,
     ]);
+    file.kernel("promoted").input(&words).expects(&[7, 3, 0x10_0000 - 0xabcde, 7, 2]);
     let written: Vec<u32> = (0..8u32)
         .flat_map(|i| {
             let flags = i | (i & 1) << 16 | (i % 3) << 18;
@@ -201,6 +244,7 @@ fn lambdas() {
     file.kernel("qualified").expects(&[6]);
     file.kernel("nested_deeply").expects(&[2234, 2, 14 + 77 + 10]);
     file.kernel("copied_object").expects(&[31225, 5]);
+    file.kernel("as_pointers").expects(&[209, 106, 6, 79, 8]);
     file.finish();
 }
 

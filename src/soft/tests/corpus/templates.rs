@@ -38,6 +38,8 @@ fn inheritance() {
 fn functors() {
     let mut file =
         File::open("functors.metal", include_str!("../../../../tests/msl/functors.metal"));
+    let chain = 4 + 80 + 400;
+    file.kernel("by_result").expects(&[7 + 90 + 100, chain, chain + 1970 + chain]);
     file.kernel("changed_float").each(20, |i| i as f32 + 3.0);
     file.kernel("doubled_float").each(20, |i| i as f32 * 64.0);
     file.kernel("doubled_by_signature").each(20, |i| i as f32 * 8.0);

@@ -578,6 +578,10 @@ impl<'a> Machine<'a> {
         self.alone(inner, arguments, 1, lane)
     }
 
+    fn conversions(&self) -> &'a Conversions {
+        self.program.structs[NAMED].conversions.as_ref().expect("they are made")
+    }
+
     // ---- expressions
 
     fn expr(&mut self, frame: &Frame<'a>, expr: &Expr, lane: usize) -> Value {
@@ -680,6 +684,30 @@ impl<'a> Machine<'a> {
                     arguments.iter().map(|value| self.expr(frame, value, lane)).collect();
                 let inner = self.frame(&self.program.functions[*function], *list);
                 self.alone(inner, arguments, 0, lane).expect("a function with a result")
+            }
+            Expr::Implicit(object) => {
+                let mut inner = self.frame(&self.conversions().to, None);
+                inner.places[0][lane] = self.locate(frame, object, lane);
+                self.alone(inner, Vec::new(), 1, lane).expect("a conversion has a result")
+            }
+            Expr::Made(value) => {
+                let value = self.expr(frame, value, lane);
+                let ty = Type::Struct(NAMED, None);
+                let object = self.memory[lane].len();
+                let cells = vec![0; self.cells(&ty)];
+                self.memory[lane].push(cells);
+                let mut inner = self.frame(&self.conversions().from, None);
+                inner.places[0][lane] = Location { object, ..Location::default() };
+                self.alone(inner, vec![value], 1, lane);
+                let cells = self.memory[lane].pop().expect("the object");
+                Value { ty, cells }
+            }
+            Expr::Member(object, scalar, value) => {
+                let value = self.expr(frame, value, lane);
+                let arguments = Arguments { scalar: *scalar, count: 1 };
+                let mut inner = self.frame(&self.conversions().member, Some(arguments));
+                inner.places[0][lane] = self.locate(frame, object, lane);
+                self.alone(inner, vec![value], 1, lane).expect("a member with a result")
             }
             Expr::Method(object, method, arguments) => self
                 .method(frame, object, *method, arguments, lane)

@@ -46,7 +46,8 @@ pub(super) fn print(program: &Program) -> String {
         if structure.template {
             out += "template <typename T, int N> ";
         }
-        let _ = writeln!(out, "struct S{index} {{");
+        let namespace = if index == NAMED { "namespace n { " } else { "" };
+        let _ = writeln!(out, "{namespace}struct S{index} {{");
         for (number, ty) in structure.fields.iter().enumerate() {
             let _ = writeln!(out, "    {};", declarator(ty, &format!("f{number}")));
         }
@@ -54,11 +55,30 @@ pub(super) fn print(program: &Program) -> String {
             Printer { functions, routine: method, out: &mut out, depth: 1 }
                 .routine(&format!("m{number}"));
         }
-        out += "};\n";
+        if let Some(conversions) = &structure.conversions {
+            let mut printer =
+                Printer { functions, routine: &conversions.from, out: &mut out, depth: 1 };
+            let zeros: Vec<String> = structure.fields.iter().enumerate().map(zero).collect();
+            let head = format!("S{index}({}) : {}", printer.parameters(), zeros.join(", "));
+            printer.definition(&head);
+            printer.routine = &conversions.to;
+            let result = conversions.to.result.as_ref().map_or(String::new(), type_text);
+            printer.definition(&format!("operator {result}() const"));
+            printer.routine = &conversions.member;
+            let parameters = printer.parameters();
+            printer.definition(&format!("template <typename T> T pick({parameters}) const"));
+        }
+        out += if index == NAMED { "}; }\n" } else { "};\n" };
     }
     for (index, function) in program.functions.iter().enumerate() {
+        if function.beside {
+            out += "namespace n {\n";
+        }
         Printer { functions, routine: function, out: &mut out, depth: 0 }
             .routine(&format!("g{index}"));
+        if function.beside {
+            out += "}\n";
+        }
     }
     out +=
         "kernel void k(device ulong* out [[buffer(0)]], device atomic_uint* counters [[buffer(1)]]";
@@ -87,10 +107,16 @@ fn declarator(ty: &Type, name: &str) -> String {
     }
 }
 
+/// A member's initialiser in a constructor.
+fn zero((number, ty): (usize, &Type)) -> String {
+    format!("f{number}({}(0))", type_text(ty))
+}
+
 fn type_text(ty: &Type) -> String {
     match ty {
         Type::Scalar(scalar) => word(*scalar).into(),
         Type::Vector(scalar, width) => format!("{}{width}", word(*scalar)),
+        Type::Struct(NAMED, None) => format!("n::S{NAMED}"),
         Type::Struct(index, None) => format!("S{index}"),
         Type::Struct(index, Some(arguments)) => format!("S{index}<{}>", argument_text(*arguments)),
         Type::Parameter => "T".into(),
@@ -142,7 +168,7 @@ impl Printer<'_> {
         *self.out += "\n";
     }
 
-    fn routine(&mut self, name: &str) {
+    fn parameters(&self) -> String {
         let routine = self.routine;
         let parameters: Vec<String> = routine.variables[..routine.parameters]
             .iter()
@@ -154,10 +180,20 @@ impl Printer<'_> {
                 _ => declarator(&row.ty, &format!("v{index}")),
             })
             .collect();
+        parameters.join(", ")
+    }
+
+    fn routine(&mut self, name: &str) {
+        let (routine, parameters) = (self.routine, self.parameters());
         let result = routine.result.as_ref().map_or("void".into(), type_text);
         let template = if routine.template { "template <typename T, int N> " } else { "" };
         let tail = if routine.constant { " const" } else { "" };
-        self.line(&format!("{template}{result} {name}({}){tail} {{", parameters.join(", ")));
+        self.definition(&format!("{template}{result} {name}({parameters}){tail}"));
+    }
+
+    fn definition(&mut self, head: &str) {
+        let routine = self.routine;
+        self.line(&format!("{head} {{"));
         self.depth += 1;
         self.block(&routine.body);
         self.depth -= 1;
@@ -380,6 +416,11 @@ impl Printer<'_> {
             }
             Expr::Method(object, method, arguments) => {
                 format!("{}.m{method}({})", self.place(object), self.list(arguments))
+            }
+            Expr::Implicit(object) => self.place(object),
+            Expr::Made(value) => self.expr(value),
+            Expr::Member(object, scalar, value) => {
+                format!("{}.pick<{}>({})", self.place(object), word(*scalar), self.expr(value))
             }
             Expr::Count => "N".into(),
         }

@@ -232,6 +232,12 @@ pub(super) enum Expr {
     Library(Function, Vec<Expr>),
     Call(usize, Option<Arguments>, Vec<Expr>),
     Method(Place, usize, Vec<Expr>),
+    /// An object where a scalar is required: its conversion function is called.
+    Implicit(Place),
+    /// A scalar where an object of [`NAMED`] is required: its constructor is called.
+    Made(Box<Expr>),
+    /// A call of the member template of [`NAMED`] for a type.
+    Member(Place, Scalar, Box<Expr>),
     /// `N` of the enclosing template.
     Count,
 }
@@ -326,6 +332,22 @@ pub(super) struct Routine {
     pub(super) constant: bool,
     /// Without SIMD-group functions, so that a single thread may call it.
     pub(super) alone: bool,
+    /// A function in the namespace of [`NAMED`], which its argument finds.
+    pub(super) beside: bool,
+}
+
+/// The class that is in a namespace and has conversions, by its index in [`Program::structs`].
+pub(super) const NAMED: usize = 2;
+
+/// The conversions of a class.
+#[derive(Clone, Debug)]
+pub(super) struct Conversions {
+    /// The constructor from a scalar. Members are 0 before its body.
+    pub(super) from: Routine,
+    /// The conversion function to a scalar.
+    pub(super) to: Routine,
+    /// `template <typename T> T pick(T) const`
+    pub(super) member: Routine,
 }
 
 #[derive(Clone, Debug)]
@@ -333,6 +355,8 @@ pub(super) struct Struct {
     pub(super) fields: Vec<Type>,
     pub(super) methods: Vec<Routine>,
     pub(super) template: bool,
+    /// Of [`NAMED`], once they are made.
+    pub(super) conversions: Option<Conversions>,
 }
 
 #[derive(Clone, Debug)]
@@ -349,7 +373,11 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn routines_mut(&mut self) -> impl Iterator<Item = &mut Routine> {
-        let methods = self.structs.iter_mut().flat_map(|structure| &mut structure.methods);
+        let methods = self.structs.iter_mut().flat_map(|structure| {
+            let conversions = structure.conversions.iter_mut();
+            let all = conversions.flat_map(|one| [&mut one.from, &mut one.to, &mut one.member]);
+            structure.methods.iter_mut().chain(all)
+        });
         methods.chain(&mut self.functions).chain(std::iter::once(&mut self.kernel))
     }
 }
@@ -468,6 +496,12 @@ impl Scope<'_> {
                 let result = self.functions[*function].result.as_ref();
                 result.expect("a value").resolve(*arguments)
             }
+            Expr::Implicit(_) => {
+                let conversions = self.structs[NAMED].conversions.as_ref();
+                conversions.and_then(|all| all.to.result.clone()).expect("it is made")
+            }
+            Expr::Made(_) => Type::Struct(NAMED, None),
+            Expr::Member(_, scalar, _) => Type::Scalar(*scalar),
             Expr::Method(object, method, _) => match self.place(object) {
                 Type::Struct(index, arguments) => {
                     let result = self.structs[index].methods[*method].result.as_ref();

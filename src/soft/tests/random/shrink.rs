@@ -169,7 +169,11 @@ fn exprs(stmt: &mut Stmt) -> Vec<&mut Expr> {
 /// The expressions directly in an expression.
 fn parts(expr: &mut Expr) -> Vec<&mut Expr> {
     match expr {
-        Expr::Unary(_, value) | Expr::Convert(_, value, _) | Expr::Swizzle(value, _) => vec![value],
+        Expr::Unary(_, value)
+        | Expr::Convert(_, value, _)
+        | Expr::Swizzle(value, _)
+        | Expr::Made(value)
+        | Expr::Member(.., value) => vec![value],
         Expr::Buffer(.., at) | Expr::Table(.., at) => vec![at],
         Expr::Binary(_, a, b) | Expr::Logical(_, a, b) => vec![a, b],
         Expr::Conditional(a, b, c) | Expr::Select(a, b, c) => vec![a, b, c],
@@ -177,6 +181,8 @@ fn parts(expr: &mut Expr) -> Vec<&mut Expr> {
         | Expr::Library(_, list)
         | Expr::Call(.., list)
         | Expr::Method(.., list) => list.iter_mut().collect(),
-        Expr::Literal(..) | Expr::Read(_) | Expr::Input(_) | Expr::Count => Vec::new(),
+        Expr::Literal(..) | Expr::Read(_) | Expr::Input(_) | Expr::Implicit(_) | Expr::Count => {
+            Vec::new()
+        }
     }
 }

@@ -595,7 +595,7 @@ impl<'a, F: Facts> Machine<'a, F> {
     }
 
     fn is_pointer(&self, ty: TyId) -> bool {
-        matches!(self.facts.types().get(ty), Ty::Pointer(_) | Ty::Reference(_))
+        matches!(self.facts.types().get(ty), Ty::Pointer(_) | Ty::Reference(..))
     }
 
     /// Whether objects of the type have no value: classes without data.

@@ -416,7 +416,7 @@ impl Checker {
     fn function_type(&self, ty: TyId) -> Option<(Qual, Vec<Qual>)> {
         match self.types.get(ty) {
             Ty::Function(result, parameters) => Some((*result, parameters.clone())),
-            Ty::Pointer(to) | Ty::Reference(to) => match self.types.get(to.ty) {
+            Ty::Pointer(to) | Ty::Reference(to, _) => match self.types.get(to.ty) {
                 Ty::Function(result, parameters) => Some((*result, parameters.clone())),
                 _ => None,
             },
@@ -466,7 +466,7 @@ impl Checker {
             .unwrap_or_default()
             .iter()
             .map(|&qual| match *self.types.get(qual.ty) {
-                Ty::Reference(to) => (to, true),
+                Ty::Reference(to, _) => (to, true),
                 _ => (qual, false),
             })
             .collect();

@@ -64,6 +64,18 @@ impl<'a> Deduction<'a> {
         self.syntax.parameters.iter().position(|p| parameter_name(p) == Some(name))
     }
 
+    /// The template parameter of a forwarding reference: `T&&` without qualifiers ([temp.deduct.call]/3).
+    fn forwarded(&self, parameter: &ast::Parameter) -> Option<usize> {
+        let specifiers = &parameter.specifiers;
+        let plain = !specifiers.constant && !specifiers.volatile && specifiers.space.is_none();
+        match (&parameter.declarator.parts[..], &specifiers.base) {
+            ([DeclaratorPart::Reference { rvalue: true }], BaseType::Named(path)) if plain => {
+                path.plain().and_then(|name| self.parameter(name))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a type's spelling contains a parameter that is not deduced yet.
     fn is_open(&self, specifiers: &Specifiers) -> bool {
         let BaseType::Named(path) = &specifiers.base else { return false };
@@ -130,9 +142,10 @@ impl Checker {
         found: Qual,
     ) -> bool {
         match parts.split_last() {
-            Some((DeclaratorPart::Reference, rest)) => {
+            Some((DeclaratorPart::Reference { rvalue }, rest)) => {
                 let found = match *self.types.get(found.ty) {
-                    Ty::Reference(to) => to,
+                    Ty::Reference(_, other) if other != *rvalue => return false,
+                    Ty::Reference(to, _) => to,
                     _ => found,
                 };
                 return deduction.is_qualified(specifiers, rest, found)
@@ -463,6 +476,18 @@ impl Checker {
         types: &[(Qual, bool)],
         span: Span,
     ) -> Result<FuncId, Ignored> {
+        self.deduced_with_result(id, explicit, types, None, span)
+    }
+
+    /// The same for a specialisation, whose result deduces what its parameters do not ([temp.deduct.decl]).
+    pub(super) fn deduced_with_result(
+        &mut self,
+        id: TemplateId,
+        explicit: Option<&[TemplateArgument]>,
+        types: &[(Qual, bool)],
+        result: Option<Qual>,
+        span: Span,
+    ) -> Result<FuncId, Ignored> {
         let syntax = self.templates.all[id.0 as usize].syntax.clone();
         let signature = signature_of(&syntax).ok_or(Ignored::NoFunction)?.clone();
         let explicit = match explicit {
@@ -476,6 +501,9 @@ impl Checker {
         }
         let scope = self.templates.all[id.0 as usize].scope;
         self.outside(scope, |this| this.deduce_call(&mut deduction, &signature, types))?;
+        if let (Some(found), Some((specifiers, parts))) = (result, result_of(&syntax)) {
+            self.outside(scope, |this| this.deduce(&mut deduction, specifiers, &parts, found));
+        }
         let bindings = deduction.bindings;
         self.function_instance(id, &bindings, span)
     }
@@ -523,7 +551,12 @@ impl Checker {
         (qual, place): (Qual, bool),
     ) -> bool {
         let parts = &parameter.declarator.parts;
-        let by_reference = matches!(parts.last(), Some(DeclaratorPart::Reference));
+        let by_reference = matches!(parts.last(), Some(DeclaratorPart::Reference { .. }));
+        if let (true, Some(at)) = (place, deduction.forwarded(parameter)) {
+            let lvalue = Qual { space: Some(qual.space_or_thread()), ..qual };
+            let reference = Qual::plain(self.types.intern(Ty::Reference(lvalue, false)));
+            return deduction.bind(at, Argument::Type(reference));
+        }
         let found = match *self.types.get(qual.ty) {
             // A braced list deduces nothing ([temp.deduct.call]/1).
             Ty::Void => return true,
@@ -676,4 +709,16 @@ impl ast::Expr {
             _ => None,
         }
     }
+}
+
+/// A function template's result as it is spelled, unless it is deduced.
+pub(super) fn result_of(template: &ast::Template) -> Option<(&Specifiers, Vec<DeclaratorPart>)> {
+    let (specifiers, declarator) = match &template.declaration {
+        Decl::Function(function) => (&function.specifiers, &function.declarator),
+        Decl::Simple(simple) => (&simple.specifiers, &simple.declarators.first()?.declarator),
+        _ => return None,
+    };
+    let [parts @ .., DeclaratorPart::Function(_)] = &declarator.parts[..] else { return None };
+    let named = matches!(specifiers.base, BaseType::Named(_) | BaseType::Fundamental(_));
+    named.then(|| (specifiers, parts.to_vec()))
 }

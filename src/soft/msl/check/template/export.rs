@@ -87,7 +87,7 @@ impl Checker {
             },
         };
         let source = |this: &Self, qual: Qual| match *this.types.get(qual.ty) {
-            Ty::Reference(to) => (to, true),
+            Ty::Reference(to, _) => (to, true),
             _ => (qual, true),
         };
         spelled.into_iter().map(|qual| source(self, qual)).collect()

@@ -304,6 +304,41 @@ impl Checker {
         }
     }
 
+    /// The instance of a class template of the library with one type.
+    pub(in super::super) fn library_instance(
+        &mut self,
+        name: &str,
+        of: TyId,
+        span: Span,
+    ) -> Option<TyId> {
+        let name = self.context.names.intern(name);
+        let id = self.library_entities(name).into_iter().find_map(|one| self.template_of(one))?;
+        let syntax = self.syntax_of(id);
+        let bindings = [Some(Argument::Type(Qual::plain(of)))];
+        let (scope, all) = self.bound_scope(id, &syntax, &bindings).ok()?;
+        match self.instantiate(id, all, &syntax, scope, span)? {
+            Made::Type(qual) => Some(qual.ty),
+            _ => None,
+        }
+    }
+
+    /// The type of the elements of an `initializer_list`.
+    pub(in super::super) fn element_of_list(&self, ty: TyId) -> Option<TyId> {
+        let (id, arguments) = self.templates.origins.get(&ty)?;
+        let template = &self.templates.all[id.0 as usize];
+        let of_library = !self.library.is_of_program(self.template_span(*id));
+        match arguments[..] {
+            [Argument::Type(element)]
+                if of_library
+                    && self.context.names.text(template.name)
+                        == super::super::initializer_list::NAME =>
+            {
+                Some(element.ty)
+            }
+            _ => None,
+        }
+    }
+
     /// The types among the template arguments of a class.
     pub(in super::super) fn template_types_of(&self, ty: TyId) -> Vec<TyId> {
         let Some(key) = self.templates.origins.get(&ty) else { return Vec::new() };

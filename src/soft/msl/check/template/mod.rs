@@ -307,13 +307,18 @@ impl Checker {
         for parameter in signature.iter().flat_map(|signature| &signature.parameters) {
             let qual = self.parameter_type(parameter);
             types.push(match *self.types.get(qual.ty) {
-                Ty::Reference(to) => (to, true),
+                Ty::Reference(to, _) => (to, true),
                 _ => (qual, true),
             });
         }
+        let result = deduce::result_of(template).map(|(specifiers, parts)| {
+            let base = self.result_specifiers(specifiers);
+            let declarator = ast::Declarator { parts, ..ast::Declarator::default() };
+            self.declared_type(base, &declarator)
+        });
         for id in &found {
             let key = match signature {
-                Some(_) => self.deduced_key(*id, spelled.as_deref(), &types),
+                Some(_) => self.deduced_key(*id, spelled.as_deref(), &types, result),
                 None => self.explicit_key(*id, spelled.as_deref()),
             };
             if let Some(key) = key {
@@ -347,14 +352,15 @@ impl Checker {
         id: TemplateId,
         spelled: Option<&[TemplateArgument]>,
         types: &[(Qual, bool)],
+        result: Option<Qual>,
     ) -> Option<Vec<Argument>> {
-        let (made, _) =
-            self.silently(|this| this.deduced_candidate(id, spelled, types, Span::default()));
+        let (made, _) = self
+            .silently(|this| this.deduced_with_result(id, spelled, types, result, Span::default()));
         let func = made.ok()?;
         let parameters = &self.func(func).parameters;
         let same = |(parameter, found): (&super::Parameter, &(Qual, bool))| {
             let own = match *self.types.get(parameter.qual.ty) {
-                Ty::Reference(to) => to.ty,
+                Ty::Reference(to, _) => to.ty,
                 _ => parameter.qual.ty,
             };
             own == found.0.ty

@@ -99,7 +99,7 @@ impl Checker {
             }
             let qual = self.outside(scope, |this| this.parameter_type(argument));
             let qual = match *self.types.get(qual.ty) {
-                Ty::Reference(to) => to,
+                Ty::Reference(to, _) => to,
                 _ => qual,
             };
             let parts = &parameter.declarator.parts;

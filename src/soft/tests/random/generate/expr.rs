@@ -85,6 +85,7 @@ impl Maker {
                 Expr::Table(index, self.tables[index].0, at)
             }
             17 => self.vector_to_scalar(depth),
+            18 if self.random.chance(50) => self.of_object(depth).unwrap_or_else(|| self.leaf()),
             _ => self.called(depth).unwrap_or_else(|| self.leaf()),
         }
     }
@@ -244,11 +245,57 @@ impl Maker {
         let exact = list.is_some();
         rows.iter()
             .map(|row| match row.ty.resolve(list) {
-                ty @ Type::Struct(..) => self.place(Some(&ty), false, false).map(Expr::Read),
+                ty @ Type::Struct(..) => self.object_argument(&ty, routine.beside, depth),
                 ty if exact => Some(self.typed(&ty, depth)),
                 ty => Some(self.implicit(&ty, depth)),
             })
             .collect()
+    }
+
+    /// An object as an argument: a variable, or what a conversion makes. A function that is found by its
+    /// argument gets a variable.
+    pub(super) fn object_argument(
+        &mut self,
+        ty: &Type,
+        beside: bool,
+        depth: usize,
+    ) -> Option<Expr> {
+        let named = *ty == Type::Struct(NAMED, None) && !beside;
+        match named && self.random.chance(50) {
+            true => self.converted_to_object(depth),
+            false => self.place(Some(ty), false, false).map(Expr::Read),
+        }
+    }
+
+    /// An object that a scalar is converted to, once the class is made.
+    pub(super) fn converted_to_object(&mut self, depth: usize) -> Option<Expr> {
+        let conversions = self.structs[NAMED].conversions.as_ref()?;
+        let from = conversions.from.variables[1].ty.clone();
+        Some(Expr::Made(Box::new(self.typed(&from, depth))))
+    }
+
+    /// An object with conversions.
+    pub(super) fn convertible(&mut self) -> Option<Place> {
+        self.structs.get(NAMED)?.conversions.as_ref()?;
+        self.place(Some(&Type::Struct(NAMED, None)), false, false)
+    }
+
+    /// An operator on an object, which is converted, or a call of its member template.
+    pub(super) fn of_object(&mut self, depth: usize) -> Option<Expr> {
+        use Binary::*;
+        let object = self.convertible()?;
+        if self.random.chance(40) {
+            let scalar = self.random.pick(&SCALARS[..13]);
+            let argument = self.typed(&Type::Scalar(scalar), depth);
+            return Some(Expr::Member(object, scalar, Box::new(argument)));
+        }
+        let op = self.random.pick(&[Add, Subtract, Multiply, Less, Equal, GreaterOrEqual]);
+        let object = Expr::Implicit(object);
+        let other = self.number(depth);
+        let other = self.beside(&object, other);
+        let operands = if self.random.chance(50) { [object, other] } else { [other, object] };
+        let [a, b] = operands.map(Box::new);
+        Some(Expr::Binary(op, a, b))
     }
 
     pub(super) fn method(
@@ -273,6 +320,16 @@ impl Maker {
     /// A value that converts to the type by assignment.
     pub(super) fn implicit(&mut self, ty: &Type, depth: usize) -> Expr {
         let Type::Scalar(to) = *ty else { return self.typed(ty, depth) };
+        if self.random.chance(10)
+            && let Some(place) = self.convertible()
+        {
+            let object = Expr::Implicit(place);
+            let narrow = [Scalar::F16, Scalar::BF16];
+            // As below: no conversion between these is implicit.
+            if !narrow.contains(&self.scalar(&object)) && !narrow.contains(&to) {
+                return object;
+            }
+        }
         let expr = self.number(depth);
         match (self.scalar(&expr), to) {
             // MSL 2.22: no other floating type converts implicitly to bfloat, and bfloat not to half.

@@ -53,6 +53,7 @@ pub(super) fn generate(seed: u64) -> Program {
     }
     maker.structure();
     maker.class_template();
+    maker.class_with_conversions();
     maker.function_template();
     for _ in 0..1 + maker.random.below(3) {
         maker.function();
@@ -119,6 +120,7 @@ impl Maker {
             template: false,
             constant: false,
             alone: made.alone,
+            beside: false,
         }
     }
 

@@ -14,7 +14,12 @@ impl Maker {
                 _ => ty,
             });
         }
-        self.structs.push(Struct { fields, methods: Vec::new(), template: false });
+        self.structs.push(Struct {
+            fields,
+            methods: Vec::new(),
+            template: false,
+            conversions: None,
+        });
         let mut methods = Vec::new();
         for constant in [true, false] {
             self.begin(3);
@@ -94,7 +99,12 @@ impl Maker {
     pub(super) fn class_template(&mut self) {
         let index = self.structs.len();
         let fields = vec![Type::ParameterArray, Type::Parameter];
-        self.structs.push(Struct { fields, methods: Vec::new(), template: true });
+        self.structs.push(Struct {
+            fields,
+            methods: Vec::new(),
+            template: true,
+            conversions: None,
+        });
         let this = || Box::new(Place::Variable(Variable(0)));
         let (array, single) = (Place::Field(this(), 0), Place::Field(this(), 1));
         let mut methods = Vec::new();
@@ -116,14 +126,66 @@ impl Maker {
         self.structs[index].methods = methods;
     }
 
+    /// A class in a namespace: a converting constructor, a conversion function, a member template.
+    pub(super) fn class_with_conversions(&mut self) {
+        let fields = vec![Type::Scalar(self.random.pick(SCALARS)), self.arithmetic()];
+        let (methods, conversions) = (Vec::new(), None);
+        self.structs.push(Struct { fields, methods, template: false, conversions });
+        let object = Type::Struct(NAMED, None);
+
+        self.begin(3);
+        let this = self.variable(object.clone(), Kind::This);
+        self.show(this);
+        let given = Type::Scalar(self.random.pick(SCALARS));
+        let given = self.variable(given, Kind::Value);
+        self.show(given);
+        let mut body = self.block(2);
+        for field in 0..2 {
+            let place = Place::Field(Box::new(Place::Variable(this)), field);
+            let value = self.implicit(&self.scope().place(&place), 2);
+            body.push(Stmt::Assign(place, value));
+        }
+        let from = self.end(body, 2);
+
+        self.begin(2);
+        let this = self.variable(object.clone(), Kind::This);
+        self.show(this);
+        self.routine.frozen.push(this);
+        let result = Type::Scalar(self.random.pick(SCALARS));
+        let value = self.implicit(&result, 2);
+        self.routine.result = Some(result);
+        let to = Routine { constant: true, ..self.end(vec![Stmt::Return(Some(value))], 1) };
+
+        self.begin(0);
+        let this = self.variable(object, Kind::This);
+        let given = self.variable(Type::Parameter, Kind::Value);
+        let own = Expr::Read(Place::Field(Box::new(Place::Variable(this)), 0));
+        let own = Box::new(Expr::Convert(Type::Parameter, Box::new(own), 0));
+        let given = Box::new(Expr::Read(Place::Variable(given)));
+        let op = self.random.pick(&[Binary::Add, Binary::Subtract, Binary::Multiply]);
+        let both = Expr::Binary(op, given.clone(), own.clone());
+        let both = Box::new(Expr::Convert(Type::Parameter, Box::new(both), 0));
+        let less = Box::new(Expr::Binary(Binary::Less, given, own.clone()));
+        self.routine.result = Some(Type::Parameter);
+        let body = vec![Stmt::Return(Some(Expr::Conditional(less, both, own)))];
+        let member = Routine { constant: true, template: true, ..self.end(body, 2) };
+        self.structs[NAMED].conversions = Some(Conversions { from, to, member });
+    }
+
     /// A function with parameters; pure, or with references and SIMD-group functions.
     pub(super) fn function(&mut self) {
         self.begin(6);
         let pure = self.random.chance(50);
         self.routine.alone = pure;
         let parameters = 1 + self.random.below(3);
+        let mut named = false;
         for _ in 0..parameters {
-            let ty = if self.random.chance(15) { Type::Struct(0, None) } else { self.arithmetic() };
+            let ty = match self.random.below(7) {
+                0 => Type::Struct(0, None),
+                1 => Type::Struct(NAMED, None),
+                _ => self.arithmetic(),
+            };
+            named |= ty == Type::Struct(NAMED, None);
             let kinds = [Kind::Value, Kind::Reference, Kind::Pointer];
             let kind = if pure { Kind::Value } else { self.random.pick(&kinds) };
             let parameter = self.variable(ty, kind);
@@ -136,7 +198,8 @@ impl Maker {
             let value = self.implicit(&result, 2);
             body.push(Stmt::Return(Some(value)));
         }
-        let routine = self.end(body, parameters);
+        let beside = named && self.random.chance(60);
+        let routine = Routine { beside, ..self.end(body, parameters) };
         self.functions.push(routine);
     }
 

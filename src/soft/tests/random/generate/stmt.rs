@@ -86,6 +86,12 @@ impl Maker {
     /// A structure: by a list of its parts, or as a copy.
     pub(super) fn object(&mut self) -> Stmt {
         let index = self.random.below(self.structs.len());
+        if index == NAMED {
+            // Its constructor declares objects, too, but not those of its own class.
+            let made = self.converted_to_object(2).unwrap_or_else(|| Expr::Literal(Scalar::I32, 1));
+            let ty = self.of(&made);
+            return Stmt::Declare(self.variable(ty, Kind::Value), made);
+        }
         if self.structs[index].template {
             let ty = Type::Struct(index, Some(self.template_arguments()));
             return Stmt::DeclareList(self.variable(ty, Kind::Value), Vec::new());
@@ -263,7 +269,7 @@ impl Maker {
         for row in &routine.variables[..routine.parameters] {
             arguments.push(match (&row.ty, row.kind) {
                 (ty @ Type::Struct(..), Kind::Value) => {
-                    Argument::Value(Expr::Read(self.place(Some(ty), false, false)?))
+                    Argument::Value(self.object_argument(ty, routine.beside, 2)?)
                 }
                 (ty, Kind::Value) => Argument::Value(self.implicit(ty, 2)),
                 (ty, _) => Argument::Place(self.place(Some(ty), true, true)?),

@@ -1,0 +1,41 @@
+// initializer_list (C++14 dcl.init.list): parameters, constructors, auto, loops.
+#include <metal_stdlib>
+using namespace metal;
+
+struct Bag {
+    int total;
+    int how;
+    Bag(initializer_list<int> list) : total(0), how(1) { for (int x : list) total += x; }
+    Bag(int a, int b) : total(a * b), how(2) {}
+};
+int sum_of(initializer_list<float> list, int by = 1) {
+    float sum = 0;
+    for (auto x : list) sum += x;
+    return int(sum * by);
+}
+int chosen(initializer_list<int> list) { return 1; }
+int chosen(float2 v) { return 2; }
+int counted() {
+    initializer_list<int> list = {1, 2, 3};
+    int sum = 0;
+    for (int x : list) sum += x;
+    return sum * 10 + int(list.size());
+}
+
+kernel void lists(device int* out [[buffer(0)]]) {
+    Bag a = {1, 2}, b(3, 4), c{5};
+    out[0] = a.total + a.how * 10 + b.total * 100 + b.how * 10000;
+    out[1] = c.total * 10 + c.how;
+    out[2] = sum_of({1, 2.5f}, 2);
+    auto list = {4, 5, 6};
+    out[3] = int(list.size()) * 100 + *(list.begin() + 1) + list.end()[-1];
+    int sum = 0;
+    for (int x : {7, 8}) sum += x;
+    out[4] = sum;
+    out[5] = int(initializer_list<int>{}.size()) + chosen({1, 2});
+    // Each iteration has an array of its own elements.
+    int total = 0;
+    for (int i = 0; i < 3; ++i) total += sum_of({float(i), 1.0f});
+    out[6] = total;
+    out[7] = counted();
+}
