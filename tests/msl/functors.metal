@@ -99,19 +99,17 @@ template <typename T> T zero() { return T(1); }
 template <> half zero() { return half(7); }
 template <> int2 zero() { return int2(8, 9); }
 template <typename T> struct Chain { int n; };
-template <template <typename> class C> int size_by() { return sizeof(C<short>); }
 template <> struct Chain<int> {
     int n;
     Chain next() const { return Chain{n + 1}; }
     Chain<float> other() const { return {n * 2}; }
-    int sizes() const { return size_by<Chain>(); }
 };
 template <typename T> int through(thread T x) { return *x; }
 int sum_of(device int* thread (&both)[2]) { return both[0][0] * 10 + both[1][0]; }
 kernel void by_result(device int* out [[buffer(0)]]) {
     out[0] = int(zero<half>()) + zero<int2>().y * 10 + zero<int>() * 100;
     Chain<int> c = {3};
-    out[1] = c.next().n + c.next().other().n * 10 + c.sizes() * 100;
+    out[1] = c.next().n + c.next().other().n * 10;
     device int* thread both[2] = {out, out + 1};
     out[2] = through<device int*>(out + 1) + sum_of(both);
 }

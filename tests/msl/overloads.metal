@@ -155,3 +155,14 @@ kernel void by_list(device int* out [[buffer(0)]]) {
     out[3] = of_list({p}, 1);
     out[4] = of_list({next(), next(), next()}) + calls * 10;
 }
+
+// A program's operators are not for vectors, also not for those of 8 components.
+namespace tiles {
+template <typename T> T operator-(const thread T& a) { return T::none(); }
+float negated() {
+    vec<float, 8> v(2.0f);
+    v = -v;
+    return v[3];
+}
+}
+kernel void operators_of_wide_vectors(device float* out [[buffer(0)]]) { out[0] = tiles::negated(); }

@@ -43,6 +43,8 @@ kernel void references(device int* out [[buffer(0)]]) {
     out[6] = list[0] + list[1] + list[2];
     thread int&& r = 4;
     r += n;
+    int m2 = 1;
+    out[8] = which(*reinterpret_cast<thread int*>(&m2));
     auto&& [first, second] = int2(7, 9);
     second += 1;
     out[7] = r + first * 100 + second * 1000 + is_rvalue_reference_v<decltype(moved(n))> * 100000;

@@ -15,7 +15,7 @@ fn every_family_compiles() {
     let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
     let each = std::env::var("MLX_PIPELINES").ok().and_then(|n| n.parse().ok()).unwrap_or(EACH);
     let only = std::env::var("MLX_FAMILY").unwrap_or_default();
-    let (mut named, mut made, mut failed) = (0, 0, Vec::new());
+    let (mut named, mut made, mut too_large, mut failed) = (0, 0, 0, Vec::new());
     for family in families().filter(|family| family.name.contains(&only)) {
         let instances = mlx.instances(family);
         println!("{}: {}", family.name, instances.len());
@@ -39,6 +39,10 @@ fn every_family_compiles() {
                     .and_then(|function| gpu.pipeline(&function));
                 match pipeline {
                     Ok(_) => made += 1,
+                    // Two attentions of long heads in `float`: no GPU has as much threadgroup memory.
+                    Err(error) if error.to_string().contains("bytes of threadgroup memory") => {
+                        too_large += 1;
+                    }
                     Err(error) => {
                         let text = error.to_string();
                         let first: Vec<&str> = text.lines().take(5).collect();
@@ -49,6 +53,7 @@ fn every_family_compiles() {
         });
     }
     println!("{named} of {} names instantiated, {made} pipelines", mlx.names().len());
+    assert!(too_large <= 2, "{too_large} need more threadgroup memory than a GPU has");
     assert!(failed.is_empty(), "{} failed\n{}", failed.len(), failed.join("\n"));
 }
 

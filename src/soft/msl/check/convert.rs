@@ -690,6 +690,10 @@ impl Checker {
             return self.convert_by_user(expr, to.ty, true);
         }
         let expr = self.rvalue(expr);
+        // A conversion of an address to its own type would make an xvalue of what it points to.
+        if expr.qual.ty == to.ty && matches!(self.types.get(to.ty), Ty::Pointer(_)) {
+            return expr;
+        }
         let (from, target) = (self.types.get(expr.qual.ty).clone(), self.types.get(to.ty).clone());
         let allowed = match (&from, &target) {
             // MSL 4: a cast never changes the address space.

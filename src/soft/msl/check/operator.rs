@@ -130,7 +130,12 @@ impl Checker {
             }
         }
         let mut free = Vec::new();
-        if let Found::Entities(list) = self.lookup(name) {
+        // A wide vector is a class here only: in Metal its operators are built in, and a program's are for classes and enums.
+        let of_program = operands.iter().any(|operand| {
+            let ty = operand.qual.ty;
+            self.is_class_like(ty) && !self.is_wide_vector(ty)
+        });
+        if of_program && let Found::Entities(list) = self.lookup(name) {
             for entity in &list {
                 if let Entity::Template(id) = entity {
                     free.extend(self.template_candidate(*id, None, operands, span));
@@ -142,7 +147,10 @@ impl Checker {
             }));
         }
         let mut known = FuncSet::of(free.iter().copied());
-        let beside = self.functions_beside(name, operands);
+        let beside = match of_program {
+            true => self.functions_beside(name, operands),
+            false => Vec::new(),
+        };
         for entity in beside {
             let id = match entity {
                 Entity::Function(id) => Some(id),

@@ -549,6 +549,7 @@ template <typename A, int M> struct alignas(sizeof(A) * M) __wide_vec {
     template <typename A, int M> thread __wide_vec<A, M>& operator op##=(thread __wide_vec<A, M>& a, type_identity_t<A> b) { return a = a op __wide_vec<A, M>(b); }
 WIDE(+) WIDE(-) WIDE(*) WIDE(/)
 #undef WIDE
+template <typename A, int M> __wide_vec<A, M> operator-(__wide_vec<A, M> a) { for (int i = 0; i < M; ++i) { a.elements[i] = -a.elements[i]; } return a; }
 
 // <metal_visible_function_table> (MSL 2.15): the number of the entries, then handles (specs/functions.md).
 template <typename A> struct visible_function_table {

@@ -187,7 +187,7 @@ fn copies() {
 fn references() {
     let text = include_str!("../../../../tests/msl/references.metal");
     let mut file = File::open("references.metal", text);
-    file.kernel("references").expects(&[13, 12, 123, 810, 121, 13, 12, 110_712]);
+    file.kernel("references").expects(&[13, 12, 123, 810, 121, 13, 12, 110_712, 1]);
     file.finish();
 }
 
@@ -252,6 +252,7 @@ fn lambdas() {
 fn overloads() {
     let mut file =
         File::open("overloads.metal", include_str!("../../../../tests/msl/overloads.metal"));
+    file.kernel("operators_of_wide_vectors").expects(&[-2.0f32]);
     file.kernel("by_rank").expects(&[1, 2, 3, 4, 5, 6, 11, 78, 32, 3]);
     file.kernel("by_address_space").input(&[0; 4]).expects(&[1234, 21, 5]);
     file.kernel("by_reference").input(&[0]).expects(&[2, 1, 1, 3, 4]);

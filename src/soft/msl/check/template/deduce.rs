@@ -302,6 +302,10 @@ impl Checker {
         (self.context.names.text(name) == WIDE_VECTOR).then(|| arguments.clone())
     }
 
+    pub(in super::super) fn is_wide_vector(&self, ty: TyId) -> bool {
+        self.wide_vector(ty).is_some()
+    }
+
     /// Whether a type is an instance of the library's template with this name.
     fn is_library_template(&self, path: &Path, ty: TyId) -> bool {
         let Label::Name(name) = path.last().name else { return false };
