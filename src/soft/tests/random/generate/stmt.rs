@@ -88,7 +88,7 @@ impl Maker {
         let index = self.random.below(self.structs.len());
         if index == NAMED {
             // Its constructor declares objects, too, but not those of its own class.
-            let made = self.converted_to_object(2).unwrap_or_else(|| Expr::Literal(Scalar::I32, 1));
+            let made = self.converted_to_object(2).unwrap_or(Expr::Literal(Scalar::I32, 1));
             let ty = self.of(&made);
             return Stmt::Declare(self.variable(ty, Kind::Value), made);
         }
