@@ -4,6 +4,7 @@ pub(crate) mod absent;
 pub(crate) mod array;
 mod autorelease_pool;
 mod base64;
+mod bundle;
 mod data;
 mod dictionary;
 #[allow(non_camel_case_types, non_upper_case_globals)] // C's names.
@@ -26,6 +27,7 @@ mod mutable_array;
 mod mutable_dictionary;
 mod number;
 mod path;
+mod process_info;
 mod protocols;
 mod shared;
 mod string;
@@ -34,6 +36,7 @@ mod url;
 
 pub(crate) use crate::soft::runtime::nsobject::NSObject;
 pub(crate) use array::List;
+pub(crate) use bundle::Bundle;
 pub(crate) use data::Bytes;
 pub(crate) use dictionary::Pairs;
 pub(crate) use dispatch::{run_on, serial_queue};

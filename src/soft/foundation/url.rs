@@ -103,6 +103,11 @@ soft_class! {
 }
 
 impl Address {
+    /// The URL of a path.
+    pub(super) fn object(path: &Path, is_directory: bool) -> Strong<Self> {
+        Strong::new(Self::of(path.as_os_str().as_bytes(), is_directory, None))
+    }
+
     /// A relative path is one from the current directory.
     fn of_file(path: &Object<Text>) -> Self {
         Self::of_path(path, false)

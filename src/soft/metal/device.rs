@@ -15,8 +15,8 @@ use super::errors::{Error, LibraryError, or_error};
 use super::event::{Event, SharedEvent, SharedEventHandle};
 use super::fence::Fence;
 use super::foundation::{
-    Address, Bytes, ErrorOut, HeldBlock, List, NSObject, Object, Strong, Text, compile_aside,
-    set_device, soft_class,
+    Address, Bundle, Bytes, ErrorOut, HeldBlock, List, NSObject, Object, Strong, Text,
+    compile_aside, set_device, soft_class,
 };
 use super::function::Function;
 use super::function_descriptors::{ComputePipelineDescriptor, ComputePipelineFields};
@@ -231,10 +231,10 @@ soft_class! {
 
     [newLibraryWithSource:options:error:] = library_from_source;
     [newLibraryWithSource:options:completionHandler:] = library_later;
-    [newDefaultLibrary] = |_: &Device| Id::NIL;
-    [newDefaultLibraryWithBundle:error:] = |_: &Device, _: Id, error: ErrorOut| {
-        unreadable("a bundle's default library", error)
+    [newDefaultLibrary] = |device: &Device| {
+        default_library(device, Some(&*Bundle::main()), ErrorOut::none())
     };
+    [newDefaultLibraryWithBundle:error:] = default_library;
     [newLibraryWithFile:error:] = |device: &Device, path: Option<&Object<Text>>, error: ErrorOut| {
         library_from_file(device, path.map(|path| path.to_str().into_owned()), error)
     };
@@ -373,6 +373,29 @@ fn library_later(
 ) {
     let (processor, source) = (device.processor, source.to_str().into_owned());
     complete_later(block, move || Library::compile(processor, &source, options.as_deref()));
+}
+
+/// Compiles the default library of a bundle, which has source text here.
+fn default_library(
+    device: &Device,
+    bundle: Option<&Object<Bundle>>,
+    error: ErrorOut,
+) -> Option<Strong<Library>> {
+    const NAME: &str = "default.metallib";
+    match bundle.map(|bundle| bundle.file(NAME)) {
+        Some(Ok(path)) => library_from_file(device, Some(path), error),
+        Some(Err(folder)) => {
+            let text =
+                format!("{folder}: the bundle has no {NAME}: put a file with source text there");
+            error.set(Error::new(LibraryError::FileNotFound, text).ns_error());
+            None
+        }
+        None => {
+            let text = "nil was passed in place of a bundle";
+            error.set(Error::new(LibraryError::FileNotFound, text).ns_error());
+            None
+        }
+    }
 }
 
 /// Compiles a file with source text. Libraries that Apple's tools have compiled cannot be used here.

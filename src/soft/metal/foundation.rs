@@ -3,7 +3,7 @@
 pub(super) use crate::soft::fork::{AFTER_FORK, is_forked, lock};
 pub(super) use crate::soft::foundation::absent::reported;
 pub(super) use crate::soft::foundation::{
-    Address, Bytes, Failure, List, NSObject, Number, Pairs, Text, run_on, serial_queue,
+    Address, Bundle, Bytes, Failure, List, NSObject, Number, Pairs, Text, run_on, serial_queue,
 };
 use crate::soft::kernel::Processor;
 pub(super) use crate::soft::runtime::block::HeldBlock;

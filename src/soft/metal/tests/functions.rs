@@ -448,6 +448,43 @@ fn pointers_to_overloaded_functions_and_instances() {
     assert_eq!(contents::<f32>(*out), wanted);
 }
 
+/// The default library is source text in a file of a bundle.
+#[test]
+fn a_bundle_has_a_default_library() {
+    let folder = std::env::temp_dir().join(format!("aruminium-bundle-{}", std::process::id()));
+    let resources = folder.join("Contents/Resources");
+    std::fs::create_dir_all(&resources).unwrap();
+    let path = string(folder.to_str().unwrap());
+    pool(|| {
+        let bundle = send!(class("NSBundle"), "bundleWithPath:", *path => Id; Id);
+        let mut error = Id::NIL;
+        let mut make = |bundle: Id| {
+            send!(
+                *device(), "newDefaultLibraryWithBundle:error:", bundle => Id,
+                &raw mut error => *mut Id; Id
+            )
+        };
+        assert!(make(bundle).is_nil() && make(Id::NIL).is_nil());
+        std::fs::write(resources.join("default.metallib"), "kernel void here() {}").unwrap();
+        let library = Own::new(make(bundle));
+        assert_eq!(text(send!(*function(*library, "here"), "name"; Id)), "here");
+        let (name, end) = (string("default"), string("metallib"));
+        let found = send!(bundle, "pathForResource:ofType:", *name => Id, *end => Id; Id);
+        assert_eq!(text(found), resources.join("default.metallib").to_str().unwrap());
+        let none = send!(bundle, "pathForResource:ofType:", *name => Id, *name => Id; Id);
+        assert!(none.is_nil());
+        // No program of these tests has one beside it.
+        assert!(send!(*device(), "newDefaultLibrary"; Id).is_nil());
+        let main = send!(class("NSBundle"), "mainBundle"; Id);
+        let program = std::env::current_exe().unwrap();
+        assert_eq!(
+            text(send!(main, "bundlePath"; Id)),
+            program.parent().unwrap().to_str().unwrap()
+        );
+    });
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// A property that Metal declares `copy` does not follow a mutable collection that was passed.
 #[test]
 fn descriptors_copy_mutable_collections() {

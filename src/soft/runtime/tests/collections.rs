@@ -1,4 +1,4 @@
-//! Foundation's mutable collections, sorting, and messages without a method.
+//! Foundation's mutable collections, sorting, the process, and messages without a method.
 
 use super::*;
 use std::ffi::c_void;
@@ -205,4 +205,35 @@ fn messages_without_a_method_return_nil() {
     // A subclass has the list of its superclass.
     let list = make("NSMutableArray");
     assert!(send!(list, "sortedArrayHint"; Id).is_nil());
+}
+
+#[test]
+fn the_process_is_described() {
+    let info = send!(class("NSProcessInfo").as_id(), "processInfo"; Id);
+    assert_eq!(send!(info, "processIdentifier"; i32), std::process::id() as i32);
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Version([isize; 3]);
+    #[cfg(target_arch = "x86_64")]
+    let send_struct: Imp = objc_msgSend_stret;
+    #[cfg(target_arch = "aarch64")]
+    let send_struct: Imp = objc_msgSend;
+    let version = cast::<Imp, extern "C" fn(Id, Sel) -> Version>(send_struct);
+    let version = version(info, sel("operatingSystemVersion"));
+    assert_eq!(version, Version([26, 0, 0]));
+    for (parts, expected) in
+        [([26, 0, 0], true), ([14, 9, 9], true), ([26, 0, 1], false), ([27, 0, 0], false)]
+    {
+        let is = send!(
+            info, "isOperatingSystemAtLeastVersion:", Version(parts) => Version; Bool
+        );
+        assert_eq!(is.get(), expected, "{parts:?}");
+    }
+    let environment = send!(info, "environment"; Id);
+    let path = send!(environment, "objectForKey:", string("PATH") => Id; Id);
+    assert_eq!(text(path), std::env::var("PATH").unwrap());
+    let arguments = send!(info, "arguments"; Id);
+    assert_eq!(send!(arguments, "count"; usize), std::env::args_os().count());
+    let memory = send!(info, "physicalMemory"; u64);
+    assert!(!cfg!(target_os = "linux") || memory > 64 << 20, "{memory}");
 }
