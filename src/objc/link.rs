@@ -287,7 +287,7 @@ macro_rules! client_names {
             dispatch_queue_create_with_target dispatch_set_target_queue
             objc_opt_isKindOfClass objc_opt_respondsToSelector objc_opt_self
             objc_setUncaughtExceptionHandler
-            pthread_main_np
+            pthread_main_np sysctlbyname
         }
     };
 }

@@ -6,7 +6,7 @@ use super::exception::{self, Handler};
 use super::nsobject::{is_kind_of_class, responds_to_selector};
 use super::pool;
 use crate::abi::{Bool, Class, Id, Sel};
-use std::ffi::c_int;
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 /// The object itself: classes that implement `self` otherwise are unknown.
 pub(crate) unsafe extern "C" fn objc_opt_self(object: Id) -> Id {
@@ -33,4 +33,30 @@ pub(crate) unsafe extern "C" fn objc_setUncaughtExceptionHandler(
 /// Whether this is the thread that the process began with.
 pub(crate) unsafe extern "C" fn pthread_main_np() -> c_int {
     pool::is_main_thread().into()
+}
+
+/// A value of the system. There is one: the version of macOS, which `objc2` compares with that of what it calls. The newest
+/// that is known here, so that it calls everything.
+pub(crate) unsafe extern "C" fn sysctlbyname(
+    name: *const c_char,
+    old: *mut c_void,
+    length: *mut usize,
+    _new: *const c_void,
+    _new_length: usize,
+) -> c_int {
+    const VERSION: &[u8] = b"26.0\0";
+    // SAFETY: the caller passes a name, and null or the address of a buffer whose length the variable has.
+    unsafe {
+        if CStr::from_ptr(name) != c"kern.osproductversion" || length.is_null() {
+            return -1;
+        }
+        if !old.is_null() {
+            if *length < VERSION.len() {
+                return -1;
+            }
+            old.copy_from(VERSION.as_ptr().cast(), VERSION.len());
+        }
+        *length = VERSION.len();
+    }
+    0
 }

@@ -5,7 +5,7 @@ use dispatch2::*;
 use objc2::ffi;
 use objc2::rc::{Retained, autoreleasepool};
 use objc2::runtime::{AnyObject, NSObject};
-use objc2::{MainThreadMarker, msg_send};
+use objc2::{MainThreadMarker, available, msg_send};
 use objc2_foundation::ns_string;
 use objc2_metal::*;
 use std::ffi::{c_char, c_int, c_void};
@@ -113,6 +113,13 @@ fn global_queues_and_targets_run_jobs() {
 fn the_main_thread_is_known() {
     // The library for tests runs each on a thread of its own.
     assert!(MainThreadMarker::new().is_none());
+}
+
+/// A version that is newer than the one that the program is compiled for is looked up when the program runs.
+#[test]
+fn the_version_of_the_system_is_known() {
+    assert!(available!(macos = 26.0));
+    assert!(!available!(macos = 26.1));
 }
 
 /// For other programs, the functions for returned objects are plain retain and autorelease.
