@@ -21,6 +21,7 @@ mod thread;
 mod value;
 mod version;
 mod wide;
+mod words;
 
 use std::collections::{HashMap, HashSet};
 

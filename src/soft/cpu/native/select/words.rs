@@ -1,0 +1,243 @@
+//! Components in memory: conversions to its format, and the words of lanes that have narrow or adjacent components.
+
+use super::{Forms, Selection};
+use crate::soft::cpu::native::lir::{Kind as Num, *};
+use crate::soft::ir::Scalar;
+
+impl Selection<'_> {
+    /// The values of halves or bfloats from their bits.
+    pub(super) fn floats_of_bits(&mut self, forms: Forms, scalar: Scalar, exact: bool) -> Forms {
+        let lanes = match forms.int {
+            Some(s) => {
+                let d = self.lane();
+                self.emit(Ins::Spread { d, s });
+                vec![self.value_of_bits(scalar, d, exact); self.parts()]
+            }
+            None => {
+                forms.lanes.iter().map(|&bits| self.value_of_bits(scalar, bits, exact)).collect()
+            }
+        };
+        Forms { int: None, lanes }
+    }
+
+    /// Applies an operation to the vector of each part, once if all parts share a register.
+    pub(super) fn each_part(
+        &mut self,
+        regs: &[Reg],
+        mut f: impl FnMut(&mut Self, Reg) -> Reg,
+    ) -> Vec<Reg> {
+        if regs.windows(2).all(|pair| pair[0] == pair[1]) {
+            return vec![f(self, regs[0]); regs.len()];
+        }
+        regs.iter().map(|&reg| f(self, reg)).collect()
+    }
+
+    /// A component in the format of memory: the bits of halves and bfloats, 1 and 0 for truth values.
+    pub(super) fn in_memory(&mut self, forms: Forms, scalar: Scalar, exact: bool) -> Forms {
+        let int = forms.int.map(|a| {
+            if scalar != Scalar::Bool {
+                return a;
+            }
+            let d = self.int();
+            self.emit(Ins::IntImm { op: IntOp::And, wide: false, d, a, imm: 1 });
+            d
+        });
+        if forms.lanes.is_empty() {
+            return Forms { int, ..forms };
+        }
+        let lanes = match scalar {
+            Scalar::F16 | Scalar::BF16 => self.each_part(&forms.lanes, |selection, reg| {
+                selection.bits_of_value(scalar, reg, exact)
+            }),
+            Scalar::Bool => {
+                let (a, b) = (self.lane_constant(1), self.lane_constant(0));
+                self.each_part(&forms.lanes, |selection, mask| selection.chosen(mask, a, b))
+            }
+            _ => forms.lanes,
+        };
+        Forms { int, lanes }
+    }
+
+    /// Four words of each lane, adjacent in memory: reads 16 bytes of each lane, four lanes to a vector, and transposes them.
+    pub(super) fn quads(&mut self, words: &[Reg], mut mem: impl FnMut(&mut Self, u32) -> MemRef) {
+        let quads = self.strip.lanes / 4;
+        let [a, b, c, d] = std::array::from_fn(|k| {
+            let mems = std::array::from_fn(|quad| {
+                let quad = (quad as u32).min(quads - 1);
+                mem(self, 4 * quad + k as u32)
+            });
+            let d = self.lane();
+            self.emit(Ins::LoadQuads { d, mems });
+            d
+        });
+        let both = [Lane2::MixLow, Lane2::MixHigh];
+        let even = both.map(|op| self.lane2(op, a, c));
+        let odd = both.map(|op| self.lane2(op, b, d));
+        for (half, words) in words.chunks(2).enumerate() {
+            for (&d, op) in words.iter().zip(both) {
+                self.emit(Ins::Lane2 { op, d, a: even[half], b: odd[half] });
+            }
+        }
+    }
+
+    /// The same for active lanes at `base` plus an offset for each. If no lane is active, the results are of no use.
+    fn quads_at(&mut self, base: Reg, offsets: Reg, part: usize, words: &[Reg]) {
+        let (mask, done, bits) = (self.exec[part], self.label(), self.int());
+        self.emit(Ins::BitsOfMask { d: bits, s: mask });
+        self.emit(Ins::JumpIf { zero: true, s: bits, to: done });
+        // The offset of an inactive lane was not checked, so it reads what the last active one does.
+        let (last, spread, s) = (self.int(), self.lane(), self.lane());
+        self.emit(Ins::Last { d: last, s: offsets, bits });
+        self.emit(Ins::Spread { d: spread, s: last });
+        self.emit(Ins::Select { d: s, mask, a: offsets, b: spread });
+        let row = self.row() + part as u32 * self.strip.lanes * 4;
+        let own =
+            |lane: u32| MemRef { base: MemBase::Own, index: None, disp: (row + 4 * lane) as i32 };
+        self.emit(Ins::StoreAll { mem: own(0), s });
+        self.quads(words, |selection, lane| {
+            let offset = selection.int();
+            selection.emit(Ins::LoadInt { from: Scalar::U32, d: offset, mem: own(lane) });
+            MemRef { base: MemBase::Reg(base), index: Some(offset), disp: 0 }
+        });
+        self.emit(Ins::Label(done));
+    }
+
+    /// Room for the lanes of a strip in the code's own memory: its offset.
+    pub(super) fn row(&mut self) -> u32 {
+        *self.row.get_or_insert_with(|| {
+            self.code.own_bytes += 32 * 4;
+            self.code.own_bytes - 32 * 4
+        })
+    }
+
+    pub(super) fn part_of_row(
+        &mut self,
+        mem: MemRef,
+        scalar: Scalar,
+        data: &Operand,
+        part: usize,
+        write: bool,
+    ) {
+        let mask = self.exec[part];
+        match data {
+            Operand::Lanes(regs) if write => {
+                self.emit(Ins::Store { bytes: scalar.bytes(), mem, s: regs[part], mask });
+            }
+            Operand::Lanes(regs) => self.emit(Ins::Load { from: scalar, d: regs[part], mem }),
+            Operand::Masks(regs) => {
+                let (wide, zero) = (self.lane(), self.lane_constant(0));
+                self.emit(Ins::Load { from: Scalar::U8, d: wide, mem });
+                let (test, kind) = (Test::Ne, Num::Unsigned);
+                self.emit(Ins::CompareLanes { test, kind, d: regs[part], a: wide, b: zero });
+            }
+            Operand::Int { .. } | Operand::Wide { .. } => {
+                unreachable!("components are lanes of 32 bits")
+            }
+        }
+    }
+
+    /// Reads or writes the components of each lane at `base` plus its offset.
+    pub(super) fn lanes_at(
+        &mut self,
+        base: Reg,
+        offsets: Reg,
+        scalar: Scalar,
+        data: &[Operand],
+        part: usize,
+        write: bool,
+    ) {
+        let mask = self.exec[part];
+        let bytes = scalar.bytes();
+        if write {
+            for (number, data) in data.iter().enumerate() {
+                let (disp, s) = (number as i32 * bytes as i32, component(data, part));
+                self.emit(Ins::Scatter { bytes, base, offsets, disp, s, mask });
+            }
+            return;
+        }
+        let words = self.words(scalar, data, part);
+        if words.len() == 4 {
+            self.quads_at(base, offsets, part, &words);
+        } else {
+            for (number, &d) in words.iter().enumerate() {
+                let disp = 4 * number as i32;
+                self.emit(Ins::Gather { d, base, offsets, disp, mask });
+            }
+        }
+        self.parts_of_words(&words, scalar, data, part);
+    }
+
+    /// The adjacent words of each lane that have the components: those themselves, if they are words.
+    pub(super) fn words(&mut self, scalar: Scalar, data: &[Operand], part: usize) -> Vec<Reg> {
+        if scalar.bytes() == 4 {
+            return data.iter().map(|data| component(data, part)).collect();
+        }
+        (0..word_count(scalar, data.len())).map(|_| self.lane()).collect()
+    }
+
+    /// Sets narrow components to the parts of their words.
+    pub(super) fn parts_of_words(
+        &mut self,
+        words: &[Reg],
+        scalar: Scalar,
+        data: &[Operand],
+        part: usize,
+    ) {
+        let bytes = scalar.bytes();
+        if bytes == 4 {
+            return;
+        }
+        for (&word, data) in words.iter().zip(data.chunks(4 / bytes as usize)) {
+            for (number, data) in data.iter().enumerate() {
+                self.part_of_word(word, number as u32 * bytes, scalar, component(data, part));
+            }
+        }
+    }
+
+    /// A narrow scalar at a byte of each lane, widened.
+    pub(super) fn part_of_word(&mut self, word: Reg, byte: u32, scalar: Scalar, d: Reg) {
+        let bits = 32 - 8 * scalar.bytes() as u8;
+        let up = bits - 8 * byte as u8;
+        let a = if up == 0 { word } else { self.lane1(Lane1::Shl(up), word) };
+        if scalar == Scalar::Bool {
+            let (a, b) = (self.lane1(Lane1::Shr(bits), a), self.lane_constant(0));
+            return self.emit(Ins::CompareLanes { test: Test::Ne, kind: Num::Unsigned, d, a, b });
+        }
+        let op = if scalar.is_signed() { Lane1::Sar(bits) } else { Lane1::Shr(bits) };
+        self.emit(Ins::Lane1 { op, d, a });
+    }
+
+    /// The number in the last active lane.
+    pub(super) fn of_last_lane(&mut self, regs: &[Reg]) -> Reg {
+        let mut found: Option<Reg> = None;
+        for (part, &s) in regs.iter().enumerate() {
+            let (bits, d) = (self.int(), self.int());
+            self.emit(Ins::BitsOfMask { d: bits, s: self.exec[part] });
+            self.emit(Ins::Last { d, s, bits });
+            found = Some(match found {
+                Some(b) => {
+                    let to = self.int();
+                    self.emit(Ins::Choose { wide: false, d: to, c: bits, a: d, b });
+                    to
+                }
+                None => d,
+            });
+        }
+        found.unwrap_or_else(|| self.constant(0))
+    }
+}
+
+/// The register of a component's lanes.
+fn component(data: &Operand, part: usize) -> Reg {
+    match data {
+        Operand::Lanes(regs) | Operand::Masks(regs) => regs[part],
+        Operand::Int { .. } | Operand::Wide { .. } => {
+            unreachable!("components are lanes of 32 bits")
+        }
+    }
+}
+
+/// The number of words that have the adjacent components of a lane.
+pub(super) fn word_count(scalar: Scalar, components: usize) -> usize {
+    (scalar.bytes() as usize * components).div_ceil(4)
+}
