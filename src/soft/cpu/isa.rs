@@ -5,7 +5,7 @@ use crate::soft::variables;
 /// An instruction set that kernels become machine code for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IsaKind {
-    /// What the target guarantees: NEON on aarch64. On x86_64 it has no machine code.
+    /// The features that the target guarantees: NEON on aarch64. On x86_64 it has no machine code.
     Baseline,
     /// AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]

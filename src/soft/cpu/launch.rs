@@ -280,13 +280,13 @@ struct Worker<'a> {
     may_switch: bool,
     waves: Vec<Wave>,
     frames: *mut u8,
-    /// What machine code needs to run threadgroups by itself, and memory for it.
+    /// State for machine code that runs threadgroups by itself.
     state: GroupState,
     areas: Areas,
     /// The order of SIMD-groups, if a seed chooses it; and their copies of threadgroup memory, if it is to be weak.
     random: Option<Random>,
     apart: Option<Apart>,
-    /// What observes the threads of a checked kernel.
+    /// The observer of a checked kernel's threads.
     probes: Option<Box<Probes<'a>>>,
     shapes: Vec<Shape>,
 }
@@ -524,7 +524,7 @@ impl<'a> Worker<'a> {
 
     /// The work that it has done.
     fn spent(&self) -> u64 {
-        self.place.watch.spent(self.budget)
+        self.place.watch.work_done(self.budget)
     }
 
     /// An estimate of what the interpreter would work for the whole launch.
@@ -723,10 +723,10 @@ impl<'a> Worker<'a> {
         if self.budget >= 0 {
             return Ok(());
         }
-        match self.place.watch.look(&mut self.budget) {
+        match self.place.watch.check(&mut self.budget) {
             Verdict::Continue => Ok(()),
             Verdict::Aborted => Err(None),
-            Verdict::Late => Err(Some(self.report(0, self.start(), 0, Wrong::Watchdog))),
+            Verdict::TimedOut => Err(Some(self.report(0, self.start(), 0, Wrong::Watchdog))),
         }
     }
 

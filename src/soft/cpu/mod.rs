@@ -121,7 +121,7 @@ pub(crate) struct Program {
     hoists: bool,
     /// Work that the interpreter has done so far, in the watchdog's units of 10 ns.
     worked: AtomicU64,
-    /// What it checks while it runs.
+    /// The checks that it makes while it runs.
     checks: Checks,
     /// The IR that code is generated from.
     source: Arc<Source>,

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What the workers of a launch share.
+/// The state that the workers of a launch share.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     limit: Option<Duration>,
@@ -60,31 +60,31 @@ pub(crate) enum Verdict {
     /// Another worker has stopped the launch.
     Aborted,
     /// No threadgroup has finished for too long.
-    Late,
+    TimedOut,
 }
 
 /// Work between two checks: at most, at first, and at least. Without optimisation much work takes many times as long as estimated.
-const MOST: i64 = if cfg!(debug_assertions) { 1 << 14 } else { 1 << 17 };
-const FIRST: i64 = 1 << 13;
-const LEAST: i64 = 1 << 8;
+const MAX_BUDGET: i64 = if cfg!(debug_assertions) { 1 << 14 } else { 1 << 17 };
+const INITIAL_BUDGET: i64 = 1 << 13;
+const MIN_BUDGET: i64 = 1 << 8;
 /// How long a budget should last: between these times.
-const SHORT: Duration = Duration::from_micros(500);
-const LONG: Duration = Duration::from_millis(2);
+const MIN_INTERVAL: Duration = Duration::from_micros(500);
+const MAX_INTERVAL: Duration = Duration::from_millis(2);
 
 /// One worker's view of the watchdog.
 #[derive(Debug)]
 pub(crate) struct Watch<'a> {
     launch: &'a Watchdog,
-    /// What the budget was when it was last filled.
+    /// The budget when it was last filled.
     budget: Cell<i64>,
     /// The work that was done before that.
-    spent: Cell<i64>,
-    looked: Cell<Instant>,
+    work_done: Cell<i64>,
+    last_check: Cell<Instant>,
     /// The beats at the last check, and the time at which they were last found to have changed.
-    seen: Cell<u64>,
-    changed: Cell<Instant>,
+    last_beats: Cell<u64>,
+    last_progress: Cell<Instant>,
     /// Whether there was a check: before the first one threadgroups may finish without a beat.
-    waits: Cell<bool>,
+    has_checked: Cell<bool>,
 }
 
 #[cfg(test)]
@@ -103,16 +103,24 @@ impl<'a> Watch<'a> {
     pub(crate) fn new(launch: &'a Watchdog, now: Instant) -> Self {
         #[cfg(test)]
         observe();
-        let seen = Cell::new(launch.beats.load(Ordering::Relaxed));
-        let (looked, changed) = (Cell::new(now), Cell::new(now));
-        let (budget, spent) = (Cell::new(FIRST), Cell::new(0));
-        Self { launch, budget, spent, looked, seen, changed, waits: Cell::new(false) }
+        let last_beats = Cell::new(launch.beats.load(Ordering::Relaxed));
+        let (last_check, last_progress) = (Cell::new(now), Cell::new(now));
+        let (budget, work_done) = (Cell::new(INITIAL_BUDGET), Cell::new(0));
+        Self {
+            launch,
+            budget,
+            work_done,
+            last_check,
+            last_beats,
+            last_progress,
+            has_checked: Cell::new(false),
+        }
     }
 
     /// The work that was done, if this is left of the budget.
     #[inline(always)]
-    pub(crate) fn spent(&self, left: i64) -> u64 {
-        self.spent.get().saturating_add(self.budget.get().saturating_sub(left)).max(0) as u64
+    pub(crate) fn work_done(&self, left: i64) -> u64 {
+        self.work_done.get().saturating_add(self.budget.get().saturating_sub(left)).max(0) as u64
     }
 
     /// The work that may be done before the first check.
@@ -122,30 +130,30 @@ impl<'a> Watch<'a> {
 
     /// Checks the clock and the other workers, and refills the budget.
     #[cold]
-    pub(crate) fn look(&self, budget: &mut i64) -> Verdict {
+    pub(crate) fn check(&self, budget: &mut i64) -> Verdict {
         #[cfg(test)]
         observe();
         if self.launch.is_aborted() {
             return Verdict::Aborted;
         }
         let now = Instant::now();
-        let lasted = now.duration_since(self.looked.replace(now));
+        let lasted = now.duration_since(self.last_check.replace(now));
         let mut next = self.budget.get();
-        if lasted > LONG {
-            next = (next / 2).max(LEAST);
-        } else if lasted < SHORT {
-            next = (next * 2).min(MOST);
+        if lasted > MAX_INTERVAL {
+            next = (next / 2).max(MIN_BUDGET);
+        } else if lasted < MIN_INTERVAL {
+            next = (next * 2).min(MAX_BUDGET);
         }
-        self.spent.set(self.spent(*budget) as i64);
+        self.work_done.set(self.work_done(*budget) as i64);
         self.budget.set(next);
         *budget = next;
         let Some(limit) = self.launch.limit else { return Verdict::Continue };
         let beats = self.launch.beats.load(Ordering::Relaxed);
-        let first = !self.waits.replace(true);
-        if self.seen.replace(beats) != beats || first {
-            self.changed.set(now);
-        } else if now.duration_since(self.changed.get()) > limit {
-            return Verdict::Late;
+        let first = !self.has_checked.replace(true);
+        if self.last_beats.replace(beats) != beats || first {
+            self.last_progress.set(now);
+        } else if now.duration_since(self.last_progress.get()) > limit {
+            return Verdict::TimedOut;
         }
         // Only written when it changes: the other workers read it often.
         if !self.launch.beat_wanted.load(Ordering::Relaxed) {
@@ -168,18 +176,18 @@ mod tests {
         let other = Watch::new(&launch, Instant::now());
         let mut budget = 0;
         for _ in 0..5 {
-            assert_eq!(watch.look(&mut budget), Verdict::Continue);
+            assert_eq!(watch.check(&mut budget), Verdict::Continue);
             std::thread::sleep(LIMIT / 2);
             launch.finished();
         }
         // Both workers notice that the last threadgroup finished.
-        assert_eq!(watch.look(&mut budget), Verdict::Continue);
-        assert_eq!(other.look(&mut budget), Verdict::Continue);
+        assert_eq!(watch.check(&mut budget), Verdict::Continue);
+        assert_eq!(other.check(&mut budget), Verdict::Continue);
         std::thread::sleep(LIMIT * 2);
-        assert_eq!(watch.look(&mut budget), Verdict::Late);
-        assert_eq!(other.look(&mut budget), Verdict::Late);
+        assert_eq!(watch.check(&mut budget), Verdict::TimedOut);
+        assert_eq!(other.check(&mut budget), Verdict::TimedOut);
         launch.abort();
-        assert_eq!(watch.look(&mut budget), Verdict::Aborted);
+        assert_eq!(watch.check(&mut budget), Verdict::Aborted);
     }
 
     #[test]
@@ -189,16 +197,16 @@ mod tests {
         let watch = Watch::new(&launch, Instant::now());
         launch.finished();
         std::thread::sleep(LIMIT * 2);
-        assert_eq!(watch.look(&mut 0), Verdict::Continue);
+        assert_eq!(watch.check(&mut 0), Verdict::Continue);
         std::thread::sleep(LIMIT * 2);
-        assert_eq!(watch.look(&mut 0), Verdict::Late);
+        assert_eq!(watch.check(&mut 0), Verdict::TimedOut);
     }
 
     #[test]
     fn without_a_limit_no_worker_is_late() {
         let launch = Watchdog::new(None);
         let watch = Watch::new(&launch, Instant::now() - Duration::from_secs(1000));
-        assert_eq!(watch.look(&mut 0), Verdict::Continue);
+        assert_eq!(watch.check(&mut 0), Verdict::Continue);
     }
 
     #[test]
@@ -206,12 +214,12 @@ mod tests {
         let launch = Watchdog::new(None);
         let watch = Watch::new(&launch, Instant::now());
         let first = watch.first_budget();
-        assert_eq!(watch.spent(first), 0);
-        assert_eq!(watch.spent(first - 10), 10);
+        assert_eq!(watch.work_done(first), 0);
+        assert_eq!(watch.work_done(first - 10), 10);
         let mut budget = -7;
-        watch.look(&mut budget);
-        assert_eq!(watch.spent(budget), first as u64 + 7);
-        assert_eq!(watch.spent(budget - 100), first as u64 + 107);
+        watch.check(&mut budget);
+        assert_eq!(watch.work_done(budget), first as u64 + 7);
+        assert_eq!(watch.work_done(budget - 100), first as u64 + 107);
     }
 
     #[test]
@@ -221,14 +229,14 @@ mod tests {
         let mut budget = watch.first_budget();
         // Fast work: more of it between two checks.
         for _ in 0..20 {
-            watch.look(&mut budget);
+            watch.check(&mut budget);
         }
-        assert_eq!(budget, MOST);
+        assert_eq!(budget, MAX_BUDGET);
         // Slow work: less.
         for _ in 0..3 {
-            std::thread::sleep(LONG * 2);
-            watch.look(&mut budget);
+            std::thread::sleep(MAX_INTERVAL * 2);
+            watch.check(&mut budget);
         }
-        assert!(budget <= MOST / 8, "{budget}");
+        assert!(budget <= MAX_BUDGET / 8, "{budget}");
     }
 }

@@ -107,7 +107,7 @@ pub(crate) struct Wave {
     pub(crate) texture_count: u32,
     /// The launch's samplers, one for each of the module.
     pub(crate) samplers: *const Sampler,
-    /// What memory refers to by address or ID.
+    /// The resources that memory refers to by address or ID.
     pub(crate) addresses: *const Addresses<'static>,
     /// Thread memory of the 32 lanes.
     pub(crate) thread_memory: *mut u8,
@@ -119,9 +119,9 @@ pub(crate) struct Wave {
     pub(crate) native: *const Ins,
     /// The threadgroups that machine code runs, if it runs them.
     pub(crate) groups: *mut GroupState,
-    /// What observes the SIMD-group, of a checked kernel; else null.
+    /// The observer of the SIMD-group in a checked kernel; else null.
     pub(crate) probes: *mut Probes<'static>,
-    /// What machine code tests of checked accesses by itself.
+    /// The state by which machine code tests checked accesses by itself.
     pub(crate) quick: *const Quick,
     /// Whether the checker wants to know of accesses to device memory.
     pub(crate) observes_device: bool,

@@ -183,12 +183,12 @@ handlers! {
 #[cold]
 fn poll(ip: *const Ins, wave: &mut Wave, next: *const Ins) -> *const Ins {
     // SAFETY: `place` belongs to the worker, which outlives the SIMD-group's run.
-    match unsafe { &*wave.place }.watch.look(&mut wave.budget) {
+    match unsafe { &*wave.place }.watch.check(&mut wave.budget) {
         Verdict::Continue => next,
         Verdict::Aborted => {
             wave.stop = Stop::Aborted;
             std::ptr::null()
         }
-        Verdict::Late => wave.fault(ip, wave.first(), Wrong::Watchdog),
+        Verdict::TimedOut => wave.fault(ip, wave.first(), Wrong::Watchdog),
     }
 }

@@ -9,7 +9,7 @@ use super::machine::Machine;
 use crate::soft::cpu::interp::code::{LANES, Wave, Wrong};
 use crate::soft::cpu::interp::input::GroupPlace;
 
-/// What a call of a whole body reads and writes.
+/// The memory that a call of a whole body reads and writes.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct GroupState {

@@ -56,7 +56,7 @@ pub(crate) struct MemRef {
     pub(crate) disp: i32,
 }
 
-/// What an operand in memory starts from.
+/// The base of an operand in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemBase {
     Reg(Reg),
@@ -180,7 +180,7 @@ pub(crate) enum Lane2 {
     DivUnsigned,
 }
 
-/// What an atomic does with a word of 32 bits.
+/// The operation of an atomic on a word of 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AtomicOp {
     Load,
@@ -689,7 +689,7 @@ impl Ins {
     }
 }
 
-/// What operations were selected for; listings show it.
+/// The purpose of selected operations, for listings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The start or the end of the run.
@@ -707,7 +707,7 @@ pub(crate) enum Origin {
 #[derive(Debug, Default)]
 pub(crate) struct Code {
     pub(crate) code: Vec<Ins>,
-    /// What each of them is for.
+    /// The purpose of each.
     pub(crate) origins: Vec<Origin>,
     pub(crate) regs: Vec<Info>,
     pub(crate) labels: u32,

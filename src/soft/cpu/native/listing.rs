@@ -144,7 +144,7 @@ impl Listing<'_> {
         Ok(())
     }
 
-    /// What follows the code: constants, 16 bytes in a line.
+    /// The bytes after the code: constants, 16 bytes in a line.
     fn constants(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bytes, code) = (&self.emitted.bytes, self.emitted.code_bytes as usize);
         let start = code.next_multiple_of(emit::POOL_ALIGN);

@@ -397,11 +397,11 @@ unsafe extern "C" fn slow(
     let stopped = match &site.what {
         SiteKind::Clock => {
             // SAFETY: a saved register, and the place of the threadgroup that runs.
-            let verdict = unsafe { (*wave.place).watch.look(&mut *budget.cast::<i64>()) };
+            let verdict = unsafe { (*wave.place).watch.check(&mut *budget.cast::<i64>()) };
             match verdict {
                 Verdict::Continue => None,
                 Verdict::Aborted => Some(None),
-                Verdict::Late => Some(Some((wave.first(), Wrong::Watchdog))),
+                Verdict::TimedOut => Some(Some((wave.first(), Wrong::Watchdog))),
             }
         }
         SiteKind::Barrier(exec) => {
@@ -572,7 +572,7 @@ fn lanes_one_by_one(
     Ok(())
 }
 
-/// What to report about an access.
+/// The facts about an access for a report.
 fn wrong(access: &Access, region: u32, offset: i64) -> Wrong {
     let (bytes, write) = (access.scalar.bytes() * access.data.len() as u32, access.write);
     match access.region {

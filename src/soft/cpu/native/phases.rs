@@ -44,7 +44,7 @@ pub(crate) enum Step<'a> {
 #[derive(Default)]
 pub(crate) struct Phase<'a> {
     pub(crate) stmts: &'a [Stmt],
-    /// What other phases computed for the strip, and what other phases read.
+    /// Values from other phases for the strip, and values for them.
     pub(crate) entering: Vec<Value>,
     pub(crate) leaving: Vec<Value>,
     /// The variables of strips that it reads or assigns.

@@ -286,7 +286,7 @@ pub(crate) fn reads(
             };
             all.extend(start.pointer());
             all.extend(sum.same.iter().chain(&sum.lanes).map(|&(value, _)| value));
-            // What is stored, and before it the steps of a matrix.
+            // The stored value, and before it the steps of a matrix.
             inst.args[1..].iter().for_each(|data| all.extend(components(function, data)));
         }
         Op::MatrixMultiplyAdd => {

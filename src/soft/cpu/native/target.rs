@@ -9,7 +9,7 @@ use super::select::Strip;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use super::x86_64::emit;
 
-/// What selection, allocation and slow paths have to know about an instruction set.
+/// Facts about an instruction set for selection, allocation and slow paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// Lanes of a vector, which may be several registers of the machine.

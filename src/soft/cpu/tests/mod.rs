@@ -29,7 +29,7 @@ pub(crate) struct Way {
     native: bool,
     /// Functions that can be called are not inlined.
     calls: bool,
-    /// What is the same for all threads is computed before them.
+    /// Values that are the same for all threads are computed before them.
     hoists: bool,
 }
 

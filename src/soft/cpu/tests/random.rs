@@ -627,7 +627,7 @@ fn input(seed: u64) -> Vec<u8> {
     words.flat_map(u32::to_le_bytes).collect()
 }
 
-/// What a program writes.
+/// The output of a program.
 fn output(seed: u64, module: &Module, way: Way) -> Vec<u8> {
     let mut input = input(seed);
     let mut output = vec![0u8; (THREADS * OUTPUT) as usize];

@@ -159,7 +159,7 @@ fn conversions_of_every_type() {
 fn operations_of_every_type() {
     for &op in Op::ALL {
         for scalar in SCALARS {
-            // What has no row is library code.
+            // Operations without a row are library code.
             if op != Op::Select && row_scalar(op, scalar).is_none() {
                 continue;
             }

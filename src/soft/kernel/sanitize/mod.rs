@@ -36,17 +36,17 @@ const MOST_PLANES: usize = 64;
 pub(crate) struct Session {
     /// The number of its queue.
     queue: u64,
-    /// What is ordered before the commands that are executed now, in other queues too.
+    /// The work that is ordered before the commands that are executed now, in other queues too.
     clock: SharedClock,
     /// Made when the first checked kernel is launched, so that other command buffers pay nothing for it.
     made: OnceLock<Box<Made>>,
 }
 
-/// What the checked kernels of a command buffer have in common.
+/// The state that the checked kernels of a command buffer share.
 #[derive(Default)]
 struct Made {
     state: Mutex<State>,
-    /// What was found; apart, so that it can be read while a kernel runs.
+    /// The findings, under a lock of their own, so that they can be read while a kernel runs.
     found: Mutex<Found>,
 }
 
@@ -352,7 +352,7 @@ impl Session {
         self.clock.seen();
     }
 
-    /// What was found.
+    /// The findings.
     pub(crate) fn reports(&self) -> Vec<Report> {
         let Some(made) = self.made.get() else { return Vec::new() };
         let found = lock(&made.found);
@@ -448,7 +448,7 @@ impl Drop for Checker<'_> {
 }
 
 impl Checker<'_> {
-    /// What machine code tests and updates by itself, while the checker lives.
+    /// The state that machine code tests and updates by itself, while the checker lives.
     pub(crate) fn quick(&self) -> *const Quick {
         &raw const *self.state.events.quick
     }
@@ -714,7 +714,7 @@ impl Checker<'_> {
     }
 }
 
-/// What is compared of a value that is written.
+/// A 32-bit fold of a written value, for comparison.
 fn folded(value: u64) -> u32 {
     (value ^ value >> 32) as u32
 }
@@ -741,7 +741,7 @@ fn thread(launches: &[Run], group: u32, wave: u32, lane: u32) -> [u32; 3] {
     ]
 }
 
-/// What would order two accesses.
+/// The construct that would order two accesses.
 fn remedy(launches: &[Run], old: &Record, new: &Record, apart: Apart, own: bool) -> String {
     let flag = if own { "mem_threadgroup" } else { "mem_device" };
     let mixed = old.kind.is_atomic() != new.kind.is_atomic();

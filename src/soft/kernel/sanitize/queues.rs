@@ -18,7 +18,7 @@ use crate::soft::ir::hash::FastMap;
 pub(super) struct Ticks(Vec<(u64, u64)>);
 
 impl Ticks {
-    /// What comes before `other` comes before this, too.
+    /// Work that comes before `other` comes before this, too.
     fn join(&mut self, other: &Self) {
         other.0.iter().for_each(|&(queue, tick)| self.add(queue, tick));
     }
@@ -97,12 +97,12 @@ pub(super) fn activate() {
     ACTIVE.store(true, Relaxed);
 }
 
-/// What the program has seen.
+/// The work that the program has seen completed.
 pub(super) fn all_seen() -> Ticks {
     SEEN.get()
 }
 
-/// What is published at once: the accesses of launches that nothing orders.
+/// Accesses that are published together: those of launches that nothing orders.
 pub(super) struct Batch {
     pub(super) queue: u64,
     pub(super) tick: u64,

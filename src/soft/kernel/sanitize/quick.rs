@@ -14,7 +14,7 @@ pub(super) struct Whole<'a> {
     pub(super) bytes: u32,
     /// The active lanes, each with its address, which is a multiple of four.
     pub(super) lanes: &'a [(u32, u64)],
-    /// What a lane writes.
+    /// The value that a lane writes.
     pub(super) value: &'a dyn Fn(u32) -> Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! What the sanitizer found, as data and as text.
+//! The sanitizer's findings, as data and as text.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::soft::kernel::SourcePosition;
 pub(crate) struct Report {
     /// The kernel of the later access.
     pub(crate) kernel: String,
-    /// What was found.
+    /// The finding.
     pub(crate) kind: ReportKind,
     /// The argument or variable, if the memory has a name.
     pub(crate) argument: Option<String>,
@@ -20,13 +20,13 @@ pub(crate) struct Report {
     pub(crate) bytes: u32,
     /// The accesses, in the order in which they happened.
     pub(crate) accesses: Vec<Access>,
-    /// What would correct it.
+    /// A correction.
     pub(crate) remedy: String,
     /// How often it was found.
     pub(crate) count: u64,
 }
 
-/// What was found.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ReportKind {
     /// Two accesses that nothing orders.
@@ -35,7 +35,7 @@ pub(crate) enum ReportKind {
     SameValue,
     /// The same in one SIMD-group, by different instructions.
     Lockstep,
-    /// What one thread did.
+    /// The access of one thread.
     Of(Finding),
     /// More was found than a command buffer reports.
     Omitted,
@@ -135,11 +135,11 @@ fn counted(count: u64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     if count > 1 { write!(out, " (found {count} times)") } else { Ok(()) }
 }
 
-/// What would order accesses of two queues.
+/// The construct that would order accesses of two queues.
 pub(super) const OF_QUEUES: &str = "nothing orders the two command buffers, which are of different queues: signal an event after the first and wait for \
      it before the second, or wait until the first has completed before the second is committed";
 
-/// What would correct a fault of one thread.
+/// The correction of a fault of one thread.
 pub(super) const fn remedy_of(finding: Finding) -> &'static str {
     match finding {
         Finding::Shift => "keep the count below the number of bits of the type",

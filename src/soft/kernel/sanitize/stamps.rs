@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::soft::ir::AccessKind;
 
-/// What a plane has for every four bytes: a stamp, or 0.
+/// The entry of a plane for every four bytes: a stamp, or 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Plane {
@@ -54,7 +54,7 @@ pub(crate) fn class_of(kind: AccessKind) -> u32 {
     number << CLASS_SHIFT
 }
 
-/// What is added to the value of a write in each of its four bytes, so that equal numbers there are equal values, bytes and
+/// The numbers that are added to the value of a write in each of its four bytes, so that equal numbers there are equal values, bytes and
 /// addresses. `delta` is the distance from these four bytes to the start.
 pub(crate) const fn value_at(delta: u32, bytes: u32) -> u32 {
     (delta ^ bytes << 8).wrapping_mul(0x85eb_ca6b)
@@ -75,7 +75,7 @@ pub(super) struct Clock {
     pub(super) met: u32,
 }
 
-/// What stamps of device memory, or of threadgroup memory, are compared with.
+/// The limits that stamps of device memory, or of threadgroup memory, are compared with.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Limits {
@@ -93,7 +93,7 @@ pub(crate) struct Limits {
     phases: Cell<u32>,
 }
 
-/// What machine code needs to access planes. It is that of the SIMD-group that runs.
+/// The state by which machine code accesses planes. It is that of the SIMD-group that runs.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Quick {
@@ -245,9 +245,9 @@ const EVENTS: usize = 1 << 24;
 /// Numbers of events, without that of `COMPLEX`.
 const NUMBERS: u32 = (1 << 25) - 1;
 
-/// The events of a command buffer: who did what the stamps stand for.
+/// The events of a command buffer: the site, the lanes and the SIMD-group that stamps refer to.
 pub(super) struct Events {
-    /// What machine code uses while a launch runs.
+    /// The state of machine code while a launch runs.
     pub(super) quick: Box<Quick>,
     /// The segments, after an empty one, and the room for them.
     segments: Option<Block>,

@@ -14,7 +14,7 @@ fn access(checker: &mut Checker<'_>, kind: AccessKind, thread: (u32, u32), at: (
     checker.access(thread.0, thread.1, site, Some(value), &place);
 }
 
-/// What two accesses are, with something in between.
+/// Two accesses, with something in between.
 fn pair(
     first: (AccessKind, (u32, u32), (u64, u32)),
     between: impl Fn(&mut Checker<'_>),
@@ -332,7 +332,7 @@ fn stamped_programs_race_where_the_definition_says() {
             }
             let (mut epochs, mut inner) = ([0, 0], [0; 4]);
             for phase in 0..random.below(4) {
-                // What the barrier before the phase orders.
+                // The accesses that the barrier before the phase orders.
                 let flags = MemFlags::of_bits(random.pick(&[1, 2, 3, 3, 0]));
                 if phase > 0 {
                     epochs[0] += u32::from(flags.device());

@@ -15,7 +15,7 @@ use crate::soft::ir::facts::stack_slots::{assign_offsets, keeps_pointers};
 use crate::soft::ir::walk::statements;
 use crate::soft::ir::{FuncId, Op, Span, Stmt, Value};
 
-/// What a call of a function needs to know.
+/// Facts about a function for its calls.
 #[derive(Clone, Debug)]
 pub(super) struct Routine {
     /// Where the arguments go.

@@ -37,7 +37,7 @@ impl Lowering<'_> {
             at += run.max(1);
         }
         self.forget_parts(parts);
-        // What follows is never reached; its loops count all the same.
+        // The statements that follow are never reached; their loops count all the same.
         self.loop_index += loops(&block[reached..]);
     }
 
@@ -196,7 +196,7 @@ impl Lowering<'_> {
         let test_length = test.map_or(0, |length| length + 1);
         self.block(&body[..test_length]);
         self.bind(head);
-        // What the test computes is live at the start of each iteration, like what was computed before the loop.
+        // Values of the test are live at the start of each iteration, like those that were computed before the loop.
         let first = self.code.len() as u32;
         self.block(&body[test_length..]);
         self.joins.pop();

@@ -140,7 +140,7 @@ impl Joined {
         Self { at: before + self.at, ..self }
     }
 
-    /// What a fault reports of the instruction's access at `offset`, where memory has `end` bytes that may be read: offset, size, and
+    /// The access at `offset` for the report of a fault, where memory has `end` bytes that may be read: offset, size, and
     /// position in the source.
     pub(crate) fn first_outside(&self, offset: i64, end: u64) -> (i64, u32, Span) {
         let before = i64::from(self.component) * i64::from(self.bytes);
@@ -165,9 +165,9 @@ type Terms = Vec<(Value, i64)>;
 /// Address computations that several accesses share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum AddressPart {
-    /// What differs from lane to lane, with the pointer that it starts from, if that does.
+    /// The part that differs from lane to lane, with the pointer that it starts from, if that does.
     Lanes(Option<Value>, Terms),
-    /// What does not.
+    /// The part that does not.
     Sum(Terms),
 }
 
@@ -208,12 +208,12 @@ pub(crate) struct Lowering<'a> {
     has_barrier: bool,
     /// Work since a [`control::Count`].
     uncounted: u32,
-    /// What is lowered now is computed once a launch.
+    /// The code that is lowered now runs once a launch.
     hoisting: bool,
     hoisted: u32,
     /// For each value whether it was computed before the first thread.
     done: Vec<bool>,
-    /// What becomes machine code, if anything does.
+    /// The statements that become machine code, if any do.
     native: Option<native::Natives>,
 }
 
@@ -508,7 +508,7 @@ impl Lowering<'_> {
         Field::Hoisted(self.hoisted - 1)
     }
 
-    /// What is computed once a launch.
+    /// Values that are computed once a launch.
     fn hoist(&mut self) {
         let list = constant_in_launch(self.function, &self.uses);
         self.hoisting = true;

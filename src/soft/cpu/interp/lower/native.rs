@@ -17,7 +17,7 @@ use crate::soft::cpu::native::shape::{Lanes, Shapes};
 use crate::soft::ir::walk::loops;
 use crate::soft::ir::{Op, Span, Stmt, Value, VarId};
 
-/// What becomes machine code, and what already has.
+/// The statements that become machine code, and those that already have.
 pub(super) struct Natives {
     source: Arc<Source>,
     plan: Plan,
@@ -226,7 +226,7 @@ impl Lowering<'_> {
         self.native = Some(natives);
     }
 
-    /// What statements define, read, assign, and access. `parted` says whether only some of the lanes may be there.
+    /// Collects what statements define, read, assign and access. `parted`: only some lanes may be active.
     fn look(natives: &Natives, stmts: &[Stmt], parted: bool, contents: &mut Contents) {
         let (function, uniform) = (&natives.source.function, &natives.source.uniform);
         for stmt in stmts {

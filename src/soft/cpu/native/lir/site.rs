@@ -13,7 +13,7 @@ pub(crate) struct Site {
     pub(crate) what: SiteKind,
 }
 
-/// What a site does.
+/// The kind of a site.
 #[derive(Clone, Debug)]
 pub(crate) enum SiteKind {
     Clock,
@@ -88,7 +88,7 @@ pub(crate) struct Access {
     pub(crate) scalar: Scalar,
     /// The uniform part of the offset.
     pub(crate) offset: Reg,
-    /// What each lane adds.
+    /// The distance that each lane adds.
     pub(crate) terms: Vec<Term>,
     /// The active lanes.
     pub(crate) exec: Vec<Reg>,

@@ -288,7 +288,7 @@ impl Selection<'_> {
     }
 
     /// Reads or writes adjacent components of a scalar type.
-    #[allow(clippy::too_many_arguments)] // What an access is.
+    #[allow(clippy::too_many_arguments)] // They describe an access.
     pub(super) fn access(
         &mut self,
         value: Value,

@@ -91,7 +91,7 @@ pub(crate) struct Selection<'a> {
     shapes: Shapes,
     strip: Strip,
     out: Vec<Ins>,
-    /// What each of `out` is for, and what the next ones are for.
+    /// The purpose of each of `out`, and of the next ones.
     origins: Vec<Origin>,
     origin: Origin,
     head: Vec<Ins>,
@@ -134,7 +134,7 @@ pub(crate) struct Selection<'a> {
     private: HashSet<VarId>,
     /// The masks from before each loop around that has masks of its own: lanes that return leave them, too.
     outer: Vec<Vec<Reg>>,
-    /// What inputs are made of.
+    /// The sources of inputs.
     inputs: input::Inputs,
     /// Set if the run is a body in phases, and the thread's inputs that have forms in this one.
     phases: Option<phases::State>,

@@ -12,7 +12,7 @@ use crate::soft::cpu::native::region::Layout;
 use crate::soft::ir::{Input, Op, Scalar, Span, Stmt, Type, Value, VarId};
 use crate::soft::kernel::limits;
 
-/// What selection knows while it works on a body in phases.
+/// The state of selection while it works on a body in phases.
 #[derive(Default)]
 pub(super) struct State {
     /// The values that are computed once for the threadgroup.
@@ -168,7 +168,8 @@ impl<'a> Selection<'a> {
                 _ => {}
             }
         }
-        // The loop's code is made apart, because what it needs for each strip is found on the way.
+        // The loop's code is generated separately, because the values that each strip needs are discovered while it is
+        // generated.
         let out = std::mem::take(&mut self.out);
         let origins = std::mem::take(&mut self.origins);
         let loops = std::mem::take(&mut self.code.loops);

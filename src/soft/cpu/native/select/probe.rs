@@ -39,7 +39,7 @@ impl Selection<'_> {
             }
             _ => (None, self.wanted(what, inst)),
         };
-        // What concerns the whole SIMD-group has no lanes.
+        // Events of the whole SIMD-group have no lanes.
         let exec = if inst.args.is_empty() && !matches!(what, Some(Probe::Found(_))) {
             Vec::new()
         } else {
@@ -155,7 +155,7 @@ impl Selection<'_> {
         Some(Access { write: false, region, scalar, offset, terms, exec, data, joined: false })
     }
 
-    /// What each lane adds to an offset.
+    /// The distance that each lane adds to an offset.
     fn terms(&mut self, sum: &Sum) -> Vec<Term> {
         let affine = self.is_affine(sum);
         let term = |&(index, scale): &(Value, i64)| Term {

@@ -49,7 +49,7 @@ impl Cells {
 /// The planes, by their numbers.
 type Planes = [Reg; Plane::COUNT];
 
-/// What stamps are compared with, in lanes.
+/// The limits that stamps are compared with, in lanes.
 struct Limits {
     own: bool,
     start: Reg,

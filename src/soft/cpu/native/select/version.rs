@@ -112,7 +112,7 @@ impl Selection<'_> {
         self.checked.clear();
         self.begun = begun;
         for &value in &stretch.inside {
-            // What was computed before the phase is there in both versions.
+            // Values that were computed before the phase exist in both versions.
             if !self.is_ahead(value) {
                 self.forms[value.index()] = Forms::default();
                 self.vectors.remove(&value);

@@ -57,7 +57,7 @@ pub(crate) struct Mem {
     pub(crate) disp: i32,
 }
 
-/// What an address starts from.
+/// The base of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Base {
     Gpr(Gpr),

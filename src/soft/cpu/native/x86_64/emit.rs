@@ -55,7 +55,7 @@ const AVX2: Target = Target {
 };
 const AVX512: Target = Target { lanes: 16, parts: 2, mask_registers: true, unsigned: true, ..AVX2 };
 
-/// What an instruction set has; none if there is no machine code for it.
+/// The features of an instruction set; none if there is no machine code for it.
 pub(crate) const fn target(isa: IsaKind) -> Option<Target> {
     match isa {
         IsaKind::Baseline => None,
@@ -139,7 +139,7 @@ struct Emitter<'a> {
     /// In the code of a whole body: the turn of the next strip, and the start of a threadgroup.
     next: Option<Label>,
     start: Option<Label>,
-    /// Barriers that a strip is the first to come to: where that is noted, the site, and what is noted.
+    /// Barriers that record the first strip to reach them: the label of that code, the site, the recorded number.
     firsts: Vec<(Label, u32, u32)>,
     /// Virtual registers that are saved for barriers where they are computed, as they never change.
     saved_once: Vec<bool>,
@@ -182,7 +182,7 @@ impl Emitter<'_> {
         starts
     }
 
-    /// What follows when a strip has ended, up to where the call does.
+    /// The code from the end of a strip to the end of the call.
     fn next_strip(&mut self, strip: Label, several: bool) {
         if several {
             let bytes = (self.code.lanes * self.code.parts * 4) as i32;

@@ -21,12 +21,12 @@ use super::ops;
 
 /// An instruction without a VEX or EVEX prefix.
 struct Plain {
-    /// What comes before the REX prefix, 0 for nothing.
+    /// The prefix before the REX prefix, 0 for none.
     prefix: u8,
     opcode: &'static [u8],
     /// How many values of the last byte are this instruction.
     count: u8,
-    /// What ModRM's register field has to be, if it is a part of the opcode.
+    /// The value of ModRM's register field, if it is a part of the opcode.
     digit: Option<u8>,
     text: &'static str,
     /// The text with a REX prefix that says 64 bits, if it is another.

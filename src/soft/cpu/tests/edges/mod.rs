@@ -490,7 +490,7 @@ impl Bench {
             for at in (from..to).step_by(size as usize) {
                 let inside = is_inside(at);
                 let address = self.memory.as_ptr() as i64 + part.start as i64 + at;
-                // What threadgroup memory begins with is aligned.
+                // The first allocation of threadgroup memory is aligned.
                 let address = if kernel.threadgroup { at } else { address };
                 let aligned = !atomic || address % bytes == 0;
                 if !inside || !aligned {

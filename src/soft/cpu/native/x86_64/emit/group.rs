@@ -214,7 +214,7 @@ impl Emitter<'_> {
         for ins in &self.code.code {
             match ins.only_result() {
                 Some(d) => results[d.0 as usize] += 1,
-                // What these compute is not saved where they compute it.
+                // The results of these are not saved where they are computed.
                 None => each_changed(ins, &mut |reg| results[reg.0 as usize] += 2),
             }
         }
