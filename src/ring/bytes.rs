@@ -76,7 +76,7 @@ pub(super) fn load(path: &Path, magic: [u8; 8]) -> Result<Vec<u8>, RingError> {
 /// Bytes being read.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
-    /// What the bytes are, for messages.
+    /// The name of the bytes, for messages.
     what: &'static str,
 }
 

@@ -40,7 +40,7 @@ pub enum RingError {
         actor: String,
         /// The state that it is in.
         state: ActorState,
-        /// What was attempted.
+        /// The operation.
         what: &'static str,
     },
     /// An actor does not exist, or an argument of a call is wrong.

@@ -69,7 +69,7 @@ pub enum Priority {
     Critical,
 }
 
-/// What happens when an actor fails.
+/// The reaction to an actor's failure.
 ///
 /// ```
 /// use aruminium::ring::{Launch, Supervision};
@@ -222,7 +222,7 @@ impl Launch {
         self
     }
 
-    /// What happens when the actor fails.
+    /// The reaction to the actor's failure.
     ///
     /// ```
     /// use aruminium::ring::{Launch, Supervision};

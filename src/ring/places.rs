@@ -90,7 +90,7 @@ impl Places {
         }
     }
 
-    /// What the kernel is bound to: the states, or their addresses.
+    /// The buffer that the kernel is bound to: the states, or their addresses.
     pub(super) fn table(&self) -> &Arc<Buffer> {
         match &self.memory {
             Memory::Copied(states) => states.buffer(),

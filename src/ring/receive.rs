@@ -233,7 +233,7 @@ impl<M: Message> Future for Receive<M> {
                 Err(RingError::Timeout)
             }
             Ok(None) if this.ends_idle() && state.is_idle() => Err(state.idle_error(this.id)),
-            // What the ring's thread could not do. A thread that waits ticks itself, and has the error itself.
+            // The error of the ring's thread. A thread that waits ticks itself, and has the error itself.
             Ok(None) => match &state.refused {
                 Some(why) => Err(RingError::Idle(why.clone())),
                 None => core.drive(&mut state).map(|()| None),

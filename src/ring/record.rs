@@ -65,7 +65,7 @@ impl Op {
 /// The operations since a recording began.
 pub(super) type Log = Vec<Op>;
 
-/// What the host did to a ring from [`Ring::record`](super::Ring::record) on: sends, receives, submissions, changes of states,
+/// The actions of the host on a ring from [`Ring::record`](super::Ring::record) on: sends, receives, submissions, changes of states,
 /// restored checkpoints. Actors and lanes are not in it: make them before.
 ///
 /// Replayed on a ring with the same actors and lanes, in the state that the recorded one began in, it leads to the same bytes.

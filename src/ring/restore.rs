@@ -109,7 +109,7 @@ impl State {
         }
     }
 
-    /// What ids have after the restore.
+    /// The number in ids after the next restore.
     fn next_restores(&self) -> u32 {
         self.restores.wrapping_add(1)
     }

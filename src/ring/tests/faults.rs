@@ -298,7 +298,7 @@ fn five() -> (Ring, Vec<Actor<u32, u32, Few>>) {
     (ring, actors)
 }
 
-/// What a ring is after a number of ticks, for another process to print.
+/// A ring's state after a number of ticks, for another process to print.
 fn after(ring: &Ring, ticks: u64) -> String {
     ring.run(ticks).unwrap();
     format!("checkpoint {:08x}", crc32(&ring.checkpoint().unwrap().to_bytes()))
@@ -596,7 +596,7 @@ fn actors_that_take_too_long_together_do_their_work_one_after_the_other() {
         for (actor, start) in actors.iter().zip(1..) {
             assert_eq!(actor.try_receive().unwrap(), Some(expected(start)));
         }
-        // What one sent in this tick is there in the next one, and the ring goes on.
+        // The message that one sent in this tick is there in the next one, and the ring continues.
         actors[0].suspend().unwrap();
         assert_eq!(ring.run(9).unwrap().handled, 1);
         again.replay(&ring.take_recording().unwrap()).unwrap();

@@ -151,7 +151,7 @@ fn states_allow_only_the_transitions_of_the_specification() {
     actor.terminate().unwrap();
     actor.terminate().unwrap();
     assert!(actor.activate().is_err() && actor.send(5).is_err() && actor.read_state().is_err());
-    // What it sent before is still there, and its name is free.
+    // Messages that it sent before are still there, and its name is free.
     assert_eq!(actor.receive().wait().unwrap(), 1);
     assert_eq!(
         ring.take_dead_letters().iter().map(|letter| letter.message()).collect::<Vec<_>>(),

@@ -52,7 +52,7 @@ struct Mail {
     dead: bool,
 }
 
-/// What a dead letter says of its message, to be sorted.
+/// A dead letter's facts about its message, to be sorted.
 type Dead = (u32, u32, u32, u32, u32, &'static str);
 
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ struct Member {
     priority: Priority,
     /// How often it may be restarted; `None` if it is stopped.
     limit: Option<u32>,
-    /// What a restart begins with.
+    /// The state that a restart begins with.
     saved: Sum,
     restarts: u32,
     faults: u32,
@@ -269,8 +269,7 @@ impl Model {
         }
     }
 
-    /// What each member waits for, if some of them wait for each other: those that wait for none that waits are struck off, until
-    /// none is left, or only those that reach a cycle.
+    /// Finds cycles of waiting members: repeatedly removes those that wait for no waiting member.
     fn find_cycle(&self) -> Option<Vec<Vec<usize>>> {
         let waits: Vec<Vec<usize>> = self
             .members
@@ -370,7 +369,7 @@ fn check_cycle(model: &Model, names: &[String], seed: u64) {
     }
 }
 
-/// What random rings have had, so that the test has seen all of it.
+/// The events of random rings, so that the test has seen all of them.
 #[derive(Debug, Default)]
 struct Found {
     cycles: usize,

@@ -496,7 +496,7 @@ fn recordings_have_everything_that_changes_a_ring() {
     let recording = ring.take_recording().unwrap();
     again.replay(&Recording::parse(&recording.to_bytes()).unwrap()).unwrap();
     assert_eq!(again.checkpoint().unwrap(), ring.checkpoint().unwrap());
-    // What was waited for there is ordinary mail here.
+    // The answer that was awaited there is ordinary mail here.
     drop(open);
     for (actor, other) in actors.iter().zip(&others) {
         assert_eq!(rest(actor), rest(other));
