@@ -2,7 +2,7 @@
 
 use super::core::{Core, Guard};
 use super::error::{Fault, RingError};
-use super::submit::{Ended, Engine};
+use super::submit::{Submission, SubmitGuard};
 
 /// The result of `Ring::tick` and `Ring::run`.
 ///
@@ -31,7 +31,7 @@ pub struct Tick {
 }
 
 impl Tick {
-    fn add(&mut self, ended: &Ended) {
+    fn add(&mut self, ended: &Submission) {
         self.ticks += ended.ticks;
         self.handled += ended.handled;
         self.idle = ended.idle;
@@ -86,11 +86,11 @@ impl Core {
         // Declared before the guard, so that a panic unlocks the state first.
         let mut engine;
         let mut state = state;
-        engine = Engine::of(self, &mut state);
+        engine = SubmitGuard::take(self, &mut state);
         let plan = match state.prepare(count) {
             Ok(plan) => plan,
             Err(error) => {
-                engine.give_back(&mut state);
+                engine.release(&mut state);
                 return Err(error);
             }
         };
@@ -118,7 +118,7 @@ impl Core {
                 return Err(error);
             }
         }
-        engine.give_back(&mut state);
+        engine.release(&mut state);
         Ok((state, undone || !(ended.idle || ended.stopped)))
     }
 }

@@ -11,9 +11,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// How a submission ended.
+/// The result of a submission.
 #[derive(Default)]
-pub(super) struct Ended {
+pub(super) struct Submission {
     pub(super) ticks: u64,
     pub(super) handled: u64,
     pub(super) idle: bool,
@@ -22,11 +22,11 @@ pub(super) struct Ended {
     pub(super) dead: bool,
     /// Whether an actor stalled.
     pub(super) stalled: bool,
-    pub(super) broken: Option<Broken>,
+    pub(super) broken: Option<SubmissionError>,
 }
 
 /// Why a submission did not complete.
-pub(super) enum Broken {
+pub(super) enum SubmissionError {
     /// An actor broke a rule of the outbox, or failed alone.
     Actor(usize, Cause),
     /// Metal's error, and the actors that may have made it.
@@ -34,32 +34,32 @@ pub(super) enum Broken {
 }
 
 /// The right to submit. Other threads wait until it is given back, or dropped.
-pub(super) struct Engine<'a> {
+pub(super) struct SubmitGuard<'a> {
     core: &'a Core,
     submitter: Option<Submitter>,
 }
 
-impl Drop for Engine<'_> {
+impl Drop for SubmitGuard<'_> {
     fn drop(&mut self) {
         if self.submitter.is_some() {
             let core = self.core;
             let mut state = core.lock();
             // An error or a panic ended the submission: its work is not done.
             state.work = true;
-            self.give_back(&mut state);
+            self.release(&mut state);
         }
     }
 }
 
-impl<'a> Engine<'a> {
+impl<'a> SubmitGuard<'a> {
     /// Takes the right; no submission runs. The guard, and those of `submit`, call no wakers until it is given back.
-    pub(super) fn of(core: &'a Core, state: &mut Guard<'_>) -> Self {
+    pub(super) fn take(core: &'a Core, state: &mut Guard<'_>) -> Self {
         let submitter = state.engine.take();
         state.defers = submitter.is_some();
         Self { core, submitter }
     }
 
-    pub(super) fn give_back(&mut self, state: &mut Guard<'_>) {
+    pub(super) fn release(&mut self, state: &mut Guard<'_>) {
         state.engine = self.submitter.take();
         (state.changed, state.defers) = (true, false);
     }
@@ -70,19 +70,19 @@ impl<'a> Engine<'a> {
         state: Guard<'s>,
         plan: &Arc<Plan>,
         count: u32,
-    ) -> (Guard<'s>, Ended)
+    ) -> (Guard<'s>, Submission)
     where
         'a: 's,
     {
         let (version, start) = (state.version, Instant::now());
         let (mut state, result) =
-            self.unlocked(state, |submitter| submitter.run(plan, version, count));
-        let ended = state.settle(result, &plan.members);
+            self.run_unlocked(state, |submitter| submitter.run(plan, version, count));
+        let ended = state.read_results(result, &plan.members);
         state.measure(self.core, start, &ended);
         (state, ended)
     }
 
-    /// Runs the tick that was undone for one actor, with the mail that it had, and undoes it again: whether the actor fails alone.
+    /// Reruns the undone tick for one actor, with its mail, and undoes it again. Returns whether that actor alone fails.
     pub(super) fn submit_alone<'s>(
         &mut self,
         mut state: Guard<'s>,
@@ -95,7 +95,7 @@ impl<'a> Engine<'a> {
         let (version, start) = (state.version, Instant::now());
         state.clear_head();
         let member = plan.members.iter().position(|&member| member == actor).unwrap_or_default();
-        let (mut state, result) = self.unlocked(state, |submitter| {
+        let (mut state, result) = self.run_unlocked(state, |submitter| {
             submitter.batch(|batch| plan.encode_part(batch, version, member))
         });
         let cause = match result {
@@ -104,7 +104,7 @@ impl<'a> Engine<'a> {
         };
         // It stays undone.
         state.undo_record(actor);
-        state.measure(self.core, start, &Ended::default());
+        state.measure(self.core, start, &Submission::default());
         (state, cause)
     }
 
@@ -113,7 +113,7 @@ impl<'a> Engine<'a> {
         &mut self,
         mut state: Guard<'s>,
         plan: &Plan,
-    ) -> (Guard<'s>, Result<Ended, RingError>)
+    ) -> (Guard<'s>, Result<Submission, RingError>)
     where
         'a: 's,
     {
@@ -121,7 +121,7 @@ impl<'a> Engine<'a> {
         state.clear_head();
         let (mut result, mut failed) = (Ok(()), None);
         for (member, &actor) in plan.members.iter().enumerate() {
-            (state, result) = self.unlocked(state, |submitter| {
+            (state, result) = self.run_unlocked(state, |submitter| {
                 submitter.batch(|batch| plan.encode_part(batch, version, member))
             });
             if result.is_err() {
@@ -129,24 +129,24 @@ impl<'a> Engine<'a> {
                 break;
             }
         }
-        let mut ended = state.settle(result, &plan.members);
+        let mut ended = state.read_results(result, &plan.members);
         state.measure(self.core, start, &ended);
         let cause = match ended.broken.take() {
-            Some(Broken::Metal(error, _)) => Cause::of(error),
+            Some(SubmissionError::Metal(error, _)) => Cause::of(error),
             other => {
                 ended.broken = other;
                 return (state, Ok(ended));
             }
         };
         let ended = cause.map(|cause| {
-            ended.broken = failed.map(|actor| Broken::Actor(actor, cause));
+            ended.broken = failed.map(|actor| SubmissionError::Actor(actor, cause));
             ended
         });
         (state, ended)
     }
 
     /// Submits without the lock.
-    fn unlocked<'s>(
+    fn run_unlocked<'s>(
         &mut self,
         state: Guard<'s>,
         run: impl FnOnce(&mut Submitter) -> Result<(), GpuError>,
@@ -164,21 +164,26 @@ impl<'a> Engine<'a> {
 
 impl State {
     /// Reads the results of a submission of actors.
-    pub(super) fn settle(&mut self, result: Result<(), GpuError>, members: &[usize]) -> Ended {
+    pub(super) fn read_results(
+        &mut self,
+        result: Result<(), GpuError>,
+        members: &[usize],
+    ) -> Submission {
         let before = self.version;
         let broken = match result {
             Ok(()) => {
                 self.version += u64::from(self.heads.get(head::RAN));
-                self.outbox_error(members).map(|(actor, cause)| Broken::Actor(actor, cause))
+                self.outbox_error(members)
+                    .map(|(actor, cause)| SubmissionError::Actor(actor, cause))
             }
             Err(error) => {
                 // Records do not say it: the first thread of an actor writes its record before another one fails.
                 self.version += u64::from(self.heads.get(head::BEGAN).saturating_sub(1));
                 let suspects = self.suspects();
-                Some(Broken::Metal(error, suspects))
+                Some(SubmissionError::Metal(error, suspects))
             }
         };
-        if matches!(broken, Some(Broken::Actor(..))) {
+        if matches!(broken, Some(SubmissionError::Actor(..))) {
             self.version -= 1;
         }
         let ticks = self.version - before;
@@ -222,12 +227,12 @@ impl State {
         }
         self.figures.handled += handled;
         let dead = self.heads.get(head::DEAD) != 0;
-        Ended { ticks, handled, idle, stopped, dead, stalled: stalled != 0, broken }
+        Submission { ticks, handled, idle, stopped, dead, stalled: stalled != 0, broken }
     }
 
     /// Does what follows the last tick of a submission. A replay does it at the same tick, so it does not depend on how the ticks
     /// were submitted.
-    pub(super) fn conclude(&mut self, ended: &mut Ended, undone: bool) {
+    pub(super) fn conclude(&mut self, ended: &mut Submission, undone: bool) {
         let dead = self.dead.len();
         for lane in self.orphans.clone() {
             self.bury(lane, "the actor was terminated");
@@ -294,7 +299,7 @@ impl State {
         Some(cause)
     }
 
-    /// Makes the record of a tick that was undone invalid: it would say that the actor has completed the tick when it runs again.
+    /// Invalidates the record of an undone tick; otherwise the actor would count as done when the tick runs again.
     fn undo_record(&mut self, actor: usize) {
         let undone = actor * 2 + (self.side() ^ 1);
         let version = self.version;
@@ -355,7 +360,7 @@ impl State {
             .collect()
     }
 
-    fn measure(&mut self, core: &Core, start: Instant, ended: &Ended) {
+    fn measure(&mut self, core: &Core, start: Instant, ended: &Submission) {
         let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let figures = &mut self.figures;
         figures.submissions += 1;

@@ -7,18 +7,18 @@ use super::kind::Kind;
 use super::options::Supervision;
 use super::plan::Plan;
 use super::state::{Seat, State};
-use super::submit::{Broken, Ended, Engine};
+use super::submit::{Submission, SubmissionError, SubmitGuard};
 use crate::{FaultKind, GpuError};
 
-impl<'a> Engine<'a> {
+impl<'a> SubmitGuard<'a> {
     /// The fault of a submission that did not complete. If each actor alone does what the tick that was undone has for it, they took
     /// too long together only, or the process did not run for a while: then the tick runs in parts, which `ended` includes.
     pub(super) fn resolve<'s>(
         &mut self,
         state: Guard<'s>,
         plan: &Plan,
-        broken: Broken,
-        ended: &mut Ended,
+        broken: SubmissionError,
+        ended: &mut Submission,
     ) -> (Guard<'s>, Result<Option<(usize, Cause)>, RingError>)
     where
         'a: 's,
@@ -32,10 +32,10 @@ impl<'a> Engine<'a> {
             let (ticks, handled) = (ended.ticks + parts.ticks, ended.handled + parts.handled);
             let dead = ended.dead || parts.dead;
             let fault = match parts.broken {
-                Some(Broken::Actor(actor, cause)) => Some((actor, cause)),
+                Some(SubmissionError::Actor(actor, cause)) => Some((actor, cause)),
                 _ => None,
             };
-            *ended = Ended { ticks, handled, dead, broken: None, ..parts };
+            *ended = Submission { ticks, handled, dead, broken: None, ..parts };
             fault
         });
         if matches!(fault, Ok(None)) {
@@ -49,14 +49,14 @@ impl<'a> Engine<'a> {
         &mut self,
         mut state: Guard<'s>,
         plan: &Plan,
-        broken: Broken,
+        broken: SubmissionError,
     ) -> (Guard<'s>, Result<Option<(usize, Cause)>, RingError>)
     where
         'a: 's,
     {
         let (error, suspects) = match broken {
-            Broken::Actor(actor, cause) => return (state, Ok(Some((actor, cause)))),
-            Broken::Metal(error, suspects) => (error, suspects),
+            SubmissionError::Actor(actor, cause) => return (state, Ok(Some((actor, cause)))),
+            SubmissionError::Metal(error, suspects) => (error, suspects),
         };
         // The watchdog stops a kernel in any thread, not necessarily in the one that does not end.
         let mut named = match &error {

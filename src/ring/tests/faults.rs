@@ -4,7 +4,7 @@ use super::{ECHO, NOTHING, SEND, ring, ring_of, spawn};
 use crate::child::{in_child, run_child};
 use crate::ring::bytes::crc32;
 use crate::ring::record::Op;
-use crate::ring::submit::{Broken, Engine};
+use crate::ring::submit::{SubmissionError, SubmitGuard};
 use crate::ring::{
     Actor, ActorState, Cause, Checkpoint, Launch, Ring, RingError, RingOptions, Supervision, Tick,
     Topology,
@@ -491,8 +491,8 @@ fn suspects_are_the_actors_whose_records_do_not_clear_them() {
     // As if a kernel had failed, before this actor's thread wrote its record.
     state.records.update(3, |record| record.version = 0);
     let failed = Err(GpuError::CommandBufferError("a test's".into()));
-    let ended = state.settle(failed, &plan.members);
-    let Some(Broken::Metal(_, suspects)) = ended.broken else { panic!("no suspects") };
+    let ended = state.read_results(failed, &plan.members);
+    let Some(SubmissionError::Metal(_, suspects)) = ended.broken else { panic!("no suspects") };
     assert_eq!((ended.ticks, suspects), (0, vec![1, 3, 4]));
 }
 
@@ -529,12 +529,12 @@ fn actors_at_fault_are_searched_for_alone_without_new_mail_and_without_a_record_
     drop(state);
     actors[0].send(4).unwrap();
     let mut state = core.lock();
-    let mut engine = Engine::of(core, &mut state);
+    let mut engine = SubmitGuard::take(core, &mut state);
     let (mut state, cause) = engine.submit_alone(state, &plan, 0);
     assert!(cause.unwrap().is_none());
     assert_eq!((state.mail(0), state.record(0).handled), (2, 1));
     assert!((0..2).all(|side| state.records.get(side).version <= state.version));
-    engine.give_back(&mut state);
+    engine.release(&mut state);
     state.prepare(1).unwrap();
     assert_eq!(state.mail(0), 3);
 }
@@ -635,17 +635,17 @@ fn a_tick_that_no_actor_broke_runs_again_in_parts() {
         let core = &actors[0].core;
         let mut state = core.lock();
         let plan = state.prepare(8).unwrap();
-        let mut engine = Engine::of(core, &mut state);
+        let mut engine = SubmitGuard::take(core, &mut state);
         let version = state.version;
         let nothing = Err(GpuError::CommandBufferError("a test's".into()));
-        let mut ended = state.settle(nothing, &plan.members);
+        let mut ended = state.read_results(nothing, &plan.members);
         let broken = ended.broken.take().unwrap();
         let (mut state, found) = engine.resolve(state, &plan, broken, &mut ended);
         if failing {
             assert!(matches!(found, Ok(Some((4, Cause::Failed(1))))), "{found:?}");
             let (_, ended) = engine.submit_in_parts(state, &plan);
             let ended = ended.unwrap();
-            assert!(matches!(ended.broken, Some(Broken::Actor(4, Cause::Failed(1)))));
+            assert!(matches!(ended.broken, Some(SubmissionError::Actor(4, Cause::Failed(1)))));
             assert_eq!(ended.ticks, 0);
             drop(engine);
             continue;
@@ -653,7 +653,7 @@ fn a_tick_that_no_actor_broke_runs_again_in_parts() {
         assert!(matches!(found, Ok(None)), "{found:?}");
         assert_eq!((ended.ticks, ended.handled, ended.idle, ended.stopped), (1, 4, false, false));
         assert_eq!(state.version, version + 1);
-        engine.give_back(&mut state);
+        engine.release(&mut state);
         drop(state);
         assert_eq!(ring.run(9).unwrap().handled, 0);
         let states = actors.each_ref().map(|actor| actor.read_state().unwrap());
@@ -685,14 +685,15 @@ fn a_replay_of_ticks_that_ran_in_parts_ends_the_same() {
     let core = &from.core;
     let mut state = core.lock();
     let plan = state.prepare(4).unwrap();
-    let mut engine = Engine::of(core, &mut state);
+    let mut engine = SubmitGuard::take(core, &mut state);
     let (state, mut ended) = engine.submit(state, &plan, 2);
     // As if a time-out had broken the third of four ticks.
-    let broken = Broken::Metal(GpuError::CommandBufferError("a test's".into()), Vec::new());
+    let broken =
+        SubmissionError::Metal(GpuError::CommandBufferError("a test's".into()), Vec::new());
     let (mut state, found) = engine.resolve(state, &plan, broken, &mut ended);
     assert!(matches!(found, Ok(None)), "{found:?}");
     state.conclude(&mut ended, false);
-    engine.give_back(&mut state);
+    engine.release(&mut state);
     drop(state);
     assert_eq!((ended.ticks, ended.handled), (3, 2), "the third message found no room");
     rings[1].replay(&rings[0].take_recording().unwrap()).unwrap();

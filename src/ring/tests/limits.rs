@@ -159,7 +159,7 @@ fn a_replay_takes_mail_that_dead_letters_have_moved() {
     let result = unsafe { dispatch.dispatch.batch(|batch| plan.encode(batch, version, 4)) };
     let mut state = to.core.lock();
     state.engine = Some(dispatch);
-    let mut ended = state.settle(result, &plan.members);
+    let mut ended = state.read_results(result, &plan.members);
     state.conclude(&mut ended, false);
     drop(state);
     assert_eq!(to.try_receive().unwrap(), Some(20));

@@ -573,7 +573,7 @@ fn mail_that_is_sent_while_a_submission_runs_is_work() {
     drop(state);
     actor.send(7).unwrap();
     // The submission had nothing to do.
-    actor.core.lock().settle(Ok(()), &plan.members);
+    actor.core.lock().read_results(Ok(()), &plan.members);
     assert_eq!(actor.receive().wait().unwrap(), 7);
 }
 
@@ -593,7 +593,7 @@ fn room_that_the_host_makes_while_a_submission_runs_is_work() {
     let result = unsafe { dispatch.dispatch.batch(|batch| plan.encode(batch, version, 4)) };
     let mut state = actor.core.lock();
     state.engine = Some(dispatch);
-    let mut ended = state.settle(result, &plan.members);
+    let mut ended = state.read_results(result, &plan.members);
     state.conclude(&mut ended, false);
     drop(state);
     for expected in 2..6 {
