@@ -30,7 +30,7 @@ unsafe fn cast<C: Conversion>(to: &mut [C::To], from: &[C::From], stream: bool) 
 
 enum Avx512 {}
 
-/// What the instructions broadcast: a NaN's quiet bit, the last bit that a bfloat keeps, just under
+/// The constants that the instructions broadcast: a NaN's quiet bit, the last bit that a bfloat keeps, just under
 /// a half of that bit, and its half.
 static BITS: [u32; 4] = [0x40_0000, 0x1_0000, 0x7fff, 0x8000];
 

@@ -39,7 +39,7 @@ mod slices;
 #[cfg(test)]
 mod tests;
 
-/// What converts a single element: an instruction where the target surely has it.
+/// The conversion of a single element: an instruction where the target surely has it.
 #[cfg(not(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")))]
 use element as one;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]

@@ -13,7 +13,7 @@ const AHEAD: usize = 2048;
 /// Targets of up to this many bytes are not prefetched: they tend to be in the nearest cache already.
 const NEAR: usize = 32 << 10;
 
-/// What an instruction set provides: each conversion of [`LANES`](Isa::LANES) elements in registers.
+/// The operations of an instruction set: each conversion of [`LANES`](Isa::LANES) elements in registers.
 ///
 /// # Safety
 ///

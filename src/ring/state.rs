@@ -254,7 +254,7 @@ impl State {
         (self.version & 1) as usize
     }
 
-    /// What an actor did. No submission runs.
+    /// The work of an actor. No submission runs.
     pub(super) fn record(&self, actor: usize) -> RingRecord {
         self.records.get(actor * 2 + self.side())
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Whether this process was forked from one that had used the runtime.
 static FORKED: AtomicBool = AtomicBool::new(false);
 
-/// What a child cannot do, and what to do about it: the end of an error message.
+/// The limits of a child, and advice: the end of an error message.
 pub(crate) const AFTER_FORK: &str = "this process was forked from one that uses soft Metal, whose threads \
                                      do not exist here: use Metal after exec, or only in the child";
 

@@ -371,7 +371,7 @@ fn an_error_of_a_rule_leaves_the_graph_unchanged() {
     assert!(error.to_string().contains("it does not write 'y'"), "{error}");
     graph.replay(&bench.gpu, &bench.queue, &[(slot, &read_only)], &[]).unwrap().wait().unwrap();
     assert_eq!(y.to_vec::<u32>().unwrap(), [1; 8]);
-    // What the kernel of a rule that was applied requires holds.
+    // The requirements of the kernel of a rule that was applied hold.
     assert_eq!(graph.optimize(&[also]).unwrap().fused, 1);
     let result = graph.replay(&bench.gpu, &bench.queue, &[(slot, &read_only)], &[]);
     assert!(result.unwrap_err().to_string().contains("a kernel may write"));

@@ -17,7 +17,7 @@ pub(crate) enum Bytes {
     Lent(*mut c_void, usize, End),
 }
 
-/// What becomes of bytes that were lent.
+/// The end of bytes that were lent.
 pub(crate) enum End {
     Nothing,
     Free,

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// How many jobs of a concurrent queue run at a time.
 const WIDTH: usize = 8;
 
-/// What a queue runs.
+/// The work that a queue runs.
 pub(super) type Work = Box<dyn FnOnce() + Send>;
 
 /// A queue that is not the main one.
@@ -111,7 +111,7 @@ static GLOBAL: LazyLock<Strong<Queue>> =
 pub(crate) static _dispatch_data_empty: StaticObject =
     StaticObject::new(&OS_dispatch_data_empty.class);
 
-/// What `dispatch_queue_create` takes for a concurrent queue. Only its address is used.
+/// The attribute of a concurrent queue for `dispatch_queue_create`. Only its address is used.
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 pub(crate) static _dispatch_queue_attr_concurrent: StaticObject =
     StaticObject::new(&OS_dispatch_queue_main.class);

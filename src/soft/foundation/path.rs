@@ -3,7 +3,7 @@
 use super::{List, Text};
 use crate::soft::runtime::object::Strong;
 
-/// What follows the last slash of a path that is not at its end.
+/// The part after the last slash of a path that is not at its end.
 pub(super) fn last_component(path: &str) -> &str {
     let trimmed = path.trim_end_matches('/');
     match trimmed.rsplit_once('/') {

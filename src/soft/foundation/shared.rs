@@ -1,4 +1,4 @@
-//! What a collection holds. The methods of mutable collections replace it; those of all collections read it.
+//! The contents of a collection. The methods of mutable collections replace it; those of all collections read it.
 
 use crate::soft::fork::lock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

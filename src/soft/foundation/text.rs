@@ -1,4 +1,4 @@
-//! What NSString's methods do besides access: compare, replace, convert, read and write files.
+//! NSString's methods besides access: they compare, replace, convert, read and write files.
 
 use super::path::without_percents;
 use super::string::UTF8;

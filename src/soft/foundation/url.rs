@@ -172,7 +172,7 @@ impl Address {
         self.0.split_once(':').map_or("", |(scheme, _)| scheme)
     }
 
-    /// What follows the scheme and the host: the path, and a query or a fragment.
+    /// The rest after the scheme and the host: the path, and a query or a fragment.
     fn after_authority(&self) -> &str {
         let rest = self.0.split_once(':').map_or("", |(_, rest)| rest);
         match rest.strip_prefix("//") {

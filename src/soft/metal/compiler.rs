@@ -143,7 +143,7 @@ pub(super) const FUNCTION_VISIBLE: usize = 5;
 /// `MTLFunctionTypeIntersection`.
 pub(super) const FUNCTION_INTERSECTION: usize = 6;
 
-/// What a function is compiled from.
+/// The inputs of a function's compilation.
 #[derive(Clone)]
 pub(super) struct Origin {
     pub(super) source: Arc<Source>,

@@ -99,7 +99,7 @@ soft_class! {
 }
 
 soft_class! {
-    /// What carries a shared event elsewhere.
+    /// A handle that carries a shared event to another process.
     pub(super) class MTLSharedEventHandle(SharedEventHandle): NSObject;
     [label] = |handle: &SharedEventHandle| -> Option<Strong<Text>> { handle.signal.label.get().map(|text| Text::object(&*text)) };
 }

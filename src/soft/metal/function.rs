@@ -25,7 +25,7 @@ pub(super) struct Function {
     pub(super) kind: usize,
     /// The requested name, or the one in a descriptor.
     name: String,
-    /// What it was compiled from.
+    /// The inputs of its compilation.
     origin: Origin,
     checks: Checks,
     label: Label,

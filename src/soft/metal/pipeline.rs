@@ -26,7 +26,7 @@ pub(super) struct ComputePipelineState {
     pub(super) id: u64,
 }
 
-/// What a pipeline state is made from.
+/// The inputs of a pipeline state.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) function: Strong<Function>,

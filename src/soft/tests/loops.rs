@@ -25,7 +25,7 @@ struct Touch {
     add: i64,
     /// Words of a vector.
     width: u32,
-    /// What is in parentheses is computed in 64 bits, as the rest is.
+    /// The part in parentheses is computed in 64 bits, as the rest is.
     wide: bool,
     more: i64,
     /// A number in memory.
@@ -225,7 +225,7 @@ impl Case {
         }
     }
 
-    /// What a thread computes, or its first access that is out of bounds.
+    /// The result of a thread, or its first access that is out of bounds.
     fn model(&self, x: u32, y: u32, a: &[u8]) -> Result<u32, Bad> {
         let (mut k, limit) = (self.wrap(self.from), self.wrap(self.limit));
         let mut s = 1u32;

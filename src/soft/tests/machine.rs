@@ -1,4 +1,4 @@
-//! What runs the kernels of tests: each way of the CPU, or the GPU that `ARUMINIUM_SOFT_DEVICE` names.
+//! The machines that run the kernels of tests: each way of the CPU, or the GPU that `ARUMINIUM_SOFT_DEVICE` names.
 
 use crate::soft::cpu::Way;
 use crate::soft::cpu::by_index::{Launch, with_bindings};

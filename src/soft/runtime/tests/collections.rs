@@ -181,7 +181,7 @@ fn arrays_are_sorted_and_searched() {
     assert_eq!((found(2), found(3)), (2, isize::MAX as usize));
 }
 
-/// What headers of Foundation declare and the classes have no method for is nil and an error, not the end.
+/// A message that headers of Foundation declare and the classes have no method for returns nil and an error; it does not end the program.
 #[test]
 fn messages_without_a_method_return_nil() {
     let mut error = Id::NIL;

@@ -208,7 +208,7 @@ pub(super) fn chain(random: &mut Random) -> String {
         "namespace n@ { using namespace metal; int y; }",
         "\n#if M$\n#endif\n",
     ];
-    // What declares the same name by one link only is a chain.
+    // Declarations of one name, each in terms of the one before, are a chain.
     let kinds: Vec<&str> = (0..1 + random.below(3)).map(|_| random.pick(LINKS)).collect();
     let length = random.pick(&[5, 40, 600, 5000]);
     let mut text = String::from(START);
