@@ -1,6 +1,7 @@
 //! Diagnostics: collected in order, printed in the format of Metal's own compiler.
 
 use super::source::{SourceMap, Span};
+use super::types::UNKNOWN;
 use crate::soft::ir::hash::FastMap;
 use std::fmt::Write;
 
@@ -67,6 +68,11 @@ impl Diagnostics {
         let message = message.into();
         // A macro used twice may report the same error at the same position twice.
         if severity != Severity::Note && self.find(span, |known| known.message == message) {
+            return;
+        }
+        // The cause of an unknown type was reported already.
+        if severity == Severity::Error && self.errors > 0 && message.contains(UNKNOWN) {
+            self.dropping = true;
             return;
         }
         self.add(Diagnostic { severity, message, span, unsupported: false });

@@ -239,6 +239,9 @@ pub(crate) const MAX_NAME: usize = 400;
 /// How deep types may be nested: objects in objects, and pointers, references, arrays and functions.
 pub(crate) const MAX_NESTING: u32 = 1024;
 
+/// The name of [`Ty::Unknown`]: an error was reported for it.
+pub(crate) const UNKNOWN: &str = "<unknown>";
+
 /// The types of a library. A clone shares the tables with the original until one of them adds a type.
 #[derive(Clone, Debug)]
 pub(crate) struct Types {
@@ -564,7 +567,7 @@ impl Types {
 
     fn write_type(&self, out: &mut Text, id: TyId) -> fmt::Result {
         match self.get(id) {
-            Ty::Unknown => out.write_str("<unknown>"),
+            Ty::Unknown => out.write_str(UNKNOWN),
             Ty::Void => out.write_str("void"),
             Ty::Nullptr => out.write_str("nullptr_t"),
             Ty::Scalar(scalar) => out.write_str(scalar_name(*scalar)),
