@@ -422,7 +422,7 @@ impl Emit<'_> {
                 Space::Threadgroup if !write && !self.options.strict => SLACK,
                 _ => 0,
             };
-            // It fits: the offsets of a group are within twice `MAX_BYTES`.
+            // It fits: the offsets of a group are within twice `MOST_BYTES`.
             let extent = (high - low) as u32;
             let limit = self.limit(Limit::new(allocation, extent, slack));
             let start = self.text.reg(Kind::Long);
