@@ -15,7 +15,7 @@ const CONCURRENT_MANAGED_ACCESS: c_int = 89;
 const USES_HOST_POINTERS: c_int = 91;
 
 /// The most bytes of released memory that are kept to be used again.
-const MOST: usize = 1 << 30;
+const MAX_FREE_BYTES: usize = 1 << 30;
 
 /// A GPU.
 pub(super) struct Device {
@@ -200,7 +200,7 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let mut free = self.device.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.1 + self.bytes <= MOST {
+        if free.1 + self.bytes <= MAX_FREE_BYTES {
             free.1 += self.bytes;
             free.0.entry(self.bytes).or_default().push(self.address);
             return;

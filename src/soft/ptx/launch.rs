@@ -1,7 +1,7 @@
 //! One launch: its memory, the parts of its grid, and the kernel's parameter.
 
-use super::emit::{Limit, SLACK, layout, pushed_start};
-use super::sequence::{self, Given, Reports, Work, device_fault};
+use super::emit::{Limit, SLACK, inline_start, layout};
+use super::sequence::{self, Reports, TableInputs, Work, device_fault};
 use super::staging::Range;
 use super::tables::{Known, extent};
 use super::{Facts, Ready};
@@ -10,11 +10,11 @@ use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Finished, Launch, Submitted, limits};
 
 /// CUDA's limits of a launch: blocks in the second and third dimension, and threads of a block in the third.
-const MOST_BLOCKS: u32 = 65_535;
-const MOST_DEEP: u32 = 64;
+const MAX_BLOCKS: u32 = 65_535;
+const MAX_DEPTH: u32 = 64;
 
 /// About how many threadgroups of a large grid note that they have started.
-const NOTES: u64 = 256;
+const PROGRESS_REPORTS: u64 = 256;
 
 /// Where a region is.
 #[derive(Clone, Copy, Default)]
@@ -53,12 +53,12 @@ fn product(size: [u32; 3]) -> u64 {
 /// The parts of a grid.
 fn pieces(launch: &Launch<'_>) -> impl Iterator<Item = Piece> {
     let groups: [u32; 3] = std::array::from_fn(|d| launch.grid[d].div_ceil(launch.group[d]));
-    let flat = launch.group[2] > MOST_DEEP;
+    let flat = launch.group[2] > MAX_DEPTH;
     let group = if flat { [product(launch.group) as u32, 1, 1] } else { launch.group };
-    let starts = move |d: usize| (0..groups[d]).step_by(MOST_BLOCKS as usize);
+    let starts = move |d: usize| (0..groups[d]).step_by(MAX_BLOCKS as usize);
     let corners = starts(2).flat_map(move |z| starts(1).map(move |y| (y, z)));
     corners.map(move |(y, z)| {
-        let count = |d: usize, start: u32| (groups[d] - start).min(MOST_BLOCKS);
+        let count = |d: usize, start: u32| (groups[d] - start).min(MAX_BLOCKS);
         Piece { origin: [0, y, z], groups: [groups[0], count(1, y), count(2, z)], group, flat }
     })
 }
@@ -92,24 +92,32 @@ impl Ready {
             }
             let facts = std::sync::Arc::clone(&self.facts);
             let watchdog = launch.watchdog;
-            let given = self.given(launch, &bound, &mut memory);
+            let table_inputs = self.table_inputs(launch, &bound, &mut memory);
             let limits = code.limits.clone();
-            let rooms = &self.rooms;
+            let inline_sizes = &self.inline_sizes;
             let sizes = [launch.grid, launch.group];
-            let work =
-                Work { facts, code, memory, given, regions, threadgroup_bytes, watchdog, sizes };
+            let work = Work {
+                facts,
+                code,
+                memory,
+                table_inputs,
+                regions,
+                threadgroup_bytes,
+                watchdog,
+                sizes,
+            };
             sequence::with(&self.device, |sequence| {
                 let argument = |reports: &Reports, regions: &[Region], piece: &Piece| {
                     let mut argument =
-                        argument(launch, reports, regions, (rooms, pushed), &limits, piece);
+                        argument(launch, reports, regions, (inline_sizes, pushed), &limits, piece);
                     for (number, binding) in bound.iter().enumerate() {
-                        if let Some(at) = pushed_start(rooms, pushed, number)
+                        if let Some(at) = inline_start(inline_sizes, pushed, number)
                             && let Binding::Memory { base, .. } = *binding
                         {
-                            let room = rooms[number] as usize;
+                            let size = inline_sizes[number] as usize;
                             // SAFETY: it has that many bytes at least, which can be read.
-                            let bytes = unsafe { std::slice::from_raw_parts(base, room) };
-                            argument[at..at + room].copy_from_slice(bytes);
+                            let bytes = unsafe { std::slice::from_raw_parts(base, size) };
+                            argument[at..at + size].copy_from_slice(bytes);
                         }
                     }
                     argument
@@ -126,7 +134,7 @@ impl Ready {
         sequence::finish(&self.device).map_err(|error| (0, device_fault(&self.facts, &error)))?
     }
 
-    /// What is bound to each allocation.
+    /// The memory that is bound to each allocation.
     fn bound<'a>(&self, launch: &Launch<'a>) -> Vec<Binding<'a>> {
         let mut bindings = launch.bindings.iter();
         let bound = |kind: &AllocationKind| match kind {
@@ -141,11 +149,11 @@ impl Ready {
     /// The allocations whose bytes go to the kernel's parameter, as bits by number: bytes that the command carries, if there are as many
     /// as the kernel loads.
     fn pushed(&self, bound: &[Binding<'_>]) -> u64 {
-        let is_pushed = |(binding, &room): (&Binding<'_>, &u32)| {
-            let carried = matches!(*binding, Binding::Memory { bytes, address: 0, .. } if bytes >= room.into());
-            room != 0 && carried
+        let is_pushed = |(binding, &size): (&Binding<'_>, &u32)| {
+            let carried = matches!(*binding, Binding::Memory { bytes, address: 0, .. } if bytes >= size.into());
+            size != 0 && carried
         };
-        let bits = bound.iter().zip(&self.rooms).map(is_pushed).enumerate();
+        let bits = bound.iter().zip(&self.inline_sizes).map(is_pushed).enumerate();
         bits.fold(0, |bits, (number, is_pushed)| bits | u64::from(is_pushed) << number.min(63))
     }
 
@@ -156,7 +164,7 @@ impl Ready {
             &allocation.kind,
             *binding,
         ) {
-            _ if pushed_start(&self.rooms, pushed, number).is_some() => None,
+            _ if inline_start(&self.inline_sizes, pushed, number).is_some() => None,
             (AllocationKind::Buffer { writable, .. }, Binding::Memory { base, bytes, .. }) => {
                 Some(Range { start: base.addr(), bytes: bytes as usize, write: *writable })
             }
@@ -165,13 +173,13 @@ impl Ready {
         allocations.zip(bound).map(range).collect()
     }
 
-    /// What the kernel needs tables for; its memory is added to that of the allocations.
-    fn given<'a>(
+    /// The inputs of the kernel's tables; their memory is added to that of the allocations.
+    fn table_inputs<'a>(
         &'a self,
         launch: &Launch<'a>,
         bound: &[Binding<'_>],
         memory: &mut Vec<Option<Range>>,
-    ) -> Option<Given<'a>> {
+    ) -> Option<TableInputs<'a>> {
         let module = &self.facts.module;
         let Facts { far, uses_textures, ref written, .. } = *self.facts;
         if !(far || uses_textures) && module.textures.is_empty() && module.samplers.is_empty() {
@@ -223,7 +231,7 @@ impl Ready {
             starts: bound.iter().map(start).collect(),
             expected: &self.facts.expected,
         });
-        Some(Given { samplers, textures, residents, known })
+        Some(TableInputs { samplers, textures, residents, known })
     }
 
     /// For each allocation its offset in threadgroup memory and its size, and the size of all.
@@ -258,16 +266,16 @@ fn alignment(addresses: impl Iterator<Item = usize>) -> u32 {
     1 << addresses.fold(16, |bits, address| bits | address).trailing_zeros()
 }
 
-/// Which threadgroups note that they have started: those whose position in a row has none of the first bits, in rows whose number has none
-/// of the others.
+/// Masks that select the threadgroups which report that they have started: `position & in_row == 0`, in rows with
+/// `row & rows == 0`.
 fn progress_masks(groups: [u32; 3]) -> [u32; 2] {
     let rows = u64::from(groups[1]) * u64::from(groups[2]);
     let mask = |count: u64, most: u64| {
         ((count / most).max(1).next_power_of_two() - 1).min(u32::MAX.into()) as u32
     };
-    let in_row = mask(u64::from(groups[0]), (NOTES / rows.max(1)).max(1));
+    let in_row = mask(u64::from(groups[0]), (PROGRESS_REPORTS / rows.max(1)).max(1));
     let noted = u64::from(groups[0]).div_ceil(u64::from(in_row) + 1);
-    [in_row, mask(rows, (NOTES / noted.max(1)).max(1))]
+    [in_row, mask(rows, (PROGRESS_REPORTS / noted.max(1)).max(1))]
 }
 
 /// The bytes of the kernel's parameter.
@@ -275,11 +283,11 @@ fn argument(
     launch: &Launch<'_>,
     reports: &Reports,
     regions: &[Region],
-    (rooms, pushed): (&[u32], u64),
+    (inline_sizes, pushed): (&[u32], u64),
     limits: &[Limit],
     piece: &Piece,
 ) -> Vec<u8> {
-    let mut bytes = vec![0; layout::bytes(rooms, pushed, limits.len())];
+    let mut bytes = vec![0; layout::bytes(inline_sizes, pushed, limits.len())];
     let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
     put(layout::RECORD, &reports.record.to_le_bytes());
     put(layout::STOP, &reports.stop.to_le_bytes());
@@ -318,14 +326,14 @@ fn argument(
     }
     for (k, limit) in limits.iter().enumerate() {
         let length = regions[limit.allocation as usize].bytes;
-        put(layout::limits(rooms, pushed) + 8 * k, &limit.of(length).to_le_bytes());
+        put(layout::limits(inline_sizes, pushed) + 8 * k, &limit.of(length).to_le_bytes());
     }
     bytes
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{NOTES, alignment, progress_masks};
+    use super::{PROGRESS_REPORTS, alignment, progress_masks};
 
     #[test]
     fn a_few_thousand_threadgroups_of_a_large_grid_note_that_they_have_started() {
@@ -335,7 +343,10 @@ mod tests {
             let rows = u64::from(groups[1]) * u64::from(groups[2]);
             let noted = count(groups[0].into(), in_row) * count(rows, of_rows);
             let all = rows * u64::from(groups[0]);
-            assert!((all.min(NOTES / 4)..=2 * NOTES).contains(&noted), "{groups:?}: {noted}");
+            assert!(
+                (all.min(PROGRESS_REPORTS / 4)..=2 * PROGRESS_REPORTS).contains(&noted),
+                "{groups:?}: {noted}"
+            );
         }
     }
 

@@ -17,9 +17,9 @@ use crate::soft::kernel::{DeviceMemory, Fault, Finished, Source, Submitted, Tran
 /// The longest memory that stays with the host.
 const SMALL: usize = 64 << 10;
 /// The most bytes of released memory that are kept to be used again, and the longest of it.
-const MOST: usize = 1 << 30;
+const MAX_FREE_BYTES: usize = 1 << 30;
 const LONGEST: usize = 64 << 20;
-/// What the addresses of resources are multiples of.
+/// The alignment of resources' addresses.
 const PAGE: usize = 4096;
 
 /// `CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP`, the same for registered memory.
@@ -40,7 +40,7 @@ enum Home {
     Device,
 }
 
-/// What a device knows about memory that the host accesses, too.
+/// A device's record of memory that the host accesses, too.
 #[derive(Default)]
 pub(super) struct Shared {
     /// Ranges that the device accesses at their own address, by their starts.
@@ -71,7 +71,7 @@ struct Known {
     registration: Option<Weak<Registration>>,
 }
 
-/// What keeps a range accessible.
+/// The registration that keeps a range accessible.
 pub(super) type Keep = Option<Arc<Registration>>;
 
 impl Shared {
@@ -250,7 +250,7 @@ impl DeviceMemory for Memory {
             keep.push(shared.find(from.addr(), bytes)?);
             stays &= shared.stays(from.addr());
         }
-        // What stays with the host the host moves sooner than it could have it done.
+        // The host copies memory that stays on the host itself: that is faster than a kernel when the GPU is idle.
         if overlaps(transfer) || stays && sequence::is_idle(&self.device) {
             return None;
         }
@@ -278,7 +278,7 @@ impl Drop for Memory {
         let start = self.base.addr().get();
         self.device.shared.remove(start);
         let mut free = self.device.shared.free();
-        if self.bytes <= LONGEST && free.bytes + self.bytes <= MOST {
+        if self.bytes <= LONGEST && free.bytes + self.bytes <= MAX_FREE_BYTES {
             free.bytes += self.bytes;
             free.list.entry((self.home, self.bytes)).or_default().push(start);
             return;

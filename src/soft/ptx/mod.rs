@@ -105,7 +105,7 @@ impl Backend for Gpu {
                 written: written(&function, module.textures.len()),
                 module: Module { functions: Vec::new(), ..module.clone() },
             }),
-            rooms: emit::pushed_rooms(module, &function),
+            inline_sizes: emit::inline_sizes(module, &function),
             function,
             max_threads: options.max_threads,
             checked: self.checked,
@@ -116,7 +116,7 @@ impl Backend for Gpu {
         let options = ready.options(16, ready.max_threads, false, 0);
         let emitted = with_stack(|| emit::emit(&ready.facts.module, &ready.function, options))
             .map_err(|unsupported| CompileError::Unsupported { what: unsupported.0 })?;
-        emit::pushed_fit(&mut ready.rooms, emitted.limits.len());
+        emit::limit_inline_sizes(&mut ready.inline_sizes, emitted.limits.len());
         ready.written = Mutex::new(Some((options, emitted)));
         Ok(Box::new(ready))
     }
@@ -149,7 +149,7 @@ struct Ready {
     parameters: Box<[Parameter]>,
     facts: Arc<Facts>,
     /// For each allocation the bytes that may be in the kernel's parameter.
-    rooms: Vec<u32>,
+    inline_sizes: Vec<u32>,
     function: Function,
     max_threads: u32,
     checked: bool,
@@ -159,7 +159,7 @@ struct Ready {
     codes: Mutex<HashMap<Options, Arc<Code>>>,
 }
 
-/// What launches and reports of faults need.
+/// Facts about a kernel for launches and reports of faults.
 struct Facts {
     locals: Vec<LocalMemory>,
     /// Whether it reads pointers or textures from memory.

@@ -11,7 +11,7 @@ use crate::soft::kernel::handle::{WRONG_FORMAT, WrongTexture, wrong_sampler};
 use crate::soft::kernel::{Fault, FaultKind};
 
 impl Pending {
-    /// What a fault record says.
+    /// The contents of a fault record.
     pub(super) fn fault(&self, record: &[u8]) -> Fault {
         let position = std::array::from_fn(|d| number(record, record::POSITION + 4 * d, 4) as u32);
         let value = number(record, record::VALUE, 8);

@@ -22,7 +22,7 @@ use crate::soft::kernel::{
 };
 
 /// The most launches that are not waited for.
-const MOST: usize = 64;
+const MAX_LAUNCHES: usize = 64;
 
 /// How long a thread polls for the end of work before it sleeps in between.
 const SPIN: Duration = Duration::from_millis(2);
@@ -37,7 +37,7 @@ const RECORD: usize = 64;
 const STOP: u64 = 0;
 const FAULTED: u64 = 4;
 const PROGRESS: u64 = 8;
-const CONTROL: usize = PROGRESS as usize + 8 * MOST;
+const CONTROL: usize = PROGRESS as usize + 8 * MAX_LAUNCHES;
 
 /// A launch that was submitted.
 pub(super) struct Pending {
@@ -54,11 +54,11 @@ pub(super) struct Pending {
     staging: Staging,
     /// The tables, and the pixels of compressed textures.
     _blocks: Vec<Block>,
-    /// What keeps the other bound memory accessible.
+    /// The registrations that keep the other bound memory accessible.
     _keep: Vec<Keep>,
 }
 
-/// What memory may refer to, for reports.
+/// Resources that memory may refer to, for reports.
 #[derive(Default)]
 pub(super) struct Owners {
     residents: Vec<*const dyn Owner>,
@@ -105,23 +105,23 @@ pub(super) struct Reports {
     pub(super) number: u32,
 }
 
-/// What a kernel gets tables of.
-pub(super) struct Given<'a> {
+/// The inputs of a kernel's tables.
+pub(super) struct TableInputs<'a> {
     pub(super) samplers: Vec<u64>,
     /// The textures that are bound, then those that memory may refer to.
     pub(super) textures: Vec<Texture<'a>>,
     pub(super) residents: &'a [Resident<'a>],
-    /// What memory may refer to, if the kernel looks.
+    /// Resources that memory may refer to, if the kernel resolves addresses.
     pub(super) known: Option<Known<'a>>,
 }
 
-/// What is submitted.
+/// A submission.
 pub(super) struct Work<'a> {
     pub(super) facts: Arc<Facts>,
     pub(super) code: Arc<Code>,
     /// The bound memory of each allocation, then the memory of residents, then that of textures.
     pub(super) memory: Vec<Option<Range>>,
-    pub(super) given: Option<Given<'a>>,
+    pub(super) table_inputs: Option<TableInputs<'a>>,
     /// The allocations that are not bound memory.
     pub(super) regions: Vec<Region>,
     pub(super) threadgroup_bytes: u32,
@@ -196,7 +196,7 @@ impl Sequence {
         let sequence = Self {
             stream: device.take_stream()?,
             control: Block::new(device, CONTROL)?,
-            records: Memory::new(device, RECORD * MOST, false)?,
+            records: Memory::new(device, RECORD * MAX_LAUNCHES, false)?,
             pending: Vec::new(),
             stopped: false,
             device: Arc::clone(device),
@@ -209,7 +209,7 @@ impl Sequence {
     fn clear(&self) -> Result<(), CudaError> {
         // SAFETY: nothing runs, and both have that many bytes.
         unsafe {
-            self.records.base().write_bytes(0, RECORD * MOST);
+            self.records.base().write_bytes(0, RECORD * MAX_LAUNCHES);
             let cuda = self.device.cuda;
             cuda.fill(self.control.address, 0, CONTROL, self.stream.main)?;
             // No launch has this number.
@@ -236,7 +236,7 @@ impl Sequence {
 
     /// Makes the times new before the first work.
     fn begin(&self) {
-        assert!(self.pending.len() < MOST, "the caller was asked to wait for the launches");
+        assert!(self.pending.len() < MAX_LAUNCHES, "the caller was asked to wait for the launches");
         if self.pending.is_empty() {
             for at in [record::BEGAN, record::ENDED] {
                 // SAFETY: the record has that word, and nothing runs.
@@ -255,7 +255,11 @@ impl Sequence {
     }
 
     fn state(&self, must_wait: bool) -> Submitted {
-        if must_wait || self.pending.len() == MOST { Submitted::Full } else { Submitted::Running }
+        if must_wait || self.pending.len() == MAX_LAUNCHES {
+            Submitted::Full
+        } else {
+            Submitted::Running
+        }
     }
 
     /// Copies or fills; `keep` keeps both ends accessible.
@@ -298,8 +302,16 @@ impl Sequence {
         argument: impl Fn(&Reports, &[Region], &Piece) -> Vec<u8>,
     ) -> Result<Submitted, CudaError> {
         self.begin();
-        let Work { facts, code, memory, given, mut regions, threadgroup_bytes, watchdog, sizes } =
-            work;
+        let Work {
+            facts,
+            code,
+            memory,
+            table_inputs,
+            mut regions,
+            threadgroup_bytes,
+            watchdog,
+            sizes,
+        } = work;
         let (at, reports) = (self.pending.len(), self.reports());
         let found: Vec<Option<Keep>> = memory
             .iter()
@@ -331,15 +343,15 @@ impl Sequence {
         let own = regions.len();
         let (mut blocks, mut owners) = (Vec::new(), Owners::default());
         let mut fields = Vec::new();
-        if let Some(given) = &given {
-            for (resident, &start) in given.residents.iter().zip(&starts[own..]) {
+        if let Some(table_inputs) = &table_inputs {
+            for (resident, &start) in table_inputs.residents.iter().zip(&starts[own..]) {
                 regions.push(Region::global(start, resident.bytes, resident.writable));
             }
-            if let Some(known) = &given.known {
-                owners = Owners::of(known, given.textures.len() - known.textures.len());
+            if let Some(known) = &table_inputs.known {
+                owners = Owners::of(known, table_inputs.textures.len() - known.textures.len());
             }
-            let starts = &starts[own + given.residents.len()..];
-            fields = self.tables(given, &regions, starts, &mut blocks)?;
+            let starts = &starts[own + table_inputs.residents.len()..];
+            fields = self.tables(table_inputs, &regions, starts, &mut blocks)?;
         }
         let writes_back = apart.iter().any(|range| range.write);
         let function = code.function;
@@ -385,13 +397,13 @@ impl Sequence {
     /// Copies the tables of a launch to the device; the fields of its parameter that are about them.
     fn tables(
         &mut self,
-        given: &Given<'_>,
+        table_inputs: &TableInputs<'_>,
         regions: &[Region],
         starts: &[Address],
         blocks: &mut Vec<Block>,
     ) -> Result<Vec<(usize, u64)>, CudaError> {
         let is_compressed = |texture: &Texture<'_>| texture.format.packing().is_none();
-        if given.textures.iter().any(is_compressed) && !self.pending.is_empty() {
+        if table_inputs.textures.iter().any(is_compressed) && !self.pending.is_empty() {
             // The launches before this one may write their bytes.
             self.stopped |= self.watch()? == Watched::Stopped;
             // SAFETY: the stream is valid.
@@ -403,9 +415,9 @@ impl Sequence {
                 unsafe { self.device.cuda.fill(stop, 0, 4, self.stream.main)? };
             }
         }
-        let pixels: Vec<Option<Pixels>> = given.textures.iter().map(Pixels::of).collect();
+        let pixels: Vec<Option<Pixels>> = table_inputs.textures.iter().map(Pixels::of).collect();
         let mut placed = Vec::with_capacity(pixels.len());
-        for ((texture, pixels), &base) in given.textures.iter().zip(&pixels).zip(starts) {
+        for ((texture, pixels), &base) in table_inputs.textures.iter().zip(&pixels).zip(starts) {
             placed.push(match pixels {
                 None => Placed { texture: *texture, base },
                 Some(pixels) => {
@@ -416,10 +428,10 @@ impl Sequence {
             });
         }
         let mut tables = Tables::default();
-        tables.samplers(&given.samplers);
+        tables.samplers(&table_inputs.samplers);
         tables.textures(&placed, self.device.srgb()?);
-        if let Some(known) = &given.known {
-            let ids: Vec<u64> = given.textures.iter().map(|texture| texture.id).collect();
+        if let Some(known) = &table_inputs.known {
+            let ids: Vec<u64> = table_inputs.textures.iter().map(|texture| texture.id).collect();
             tables.addresses(known, regions, &ids);
         }
         let block = Block::new(&self.device, tables.bytes.len())?;
@@ -487,7 +499,7 @@ impl Sequence {
         let cuda = self.device.cuda;
         let limit = self.pending.iter().filter_map(|pending| pending.watchdog).min();
         let began = Instant::now();
-        let (mut last, mut seen, mut stamped) = (began, [0u64; MOST], false);
+        let (mut last, mut seen, mut stamped) = (began, [0u64; MAX_LAUNCHES], false);
         loop {
             // SAFETY: the stream is valid.
             match unsafe { cuda.query(self.stream.main) } {
@@ -512,11 +524,16 @@ impl Sequence {
             if last.elapsed() < limit / 4 {
                 continue;
             }
-            let mut now = [0u64; MOST];
+            let mut now = [0u64; MAX_LAUNCHES];
             // SAFETY: the words are there until the stream was waited for.
             unsafe {
                 let from = self.control.address + PROGRESS;
-                cuda.copy_from_device((&raw mut now).cast(), from, 8 * MOST, self.stream.side)?;
+                cuda.copy_from_device(
+                    (&raw mut now).cast(),
+                    from,
+                    8 * MAX_LAUNCHES,
+                    self.stream.side,
+                )?;
                 cuda.synchronize(self.stream.side)?;
             }
             if now != seen {

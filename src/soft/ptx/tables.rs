@@ -1,4 +1,4 @@
-//! What a launch passes to a kernel about textures, samplers and the addresses in memory: tables in memory of the GPU, which the
+//! The tables of textures, samplers and addresses that a launch passes to a kernel, in memory of the GPU, which the
 //! routines of the library read (`msl/library/texture.metal`, `arguments.metal`).
 
 use super::cuda::Address;
@@ -37,7 +37,7 @@ pub(super) struct Placed<'a> {
     pub(super) base: Address,
 }
 
-/// What memory may refer to.
+/// Resources that memory may refer to.
 pub(super) struct Known<'a> {
     pub(super) residents: &'a [Resident<'a>],
     pub(super) textures: &'a [ResidentTexture<'a>],
@@ -134,7 +134,7 @@ impl Tables {
         levels
     }
 
-    /// What pointers and textures in memory refer to, and all regions.
+    /// The targets of pointers and textures in memory, and all regions.
     pub(super) fn addresses(&mut self, known: &Known<'_>, regions: &[Region], ids: &[u64]) {
         let own = known.starts.len();
         // A pointer has 16 bits for the number of its region, and one number is for foreign pointers.

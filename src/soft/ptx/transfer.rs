@@ -265,7 +265,7 @@ pub(super) unsafe fn stamp(
     unsafe { device.cuda.launch(function, 1, 1, 1, 1, 1, 1, 0, stream, arguments, none) }
 }
 
-/// What reports say about a transfer.
+/// The name of a transfer in reports.
 pub(super) fn facts() -> Facts {
     let (allocations, textures, samplers) = (Vec::new(), Vec::new(), Vec::new());
     let (functions, library) = (Vec::new(), Default::default());

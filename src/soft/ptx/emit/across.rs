@@ -377,7 +377,7 @@ impl Emit<'_> {
     }
 }
 
-/// What changes nothing when it is combined, in widened bits.
+/// The neutral element of an operation, in widened bits.
 fn neutral(op: Op, scalar: Scalar) -> u64 {
     let long = scalar.bytes() == 8;
     match (op, scalar) {

@@ -27,7 +27,7 @@ impl Emit<'_> {
         }
         if !self.options.strict {
             if self.flow.may_differ() {
-                self.meets(inst.span);
+                self.must_reach_barrier(inst.span);
             } else {
                 ptx!(self.text, "barrier.sync 0;");
             }
@@ -39,7 +39,7 @@ impl Emit<'_> {
         // The lanes of this SIMD-group that are elsewhere do not come.
         let (missing, value) = (self.text.reg(Kind::Word), self.text.reg(Kind::Long));
         let (lane, wrong) = (self.text.reg(Kind::Word), self.text.reg(Kind::Predicate));
-        let index = self.thread_place().index;
+        let index = self.thread_position().index;
         let exit = self.exit(inst.span, SiteKind::Barrier, value);
         ptx!(self.text, "xor.b32 {missing}, {first}, {mask};");
         ptx!(self.text, "setp.ne.u32 {wrong}, {missing}, 0;");
@@ -62,14 +62,14 @@ impl Emit<'_> {
     }
 
     /// Waits for the other threads that have not ended, and checks that they are at the same barrier.
-    fn meets(&mut self, span: Span) {
+    fn must_reach_barrier(&mut self, span: Span) {
         self.barriers.push(span);
         let number = self.barriers.len() as u32;
         let waiting = self.threads_where(true);
         let counts = self.counts(number);
         let wrong = self.differ(number, waiting, &counts);
         let value = self.text.reg(Kind::Long);
-        let index = self.thread_place().index;
+        let index = self.thread_position().index;
         ptx!(self.text, "cvt.u64.u32 {value}, {index};");
         let exit = self.exit(span, SiteKind::Barrier, value);
         ptx!(self.text, "@{wrong} bra {exit};");
@@ -97,7 +97,7 @@ impl Emit<'_> {
     /// Waits for the other threads, at the barrier of a number or at the end of the kernel, and checks that all are there.
     pub(super) fn arrive(&mut self, barrier: Option<(u32, Span)>) {
         let number = barrier.map_or(0, |(number, _)| number);
-        let place = self.thread_place();
+        let place = self.thread_position();
         let (waiting, ended) = (self.threads_where(number != 0), self.threads_where(number == 0));
         let counts = self.counts(number);
         let (wrong, one) = (self.text.reg(Kind::Predicate), self.text.reg(Kind::Predicate));

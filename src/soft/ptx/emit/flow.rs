@@ -14,18 +14,18 @@ use super::{Emit, SiteKind, layout};
 use crate::soft::ir::walk::{instructions, statements};
 use crate::soft::ir::{Block, Effect, Function, Op, Stmt, Value, internal_error};
 
-/// Why a lane leaves.
+/// How a lane leaves a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Escape {
+enum Exit {
     Break = 1,
     Continue = 2,
     Return = 3,
 }
 
-/// What encloses a statement.
+/// The construct around a statement.
 #[derive(Clone, Copy, Debug)]
 enum Frame {
-    /// A branch of a joint `if`, whose lanes meet at the label.
+    /// A branch of a joint `if`, whose lanes reconverge at the label.
     Branch {
         end: Label,
     },
@@ -40,8 +40,8 @@ struct Loop {
     end: Label,
     /// Whether lanes exchange values in it.
     joint: bool,
-    /// Whether all lanes of an iteration meet at its end.
-    meets: bool,
+    /// Whether all lanes of an iteration reconverge at its end.
+    reconverges: bool,
 }
 
 /// A loop that looks now and then whether the launch has to stop.
@@ -190,7 +190,7 @@ impl Emit<'_> {
     pub(super) fn block(&mut self, block: &[Stmt]) {
         let fits = self.fits.len();
         self.statements(block);
-        // What was checked in it may not have been checked after it.
+        // Checks inside it may not have been made after it.
         self.fits.truncate(fits);
     }
 
@@ -213,14 +213,14 @@ impl Emit<'_> {
                 Stmt::Do(value) => self.instruction(*value),
                 Stmt::If(condition, then, other) => self.branch(*condition, then, other),
                 Stmt::Loop { body, next, span } => self.repeat(body, next, *span),
-                Stmt::Break => self.leave(Escape::Break),
-                Stmt::Continue => self.leave(Escape::Continue),
+                Stmt::Break => self.leave(Exit::Break),
+                Stmt::Continue => self.leave(Exit::Continue),
                 Stmt::Return(value) => {
                     if let Some(value) = value {
                         let (to, from) = (self.result.clone(), self.operand(*value));
                         self.copy(&to, &from);
                     }
-                    self.leave(Escape::Return);
+                    self.leave(Exit::Return);
                 }
                 Stmt::Call { .. } => internal_error("PTX: a call is left".to_owned()),
             }
@@ -247,12 +247,12 @@ impl Emit<'_> {
     }
 
     fn branch(&mut self, condition: Value, then: &Block, other: &Block) {
-        let meets = self.flow.mask.is_some()
+        let reconverges = self.flow.mask.is_some()
             && (exchanges(self, then)
                 || exchanges(self, other)
-                || (escapes(then) || escapes(other)) && self.needs_meeting());
+                || (escapes(then) || escapes(other)) && self.must_reconverge());
         let taken = self.scalar(condition);
-        if !meets {
+        if !reconverges {
             return self.plain_branch(taken, then, other);
         }
         let mask = self.mask();
@@ -282,13 +282,13 @@ impl Emit<'_> {
         ptx!(self.text, "bar.warp.sync {before};");
         ptx!(self.text, "mov.b32 {mask}, {before};");
         if escapes(then) || escapes(other) {
-            self.meet(before, &[]);
+            self.reconverge(before, &[]);
         }
     }
 
     /// Whether lanes that leave from here must meet the others: they leave a joint statement, or the kernel. A loop that is not
     /// joint has no returns in it, and its own lanes leave it one by one.
-    fn needs_meeting(&self) -> bool {
+    fn must_reconverge(&self) -> bool {
         match self.flow.frames.last() {
             None | Some(Frame::Branch { .. }) => true,
             Some(Frame::Loop(frame)) => frame.joint,
@@ -297,7 +297,7 @@ impl Emit<'_> {
 
     /// All lanes of `members` vote which of them continue here; the others continue where they leave to. Lanes whose reason is
     /// in `ends` continue here, too.
-    fn meet(&mut self, members: Reg, ends: &[Escape]) {
+    fn reconverge(&mut self, members: Reg, ends: &[Exit]) {
         let (Some(escape), mask) = (self.flow.escape, self.mask()) else { return };
         let (stays, word) = (self.text.reg(Kind::Predicate), self.text.reg(Kind::Word));
         for &end in ends {
@@ -310,10 +310,10 @@ impl Emit<'_> {
         ptx!(self.text, "mov.b32 {mask}, {word};");
         let on = self.text.label();
         ptx!(self.text, "@{stays} bra {on};");
-        for way in [Escape::Break, Escape::Continue, Escape::Return] {
-            if let Some(label) = self.way_out(way) {
+        for exit in [Exit::Break, Exit::Continue, Exit::Return] {
+            if let Some(label) = self.exit_label(exit) {
                 let here = self.text.reg(Kind::Predicate);
-                ptx!(self.text, "setp.eq.u32 {here}, {escape}, {};", way as u32);
+                ptx!(self.text, "setp.eq.u32 {here}, {escape}, {};", exit as u32);
                 ptx!(self.text, "@{here} bra {label};");
             }
         }
@@ -322,40 +322,40 @@ impl Emit<'_> {
     }
 
     /// Where a lane goes next that leaves for a reason.
-    fn way_out(&self, way: Escape) -> Option<Label> {
+    fn exit_label(&self, exit: Exit) -> Option<Label> {
         for frame in self.flow.frames.iter().rev() {
-            match (frame, way) {
+            match (frame, exit) {
                 (Frame::Branch { end }, _) => return Some(*end),
-                (Frame::Loop(frame), Escape::Continue) => return Some(frame.next),
-                (Frame::Loop(frame), Escape::Break) => {
-                    return Some(if frame.meets { frame.next } else { frame.end });
+                (Frame::Loop(frame), Exit::Continue) => return Some(frame.next),
+                (Frame::Loop(frame), Exit::Break) => {
+                    return Some(if frame.reconverges { frame.next } else { frame.end });
                 }
                 // In a loop in which lanes do not exchange values none waits for another.
-                (Frame::Loop(frame), Escape::Return) if !frame.joint => {}
-                (Frame::Loop(frame), Escape::Return) => {
-                    return Some(if frame.meets { frame.next } else { frame.end });
+                (Frame::Loop(frame), Exit::Return) if !frame.joint => {}
+                (Frame::Loop(frame), Exit::Return) => {
+                    return Some(if frame.reconverges { frame.next } else { frame.end });
                 }
             }
         }
-        if way == Escape::Return { self.flow.exit } else { None }
+        if exit == Exit::Return { self.flow.exit } else { None }
     }
 
-    fn leave(&mut self, way: Escape) {
-        let Some(label) = self.way_out(way) else {
+    fn leave(&mut self, exit: Exit) {
+        let Some(label) = self.exit_label(exit) else {
             internal_error("PTX: a break outside of a loop".to_owned())
         };
-        if let (Some(escape), true) = (self.flow.escape, self.must_say(way)) {
-            ptx!(self.text, "mov.b32 {escape}, {};", way as u32);
+        if let (Some(escape), true) = (self.flow.escape, self.must_record_exit(exit)) {
+            ptx!(self.text, "mov.b32 {escape}, {};", exit as u32);
         }
         ptx!(self.text, "bra {label};");
     }
 
     /// Whether a lane that leaves passes a point where lanes vote.
-    fn must_say(&self, way: Escape) -> bool {
+    fn must_record_exit(&self, exit: Exit) -> bool {
         for frame in self.flow.frames.iter().rev() {
             match frame {
                 Frame::Branch { .. } => return true,
-                Frame::Loop(frame) if way != Escape::Return => return frame.meets,
+                Frame::Loop(frame) if exit != Exit::Return => return frame.reconverges,
                 Frame::Loop(frame) if frame.joint => return true,
                 Frame::Loop(_) => {}
             }
@@ -383,24 +383,25 @@ impl Emit<'_> {
         let all_returns = returns(body) || returns(next);
         let exchanged = exchanges(self, body) || exchanges(self, next);
         // A return from a loop without exchanges still leaves the joint statements around it.
-        let joint = self.flow.mask.is_some() && (exchanged || all_returns && self.needs_meeting());
-        let meets = joint && continues(body);
+        let joint =
+            self.flow.mask.is_some() && (exchanged || all_returns && self.must_reconverge());
+        let reconverges = joint && continues(body);
         let entered = self.text.reg(Kind::Word);
         if joint {
             let mask = self.mask();
             ptx!(self.text, "mov.b32 {entered}, {mask};");
         }
         // Lanes that continue meet others, which needs the mask of an iteration.
-        let ahead = if meets { None } else { self.ahead(body, next, joint) };
-        if let Some(ahead) = ahead {
-            self.iterations(&ahead, body, next, (end, joint));
-            self.text.place(ahead.slow);
+        let versions = if reconverges { None } else { self.check_before_loop(body, next, joint) };
+        if let Some(versions) = versions {
+            self.iterations(&versions, body, next, (end, joint));
+            self.text.place(versions.slow);
             self.flow.slow = true;
         }
-        self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, meets }));
+        self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, reconverges }));
         self.text.place(start);
         let iteration = self.text.reg(Kind::Word);
-        if meets {
+        if reconverges {
             let mask = self.mask();
             ptx!(self.text, "mov.b32 {iteration}, {mask};");
         }
@@ -408,10 +409,10 @@ impl Emit<'_> {
         self.text.place(at_next);
         // From here on lanes that leave do not meet the others before the end of the loop.
         self.flow.frames.pop();
-        self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, meets: false }));
-        if meets {
+        self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, reconverges: false }));
+        if reconverges {
             // Lanes that break or return came here to vote, and continue at the end.
-            self.meet(iteration, &[Escape::Continue]);
+            self.reconverge(iteration, &[Exit::Continue]);
         }
         self.block(next);
         if !self.is_routine && !ends(self.function, body, next) {
@@ -425,14 +426,14 @@ impl Emit<'_> {
             let mask = self.mask();
             ptx!(self.text, "bar.warp.sync {entered};");
             ptx!(self.text, "mov.b32 {mask}, {entered};");
-            self.meet(entered, &[Escape::Break]);
+            self.reconverge(entered, &[Exit::Break]);
         }
     }
 
     /// Writes an iteration of a loop without its test, which is known to hold. Its lanes continue at a label of their own.
     pub(super) fn iteration(&mut self, body: [&[Stmt]; 2], next: &Block, end: Label, joint: bool) {
         let at_next = self.text.label();
-        self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, meets: false }));
+        self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, reconverges: false }));
         body.into_iter().for_each(|part| self.block(part));
         self.text.place(at_next);
         self.block(next);

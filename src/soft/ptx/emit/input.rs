@@ -10,16 +10,16 @@ use crate::soft::ir::{Input, internal_error};
 #[derive(Default)]
 pub(super) struct Inputs {
     known: HashMap<u64, Reg>,
-    place: Option<Place>,
+    place: Option<ThreadPosition>,
     /// The number of the first launch that had a fault.
     faulted: Option<Reg>,
-    /// The code for few threadgroups and threads, past the end of the kernel: where it starts, and where it goes on.
-    rare: Option<[Label; 4]>,
+    /// The labels of the cold code, for few threadgroups and threads: where each part starts, and where it returns to.
+    cold_labels: Option<[Label; 4]>,
 }
 
 /// Where the thread is.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct ThreadPosition {
     /// Threads of the grid.
     grid: [Reg; 3],
     /// Threads of a full threadgroup.
@@ -57,7 +57,7 @@ fn field(text: &mut super::Text, offset: usize) -> [Reg; 3] {
     regs
 }
 
-impl Place {
+impl ThreadPosition {
     /// Threads of this threadgroup, in all dimensions.
     pub(super) fn threads(&self) -> Reg {
         self.threads
@@ -154,10 +154,10 @@ impl Emit<'_> {
     /// The start of the kernel: where the thread is, and whether the launch is skipped because one before it had a fault. What
     /// a kernel does not use of it the assembler removes.
     pub(super) fn start(&mut self) {
-        let rare: [Label; 4] = std::array::from_fn(|_| self.text.label());
+        let cold_labels: [Label; 4] = std::array::from_fn(|_| self.text.label());
         let (place, faulted) = self.text.early(|text| {
-            let place = Place::common(text);
-            let [correct, corrected, ..] = rare;
+            let place = ThreadPosition::common(text);
+            let [correct, corrected, ..] = cold_labels;
             let (special, is_special) = (word(text), text.reg(Kind::Predicate));
             ptx!(text, "ld.param.u32 {special}, [args+{}];", layout::SPECIAL);
             ptx!(text, "setp.ne.u32 {is_special}, {special}, 0;");
@@ -171,13 +171,13 @@ impl Emit<'_> {
         });
         self.inputs.place = Some(place);
         self.inputs.faulted = Some(faulted);
-        self.inputs.rare = Some(rare);
+        self.inputs.cold_labels = Some(cold_labels);
     }
 
-    /// What few threads do at the start, past the end of the kernel.
-    pub(super) fn rare_starts(&mut self) {
-        let (place, text) = (self.thread_place(), &mut self.text);
-        let Some([correct, corrected, note, noted]) = self.inputs.rare else { return };
+    /// Code that few threads run at the start, placed after the kernel's end.
+    pub(super) fn cold_prologue(&mut self) {
+        let (place, text) = (self.thread_position(), &mut self.text);
+        let Some([correct, corrected, note, noted]) = self.inputs.cold_labels else { return };
         text.place(correct);
         place.correct(text);
         ptx!(text, "bra {corrected};");
@@ -220,7 +220,7 @@ impl Emit<'_> {
     }
 
     /// Where the thread is.
-    pub(super) fn thread_place(&self) -> Place {
+    pub(super) fn thread_position(&self) -> ThreadPosition {
         match self.inputs.place {
             Some(place) => place,
             None => internal_error("PTX: an input before the start of the kernel".to_owned()),
@@ -229,7 +229,7 @@ impl Emit<'_> {
 
     /// The threadgroup notes that it has started, for the watchdog.
     pub(super) fn note_start(&mut self) {
-        let Some([.., note, noted]) = self.inputs.rare else { return };
+        let Some([.., note, noted]) = self.inputs.cold_labels else { return };
         let text = &mut self.text;
         let (mask, at, notes) = (word(text), word(text), text.reg(Kind::Predicate));
         // All threads of a threadgroup branch: where only some might, each SIMD-group would wait for them afterwards.
@@ -264,7 +264,7 @@ impl Emit<'_> {
     }
 
     fn compute_input(&mut self, input: Input, d: usize) -> Reg {
-        let place = self.thread_place();
+        let place = self.thread_position();
         let constant = |emit: &mut Self, bits: u64| emit.bits(Kind::Word, bits);
         let shift = |emit: &mut Self, from: Reg, round: u32, by: u32| {
             emit.text.early(|text| {
@@ -332,7 +332,7 @@ impl Emit<'_> {
 
     /// The mask of the lanes of this SIMD-group that have threads.
     pub(super) fn first_mask(&mut self) -> Reg {
-        let place = self.thread_place();
+        let place = self.thread_position();
         self.text.early(|text| {
             let (left, mask, full) =
                 (text.reg(Kind::Word), text.reg(Kind::Word), text.reg(Kind::Predicate));

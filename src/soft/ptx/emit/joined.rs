@@ -18,8 +18,8 @@ pub(super) struct Joined {
     done: bool,
 }
 
-/// The checks of the joined loads that failed together.
-pub(super) struct OneByOne {
+/// The individual checks of joined loads whose common check failed.
+pub(super) struct IndividualChecks {
     label: Label,
     /// The pointer that they have in common, and the limit.
     start: Reg,
@@ -34,11 +34,11 @@ pub(super) struct Joins {
     groups: Vec<Joined>,
     /// The group of each load that is in one.
     of: HashMap<Value, usize>,
-    cold: Vec<OneByOne>,
+    cold: Vec<IndividualChecks>,
 }
 
 /// The number of loads from which on one check of two bounds costs less than a check of each.
-const FEWEST: usize = 3;
+const MIN_JOINED: usize = 3;
 
 impl Emit<'_> {
     /// Finds loads that can be checked together among the first statements of a block, up to one with an effect.
@@ -51,7 +51,7 @@ impl Emit<'_> {
             }
             let inst = *self.function.inst(*value);
             if inst.op == Op::Load && inst.imm == 0 {
-                let (pointer, distance) = self.apart(inst.args[0]);
+                let (pointer, distance) = self.split_distance(inst.args[0]);
                 if let Root::Allocation(number) = self.root(pointer)
                     && self.pushed(number).is_none()
                     && !self.versions.is_checked(*value)
@@ -62,7 +62,7 @@ impl Emit<'_> {
             }
         }
         for ((pointer, bytes), loads) in found {
-            if loads.len() < FEWEST {
+            if loads.len() < MIN_JOINED {
                 continue;
             }
             let number = self.joins.groups.len();
@@ -82,7 +82,7 @@ impl Emit<'_> {
     }
 
     /// A pointer as another one and a distance from it.
-    fn apart(&self, pointer: Value) -> (Value, i64) {
+    fn split_distance(&self, pointer: Value) -> (Value, i64) {
         let (mut at, mut distance) = (pointer, 0i64);
         loop {
             let inst = self.function.inst(at);
@@ -132,13 +132,14 @@ impl Emit<'_> {
             let kind = SiteKind::Access { root, space, bytes, write: false };
             checks.push((at, distance, self.exit(span, kind, at)));
         }
-        self.joins.cold.push(OneByOne { label, start, limit, checks });
+        self.joins.cold.push(IndividualChecks { label, start, limit, checks });
         true
     }
 
     /// The checks one by one, past the end of the kernel. One of them fails.
     pub(super) fn one_by_one(&mut self) {
-        for OneByOne { label, start, limit, checks } in std::mem::take(&mut self.joins.cold) {
+        for IndividualChecks { label, start, limit, checks } in std::mem::take(&mut self.joins.cold)
+        {
             self.text.place(label);
             let wrong = self.text.reg(Kind::Predicate);
             for &(at, distance, exit) in &checks {

@@ -1,7 +1,7 @@
 //! Accesses to memory: each is checked first, and those that may not be aligned are done in smaller pieces.
 
 use super::super::text::{Kind, Reg, ptx};
-use super::input::Place;
+use super::input::ThreadPosition;
 use super::{Emit, Joined, OFFSET_BITS, Root, SLACK, SiteKind, THREAD, layout, record};
 use crate::soft::ir::{AllocationKind, Inst, Scalar, Space, Span, Value, internal_error};
 
@@ -48,7 +48,7 @@ pub(super) struct Target {
     /// The address in that window, and what is added to it.
     pub(super) address: Reg,
     pub(super) ahead: i64,
-    /// What the address is a multiple of, as far as is known.
+    /// The alignment of the address, as far as is known.
     pub(super) alignment: u32,
     /// The offset or the whole pointer, for reports.
     pub(super) value: Reg,
@@ -100,7 +100,7 @@ impl Emit<'_> {
             AllocationKind::Table(data) => self.bits(Kind::Long, limit.of(data.len() as u64)),
             AllocationKind::Threadgroup(bytes) => self.bits(Kind::Long, limit.of((*bytes).into())),
             _ => {
-                let field = layout::limits(&self.rooms, self.options.pushed);
+                let field = layout::limits(&self.inline_sizes, self.options.pushed);
                 let field = field + 8 * self.given_limits.len();
                 self.given_limits.push(limit);
                 self.given(field, limit.kind())
@@ -132,7 +132,7 @@ impl Emit<'_> {
         }
     }
 
-    /// What a pointer is a multiple of, as far as is known.
+    /// The alignment of a pointer, as far as is known.
     pub(super) fn alignment(&self, pointer: Value) -> u32 {
         if self.is_routine {
             return 16;
@@ -147,7 +147,8 @@ impl Emit<'_> {
         Target { alignment: self.alignment(pointer), ..target }
     }
 
-    /// The same; the index may be checked instead, and the address be some bytes behind that of the access.
+    /// The same, but the index may be checked instead of the offset; the address may then be a few bytes past that of the
+    /// access.
     fn access_or_index(&mut self, pointer: Value, bytes: u32, write: bool, span: Span) -> Target {
         match self.narrow_access(pointer, bytes, write, span) {
             Some(target) => target,
@@ -564,8 +565,8 @@ impl Emit<'_> {
         self.copy(&[reg], &[value]);
     }
 
-    /// The code that records a fault and ends the thread. Of several, that of the SIMD-group with the lowest number counts; there
-    /// the first, as other lanes go on, and of lanes that it happens to at once the lowest.
+    /// The code that records a fault and ends the thread. If several threads fault, the report of the SIMD-group with the
+    /// lowest number is kept; within it the first fault, and among simultaneous ones the lowest lane.
     pub(super) fn faults(&mut self) {
         if self.exits.is_empty() {
             return;
@@ -579,7 +580,7 @@ impl Emit<'_> {
         }
         self.text.place(self.fault);
         self.end_if_skipped();
-        let (position, thread, group) = Place::of_fault(&mut self.text);
+        let (position, thread, group) = ThreadPosition::of_fault(&mut self.text);
         let (again, latch, unlock, write) =
             (self.text.label(), self.text.label(), self.text.label(), self.text.label());
         let text = &mut self.text;

@@ -5,6 +5,7 @@ mod atomic;
 mod barrier;
 mod convert;
 mod flow;
+mod inline_bytes;
 mod input;
 mod joined;
 mod limits;
@@ -13,7 +14,6 @@ mod memory;
 mod narrow;
 mod order;
 mod pointers;
-mod pushed;
 mod routine;
 mod texture;
 mod together;
@@ -30,18 +30,18 @@ use crate::soft::ir::{
     internal_error,
 };
 pub(super) use barrier::position;
+pub(super) use inline_bytes::{inline_sizes, limit_inline_sizes, start as inline_start};
 pub(super) use memory::Limit;
-pub(super) use pushed::{fit as pushed_fit, rooms as pushed_rooms, start as pushed_start};
 pub(super) use texture::{expected, uses_textures};
 
-/// What the text depends on besides the kernel.
+/// The options that the text depends on, besides the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Options {
     /// The compute capability: 70 for 7.0.
     pub(super) target: u32,
     /// The most threads of a threadgroup.
     pub(super) threads: u32,
-    /// What the starts of all buffers are multiples of, from 1 to 16.
+    /// The common alignment of the starts of all buffers, from 1 to 16.
     pub(super) alignment: u32,
     /// Whether reading just past the end of threadgroup memory is a fault, and a barrier that not all threads reach.
     pub(super) strict: bool,
@@ -95,7 +95,7 @@ pub(super) mod layout {
     pub(crate) const REGION: usize = 24;
 
     /// The most bytes of the parameter.
-    pub(crate) const MOST: usize = 4096;
+    pub(crate) const MAX_BYTES: usize = 4096;
 
     /// Where the bytes are that commands carry, after the regions of `allocations` allocations.
     pub(crate) const fn pushed(allocations: usize) -> usize {
@@ -103,13 +103,13 @@ pub(super) mod layout {
     }
 
     /// Where the limits of accesses are ([`Limit`](super::Limit)), after those bytes.
-    pub(crate) fn limits(rooms: &[u32], pushed: u64) -> usize {
-        self::pushed(rooms.len()) + super::pushed::bytes(rooms, pushed)
+    pub(crate) fn limits(sizes: &[u32], pushed: u64) -> usize {
+        self::pushed(sizes.len()) + super::inline_bytes::bytes(sizes, pushed)
     }
 
     /// Bytes of the parameter with `count` limits.
-    pub(crate) fn bytes(rooms: &[u32], pushed: u64, count: usize) -> usize {
-        limits(rooms, pushed) + 8 * count
+    pub(crate) fn bytes(sizes: &[u32], pushed: u64, count: usize) -> usize {
+        limits(sizes, pushed) + 8 * count
     }
 }
 
@@ -137,7 +137,7 @@ pub(super) mod record {
 /// Bytes past the end of threadgroup memory that may be read if the launch is not strict.
 pub(super) const SLACK: u32 = 16;
 
-/// What a pointer is an offset from.
+/// The base of a pointer's offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Root {
     /// Nothing that is known: the register has the whole pointer.
@@ -158,7 +158,7 @@ pub(super) struct Site {
     pub(super) kind: SiteKind,
 }
 
-/// What is wrong at a site.
+/// The kind of fault at a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SiteKind {
     /// An access out of bounds.
@@ -218,7 +218,7 @@ struct Emit<'a> {
     options: Options,
     text: Text,
     /// For each allocation the bytes that may be in the kernel's parameter.
-    rooms: Vec<u32>,
+    inline_sizes: Vec<u32>,
     /// For each value its registers, once it has some.
     values: Vec<Vec<Reg>>,
     pointers: pointers::Pointers,
@@ -237,8 +237,8 @@ struct Emit<'a> {
     targets: HashMap<Value, memory::Target>,
     versions: version::Versions,
     /// Accesses that fit, here and in the blocks in this one.
-    fits: Vec<narrow::Fit>,
-    again: Vec<narrow::Again>,
+    fits: Vec<narrow::CheckedIndex>,
+    wide_checks: Vec<narrow::WideCheck>,
     /// Those that the launch computes.
     given_limits: Vec<Limit>,
     bases: HashMap<u32, Reg>,
@@ -270,9 +270,9 @@ pub(super) fn emit(
     emit.function_body();
     emit.polls();
     emit.one_by_one();
-    emit.checks_again();
+    emit.wide_checks();
     emit.faults();
-    emit.rare_starts();
+    emit.cold_prologue();
     emit.finish()
 }
 
@@ -286,7 +286,7 @@ impl<'a> Emit<'a> {
             function,
             uniform: uniform::analyse(function),
             options,
-            rooms: pushed::rooms(module, function),
+            inline_sizes: inline_bytes::inline_sizes(module, function),
             values: vec![Vec::new(); function.insts.len()],
             pointers: pointers::Pointers::new(module, function, &locals, options),
             variables: function.variables.iter().map(|variable| text.regs(variable.ty)).collect(),
@@ -302,7 +302,7 @@ impl<'a> Emit<'a> {
             targets: HashMap::new(),
             versions: version::Versions::default(),
             fits: Vec::new(),
-            again: Vec::new(),
+            wide_checks: Vec::new(),
             given_limits: Vec::new(),
             bases: HashMap::new(),
             inputs: input::Inputs::default(),
@@ -389,7 +389,7 @@ impl Emit<'_> {
         self.text.reg(Kind::of(scalar))
     }
 
-    /// What a pointer is an offset from.
+    /// The base of a pointer's offset.
     fn root(&self, pointer: Value) -> Root {
         self.pointers.of(pointer).root
     }
@@ -445,8 +445,8 @@ impl Emit<'_> {
         }
         use std::fmt::Write;
         let Options { target, threads, .. } = self.options;
-        let bytes = layout::bytes(&self.rooms, self.options.pushed, self.given_limits.len());
-        if bytes > layout::MOST {
+        let bytes = layout::bytes(&self.inline_sizes, self.options.pushed, self.given_limits.len());
+        if bytes > layout::MAX_BYTES {
             return Err(Unsupported("more arguments and tables than a launch can pass".into()));
         }
         let mut out = format!(".version 7.0\n.target sm_{}\n.address_size 64\n", target.min(80));

@@ -8,7 +8,7 @@ use super::{Emit, Root, SiteKind};
 use crate::soft::ir::{AllocationKind, Op, Scalar, Span, Type, Value};
 
 /// The largest distance, so that the end of an access has 32 bits.
-const MOST_DISTANCE: u32 = 1 << 30;
+const MAX_DISTANCE: u32 = 1 << 30;
 
 /// An access at an index, which has an exit.
 struct Narrow {
@@ -34,14 +34,14 @@ struct Access {
 }
 
 /// An access that is known to fit, and the register with its address.
-pub(super) struct Fit {
+pub(super) struct CheckedIndex {
     access: Access,
     bytes: u32,
     address: Reg,
 }
 
-/// Checks one of which failed, in 64 bits, past the end of the kernel: the index may be the largest there is, of memory that is longer.
-pub(super) struct Again {
+/// Checks in 64 bits, after the kernel's end, for where one in 32 bits failed: memory may be longer than an index of 32 bits reaches.
+pub(super) struct WideCheck {
     label: Label,
     checks: Vec<Narrow>,
     /// Where execution continues without a fault.
@@ -70,8 +70,7 @@ impl Emit<'_> {
         let is_word = self.function.ty(index) == Type::Scalar(Scalar::U32);
         let stride = u32::try_from(inst.imm).ok().filter(|stride| *stride != 0)?;
         (start.op == Op::Allocation && is_word).then_some(())?;
-        let distance =
-            u32::try_from(distance).ok().filter(|distance| *distance <= MOST_DISTANCE)?;
+        let distance = u32::try_from(distance).ok().filter(|distance| *distance <= MAX_DISTANCE)?;
         Some(Access { allocation: start.imm as u32, index, stride, distance })
     }
 
@@ -140,7 +139,7 @@ impl Emit<'_> {
 
     /// The register with the address of an access that is known to fit.
     fn fitting(&self, access: Access, bytes: u32) -> Option<Reg> {
-        let fits = |fit: &&Fit| fit.access == access && fit.bytes >= bytes;
+        let fits = |fit: &&CheckedIndex| fit.access == access && fit.bytes >= bytes;
         self.fits.iter().find(fits).map(|fit| fit.address)
     }
 
@@ -196,16 +195,16 @@ impl Emit<'_> {
         for &Narrow { access, bytes, index, target, .. } in &checks {
             let (base, address) = (self.base(access.allocation), self.text.reg(Kind::Long));
             ptx!(self.text, "mad.wide.u32 {address}, {index}, {}, {base};", access.stride);
-            self.fits.push(Fit { access, bytes, address });
+            self.fits.push(CheckedIndex { access, bytes, address });
             targets.push(Target { address, ..target });
         }
-        self.again.push(Again { label, checks, back });
+        self.wide_checks.push(WideCheck { label, checks, back });
         targets
     }
 
     /// The checks in 64 bits, past the end of the kernel.
-    pub(super) fn checks_again(&mut self) {
-        for Again { label, checks, back } in std::mem::take(&mut self.again) {
+    pub(super) fn wide_checks(&mut self) {
+        for WideCheck { label, checks, back } in std::mem::take(&mut self.wide_checks) {
             self.text.place(label);
             for Narrow { access, index, limit, offset, exit, .. } in checks {
                 let wrong = self.text.reg(Kind::Predicate);

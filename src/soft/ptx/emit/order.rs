@@ -8,7 +8,7 @@ use super::flow::has_no_effect;
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Effect, Function, Op, Stmt, Value};
 
-/// What is written next.
+/// The statement that is written next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// The check of a load.

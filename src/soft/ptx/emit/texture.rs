@@ -121,7 +121,7 @@ impl Emit<'_> {
         vec![self.change(address, function, operand, wanted)]
     }
 
-    /// Changes the integer at an address at once: what it was, 0 for no address.
+    /// Atomically modifies the integer at an address; returns the old value, or 0 for a null address.
     fn change(&mut self, address: Reg, function: TextureAtomic, operand: Reg, wanted: Reg) -> Reg {
         let (old, outside) = (self.reg(Scalar::U32), self.text.reg(Kind::Predicate));
         let name = match function {

@@ -17,15 +17,15 @@ use crate::soft::ir::{Block, Effect, Op, Scalar, Space, Stmt, Type, Value};
 
 /// The largest constant offset in bytes, so that the extent of a group and the offsets of instructions have 32 bits. The constant part of
 /// an index, in bytes, and how far an iteration is ahead of a register, have the same limit; so an offset is the sum of three.
-const MOST_BYTES: i64 = 1 << 28;
+const MAX_BYTES: i64 = 1 << 28;
 /// The largest factor of an index, and distance by which a part of 64 bits moves, so that sums of 64 bits do not overflow.
-const MOST_SCALE: i64 = 1 << 20;
-const MOST_STEP: i64 = 1 << 28;
+const MAX_SCALE: i64 = 1 << 20;
+const MAX_STEP: i64 = 1 << 28;
 /// The most addresses that move: each takes registers.
-const MOST_PATHS: usize = 16;
+const MAX_PATHS: usize = 16;
 /// The most instructions of a loop that is written twice, and of one whose iterations are written four times.
-const MOST_TWICE: usize = 1 << 10;
-const MOST_UNROLLED: usize = 64;
+const MAX_TWICE: usize = 1 << 10;
+const MAX_UNROLLED: usize = 64;
 /// How often they are.
 const UNROLLED: u32 = 4;
 
@@ -38,7 +38,7 @@ enum Step {
 
 /// An address that moves.
 #[derive(Clone, Copy, Debug)]
-struct Path {
+struct MovingAddress {
     address: Reg,
     step: Step,
     /// How far the iteration that is written is ahead of the register.
@@ -48,7 +48,7 @@ struct Path {
 /// The version without checks that is written, if one is: its addresses, and which accesses use them, each with a distance.
 #[derive(Default)]
 pub(super) struct Versions {
-    paths: Vec<Path>,
+    paths: Vec<MovingAddress>,
     checked: HashMap<Value, (usize, i64)>,
 }
 
@@ -59,8 +59,8 @@ impl Versions {
     }
 }
 
-/// What is known before a loop in two versions.
-pub(super) struct Ahead {
+/// Facts before a loop in two versions.
+pub(super) struct LoopVersions {
     /// The number of iterations.
     count: Reg,
     /// The position of the loop's test.
@@ -88,9 +88,14 @@ struct Group {
 
 impl Emit<'_> {
     /// Checks before a loop; `None` if it has one version only.
-    pub(super) fn ahead(&mut self, body: &Block, next: &Block, joint: bool) -> Option<Ahead> {
+    pub(super) fn check_before_loop(
+        &mut self,
+        body: &Block,
+        next: &Block,
+        joint: bool,
+    ) -> Option<LoopVersions> {
         let size = instructions(body).chain(instructions(next)).count();
-        if self.is_routine || size > MOST_TWICE || loops(body) + loops(next) != 0 {
+        if self.is_routine || size > MAX_TWICE || loops(body) + loops(next) != 0 {
             return None;
         }
         let exchanged = exchanges(self, body) || exchanges(self, next);
@@ -112,7 +117,7 @@ impl Emit<'_> {
             return None;
         }
         let groups = self.groups(&stretch);
-        if groups.is_empty() || groups.len() > MOST_PATHS || !self.can_count(&counted) {
+        if groups.is_empty() || groups.len() > MAX_PATHS || !self.can_count(&counted) {
             return None;
         }
         let bad = self.text.reg(Kind::Predicate);
@@ -133,19 +138,19 @@ impl Emit<'_> {
         let (slow, count) = (self.text.label(), self.text.reg(Kind::Word));
         ptx!(self.text, "@{bad} bra {slow};");
         ptx!(self.text, "add.u32 {count}, {last}, 1;");
-        let unrolled = if exchanged || size > MOST_UNROLLED { 1 } else { UNROLLED };
-        Some(Ahead { count, test, unrolled, slow })
+        let unrolled = if exchanged || size > MAX_UNROLLED { 1 } else { UNROLLED };
+        Some(LoopVersions { count, test, unrolled, slow })
     }
 
     /// The version without checks. At its end it goes to `end`.
     pub(super) fn iterations(
         &mut self,
-        ahead: &Ahead,
+        versions: &LoopVersions,
         body: &Block,
         next: &Block,
         (end, joint): (Label, bool),
     ) {
-        let Ahead { count, test, unrolled, .. } = *ahead;
+        let LoopVersions { count, test, unrolled, .. } = *versions;
         let parts = [&body[..test], &body[test + 1..]];
         let rest = self.text.label();
         let over = self.text.reg(Kind::Predicate);
@@ -158,7 +163,7 @@ impl Emit<'_> {
                 self.iteration(parts, next, end, joint);
                 self.move_on();
             }
-            self.catch_up();
+            self.advance_to_iteration();
             ptx!(self.text, "sub.u32 {count}, {count}, {unrolled};");
             ptx!(self.text, "bra {main};");
         }
@@ -167,7 +172,7 @@ impl Emit<'_> {
         ptx!(self.text, "@{over} bra {end};");
         self.iteration(parts, next, end, joint);
         self.move_on();
-        self.catch_up();
+        self.advance_to_iteration();
         ptx!(self.text, "sub.u32 {count}, {count}, 1;");
         ptx!(self.text, "bra {rest};");
         self.versions = Versions::default();
@@ -179,7 +184,7 @@ impl Emit<'_> {
             match path.step {
                 Step::Bytes(bytes) => {
                     path.ahead += bytes;
-                    if !is_within(path.ahead, MOST_BYTES) {
+                    if !is_within(path.ahead, MAX_BYTES) {
                         let ahead = std::mem::take(&mut path.ahead);
                         ptx!(self.text, "add.s64 {}, {}, {ahead};", path.address, path.address);
                     }
@@ -192,7 +197,7 @@ impl Emit<'_> {
     }
 
     /// Moves registers to where the next iteration is.
-    fn catch_up(&mut self) {
+    fn advance_to_iteration(&mut self) {
         for path in &mut self.versions.paths {
             let ahead = std::mem::take(&mut path.ahead);
             if ahead != 0 {
@@ -257,18 +262,18 @@ impl Emit<'_> {
         let mut affine = stretch.affine(pointer)?;
         (self.function.inst(affine.base).op == Op::Allocation).then_some(())?;
         for term in &affine.terms {
-            let scales = term.scale != 0 && is_within(term.scale, MOST_SCALE);
+            let scales = term.scale != 0 && is_within(term.scale, MAX_SCALE);
             (scales && self.is_there(&term.linear, Kind::Word)).then_some(())?;
         }
         let moves = affine.wide.step.as_constant()?;
         let is_there = self.is_there(&affine.wide, Kind::Long);
-        let is_near = is_within(moves, MOST_STEP) && is_within(affine.bytes, MOST_BYTES);
+        let is_near = is_within(moves, MAX_STEP) && is_within(affine.bytes, MAX_BYTES);
         (is_there && is_near).then_some(())?;
         let (mut part, mut low) = (0, affine.bytes);
         if let [term] = &mut affine.terms[..] {
             let constant = term.linear.start.0.get(&Vec::new()).map_or(0, |&number| number as i32);
             let bytes = i64::from(constant) * term.scale;
-            if is_within(bytes, MOST_BYTES) {
+            if is_within(bytes, MAX_BYTES) {
                 term.linear.start.0.remove(&Vec::new());
                 part = i64::from(constant);
                 low += bytes;
@@ -422,7 +427,7 @@ impl Emit<'_> {
                 Space::Threadgroup if !write && !self.options.strict => SLACK,
                 _ => 0,
             };
-            // It fits: the offsets of a group are within twice `MOST_BYTES`.
+            // It fits: the offsets of a group are within twice `MAX_BYTES`.
             let extent = (high - low) as u32;
             let limit = self.limit(Limit::new(allocation, extent, slack));
             let start = self.text.reg(Kind::Long);
@@ -444,7 +449,7 @@ impl Emit<'_> {
         let (base, address) = (self.base(allocation), self.text.reg(Kind::Long));
         ptx!(self.text, "add.s64 {address}, {base}, {offset};");
         let number = self.versions.paths.len();
-        self.versions.paths.push(Path { address, step, ahead: 0 });
+        self.versions.paths.push(MovingAddress { address, step, ahead: 0 });
         let members = members.into_iter().map(|(access, distance)| (access, (number, distance)));
         self.versions.checked.extend(members);
     }

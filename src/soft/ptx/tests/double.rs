@@ -19,7 +19,7 @@ use crate::soft::msl;
 use crate::soft::stream::format::Format;
 use std::time::Duration;
 
-/// What the driver of this thread does.
+/// The state of this thread's driver.
 #[derive(Default)]
 struct Wanted {
     /// The entry point that fails, and the error. Once the context is lost all fail.
@@ -36,7 +36,7 @@ struct Wanted {
     stopped: bool,
     /// The entry points that were called.
     calls: Vec<&'static str>,
-    /// What was copied from the device: where to, and how many bytes.
+    /// Copies from the device: the destinations, and the numbers of bytes.
     copied: Vec<(usize, usize)>,
     /// Whether work goes on until the time of its end is requested.
     slow: bool,
@@ -133,12 +133,12 @@ unsafe fn put_record(at: Address, (site, value, position): (u32, u64, [u32; 3]))
     }
 }
 
-/// What is added to the size of a unit in the handle of a fill.
+/// The offset of a unit's size in the handle of a fill.
 const FILLS: usize = 100;
 /// The handle of the kernel that writes the time.
 const STAMP: usize = 200;
 
-/// What the kernel of a transfer does.
+/// The work of a transfer's kernel.
 ///
 /// # Safety
 /// Both ends are valid.

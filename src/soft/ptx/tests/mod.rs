@@ -36,7 +36,7 @@ fn texts(
     kernels.step_by(every).map(|entry| (entry.name.clone(), text(&entry.name))).collect()
 }
 
-/// What the assembler says about a text; `None` if it takes it.
+/// The assembler's errors about a text; `None` if it accepts it.
 fn assembled(assembler: &str, folder: &Path, text: &str, target: u32) -> Option<String> {
     let file = folder.join("kernel.ptx");
     std::fs::write(&file, text).expect("a file");
@@ -97,7 +97,7 @@ fn every_kernel_of_the_corpus_is_taken_by_the_assembler() {
     assert!(written > 100, "{written}");
 }
 
-/// What the assembler says about a text, if there is one.
+/// The assembler's errors about a text, if there is an assembler.
 fn refused(text: &str, target: u32) -> Option<String> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let assembler = std::env::var("ARUMINIUM_TEST_PTXAS").ok()?;
@@ -229,7 +229,7 @@ fn of_bench(name: &str, checked: bool) -> String {
 
 /// The lines from the first label that is followed by a jump back to it, up to that jump: the first loop.
 fn first_loop(text: &str) -> String {
-    // What few threads do is past the end of the kernel.
+    // Code that few threads run is after the end of the kernel.
     let lines: Vec<&str> =
         text.lines().map(str::trim).take_while(|line| *line != "exit;").collect();
     for (start, line) in lines.iter().enumerate() {
@@ -283,7 +283,7 @@ fn loads_that_do_not_depend_on_each_other_follow_all_their_checks() {
     let compared = |text: &str| text.matches("setp.ge.").count();
     assert_eq!((compared(&text[start..loads]), compared(&text[loads..end])), (2, 0), "{text}");
     assert_eq!(text[start..loads].matches('@').count(), 1, "{text}");
-    // What depends on one load is not between the loads.
+    // Instructions that depend on one load are not between the loads.
     let between: Vec<&str> = text[loads..end].lines().map(str::trim).take(2).collect();
     assert!(between.iter().all(|line| line.starts_with("ld.global")), "{text}");
 }
@@ -348,7 +348,7 @@ fn bytes_that_a_command_carries_are_in_the_parameter_if_a_kernel_only_loads_them
         let library = msl::compile(&source, &msl::Options::default()).expect("code");
         let (module, _) = library.kernel("k", &ConstantValues::default()).expect("a kernel");
         let function = super::prepare(&module, Default::default()).expect("code");
-        assert_eq!(emit::pushed_rooms(&module, &function)[1], at, "{body}");
+        assert_eq!(emit::inline_sizes(&module, &function)[1], at, "{body}");
     }
     let text = of_bench("saxpy", true);
     assert_eq!(text.matches("ld.global.b32").count(), 2, "{text}");

@@ -14,7 +14,7 @@ use crate::soft::kernel::{
 use crate::soft::msl;
 use crate::soft::stream::format::Format;
 
-/// What the tests call.
+/// The kernels that the tests call.
 const KERNELS: &str = "
 kernel void samples(const device Texture *texture [[buffer(0)]], const device float4 *at [[buffer(1)]],
                     const device float2 *more [[buffer(2)]], constant ulong &sampler [[buffer(3)]],

@@ -8,14 +8,14 @@ use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{AllocationKind, Function, Module, Op, Scalar, Type, Value};
 
 /// The most bytes of an argument that are passed so.
-const MOST: u32 = 256;
+const MAX_BYTES: u32 = 256;
 
 /// For each allocation how many bytes from its start the kernel may load, if it does nothing else with it, so that they may be
 /// in the kernel's parameter; 0 if they may not.
-pub(crate) fn rooms(module: &Module, function: &Function) -> Vec<u32> {
+pub(crate) fn inline_sizes(module: &Module, function: &Function) -> Vec<u32> {
     let is_buffer = |kind: &AllocationKind| matches!(kind, AllocationKind::Buffer { .. });
     // None once something else is done with it.
-    let mut rooms: Vec<Option<u32>> = module
+    let mut sizes: Vec<Option<u32>> = module
         .allocations
         .iter()
         .enumerate()
@@ -26,32 +26,32 @@ pub(crate) fn rooms(module: &Module, function: &Function) -> Vec<u32> {
         let inst = function.inst(value);
         for (k, &arg) in inst.args.iter().enumerate() {
             let Some((number, offset)) = offset(function, arg) else { continue };
-            let Some(room) = &mut rooms[number] else { continue };
+            let Some(size) = &mut sizes[number] else { continue };
             let scalar = i64::from(inst.ty.scalar().unwrap_or(Scalar::U64).bytes());
             let end = |offset: i64| offset.checked_add(inst.ty.bytes().into());
-            rooms[number] = match (inst.op, offset) {
+            sizes[number] = match (inst.op, offset) {
                 // Their own uses count.
-                (Op::Index | Op::Field, _) if k == 0 => Some(*room),
+                (Op::Index | Op::Field, _) if k == 0 => Some(*size),
                 (Op::Load, Some(at)) if at >= 0 && at % scalar == 0 => end(at)
                     .and_then(|end| u32::try_from(end).ok())
-                    .filter(|end| *end <= MOST)
-                    .map(|end| end.max(*room)),
+                    .filter(|end| *end <= MAX_BYTES)
+                    .map(|end| end.max(*size)),
                 _ => None,
             };
         }
     }
-    rooms.into_iter().map(Option::unwrap_or_default).collect()
+    sizes.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 /// Takes the bytes of arguments that the parameter has no room for from the `rooms`. Code with no bytes in it has this many `limits`; half of
 /// what is left is for more of them, as the code depends on which arguments are passed so.
-pub(crate) fn fit(rooms: &mut [u32], limits: usize) {
-    let mut left = layout::MOST.saturating_sub(layout::bytes(rooms, 0, limits)) / 2;
-    for room in rooms {
-        let bytes = room.next_multiple_of(16) as usize;
+pub(crate) fn limit_inline_sizes(sizes: &mut [u32], limits: usize) {
+    let mut left = layout::MAX_BYTES.saturating_sub(layout::bytes(sizes, 0, limits)) / 2;
+    for size in sizes {
+        let bytes = size.next_multiple_of(16) as usize;
         match left.checked_sub(bytes) {
             Some(rest) => left = rest,
-            None => *room = 0,
+            None => *size = 0,
         }
     }
 }
@@ -75,25 +75,25 @@ fn offset(function: &Function, pointer: Value) -> Option<(usize, Option<i64>)> {
 }
 
 /// Where the bytes of an allocation are in the kernel's parameter, if it is among the `pushed` ones, which are bits by number.
-pub(crate) fn start(rooms: &[u32], pushed: u64, number: usize) -> Option<usize> {
+pub(crate) fn start(sizes: &[u32], pushed: u64, number: usize) -> Option<usize> {
     let is_pushed = number < 64 && pushed >> number & 1 != 0;
-    (is_pushed && rooms[number] != 0)
-        .then(|| layout::pushed(rooms.len()) + bytes(&rooms[..number], pushed))
+    (is_pushed && sizes[number] != 0)
+        .then(|| layout::pushed(sizes.len()) + bytes(&sizes[..number], pushed))
 }
 
 /// Bytes of the parameter for the pushed ones.
-pub(crate) fn bytes(rooms: &[u32], pushed: u64) -> usize {
-    let room = |(number, room): (usize, &u32)| match number < 64 && pushed >> number & 1 != 0 {
-        true => room.next_multiple_of(16) as usize,
+pub(crate) fn bytes(sizes: &[u32], pushed: u64) -> usize {
+    let size = |(number, size): (usize, &u32)| match number < 64 && pushed >> number & 1 != 0 {
+        true => size.next_multiple_of(16) as usize,
         false => 0,
     };
-    rooms.iter().enumerate().map(room).sum()
+    sizes.iter().enumerate().map(size).sum()
 }
 
 impl Emit<'_> {
     /// Where the bytes of an allocation are in the kernel's parameter, if they are there.
     pub(super) fn pushed(&self, number: u32) -> Option<usize> {
-        start(&self.rooms, self.options.pushed, number as usize)
+        start(&self.inline_sizes, self.options.pushed, number as usize)
     }
 
     /// Where the kernel's parameter has what a pointer is to, if it is there.
