@@ -70,11 +70,6 @@ impl Diagnostics {
         if severity != Severity::Note && self.find(span, |known| known.message == message) {
             return;
         }
-        // The cause of an unknown type was reported already.
-        if severity == Severity::Error && self.errors > 0 && message.contains(UNKNOWN) {
-            self.dropping = true;
-            return;
-        }
         self.add(Diagnostic { severity, message, span, unsupported: false });
     }
 
@@ -86,6 +81,8 @@ impl Diagnostics {
 
     fn add(&mut self, diagnostic: Diagnostic) {
         self.dropping = match diagnostic.severity {
+            // The cause of an unknown type was reported already.
+            Severity::Error if self.errors > 0 && diagnostic.message.contains(UNKNOWN) => true,
             Severity::Error => self.errors >= MAX_STORED,
             Severity::Warning => self.warnings >= MAX_STORED,
             Severity::Note => self.dropping,
