@@ -11,6 +11,7 @@ pub mod numbers;
 pub mod packages;
 pub mod products;
 pub mod references;
+pub mod reports;
 pub mod run;
 pub mod structs;
 pub mod survey;

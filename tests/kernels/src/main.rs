@@ -1,5 +1,6 @@
 //! `kernels FILE` writes the page that lists what compiles; `kernels --sources FOLDER` writes the sources; `kernels --native`
-//! prints how long machine code takes to make, and how much of each kernel it runs; a text after it chooses sources by their paths.
+//! prints how long machine code takes to make, and how much of each kernel it runs; a text after it chooses sources by their paths;
+//! `kernels --reports FILE` compares what the sanitizer reported with what is expected.
 
 use kernels::packages::Registry;
 use std::path::Path;
@@ -15,12 +16,18 @@ fn main() -> io::Result<()> {
             print!("{}", kernels::native(&gpu, &text.concat())?);
             Ok(())
         }
+        ["--reports", file] => match kernels::reports::compare(Path::new(file))? {
+            same if same.is_empty() => Ok(()),
+            difference => {
+                Err(io::Error::other(format!("reports differ from reports.tsv:\n{difference}")))
+            }
+        },
         [file] if !file.starts_with('-') => {
             let gpu = aruminium::Gpu::open().map_err(io::Error::other)?;
             fs::write(file, kernels::report(&gpu)?)
         }
         _ => Err(io::Error::other(
-            "usage: kernels FILE | kernels --sources FOLDER | kernels --native [TEXT]",
+            "usage: kernels FILE | kernels --sources FOLDER | kernels --native [TEXT] | kernels --reports FILE",
         )),
     }
 }

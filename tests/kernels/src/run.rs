@@ -2,7 +2,7 @@
 
 use crate::numbers::Number;
 use crate::packages::{PACKAGES, Package, Registry, Source};
-use crate::{bits, ran};
+use crate::{bits, ran, reports};
 use aruminium::{Buffer, CompileOptions, ConstantValues, Encoder, Gpu, Queue, ShaderLib};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -270,6 +270,7 @@ impl Launch<'_> {
         ran::note(&self.kernels.path, &self.kernel);
         let buffers = self.buffers.iter().map(|(buffer, _)| buffer.read(<[u8]>::to_vec));
         bits::note(&self.kernels.path, &self.kernel, buffers);
+        reports::note(&self.kernels.path, &commands);
     }
 
     fn place(&self) -> String {

@@ -1,0 +1,79 @@
+//! What the sanitizer reports about the kernels, compared with `reports.tsv`, which has the reason of each. Tests append to one
+//! file, if an environment variable names one; `kernels --reports FILE` compares it.
+
+use aruminium::{Commands, Report};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::{env, fs, io};
+
+/// The environment variable with the file's path.
+const FILE: &str = "KERNELS_REPORTS";
+
+/// What is expected: a kind, a source and lines of its expanded text in each row, and the reason.
+const EXPECTED: &str = include_str!("../reports.tsv");
+
+/// A kind, a source and lines: a fault has the same ones in all kernels that are instances of one template.
+type Key = [String; 3];
+
+/// Records the reports of a command buffer whose kernels are of this source.
+///
+/// # Panics
+/// When the file cannot be written.
+pub(crate) fn note(source: &str, commands: &Commands) {
+    let Some(path) = env::var_os(FILE) else { return };
+    let reports = commands.reports().unwrap_or_else(|error| panic!("{error}"));
+    let mut text = String::new();
+    for report in &reports {
+        let Report { kind, kernel, message, .. } = report;
+        let lines = lines(report);
+        let _ = writeln!(text, "{kind:?}\t{source}\t{lines}\t{kernel}\t{message}");
+    }
+    let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+    // One write, because several programs may write at the same time.
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// The lines of a report, in the order of the text.
+fn lines(report: &Report) -> String {
+    let mut lines: Vec<u32> = report.accesses.iter().filter_map(|access| access.line).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    let lines: Vec<String> = lines.iter().map(u32::to_string).collect();
+    lines.join(",")
+}
+
+fn rows(text: &str) -> impl Iterator<Item = (Key, Vec<&str>)> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let mut columns = line.split('\t');
+        let key = [(); 3].map(|()| columns.next().unwrap_or_default().to_owned());
+        (!key[2].is_empty()).then(|| (key, columns.collect()))
+    })
+}
+
+/// Compares recorded reports with those that are expected, and says what the difference is.
+pub fn compare(file: &Path) -> io::Result<String> {
+    let text = fs::read_to_string(file)?;
+    let mut seen: BTreeMap<Key, (usize, String)> = BTreeMap::new();
+    for (key, rest) in rows(&text) {
+        let first = || rest.join(": ");
+        seen.entry(key).or_insert_with(|| (0, first())).0 += 1;
+    }
+    let expected: BTreeMap<Key, Vec<&str>> = rows(EXPECTED).collect();
+    let mut difference = String::new();
+    for (key, (count, first)) in &seen {
+        if !expected.contains_key(key) {
+            let _ = writeln!(
+                difference,
+                "{}\tnot listed, in {count} launches: {first}",
+                key.join("\t")
+            );
+        }
+    }
+    for key in expected.keys().filter(|key| !seen.contains_key(*key)) {
+        let _ = writeln!(difference, "{}\tlisted, but not reported", key.join("\t"));
+    }
+    Ok(difference)
+}
