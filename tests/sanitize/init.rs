@@ -213,6 +213,14 @@ pub(super) const INIT: &[Row] = &[
         Store,
         "",
         "int x;
+        if (t % 32 != 30) x = 1;
+        data[i] = simd_prefix_exclusive_product(x); // <-",
+        ("int x;", "int x = 0;"),
+    ),
+    (
+        Store,
+        "",
+        "int x;
         if (t % 32 != 5) x = 1;
         data[i] = simd_shuffle_down(x, 1); // <-",
         ("int x;", "int x = 0;"),
@@ -280,6 +288,8 @@ pub(super) const INIT: &[Row] = &[
 
 /// Statements that only copy what is not initialised, or do not use it.
 pub(super) const SILENT: &[&str] = &[
+    "int x; if (t % 32 < 9) x = 1; int sum = simd_prefix_inclusive_sum(x); if (t % 32 < 9) data[i] = sum;",
+    "int x; if (t % 32 < 9) x = 1; int sum = simd_prefix_exclusive_product(x); if (t % 32 < 10) data[i] = sum;",
     "struct Pair { uchar a; int b; }; Pair v; v.a = 1; v.b = 2; ((device Pair *)data)[i] = v;",
     "struct Pair { uchar a; int b; }; threadgroup Pair tile[64]; Pair v; v.b = 2; tile[t] = v; Pair w = tile[t]; data[i] = w.b;",
     "struct Bits { uint a : 4; uint b : 28; bool c : 1; }; Bits v; v.a = 1; v.b = 2; v.c = true; ((device Bits *)data)[i] = v;",

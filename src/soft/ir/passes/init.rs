@@ -73,6 +73,15 @@ fn is_texture_read(op: Op) -> bool {
     )
 }
 
+/// For an operation over the lanes up to each one, the sum over the same lanes.
+fn prefix(op: Op) -> Option<Op> {
+    match op {
+        Op::SimdInclusiveSum | Op::SimdInclusiveProduct => Some(Op::SimdInclusiveSum),
+        Op::SimdExclusiveSum | Op::SimdExclusiveProduct => Some(Op::SimdExclusiveSum),
+        _ => None,
+    }
+}
+
 /// The most words of a shadow that are set one by one, so that it may become variables.
 const FEW_WORDS: u32 = 64;
 
@@ -326,6 +335,13 @@ impl Add<'_> {
             | Rule::IntToPointer => self.any(&inst.args, width, out),
             Rule::Across(_) | Rule::Vote => {
                 let here = self.any(&inst.args, 1, out)?;
+                if let Some(before) = prefix(inst.op) {
+                    // The lanes before, and of inclusive ones the lane itself.
+                    let number = self.put(Op::Convert, Type::U32, &[here], out);
+                    let sum = self.put_at(before, Type::U32, &[number], inst.imm, out);
+                    let any = self.not_zero(sum, out);
+                    return Some(self.spread(any, width, out));
+                }
                 let anywhere = self.put_at(Op::SimdAny, Type::BOOL, &[here], inst.imm, out);
                 Some(self.spread(anywhere, width, out))
             }
