@@ -193,6 +193,8 @@ pub(super) fn finish(device: &Arc<Device>) -> Result<Finished, CudaError> {
 
 impl Sequence {
     fn new(device: &Arc<Device>) -> Result<Self, CudaError> {
+        // Loaded now: the driver may wait for all work of the GPU to load the kernel of the stamp, and the work may not end.
+        device.transfers()?;
         let sequence = Self {
             stream: device.take_stream()?,
             control: Block::new(device, CONTROL)?,

@@ -380,6 +380,18 @@ fn gpus_keep_their_numbers_if_one_cannot_be_opened() {
 }
 
 #[test]
+fn nothing_is_loaded_while_a_kernel_runs() {
+    let kernel = compiled(&gpu(), STORE);
+    launch(&*kernel).expect("no fault");
+    let calls = wanted(|wanted| std::mem::take(&mut wanted.calls));
+    let at = |name: &str| calls.iter().position(|call| *call == name).expect("a call");
+    let loads = calls.iter().filter(|call| **call == "cuModuleLoadDataEx").count();
+    let before = calls[..at("cuLaunchKernel")].iter().filter(|call| **call == "cuModuleLoadDataEx");
+    // The kernel, and those of transfers and stamps.
+    assert_eq!((loads, before.count()), (2, 2), "{calls:?}");
+}
+
+#[test]
 fn a_thread_waits_for_each_of_two_gpus_apart() {
     wanted(|wanted| wanted.more = 1);
     let [first, second] = [0, 1].map(|number| Gpu::of(cuda(), number, true).expect("a GPU"));
