@@ -66,7 +66,7 @@ pub use driver::descriptor::{
 };
 pub use driver::device::{Deallocator, Gpu};
 pub use driver::diagnostics::{Diagnostic, Severity};
-pub use driver::dispatch::{Dispatch, Dispatch as Dispatcher, GpuFuture};
+pub use driver::dispatch::{Dispatch, Dispatch as Dispatcher, GpuFuture, Recorded};
 pub use driver::encoder::{Batch, Copier, Encoder, ImageLayout, Size, Subresource};
 pub use driver::enums::*;
 pub use driver::error::{FaultKind, GpuError, KernelFault};

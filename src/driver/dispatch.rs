@@ -268,8 +268,7 @@ impl Dispatch {
         self.finish(&commands)
     }
 
-    /// Record work without submitting it, for instance while earlier work runs: [`Commands::submit`] and
-    /// [`Commands::finish`] of the result do the rest.
+    /// Record launches without submitting them, for instance while earlier work runs; [`Recorded::submit`] does.
     ///
     /// # Errors
     ///
@@ -277,7 +276,8 @@ impl Dispatch {
     ///
     /// # Safety
     ///
-    /// As for [`batch`](Self::batch), until the work is done or the result is dropped without having been submitted.
+    /// As for [`dispatch`](Self::dispatch). Bound resources live until the work is done, or until the result is dropped without having
+    /// been submitted; they are not viewed from the CPU from the submission until the work is done.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -293,18 +293,16 @@ impl Dispatch {
     ///         batch.launch((1, 1, 1), (1, 1, 1));
     ///     })
     /// };
-    /// let first = record()?;
-    /// first.submit();
+    /// let first = record()?.submit();
     /// let second = record()?; // while the first one runs
-    /// second.submit();
-    /// second.finish()?;
-    /// first.finish()?;
+    /// first.wait()?;
+    /// second.submit().wait()?;
     /// assert_eq!(buffer.read::<i32>()[0], 3);
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     #[inline]
-    pub unsafe fn record(&self, record: impl FnOnce(&Batch<'_>)) -> Result<Commands, GpuError> {
-        autorelease_pool(|| self.encode(record))
+    pub unsafe fn record(&self, record: impl FnOnce(&Batch<'_>)) -> Result<Recorded, GpuError> {
+        autorelease_pool(|| Ok(Recorded { commands: self.encode(record)? }))
     }
 
     /// Record launches and submit them without waiting: the future waits for them.
@@ -338,6 +336,42 @@ impl Dispatch {
             }
             GpuFuture { commands: Some(commands), done: None }
         })
+    }
+}
+
+/// Launches that are recorded and not submitted; see [`Dispatch::record`].
+///
+/// ```
+/// # let gpu = aruminium::Gpu::open()?;
+/// # let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue()?);
+/// // SAFETY: nothing is bound.
+/// let recorded: aruminium::Recorded = unsafe { dispatch.record(|_| ())? };
+/// recorded.submit().wait()?;
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "recorded work does not run unless it is submitted"]
+pub struct Recorded {
+    commands: Commands,
+}
+
+impl Recorded {
+    /// Submit the work: the future waits for it.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue()?);
+    /// // SAFETY: nothing is bound.
+    /// let (first, second) = unsafe { (dispatch.record(|_| ())?, dispatch.record(|_| ())?) };
+    /// let running = second.submit();
+    /// drop(first); // it never runs
+    /// running.wait()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    #[inline]
+    pub fn submit(self) -> GpuFuture {
+        self.commands.submit();
+        GpuFuture { commands: Some(Ok(self.commands)), done: None }
     }
 }
 

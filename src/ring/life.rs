@@ -10,6 +10,7 @@ use super::places::MOST_IN_PLACE;
 use super::post::Post;
 use super::record::Op;
 use super::state::{Seat, State};
+use super::submitter::Submitter;
 
 /// A lane to be made: from and to actors by number, where 0 is the host, for messages of a size.
 struct Wanted {
@@ -86,6 +87,7 @@ impl State {
         }
         // From here on tables may move, also if something fails. Nothing else changes before everything has its memory.
         (self.plan, self.refused) = (None, None);
+        self.engine.iter_mut().for_each(Submitter::forget_ahead);
         kind.states.reserve(gpu)?;
         self.seat_table.reserve(gpu, index + 1)?;
         self.records.reserve(gpu, (index + 1) * 2)?;

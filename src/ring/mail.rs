@@ -43,11 +43,20 @@ impl State {
             tick: self.version as u32,
             ..zeroed()
         };
+        if self.seats[id.index()].state == ActorState::Failed {
+            return Err(self.cannot_send(id.index()));
+        }
         self.send_stamped(&header, bytes)?;
         Ok(header)
     }
 
-    /// The same with a given header, whose target and size are those of an actor.
+    fn cannot_send(&self, actor: usize) -> RingError {
+        let seat = &self.seats[actor];
+        RingError::State { actor: seat.name.clone(), state: seat.state, what: "sending" }
+    }
+
+    /// The same with a given header, whose target and size are those of an actor. A recording may have it after the submission in
+    /// which the actor failed, because it was sent while that ran.
     pub(super) fn send_stamped(
         &mut self,
         header: &RingHeader,
@@ -58,12 +67,8 @@ impl State {
         if self.closed {
             return Err(RingError::Closed);
         }
-        if matches!(seat.state, ActorState::Failed | ActorState::Terminated) {
-            return Err(RingError::State {
-                actor: seat.name.clone(),
-                state: seat.state,
-                what: "sending",
-            });
+        if seat.state == ActorState::Terminated {
+            return Err(self.cannot_send(actor));
         }
         let (lane, tail) = (self.shape(seat.ins[0]), seat.post.tail);
         if tail.wrapping_sub(seat.post.taken) > lane.mask {

@@ -100,8 +100,8 @@ impl Core {
         if let Some(broken) = ended.broken.take() {
             (state, outcome) = engine.resolve(state, &plan, broken, &mut ended);
         }
-        let undone = !matches!(outcome, Ok(None));
-        state.conclude(&mut ended, undone);
+        let undone = matches!(outcome, Ok(Some(_)));
+        state.conclude(&mut ended, &plan.members, undone);
         total.add(&ended);
         match outcome {
             Ok(None) => {}

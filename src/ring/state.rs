@@ -222,9 +222,18 @@ impl State {
         (self.work, self.changed, self.refused) = (true, true, None);
     }
 
-    /// Actors or lanes change: the launches are planned again, and what refused a submission may be gone.
+    /// Actors or lanes change.
     pub(super) fn replanned(&mut self) {
-        (self.plan, self.refused, self.changed) = (None, None, true);
+        self.forget_plan();
+        self.changed = true;
+    }
+
+    /// The launches are planned again; what refused a submission may be gone.
+    pub(super) fn forget_plan(&mut self) {
+        (self.plan, self.refused) = (None, None);
+        if let Some(engine) = &mut self.engine {
+            engine.forget_ahead();
+        }
     }
 
     /// Wakes everything that waits for an actor.

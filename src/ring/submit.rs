@@ -20,8 +20,8 @@ pub(super) struct Submission {
     pub(super) stopped: bool,
     /// Whether a handler made a dead letter.
     pub(super) dead: bool,
-    /// Whether an actor stalled.
-    pub(super) stalled: bool,
+    /// Whether an actor stalled, and whether one did in the last tick.
+    pub(super) stalled: [bool; 2],
     pub(super) broken: Option<SubmissionError>,
 }
 
@@ -198,10 +198,7 @@ impl State {
                 self.undo_record(actor);
             }
             let seat = &mut self.seats[actor];
-            let (taken, filled) = (
-                self.lanes.get(seat.ins[0] as usize).head[side],
-                self.lanes.get(seat.reply as usize).tail[side],
-            );
+            let taken = self.lanes.get(seat.ins[0] as usize).head[side];
             let gone = taken.wrapping_sub(seat.post.taken);
             if gone != 0 {
                 seat.post.taken = taken;
@@ -216,23 +213,29 @@ impl State {
                 seat.careful = seat.careful.saturating_sub(more);
                 self.seats_changed |= seat.careful == 0;
             }
+        }
+        self.figures.handled += handled;
+        let dead = self.heads.get(head::DEAD) != 0;
+        let stalled = [stalled != 0, stalled != 0 && u64::from(stalled) == ticks];
+        Submission { ticks, handled, idle, stopped, dead, stalled, broken }
+    }
+
+    /// Does what follows the last tick of a submission; `undone` if a tick after it had a fault. A replay does it after the same
+    /// tick, so nothing of it depends on how the ticks were submitted, and the host sees none of their mail before.
+    pub(super) fn conclude(&mut self, ended: &mut Submission, members: &[usize], undone: bool) {
+        let side = self.side();
+        for &actor in members {
+            let seat = &mut self.seats[actor];
+            let filled = self.lanes.get(seat.reply as usize).tail[side];
             if filled != seat.post.filled {
                 seat.post.filled = filled;
                 self.wake(actor);
             }
         }
         self.stalled = 0;
-        if stalled != 0 && u64::from(stalled) == ticks {
+        if ended.stalled[1] {
             self.find_cycle(members);
         }
-        self.figures.handled += handled;
-        let dead = self.heads.get(head::DEAD) != 0;
-        Submission { ticks, handled, idle, stopped, dead, stalled: stalled != 0, broken }
-    }
-
-    /// Does what follows the last tick of a submission. A replay does it at the same tick, so it does not depend on how the ticks
-    /// were submitted.
-    pub(super) fn conclude(&mut self, ended: &mut Submission, undone: bool) {
         let dead = self.dead.len();
         for lane in self.orphans.clone() {
             self.bury(lane, "the actor was terminated");
@@ -242,7 +245,7 @@ impl State {
         }
         // Actors that waited for room in those lanes, or in one that the host emptied meanwhile, may continue.
         ended.idle &= self.dead.len() == dead;
-        let room = ended.stalled && !self.touched.is_empty();
+        let room = ended.stalled[0] && !self.touched.is_empty();
         if undone || !ended.idle || room {
             self.add_work();
         }

@@ -31,11 +31,12 @@ impl<'a> SubmitGuard<'a> {
         let fault = parts.map(|parts| {
             let (ticks, handled) = (ended.ticks + parts.ticks, ended.handled + parts.handled);
             let dead = ended.dead || parts.dead;
+            let stalled = [ended.stalled[0] || parts.stalled[0], parts.stalled[1]];
             let fault = match parts.broken {
                 Some(SubmissionError::Actor(actor, cause)) => Some((actor, cause)),
                 _ => None,
             };
-            *ended = Submission { ticks, handled, dead, broken: None, ..parts };
+            *ended = Submission { ticks, handled, dead, stalled, broken: None, ..parts };
             fault
         });
         if matches!(fault, Ok(None)) {

@@ -692,7 +692,7 @@ fn a_replay_of_ticks_that_ran_in_parts_ends_the_same() {
         SubmissionError::Metal(GpuError::CommandBufferError("a test's".into()), Vec::new());
     let (mut state, found) = engine.resolve(state, &plan, broken, &mut ended);
     assert!(matches!(found, Ok(None)), "{found:?}");
-    state.conclude(&mut ended, false);
+    state.conclude(&mut ended, &plan.members, false);
     engine.release(&mut state);
     drop(state);
     assert_eq!((ended.ticks, ended.handled), (3, 2), "the third message found no room");

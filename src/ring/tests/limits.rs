@@ -4,6 +4,7 @@ use super::{ECHO, SEND, ring, ring_of, spawn};
 use crate::ring::layout::RingHeader;
 use crate::ring::post::Wanted;
 use crate::ring::record::Op;
+use crate::ring::submit::{SubmissionError, SubmitGuard};
 use crate::ring::{
     Actor, ActorState, Cause, Clock, Hlc, Launch, Priority, Receipt, Recording, Ring, RingError,
     RingOptions, Supervision,
@@ -141,6 +142,61 @@ fn dead_letters_do_not_make_room_for_other_mail() {
     assert_eq!(dead(&ring), (3..10).map(|i| i * 10 + 1).collect::<Vec<_>>());
 }
 
+/// After a fault the ring unlocks its state while it finds the actor. Then mail of the ticks before may still have dead letters
+/// in it, and a replay does not.
+#[test]
+fn mail_is_there_when_the_submission_has_ended() {
+    let (ring, [from, to]) = with_dead_letters();
+    ring.record();
+    from.send_all(&[10, 20]).unwrap();
+    let mut state = to.core.lock();
+    let plan = state.prepare(3).unwrap();
+    let mut engine = SubmitGuard::take(&to.core, &mut state);
+    let (state, mut ended) = engine.submit(state, &plan, 3);
+    drop(state);
+    assert_eq!(to.try_receive().unwrap(), None);
+    let mut state = to.core.lock();
+    state.conclude(&mut ended, &plan.members, false);
+    engine.release(&mut state);
+    drop(state);
+    assert_eq!(mail(&to), [10, 12, 20, 22]);
+    let (again, _) = with_dead_letters();
+    again.replay(&ring.take_recording().unwrap()).unwrap();
+    assert_eq!(again.checkpoint().unwrap(), ring.checkpoint().unwrap());
+}
+
+/// A recording has the message after the submission that ran when it was sent.
+#[test]
+fn a_replay_sends_to_an_actor_that_failed_meanwhile() {
+    let build = || {
+        let ring = ring();
+        let actor = spawn(&ring, "fails", FAILS, Launch::new());
+        (ring, actor)
+    };
+    let ((ring, actor), (again, other)) = (build(), build());
+    ring.record();
+    actor.send(7).unwrap();
+    let mut state = actor.core.lock();
+    let plan = state.prepare(1).unwrap();
+    let mut engine = SubmitGuard::take(&actor.core, &mut state);
+    let (state, mut ended) = engine.submit(state, &plan, 1);
+    drop(state);
+    actor.send(8).unwrap();
+    let mut state = actor.core.lock();
+    let Some(SubmissionError::Actor(0, cause)) = ended.broken.take() else {
+        panic!("it did not fail")
+    };
+    state.conclude(&mut ended, &plan.members, true);
+    state.supervise(0, cause);
+    engine.release(&mut state);
+    drop(state);
+    let to_failed = |actor: &Actor<u32, u32, u32>| actor.send(9).unwrap_err();
+    assert!(matches!(to_failed(&actor), RingError::State { state: ActorState::Failed, .. }));
+    again.replay(&ring.take_recording().unwrap()).unwrap();
+    assert!(matches!(to_failed(&other), RingError::State { state: ActorState::Failed, .. }));
+    assert_eq!(again.checkpoint().unwrap(), ring.checkpoint().unwrap());
+}
+
 #[test]
 fn a_replay_takes_mail_that_dead_letters_have_moved() {
     let (ring, [from, to]) = with_dead_letters();
@@ -160,7 +216,7 @@ fn a_replay_takes_mail_that_dead_letters_have_moved() {
     let mut state = to.core.lock();
     state.engine = Some(dispatch);
     let mut ended = state.read_results(result, &plan.members);
-    state.conclude(&mut ended, false);
+    state.conclude(&mut ended, &plan.members, false);
     drop(state);
     assert_eq!(to.try_receive().unwrap(), Some(20));
     let recording = ring.take_recording().unwrap();

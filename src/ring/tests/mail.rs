@@ -594,7 +594,7 @@ fn room_that_the_host_makes_while_a_submission_runs_is_work() {
     let mut state = actor.core.lock();
     state.engine = Some(dispatch);
     let mut ended = state.read_results(result, &plan.members);
-    state.conclude(&mut ended, false);
+    state.conclude(&mut ended, &plan.members, false);
     drop(state);
     for expected in 2..6 {
         assert_eq!(actor.receive().wait().unwrap(), expected);

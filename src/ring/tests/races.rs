@@ -1,6 +1,8 @@
 //! Wake-ups, wakers, counters that wrap, and what happens while a submission runs.
 
 use super::{ECHO, NOTHING, block_on, ring, ring_of, spawn};
+use crate::Capture;
+use crate::child::in_child;
 use crate::ring::state::{State, Thread};
 use crate::ring::{
     Actor, ActorState, Cause, Checkpoint, Clock, Envelope, Hlc, Launch, Priority, Receipt, Receive,
@@ -266,6 +268,31 @@ fn a_lingering_driver_sleeps_through_the_ticks_of_other_threads() {
     drop(state);
     // It is there again for the next task.
     assert_eq!(block_on(actor.call(2)).unwrap(), 2);
+}
+
+/// The tick that was encoded before the capture began is encoded again.
+#[test]
+fn a_capture_has_the_ticks_between_its_start_and_its_end() {
+    let test = "ring::tests::races::a_capture_has_the_ticks_between_its_start_and_its_end";
+    let output = in_child(test, &[], || {
+        let ring = ring();
+        let actor = spawn(&ring, "echo", ECHO, Launch::new());
+        let path = std::env::temp_dir().join(format!("ring-{}.gputrace", std::process::id()));
+        let gpu = actor.core.lock().gpu.clone();
+        for number in 0..3 {
+            ring.tick().unwrap();
+            Capture::shared().start_device(&gpu, &path).unwrap();
+            (0..number).for_each(|_| _ = ring.tick().unwrap());
+            Capture::shared().stop();
+            ring.tick().unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            assert_eq!(text.matches("\"type\":\"dispatch\"").count(), number, "{text}");
+        }
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

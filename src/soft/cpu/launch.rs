@@ -50,7 +50,7 @@ struct Scratch {
     lines: Vec<Line>,
     areas: Areas,
     shapes: Vec<Shape>,
-    /// For machine code without a checker: it has no room for stamps, so that the code leaves it as it is.
+    /// For machine code without a checker: it has no room for stamps. The code may change other fields, which are not used then.
     quick: Box<Quick>,
 }
 
