@@ -12,6 +12,11 @@ const SOURCE: &str = "#include <metal_stdlib>
         threadgroup_barrier(mem_flags::mem_threadgroup);
         x[g] = t[31 - i];
     }
+    kernel void both(device uint *x [[buffer(0)]], threadgroup uint *t [[threadgroup(0)]],
+                     threadgroup uint *u [[threadgroup(1)]], uint g [[thread_position_in_grid]]) {
+        t[g & 3] = u[g & 3] = g;
+        x[g] = t[g & 3] + u[g & 3];
+    }
     kernel void image(texture2d<float> t [[texture(0)]], device float *x [[buffer(0)]]) { x[0] = t.read(uint2(0)).x; }
     struct Args {
         command_buffer commands [[id(0)]];
@@ -164,20 +169,24 @@ fn commands_of_the_cpu_run_again_and_again() {
 #[test]
 fn a_command_has_at_most_32_kib_of_threadgroup_memory() {
     let library = library(SOURCE);
-    let shared = indirect_pipeline(*library, "shared", true);
+    let both = indirect_pipeline(*library, "both", true);
     let (commands, x) = (commands_of(1, false), buffer(128));
     let command = command(*commands, 0);
-    set_pipeline(*command, *shared);
+    set_pipeline(*command, *both);
     set_buffer(*command, *x, 0, 0);
     threads(*command, 32);
-    let run = |length: usize| {
+    let set = |length: usize, index: usize| {
         send!(
-            *command, "setThreadgroupMemoryLength:atIndex:", length => usize, 0usize => usize; ()
+            *command, "setThreadgroupMemoryLength:atIndex:", length => usize, index => usize; ()
         );
+    };
+    set(16, 1);
+    let run = |length: usize| {
+        set(length, 0);
         run(*commands, 1, &[(*x, 2)])
     };
-    assert_eq!(run(32768), Ok(()));
-    let error = run(32784).unwrap_err();
+    assert_eq!(run(32752), Ok(()));
+    let error = run(32768).unwrap_err();
     assert!(error.contains("32784 bytes of threadgroup memory: there are 32768"), "{error}");
 }
 
