@@ -64,7 +64,7 @@ pub(crate) enum Verdict {
 }
 
 /// Work between two checks: at most, at first, and at least. Without optimisation much work takes many times as long as estimated.
-const MAX_BUDGET: i64 = if cfg!(debug_assertions) { 1 << 14 } else { 1 << 17 };
+const MAX_BUDGET: i64 = if cfg!(debug_assertions) { 1 << 13 } else { 1 << 17 };
 const INITIAL_BUDGET: i64 = 1 << 13;
 const MIN_BUDGET: i64 = 1 << 8;
 /// How long a budget should last: between these times.
