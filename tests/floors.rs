@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("export", &["macros", "objc", "abi"]),
     ("lib", &["infer", "ring", "memory", "driver", "macros", "objc", "fp16", "abi"]),
     ("infer", &["memory", "driver", "macros", "objc", "fp16"]),
-    ("ring", &["memory", "driver", "fp16"]),
+    ("ring", &["memory", "driver", "objc", "fp16"]),
     ("memory", &["driver", "objc", "abi"]),
     ("driver", &["macros", "objc", "fp16", "abi"]),
     ("macros", &["objc", "abi"]),
