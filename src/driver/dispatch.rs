@@ -284,7 +284,7 @@ impl Dispatch {
     /// # let source = "kernel void next(device int *x) { x[0] += 1; }";
     /// # let pipeline = gpu.pipeline(&gpu.compile(source)?.function("next")?)?;
     /// # let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue()?);
-    /// let buffer = gpu.buffer_with_data(&[1i32])?;
+    /// let buffer = gpu.buffer_with_data(&1i32.to_ne_bytes())?;
     /// // SAFETY: the buffer and the pipeline outlive the work, and nothing else uses the buffer meanwhile.
     /// let record = || unsafe {
     ///     dispatch.record(|batch| {
@@ -297,7 +297,7 @@ impl Dispatch {
     /// let second = record()?; // while the first one runs
     /// first.wait()?;
     /// second.submit().wait()?;
-    /// assert_eq!(buffer.read::<i32>()[0], 3);
+    /// assert_eq!(buffer.read_as(|x: &[i32]| x[0]), 3);
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     #[inline]
