@@ -47,7 +47,7 @@ pub(super) struct Seat {
 /// The ring's own thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Thread {
-    /// There is none.
+    /// The ring has no thread of its own now.
     None,
     Awake,
     /// It sleeps until something changes, because there is nothing to do for those that want ticks.

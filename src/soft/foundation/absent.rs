@@ -33,13 +33,14 @@ fn report(name: &dyn Display, selector: &str, last: usize) {
     }
 }
 
-/// Writes the lists.
+/// Writes the lists of a file, whose `report` reports what is in them.
 macro_rules! lists {
     ($($(#[$doc:meta])* $name:ident { $($selector:tt)* })+) => {$(
         $(#[$doc])*
         pub(super) static $name: Lacking = Lacking { selectors: &[$($selector)*], report };
     )+};
 }
+pub(crate) use lists;
 
 lists! {
     /// `NSString`.

@@ -1,6 +1,6 @@
 //! NSData: bytes.
 
-use super::string::slice;
+use super::string::{position_of, slice};
 use super::url::Address;
 use super::{NSObject, Text, absent, base64, file};
 use crate::abi::{Bool, Id, Imp, NSRange};
@@ -238,14 +238,7 @@ fn range_of(
     const BACKWARDS: usize = 1;
     const ANCHORED: usize = 2;
     let (own, sought) = (part(&this, range), sought.as_slice());
-    let is_at = |at: &usize| own[*at..].starts_with(sought);
-    let last = own.len().checked_sub(sought.len()).filter(|_| !sought.is_empty());
-    let found = last.and_then(|last| match (options & ANCHORED, options & BACKWARDS) {
-        (0, 0) => (0..=last).find(is_at),
-        (0, _) => (0..=last).rev().find(is_at),
-        (_, 0) => Some(0).filter(is_at),
-        (_, _) => Some(last).filter(is_at),
-    });
+    let found = position_of(own, sought, options & ANCHORED != 0, options & BACKWARDS != 0);
     match found {
         Some(at) => NSRange { location: range.location + at, length: sought.len() },
         None => NSRange { location: isize::MAX as usize, length: 0 },

@@ -205,6 +205,23 @@ impl Default for Text {
     }
 }
 
+/// Where a sequence begins in another one: the first time, or the last; `anchored` is at the start, or at the end, only.
+pub(super) fn position_of<T: PartialEq>(
+    own: &[T],
+    sought: &[T],
+    anchored: bool,
+    backwards: bool,
+) -> Option<usize> {
+    let is_at = |at: &usize| own[*at..].starts_with(sought);
+    let last = own.len().checked_sub(sought.len()).filter(|_| !sought.is_empty())?;
+    match (anchored, backwards) {
+        (false, false) => (0..=last).find(is_at),
+        (false, true) => (0..=last).rev().find(is_at),
+        (true, false) => Some(0).filter(is_at),
+        (true, true) => Some(last).filter(is_at),
+    }
+}
+
 impl Text {
     /// A text.
     pub(crate) fn new(mut text: String) -> Self {
@@ -304,14 +321,8 @@ impl Text {
             _ => text.folded(),
         };
         let (own, sought) = (units(self), units(other));
-        let is_at = |at: &usize| own[*at..].starts_with(&sought);
-        let last = own.len().checked_sub(sought.len()).filter(|_| !sought.is_empty());
-        let found = last.and_then(|last| match (options & ANCHORED, options & BACKWARDS) {
-            (0, 0) => (0..=last).find(is_at),
-            (0, _) => (0..=last).rev().find(is_at),
-            (_, 0) => Some(0).filter(is_at),
-            (_, _) => Some(last).filter(is_at),
-        });
+        let (anchored, backwards) = (options & ANCHORED != 0, options & BACKWARDS != 0);
+        let found = position_of(&own, &sought, anchored, backwards);
         match found {
             Some(location) => NSRange { location, length: sought.len() },
             None => NSRange { location: isize::MAX as usize, length: 0 },

@@ -5,7 +5,7 @@
 //! `respondsToSelector:` is no. What is in the lists is compared with the headers by a test.
 
 use super::errors::{Error, LibraryError};
-use super::foundation::{ErrorOut, HeldBlock, compile_aside, reported};
+use super::foundation::{ErrorOut, HeldBlock, compile_aside, lists, reported};
 use crate::abi::{Id, Imp};
 use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::class::Lacking;
@@ -36,14 +36,6 @@ fn complete(block: Option<HeldBlock>, error: &Error<LibraryError>, with_reflecti
         let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, Id, Id)>(block.invoke());
         call(block.id(), Id::NIL, second, error.id());
     }
-}
-
-/// Writes the lists.
-macro_rules! lists {
-    ($($(#[$doc:meta])* $name:ident { $($selector:tt)* })+) => {$(
-        $(#[$doc])*
-        pub(super) static $name: Lacking = Lacking { selectors: &[$($selector)*], report };
-    )+};
 }
 
 lists! {

@@ -25,7 +25,7 @@ pub(super) const MAX_SOURCE: usize = crate::soft::msl::source::MAX_SOURCE;
 /// The CPU's number.
 const CPU: usize = 0;
 
-/// The device of a number, which is made when it is first requested; why there is none otherwise.
+/// The device with a number, which is made at its first use, or the reason why it cannot be.
 fn processor(number: usize) -> Result<&'static Processor, &'static str> {
     static ALL: [OnceLock<Result<Processor, String>>; Processor::MOST] =
         [const { OnceLock::new() }; Processor::MOST];
@@ -40,7 +40,7 @@ fn processor(number: usize) -> Result<&'static Processor, &'static str> {
     made.as_ref().map_err(String::as_str)
 }
 
-/// The device of a CPU with so many threads.
+/// A CPU device with a number of threads.
 fn cpu(number: usize, workers: usize) -> Processor {
     let cpu = Cpu::new(workers);
     let (plural, isa) = (if workers == 1 { "" } else { "s" }, cpu.device_name());

@@ -1,7 +1,7 @@
 //! The parts of the runtime that the classes here use, and properties that most of them have: a label and a device.
 
 pub(super) use crate::soft::fork::{AFTER_FORK, is_forked, lock};
-pub(super) use crate::soft::foundation::absent::reported;
+pub(super) use crate::soft::foundation::absent::{lists, reported};
 pub(super) use crate::soft::foundation::{
     Address, Bundle, Bytes, Failure, List, NSObject, Number, Pairs, Text, run_on, serial_queue,
 };

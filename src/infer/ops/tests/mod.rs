@@ -129,7 +129,7 @@ impl Setup {
     }
 }
 
-/// A tensor that only reserves addresses: no page of it is touched. If the system refuses so many addresses, the standard
+/// A tensor that only reserves addresses: no page of it is touched. If the system refuses to reserve them, the standard
 /// error says that nothing was tested: what `println!` writes is not shown if a test passes.
 fn without_pages(setup: &Setup, dtype: DType, shape: &[usize]) -> Option<Tensor> {
     Tensor::for_overwrite(&setup.gpu, dtype, shape)

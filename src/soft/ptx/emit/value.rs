@@ -103,7 +103,7 @@ impl Emit<'_> {
         }
     }
 
-    /// The registers of an operand of something that is a pointer from a root, or is none.
+    /// The registers of an operand, whether or not it is a pointer from a root.
     fn operand_from(&mut self, root: Root, value: Value) -> Vec<Reg> {
         match root {
             Root::Unknown => self.operand(value),
