@@ -292,9 +292,10 @@ impl Selection<'_> {
         self.joins.pop();
         self.move_on(moving);
         let site = self.site(self.run.loop_site(number), SiteKind::Clock);
-        // Forty instructions take about ten nanoseconds, and a call about a hundred.
+        // Forty instructions take about ten nanoseconds. A call, for all lanes, takes up to a microsecond (64-bit divisions),
+        // and many times that without optimisation, for which budgets are smaller.
         let calls = self.out[start as usize..].iter().filter(|ins| matches!(ins, Ins::Call { .. }));
-        let work = 1 + 10 * calls.count() as u32 + (self.out.len() as u32 - start) / 40;
+        let work = 1 + 64 * calls.count() as u32 + (self.out.len() as u32 - start) / 40;
         self.emit(Ins::Budget { work, site });
         self.emit(Ins::Jump(head));
         let end = self.out.len() as u32;
