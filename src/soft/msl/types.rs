@@ -1,12 +1,17 @@
 //! Types of MSL (MSL 2), interned: equal types are equal numbers. Sizes and layouts are here too.
 
+mod library;
+mod spelling;
+
+pub(crate) use library::*;
+pub(crate) use spelling::{MAX_NAME, UNKNOWN, scalar_name, space_name};
+
 use super::ast::AddressSpace;
 use super::names::Name;
 use super::source::Span;
 use super::texture::Texture;
 use crate::soft::ir::Scalar;
 use crate::soft::ir::hash::FastMap;
-use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -233,14 +238,8 @@ pub(crate) struct Enum {
 /// The size limit of an object, arrays and structs included.
 pub(crate) const MAX_SIZE: u64 = 1 << 30;
 
-/// The longest name of a type that is shown, in bytes; the rest of a longer one is replaced by `…`.
-pub(crate) const MAX_NAME: usize = 400;
-
 /// How deep types may be nested: objects in objects, and pointers, references, arrays and functions.
 pub(crate) const MAX_NESTING: u32 = 1024;
-
-/// The name of [`Ty::Unknown`]: an error was reported for it.
-pub(crate) const UNKNOWN: &str = "<unknown>";
 
 /// The types of a library. A clone shares the tables with the original until one of them adds a type.
 #[derive(Clone, Debug)]
@@ -256,48 +255,6 @@ struct Tables {
     map: FastMap<Ty, TyId>,
     structs: Vec<Arc<Struct>>,
     enums: Vec<Enum>,
-}
-
-/// MSL's names of scalars (MSL 2.1, table 2.1): several names may denote one type.
-pub(crate) const SCALAR_NAMES: &[(&str, Scalar)] = &[
-    ("bool", Scalar::Bool),
-    ("char", Scalar::I8),
-    ("uchar", Scalar::U8),
-    ("short", Scalar::I16),
-    ("ushort", Scalar::U16),
-    ("int", Scalar::I32),
-    ("uint", Scalar::U32),
-    ("long", Scalar::I64),
-    ("ulong", Scalar::U64),
-    ("half", Scalar::F16),
-    ("bfloat", Scalar::BF16),
-    ("float", Scalar::F32),
-    ("int8_t", Scalar::I8),
-    ("uint8_t", Scalar::U8),
-    ("int16_t", Scalar::I16),
-    ("uint16_t", Scalar::U16),
-    ("int32_t", Scalar::I32),
-    ("uint32_t", Scalar::U32),
-    ("int64_t", Scalar::I64),
-    ("uint64_t", Scalar::U64),
-    ("size_t", Scalar::U64),
-    ("ptrdiff_t", Scalar::I64),
-    ("intptr_t", Scalar::I64),
-    ("uintptr_t", Scalar::U64),
-];
-
-pub(crate) fn scalar_name(scalar: Scalar) -> &'static str {
-    SCALAR_NAMES.iter().find(|row| row.1 == scalar).map_or("?", |row| row.0)
-}
-
-pub(crate) fn space_name(space: AddressSpace) -> &'static str {
-    match space {
-        AddressSpace::Device => "device",
-        AddressSpace::Constant => "constant",
-        AddressSpace::Thread => "thread",
-        AddressSpace::Threadgroup => "threadgroup",
-        AddressSpace::Other => "object_data",
-    }
 }
 
 impl Types {
@@ -493,292 +450,12 @@ impl Types {
     pub(crate) fn size(&self, id: TyId) -> u32 {
         self.layout(id).map_or(0, |layout| layout.0)
     }
-
-    /// How diagnostics spell a type, cut off after [`MAX_NAME`] bytes.
-    pub(crate) fn name(&self, id: TyId) -> String {
-        self.qual_name(Qual::plain(id))
-    }
-
-    pub(crate) fn qual_name(&self, qual: Qual) -> String {
-        let mut out = Text::default();
-        // Writing fails when the name is long enough.
-        let _ = self.write_qual(&mut out, qual);
-        out.0
-    }
-
-    /// A name with template arguments: `vec<T, 4>`.
-    pub(crate) fn instance_name(&self, text: &str, arguments: &[NameArgument]) -> String {
-        let mut out = Text::default();
-        let _ = self.write_instance(&mut out, text, arguments);
-        out.0
-    }
-
-    /// Template arguments with commas between them.
-    pub(crate) fn arguments_name(&self, arguments: &[NameArgument]) -> String {
-        let mut out = Text::default();
-        let _ = self.write_arguments(&mut out, arguments);
-        out.0
-    }
-
-    /// The name of a struct, cut off after [`MAX_NAME`] bytes.
-    pub(crate) fn class_name(&self, class: &StructName) -> String {
-        match &class.arguments {
-            Some(arguments) => self.instance_name(&class.text, arguments),
-            None => class.text.to_string(),
-        }
-    }
-
-    fn write_instance(
-        &self,
-        out: &mut Text,
-        text: &str,
-        arguments: &[NameArgument],
-    ) -> fmt::Result {
-        write!(out, "{text}<")?;
-        self.write_arguments(out, arguments)?;
-        out.write_char('>')
-    }
-
-    fn write_arguments(&self, out: &mut Text, arguments: &[NameArgument]) -> fmt::Result {
-        for (at, argument) in arguments.iter().enumerate() {
-            if at > 0 {
-                out.write_str(", ")?;
-            }
-            match argument {
-                NameArgument::Type(qual) => self.write_qual(out, *qual)?,
-                NameArgument::Text(text) => out.write_str(text)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn write_qual(&self, out: &mut Text, qual: Qual) -> fmt::Result {
-        if qual.constant {
-            out.write_str("const ")?;
-        }
-        if qual.volatile {
-            out.write_str("volatile ")?;
-        }
-        if let Some(space) = qual.space {
-            write!(out, "{} ", space_name(space))?;
-        }
-        self.write_type(out, qual.ty)
-    }
-
-    fn write_type(&self, out: &mut Text, id: TyId) -> fmt::Result {
-        match self.get(id) {
-            Ty::Unknown => out.write_str(UNKNOWN),
-            Ty::Void => out.write_str("void"),
-            Ty::Nullptr => out.write_str("nullptr_t"),
-            Ty::Scalar(scalar) => out.write_str(scalar_name(*scalar)),
-            Ty::Vector(scalar, width) => write!(out, "{}{width}", scalar_name(*scalar)),
-            Ty::Packed(scalar, width) => write!(out, "packed_{}{width}", scalar_name(*scalar)),
-            Ty::Matrix(scalar, columns, rows) => {
-                write!(out, "{}{columns}x{rows}", scalar_name(*scalar))
-            }
-            Ty::Atomic(scalar) => write!(out, "atomic<{}>", scalar_name(*scalar)),
-            Ty::Pointer(to) => {
-                self.write_qual(out, *to)?;
-                out.write_str(" *")
-            }
-            Ty::Reference(to, rvalue) => {
-                self.write_qual(out, *to)?;
-                out.write_str(if *rvalue { " &&" } else { " &" })
-            }
-            Ty::Array(..) => {
-                let (mut element, mut sizes) = (id, String::new());
-                while let Ty::Array(inner, count) = *self.get(element) {
-                    match count {
-                        Some(count) => write!(sizes, "[{count}]")?,
-                        None => sizes.push_str("[]"),
-                    }
-                    element = inner;
-                }
-                self.write_type(out, element)?;
-                out.write_str(&sizes)
-            }
-            Ty::Struct(id) => {
-                let name = &self.class(*id).name;
-                match &name.arguments {
-                    Some(arguments) => self.write_instance(out, &name.text, arguments),
-                    None => out.write_str(&name.text),
-                }
-            }
-            Ty::Enum(id) => out.write_str(&self.enumeration(*id).name),
-            Ty::Function(result, parameters) => {
-                self.write_qual(out, *result)?;
-                out.write_str(" (")?;
-                for (at, parameter) in parameters.iter().enumerate() {
-                    if at > 0 {
-                        out.write_str(", ")?;
-                    }
-                    self.write_qual(out, *parameter)?;
-                }
-                out.write_char(')')
-            }
-            Ty::SimdgroupMatrix(scalar) => {
-                write!(out, "simdgroup_matrix<{}, 8, 8>", scalar_name(*scalar))
-            }
-            Ty::Texture(texture) => {
-                let (name, access) = (texture.kind().name, texture.access.name());
-                write!(out, "{name}<{}, access::{access}>", scalar_name(texture.scalar))
-            }
-            Ty::Sampler => out.write_str("sampler"),
-            Ty::Opaque(name) => out.write_str(name),
-        }
-    }
-}
-
-/// A string that fails to grow past [`MAX_NAME`] bytes.
-#[derive(Default)]
-struct Text(String);
-
-impl fmt::Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.0.len() + text.len() <= MAX_NAME {
-            self.0.push_str(text);
-            return Ok(());
-        }
-        let mut end = MAX_NAME.saturating_sub(self.0.len());
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.0.push_str(&text[..end]);
-        self.0.push('…');
-        Err(fmt::Error)
-    }
 }
 
 /// The scalar in memory of an atomic type: atomic operations are on 32 or 64 bits, so a `bool` is a `uint` of 0 or 1.
 pub(crate) fn atomic_storage(scalar: Scalar) -> Scalar {
     if scalar == Scalar::Bool { Scalar::U32 } else { scalar }
 }
-
-/// The type of a library name without its namespace: `float4`, `packed_half2`,
-/// `half3x3`, `simdgroup_float8x8`, `atomic_int`, `uint8_t` (MSL 2).
-pub(crate) fn library_type(name: &str) -> Option<Ty> {
-    if let Some(row) = SCALAR_NAMES.iter().find(|row| row.0 == name) {
-        return Some(Ty::Scalar(row.1));
-    }
-    if let Some(shared) = shared_name(name) {
-        return library_type(&shared);
-    }
-    if let Some(rest) = name.strip_prefix("packed_") {
-        return split_vector(rest).map(|(scalar, width)| Ty::Packed(scalar, width));
-    }
-    if let Some(rest) = name.strip_prefix("simdgroup_") {
-        let scalar = rest.strip_suffix("8x8")?;
-        return Some(Ty::SimdgroupMatrix(float_named(scalar)?));
-    }
-    if let Some(rest) = name.strip_prefix("atomic_") {
-        let scalar = SCALAR_NAMES[..12].iter().find(|row| row.0 == rest)?.1;
-        return Some(Ty::Atomic(scalar));
-    }
-    if let Some((rest, rows)) = name.split_once('x')
-        && let (Some(columns), Some(rows)) =
-            (width_digit(rest.get(rest.len().checked_sub(1)?..)?), width_digit(rows))
-    {
-        let scalar = float_named(&rest[..rest.len() - 1])?;
-        return Some(Ty::Matrix(scalar, columns, rows));
-    }
-    if let Some((scalar, width)) = split_vector(name) {
-        return Some(Ty::Vector(scalar, width));
-    }
-    if name == "sampler" {
-        return Some(Ty::Sampler);
-    }
-    OPAQUE_NAMES.iter().find(|&&known| known == name).map(|known| Ty::Opaque(known))
-}
-
-/// The MSL type for a name of `<simd/simd.h>`, which headers shared with host code use.
-fn shared_name(name: &str) -> Option<String> {
-    const PREFIXES: [(&str, &str); 4] =
-        [("simd_packed_", "packed_"), ("simd_", ""), ("vector_", ""), ("matrix_", "")];
-    let (ours, rest) =
-        PREFIXES.iter().find_map(|(theirs, ours)| Some((ours, name.strip_prefix(theirs)?)))?;
-    let vector = split_vector(rest).is_some() && !name.starts_with("matrix_");
-    let matrix = rest.contains('x') && ours.is_empty() && !name.starts_with("vector_");
-    (vector || matrix).then(|| format!("{ours}{rest}"))
-}
-
-fn float_named(name: &str) -> Option<Scalar> {
-    match name {
-        "float" => Some(Scalar::F32),
-        "half" => Some(Scalar::F16),
-        "bfloat" => Some(Scalar::BF16),
-        _ => None,
-    }
-}
-
-fn width_digit(text: &str) -> Option<u8> {
-    match text {
-        "2" => Some(2),
-        "3" => Some(3),
-        "4" => Some(4),
-        _ => None,
-    }
-}
-
-fn split_vector(name: &str) -> Option<(Scalar, u8)> {
-    let at = name.len().checked_sub(1)?;
-    let width = width_digit(name.get(at..)?)?;
-    let scalar = SCALAR_NAMES[..12].iter().find(|row| row.0 == &name[..at])?.1;
-    Some((scalar, width))
-}
-
-/// The class template of the library that vectors of more than four components are.
-pub(crate) const WIDE_VECTOR: &str = "__wide_vec";
-
-/// The content of a tensor that the host binds (MSL 2.20.2.1), in the library's header.
-pub(crate) const HOST_TENSOR: &str = "__host_tensor";
-
-/// Types of other stages and of their commands (MSL 2.14 to 2.20): recognised, so that a file with them compiles.
-pub(crate) const OPAQUE_NAMES: &[&str] = &[
-    HOST_TENSOR,
-    "depth_stencil_state",
-    "instance_acceleration_structure",
-    "intersection_params",
-    "mesh_grid_properties",
-    "primitive_acceleration_structure",
-    "rasterization_rate_map_data",
-    "rasterization_rate_map_decoder",
-    "ray",
-    "render_command",
-    "render_pipeline_state",
-];
-
-/// The class templates among them (MSL 2.7, 2.9, 2.15 to 2.20).
-pub(crate) const OPAQUE_TEMPLATES: &[&str] = &[
-    "acceleration_structure",
-    "cooperative_tensor",
-    "imageblock",
-    "imageblock_slice",
-    "interpolant",
-    "intersection_function_table",
-    "intersection_query",
-    "intersection_result",
-    "intersector",
-    "max_levels",
-    "mesh",
-    "patch_control_point",
-    "r16snorm",
-    "r16unorm",
-    "r8snorm",
-    "r8unorm",
-    "rg11b10f",
-    "rg16snorm",
-    "rg16unorm",
-    "rg8snorm",
-    "rg8unorm",
-    "rgb10a2",
-    "rgb9e5",
-    "rgba16snorm",
-    "rgba16unorm",
-    "rgba8snorm",
-    "rgba8unorm",
-    "srgba8unorm",
-    "tensor",
-];
 
 #[cfg(test)]
 mod tests {
@@ -799,39 +476,5 @@ mod tests {
         assert_eq!(layout("ulong4"), (32, 32));
         assert_eq!(layout("atomic_uint"), (4, 4));
         assert_eq!(layout("atomic_bool"), (4, 4));
-    }
-
-    #[test]
-    fn names_of_the_library_are_types() {
-        assert_eq!(library_type("size_t"), Some(Ty::Scalar(Scalar::U64)));
-        assert_eq!(library_type("bfloat4"), Some(Ty::Vector(Scalar::BF16, 4)));
-        assert_eq!(library_type("simdgroup_half8x8"), Some(Ty::SimdgroupMatrix(Scalar::F16)));
-        for (shared, own) in [
-            ("simd_float4x4", "float4x4"),
-            ("matrix_float2x3", "float2x3"),
-            ("vector_uint3", "uint3"),
-            ("simd_packed_float4", "packed_float4"),
-        ] {
-            assert_eq!(library_type(shared), library_type(own), "{shared}");
-        }
-        for no in ["simd_sum", "vector_float2x2", "matrix_float3", "simd_packed_float2x2"] {
-            assert_eq!(library_type(no), None, "{no}");
-        }
-        for no in ["float5", "int2x2", "floatx", "x", "2", "", "float1", "size_t4", "packed_float"]
-        {
-            assert_eq!(library_type(no), None, "{no}");
-        }
-    }
-
-    #[test]
-    fn types_are_spelled_as_in_the_source() {
-        let mut types = Types::new();
-        let float4 = types.vector(Scalar::F32, 4);
-        let to = Qual { constant: true, space: Some(AddressSpace::Device), ..Qual::plain(float4) };
-        let pointer = types.pointer(to);
-        assert_eq!(types.name(pointer), "const device float4 *");
-        let inner = types.intern(Ty::Array(float4, Some(3)));
-        let array = types.intern(Ty::Array(inner, Some(2)));
-        assert_eq!(types.name(array), "float4[2][3]");
     }
 }
