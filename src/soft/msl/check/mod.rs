@@ -13,6 +13,7 @@ pub(crate) mod builtins;
 mod call;
 mod class;
 mod constant;
+mod construct;
 mod convert;
 mod copy;
 mod decl;
