@@ -8,6 +8,7 @@ pub(crate) use constant::{
     bits as constant_bits, convert as convert_constant, from_bits as constant_from_bits,
 };
 
+mod assign;
 mod bindings;
 pub(crate) mod builtins;
 mod call;
