@@ -22,6 +22,7 @@ pub(crate) mod facts;
 mod function_pointer;
 pub(crate) mod half;
 pub(crate) mod hash;
+mod input;
 mod internal_error;
 mod joined;
 mod layout;
@@ -46,6 +47,7 @@ pub(crate) use address::Address;
 pub(crate) use builder::FunctionBuilder;
 pub(crate) use expected::Expected;
 pub(crate) use function_pointer::{FAILED_CALL, FailedCall, TOO_DEEP};
+pub(crate) use input::Input;
 #[cfg(test)]
 pub(crate) use internal_error::inject_internal_error;
 pub(crate) use internal_error::{
@@ -55,7 +57,7 @@ pub(crate) use joined::JoinedLoads;
 pub(crate) use layout::{Layout, Member, MemberKind};
 #[cfg(test)]
 pub(crate) use op::Class;
-pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureAtomic, TextureSide, Uniform};
+pub(crate) use op::{Barrier, Effect, Imm, Op, Rule, TextureAtomic, TextureSide, Uniform};
 pub(crate) use probe::{AccessKind, Checks, Finding, MemFlags, Probe, Site, SiteKind};
 pub(crate) use routine::Routine;
 pub(crate) use rule::result;
