@@ -1,6 +1,7 @@
 //! Drawings of graphs.
 
-use super::graph::{Graph, NodeKind};
+use super::graph::Graph;
+use super::node::NodeKind;
 use super::report::quoted;
 use std::fmt::Write as _;
 
