@@ -8,6 +8,7 @@
 mod aarch64;
 mod allocate;
 pub(crate) mod group;
+mod handlers;
 pub(crate) mod lir;
 mod listing;
 pub(crate) mod machine;
