@@ -1,7 +1,7 @@
 //! Fuzzing: no input may make the compiler panic, hang, exhaust memory, or produce invalid IR.
 //!
 //! Inputs are random bytes, random sentences of the grammar, and the corpus truncated, mutated by bytes and
-//! by tokens, spliced and repeated.
+//! by tokens, spliced and repeated. `.ci/fuzz` runs a million.
 //! `ARUMINIUM_TEST_SCALE=full` runs a hundred times as many, `ARUMINIUM_FUZZ_CORPUS=folder` adds the
 //! `.metal` files below a folder, such as those that `tests/kernels` writes, and
 //! `ARUMINIUM_TEST_SEED` sets the first seed.
@@ -118,9 +118,12 @@ fn peak_memory() -> usize {
 fn try_inputs(name: u64, count: usize, make: impl Fn(&mut Random) -> String) {
     let seed = std::env::var("ARUMINIUM_TEST_SEED").ok().and_then(|s| s.parse().ok());
     let mut random = Random::new(seed.unwrap_or(0) ^ name);
-    for _ in 0..scaled(count) {
+    let count = scaled(count);
+    for _ in 0..count {
         survives(make(&mut random));
     }
+    // `.ci/fuzz` adds these up.
+    println!("{count} inputs");
 }
 
 fn any(random: &mut Random) -> &'static str {
