@@ -534,10 +534,14 @@ impl Checker {
                 continue;
             };
             let mut elements = Elements::new(deduction, mentioned);
+            let mut last = None;
             for (at, &source) in types.by_ref() {
-                let element = elements.next();
-                if !self.deduce_parameter(element, parameter, source) {
-                    return Err(element.conflict.take().unwrap_or(Ignored::Mismatch(at)));
+                // An argument of the same type as the one before it deduces the same.
+                if last.replace(source) != Some(source) {
+                    let element = elements.next();
+                    if !self.deduce_parameter(element, parameter, source) {
+                        return Err(element.conflict.take().unwrap_or(Ignored::Mismatch(at)));
+                    }
                 }
                 elements.keep();
             }
@@ -622,7 +626,7 @@ impl Checker {
     }
 }
 
-/// What the elements of an expansion deduced for a pack, if each deduced it.
+/// The arguments that the elements of an expansion deduced for a pack, if each deduced one.
 type Deduced = Option<Vec<Argument>>;
 
 /// The deductions of an expansion, element by element.
