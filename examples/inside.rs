@@ -1,4 +1,4 @@
-//! What happens inside of a kernel: a race, a variable without a value, and a shift that the language leaves undefined, each
+//! Faults inside a kernel: a race, a variable without a value, and a shift that the language leaves undefined, each
 //! found at its line, and silent once the kernel is corrected; then what each line of a transposition does.
 //!
 //! Run it with `cargo run --release --example inside`. A program of your own needs no change:

@@ -398,7 +398,7 @@ pub(crate) fn prepare(a: &Activations, tokens: &[i32], first: usize, random: f32
     Ok(())
 }
 
-/// What to generate.
+/// The options of a run.
 pub(crate) struct Task<'a> {
     pub(crate) prompt: &'a str,
     /// The number of tokens after the prompt.
@@ -406,7 +406,7 @@ pub(crate) struct Task<'a> {
     pub(crate) sample: Sample,
 }
 
-/// What was generated, and how fast.
+/// The generated text, and the speed.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     /// The tokens of the prompt, and those after it.

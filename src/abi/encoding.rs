@@ -346,9 +346,9 @@ enum Register {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodEncoding {
-    /// What the method returns.
+    /// The type that the method returns.
     pub result: Encoding,
-    /// What it takes, the receiver and the selector first.
+    /// The types of its arguments, the receiver and the selector first.
     pub arguments: Vec<Encoding>,
 }
 

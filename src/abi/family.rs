@@ -1,6 +1,6 @@
 //! Selector text, read in `const`: how many arguments it takes, and who owns the object that it returns.
 
-/// What a selector's name says about the ownership of the object that it returns.
+/// The ownership of a returned object, which the selector's name determines.
 ///
 /// The rule is that of Objective-C's automatic reference counting: the first word of the selector,
 /// leading underscores aside, names the family when the next letter is not a lower-case one.

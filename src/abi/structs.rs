@@ -76,7 +76,7 @@ pub struct MTLSizeAndAlign {
     pub align: usize,
 }
 
-/// What names a resource in a kernel's memory.
+/// The number that stands for a resource in a kernel's memory.
 ///
 /// ```
 /// use aruminium::abi::MTLResourceID;

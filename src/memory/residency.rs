@@ -281,7 +281,7 @@ mod tests {
     use crate::test_scale::scaled;
     use std::sync::Barrier;
 
-    /// What the set has, and what counts as used by its command buffers, are the same after several threads changed it.
+    /// After several threads have changed a set, its members are those that count as used by its command buffers.
     #[test]
     fn the_record_changes_in_the_order_of_the_set() -> Result<(), GpuError> {
         let gpu = Gpu::open()?;

@@ -10,7 +10,7 @@
 //!     /// Two numbers.
 //!     pub struct Add { a: f32, b: f32 }
 //!     pub struct Sum { value: f32 }
-//!     /// What the actor remembers.
+//!     /// The actor's state.
 //!     pub struct Count { sums: u32 }
 //! }
 //!

@@ -1,4 +1,4 @@
-//! What has no message of its own is reported by the compiler, at the token where it stops.
+//! A mistake without a message of ours is reported by the compiler, at the token where it stops.
 
 aruminium::metal_class! {
     pub class Encoder: MTLComputeCommandEncoder;

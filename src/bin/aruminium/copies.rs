@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What follows `kind =` in the attributes that are rewritten, and what is put in its place: the compiler accepts
+/// The text after `kind =` in the attributes that are rewritten, and its replacement: the compiler accepts
 /// frameworks for Apple's targets only.
 const REPLACED: (&str, &str) = ("\"framework\"", "\"dylib\"");
 
@@ -223,7 +223,7 @@ mod tests {
         );
         let text = "#[cfg_attr(x, link(\n    name = \"C\",\n    kind =\n    \"framework\",\n))]\n";
         assert_eq!(of(text), (text.replace("framework", "dylib"), "C".into(), None));
-        // What the launcher does not know is left as it is, and noticed unless it is in a comment.
+        // A text that the launcher does not know is left as it is, and reported unless it is in a comment.
         for (text, left) in [
             ("\n\n#[link(name = \"A\", kind = r\"framework\")]", Some(3)),
             ("link!(\"A\", \"framework\");", Some(1)),

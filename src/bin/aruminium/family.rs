@@ -14,8 +14,7 @@ struct Member {
 /// The arguments of `--cfg`. Linux stays set too.
 pub(super) const CFGS: [&str; 2] = ["target_vendor=\"apple\"", "target_os=\"macos\""];
 
-/// What is passed for this crate, and when Cargo asks for the `cfg`s of the target: `objc2` is then a dependency of the
-/// feature of that name.
+/// The `cfg` for this crate, also when Cargo queries the target's: with it, `objc2` is a dependency of the feature of that name.
 pub(super) const OWN_CFG: &str = "aruminium_launcher";
 
 /// The variable of the oldest system that a program runs on, and a version that has everything: `objc2` decides by it

@@ -81,7 +81,7 @@ fn device(gpu: &Gpu) {
     println!("  recommended working set: {} bytes", gpu.recommended_max_working_set_size());
 }
 
-/// What soft Metal says about itself; none on Apple's.
+/// Soft Metal's settings; `None` on Apple's systems.
 fn settings(gpu: &Gpu) -> Option<NSDictionary> {
     // SAFETY: every object responds to the first message, and a device that says so to the second, with a dictionary.
     unsafe {

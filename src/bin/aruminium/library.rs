@@ -198,7 +198,7 @@ struct Place {
     /// The folder whose toolchain and settings are in force.
     home: PathBuf,
     host: String,
-    /// What the compiler says of itself.
+    /// The compiler's version, as it prints it.
     compiler: String,
 }
 

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 /// A pool of the thread that made it, which ends when the object is deallocated.
 pub(crate) struct PoolObject {
     token: *mut c_void,
-    /// What was added while there was a pool in this one.
+    /// Objects that were added while there was a pool in this one.
     added: Mutex<Vec<Retained>>,
 }
 

@@ -16,7 +16,7 @@ use crate::soft::runtime::object::{Object, Retained};
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::AtomicIsize;
 
-/// What `dispatch_data_create` takes for functions of C's library, instead of a block. Only their addresses are used.
+/// Constants that `dispatch_data_create` accepts instead of a block; they stand for functions of C's library. Only their addresses are used.
 static FREE: StaticObject = StaticObject::new(&OS_dispatch_queue_main.class);
 static UNMAP: StaticObject = StaticObject::new(&OS_dispatch_queue_main.class);
 

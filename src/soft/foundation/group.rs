@@ -1,4 +1,4 @@
-//! What waits for other work in libdispatch: groups of jobs, jobs that run once, and jobs that run later.
+//! libdispatch's groups of jobs, jobs that run once, and jobs that run later.
 
 use super::NSObject;
 use super::dispatch::{Work, in_pool};

@@ -27,7 +27,7 @@ impl<T: Clone + Default> Shared<T> {
         let mut contents = std::mem::take(&mut *lock(&self.now));
         let result = change(Arc::make_mut(&mut contents));
         self.changes.fetch_add(1, Relaxed);
-        // What was added meanwhile is dropped after the lock is released.
+        // Objects that were added meanwhile are dropped after the lock is released.
         let _old = std::mem::replace(&mut *lock(&self.now), contents);
         result
     }

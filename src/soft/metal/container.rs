@@ -1,6 +1,6 @@
 //! Libraries as data: `newLibraryWithData:error:`.
 //!
-//! What Apple's compiler makes is for Apple's GPUs. The data here is a container of our own: the compiler's arguments
+//! Apple's compiler makes code for Apple's GPUs. The data here is a container of our own: the compiler's arguments
 //! and the source text, between the four letters that Apple's libraries begin with and those that they end with.
 
 use super::compiler::Options;

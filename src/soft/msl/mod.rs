@@ -81,7 +81,7 @@ pub(crate) struct FunctionConstant {
 pub(crate) struct ConstantValues {
     pub(crate) by_index: HashMap<u32, Vec<u8>>,
     pub(crate) by_name: HashMap<String, Vec<u8>>,
-    /// What is checked while the kernel runs. With any check it computes only what the source evaluates: both arms of a
+    /// The checks that the kernel makes while it runs. With any check it computes only what the source evaluates: both arms of a
     /// conditional expression are not computed to select one.
     pub(crate) checks: Checks,
 }

@@ -47,7 +47,7 @@ impl Session {
     }
 }
 
-/// What a capture is of.
+/// The subject of a capture.
 #[derive(Clone, Copy)]
 pub(crate) enum Captured {
     /// All queues of a device.

@@ -189,7 +189,7 @@ fn fences_order_work() {
             unsafe { buffer.contents().cast::<u8>().read() }
         };
         assert_eq!(last_fill(true), 3);
-        // What a fence is for: the later encoders run first here.
+        // The case that fences exist for: the later encoders run first here.
         assert_eq!(last_fill(false), 1);
     });
 }

@@ -248,7 +248,7 @@ fn queues_run_closures() {
         let sender = sender.clone();
         queue.exec_async(move || sender.send(number).unwrap());
     }
-    // What was put into the queue before has run then.
+    // Jobs that were put into the queue before have run then.
     let mut last = false;
     queue.exec_sync(|| last = true);
     assert!(last);

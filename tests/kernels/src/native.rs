@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 struct Times {
     /// From the library to a pipeline, which has bytecode.
     pipeline: Duration,
-    /// What the first launch took longer than the second: it makes the machine code.
+    /// The time by which the first launch is longer than the second: it makes the machine code.
     code: Duration,
 }
 
-/// What was found.
+/// The results.
 #[derive(Default)]
 struct Found {
     times: Vec<Times>,
@@ -85,7 +85,7 @@ fn of_source(
     Ok(())
 }
 
-/// What a message says after the last colon.
+/// The part of a message after the last colon.
 fn last_part(message: &str) -> String {
     message.rsplit(": ").next().unwrap_or_default().trim().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What the sanitizer reports about the kernels, compared with `reports.tsv`, which has the reason of each. Tests append to one
+//! The sanitizer's reports about the kernels, compared with `reports.tsv`, which has the reason of each. Tests append to one
 //! file, if an environment variable names one; `kernels --reports FILE` compares it.
 
 use aruminium::{Commands, Report};
@@ -11,7 +11,7 @@ use std::{env, fs, io};
 /// The environment variable with the file's path.
 const FILE: &str = "KERNELS_REPORTS";
 
-/// What is expected: a kind, a source and lines of its expanded text in each row, and the reason.
+/// The expected reports: a kind, a source and lines of its expanded text in each row, and the reason.
 const EXPECTED: &str = include_str!("../reports.tsv");
 
 /// A kind, a source and lines: a fault has the same ones in all kernels that are instances of one template.

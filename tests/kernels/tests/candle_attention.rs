@@ -84,7 +84,7 @@ impl Attention {
         let stride = self.length * self.head;
         let launch = launch.bytes(&word(QUERIES / KEYS)).bytes(&word(self.length));
         let launch = launch.bytes(&size(stride)).bytes(&size(stride));
-        // What is scaled before the cap is scaled down by it, unless it stands for none.
+        // Products are divided by the cap with the scale; a cap of 1 stands for none.
         let scale = (self.scale() / self.cap) as f32;
         let launch = launch.bytes(&scale.to_le_bytes()).bytes(&(self.cap as f32).to_le_bytes());
         if !self.masked {

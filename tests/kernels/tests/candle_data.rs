@@ -75,7 +75,7 @@ fn choice() {
 #[test]
 fn by_index() {
     let kernels = Kernels::open("candle-metal-kernels", "indexing.metal");
-    // What is left of the indexed dimension, that dimension, what is right of it, and the indices.
+    // The product of the dimensions before the indexed one, that dimension, the product of those after it, and the indices.
     let (left, middle, right, count) = (3usize, 10usize, 4usize, 7usize);
     let total = left * count * right;
     let mut ran = 0;

@@ -7,7 +7,7 @@ use kernels::numbers::{Number, near};
 use kernels::run::Kernels;
 use kernels::structs::Struct;
 
-/// What the name of a kernel says.
+/// The parameters that the name of a kernel contains.
 struct Shape {
     turned: bool,
     number: Number,

@@ -168,7 +168,7 @@ fn triangular_systems() {
     for (n, m, batch) in [(1usize, 1usize, 1usize), (5, 7, 3), (64, 40, 2)] {
         for (name, number) in [("f32", F32), ("bf16", BF16)] {
             let kernel = format!("tri_solve_lower_unit_{name}");
-            // What is on the diagonal and above is not looked at.
+            // Elements on the diagonal and above are ignored.
             let lower = some(number, 1, n * n * batch, 1.0 / n as f64);
             let right = number.some(2, n * m * batch);
             let launch = kernels.launch(&kernel).numbers(number, &lower).numbers(number, &right);

@@ -57,7 +57,7 @@ fn every_family_compiles() {
     assert!(failed.is_empty(), "{} failed\n{}", failed.len(), failed.join("\n"));
 }
 
-/// What the library's other names begin with: kernels in sources that the package does not have, and a few whose template has a parameter that the name does not show (`gqa`).
+/// Prefixes of the library's other names: kernels in sources that the package does not have, and a few whose template has a parameter that the name does not show (`gqa`).
 const OTHERS: &[&str] = &[
     "argmax_",
     "argmin_",

@@ -52,7 +52,7 @@ struct Form {
     count: usize,
     operands: Vec<Operand>,
     grid: Size,
-    /// What follows the arrays: the size, or shape and strides.
+    /// The arguments after the arrays: the size, or shape and strides.
     rest: Rest,
 }
 
@@ -605,7 +605,7 @@ fn copies() {
         let (source_offset, target_offset) = if dynamic { (3, 5) } else { (0, 0) };
         let numbers: &[f64] = match (from.is_signed(), to.is_signed()) {
             _ if from == Element::Bool => &[0.0, 1.0],
-            // What a conversion leaves open is not tried.
+            // Results that a conversion leaves unspecified are not tested.
             (true, true) => &[-100.0, -2.0, 0.0, 1.0, 3.0, 77.0],
             _ => &[0.0, 1.0, 3.0, 77.0, 100.0],
         };

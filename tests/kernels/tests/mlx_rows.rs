@@ -290,7 +290,7 @@ fn hadamard_transforms() {
         let input = F32.some(2, rows * elements);
         let found = launch("fwht_standalone", &input);
         near("fwht_standalone", &found, &by_rows(&input, elements, hadamard), 1e-5);
-        // What the transform makes of a unit: the signs that a row is multiplied with, over the root.
+        // The transform of a unit: the signs that a row is multiplied with, over the root.
         let signs: Vec<f64> = (0..elements)
             .map(|at| {
                 let mut unit = vec![0.0; rows * elements];

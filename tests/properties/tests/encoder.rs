@@ -23,7 +23,7 @@ fn text(emit: impl FnOnce(&mut Assembler)) -> String {
     let mut decoder = Decoder::with_ip(64, &bytes, 0, DecoderOptions::NONE);
     let instruction = decoder.decode();
     assert!(!instruction.is_invalid(), "{bytes:02x?}");
-    // What follows is padding up to the pool.
+    // The rest is padding up to the pool.
     let rest = &bytes[instruction.len()..];
     assert!(
         rest.iter().take_while(|&&byte| byte == 0xcc).count() + 64 >= rest.len(),

@@ -12,7 +12,7 @@ use ops::{Meaning, Op};
 use yaxpeax_arch::{Arch, Decoder, U8Reader};
 use yaxpeax_arm::armv8::a64::ARMv8;
 
-/// What the disassembler makes of a word, with decimal numbers.
+/// The disassembler's text for a word, with decimal numbers.
 fn read(word: u32) -> String {
     let decoder = <ARMv8 as Arch>::Decoder::default();
     let bytes = word.to_le_bytes();

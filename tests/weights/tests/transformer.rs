@@ -19,7 +19,7 @@ use std::path::PathBuf;
 struct Reference {
     weights: BTreeMap<String, Vec<f64>>,
     config: Config,
-    /// What each frequency is divided by.
+    /// The divisor of each frequency.
     factors: Vec<f64>,
     /// Keys and values of each layer, token after token.
     keys: Vec<Vec<f64>>,

@@ -717,7 +717,7 @@ impl Checker {
 }
 
 impl Checker {
-    /// What a reference refers to, by its address: an lvalue, or for `&&` an xvalue.
+    /// The object that a reference refers to, by its address: an lvalue, or for `&&` an xvalue.
     pub(super) fn referred(&self, address: Expr, pointee: Qual, rvalue: bool) -> Expr {
         let (ty, span) = (address.qual.ty, address.span);
         let address = match rvalue {

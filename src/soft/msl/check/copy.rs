@@ -133,7 +133,7 @@ impl Checker {
         })
     }
 
-    /// What an object holds: arrays are not pointers here, and references not what they refer to.
+    /// The value of an object: of an array its elements, of a reference itself, not the object that it refers to.
     pub(super) fn stored(&mut self, place: Expr) -> Expr {
         let (ty, span) = (place.qual.ty, place.span);
         self.copied(&place).unwrap_or_else(|| self.value(ExprKind::Load(Box::new(place)), ty, span))

@@ -91,7 +91,7 @@ impl Checker {
                     }
                     _ => continue,
                 },
-                // What the lambda around this one has captured.
+                // A variable that the lambda around this one has captured.
                 Found::Member(class, _) if self.is_closure(class) && name != Name::THIS => {
                     self.path(&ast::Path::of(name, span))
                 }

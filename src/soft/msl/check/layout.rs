@@ -98,7 +98,7 @@ impl List<'_> {
         Shape::Array(Arc::new(Array { length, stride, indices, element }))
     }
 
-    /// What a pointer points to has indices of its own.
+    /// A pointer: the object that it points to has indices of its own.
     fn pointer(&mut self, to: Qual) -> Shape {
         let (size, align) = self.checker.types.layout(to.ty).unwrap_or((0, 1));
         let after = std::mem::take(&mut self.next);

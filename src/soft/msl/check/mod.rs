@@ -398,7 +398,7 @@ pub(crate) struct Checker {
 
 const LIBRARY_SCOPE: ScopeId = ScopeId(0);
 const GLOBAL_SCOPE: ScopeId = ScopeId(1);
-/// What a program adds to `namespace metal`. It is inside the global namespace, unlike the library, whose
+/// The program's additions to `namespace metal`. It is inside the global namespace, unlike the library, whose
 /// names are found last.
 const REOPENED_SCOPE: ScopeId = ScopeId(2);
 

@@ -110,7 +110,7 @@ pub(crate) struct Specialisation<'a> {
     /// The function constants that have values.
     given: FastMap<GlobalIndex, Global>,
     evaluations: RefCell<Evaluations>,
-    /// What is checked while the kernel runs.
+    /// The checks that the kernel makes while it runs.
     pub(crate) checks: Checks,
 }
 

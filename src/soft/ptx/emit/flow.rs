@@ -230,9 +230,9 @@ impl Emit<'_> {
         }
     }
 
-    /// What comes before a statement if it is the first that is not a plain instruction without an effect: the threadgroup notes that it has
-    /// started. And before the first that has an effect, or may not end: the launch is skipped if one before it had a fault. So the loads
-    /// before it, and that of the word that says so, are under way meanwhile. Where lanes meet all take part from the start.
+    /// Emits code that must precede a statement. Before the first that is not a plain instruction without an effect, the threadgroup records
+    /// that it has started. Before the first that has an effect or may not end, the launch is skipped if an earlier one had a fault: the
+    /// loads before it, and that of the word that records the fault, are in flight meanwhile. Where lanes meet, all take part from the start.
     fn begin(&mut self, stmt: &Stmt) {
         if self.flow.began || has_no_effect(self.function, stmt) {
             return;

@@ -1,15 +1,15 @@
-//! What is known about pointers: what they are offsets from, and what their addresses are multiples of. Variables have both, if
-//! all that is assigned to them has: a pointer that a loop advances stays in its buffer.
+//! Facts about pointers: the buffers that they are offsets from, and their alignment. A variable has a fact if all values that are
+//! assigned to it have it: a pointer that a loop advances stays in its buffer.
 
 use super::{Options, Root};
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{AllocationKind, Function, Inst, Module, Op, Value};
 
-/// What is known about a pointer.
+/// The facts about a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pointer {
     pub(super) root: Root,
-    /// What its address is a multiple of: from 1 to 16.
+    /// Its alignment: from 1 to 16.
     pub(super) alignment: u32,
 }
 
@@ -34,7 +34,7 @@ fn either(a: Option<Pointer>, b: Option<Pointer>) -> Option<Pointer> {
     Some(Pointer { root, alignment: a.alignment.min(b.alignment) })
 }
 
-/// What is known about all values and variables; of those that are no pointers it means nothing.
+/// The facts about all values and variables; those about values that are not pointers are meaningless.
 pub(super) struct Pointers {
     values: Vec<Option<Pointer>>,
     variables: Vec<Option<Pointer>>,
@@ -65,7 +65,7 @@ impl Pointers {
         };
         let mut values: Vec<Option<Pointer>> = function.insts.iter().map(start).collect();
         let mut variables = vec![None; function.variables.len()];
-        // What is known becomes less with each round, until nothing changes.
+        // Each round removes facts, until nothing changes.
         loop {
             let mut changed = false;
             for value in instructions(&function.body) {
@@ -98,12 +98,12 @@ impl Pointers {
         }
     }
 
-    /// What is known about a value.
+    /// The facts about a value.
     pub(super) fn of(&self, value: Value) -> Pointer {
         self.values[value.index()].unwrap_or(Pointer::UNKNOWN)
     }
 
-    /// What is known about a variable, by its number.
+    /// The facts about a variable, by its number.
     pub(super) fn of_variable(&self, number: u64) -> Pointer {
         self.variables[number as usize].unwrap_or(Pointer::UNKNOWN)
     }

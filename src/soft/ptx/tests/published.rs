@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Every nth kernel is tried: all would take the assembler an hour on two cores.
 const EVERY: usize = 32;
 
-/// What became of the kernels.
+/// The numbers of kernels by result.
 #[derive(Default)]
 struct Found {
     written: usize,

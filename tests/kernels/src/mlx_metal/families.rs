@@ -679,7 +679,7 @@ fn sdpa_blocked(name: &str) -> Option<String> {
 
 pub(super) const TILES: &[&str] = &["bm", "bn", "bk", "wm", "wn"];
 
-/// What the names of steel's products have in common: the transpositions, the types of operands and results, the words after.
+/// The parts that the names of steel's products have in common: the transpositions, the types of operands and results, the words after.
 pub(super) fn product(rest: &str) -> Option<(bool, bool, &'static str, &'static str, Vec<&str>)> {
     let (form, rest) = rest.split_at_checked(2)?;
     if !form.bytes().all(|letter| matches!(letter, b'n' | b't')) {

@@ -573,7 +573,7 @@ impl Selection<'_> {
         }
     }
 
-    /// What lanes write to a word, as its plane has it.
+    /// The stamps that lanes write to a word, in the form of its plane.
     fn value_of(&mut self, stamped: &Stamped<'_>, values: &[Reg], word: u32, part: usize) -> Reg {
         let up = self.lane_constant(value_at((4 * word).wrapping_neg(), stamped.bytes));
         self.lane2(Lane2::Add, values[part], up)
