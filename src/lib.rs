@@ -78,6 +78,7 @@ pub use driver::heap::{Allocation, Heap, ResidencySet};
 pub use driver::indirect::{IndirectCommand, IndirectCommands, IndirectCommandsDescriptor};
 #[cfg(all(feature = "objc2", any(target_vendor = "apple", aruminium_launcher)))]
 pub use driver::interop::{self, Objc2, Objc2Memory};
+pub use driver::logs::{LogLevel, LogMessage};
 pub use driver::pipeline::{Pipeline, RenderPipeline};
 #[cfg(feature = "bytemuck")]
 pub use driver::pod::{self, Pod};
@@ -90,7 +91,7 @@ pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
     CLASSES, archive, argument, buffer, capture, command, descriptor, device, diagnostics,
-    dispatch, encoder, enums, error, ffi, foundation, function_table, future, heap, indirect,
+    dispatch, encoder, enums, error, ffi, foundation, function_table, future, heap, indirect, logs,
     pipeline, profile, reflection, sanitize, shader, source, sync, texture, usage,
 };
 pub use fp16::{

@@ -1,4 +1,5 @@
-//! The sanitizer: kernels with planted faults, each found at its lines, and the same kernels corrected, which are silent.
+//! The sanitizer: kernels with planted faults, each found at its lines, and the same kernels corrected, which are silent; and
+//! messages that kernels log.
 
 #![cfg(not(target_vendor = "apple"))]
 
@@ -8,6 +9,8 @@ mod cost;
 mod gpu;
 #[path = "sanitize/init.rs"]
 mod init;
+#[path = "sanitize/logs.rs"]
+mod logs;
 #[path = "sanitize/order.rs"]
 mod order;
 #[path = "sanitize/queues.rs"]

@@ -23,6 +23,7 @@ pub mod heap;
 pub mod indirect;
 #[cfg(all(feature = "objc2", any(target_vendor = "apple", aruminium_launcher)))]
 pub mod interop;
+pub mod logs;
 pub mod pipeline;
 #[cfg(feature = "bytemuck")]
 pub mod pod;

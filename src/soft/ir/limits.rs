@@ -9,6 +9,8 @@ pub(crate) const THREADS: u32 = 1024;
 pub(crate) const THREADGROUP_MEMORY: u32 = 32 * 1024;
 /// Indices of `[[buffer(n)]]`, and of `[[threadgroup(n)]]`.
 pub(crate) const BUFFERS: u32 = 31;
+/// The index of the hidden buffer that `os_log` writes to.
+pub(crate) const LOG_BUFFER: u32 = BUFFERS;
 /// Indices of `[[texture(n)]]`.
 pub(crate) const TEXTURES: u32 = 128;
 /// Indices of `[[sampler(n)]]`.

@@ -1,5 +1,6 @@
 //! The arguments of a kernel as its source declares them. Metal's reflection shows these.
 
+use super::limits;
 use crate::soft::ir::{Layout, Scalar, Shape};
 use std::sync::Arc;
 
@@ -71,6 +72,25 @@ pub(crate) struct Argument {
 }
 
 impl Argument {
+    /// The hidden buffer that `os_log` writes to.
+    pub(super) fn log() -> Self {
+        Self {
+            name: "the log".to_owned(),
+            kind: ArgumentKind::Buffer,
+            index: limits::LOG_BUFFER,
+            length: 1,
+            is_array: false,
+            access: Access::ReadWrite,
+            texture: None,
+            used: false,
+            size: 4,
+            align: 4,
+            function_table: false,
+            pointers: false,
+            pointee: None,
+        }
+    }
+
     /// The struct that it points to, if that is an argument buffer.
     pub(crate) fn layout(&self) -> Option<Arc<Layout>> {
         self.pointee.as_ref().and_then(Layout::of)

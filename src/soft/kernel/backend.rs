@@ -193,6 +193,11 @@ pub(crate) struct Parameter {
 }
 
 impl Parameter {
+    /// Whether it is the hidden buffer that `os_log` writes to.
+    pub(crate) fn is_log(self) -> bool {
+        self.kind == ArgumentKind::Buffer && self.index == limits::LOG_BUFFER
+    }
+
     /// The parameters of a module in its own order: its allocations that a launch passes, its textures, its samplers.
     /// `used` says for each allocation, texture and sampler whether the code uses it.
     pub(crate) fn of_module(module: &Module, used: [&[bool]; 3]) -> Box<[Self]> {
@@ -327,6 +332,8 @@ impl<F: Fn(Span) -> Option<SourcePosition> + Send + Sync> SourceText for F {
 pub(crate) struct Kernel {
     name: String,
     arguments: Vec<Argument>,
+    /// How many of them the source declares.
+    declared: usize,
     executable: Box<dyn Executable>,
     /// For each parameter the argument that it belongs to.
     owners: Box<[usize]>,
@@ -376,6 +383,10 @@ impl Kernel {
         };
         let executable = backend.compile(module, options)?;
         let mut owners = Vec::new();
+        let declared = arguments.len();
+        if executable.parameters().iter().any(|parameter| parameter.is_log()) {
+            arguments.push(Argument::log());
+        }
         for parameter in executable.parameters() {
             let (kind, index) = (parameter.kind, parameter.index);
             let owner = arguments.iter().position(|argument| argument.has(kind, index));
@@ -396,6 +407,7 @@ impl Kernel {
         Ok(Self {
             name,
             arguments,
+            declared,
             owners: owners.into(),
             static_threadgroup,
             max_threads: options.max_threads,
@@ -420,7 +432,12 @@ impl Kernel {
 
     /// The arguments that its source declares, in that order.
     pub(crate) fn arguments(&self) -> &[Argument] {
-        &self.arguments
+        &self.arguments[..self.declared]
+    }
+
+    /// Whether it writes messages to a hidden buffer.
+    pub(crate) fn logs(&self) -> bool {
+        self.declared < self.arguments.len()
     }
 
     /// The parameters of a launch, each with the argument that it is, or is an element of.

@@ -69,7 +69,6 @@ lists! {
         "newIOHandleWithURL:error:",
         "newLibraryWithStitchedDescriptor:completionHandler:",
         "newLibraryWithStitchedDescriptor:error:",
-        "newLogStateWithDescriptor:error:",
         "newMTL4CommandQueue",
         "newMTL4CommandQueueWithDescriptor:error:",
         "newPipelineDataSetSerializerWithDescriptor:",

@@ -12,6 +12,7 @@ use super::foundation::{
     Failure, HeldBlock, Label, Labelled, List, NSObject, Object, Retained, Strong, Text, This,
     device, in_pool, label, lock, of_device, set_label, soft_class,
 };
+use super::log_state::{FunctionLog, LogState};
 use super::pass_descriptors::{BlitPassDescriptor, ComputePassDescriptor};
 use super::queue::Queue;
 use super::render::RenderPassDescriptor;
@@ -30,6 +31,7 @@ pub(super) struct CommandBuffer {
     queue: Strong<Queue>,
     submission: ManuallyDrop<Arc<Submission>>,
     error_options: usize,
+    log_state: Option<Strong<LogState>>,
     handlers: Mutex<Handlers>,
     /// The NSError, once it was requested.
     error: Mutex<Option<Strong<Failure>>>,
@@ -81,7 +83,13 @@ soft_class! {
             |why| buffer.misuse("aruminiumSetOrder:", why),
         );
     };
-    [logs] = |_: &CommandBuffer| List::object([]);
+    [aruminiumLogs] = |buffer: &CommandBuffer| {
+        Datum::List(buffer.submission.log.messages().iter().map(Datum::from).collect()).object()
+    };
+    [logs] = |buffer: &CommandBuffer| {
+        let logs = buffer.submission.log.messages().into_iter().map(FunctionLog::object);
+        List::object(logs.map(Strong::into_retained))
+    };
     [GPUStartTime] = |buffer: &CommandBuffer| buffer.submission.times().gpu.0;
     [GPUEndTime] = |buffer: &CommandBuffer| buffer.submission.times().gpu.1;
     [kernelStartTime] = |buffer: &CommandBuffer| buffer.submission.times().kernel.0;
@@ -157,14 +165,21 @@ soft_class! {
     };
 }
 
-/// A function that calls these handlers with the command buffer; `None` if there are none.
-fn handler(buffer: &This<'_, CommandBuffer>, handlers: Vec<HeldBlock>) -> Option<Handler> {
-    if handlers.is_empty() {
+/// A function that passes messages to a log state, and calls these handlers with the command buffer; `None` if there is nothing to do.
+fn handler(
+    buffer: &This<'_, CommandBuffer>,
+    log_state: Option<Strong<LogState>>,
+    handlers: Vec<HeldBlock>,
+) -> Option<Handler> {
+    if handlers.is_empty() && log_state.is_none() {
         return None;
     }
     let buffer = buffer.retain();
     Some(Box::new(move || {
         in_pool(move || {
+            if let Some(log_state) = log_state {
+                log_state.deliver(&buffer.submission.log.messages());
+            }
             for handler in handlers {
                 // SAFETY: it was passed as a block that takes a command buffer.
                 unsafe {
@@ -182,12 +197,17 @@ impl CommandBuffer {
         queue: Strong<Queue>,
         retained: bool,
         error_options: usize,
+        log_state: Option<Strong<LogState>>,
     ) -> Strong<Self> {
         let submission = ManuallyDrop::new(queue.queue.submission(retained));
+        if let Some(log_state) = &log_state {
+            log_state.limit(&submission.log);
+        }
         Strong::new(Self {
             queue,
             submission,
             error_options,
+            log_state,
             handlers: Mutex::default(),
             error: Mutex::default(),
         })
@@ -257,7 +277,8 @@ fn commit(this: This<'_, CommandBuffer>) {
     // Locked until the command buffer is committed, so that no handler is added in between and lost.
     let mut handlers = lock(&this.handlers);
     let Handlers { scheduled, completed } = std::mem::take(&mut *handlers);
-    let (scheduled, completed) = (handler(&this, scheduled), handler(&this, completed));
+    let scheduled = handler(&this, None, scheduled);
+    let completed = handler(&this, this.log_state.clone(), completed);
     let misuse = |why: &str| this.misuse("commit", why);
     let members = this.queue.residents();
     if !members.is_empty() && !this.submission.is_committed() {

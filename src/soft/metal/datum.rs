@@ -6,6 +6,7 @@ use super::foundation::{List, Number, Pairs, Retained, Text};
 use crate::soft::kernel::profile::{Line, Memory, Pattern, SPACES, Summary};
 use crate::soft::kernel::sanitize::{Access, Report};
 use crate::soft::kernel::{Fault, FaultKind, SourcePosition};
+use crate::soft::stream::log::Message;
 use crate::soft::stream::trace::quoted;
 
 /// Under this key a command buffer's error has the fault of a kernel, a record.
@@ -72,6 +73,19 @@ macro_rules! from {
 }
 
 from!(Text(&str), Integer(u32), Integer(u64), Integer(i64), Integer(bool));
+
+impl From<&Message> for Datum {
+    fn from(message: &Message) -> Self {
+        Self::Record(vec![
+            ("kernel", message.kernel.as_str().into()),
+            ("thread", Self::List(message.thread.map(Self::from).to_vec())),
+            ("level", message.level.into()),
+            ("subsystem", message.subsystem.as_str().into()),
+            ("category", message.category.as_str().into()),
+            ("text", message.text.as_str().into()),
+        ])
+    }
+}
 
 impl From<&Fault> for Datum {
     fn from(fault: &Fault) -> Self {

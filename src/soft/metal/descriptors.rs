@@ -50,6 +50,13 @@ impl CompileFields {
 }
 
 properties! {
+    /// Which messages of `os_log` are wanted, and how many bytes of them.
+    class MTLLogStateDescriptor(LogStateDescriptor, LogStateFields);
+    [level, setLevel:] level: isize = 0;
+    [bufferSize, setBufferSize:] buffer_size: isize = 0;
+}
+
+properties! {
     /// Properties of a new command buffer.
     class MTLCommandBufferDescriptor(CommandBufferDescriptor, CommandBufferFields);
     [retainedReferences, setRetainedReferences:] retained_references: bool = true;

@@ -9,7 +9,8 @@ use super::container;
 use super::counters::{self, CounterSampleBuffer, CounterSampleBufferDescriptor};
 use super::descriptors::{
     BinaryArchiveDescriptor, CommandQueueDescriptor, CompileOptions, HeapDescriptor,
-    IndirectCommandBufferDescriptor, ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
+    IndirectCommandBufferDescriptor, LogStateDescriptor, ResidencySetDescriptor, SamplerDescriptor,
+    TextureDescriptor,
 };
 use super::errors::{Error, LibraryError, or_error};
 use super::event::{Event, SharedEvent, SharedEventHandle};
@@ -23,6 +24,7 @@ use super::function_descriptors::{ComputePipelineDescriptor, ComputePipelineFiel
 use super::heap::Heap;
 use super::indirect::IndirectCommandBuffer;
 use super::library::{Library, complete_later};
+use super::log_state::LogState;
 use super::pipeline::{Bound, ComputePipelineState, FAIL_ON_MISS, PassedFunction, REFLECTION};
 use super::queue::Queue;
 use super::residency_set::ResidencySet;
@@ -180,13 +182,18 @@ soft_class! {
         |device: &Device, value: bool| device.concurrent_compilation.store(value, Relaxed);
     [queryTimestampFrequency] = |_: &Device| 1_000_000_000u64;
 
-    [newCommandQueue] = |device: &Device| Queue::object(device.processor);
+    [newCommandQueue] = |device: &Device| Queue::object(device.processor, None);
     [newCommandQueueWithMaxCommandBufferCount:] =
-        |device: &Device, count: usize| (count > 0).then(|| Queue::object(device.processor));
+        |device: &Device, count: usize| (count > 0).then(|| Queue::object(device.processor, None));
     [newCommandQueueWithDescriptor:] = |device: &Device, descriptor: Option<&Object<CommandQueueDescriptor>>| {
-        let valid = descriptor?.get().max_command_buffers > 0;
-        valid.then(|| Queue::object(device.processor))
+        let fields = descriptor?.get();
+        let log_state = LogState::of(fields.log_state.as_ref());
+        (fields.max_command_buffers > 0).then(|| Queue::object(device.processor, log_state))
     };
+    [newLogStateWithDescriptor:error:] =
+        |_: &Device, descriptor: Option<&Object<LogStateDescriptor>>, error: ErrorOut| {
+            or_error(LogState::new(descriptor), error)
+        };
 
     [newBufferWithLength:options:] = |device: &Device, length: usize, options: usize| {
         Buffer::new(device.processor, length, options)

@@ -44,6 +44,8 @@ domains! {
     CounterError = "MTLCounterErrorDomain" { OutOfMemory = 0, Invalid = 1, }
     /// Why an archive could not be read or written: `MTLBinaryArchiveError`.
     ArchiveError = "MTLBinaryArchiveDomain" { InvalidFile = 1, }
+    /// Why a log state could not be made: `MTLLogStateError`.
+    LogStateError = "MTLLogStateErrorDomain" { InvalidSize = 1, Invalid = 2, }
     /// Why a capture could not be started: `MTLCaptureError`.
     CaptureError = "MTLCaptureErrorDomain" {
         NotSupported = 1, AlreadyCapturing = 2, InvalidDescriptor = 3,
@@ -115,6 +117,7 @@ mod tests {
         check("MTLLibraryError", LibraryError::TABLE);
         check("MTLBinaryArchiveError", ArchiveError::TABLE);
         check("MTLCaptureError", CaptureError::TABLE);
+        check("MTLLogStateError", LogStateError::TABLE);
         check("MTLCounterSampleBufferError", CounterError::TABLE);
     }
 }

@@ -34,6 +34,7 @@ mod function_table;
 mod heap;
 mod indirect;
 mod library;
+mod log_state;
 mod pass_descriptors;
 mod pipeline;
 mod profile;

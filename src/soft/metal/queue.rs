@@ -6,6 +6,7 @@ use super::foundation::{
     Label, Labelled, NSObject, Object, Retained, Strong, This, device, label, lock, of_device,
     set_label, soft_class,
 };
+use super::log_state::LogState;
 use super::residency_set::{self, ResidencySet};
 use crate::abi::Id;
 use crate::soft::kernel::Processor;
@@ -17,6 +18,8 @@ pub(super) struct Queue {
     pub(super) queue: Arc<stream::queue::Queue>,
     /// The residency sets of all its command buffers.
     sets: Mutex<Vec<Strong<ResidencySet>>>,
+    /// For the messages of command buffers without a log state of their own.
+    log_state: Option<Strong<LogState>>,
 }
 
 impl Labelled for Queue {
@@ -33,9 +36,9 @@ soft_class! {
     [label] = label::<Queue>;
     [setLabel:] = set_label::<Queue>;
     [device] = device::<Queue>;
-    [commandBuffer] = |this: This<'_, Queue>| command_buffer(&this, true, 0);
+    [commandBuffer] = |this: This<'_, Queue>| command_buffer(&this, true, 0, None);
     [commandBufferWithUnretainedReferences] =
-        |this: This<'_, Queue>| command_buffer(&this, false, 0);
+        |this: This<'_, Queue>| command_buffer(&this, false, 0, None);
     [commandBufferWithDescriptor:] = described;
     [insertDebugCaptureBoundary] = |_: &Queue| ();
     [addResidencySet:] =
@@ -52,8 +55,10 @@ fn command_buffer(
     this: &This<'_, Queue>,
     retained: bool,
     error_options: usize,
+    log_state: Option<Strong<LogState>>,
 ) -> Strong<CommandBuffer> {
-    CommandBuffer::object(this.retain(), retained, error_options)
+    let log_state = log_state.or_else(|| this.log_state.clone());
+    CommandBuffer::object(this.retain(), retained, error_options, log_state)
 }
 
 fn described(
@@ -61,13 +66,17 @@ fn described(
     descriptor: Option<&Object<CommandBufferDescriptor>>,
 ) -> Strong<CommandBuffer> {
     let fields = descriptor.map(|descriptor| descriptor.get()).unwrap_or_default();
-    command_buffer(&this, fields.retained_references, fields.error_options)
+    let log_state = LogState::of(fields.log_state.as_ref());
+    command_buffer(&this, fields.retained_references, fields.error_options, log_state)
 }
 
 impl Queue {
-    pub(super) fn object(processor: &'static Processor) -> Strong<Self> {
+    pub(super) fn object(
+        processor: &'static Processor,
+        log_state: Option<Strong<LogState>>,
+    ) -> Strong<Self> {
         let queue = stream::queue::Queue::new(Some(processor));
-        Strong::new(Self { queue, sets: Mutex::default() })
+        Strong::new(Self { queue, sets: Mutex::default(), log_state })
     }
 
     fn add_sets<'a>(&self, sets: impl Iterator<Item = &'a Object<ResidencySet>>) {

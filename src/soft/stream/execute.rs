@@ -11,6 +11,7 @@ use super::queue::nanoseconds;
 use super::recording::{Command, Grid, Object, Ordered, PixelCopy, Pixels, Recording, Rows};
 use super::residents::Residents;
 use super::settings::Settings;
+use super::submission::Submission;
 use super::table::{ObjectIndex, Slot};
 use super::trace::Trace;
 use crate::soft::ir::catch_internal_error;
@@ -35,11 +36,11 @@ pub(crate) fn run(
     recording: &Recording,
     next: &mut usize,
     trace: Option<&mut Trace>,
-    session: &Session,
+    submission: &Submission,
     worked: &mut Worked,
 ) -> Step {
     // A defect of our own ends this command buffer, not the process or the queue.
-    catch_internal_error(|| run_commands(recording, next, trace, session, worked))
+    catch_internal_error(|| run_commands(recording, next, trace, submission, worked))
         .unwrap_or_else(|error| Step::Done(Err(CommandError::internal(error.message))))
 }
 
@@ -47,10 +48,10 @@ fn run_commands(
     recording: &Recording,
     next: &mut usize,
     trace: Option<&mut Trace>,
-    session: &Session,
+    submission: &Submission,
     worked: &mut Worked,
 ) -> Step {
-    let mut launched = Launched::new(session);
+    let mut launched = Launched::new(&submission.session, &submission.log);
     launched.worked = *worked;
     let step = walk(recording, next, trace, &mut launched);
     let finished = launched.finish();
@@ -357,6 +358,7 @@ pub(super) fn launch<'a>(
     let mut copies: Vec<Box<[u128]>> = Vec::new();
     for (slot, (parameter, _)) in slots.iter().zip(kernel.parameters()) {
         bindings.push(match *slot {
+            _ if parameter.is_log() => launched.log.open(pipeline.processor)?,
             Slot::Empty | Slot::Residents { .. } => Binding::None,
             Slot::Buffer { object, offset } => {
                 let memory = memory_at(recording, object)?;
@@ -413,7 +415,16 @@ pub(super) fn launch<'a>(
     };
     // SAFETY: the recording keeps alive what is bound, and the lengths are those of the memory. Other threads access
     // it meanwhile in the order that the program itself enforces.
-    unsafe { launched.submit(kernel, &launch) }
+    let submitted = unsafe { launched.submit(kernel, &launch) };
+    if !kernel.logs() {
+        return submitted;
+    }
+    // The next launch uses the same memory for its messages.
+    let finished = submitted.and(launched.finish());
+    if let Some(range) = launched.log.close(kernel.name()) {
+        launched.session.order_memory(&[range]);
+    }
+    finished
 }
 
 /// The grid of an indirect dispatch.

@@ -1,6 +1,7 @@
 //! Work of a command buffer that is in flight while its later commands are executed.
 
 use super::error::CommandError;
+use super::log::Log;
 use super::memory::Memory;
 use super::queue::now;
 use crate::soft::kernel::sanitize::Session;
@@ -34,11 +35,13 @@ pub(super) struct Launched<'a> {
     pub(super) worked: Worked,
     /// The session that the command buffer's checked kernels share.
     pub(super) session: &'a Session,
+    /// Where its kernels log.
+    pub(super) log: &'a Log,
 }
 
 impl<'a> Launched<'a> {
-    pub(super) fn new(session: &'a Session) -> Self {
-        Self { work: Vec::new(), worked: None, session }
+    pub(super) fn new(session: &'a Session, log: &'a Log) -> Self {
+        Self { work: Vec::new(), worked: None, session, log }
     }
 
     /// Submits a launch.
@@ -238,8 +241,8 @@ mod tests {
     fn launches_are_waited_for_when_the_device_takes_no_more_and_at_the_end() {
         let device = Slow::default();
         let (a, b) = (device.kernel("a"), device.kernel("b"));
-        let session = Session::default();
-        let mut launched = Launched::new(&session);
+        let (session, log) = (Session::default(), Log::default());
+        let mut launched = Launched::new(&session, &log);
         // SAFETY: nothing is bound.
         unsafe {
             launched.submit(&a, &launch(1)).unwrap();
@@ -256,8 +259,8 @@ mod tests {
     fn the_time_of_the_device_is_from_its_first_work_to_its_last() {
         let device = Slow::default();
         let kernel = device.kernel("a");
-        let session = Session::default();
-        let mut launched = Launched::new(&session);
+        let (session, log) = (Session::default(), Log::default());
+        let mut launched = Launched::new(&session, &log);
         let before = now();
         for _ in 0..2 {
             // SAFETY: nothing is bound.
@@ -274,8 +277,8 @@ mod tests {
     fn a_fault_is_reported_with_the_source_of_its_own_kernel() {
         let device = Slow::default();
         let (good, bad) = (device.kernel("good"), device.kernel("bad"));
-        let session = Session::default();
-        let mut launched = Launched::new(&session);
+        let (session, log) = (Session::default(), Log::default());
+        let mut launched = Launched::new(&session, &log);
         // SAFETY: nothing is bound.
         let error = unsafe {
             launched.submit(&bad, &launch(1)).unwrap();
@@ -294,8 +297,8 @@ mod tests {
         let device = Slow::default();
         let (good, bad) = (device.kernel("good"), device.kernel("bad"));
         let refused = |first: &Arc<Kernel>| {
-            let session = Session::default();
-            let mut launched = Launched::new(&session);
+            let (session, log) = (Session::default(), Log::default());
+            let mut launched = Launched::new(&session, &log);
             // SAFETY: nothing is bound.
             unsafe {
                 launched.submit(first, &launch(1)).unwrap();

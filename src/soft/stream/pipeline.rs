@@ -54,7 +54,7 @@ impl Pipeline {
         };
         let takes = |(parameter, argument): (Parameter, &Argument)| Take {
             entry: Entry::of(parameter.kind, parameter.index as usize).unwrap_or(Entry::NONE),
-            needed: must_be_bound(argument),
+            needed: must_be_bound(argument) && !parameter.is_log(),
         };
         let any = |kind| kernel.parameters().any(|(parameter, _)| parameter.kind == kind);
         Arc::new(Self {

@@ -372,13 +372,8 @@ impl Queue {
         }
         loop {
             let running = Busy::new();
-            let step = execute::run(
-                &recording,
-                &mut next,
-                trace.as_deref_mut(),
-                &submission.session,
-                &mut worked,
-            );
+            let step =
+                execute::run(&recording, &mut next, trace.as_deref_mut(), submission, &mut worked);
             drop(running);
             match step {
                 execute::Step::Done(result) => {

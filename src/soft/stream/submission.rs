@@ -3,6 +3,7 @@
 use super::error::CommandError;
 use super::label::Label;
 use super::launched::Worked;
+use super::log::Log;
 use super::recording::{Recording, RecordingPool};
 use super::threads;
 use super::trace::{Times, Trace};
@@ -43,6 +44,8 @@ pub(crate) struct Submission {
     pub(crate) retained: bool,
     /// Findings of checked kernels.
     pub(crate) session: Session,
+    /// What its kernels log.
+    pub(crate) log: Log,
     /// `None` in one that is spare.
     recordings: Option<Arc<RecordingPool>>,
     state: Mutex<State>,

@@ -26,7 +26,7 @@ fn the_result_is_nil_and_the_error_says_what_is_missing() {
         assert!(!responds(*device(), name));
         // A null pointer for the error, numbers, and structs in registers.
         let none: *mut Id = std::ptr::null_mut();
-        send!(*device(), "newLogStateWithDescriptor:error:", Id::NIL => Id, none => *mut Id; Id);
+        send!(*device(), "newTensorWithDescriptor:error:", Id::NIL => Id, none => *mut Id; Id);
         assert_eq!(send!(*device(), "sizeOfCounterHeapEntry:", 0 => isize; usize), 0);
         let sizes = send!(*device(), "tensorSizeAndAlignWithDescriptor:", Id::NIL => Id; NSRange);
         assert_eq!(sizes, NSRange { location: 0, length: 0 });

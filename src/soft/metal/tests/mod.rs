@@ -15,6 +15,7 @@ mod fork;
 mod functions;
 mod indirect;
 mod life;
+mod logs;
 mod misuse;
 mod order;
 mod settings;

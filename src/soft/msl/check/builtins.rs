@@ -34,6 +34,8 @@ pub(crate) enum Builtin {
     Texture(TextureCall),
     /// `is_null_texture(t)`
     IsNullTexture,
+    /// The hidden buffer that messages of `os_log` are written to.
+    LogBuffer,
 }
 
 /// A set of scalars, and of shapes.

@@ -102,13 +102,13 @@ impl Library {
                         BaseType::Class(row) => {
                             names.extend(row.name.as_ref().and_then(|n| n.plain()))
                         }
-                        _ if simple.specifiers.storage.typedef => {
+                        // Types, or variables.
+                        _ => {
                             let declared = simple.declarators.iter();
                             names.extend(
                                 declared.filter_map(|d| d.declarator.name.as_ref()?.plain()),
                             );
                         }
-                        _ => {}
                     }
                     for name in names {
                         let known_as = match &simple.specifiers.base {
@@ -116,7 +116,9 @@ impl Library {
                                 Known::Value
                             }
                             BaseType::Class(_) => Known::Type(Some(LIBRARY_MEMBERS)),
-                            _ => Known::Type(None),
+                            BaseType::Enum(_) => Known::Type(None),
+                            _ if simple.specifiers.storage.typedef => Known::Type(None),
+                            _ => Known::Value,
                         };
                         known.insert(name, known_as);
                         ordinary.entry(name).or_default().push(declaration.clone());

@@ -8,6 +8,7 @@ use super::Checker;
 use super::builtins::{Builtin, rows};
 use super::entry::components;
 use crate::soft::ir::{Input, Scalar};
+use crate::soft::msl::ast::AddressSpace;
 use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
@@ -21,6 +22,8 @@ pub(super) enum MetalBuiltin {
     Function(String),
     /// Clang's own function that counts bits of an unsigned integer, a long one or not.
     Count(String, bool),
+    /// The hidden buffer that `os_log` writes to, as a pointer to `device uint`.
+    LogBuffer,
 }
 
 /// The inputs whose builtins have other names than their attributes.
@@ -44,6 +47,9 @@ impl Checker {
             let input = || Input::ALL.iter().copied().find(|input| input.name() == what);
             return other.or_else(input).map(MetalBuiltin::Input);
         }
+        if name == "log_buffer" {
+            return Some(MetalBuiltin::LogBuffer);
+        }
         rows(name).next().map(|_| MetalBuiltin::Function(name.to_owned()))
     }
 
@@ -55,6 +61,11 @@ impl Checker {
     ) -> Expr {
         match builtin {
             MetalBuiltin::Input(input) => self.input_as(*input, &arguments, span),
+            MetalBuiltin::LogBuffer => {
+                let word = Qual::plain(Types::scalar(Scalar::U32));
+                let ty = self.types.pointer(Qual { space: Some(AddressSpace::Device), ..word });
+                self.value(ExprKind::Builtin(Builtin::LogBuffer, Vec::new()), ty, span)
+            }
             MetalBuiltin::Count(name, long) => {
                 let bits = Types::scalar(if *long { Scalar::U64 } else { Scalar::U32 });
                 for argument in &mut arguments {

@@ -440,14 +440,83 @@ template <typename... L> using index_sequence_for = make_index_sequence<sizeof..
 template <typename A> using uniform = A;
 template <typename A> uniform<A> make_uniform(A value) { return value; }
 
-// <metal_logging> (MSL 6.19): accepted, and not logged.
+// <metal_logging> (MSL 6.19). Messages are written to a hidden buffer, which `stream/log.rs` provides and reads. It begins with four words:
+// the position of the first free word, how many messages had no room, the lowest level that is wanted, and how many words there are.
 enum class os_log_type : uchar { log_type_default = 0, log_type_info = 1, log_type_debug = 2, log_type_error = 16, log_type_fault = 17 };
-#define LOG(name) template <typename... L> void name(constant char* format, L... values) const {}
+template <typename A> constexpr uint __log_words(A) { return 1 + 2 * uint(vec_elements<A>::value); }
+inline uint __log_length(constant char* text) { uint length = 0; while (text[length] != 0) ++length; return length; }
+struct __log_writer {
+    device uint* at;
+    void word(uint value) { *at++ = value; }
+    void text(constant char* from, uint length) {
+        device char* to = (device char*)at;
+        for (uint i = 0; i < length; ++i) to[i] = from[i];
+        to[length] = 0;
+        at += length / 4 + 1;
+    }
+    // How many components, the bytes of each, and 0 for unsigned integers, 1 for signed ones, 2 for floats, which are written as `float`.
+    template <typename A> void kind(uint components) {
+        word(components | uint(sizeof(A)) << 8 | (is_floating_point<A>::value ? 2u : uint(is_signed<A>::value)) << 16);
+    }
+    template <typename A> void number(A value) {
+        if constexpr (is_floating_point<A>::value) {
+            word(as_type<uint>(float(value)));
+            word(0);
+        } else {
+            word(uint(ulong(value)));
+            word(uint(ulong(value) >> 32));
+        }
+    }
+    template <typename A> void put(A value) { kind<A>(1); number(value); }
+    template <typename A, int M> void put(vec<A, M> value) {
+        kind<A>(M);
+        for (int i = 0; i < M; ++i) number(value[i]);
+    }
+    template <typename A> void put(device A* value) { put(ulong(value)); }
+    template <typename A> void put(constant A* value) { put(ulong(value)); }
+};
+#define LOG(name, level) template <typename... L> void name(constant char* format, L... values) const { __write(level, format, values...); }
 struct os_log {
     constexpr os_log() {}
-    constexpr os_log(constant char* subsystem, constant char* category) {}
-    LOG(log) LOG(log_info) LOG(log_debug) LOG(log_error) LOG(log_fault)
-    template <typename... L> void log_with_type(os_log_type type, constant char* format, L... values) const {}
+    constexpr os_log(constant char* subsystem, constant char* category) {
+        for (uint i = 0; i < 255 && subsystem[i] != 0; ++i) __names[i] = subsystem[i];
+        for (uint i = 0; i < 255 && category[i] != 0; ++i) __names[256 + i] = category[i];
+    }
+    LOG(log, 3) LOG(log_info, 2) LOG(log_debug, 1) LOG(log_error, 4) LOG(log_fault, 5)
+    template <typename... L> void log_with_type(os_log_type type, constant char* format, L... values) const {
+        uint level = type == os_log_type::log_type_fault ? 5 : type == os_log_type::log_type_error ? 4
+            : type == os_log_type::log_type_debug ? 1 : type == os_log_type::log_type_info ? 2 : 3;
+        __write(level, format, values...);
+    }
+    template <typename... L> void __write(uint level, constant char* format, L... values) const {
+        device uint* log = __metal_log_buffer();
+        if (level < log[2]) return;
+        uint lengths[2] = {};
+        for (uint i = 0; i < 2; ++i) while (__names[256 * i + lengths[i]] != 0) ++lengths[i];
+        uint length = __log_length(format);
+        uint words = 5 + lengths[0] / 4 + 1 + lengths[1] / 4 + 1 + length / 4 + 1 + (0 + ... + __log_words(values));
+        device atomic_uint* next = (device atomic_uint*)log;
+        uint start = atomic_load_explicit(next, memory_order_relaxed);
+        if (start <= log[3]) start = atomic_fetch_add_explicit(next, words, memory_order_relaxed);
+        if (start > log[3] || log[3] - start < words) {
+            atomic_fetch_add_explicit(next + 1, 1, memory_order_relaxed);
+            return;
+        }
+        uint3 thread_position = __metal_get_thread_position_in_grid(uint3());
+        __log_writer writer = { log + start };
+        writer.word(words);
+        writer.word(level);
+        for (uint i = 0; i < 3; ++i) writer.word(thread_position[i]);
+        for (uint i = 0; i < 2; ++i) {
+            device char* to = (device char*)writer.at;
+            for (uint j = 0; j <= lengths[i]; ++j) to[j] = __names[256 * i + j];
+            writer.at += lengths[i] / 4 + 1;
+        }
+        writer.text(format, length);
+        (writer.put(values), ...);
+    }
+    // The subsystem and the category, each of at most 255 characters.
+    char __names[512] = {};
 };
 #undef LOG
 constant os_log os_log_default;

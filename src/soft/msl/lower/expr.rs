@@ -2,7 +2,9 @@
 
 use super::place::Place;
 use super::{Body, Lowering};
-use crate::soft::ir::{Barrier, MemFlags, Op, Probe, Scalar, Type, Value, is_stack_low, untyped};
+use crate::soft::ir::{
+    Barrier, MemFlags, Op, Probe, Scalar, Space, Type, Value, is_stack_low, untyped,
+};
 use crate::soft::msl::check::builtins::Builtin;
 use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex};
 use crate::soft::msl::types::{Ty, TyId, Types};
@@ -468,6 +470,10 @@ impl Body<'_, '_> {
             }
             Builtin::SimdgroupMatrix(op) => self.b.emit(op, ty, &values, 0),
             Builtin::Input(input, axis) => self.b.input(input, axis.into()),
+            Builtin::LogBuffer => {
+                let id = self.module.log_buffer();
+                self.b.allocation(id, Space::Device)
+            }
             Builtin::Determinant => self.determinant(&arguments[0]),
             Builtin::Transpose
             | Builtin::Op(_)

@@ -21,7 +21,7 @@ use super::types::{Qual, Ty, TyId, Types};
 use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{
     self, Allocation, AllocationId, AllocationKind, Bound, FunctionBuilder, HANDLE_BYTES, Op,
-    Scalar, Space, Type, Value, VarId,
+    Scalar, Space, Type, Value, VarId, limits,
 };
 use std::sync::Arc;
 
@@ -334,6 +334,20 @@ impl Lowering<'_> {
         self.allocations.push(Allocation { name: global.name, kind });
         self.globals.insert((self.unit, index), id);
         id
+    }
+}
+
+impl Lowering<'_> {
+    /// The hidden buffer of a kernel that logs.
+    fn log_buffer(&mut self) -> AllocationId {
+        let index = limits::LOG_BUFFER;
+        let is_log = |one: &Allocation| matches!(one.kind, AllocationKind::Buffer { index: other, .. } if other == index);
+        let known = self.allocations.iter().position(is_log);
+        AllocationId(known.unwrap_or_else(|| {
+            let kind = AllocationKind::Buffer { index, writable: true, space: Space::Device };
+            self.allocations.push(Allocation { name: "the log".to_owned(), kind });
+            self.allocations.len() - 1
+        }) as u32)
     }
 }
 
