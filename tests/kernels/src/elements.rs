@@ -1,6 +1,7 @@
 //! The element types of MLX's arrays, by the names that instances of its templates have, and their values.
 
-use crate::numbers::Number;
+use crate::complex::{Complex, complex};
+use crate::numbers::{Number, noise};
 
 /// A value of an element.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -11,6 +12,22 @@ pub enum Value {
     Real(f64),
     /// Of a complex number.
     Complex(f64, f64),
+}
+
+impl Value {
+    /// It as a complex number.
+    pub fn complex(self) -> Complex {
+        match self {
+            Self::Int(x) => complex(x as f64, 0.0),
+            Self::Real(x) => complex(x, 0.0),
+            Self::Complex(re, im) => complex(re, im),
+        }
+    }
+
+    /// Its real part.
+    pub fn real(self) -> f64 {
+        self.complex().re
+    }
 }
 
 /// The type of an array's elements.
@@ -76,6 +93,16 @@ impl Element {
             Self::Complex => F32.epsilon(),
             _ => 0.0,
         }
+    }
+
+    /// Numbers of this type within ±2.
+    pub fn some(self, seed: u64, count: usize) -> Vec<Value> {
+        let part = |bits: u64| (bits % 4001) as f64 / 1000.0 - 2.0;
+        let one = |bits: u64| match self {
+            Self::Complex => Value::Complex(part(bits), part(bits >> 9)),
+            _ => Value::Real(part(bits)),
+        };
+        noise(seed).take(count).map(|bits| self.converted(one(bits))).collect()
     }
 
     /// An integer's value in this type.

@@ -1,5 +1,6 @@
 //! Kernels of other projects, read from the packages that publish them.
 
+pub mod affine;
 pub mod blocks;
 pub mod complex;
 pub mod constants;
@@ -13,6 +14,7 @@ pub mod products;
 pub mod references;
 pub mod reports;
 pub mod run;
+pub mod steel;
 pub mod structs;
 pub mod survey;
 

@@ -2,7 +2,8 @@
 //!
 //! Sums are in `float`, in any order: one part in 10⁴ for the sizes here, and the result's rounding.
 
-use kernels::complex::{Complex, complex};
+use kernels::affine::{Affine, packed, vector_products};
+use kernels::complex::complex;
 use kernels::elements::{Element, Value};
 use kernels::mlx_metal::{Instance, sampled};
 use kernels::numbers::noise;
@@ -13,41 +14,20 @@ fn number(text: &str) -> usize {
     text.parse().unwrap_or_else(|_| panic!("{text} is no number"))
 }
 
-/// Numbers of a type within ±2.
-fn some(element: Element, seed: u64, count: usize) -> Vec<Value> {
-    let part = |bits: u64| (bits % 4001) as f64 / 1000.0 - 2.0;
-    let one = |bits: u64| match element {
-        Element::Complex => Value::Complex(part(bits), part(bits >> 9)),
-        _ => Value::Real(part(bits)),
-    };
-    noise(seed).take(count).map(|bits| element.converted(one(bits))).collect()
-}
-
-fn as_complex(value: Value) -> Complex {
-    match value {
-        Value::Int(x) => complex(x as f64, 0.0),
-        Value::Real(x) => complex(x, 0.0),
-        Value::Complex(re, im) => complex(re, im),
-    }
-}
-
-fn real(value: Value) -> f64 {
-    as_complex(value).re
-}
-
 /// The sum of products of two sequences, in a type.
 fn dot(element: Element, pairs: impl Iterator<Item = (Value, Value)>) -> Value {
-    let products = pairs.map(|(x, y)| as_complex(x) * as_complex(y));
+    let products = pairs.map(|(x, y)| x.complex() * y.complex());
     let sum = products.fold(complex(0.0, 0.0), |sum, product| sum + product);
     element.converted(Value::Complex(sum.re, sum.im))
 }
 
 /// How many kernels of a form there are at least, one of each group.
-const GEMV: usize = 1;
-const SDPA: usize = 1;
-const AFFINE: usize = 1;
-const AFFINE_TILES: usize = 28;
-const FLOATS: usize = 1;
+const GEMV: usize = 48;
+const SDPA: usize = 24;
+const AFFINE: usize = 147;
+const AFFINE_TILES: usize = 56;
+const FLOATS: usize = 12;
+const FLOAT_PRODUCTS: usize = 132;
 
 fn tolerance(element: Element) -> f64 {
     1e-4 + 2.0 * element.epsilon()
@@ -56,7 +36,7 @@ fn tolerance(element: Element) -> f64 {
 #[test]
 fn matrices_by_tiles() {
     // Plain ones, and those for Metal 4's tensors.
-    for (family, count) in [("steel_gemm", 24), ("steel_gemm_nax", 24)] {
+    for (family, count) in [("steel_gemm", 24), ("steel_gemm_nax", 32)] {
         let ran = products_by_tiles(family);
         assert!(ran >= count, "{family}: {ran} kernels ran");
     }
@@ -71,7 +51,7 @@ fn products_by_tiles(family: &str) -> usize {
         let (turned_a, turned_b) = (arguments[6] == "true", arguments[7] == "true");
         // Whole tiles, and parts of one on each side.
         for (m, n, k) in [(bm, 2 * bn, 2 * bk), (bm + 5, bn + 7, bk + 3)] {
-            let (a, b) = (some(element, 1, m * k), some(element, 2, k * n));
+            let (a, b) = (element.some(1, m * k), element.some(2, k * n));
             let at_a =
                 |row: usize, k_at: usize| if turned_a { k_at * m + row } else { row * k + k_at };
             let at_b = |k_at: usize, column: usize| {
@@ -122,9 +102,9 @@ fn matrices_and_vectors() {
         let turned = instance.template() == "gemv_t";
         let weighted = arguments[8] == "true";
         let (outputs, inputs) = (77, 203);
-        let matrix = some(element, 1, BATCHES * outputs * inputs);
-        let vector = some(element, 2, BATCHES * inputs);
-        let bias = some(element, 3, BATCHES * outputs);
+        let matrix = element.some(1, BATCHES * outputs * inputs);
+        let vector = element.some(2, BATCHES * inputs);
+        let bias = element.some(3, BATCHES * outputs);
         let (alpha, beta) = (0.5, -2.0);
         let launch = kernels.launch(&instance.name).bytes(&element.encode(&matrix));
         let launch = launch.bytes(&element.encode(&vector)).bytes(&element.encode(&bias));
@@ -147,8 +127,7 @@ fn matrices_and_vectors() {
             if !weighted {
                 return element.converted(sum);
             }
-            let sum =
-                complex(alpha, 0.0) * as_complex(sum) + complex(beta, 0.0) * as_complex(bias[at]);
+            let sum = complex(alpha, 0.0) * sum.complex() + complex(beta, 0.0) * bias[at].complex();
             element.converted(Value::Complex(sum.re, sum.im))
         });
         let expected: Vec<Value> = each.collect();
@@ -173,9 +152,9 @@ fn attention_of_one_query() {
         let (side, width) = (number(arguments[1]), number(arguments[2]));
         // Every second one looks back only.
         let causal = at % 2 == 1;
-        let queries = some(element, 1, HEADS * QUERIES * side);
-        let keys = some(element, 2, HEADS / SHARED * KEYS * side);
-        let values = some(element, 3, HEADS / SHARED * KEYS * width);
+        let queries = element.some(1, HEADS * QUERIES * side);
+        let keys = element.some(2, HEADS / SHARED * KEYS * side);
+        let values = element.some(3, HEADS / SHARED * KEYS * width);
         let scale = 1.0 / (side as f64).sqrt();
         let mut launch = kernels.launch(&instance.name);
         for constant in [20, 21, 23, 24, 25] {
@@ -188,7 +167,7 @@ fn attention_of_one_query() {
         let launch = launch.words([SHARED]).words([KEYS]).longs([KEYS * side]).longs([side]);
         let launch = launch.longs([KEYS * width]).longs([width]).floats([scale as f32]);
         let found = launch.groups((HEADS, QUERIES, 1), (1024, 1, 1), 3);
-        let reals = |values: &[Value]| values.iter().map(|&x| real(x)).collect::<Vec<_>>();
+        let reals = |values: &[Value]| values.iter().map(|x| x.real()).collect::<Vec<_>>();
         let mut expected = Vec::new();
         for row in 0..HEADS * QUERIES {
             let (head, query) = (row / QUERIES / SHARED, row % QUERIES);
@@ -208,41 +187,6 @@ fn attention_of_one_query() {
 
 // ---- quantised weights -------------------------------------------------------------------------
 
-/// Numbers of some bits, one after the other, from the lowest bit of the first byte on.
-fn packed(numbers: &[u64], bits: usize) -> Vec<u8> {
-    let mut bytes = vec![0u8; (numbers.len() * bits).div_ceil(8)];
-    for (at, number) in numbers.iter().enumerate() {
-        for bit in (0..bits).filter(|bit| number >> bit & 1 == 1) {
-            let place = at * bits + bit;
-            bytes[place / 8] |= 1 << (place % 8);
-        }
-    }
-    bytes
-}
-
-/// Weights with a scale and a bias for each group.
-struct Affine {
-    bytes: Vec<u8>,
-    scales: Vec<Value>,
-    biases: Vec<Value>,
-    weights: Vec<f64>,
-}
-
-fn affine(element: Element, bits: usize, group: usize, count: usize) -> Affine {
-    let numbers: Vec<u64> = noise(9).take(count).map(|x| x % (1 << bits)).collect();
-    let most = ((1u64 << bits) - 1) as f64;
-    let scales: Vec<Value> = some(element, 10, count / group)
-        .into_iter()
-        .map(|x| element.converted(Value::Real(real(x) / most)))
-        .collect();
-    let biases = some(element, 11, count / group);
-    let weight = |(at, &number): (usize, &u64)| {
-        number as f64 * real(scales[at / group]) + real(biases[at / group])
-    };
-    let weights = numbers.iter().enumerate().map(weight).collect();
-    Affine { bytes: packed(&numbers, bits), scales, biases, weights }
-}
-
 #[test]
 fn affine_weights() {
     let (kernels, instances) = sampled("quantized", |one| {
@@ -257,7 +201,7 @@ fn affine_weights() {
         match instance.template() {
             "affine_dequantize" => {
                 let count = 8 * group;
-                let matrix = affine(element, bits, group, count);
+                let matrix = Affine::some(element, bits, group, count);
                 let pack = if bits.is_power_of_two() {
                     8 / bits
                 } else if bits == 6 {
@@ -281,8 +225,8 @@ fn affine_weights() {
                 let rows = number(arguments[6]);
                 let batches = if batched { 2 } else { 1 };
                 let (outputs, inputs, vectors) = (16, 512, 2);
-                let matrix = affine(element, bits, group, batches * outputs * inputs);
-                let x = some(element, 12, batches * vectors * inputs);
+                let matrix = Affine::some(element, bits, group, batches * outputs * inputs);
+                let x = element.some(12, batches * vectors * inputs);
                 let launch = kernels.launch(&instance.name).bytes(&matrix.bytes);
                 let launch = launch.bytes(&element.encode(&matrix.scales));
                 let launch = launch.bytes(&element.encode(&matrix.biases));
@@ -298,15 +242,7 @@ fn affine_weights() {
                 let launch = launch.longs([groups]).longs([groups]);
                 let size = (vectors, outputs.div_ceil(2 * rows), batches);
                 let found = launch.groups(size, (32, 2, 1), 4);
-                let each = (0..results).map(|at| {
-                    let (vector, row) = (at / outputs, at % outputs);
-                    let batch = vector / vectors;
-                    let x = &x[vector * inputs..(vector + 1) * inputs];
-                    let weights = &matrix.weights[(batch * outputs + row) * inputs..][..inputs];
-                    let sum = x.iter().zip(weights).map(|(&x, w)| real(x) * w).sum::<f64>();
-                    element.converted(Value::Real(sum))
-                });
-                let expected: Vec<Value> = each.collect();
+                let expected = matrix.product(element, &x, (inputs, outputs, vectors));
                 // 512 terms of up to 8, whose sum may be near 0; four inputs at a time are added in the type.
                 let tolerance = 2e-3 + 32.0 * element.epsilon();
                 element.check(&instance.name, &found, &expected, tolerance);
@@ -340,8 +276,8 @@ fn affine_products_by_tiles() {
         let batches = if batched { 2 } else { 1 };
         let (rows, inputs) = (bm + 3, bk.max(group));
         let outputs = if aligned { bn } else { bn - 24 };
-        let matrix = affine(element, bits, group, batches * outputs * inputs);
-        let x = some(element, 12, batches * rows * inputs);
+        let matrix = Affine::some(element, bits, group, batches * outputs * inputs);
+        let x = element.some(12, batches * rows * inputs);
         let launch = kernels.launch(&instance.name).constant(200, false);
         let launch = launch.constant(201, aligned).constant(202, true).bytes(&matrix.bytes);
         let launch = launch.bytes(&element.encode(&matrix.scales));
@@ -355,15 +291,7 @@ fn affine_products_by_tiles() {
         let launch = launch.longs([groups]).longs([groups]);
         let size = (outputs.div_ceil(bn), rows.div_ceil(bm), batches);
         let found = launch.groups(size, (32, wn, wm), 4);
-        let each = (0..results).map(|at| {
-            let (vector, row) = (at / outputs, at % outputs);
-            let batch = vector / rows;
-            let x = &x[vector * inputs..(vector + 1) * inputs];
-            let weights = &matrix.weights[(batch * outputs + row) * inputs..][..inputs];
-            let sum = x.iter().zip(weights).map(|(&x, w)| real(x) * w).sum::<f64>();
-            element.converted(Value::Real(sum))
-        });
-        let expected: Vec<Value> = each.collect();
+        let expected = matrix.product(element, &x, (inputs, outputs, rows));
         // Weights are rounded to the type; their sum may be near 0.
         let tolerance = 2e-3 + 32.0 * element.epsilon();
         element.check(&instance.name, &found, &expected, tolerance);
@@ -391,6 +319,44 @@ fn fp4(code: u64) -> f64 {
     float(code, 2, 1, 1)
 }
 
+/// Weights of 4-bit or 8-bit floats with a scale for each group, and perhaps one for all.
+struct Floats {
+    bytes: Vec<u8>,
+    scales: Vec<u8>,
+    /// The scale for all, which kernels of some names read.
+    global: f32,
+    weights: Vec<f64>,
+}
+
+impl Floats {
+    fn some(bits: usize, group: usize, is_global: bool, count: usize) -> Self {
+        // No NaNs among 8-bit numbers and scales.
+        let codes: Vec<u64> = noise(1)
+            .map(|code| code % (1 << bits))
+            .filter(|code| bits == 4 || code & 127 != 127)
+            .take(count)
+            .collect();
+        // A power of two for groups of 32, an 8-bit float for those of 16.
+        let powers = group == 32;
+        let scales: Vec<u8> = noise(2)
+            .take(count / group)
+            .map(|x| if powers { 120 + x % 12 } else { 32 + x % 64 } as u8)
+            .collect();
+        let scale = |code: u8| {
+            if powers { 2f64.powi(i32::from(code) - 127) } else { fp8(u64::from(code)) }
+        };
+        let global = 3.0;
+        // The largest numbers of both formats.
+        let whole = if is_global { f64::from(global) / (448.0 * 6.0) } else { 1.0 };
+        let weight = |(at, &code): (usize, &u64)| {
+            let number = if bits == 4 { fp4(code) } else { fp8(code) };
+            scale(scales[at / group]) * whole * number
+        };
+        let weights = codes.iter().enumerate().map(weight).collect();
+        Self { bytes: packed(&codes, bits), scales, global, weights }
+    }
+}
+
 #[test]
 fn weights_of_4_and_8_bit_floats() {
     let (kernels, instances) =
@@ -401,35 +367,54 @@ fn weights_of_4_and_8_bit_floats() {
         let arguments = instance.arguments();
         let element = Element::named(arguments[0]);
         let (group, bits) = (number(arguments[1]), number(arguments[2]));
-        let global = arguments[3] == "true";
         let count = 8 * group;
-        // No NaNs among 8-bit numbers and scales.
-        let codes: Vec<u64> = noise(1)
-            .map(|code| code % (1 << bits))
-            .filter(|code| bits == 4 || code & 127 != 127)
-            .take(count)
-            .collect();
-        // A power of two for groups of 32, an 8-bit float for those of 16.
-        let powers = group == 32;
-        let scales: Vec<u8> = noise(2)
-            .take(8)
-            .map(|x| if powers { 120 + x % 12 } else { 32 + x % 64 } as u8)
-            .collect();
-        let scale = |code: u8| {
-            if powers { 2f64.powi(i32::from(code) - 127) } else { fp8(u64::from(code)) }
-        };
-        // The largest numbers of both formats.
-        let whole = if global { 3.0 / (448.0 * 6.0) } else { 1.0 };
-        let launch = kernels.launch(&instance.name).bytes(&packed(&codes, bits)).bytes(&scales);
-        let launch = launch.floats([3.0]).room(count * element.size());
+        let floats = Floats::some(bits, group, arguments[3] == "true", count);
+        let launch = kernels.launch(&instance.name).bytes(&floats.bytes).bytes(&floats.scales);
+        let launch = launch.floats([floats.global]).room(count * element.size());
         let [found] = launch.grid((count * bits / 8, 1, 1), (32, 1, 1), [3]);
-        let value = |(at, &code): (usize, &u64)| {
-            let number = if bits == 4 { fp4(code) } else { fp8(code) };
-            element.converted(Value::Real(scale(scales[at / group]) * whole * number))
-        };
-        let expected: Vec<Value> = codes.iter().enumerate().map(value).collect();
+        let value = |&weight: &f64| element.converted(Value::Real(weight));
+        let expected: Vec<Value> = floats.weights.iter().map(value).collect();
         element.check(&instance.name, &found, &expected, 1e-6 + element.epsilon());
         ran += 1;
     }
     assert!(ran >= FLOATS, "{ran} kernels ran");
+}
+
+#[test]
+fn products_with_4_and_8_bit_floats() {
+    let (kernels, instances) =
+        sampled("fp_quantized", |one| format!("{} {}", one.template(), one.arguments().join(" ")));
+    let of_vectors = |one: &&Instance| matches!(one.template(), "fp_qmv" | "fp_qmv_fast");
+    let mut ran = 0;
+    for instance in instances.iter().filter(of_vectors) {
+        let arguments = instance.arguments();
+        let element = Element::named(arguments[0]);
+        let (group, bits) = (number(arguments[1]), number(arguments[2]));
+        let [batched, partial, is_global] = [3, 4, 5].map(|at| arguments[at] == "true");
+        let rows = if instance.template() == "fp_qmv" { 4 } else { number(arguments[6]) };
+        let batches = if batched { 2 } else { 1 };
+        // Whole groups of rows, and parts of one.
+        let (outputs, inputs, vectors) = (if partial { 13 } else { 16 }, 512, 2);
+        let floats = Floats::some(bits, group, is_global, batches * outputs * inputs);
+        let x = element.some(12, batches * vectors * inputs);
+        let launch = kernels.launch(&instance.name).bytes(&floats.bytes).bytes(&floats.scales);
+        let launch = launch.floats([floats.global]).bytes(&element.encode(&x));
+        let results = batches * vectors * outputs;
+        let launch = launch.room(results * element.size()).words([inputs]).words([outputs]);
+        let launch = launch.words([1]).words([batches, vectors, inputs]);
+        let launch = launch.longs([vectors * inputs, inputs, 1]);
+        let launch = launch.words([1]).words([batches, outputs, inputs]);
+        let launch = launch.longs([outputs * inputs * bits / 32]);
+        let launch = launch.longs([outputs * inputs / group]);
+        let size = (vectors, outputs.div_ceil(2 * rows), batches);
+        let found = launch.groups(size, (32, 2, 1), 4);
+        let sizes = (inputs, outputs, vectors);
+        let expected = vector_products(element, &floats.weights, &x, sizes);
+        // Of 512 terms, by the largest of them.
+        let most = floats.weights.iter().fold(1f64, |most, weight| most.max(weight.abs()));
+        let tolerance = (2e-5 + 32.0 * element.epsilon()) * most * 16.0;
+        element.check(&instance.name, &found, &expected, tolerance);
+        ran += 1;
+    }
+    assert!(ran >= FLOAT_PRODUCTS, "{ran} kernels ran");
 }
