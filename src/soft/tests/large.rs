@@ -82,9 +82,7 @@ fn offsets_of_more_than_31_bits_are_those_of_the_interpreter() {
                 // SAFETY: the bindings outlive the launch, and nothing else uses them meanwhile.
                 let done = unsafe { program.launch_by_index(&launch, &Workers::new(1)) };
                 let name = format!("{statements} at {at}, {}", way.name());
-                // Without code for bodies, a run may be too short to be worth its call.
-                let may_be_short = cfg!(target_arch = "aarch64");
-                assert!(program.has_machine_code() == way.is_native() || may_be_short, "{name}");
+                assert_eq!(program.has_machine_code(), way.is_native(), "{name}");
                 let found = match done {
                     Ok(()) => Ok((out, memory[around(0)].to_vec(), memory[around(limit)].to_vec())),
                     Err(fault) => Err(first_fault.then_some(fault)),

@@ -39,9 +39,7 @@ fn checked_kernels_are_machine_code() {
         atomic_fetch_add_explicit(flags, 1, memory_order_relaxed); out[i] = sum;";
     for checks in [Checks::RACES, Checks::UNDEFINED, Checks::INIT] {
         let program = Program::checked(&module(body), IsaKind::chosen(), checks).unwrap();
-        // On arm64 a barrier ends a run.
-        let is_whole = program.is_one_run() || cfg!(target_arch = "aarch64");
-        assert!(program.makes_native() && is_whole, "{checks:?}");
+        assert!(program.makes_native() && program.is_one_run(), "{checks:?}");
     }
 }
 

@@ -316,6 +316,14 @@ fn jumps_go_to_their_labels() {
         asm.jump_bit_clear(x(3), 5, here);
         asm.call(ahead);
     });
+    same("adr x9, 8; br x9; adr x1, -4", |asm| {
+        let [ahead, back] = [(); 2].map(|()| asm.label());
+        asm.address_of(x(9), ahead);
+        asm.bind(back);
+        asm.jump_register(x(9));
+        asm.bind(ahead);
+        asm.address_of(x(1), back);
+    });
     // A test of a bit reaches 32 KiB.
     for (count, reaches) in [(8190, true), (8191, true), (8192, false)] {
         let mut asm = Assembler::default();

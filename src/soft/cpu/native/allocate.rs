@@ -38,7 +38,6 @@ pub(crate) struct Files {
 pub(crate) struct Allocation {
     pub(crate) places: Vec<Place>,
     /// The first and the last instruction that need each register.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for code of whole bodies"))]
     pub(crate) first: Vec<u32>,
     pub(crate) last: Vec<u32>,
     /// Bytes of the spill area.

@@ -37,7 +37,6 @@ pub(crate) struct Area {
     /// The stack pointer of the caller.
     pub(crate) stack: u32,
     /// Of a strip of a whole body: where it continues, its SIMD-group, and four times its first lane.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for code of whole bodies"))]
     pub(crate) resume: u32,
     pub(crate) wave: u32,
     pub(crate) first: u32,
@@ -113,11 +112,6 @@ impl Machine {
     /// The longest strip of an instruction set; `None` if there is no code for it.
     pub(crate) fn whole_strip(isa: IsaKind) -> Option<Strip> {
         emit::target(isa).map(target::Target::strip)
-    }
-
-    /// Whether there is code around a kernel's whole body for an instruction set.
-    pub(crate) fn has_bodies(isa: IsaKind) -> bool {
-        emit::target(isa).is_some_and(|target| target.bodies)
     }
 
     /// Makes the code executable; `None` if the system refuses executable memory.

@@ -7,6 +7,7 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod allocate;
+mod barriers;
 pub(crate) mod group;
 mod handlers;
 pub(crate) mod lir;

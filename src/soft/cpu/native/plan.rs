@@ -40,14 +40,8 @@ pub(crate) enum Kind {
 }
 
 impl Plan {
-    /// Plans a function whose values in `done` were computed before its first thread. With `bodies`
-    /// all of it may be one run.
-    pub(crate) fn of(
-        function: &Function,
-        uniform: &Uniformity,
-        done: &[bool],
-        bodies: bool,
-    ) -> Self {
+    /// Plans a function whose values in `done` were computed before its first thread.
+    pub(crate) fn of(function: &Function, uniform: &Uniformity, done: &[bool]) -> Self {
         let shapes = Shapes::of(function, uniform, Lanes::UNKNOWN, |_| true);
         let count = function.insts.len();
         let mut planner = Planner {
@@ -58,10 +52,10 @@ impl Plan {
             interpreted: FastSet::default(),
             plan: Self { leaves: vec![false; count], ..Self::default() },
             owners: vec![0; count],
-            body: bodies,
+            body: true,
         };
         let stmts = &function.body;
-        if bodies && planner.whole_block(stmts) && !stmts.is_empty() {
+        if planner.whole_block(stmts) && !stmts.is_empty() {
             planner.plan.body = true;
             planner.take(stmts);
             planner.uses(stmts, 0);

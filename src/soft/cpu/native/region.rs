@@ -33,12 +33,9 @@ impl Layout {
     pub(crate) const OBSERVES_DEVICE: i32 = offset_of!(Wave, observes_device) as i32;
     pub(crate) const QUICK: i32 = offset_of!(Wave, quick) as i32;
     pub(crate) const NUMBER: i32 = offset_of!(Wave, number) as i32;
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for code of whole bodies"))]
     pub(crate) const GROUPS: i32 = offset_of!(Wave, groups) as i32;
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for code of whole bodies"))]
     pub(crate) const WAVE_BYTES: i32 = size_of::<Wave>() as i32;
     pub(crate) const INPUTS: i32 = offset_of!(GroupPlace<'static>, inputs) as i32;
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for code of whole bodies"))]
     pub(crate) const GROUP_POSITION: i32 =
         Self::INPUTS + Input::ThreadgroupPositionInGrid as i32 * 12;
     pub(crate) const ORIGIN: i32 = offset_of!(GroupPlace<'static>, origin) as i32;

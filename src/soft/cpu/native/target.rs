@@ -18,8 +18,6 @@ pub(crate) struct Target {
     pub(crate) parts: u32,
     /// Whether masks have registers of their own; else they are vectors, all ones in lanes that are set.
     pub(crate) mask_registers: bool,
-    /// Whether the emitter has code around a kernel's whole body.
-    pub(crate) bodies: bool,
     /// Whether there are instructions that convert unsigned numbers.
     pub(crate) unsigned: bool,
     /// The registers with four times the strip's first lane, and with the work until the clock is read.

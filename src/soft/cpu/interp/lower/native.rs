@@ -10,7 +10,7 @@ use crate::soft::cpu::interp::code::Ins;
 use crate::soft::cpu::interp::control;
 use crate::soft::cpu::interp::hoist::constant_in_launch;
 use crate::soft::cpu::interp::uses::Uses;
-use crate::soft::cpu::native::machine::{self, Machine};
+use crate::soft::cpu::native::machine;
 use crate::soft::cpu::native::plan::{self, Kind, Plan};
 use crate::soft::cpu::native::region::{Leaving, Run, RunVariable};
 use crate::soft::cpu::native::shape::{Lanes, Shapes};
@@ -45,8 +45,7 @@ impl Natives {
         for value in early {
             done[value.index()] = true;
         }
-        let bodies = Machine::has_bodies(source.isa);
-        let plan = Plan::of(&source.function, &source.uniform, &done, bodies);
+        let plan = Plan::of(&source.function, &source.uniform, &done);
         if plan.runs.is_empty() {
             return None;
         }

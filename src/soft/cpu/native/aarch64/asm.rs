@@ -395,6 +395,16 @@ impl Assembler {
         self.word(ops::RET.bits);
     }
 
+    pub(crate) fn jump_register(&mut self, to: Gpr) {
+        self.word(ops::BR.bits | n(to));
+    }
+
+    /// The address of a label.
+    pub(crate) fn address_of(&mut self, to: Gpr, label: Label) {
+        // A distance in words: its lowest two bits are 0.
+        self.jump_to(ops::ADR.bits | d(to), Reach::Bits19, label);
+    }
+
     pub(crate) fn call_register(&mut self, reg: Gpr) {
         self.word(ops::BLR.bits | n(reg));
     }
@@ -551,6 +561,10 @@ fn field_text(word: u32, mask: u32, meaning: Meaning) -> String {
         Meaning::Byte => ((word >> 16 & 7) << 5 | word >> 5 & 31).to_string(),
         Meaning::ByteShift => (number * 8).to_string(),
         Meaning::One(bytes) => (((word >> 30 & 1) << 3 | word >> 10 & 7) / bytes).to_string(),
+        Meaning::Distance => {
+            let words = signed(word, 0x7ffff << 5);
+            (words * 4 + (word >> 29 & 3).cast_signed()).to_string()
+        }
         Meaning::Bit => ((word >> 31) << 5 | word >> 19 & 31).to_string(),
     }
 }

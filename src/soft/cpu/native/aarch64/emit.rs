@@ -14,6 +14,7 @@
 //! | all others | virtual registers |
 
 mod atomics;
+mod group;
 mod ints;
 mod lanes;
 mod masks;
@@ -26,6 +27,7 @@ use super::asm::{self, Assembler, Cond, Gpr, Label, SP, Shift, Vector as V, ZERO
 use super::ops;
 use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::native::allocate::{Allocation, Files, allocate};
+use crate::soft::cpu::native::barriers::Barriers;
 use crate::soft::cpu::native::lir::{Class, Code, Ins, Reg};
 use crate::soft::cpu::native::machine::{Area, Slow};
 use crate::soft::cpu::native::region::Layout;
@@ -76,7 +78,6 @@ const NEON: Target = Target {
     lanes: 8,
     parts: 1,
     mask_registers: false,
-    bodies: false,
     unsigned: true,
     first_lane: FIRST_LANE.0 as u32,
     budget: BUDGET.0 as u32,
@@ -90,7 +91,7 @@ pub(crate) const fn target(isa: IsaKind) -> Option<Target> {
 }
 
 /// Emits code; `None` if it needs too much memory on the stack, or is too long for its jumps.
-pub(crate) fn emit(code: &Code, _: Target, slow: Slow) -> Option<Emitted> {
+pub(crate) fn emit(code: &Code, target: Target, slow: Slow) -> Option<Emitted> {
     let allocation = allocate(code, &FILES);
     let area = Area::new(allocation.spill_bytes, code.own_bytes, INTS);
     if area.bytes > MAX_AREA {
@@ -112,6 +113,10 @@ pub(crate) fn emit(code: &Code, _: Target, slow: Slow) -> Option<Emitted> {
         exit,
         thunk,
         fused: None,
+        next: None,
+        start: None,
+        firsts: Vec::new(),
+        barriers: Barriers::of(code, &allocation, target),
     };
     let starts = emitter.whole(slow);
     let code_bytes = emitter.asm.position();
@@ -133,38 +138,39 @@ struct Emitter<'a> {
     thunk: Label,
     /// The result of a comparison that the next instruction, a jump, was emitted with.
     fused: Option<Reg>,
+    /// In the code of a whole body: the turn of the next strip, and the start of a threadgroup.
+    next: Option<Label>,
+    start: Option<Label>,
+    /// Barriers that record the first strip to reach them: the label of that code, the site, the recorded number.
+    firsts: Vec<(Label, u32, u32)>,
+    barriers: Barriers<'a>,
 }
 
 impl Emitter<'_> {
     /// Emits everything; the result is where each instruction starts.
     fn whole(&mut self, slow: Slow) -> Vec<u32> {
-        self.enter();
         let strip = self.asm.label();
+        let body = self.code.body.map(|body| (body, self.enter_body(body, strip)));
+        match body {
+            Some((_, labels)) => {
+                (self.next, self.start) = (Some(labels.next), Some(labels.start));
+            }
+            None => self.enter(),
+        }
         self.asm.bind(strip);
         self.homes();
         let mut starts = Vec::with_capacity(self.code.code.len() + 1);
         for (at, ins) in self.code.code.iter().enumerate() {
             starts.push(self.asm.position());
             self.ins(at, ins);
+            self.save_once(ins);
         }
         starts.push(self.asm.position());
-        if !self.is_whole() {
-            self.asm.add_imm(
-                true,
-                FIRST_LANE,
-                FIRST_LANE,
-                i64::from(self.code.lanes * self.code.parts * 4),
-            );
-            self.asm.subs_imm(true, ZERO, FIRST_LANE, 32 * 4);
-            self.asm.jump_if(Cond::Below, strip);
+        match body {
+            Some((body, labels)) => self.leave_body(body, labels),
+            None => self.next_strip(strip),
         }
-        for &(own, frame) in &self.code.late {
-            self.access(ops::LDR_X, X9.0, OWN_MEMORY, (self.area.own + own) as i32, 8);
-            self.access(ops::STR_X, X9.0, FRAME, frame as i32, 8);
-        }
-        self.asm.mov(false, X0, ZERO);
-        self.asm.bind(self.exit);
-        self.leave();
+        self.first_at_barriers();
         for site in 0..self.code.sites.len() {
             if let Some(cold) = self.cold[site] {
                 self.asm.bind(cold);
@@ -174,6 +180,28 @@ impl Emitter<'_> {
         }
         self.call_out(slow);
         starts
+    }
+
+    /// The code from the end of a strip to the end of the call.
+    fn next_strip(&mut self, strip: Label) {
+        if !self.is_whole() {
+            self.next_first_lane(strip);
+        }
+        for &(own, frame) in &self.code.late {
+            self.access(ops::LDR_X, X9.0, OWN_MEMORY, (self.area.own + own) as i32, 8);
+            self.access(ops::STR_X, X9.0, FRAME, frame as i32, 8);
+        }
+        self.asm.mov(false, X0, ZERO);
+        self.asm.bind(self.exit);
+        self.leave();
+    }
+
+    /// Goes to the SIMD-group's next strip, if there is one.
+    fn next_first_lane(&mut self, strip: Label) {
+        let bytes = i64::from(self.code.lanes * self.code.parts * 4);
+        self.asm.add_imm(true, FIRST_LANE, FIRST_LANE, bytes);
+        self.asm.subs_imm(true, ZERO, FIRST_LANE, 32 * 4);
+        self.asm.jump_if(Cond::Below, strip);
     }
 
     /// Whether the only strip has all lanes.
@@ -192,14 +220,7 @@ impl Emitter<'_> {
 
     /// `extern "C" fn(frame, wave, machine) -> u32`: 0, or 1 if the SIMD-group stops.
     fn enter(&mut self) {
-        self.asm.pair_at(ops::STP_X_PRE, Self::RECORD, SP, -16, 8);
-        self.asm.mov_sp(Gpr(29), SP);
-        for regs in Self::SAVED {
-            self.asm.pair_at(ops::STP_X_PRE, regs, SP, -16, 8);
-        }
-        for regs in Self::SAVED_VECTORS {
-            self.asm.pair_at(ops::STP_D_PRE, regs, SP, -16, 8);
-        }
+        self.save_callers();
         self.asm.mov(true, FRAME, X0);
         self.asm.mov(true, WAVE, X1);
         self.asm.mov_sp(X16, SP);
@@ -225,6 +246,23 @@ impl Emitter<'_> {
         self.access(ops::STR_X, BUDGET.0, WAVE, Layout::BUDGET, 8);
         self.access(ops::LDR_X, X16.0, OWN_MEMORY, self.area.stack as i32, 8);
         self.asm.mov_sp(SP, X16);
+        self.restore_callers();
+    }
+
+    /// Saves the registers that belong to the caller.
+    fn save_callers(&mut self) {
+        self.asm.pair_at(ops::STP_X_PRE, Self::RECORD, SP, -16, 8);
+        self.asm.mov_sp(Gpr(29), SP);
+        for regs in Self::SAVED {
+            self.asm.pair_at(ops::STP_X_PRE, regs, SP, -16, 8);
+        }
+        for regs in Self::SAVED_VECTORS {
+            self.asm.pair_at(ops::STP_D_PRE, regs, SP, -16, 8);
+        }
+    }
+
+    /// Restores them, and returns.
+    fn restore_callers(&mut self) {
         for regs in Self::SAVED_VECTORS.into_iter().rev() {
             self.asm.pair_at(ops::LDP_D_POST, regs, SP, 16, 8);
         }
@@ -281,9 +319,13 @@ impl Emitter<'_> {
             Ins::Label(label) => self.asm.bind(self.labels[label.0 as usize]),
             Ins::Jump(to) => self.asm.jump(self.labels[to.0 as usize]),
             Ins::SiteEnd { site } => self.asm.bind(self.ends[site as usize]),
-            Ins::Barrier { .. } | Ins::Group | Ins::FirstStrip | Ins::NextStrip { .. } => {
-                unreachable!("only whole bodies have barriers")
+            Ins::Barrier { site } => {
+                let next = self.next.expect("only whole bodies have barriers");
+                self.barrier(at, site, next);
             }
+            Ins::Group => self.asm.bind(self.start.expect("only whole bodies have groups")),
+            Ins::FirstStrip => self.first_strip(),
+            Ins::NextStrip { again } => self.next_strip_of_phase(self.labels[again.0 as usize]),
             Ins::Call { site } => {
                 self.call_site(site);
                 self.asm.bind(self.ends[site as usize]);

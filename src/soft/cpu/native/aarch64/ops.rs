@@ -43,6 +43,8 @@ pub(crate) enum Meaning {
     One(u32),
     /// The bit that a branch tests.
     Bit,
+    /// The distance in bytes of an address, whose lowest two bits are apart.
+    Distance,
 }
 
 /// The fields: name, bits, and meaning.
@@ -83,6 +85,7 @@ pub(crate) const FIELDS: &[(&str, u32, Meaning)] = &[
     ("j14", 0x3fff << 5, Meaning::Signed(4)),
     ("j19", 0x7ffff << 5, Meaning::Signed(4)),
     ("j26", 0x3ff_ffff, Meaning::Signed(4)),
+    ("j21", 0x7ffff << 5 | 3 << 29, Meaning::Distance),
     ("bit", 0x1f << 19 | 1 << 31, Meaning::Bit),
     ("shl", 0x1f << 16, Meaning::Left),
     ("shr", 0x1f << 16, Meaning::Right),
@@ -188,6 +191,8 @@ table! {
     CBNZ = 0x3500_0000 "cbnz {rd}, {j19}";
     TBZ = 0x3600_0000 "tbz {rd}, #{bit}, {j14}";
     RET = 0xd65f_03c0 "ret";
+    BR = 0xd61f_0000 "br {xn}";
+    ADR = 0x1000_0000 "adr {xd}, {j21}";
     BLR = 0xd63f_0000 "blr {xn}";
     // Three vectors.
     FADD = 0x4e20_d400 "fadd v{vd}.4s, v{vn}.4s, v{vm}.4s";

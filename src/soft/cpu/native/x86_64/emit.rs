@@ -28,6 +28,7 @@ use super::asm::{
 use super::text;
 use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::native::allocate::{Allocation, Files, allocate};
+use crate::soft::cpu::native::barriers::Barriers;
 use crate::soft::cpu::native::lir::{Class, Code, Ins, Reg};
 use crate::soft::cpu::native::machine::{Area, Slow};
 use crate::soft::cpu::native::region::Layout;
@@ -48,7 +49,6 @@ const AVX2: Target = Target {
     lanes: 8,
     parts: 1,
     mask_registers: false,
-    bodies: true,
     unsigned: false,
     first_lane: R13.0 as u32,
     budget: R15.0 as u32,
@@ -112,9 +112,8 @@ pub(crate) fn emit(code: &Code, target: Target, slow: Slow) -> Option<Emitted> {
         next: None,
         start: None,
         firsts: Vec::new(),
-        saved_once: Vec::new(),
+        barriers: Barriers::of(code, &allocation, target),
     };
-    emitter.find_saved_once();
     let starts = emitter.whole(slow);
     let code_bytes = emitter.asm.position();
     let bytes = emitter.asm.finish();
@@ -141,8 +140,7 @@ struct Emitter<'a> {
     start: Option<Label>,
     /// Barriers that record the first strip to reach them: the label of that code, the site, the recorded number.
     firsts: Vec<(Label, u32, u32)>,
-    /// Virtual registers that are saved for barriers where they are computed, as they never change.
-    saved_once: Vec<bool>,
+    barriers: Barriers<'a>,
 }
 
 impl Emitter<'_> {

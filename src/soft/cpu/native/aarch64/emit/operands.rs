@@ -128,7 +128,7 @@ impl Emitter<'_> {
     }
 
     /// Loads a value at home; where all lanes are equal, to one register.
-    fn load_home(&mut self, home: Home, to: Pair) -> Pair {
+    pub(super) fn load_home(&mut self, home: Home, to: Pair) -> Pair {
         match home {
             Home::Lanes(offset) => {
                 let base = self.frame_lanes(0);

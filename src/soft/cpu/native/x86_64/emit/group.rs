@@ -6,9 +6,9 @@
 //! area stands for the end of the round.
 
 use super::{Emitter, R12, R13, R14, R15};
-use crate::soft::cpu::native::allocate::Place;
+use crate::soft::cpu::native::barriers::Kept;
 use crate::soft::cpu::native::group::StateLayout as S;
-use crate::soft::cpu::native::lir::{Body, Class, Ins, Reg};
+use crate::soft::cpu::native::lir::{Body, Class, Ins};
 use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::x86_64::asm::{
     Alu, Cond, Extend, Gpr, Label, Mem, RAX, RBP, RCX, RDI, RDX, RSP, Vector as V, ops,
@@ -152,13 +152,9 @@ impl Emitter<'_> {
     /// A barrier: saves the strip's registers and continues with the next strip.
     pub(super) fn barrier(&mut self, at: usize, site: u32, next: Label) {
         let number = self.code.sites[site as usize].number + 1;
-        let live = self.live_across(at);
-        for &(reg, class, number) in &live {
-            let info = self.code.regs[reg.0 as usize];
-            let at_home = info.home.is_some() && !info.carried;
-            if !at_home && !self.saved_once[reg.0 as usize] {
-                self.save(class, number);
-            }
+        let kept: Vec<Kept> = self.barriers.kept(at).collect();
+        for kept in kept.iter().filter(|kept| !kept.in_memory) {
+            self.save(kept.file, kept.number);
         }
         let (resume, first) = (self.asm.label(), self.asm.label());
         self.firsts.push((first, site, number));
@@ -171,10 +167,10 @@ impl Emitter<'_> {
         asm.store(8, Mem::at(R12, self.area.resume as i32), RAX);
         asm.jump(next);
         asm.bind(resume);
-        for &(reg, class, number) in &live {
-            let mem = self.saved(class, number);
+        for Kept { reg, file, number, .. } in kept {
+            let mem = self.saved(file, number);
             let info = self.code.regs[reg.0 as usize];
-            match (info.home, class) {
+            match (info.home, file) {
                 (Some(home), _) if !info.carried => self.load_home(home, V(number)),
                 (_, Class::Int) => self.asm.mov(true, Gpr(number), mem),
                 (_, Class::Vector) => self.vec(ops::MOVUPS_LOAD, V(number), V(0), mem),
@@ -202,34 +198,10 @@ impl Emitter<'_> {
         }
     }
 
-    /// Finds the registers that a barrier does not have to save: one instruction computes each, and nothing but a slow
-    /// path changes it, which changes what is saved as well. The memory is that of the machine's register, which has
-    /// no other value as long as this one is needed.
-    pub(super) fn find_saved_once(&mut self) {
-        let mut found = vec![false; self.code.regs.len()];
-        for (at, _) in self.code.code.iter().enumerate().filter(|(_, ins)| is_barrier(ins)) {
-            self.live_across(at).into_iter().for_each(|(reg, ..)| found[reg.0 as usize] = true);
-        }
-        let mut results = vec![0; found.len()];
-        for ins in &self.code.code {
-            match ins.only_result() {
-                Some(d) => results[d.0 as usize] += 1,
-                // The results of these are not saved where they are computed.
-                None => each_changed(ins, &mut |reg| results[reg.0 as usize] += 2),
-            }
-        }
-        for ((found, results), info) in found.iter_mut().zip(results).zip(&self.code.regs) {
-            *found &= results == 1 && !info.carried && info.home.is_none();
-        }
-        self.saved_once = found;
-    }
-
     /// Saves the result of an instruction if barriers do not.
     pub(super) fn save_once(&mut self, ins: &Ins) {
-        if let Some(d) = ins.only_result().filter(|d| self.saved_once[d.0 as usize])
-            && let Some((class, number)) = self.file_of(d)
-        {
-            self.save(class, number);
+        if let Some(Kept { file, number, .. }) = self.barriers.saved_by(ins) {
+            self.save(file, number);
         }
     }
 
@@ -242,14 +214,6 @@ impl Emitter<'_> {
         }
     }
 
-    /// The file and number of the machine's register for a virtual one, if it has one.
-    fn file_of(&self, reg: Reg) -> Option<(Class, u8)> {
-        let Place::Register(number) = self.place(reg) else { return None };
-        let class = self.code.regs[reg.0 as usize].class;
-        let vector = class == Class::Mask && !self.zmm();
-        Some((if vector { Class::Vector } else { class }, number))
-    }
-
     fn saved(&self, class: Class, number: u8) -> Mem {
         let (area, number) = (self.area, u32::from(number));
         let offset = match class {
@@ -258,42 +222,5 @@ impl Emitter<'_> {
             Class::Mask => area.masks + number * 8,
         };
         Mem::at(R12, offset as i32)
-    }
-
-    /// The registers that instructions before and after this one need, with their file and number in it.
-    fn live_across(&self, at: usize) -> Vec<(Reg, Class, u8)> {
-        let at = at as u32;
-        let lives = self.allocation.first.iter().zip(&self.allocation.last).enumerate();
-        lives
-            .filter(|&(_, (&from, &to))| from < at && at < to)
-            .filter_map(|(index, _)| {
-                let reg = Reg(index as u32);
-                self.file_of(reg).map(|(file, number)| (reg, file, number))
-            })
-            .collect()
-    }
-}
-
-fn is_barrier(ins: &Ins) -> bool {
-    matches!(ins, Ins::Barrier { .. })
-}
-
-/// Calls `f` with every register that an instruction without an [`only_result`](Ins::only_result) may change, and at times with
-/// others that it names: only instructions that are known to change none are left out.
-fn each_changed(ins: &Ins, f: &mut impl FnMut(Reg)) {
-    use Ins as I;
-    match ins {
-        I::StoreInt { .. }
-        | I::StoreAll { .. }
-        | I::Store { .. }
-        | I::StorePairs { .. }
-        | I::StoreHalves { .. }
-        | I::Scatter { .. }
-        | I::JumpIf { .. }
-        | I::JumpNone { .. }
-        | I::JumpUnlessBelow { .. }
-        | I::CheckBelow { .. }
-        | I::CheckLanes { .. } => {}
-        _ => ins.each(f),
     }
 }
