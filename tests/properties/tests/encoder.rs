@@ -241,12 +241,14 @@ fn memory_of_every_shape() {
 fn atomics_of_words() {
     for (mem, place) in places() {
         for reg in [Gpr(0), Gpr(7), Gpr(13)] {
-            let name = SHORT[reg.0 as usize];
-            same(&format!("xchg {place},{name}"), |asm| asm.exchange(mem, reg));
-            same(&format!("add {place},{name}"), |asm| asm.alu_store(Alu::Add, false, mem, reg));
-            same(&format!("lock xadd {place},{name}"), |asm| asm.lock_add(mem, reg));
-            let text = format!("lock cmpxchg {place},{name}");
-            same(&text, |asm| asm.lock_compare_exchange(mem, reg));
+            for (wide, names) in [(false, SHORT), (true, WIDE)] {
+                let name = names[reg.0 as usize];
+                same(&format!("xchg {place},{name}"), |asm| asm.exchange(wide, mem, reg));
+                same(&format!("add {place},{name}"), |asm| asm.alu_store(Alu::Add, wide, mem, reg));
+                same(&format!("lock xadd {place},{name}"), |asm| asm.lock_add(wide, mem, reg));
+                let text = format!("lock cmpxchg {place},{name}");
+                same(&text, |asm| asm.lock_compare_exchange(wide, mem, reg));
+            }
         }
     }
 }

@@ -298,7 +298,8 @@ fn memory() {
             });
         }
     }
-    same("stxr w1, w2, [x3]", |asm| asm.store_exclusive(x(1), x(2), x(3)));
+    same("stxr w1, w2, [x3]", |asm| asm.store_exclusive(ops::STXR, x(1), x(2), x(3)));
+    same("stxr w1, x2, [x3]", |asm| asm.store_exclusive(ops::STXR_X, x(1), x(2), x(3)));
 }
 
 #[test]

@@ -41,14 +41,18 @@ pub(super) unsafe fn atomic(
     for lane in lanes() {
         let mut frame = Operands([[0; 256]; 4]);
         let memory = frame.0.as_mut_ptr().cast::<u8>();
-        let (pointer, value) = (256, |at: usize| memory.wrapping_add(512 + at * 256).cast::<u32>());
+        let (pointer, wide) = (256, access.scalar.bytes() == 8);
         let bits =
             (u64::from(number) << OFFSET_BITS).wrapping_add(saved.offset(access, lane) as u64);
         // SAFETY: a slot, and lanes of registers, in that memory.
         unsafe {
             memory.add(pointer as usize).cast::<u64>().write(bits);
             for (at, operand) in operands.iter().enumerate() {
-                value(at).add(lane).write(saved.get(operand, lane) as u32);
+                let (at, bits) = (memory.add(512 + at * 256), saved.get(operand, lane));
+                match wide {
+                    true => at.cast::<u64>().add(lane).write(bits),
+                    false => at.cast::<u32>().add(lane).write(bits as u32),
+                }
             }
         }
         let words = [
@@ -59,8 +63,13 @@ pub(super) unsafe fn atomic(
         // SAFETY: the operands are in this memory, and it checks the access.
         unsafe { run(words.as_ptr(), memory, wave) };
         // SAFETY: a lane of the result.
-        let old = unsafe { memory.cast::<u32>().add(lane).read() };
-        saved.set(&access.data[0], lane, old.into());
+        let old = unsafe {
+            match wide {
+                true => memory.cast::<u64>().add(lane).read(),
+                false => memory.cast::<u32>().add(lane).read().into(),
+            }
+        };
+        saved.set(&access.data[0], lane, old);
     }
     wave.exec = exec;
     Ok(())

@@ -193,6 +193,9 @@ pub(crate) enum AtomicOp {
     Change(Lane2),
 }
 
+/// The bytes of 64-bit operands of an atomic, for the longest vector.
+pub(crate) const WIDE_ROW: u32 = 16 * 8;
+
 /// Operations on masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MaskOp {
@@ -464,6 +467,17 @@ pub(crate) enum Ins {
         b: Reg,
         mask: Reg,
     },
+    /// An atomic on words of 64 bits, likewise. Its operands are in the code's own memory, with eight bytes for each lane: the
+    /// first one from `own` on, and in [`WIDE_ROW`] bytes each the second, the words before, and room for the offsets.
+    AtomicWide {
+        op: AtomicOp,
+        lock: bool,
+        returns: bool,
+        base: Reg,
+        offsets: Reg,
+        own: u32,
+        mask: Reg,
+    },
     /// The lowest lane's bits.
     First {
         d: Reg,
@@ -633,6 +647,9 @@ impl Ins {
             }
             I::Atomic { d, base, offsets, a, b, mask, .. } => {
                 [base, offsets, a, b, mask, d].into_iter().for_each(f);
+            }
+            I::AtomicWide { base, offsets, mask, .. } => {
+                [base, offsets, mask].into_iter().for_each(f);
             }
             I::Gather { d, base, offsets, mask, .. } => {
                 [base, offsets, mask, d].into_iter().for_each(f);

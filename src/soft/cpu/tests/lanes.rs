@@ -276,7 +276,7 @@ fn atomics_of_every_kind() {
             Rule::AtomicCompare => 2,
             _ => continue,
         };
-        for scalar in [Scalar::U32, Scalar::I32, Scalar::F32] {
+        for scalar in [Scalar::U32, Scalar::I32, Scalar::F32, Scalar::U64, Scalar::I64] {
             let logic = matches!(op, Op::AtomicAnd | Op::AtomicOr | Op::AtomicXor);
             for one_address in [false, true] {
                 if !(logic && scalar == Scalar::F32) {
@@ -296,7 +296,8 @@ fn atomics_agree(op: Op, scalar: Scalar, values: usize, one_address: bool) {
     let active = b.op(Op::Ne, &[odd, three]);
     b.begin_if(active);
     let index = if one_address { three } else { b.op(Op::And, &[i, seven]) };
-    let pointer = b.index(words, index, 4);
+    let size = scalar.bytes() as usize;
+    let pointer = b.index(words, index, size as i64);
     let (ty, nine) = (Type::Scalar(scalar), b.i32(9));
     let signed = b.convert(i, Type::I32);
     let value = b.sub(signed, nine);
@@ -305,24 +306,27 @@ fn atomics_agree(op: Op, scalar: Scalar, values: usize, one_address: bool) {
         std::iter::once(pointer).chain(std::iter::repeat_n(value, values)).collect();
     let stated = if op == Op::AtomicLoad { ty } else { Type::Void };
     let before = b.emit(op, stated, &args, 0);
-    let to = b.index(out, i, 4);
+    let to = b.index(out, i, size as i64);
     b.store(to, if op == Op::AtomicStore { value } else { before });
     b.end_if();
     let buffers = vec![buffer("words", 0, Space::Device), buffer("out", 1, Space::Device)];
     let module = module(buffers, b.finish());
     let results = Way::all().into_iter().map(|way| {
         assert!(!way.is_native() || way.program(&module).unwrap().is_one_run(), "{module}");
-        let mut words: [u32; 8] = std::array::from_fn(|k| match scalar {
+        let word = |k: usize| match scalar {
             Scalar::F32 => (k as f32 - 3.5).to_bits(),
             _ => (k as u32).wrapping_sub(4),
-        });
-        let mut out = [7u32; 64];
+        };
+        let both = |k: usize| u64::from(word(2 * k + 1)) << 32 | u64::from(word(2 * k));
+        let mut words: Vec<u64> = (0..size).map(both).collect();
+        let mut out = vec![7u64; 8 * size];
         let bindings = [bind(0, &mut words), bind(1, &mut out)];
         run(&module, way, &launch([64, 1, 1], [64, 1, 1], &bindings)).unwrap();
         // A word that is off by one is reported before anything is changed.
-        let kept = words;
-        let bytes = words.as_mut_ptr().wrapping_byte_add(2).cast();
-        let bindings = [Binding { index: 0, base: bytes, bytes: 30 }, bind(1, &mut out)];
+        let kept = words.clone();
+        let (off, bytes) = (size / 2, 8 * size as u64);
+        let base = words.as_mut_ptr().wrapping_byte_add(off).cast();
+        let bindings = [Binding { index: 0, base, bytes: bytes - off as u64 }, bind(1, &mut out)];
         let fault = run(&module, way, &launch([64, 1, 1], [64, 1, 1], &bindings)).unwrap_err();
         assert_eq!(words, kept);
         (way.name(), words, out, fault)

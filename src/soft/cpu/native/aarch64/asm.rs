@@ -346,9 +346,9 @@ impl Assembler {
         self.word(op.bits | lane | vd(reg) | n(base));
     }
 
-    /// Stores a number of 32 bits if no other thread accessed its memory since the load; `done` becomes 0 then.
-    pub(crate) fn store_exclusive(&mut self, done: Gpr, reg: Gpr, base: Gpr) {
-        self.word(ops::STXR.bits | d(reg) | n(base) | m(done));
+    /// Stores a number if no other thread accessed its memory since the load; `done` becomes 0 then.
+    pub(crate) fn store_exclusive(&mut self, op: Op, done: Gpr, reg: Gpr, base: Gpr) {
+        self.word(op.bits | d(reg) | n(base) | m(done));
     }
 
     /// Loads a constant of the pool.

@@ -398,7 +398,12 @@ impl Emitter<'_> {
                 self.int_done(d, to);
             }
             Ins::Atomic { op, lock, returns, d, base, offsets, a, b, mask } => {
-                self.atomic(&Atomic { op, lock, returns, d, base, offsets, a, b, mask });
+                let wide = None;
+                self.atomic(&Atomic { op, lock, returns, d, base, offsets, a, b, mask, wide });
+            }
+            Ins::AtomicWide { op, lock, returns, base, offsets, own, mask } => {
+                let (d, a, b, wide) = (offsets, offsets, offsets, Some(own));
+                self.atomic(&Atomic { op, lock, returns, d, base, offsets, a, b, mask, wide });
             }
             Ins::First { d, s } => self.first(d, s),
             Ins::Last { d, s, bits } => self.last(d, s, bits),

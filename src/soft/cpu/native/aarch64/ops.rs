@@ -168,6 +168,8 @@ table! {
     LDP_D_POST = 0x6cc0_0000 "ldp d{vd}, d{va}, [{bn}], #{p8}";
     LDXR = 0x885f_7c00 "ldxr {wd}, [{bn}]";
     STXR = 0x8800_7c00 "stxr {wm}, {wd}, [{bn}]";
+    LDXR_X = 0xc85f_7c00 "ldxr {xd}, [{bn}]";
+    STXR_X = 0xc800_7c00 "stxr {wm}, {xd}, [{bn}]";
     // Loads and stores of vectors.
     LDR_D = 0xfd40_0000 "ldr d{vd}, [{bn}, #{o8}]";
     LDR_Q = 0x3dc0_0000 "ldr q{vd}, [{bn}, #{o16}]";

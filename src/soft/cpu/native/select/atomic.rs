@@ -1,4 +1,4 @@
-//! Atomics on words of 32 bits: lane after lane, in the interpreter's order.
+//! Atomics on words of 32 and 64 bits: lane after lane, in the interpreter's order.
 
 use super::{LANES, MAX_LANES, Selection};
 use crate::soft::cpu::interp::atomic;
@@ -9,12 +9,9 @@ use crate::soft::ir::{Function, Inst, Op, Rule, Scalar, Value};
 
 /// Whether there is code for an atomic at an address that was split into `sum`.
 pub(crate) fn has_code(function: &Function, inst: &Inst, sum: &Sum) -> bool {
-    let word = match inst.args.get(1) {
-        Some(&value) => function.ty(value).bytes() == 4,
-        None => inst.ty.bytes() == 4,
-    };
+    let word = inst.args.get(1).map_or(inst.ty, |&value| function.ty(value)).bytes();
     // Varying parts of the offset are multiples of a word.
-    word && sum.lanes.iter().all(|&(_, scale)| scale % 4 == 0)
+    sum.lanes.iter().all(|&(_, scale)| scale % i64::from(word) == 0)
 }
 
 fn code_of(op: Op, scalar: Scalar) -> AtomicOp {
@@ -58,7 +55,9 @@ impl Selection<'_> {
         let write = op != AtomicOp::Load;
         let offset = self.offset(&sum);
         let moved = !sum.same.is_empty() || start.pointer().is_some();
-        let target = self.target(start, offset, 4, write, MAX_LANES);
+        let bytes = scalar.bytes();
+        let wide = bytes == 8;
+        let target = self.target(start, offset, bytes.into(), write, MAX_LANES);
         let operands: Vec<Vec<Reg>> =
             inst.args[1..].iter().map(|&arg| self.in_lanes(arg)).collect();
         let terms = sum.lanes.iter().map(|&(index, scale)| Term {
@@ -67,7 +66,14 @@ impl Selection<'_> {
             scale,
         });
         let terms: Vec<Term> = terms.collect();
-        let results: Vec<Reg> = (0..self.parts()).map(|_| self.lane()).collect();
+        // Of words of 64 bits the low halves come first.
+        let parts = self.parts();
+        let results: Vec<Reg> =
+            (0..if wide { 2 * parts } else { parts }).map(|_| self.lane()).collect();
+        let operand = |regs: &Vec<Reg>| match wide {
+            true => Operand::Wide { low: regs[..parts].to_vec(), high: regs[parts..].to_vec() },
+            false => Operand::Lanes(regs.clone()),
+        };
         let access = Access {
             write,
             region: target.region,
@@ -75,23 +81,23 @@ impl Selection<'_> {
             offset: target.offset,
             terms: terms.clone(),
             exec: self.exec.clone(),
-            data: vec![Operand::Lanes(results.clone())],
+            data: vec![operand(&results)],
             joined: false,
         };
         let run = atomic::one_address(inst.op, scalar);
-        let given = operands.iter().map(|regs| Operand::Lanes(regs.clone())).collect();
+        let given = operands.iter().map(operand).collect();
         let what = SiteKind::Atomic { access, run, operands: given };
         let site = self.site(self.run.access_site(value), what);
 
         let (sum_at, one) = (self.plus(target.base, target.offset), self.constant(1));
-        let low = self.int();
-        self.emit(Ins::IntImm { op: IntOp::And, wide: false, d: low, a: sum_at, imm: 3 });
+        let (low, imm) = (self.int(), bytes.cast_signed() - 1);
+        self.emit(Ins::IntImm { op: IntOp::And, wide: false, d: low, a: sum_at, imm });
         self.emit(Ins::CheckBelow { a: low, limit: one, site });
         let offsets = if terms.is_empty() {
             self.emit(Ins::CheckBelow { a: target.offset, limit: target.limit, site });
             let d = self.lane();
             self.emit(Ins::Spread { d, s: target.offset });
-            vec![d; self.parts()]
+            vec![d; parts]
         } else {
             self.lane_offsets(&terms, target.offset, target.limit, site, moved, sum.constant)
         };
@@ -106,19 +112,29 @@ impl Selection<'_> {
                 self.emit(Ins::Jump(end));
                 self.emit(Ins::Label(locked));
             }
-            for part in 0..self.parts() {
-                let operand = |at: usize| operands.get(at).map_or(offsets[part], |regs| regs[part]);
-                self.emit(Ins::Atomic {
-                    op,
-                    lock,
-                    returns,
-                    d: results[part],
-                    base: target.base,
-                    offsets: offsets[part],
-                    a: operand(0),
-                    b: operand(1),
-                    mask: self.exec[part],
-                });
+            for part in 0..parts {
+                let (base, offsets, mask) = (target.base, offsets[part], self.exec[part]);
+                if wide {
+                    let own = self.wide_rows();
+                    let row = |number: u32| MemRef {
+                        base: MemBase::Own,
+                        index: None,
+                        disp: (own + number * WIDE_ROW) as i32,
+                    };
+                    for (number, regs) in (0..).zip(&operands) {
+                        let (low, high) = (regs[part], regs[parts + part]);
+                        self.emit(Ins::StorePairs { mem: row(number), low, high, mask: None });
+                    }
+                    self.emit(Ins::AtomicWide { op, lock, returns, base, offsets, own, mask });
+                    if returns {
+                        let (low, high) = (results[part], results[parts + part]);
+                        self.emit(Ins::LoadPairs { low, high, mem: row(2) });
+                    }
+                    continue;
+                }
+                let operand = |at: usize| operands.get(at).map_or(offsets, |regs| regs[part]);
+                let (d, a, b) = (results[part], operand(0), operand(1));
+                self.emit(Ins::Atomic { op, lock, returns, d, base, offsets, a, b, mask });
             }
         }
         self.emit(Ins::Label(end));
@@ -126,5 +142,14 @@ impl Selection<'_> {
         if returns {
             self.give_lanes(value, results);
         }
+    }
+
+    /// Room for the operands of atomics on words of 64 bits: its offset in the code's own memory.
+    fn wide_rows(&mut self) -> u32 {
+        *self.wide_rows.get_or_insert_with(|| {
+            let own = self.code.own_bytes.next_multiple_of(64);
+            self.code.own_bytes = own + 4 * WIDE_ROW;
+            own
+        })
     }
 }

@@ -121,6 +121,8 @@ pub(crate) struct Selection<'a> {
     lane_constants: HashMap<Home, Reg>,
     /// The offset in the code's own memory of room for the lanes of a strip, once that was needed.
     row: Option<u32>,
+    /// The same for the operands of atomics on words of 64 bits.
+    wide_rows: Option<u32>,
     /// Accesses in the current statements whose bounds were checked ahead of them.
     checked: HashMap<Value, version::Checked>,
     /// How often a mask was cleared so far.
@@ -191,6 +193,7 @@ fn selection(run: &Run, strip: Strip) -> Selection<'_> {
         constants: HashMap::new(),
         lane_constants: HashMap::new(),
         row: None,
+        wide_rows: None,
         checked: HashMap::new(),
         cleared: 0,
         leaving,

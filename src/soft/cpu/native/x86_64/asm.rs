@@ -460,22 +460,22 @@ impl Assembler {
         self.vex(ops::BLSR, false, 1, to.0, from.into(), 0);
     }
 
-    /// Swaps a register with 32 bits of memory, which is atomic.
-    pub(crate) fn exchange(&mut self, mem: Mem, reg: Gpr) {
-        self.plain(false, &[0x87], reg.0, mem.into(), 0);
+    /// Swaps a register with memory of its size, which is atomic.
+    pub(crate) fn exchange(&mut self, wide: bool, mem: Mem, reg: Gpr) {
+        self.plain(wide, &[0x87], reg.0, mem.into(), 0);
     }
 
-    /// Adds a register to 32 bits of memory atomically; the register becomes what was there before.
-    pub(crate) fn lock_add(&mut self, mem: Mem, reg: Gpr) {
+    /// Adds a register to memory atomically; the register becomes what was there before.
+    pub(crate) fn lock_add(&mut self, wide: bool, mem: Mem, reg: Gpr) {
         self.byte(0xf0);
-        self.plain(false, &[0x0f, 0xc1], reg.0, mem.into(), 0);
+        self.plain(wide, &[0x0f, 0xc1], reg.0, mem.into(), 0);
     }
 
-    /// Writes a register to 32 bits of memory atomically if they equal `eax`; otherwise loads them into `eax`. The
+    /// Writes a register to memory atomically if that equals `rax`; otherwise loads the memory into `rax`. The
     /// condition is [`Cond::Equal`] if it was written.
-    pub(crate) fn lock_compare_exchange(&mut self, mem: Mem, reg: Gpr) {
+    pub(crate) fn lock_compare_exchange(&mut self, wide: bool, mem: Mem, reg: Gpr) {
         self.byte(0xf0);
-        self.plain(false, &[0x0f, 0xb1], reg.0, mem.into(), 0);
+        self.plain(wide, &[0x0f, 0xb1], reg.0, mem.into(), 0);
     }
 
     /// Shifts by a register, whose number is taken modulo the width.

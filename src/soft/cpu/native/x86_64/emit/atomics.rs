@@ -1,7 +1,7 @@
 //! Atomics: a loop over the lanes of a vector.
 
 use super::{Emitter, R12, SCRATCH};
-use crate::soft::cpu::native::lir::{AtomicOp, Home, Lane2, Reg};
+use crate::soft::cpu::native::lir::{AtomicOp, Home, Lane2, Reg, WIDE_ROW};
 use crate::soft::cpu::native::x86_64::asm::{
     Alu, Base, Cond, Gpr, Index, Mem, RAX, RBX, RCX, RDI, RDX, RSI, Rm, Vector as V, ops,
 };
@@ -20,17 +20,24 @@ pub(super) struct Atomic {
     pub(super) a: Reg,
     pub(super) b: Reg,
     pub(super) mask: Reg,
+    /// Of words of 64 bits: where the code's own memory has the operands, in place of `a`, `b` and `d`.
+    pub(super) wide: Option<u32>,
 }
 
 impl Emitter<'_> {
     pub(super) fn atomic(&mut self, atomic: &Atomic) {
-        let Atomic { op, lock, returns, d, base, offsets, a, b, mask } = *atomic;
+        let Atomic { op, lock, returns, d, base, offsets, a, b, mask, wide: own } = *atomic;
         let (next, done, some) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.mask_bits(mask);
         self.asm.test(false, RAX, RAX);
         self.asm.jump_if(Cond::Equal, done);
         let at = |vector: u32| (self.area.loops + vector * 64) as i32;
         let [offset_at, first_at, second_at, old_at, ints_at] = [0, 1, 2, 3, 4].map(at);
+        let wide = own.is_some();
+        let [first_at, second_at, old_at] = match own {
+            Some(own) => [0, 1, 2].map(|row| (self.area.own + own + row * WIDE_ROW) as i32),
+            None => [first_at, second_at, old_at],
+        };
         let saved = [0, 8].map(|slot| Mem::at(R12, ints_at + slot));
         let operands = match op {
             AtomicOp::Load => 0,
@@ -44,8 +51,9 @@ impl Emitter<'_> {
             Some(Home::Constant(bits)) if !info.carried => Some(bits.cast_signed()),
             _ => None,
         };
-        let counts = op == AtomicOp::Add && !lock && !returns;
-        let now = if counts && constant.is_some() { 1 } else { 1 + operands };
+        let counts = op == AtomicOp::Add && !lock && !returns && !wide;
+        let vectors = if wide { 0 } else { operands };
+        let now = if counts && constant.is_some() { 1 } else { 1 + vectors };
         for &(reg, at) in &stored[..now] {
             let s = self.lanes(reg, SCRATCH[1]);
             self.vec(ops::MOVUPS_STORE, s, V(0), Mem::at(R12, at));
@@ -71,7 +79,7 @@ impl Emitter<'_> {
             self.asm.jump(done);
         }
         self.asm.bind(some);
-        for &(reg, at) in &stored[now..=operands] {
+        for &(reg, at) in &stored[now..=vectors] {
             let s = self.lanes(reg, SCRATCH[1]);
             self.vec(ops::MOVUPS_STORE, s, V(0), Mem::at(R12, at));
         }
@@ -81,60 +89,65 @@ impl Emitter<'_> {
             self.asm.store(8, slot, reg);
         }
         self.asm.mov(false, bits, RAX);
-        let lane =
-            |disp: i32| Mem { base: Base::Gpr(R12), index: Some((Index::Gpr(RCX), 2)), disp };
+        let scaled = |scale: u8, disp: i32| Mem {
+            base: Base::Gpr(R12),
+            index: Some((Index::Gpr(RCX), scale)),
+            disp,
+        };
+        let (scale, bytes) = if wide { (3, 8) } else { (2, 4) };
+        let lane = |disp: i32| scaled(scale, disp);
         self.asm.bind(next);
         self.asm.lowest_bit(RCX, bits);
-        self.asm.mov(false, RDX, lane(offset_at));
+        self.asm.mov(false, RDX, scaled(2, offset_at));
         self.asm.alu(Alu::Add, true, RDX, base);
         let word = Mem::at(RDX, 0);
         let (first, second) = (lane(first_at), lane(second_at));
         let mut old = RAX;
         match op {
-            AtomicOp::Load => self.asm.mov(false, RAX, word),
+            AtomicOp::Load => self.asm.mov(wide, RAX, word),
             AtomicOp::Exchange if lock => {
-                self.asm.mov(false, value, first);
-                self.asm.exchange(word, value);
+                self.asm.mov(wide, value, first);
+                self.asm.exchange(wide, word, value);
                 old = value;
             }
             AtomicOp::Exchange => {
-                self.asm.mov(false, value, first);
-                self.asm.mov(false, RAX, word);
-                self.asm.store(4, word, value);
+                self.asm.mov(wide, value, first);
+                self.asm.mov(wide, RAX, word);
+                self.asm.store(bytes, word, value);
             }
             AtomicOp::Add if lock => {
-                self.asm.mov(false, value, first);
-                self.asm.lock_add(word, value);
+                self.asm.mov(wide, value, first);
+                self.asm.lock_add(wide, word, value);
                 old = value;
             }
             AtomicOp::Add => {
-                self.asm.mov(false, RAX, word);
-                self.asm.mov(false, value, first);
-                self.asm.alu(Alu::Add, false, value, RAX);
-                self.asm.store(4, word, value);
+                self.asm.mov(wide, RAX, word);
+                self.asm.mov(wide, value, first);
+                self.asm.alu(Alu::Add, wide, value, RAX);
+                self.asm.store(bytes, word, value);
             }
             AtomicOp::CompareExchange => {
-                self.asm.mov(false, RAX, first);
-                self.asm.mov(false, value, second);
-                self.asm.lock_compare_exchange(word, value);
+                self.asm.mov(wide, RAX, first);
+                self.asm.mov(wide, value, second);
+                self.asm.lock_compare_exchange(wide, word, value);
             }
             AtomicOp::Change(op) => {
-                self.asm.mov(false, RAX, word);
+                self.asm.mov(wide, RAX, word);
                 let again = self.asm.label();
                 self.asm.bind(again);
-                self.asm.mov(false, value, first);
-                self.change(op, value);
+                self.asm.mov(wide, value, first);
+                self.change(op, wide, value);
                 if lock {
                     // If another thread was faster, the old value is now the one that it wrote.
-                    self.asm.lock_compare_exchange(word, value);
+                    self.asm.lock_compare_exchange(wide, word, value);
                     self.asm.jump_if(Cond::NotEqual, again);
                 } else {
-                    self.asm.store(4, word, value);
+                    self.asm.store(bytes, word, value);
                 }
             }
         }
         if returns {
-            self.asm.store(4, lane(old_at), old);
+            self.asm.store(bytes, lane(old_at), old);
         }
         self.asm.clear_lowest_bit(bits, bits);
         self.asm.jump_if(Cond::NotEqual, next);
@@ -142,7 +155,7 @@ impl Emitter<'_> {
             self.asm.mov(true, reg, slot);
         }
         self.asm.bind(done);
-        if returns {
+        if returns && !wide {
             let to = self.lanes_to(d, SCRATCH[0]);
             self.vec(ops::MOVUPS_LOAD, to, V(0), Mem::at(R12, old_at));
             self.lanes_done(d, to);
@@ -150,7 +163,7 @@ impl Emitter<'_> {
     }
 
     /// Replaces an operand by the result of the operation on it and the old value in `rax`.
-    fn change(&mut self, op: Lane2, operand: Gpr) {
+    fn change(&mut self, op: Lane2, wide: bool, operand: Gpr) {
         let alu = match op {
             Lane2::And => Some(Alu::And),
             Lane2::Or => Some(Alu::Or),
@@ -158,7 +171,7 @@ impl Emitter<'_> {
             _ => None,
         };
         if let Some(alu) = alu {
-            return self.asm.alu(alu, false, operand, RAX);
+            return self.asm.alu(alu, wide, operand, RAX);
         }
         let better = match op {
             Lane2::MinSigned => Some(Cond::Less),
@@ -168,12 +181,12 @@ impl Emitter<'_> {
             _ => None,
         };
         if let Some(better) = better {
-            self.asm.alu(Alu::Cmp, false, RAX, operand);
-            return self.asm.cmov(better, false, operand, RAX);
+            self.asm.alu(Alu::Cmp, wide, RAX, operand);
+            return self.asm.cmov(better, wide, operand, RAX);
         }
         if op == Lane2::Sub {
-            self.asm.neg(false, operand);
-            return self.asm.alu(Alu::Add, false, operand, RAX);
+            self.asm.neg(wide, operand);
+            return self.asm.alu(Alu::Add, wide, operand, RAX);
         }
         let [result, old, new] = SCRATCH;
         self.asm.vex(ops::MOVD, false, old.0, 0, RAX.into(), 0);
