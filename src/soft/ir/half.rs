@@ -121,6 +121,31 @@ mod tests {
         }
     }
 
+    /// Arithmetic on halves is that of `f32`, rounded once more: these are the bits of a processor's own instructions for halves.
+    #[test]
+    fn halves_are_computed_as_floats() {
+        type Both = (fn(f32, f32) -> f32, fn(f64, f64) -> f64);
+        let operations: [Both; 5] = [
+            (|a, b| a + b, |a, b| a + b),
+            (|a, b| a - b, |a, b| a - b),
+            (|a, b| a * b, |a, b| a * b),
+            (|a, b| a / b, |a, b| a / b),
+            (|a, _| a.sqrt(), |a, _| a.sqrt()),
+        ];
+        // Every first operand; the second ones have all exponents, and fractions without a pattern.
+        for first in 0..=u16::MAX {
+            let second = first.wrapping_mul(40_503) ^ first >> 7;
+            let (a, b) = (f16_value(first), f16_value(second));
+            for (of_floats, of_doubles) in operations {
+                let found = round_f16(of_floats(a, b));
+                // The sum, difference and product are exact here, and the others have more than twice the bits of a half.
+                let exact = of_doubles(a.into(), b.into());
+                let want = round_f64_to_f16(exact);
+                assert!(found.to_bits() == want.to_bits() || found.is_nan() && want.is_nan());
+            }
+        }
+    }
+
     #[test]
     fn rounding_goes_to_the_nearest_and_ties_to_even() {
         for bits in 0..0x7bffu16 {
