@@ -2,6 +2,7 @@
 
 pub(crate) mod by_index;
 mod bytecode;
+mod counted;
 mod edges;
 mod faults;
 mod kernels;
