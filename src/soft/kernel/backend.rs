@@ -127,11 +127,13 @@ pub(crate) struct CompileOptions {
     pub(crate) max_threads: u32,
     /// The checks that the kernel makes while it runs.
     pub(crate) checks: Checks,
+    /// Whether the program lets arithmetic be less exact, as it does unless it says otherwise.
+    pub(crate) fast_math: bool,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { max_threads: limits::THREADS, checks: Checks::NONE }
+        Self { max_threads: limits::THREADS, checks: Checks::NONE, fast_math: false }
     }
 }
 

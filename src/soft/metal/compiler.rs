@@ -175,6 +175,7 @@ pub(super) struct Source {
     library: Arc<msl::Library>,
     /// The most threads that a threadgroup may have; 0 if not set.
     max_threads: usize,
+    fast_math: bool,
     /// A hash of the text, the options and the device.
     fingerprint: u64,
     /// The device that its kernels are compiled for.
@@ -224,7 +225,8 @@ pub(super) fn compile(
 ) -> Result<Source, CompileError> {
     let library = Arc::new(check(source, options)?);
     let fingerprint = fingerprint(&format!("{} {options:?}\n{source}", processor.number));
-    Ok(Source { library, max_threads: options.max_threads, fingerprint, processor })
+    let (max_threads, fast_math) = (options.max_threads, !options.safe_math);
+    Ok(Source { library, max_threads, fast_math, fingerprint, processor })
 }
 
 /// The same for no device.
@@ -416,7 +418,7 @@ impl Source {
         let set = u32::try_from(self.max_threads).ok().filter(|threads| *threads > 0);
         let max_threads = [declared, set].into_iter().flatten().fold(limits::THREADS, u32::min);
         let arguments = reflection.arguments.iter().filter_map(reflected).collect();
-        let options = CompileOptions { max_threads, checks };
+        let options = CompileOptions { max_threads, checks, fast_math: self.fast_math };
         let source = KernelTexts(Arc::clone(&texts));
         let cannot_run =
             |error: &dyn Display| format!("error: kernel '{function}' cannot be run: {error}");

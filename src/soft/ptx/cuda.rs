@@ -116,6 +116,8 @@ entry_points! {
     allocate_managed = "cuMemAllocManaged" (address: *mut Address, bytes: usize, flags: c_uint);
     /// Says how managed memory will be used.
     advise = "cuMemAdvise" (at: Address, bytes: usize, advice: c_int, device: c_int);
+    /// Moves the pages of managed memory to a device, in the order of a stream.
+    prefetch = "cuMemPrefetchAsync" (at: Address, bytes: usize, device: c_int, stream: Handle);
     /// Releases memory of the host.
     free_host = "cuMemFreeHost" (address: *mut c_void);
     /// Lets the device access memory of the host.

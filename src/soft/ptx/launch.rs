@@ -1,13 +1,16 @@
 //! One launch: its memory, the parts of its grid, and the kernel's parameter.
 
-use super::emit::{Limit, SLACK, inline_start, layout};
+use super::emit::{Limit, Options, PushedNumber, SLACK, inline_start, layout};
+use super::proof::{self, Extent, Known};
 use super::sequence::{self, Reports, TableInputs, Work, device_fault};
 use super::staging::Range;
-use super::tables::{Known, extent};
+use super::tables::{self, extent};
 use super::{Facts, Ready};
-use crate::soft::ir::{Allocation, AllocationKind, Sampler};
+use crate::soft::ir::{Allocation, AllocationKind, Sampler, with_stack};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Finished, Launch, Submitted, limits};
+
+use std::sync::PoisonError;
 
 /// CUDA's limits of a launch: blocks in the second and third dimension, and threads of a block in the third.
 const MAX_BLOCKS: u32 = 65_535;
@@ -83,7 +86,16 @@ impl Ready {
         // Code expects alignment of what is bound only.
         let alignment = alignment(memory.iter().flatten().map(|range| range.start));
         let submit = || {
-            let options = self.options(alignment, threads as u32, launch.strict, pushed);
+            let options = self.options(alignment, threads as u32, launch.strict);
+            let extents = self.extents(&bound, &regions);
+            let options = Options {
+                pushed,
+                multiples: self.multiples(&bound, pushed),
+                whole: has_whole_simdgroups(launch),
+                tensor: self.tensor && has_whole_rows(launch),
+                checked: options.checked && !self.is_proven(launch, &bound, pushed, &extents),
+                ..options
+            };
             let code = self.code(options)?;
             for (number, allocation) in self.facts.module.allocations.iter().enumerate() {
                 if let AllocationKind::Table(data) = &allocation.kind {
@@ -157,6 +169,86 @@ impl Ready {
         bits.fold(0, |bits, (number, is_pushed)| bits | u64::from(is_pushed) << number.min(63))
     }
 
+    /// The memory of each allocation.
+    fn extents(&self, bound: &[Binding<'_>], regions: &[Region]) -> Vec<Extent> {
+        let allocations = self.facts.module.allocations.iter().zip(bound).zip(regions);
+        let extent =
+            |((allocation, binding), region): ((&Allocation, &Binding<'_>), &Region)| match (
+                &allocation.kind,
+                *binding,
+            ) {
+                (AllocationKind::Buffer { writable, .. }, Binding::Memory { bytes, .. }) => {
+                    Extent { bytes, writable: *writable }
+                }
+                (AllocationKind::Buffer { .. }, _) => Extent::default(),
+                (AllocationKind::Table(data), _) => {
+                    Extent { bytes: data.len() as u64, writable: false }
+                }
+                _ => Extent { bytes: region.bytes, writable: true },
+            };
+        allocations.map(extent).collect()
+    }
+
+    /// Whether no access of a launch can be out of bounds, as far as that is known.
+    fn is_proven(
+        &self,
+        launch: &Launch<'_>,
+        bound: &[Binding<'_>],
+        pushed: u64,
+        extents: &[Extent],
+    ) -> bool {
+        if !self.may_prove || launch.strict {
+            return false;
+        }
+        let carried: Vec<Option<&[u8]>> = bound
+            .iter()
+            .enumerate()
+            .map(|(number, binding)| {
+                inline_start(&self.inline_sizes, pushed, number)?;
+                let Binding::Memory { base, .. } = *binding else { return None };
+                // SAFETY: it has that many bytes at least, which can be read.
+                Some(unsafe {
+                    std::slice::from_raw_parts(base, self.inline_sizes[number] as usize)
+                })
+            })
+            .collect();
+        // Most launches are like the one before.
+        let mut key: Vec<u64> =
+            [launch.grid, launch.group].concat().into_iter().map(u64::from).collect();
+        key.extend(extents.iter().map(|extent| extent.bytes));
+        for bytes in carried.iter().flatten() {
+            key.push(u64::MAX);
+            let word =
+                |part: &[u8]| part.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            key.extend(bytes.chunks(8).map(word));
+        }
+        let mut last = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, proven)) = &*last
+            && *known == key
+        {
+            return *proven;
+        }
+        let Launch { grid, group, .. } = *launch;
+        let known = Known { grid, group, extents, carried: &carried };
+        let proven = with_stack(|| proof::holds(&self.function, &known));
+        *last = Some((key, proven));
+        proven
+    }
+
+    /// Which numbers in the bytes that the command carries are multiples of 16.
+    fn multiples(&self, bound: &[Binding<'_>], pushed: u64) -> u64 {
+        let is_multiple = |(bit, number): (usize, &PushedNumber)| {
+            let at = inline_start(&self.inline_sizes, pushed, number.allocation);
+            let (Some(_), Binding::Memory { base, .. }) = (at, bound[number.allocation]) else {
+                return 0;
+            };
+            // SAFETY: as many bytes as the kernel loads can be read, and the first of a number is among them.
+            let low = unsafe { base.add(number.offset).read() };
+            u64::from(low.is_multiple_of(16)) << bit
+        };
+        self.numbers.iter().enumerate().map(is_multiple).fold(0, |bits, bit| bits | bit)
+    }
+
     /// The memory that is bound to each allocation, but for the `pushed` ones.
     fn memory(&self, bound: &[Binding<'_>], pushed: u64) -> Vec<Option<Range>> {
         let allocations = self.facts.module.allocations.iter().enumerate();
@@ -225,7 +317,7 @@ impl Ready {
             Binding::Memory { address, .. } => address,
             _ => 0,
         };
-        let known = far.then(|| Known {
+        let known = far.then(|| tables::Known {
             residents,
             textures: known,
             starts: bound.iter().map(start).collect(),
@@ -259,6 +351,20 @@ impl Ready {
         }
         Ok((regions, end as u32 + SLACK))
     }
+}
+
+/// Whether all threadgroups have the same size, and their SIMD-groups 32 threads.
+fn has_whole_simdgroups(launch: &Launch<'_>) -> bool {
+    let is_whole = |d: usize| launch.grid[d].is_multiple_of(launch.group[d]);
+    product(launch.group).is_multiple_of(32) && (0..3).all(is_whole)
+}
+
+/// Whether every 32 threads of a row are the lanes of a warp, in all threadgroups, as tensor cores need.
+fn has_whole_rows(launch: &Launch<'_>) -> bool {
+    !launch.strict
+        && launch.group[0].is_multiple_of(32)
+        && launch.group[2] <= MAX_DEPTH
+        && has_whole_simdgroups(launch)
 }
 
 /// The largest power of two up to 16 that all addresses are multiples of.

@@ -226,9 +226,12 @@ impl Memory {
         }
         let stream = self.device.take_stream()?;
         let cuda = self.device.cuda;
+        let start = self.base.addr().get() as u64;
         // SAFETY: as above; the stream is waited for.
         unsafe {
-            cuda.fill(self.base.addr().get() as u64, 0, self.bytes, stream.main)?;
+            // Pages that come one by one, as they are accessed, are small on the device. If they do not come at once that is slower, and no error.
+            let _ = cuda.prefetch(start, self.bytes, self.device.number, stream.main);
+            cuda.fill(start, 0, self.bytes, stream.main)?;
             cuda.synchronize(stream.main)?;
         }
         self.device.give_stream(stream);

@@ -10,6 +10,7 @@ mod emit;
 mod launch;
 mod memory;
 mod pipeline;
+mod proof;
 mod report;
 mod sequence;
 mod staging;
@@ -34,6 +35,12 @@ use super::kernel::{
 use cuda::{Cuda, CudaError, Handle};
 use device::Device;
 use emit::{Options, Site};
+
+/// The least compute capability whose tensor cores are used.
+const MIN_TENSOR: u32 = 80;
+
+/// A kernel with this many codes gets no more for what the numbers in bytes that commands carry are multiples of.
+const MAX_CODES: usize = 16;
 
 /// The most bytes of locals of a thread.
 const MAX_THREAD_MEMORY: u64 = 64 * 1024;
@@ -91,6 +98,10 @@ impl Backend for Gpu {
         options: &CompileOptions,
     ) -> Result<Box<dyn Executable>, CompileError> {
         let function = prepare(module, options.checks)?;
+        let sizes = emit::inline_sizes(module, &function);
+        let tensor = options.fast_math
+            && self.device.target >= MIN_TENSOR
+            && emit::uses_tensor_cores(&function);
         let counts = [module.allocations.len(), module.textures.len(), module.samplers.len()];
         let reached = reach::reached(std::slice::from_ref(&function), counts);
         let used = [&reached.allocations[..], &reached.textures, &reached.samplers];
@@ -105,7 +116,13 @@ impl Backend for Gpu {
                 written: written(&function, module.textures.len()),
                 module: Module { functions: Vec::new(), ..module.clone() },
             }),
-            inline_sizes: emit::inline_sizes(module, &function),
+            numbers: emit::pushed_numbers(&function, &sizes),
+            inline_sizes: sizes,
+            tensor,
+            may_prove: !emit::is_far(&function)
+                && !emit::uses_textures(&function)
+                && proof::is_possible(&function),
+            proven: Mutex::default(),
             function,
             max_threads: options.max_threads,
             checked: self.checked,
@@ -113,7 +130,7 @@ impl Backend for Gpu {
             written: Mutex::default(),
         };
         // Whatever has no text is an error now, not at the first launch.
-        let options = ready.options(16, ready.max_threads, false, 0);
+        let options = ready.options(16, ready.max_threads, false);
         let emitted = with_stack(|| emit::emit(&ready.facts.module, &ready.function, options))
             .map_err(|unsupported| CompileError::Unsupported { what: unsupported.0 })?;
         emit::limit_inline_sizes(&mut ready.inline_sizes, emitted.limits.len());
@@ -150,6 +167,13 @@ struct Ready {
     facts: Arc<Facts>,
     /// For each allocation the bytes that may be in the kernel's parameter.
     inline_sizes: Vec<u32>,
+    /// The numbers in those bytes that addresses depend on.
+    numbers: Vec<emit::PushedNumber>,
+    /// Whether tensor cores may multiply its matrices.
+    tensor: bool,
+    /// Whether it may be known at a launch that no access is out of bounds, and for the last launch whether it was.
+    may_prove: bool,
+    proven: Mutex<Option<(Vec<u64>, bool)>>,
     function: Function,
     max_threads: u32,
     checked: bool,
@@ -211,16 +235,20 @@ impl Drop for Code {
 }
 
 impl Ready {
-    fn options(&self, alignment: u32, threads: u32, strict: bool, pushed: u64) -> Options {
+    /// What code for a kind of launch depends on, but for what the launch passes.
+    fn options(&self, alignment: u32, threads: u32, strict: bool) -> Options {
         // Few threads may have more registers each.
         let threads = if threads <= 256 { 256 } else { limits::THREADS };
         let (target, checked) = (self.device.target, self.checked);
-        Options { target, threads, alignment, strict, checked, pushed }
+        Options { target, threads, alignment, strict, checked, ..Options::default() }
     }
 
     /// The code for launches of a kind, compiled by the first of them.
-    fn code(&self, options: Options) -> Result<Arc<Code>, CudaError> {
+    fn code(&self, mut options: Options) -> Result<Arc<Code>, CudaError> {
         let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        if codes.len() >= MAX_CODES && !codes.contains_key(&options) {
+            options.multiples = 0;
+        }
         if let Some(code) = codes.get(&options) {
             return Ok(Arc::clone(code));
         }
@@ -302,7 +330,7 @@ impl Executable for Ready {
 
     fn listing(&self, _: &dyn Fn(Span) -> Option<String>) -> Result<String, CompileError> {
         // The text for memory at any addresses.
-        let options = self.options(1, self.max_threads, false, 0);
+        let options = self.options(1, self.max_threads, false);
         let emitted = with_stack(|| emit::emit(&self.facts.module, &self.function, options));
         match emitted {
             Ok(emitted) => Ok(emitted.text),

@@ -20,7 +20,7 @@ use crate::soft::cpu::{Program, Workers};
 use crate::soft::msl::{self, ConstantValues, Options};
 
 /// Runs kernel `k` over `n` threads in groups of 32; buffer 0 is `out`, the others follow.
-fn run_with(text: &str, threads: u32, buffers: &mut [Vec<u32>]) -> Result<(), String> {
+pub(super) fn run_with(text: &str, threads: u32, buffers: &mut [Vec<u32>]) -> Result<(), String> {
     let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{text}");
     let library = msl::compile(&source, &Options::default()).map_err(|error| error.0)?;
     let (module, reflection) =

@@ -25,6 +25,7 @@ impl Emit<'_> {
 
     /// A word from another lane.
     fn shuffle_word(&mut self, word: Reg, source: Reg) -> Reg {
+        let source = if self.options.tensor { self.hardware_lane(source) } else { source };
         let (mask, reg) = (self.mask(), self.text.reg(Kind::Word));
         ptx!(self.text, "shfl.sync.idx.b32 {reg}, {word}, {source}, 31, {mask};");
         reg

@@ -80,6 +80,10 @@ pub(super) struct Flow {
     loops: usize,
     /// The code that checks whether the launch has to stop, for each loop that does so.
     polls: Vec<Poll>,
+    /// How many branches are around this point that only some lanes may take.
+    partial: u32,
+    /// Whether lanes may leave for good, somewhere, where others go on.
+    leaves: bool,
 }
 
 /// Whether lanes exchange values in a block.
@@ -146,6 +150,11 @@ impl Flow {
         self.may_differ
     }
 
+    /// Whether all lanes are active that have a thread.
+    pub(super) fn is_whole(&self) -> bool {
+        self.mask.is_some() && self.partial == 0 && !self.leaves
+    }
+
     /// The mask at the start, if the launch is strict and threads wait for each other.
     pub(super) fn first(&self) -> Option<Reg> {
         self.first
@@ -173,6 +182,7 @@ impl Emit<'_> {
             self.flow.first = Some(first).filter(|_| self.options.strict);
             self.flow.may_differ = self.barriers() > 1 && may_differ(function);
             self.flow.mask = Some(mask);
+            self.flow.leaves = self.may_leave(&function.body, false);
             let escape = self.text.reg(Kind::Word);
             ptx!(self.text, "mov.b32 {escape}, 0;");
             self.flow.escape = Some(escape);
@@ -207,8 +217,13 @@ impl Emit<'_> {
                 at += straight;
                 continue;
             }
-            at += 1;
             self.begin(stmt);
+            let products = self.tensor_products(&block[at..]);
+            if products != 0 {
+                at += products;
+                continue;
+            }
+            at += 1;
             match stmt {
                 Stmt::Do(value) => self.instruction(*value),
                 Stmt::If(condition, then, other) => self.branch(*condition, then, other),
@@ -270,6 +285,7 @@ impl Emit<'_> {
         ptx!(self.text, "not.b32 {no}, {yes};");
         ptx!(self.text, "and.b32 {no}, {no}, {before};");
         self.flow.frames.push(Frame::Branch { end });
+        self.flow.partial += 1;
         ptx!(self.text, "@!{taken} bra {otherwise};");
         ptx!(self.text, "mov.b32 {mask}, {yes};");
         self.block(then);
@@ -279,11 +295,31 @@ impl Emit<'_> {
         self.block(other);
         self.text.place(end);
         self.flow.frames.pop();
+        self.flow.partial -= 1;
         ptx!(self.text, "bar.warp.sync {before};");
         ptx!(self.text, "mov.b32 {mask}, {before};");
         if escapes(then) || escapes(other) {
             self.reconverge(before, &[]);
         }
+    }
+
+    /// Whether some lanes may leave a block, or a loop in it, while others go on. Lanes that leave a loop in which none exchange values
+    /// meet the others after it.
+    fn may_leave(&self, block: &[Stmt], alone: bool) -> bool {
+        block.iter().any(|stmt| match stmt {
+            Stmt::If(condition, then, other) => {
+                let uniform = self.uniform.values[condition.index()];
+                let leave = |block: &Block| if alone { returns(block) } else { escapes(block) };
+                !uniform && (leave(then) || leave(other))
+                    || self.may_leave(then, alone)
+                    || self.may_leave(other, alone)
+            }
+            Stmt::Loop { body, next, .. } => {
+                let alone = !exchanges(self, body) && !exchanges(self, next);
+                self.may_leave(body, alone) || self.may_leave(next, alone)
+            }
+            _ => false,
+        })
     }
 
     /// Whether lanes that leave from here must meet the others: they leave a joint statement, or the kernel. A loop that is not

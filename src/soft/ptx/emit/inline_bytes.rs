@@ -57,7 +57,7 @@ pub(crate) fn limit_inline_sizes(sizes: &mut [u32], limits: usize) {
 }
 
 /// The allocation that a pointer is into, and its offset from the start, if that is constant.
-fn offset(function: &Function, pointer: Value) -> Option<(usize, Option<i64>)> {
+pub(crate) fn offset(function: &Function, pointer: Value) -> Option<(usize, Option<i64>)> {
     let (mut at, mut sum) = (pointer, Some(0i64));
     loop {
         let inst = function.inst(at);

@@ -64,7 +64,8 @@ impl ThreadPosition {
     }
 
     /// Of a thread of a full threadgroup, whose positions are the hardware's. The numbers are computed by [`number`](Self::number).
-    fn common(text: &mut super::Text) -> Self {
+    /// For tensor cores the lanes have other numbers than the hardware's.
+    fn common(text: &mut super::Text, tensor: bool) -> Self {
         let [grid, group, groups] =
             [layout::GRID, layout::GROUP, layout::GROUPS].map(|offset| field(text, offset));
         let [size, at, thread] = [three(text), three(text), three(text)];
@@ -72,6 +73,9 @@ impl ThreadPosition {
             ptx!(text, "mov.u32 {}, %ctaid.{axis};", at[d]);
             ptx!(text, "mov.u32 {}, %tid.{axis};", thread[d]);
             ptx!(text, "mov.u32 {}, {};", size[d], group[d]);
+        }
+        if tensor {
+            super::tensor::number_lanes(text, thread[0]);
         }
         Self { grid, group, size, at, groups, thread, index: word(text), threads: word(text) }
     }
@@ -126,8 +130,8 @@ impl ThreadPosition {
 
     /// The same, computed where faults are recorded, so that the kernel itself need not: the thread's position in the grid, its
     /// number, and the number of its threadgroup, from 1.
-    pub(super) fn of_fault(text: &mut super::Text) -> ([Reg; 3], Reg, Reg) {
-        let place = Self::common(text);
+    pub(super) fn of_fault(text: &mut super::Text, tensor: bool) -> ([Reg; 3], Reg, Reg) {
+        let place = Self::common(text, tensor);
         place.correct(text);
         place.number(text);
         let position = three(text);
@@ -155,8 +159,9 @@ impl Emit<'_> {
     /// a kernel does not use of it the assembler removes.
     pub(super) fn start(&mut self) {
         let cold_labels: [Label; 4] = std::array::from_fn(|_| self.text.label());
+        let tensor = self.options.tensor;
         let (place, faulted) = self.text.early(|text| {
-            let place = ThreadPosition::common(text);
+            let place = ThreadPosition::common(text, tensor);
             let [correct, corrected, ..] = cold_labels;
             let (special, is_special) = (word(text), text.reg(Kind::Predicate));
             ptx!(text, "ld.param.u32 {special}, [args+{}];", layout::SPECIAL);
@@ -332,6 +337,9 @@ impl Emit<'_> {
 
     /// The mask of the lanes of this SIMD-group that have threads.
     pub(super) fn first_mask(&mut self) -> Reg {
+        if self.options.whole {
+            return self.bits(Kind::Word, u32::MAX.into());
+        }
         let place = self.thread_position();
         self.text.early(|text| {
             let (left, mask, full) =

@@ -41,6 +41,22 @@ pub(super) fn ends(function: &Function, body: &Block, next: &Block) -> bool {
             && (parts(sum.args[0], sum.args[1]) || parts(sum.args[1], sum.args[0]));
         narrow && adds && always(set)
     };
+    // A counter that grows by a constant to a constant limit, both far from the largest number of its type.
+    let grows = |variable: u64| {
+        let mut sets = assigned.iter().filter(|set| set.1 == variable);
+        let (Some(&(set, _)), None) = (sets.next(), sets.next()) else { return false };
+        let sum = function.inst(plain(function, function.inst(set).args[0]));
+        let parts = |a: Value, b: Value| {
+            let read = function.inst(plain(function, a));
+            read.op == Op::Get
+                && read.imm == variable
+                && function.constant_index(b).is_some_and(|step| (1..=MAX_CONSTANT).contains(&step))
+        };
+        function.variables[variable as usize].ty.bytes() <= 4
+            && sum.op == Op::Add
+            && (parts(sum.args[0], sum.args[1]) || parts(sum.args[1], sum.args[0]))
+            && always(set)
+    };
     let fixed = |value: Value| is_fixed(function, value, &inside, &assigned, 8);
     // Whether a comparison, or its opposite, says that a counter is below a limit.
     let below = |value: Value, truth: bool| {
@@ -50,6 +66,11 @@ pub(super) fn ends(function: &Function, body: &Block, next: &Block) -> bool {
             (Op::Le, false) => (inst.args[1], inst.args[0]),
             _ => return false,
         };
+        let constant = function.constant_index(limit);
+        if constant.is_some_and(|limit| (0..=MAX_CONSTANT).contains(&limit)) {
+            let counter = function.inst(plain(function, counter));
+            return counter.op == Op::Get && grows(counter.imm);
+        }
         let counter = function.inst(counter);
         counter.op == Op::Get && counts(counter.imm) && fixed(limit)
     };
@@ -77,6 +98,22 @@ pub(super) fn ends(function: &Function, body: &Block, next: &Block) -> bool {
         }
     }
     false
+}
+
+/// The largest constant that a counter grows by or to: a sum of two has 16 bits.
+const MAX_CONSTANT: i64 = 1 << 14;
+
+/// A value without the conversions of integers of 16 bits or more that it is the result of.
+fn plain(function: &Function, mut value: Value) -> Value {
+    let is_wide =
+        |ty: Type| matches!(ty, Type::Scalar(scalar) if scalar.is_int() && scalar.bytes() >= 2);
+    loop {
+        let inst = function.inst(value);
+        if inst.op != Op::Convert || !is_wide(inst.ty) || !is_wide(function.ty(inst.args[0])) {
+            return value;
+        }
+        value = inst.args[0];
+    }
 }
 
 /// Whether a value is the same in all iterations: it comes from before the loop, or from constant memory.

@@ -580,7 +580,8 @@ impl Emit<'_> {
         }
         self.text.place(self.fault);
         self.end_if_skipped();
-        let (position, thread, group) = ThreadPosition::of_fault(&mut self.text);
+        let (position, thread, group) =
+            ThreadPosition::of_fault(&mut self.text, self.options.tensor);
         let (again, latch, unlock, write) =
             (self.text.label(), self.text.label(), self.text.label(), self.text.label());
         let text = &mut self.text;

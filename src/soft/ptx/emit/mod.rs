@@ -11,10 +11,12 @@ mod joined;
 mod limits;
 mod matrix;
 mod memory;
+mod multiples;
 mod narrow;
 mod order;
 mod pointers;
 mod routine;
+mod tensor;
 mod texture;
 mod together;
 mod value;
@@ -30,12 +32,16 @@ use crate::soft::ir::{
     internal_error,
 };
 pub(super) use barrier::position;
-pub(super) use inline_bytes::{inline_sizes, limit_inline_sizes, start as inline_start};
+pub(super) use inline_bytes::{
+    inline_sizes, limit_inline_sizes, offset as inline_offset, start as inline_start,
+};
 pub(super) use memory::Limit;
+pub(super) use multiples::{PushedNumber, pushed_numbers};
+pub(super) use tensor::uses_tensor_cores;
 pub(super) use texture::{expected, uses_textures};
 
 /// The options that the text depends on, besides the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Options {
     /// The compute capability: 70 for 7.0.
     pub(super) target: u32,
@@ -49,6 +55,12 @@ pub(super) struct Options {
     pub(super) checked: bool,
     /// The allocations whose bytes are in the kernel's parameter: bits by number.
     pub(super) pushed: u64,
+    /// Which of the numbers in those bytes are multiples of 16: bits by number ([`PushedNumber`]).
+    pub(super) multiples: u64,
+    /// Whether all SIMD-groups have 32 threads.
+    pub(super) whole: bool,
+    /// Whether tensor cores multiply matrices of halves and bfloats: then lanes have the numbers that their layout needs.
+    pub(super) tensor: bool,
 }
 
 /// The name of the kernel in the text.
@@ -246,6 +258,8 @@ struct Emit<'a> {
     flow: flow::Flow,
     /// The label of the code that records a fault.
     fault: Label,
+    /// Whether the code has instructions of tensor cores.
+    has_tensor: bool,
     /// Whether some operation across lanes needs the array of all lanes' values.
     uses_lane_room: bool,
     /// Whether this is a routine of the library, whose pointers are addresses and are not checked.
@@ -281,14 +295,16 @@ impl<'a> Emit<'a> {
         let mut text = Text::default();
         let fault = text.label();
         let (locals, thread_bytes) = assign_offsets(function, true);
+        let inline_sizes = inline_bytes::inline_sizes(module, function);
+        let multiples = multiples::Multiples::new(function, &inline_sizes, options);
         Self {
             module,
             function,
             uniform: uniform::analyse(function),
             options,
-            inline_sizes: inline_bytes::inline_sizes(module, function),
+            inline_sizes,
             values: vec![Vec::new(); function.insts.len()],
-            pointers: pointers::Pointers::new(module, function, &locals, options),
+            pointers: pointers::Pointers::new(module, function, &locals, options, &multiples),
             variables: function.variables.iter().map(|variable| text.regs(variable.ty)).collect(),
             text,
             locals,
@@ -308,6 +324,7 @@ impl<'a> Emit<'a> {
             inputs: input::Inputs::default(),
             flow: flow::Flow::default(),
             fault,
+            has_tensor: false,
             uses_lane_room: false,
             is_routine: false,
             result: Vec::new(),
@@ -449,7 +466,9 @@ impl Emit<'_> {
         if bytes > layout::MAX_BYTES {
             return Err(Unsupported("more arguments and tables than a launch can pass".into()));
         }
-        let mut out = format!(".version 7.0\n.target sm_{}\n.address_size 64\n", target.min(80));
+        let version = if self.has_tensor { "7.8" } else { "7.0" };
+        let target = target.min(80);
+        let mut out = format!(".version {version}\n.target sm_{target}\n.address_size 64\n");
         for (number, allocation) in self.module.allocations.iter().enumerate() {
             if let AllocationKind::Table(data) = &allocation.kind {
                 let list: Vec<String> = data.iter().map(u8::to_string).collect();

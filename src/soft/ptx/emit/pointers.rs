@@ -1,6 +1,7 @@
 //! Facts about pointers: the buffers that they are offsets from, and their alignment. A variable has a fact if all values that are
 //! assigned to it have it: a pointer that a loop advances stays in its buffer.
 
+use super::multiples::Multiples;
 use super::{Options, Root};
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{AllocationKind, Function, Inst, Module, Op, Value};
@@ -47,6 +48,7 @@ impl Pointers {
         function: &Function,
         locals: &[u64],
         options: Options,
+        multiples: &Multiples,
     ) -> Self {
         let start = |inst: &Inst| match inst.op {
             Op::Allocation => {
@@ -76,7 +78,7 @@ impl Pointers {
                     Op::Index => {
                         let by = match function.constant_index(inst.args[1]) {
                             Some(number) => number.wrapping_mul(inst.imm as i64) as u64,
-                            None => inst.imm,
+                            None => multiples.scaled(inst.args[1], inst.imm),
                         };
                         of(0).map(|from| from.advanced(by))
                     }

@@ -209,6 +209,7 @@ double! {
         0
     }
     cuMemAdvise(_at: Address, _bytes: usize, _advice: c_int, _device: c_int) { 0 }
+    cuMemPrefetchAsync(_at: Address, _bytes: usize, _device: c_int, _stream: Handle) { 0 }
     cuMemFreeHost(_address: *mut c_void) { 0 }
     cuMemHostRegister_v2(_at: *mut c_void, _bytes: usize, _flags: c_uint) { 0 }
     cuMemHostUnregister(_at: *mut c_void) { 0 }
@@ -288,9 +289,9 @@ fn module(source: &str) -> crate::soft::ir::Module {
     library.kernel("k", &Default::default()).unwrap_or_else(|error| panic!("{error}")).0
 }
 
-const STORE: &str =
-    "kernel void k(device uint *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i] = 1; }";
-const LOOP: &str = "kernel void k(device uint *x [[buffer(0)]]) { while (x[0] == 0) x[1] += 1; }";
+// Four words are too few for these, so that there is no proof that no access is out of bounds, and the code has checks.
+const STORE: &str = "kernel void k(device uint *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i + 1] = 1; }";
+const LOOP: &str = "kernel void k(device uint *x [[buffer(0)]]) { while (x[0] == 0) x[4] += 1; }";
 
 fn compiled(gpu: &Gpu, source: &str) -> Box<dyn Executable> {
     gpu.compile(&module(source), &CompileOptions::default()).expect("code")
@@ -627,7 +628,7 @@ fn the_watchdog_stops_a_kernel_that_does_not_end() {
         alignment: 16,
         strict: false,
         checked: true,
-        pushed: 0,
+        ..Default::default()
     };
     let emitted = super::super::emit::emit(&module, &function, options).expect("text");
     let stopped = emitted.sites.iter().position(|site| site.kind == SiteKind::Stopped);

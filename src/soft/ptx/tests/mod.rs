@@ -2,6 +2,7 @@
 //! takes, if `ARUMINIUM_TEST_PTXAS` is its path.
 
 mod double;
+mod proof;
 mod published;
 mod sampling;
 mod snapshots;
@@ -71,8 +72,15 @@ fn every_kernel_of_the_corpus_is_taken_by_the_assembler() {
             let (alignment, strict) = (if number == 1 { 4 } else { 16 }, number == 1);
             // The bytes that commands carry in one place, and in memory.
             let pushed = if number == 0 { u64::MAX } else { 0 };
-            let options =
-                Options { target, threads: 256, alignment, strict, checked: true, pushed };
+            let options = Options {
+                target,
+                threads: 256,
+                alignment,
+                strict,
+                checked: true,
+                pushed,
+                ..Options::default()
+            };
             // A sample for other targets, and for memory that may not be aligned.
             let every = if number == 0 { 1 } else { 8 };
             for (kernel, text) in texts(&name, &source, options, every) {
@@ -129,8 +137,14 @@ fn emitted_for(source: &str, strict: bool) -> emit::Emitted {
     let (module, _) =
         library.kernel("k", &ConstantValues::default()).unwrap_or_else(|error| panic!("{error}"));
     let function = super::prepare(&module, Default::default()).expect("code");
-    let options =
-        Options { target: 80, threads: 256, alignment: 16, strict, checked: true, pushed: 0 };
+    let options = Options {
+        target: 80,
+        threads: 256,
+        alignment: 16,
+        strict,
+        checked: true,
+        ..Options::default()
+    };
     let emitted = with_stack(|| emit::emit(&module, &function, options)).expect("text");
     let said = refused(&emitted.text, options.target);
     assert_eq!(said, None, "{source}\n{}", emitted.text);
@@ -223,7 +237,8 @@ fn of_bench(name: &str, checked: bool) -> String {
     let path = format!("{}/benches/kernels/{name}.metal", env!("CARGO_MANIFEST_DIR"));
     let source = std::fs::read_to_string(path).expect("a kernel");
     let (target, threads, alignment, strict, pushed) = (80, 256, 16, false, u64::MAX);
-    let options = Options { target, threads, alignment, strict, checked, pushed };
+    let options =
+        Options { target, threads, alignment, strict, checked, pushed, ..Options::default() };
     texts(name, &source, options, 1).remove(0).1.expect("text")
 }
 
@@ -501,4 +516,85 @@ fn without_checks_no_access_is_compared_with_a_limit() {
         let kernel = text.split("\texit;").next().expect("a kernel");
         assert_eq!(kernel.contains("setp.ge.u32"), checked, "{text}");
     }
+}
+
+/// Products of the matrices that a thread loads, of a type, with one right factor.
+fn products(scalar: &str) -> String {
+    format!(
+        "kernel void k(device {scalar} *x, device float *y, uint g [[threadgroup_position_in_grid]]) {{
+            metal::simdgroup_matrix<{scalar}, 8, 8> a, b, c;
+            metal::simdgroup_matrix<float, 8, 8> s(0), t(0);
+            for (uint i = 0; i < 4; i++) {{
+                simdgroup_load(a, x + 192 * i, 8);
+                simdgroup_load(b, x + 192 * i + 64, 8);
+                simdgroup_load(c, x + 192 * i + 128, 8);
+                simdgroup_multiply_accumulate(s, a, c, s);
+                simdgroup_multiply_accumulate(t, b, c, t);
+            }}
+            simdgroup_store(s, y + 128 * g, 8);
+            simdgroup_store(t, y + 128 * g + 64, 8); }}"
+    )
+}
+
+/// The text of the only kernel of a source with certain options, which the assembler accepts.
+fn text_of(source: &str, options: Options) -> String {
+    let (_, text) = texts("source", source, options, 1).remove(0);
+    let text = text.unwrap_or_else(|what| panic!("{what}"));
+    assert_eq!(refused(&text, options.target), None, "{text}");
+    text
+}
+
+#[test]
+fn tensor_cores_multiply_two_matrices_of_halves_at_once() {
+    for target in [80, 90] {
+        let options = Options {
+            target,
+            threads: 256,
+            alignment: 16,
+            checked: true,
+            tensor: true,
+            ..Options::default()
+        };
+        for (scalar, ty) in [("half", "f16"), ("bfloat", "bf16")] {
+            let text = text_of(&products(scalar), options);
+            let name = format!("mma.sync.aligned.m16n8k8.row.col.f32.{ty}.{ty}.f32 ");
+            // In the version of the loop without checks, and in that with checks.
+            let (found, transposed) =
+                (text.matches(&name).count(), text.matches("movmatrix").count());
+            assert!(found >= 1 && found == transposed, "{found}, {transposed}: {text}");
+            assert!(!text.contains("shfl") && !text.contains("fma"), "{text}");
+            let exact = text_of(&products(scalar), Options { tensor: false, ..options });
+            assert!(exact.contains("fma.rn.f32") && !exact.contains("mma.sync"), "{exact}");
+        }
+        // Floats are exact, and so are products where some lanes may be elsewhere.
+        let text = text_of(&products("float"), options);
+        assert!(text.contains("fma.rn.f32") && !text.contains("mma.sync"), "{text}");
+        let source =
+            products("half").replacen("g [[", "l [[thread_position_in_grid]], uint g [[", 1);
+        let source = source.replacen("]]) {", "]]) { if (l % 3 == 0) return;", 1);
+        let text = text_of(&source, options);
+        assert!(text.contains("fma.rn.f32") && !text.contains("mma.sync"), "{text}");
+    }
+}
+
+#[test]
+fn rows_whose_distance_is_a_multiple_of_sixteen_are_loaded_in_vectors() {
+    let source = "struct Sizes { ulong row; uint first; };
+        kernel void k(device const uchar *x, device float4 *y, constant Sizes &sizes, uint i [[thread_position_in_grid]]) {
+            y[i] = *(device const float4 *)(x + i * sizes.row + 2 * (sizes.first / 2 * 2) * 8); }";
+    let options = Options {
+        target: 80,
+        threads: 256,
+        alignment: 16,
+        checked: true,
+        pushed: 4,
+        ..Options::default()
+    };
+    let text = text_of(source, options);
+    assert!(text.contains("ld.global.u8") && !text.contains("ld.global.v4.b32"), "{text}");
+    let text = text_of(source, Options { multiples: u64::MAX, ..options });
+    assert!(text.contains("ld.global.v4.b32") && !text.contains("ld.global.u8"), "{text}");
+    // The numbers that addresses depend on, and no others.
+    let other = Options { multiples: u64::MAX, alignment: 4, ..options };
+    assert!(!text_of(source, other).contains("ld.global.v4.b32"));
 }

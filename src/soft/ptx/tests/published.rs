@@ -103,7 +103,8 @@ fn try_one(
     found: &Mutex<Found>,
 ) {
     let (target, threads, alignment, strict, pushed) = (80, 256, 16, false, 0);
-    let options = Options { target, threads, alignment, strict, checked: true, pushed };
+    let options =
+        Options { target, threads, alignment, strict, checked: true, pushed, ..Options::default() };
     let Ok((module, _)) = library.kernel(kernel, values) else { return };
     let Ok(function) = super::super::prepare(&module, Default::default()) else { return };
     let kernel = format!("{file}: {kernel}");

@@ -70,8 +70,15 @@ fn the_texts_of_a_few_kernels_are_as_recorded() {
         let (target, threads, alignment) = (80, 256, 16);
         // A barrier that not all threads reach is looked for in strict launches only.
         let strict = name.starts_with("barrier");
-        let options =
-            Options { target, threads, alignment, strict, checked: true, pushed: u64::MAX };
+        let options = Options {
+            target,
+            threads,
+            alignment,
+            strict,
+            checked: true,
+            pushed: u64::MAX,
+            ..Options::default()
+        };
         let text = || {
             let (_, text) = texts(name, &source, options, 1).remove(0);
             text.unwrap_or_else(|what| panic!("{name}: {what}"))
