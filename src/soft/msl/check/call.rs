@@ -9,7 +9,7 @@ use super::{Checker, Entity, FuncId, State};
 use crate::soft::ir::Scalar;
 use crate::soft::ir::hash::FastSet;
 use crate::soft::msl::ast::{self, AddressSpace, Label, Path, TemplateArgument};
-use crate::soft::msl::hir::{Expr, ExprKind};
+use crate::soft::msl::hir::{Expr, ExprKind, InstanceIndex};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
@@ -55,15 +55,15 @@ impl Checker {
 
     /// The arguments of a call. A braced list is checked once its parameter is known.
     pub(super) fn arguments(&mut self, arguments: &[ast::Expr]) -> Vec<Expr> {
-        let argument = |this: &mut Self, argument: &ast::Expr| match &argument.kind {
-            ast::ExprKind::InitList(_) => this.list_argument(argument),
-            _ => this.expr(argument),
-        };
-        if arguments.iter().any(|one| matches!(one.kind, ast::ExprKind::Expansion(..))) {
-            let arguments = self.expanded(arguments);
-            return arguments.iter().map(|one| argument(self, one)).collect();
+        let mut all = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            match &argument.kind {
+                ast::ExprKind::InitList(_) => all.push(self.list_argument(argument)),
+                ast::ExprKind::Expansion(..) => self.expansion(argument, &mut all),
+                _ => all.push(self.expr(argument)),
+            }
         }
-        arguments.iter().map(|one| argument(self, one)).collect()
+        all
     }
 
     /// `object(…)` through its `operator()`.
@@ -340,33 +340,46 @@ impl Checker {
         }
         values.extend(self.convert_arguments(id, arguments));
         let index = self.instance(id, space);
-        let result = match self.func(id).result {
-            Some(result) => result,
-            None => {
-                // `auto`: the body decides.
-                let name = self.func(id).name.clone();
-                match self.check_instance(index) {
-                    State::Checking => self.error(
-                        span,
-                        format!("function '{name}' with deduced return type cannot be used before it is defined"),
-                    ),
-                    // The caller has no type without it, so the errors are the caller's, too.
-                    State::Failed(errors, ..) if errors.has_errors() => {
-                        self.context.diagnostics.append(errors);
-                    }
-                    State::Failed(..) => self.error(
-                        span,
-                        format!("the return type of '{name}' cannot be deduced, as its body has errors"),
-                    ),
-                    _ => {}
-                }
-                match self.func(id).result {
-                    Some(result) => result,
-                    None => return self.error_expr(span),
-                }
-            }
+        match self.result_of(id, index, span) {
+            Some(result) => self.wrap_result(ExprKind::Call(index, values), result, span),
+            None => self.error_expr(span),
+        }
+    }
+
+    /// The type of a function's result, which its body decides if it is declared `auto`; `None` after an error.
+    pub(super) fn result_of(
+        &mut self,
+        id: FuncId,
+        index: InstanceIndex,
+        span: Span,
+    ) -> Option<Qual> {
+        let known = self.func(id).result;
+        let state = match known {
+            Some(result) if result.ty != Types::UNKNOWN => return known,
+            // The body was checked, at least in part.
+            Some(_) => self.instances[index.0 as usize].state.clone(),
+            None => self.check_instance(index),
         };
-        self.wrap_result(ExprKind::Call(index, values), result, span)
+        let name = self.func(id).name.clone();
+        match state {
+            // The caller has no type without it, so the errors are the caller's, too.
+            State::Failed(errors, ..) if errors.has_errors() => {
+                self.context.diagnostics.append(errors);
+            }
+            _ if known.is_some() => {}
+            State::Checking => self.error(
+                span,
+                format!(
+                    "function '{name}' with deduced return type cannot be used before it is defined"
+                ),
+            ),
+            State::Failed(..) => self.error(
+                span,
+                format!("the return type of '{name}' cannot be deduced, as its body has errors"),
+            ),
+            _ => {}
+        }
+        self.func(id).result
     }
 
     /// Calls the function of the prelude that implements a construct of the language.

@@ -36,12 +36,17 @@ impl Checker {
         checked
     }
 
+    /// Counts expressions in instances of templates and in defaults; false if there were too many.
+    pub(super) fn charge_expressions(&mut self, count: usize, span: Span) -> bool {
+        let counts = self.origin.is_some() || self.defaults > 0;
+        !counts || self.charge(Resource::Expressions, count, span)
+    }
+
     pub(super) fn expr(&mut self, expr: &ast::Expr) -> Expr {
         use ast::ExprKind;
         let span = expr.span;
         self.at(span);
-        let counts = self.origin.is_some() || self.defaults > 0;
-        if counts && !self.charge(Resource::Expressions, 1, span) {
+        if !self.charge_expressions(1, span) {
             return self.error_expr(span);
         }
         match &expr.kind {
@@ -336,7 +341,7 @@ impl Checker {
     // ---- names ---------------------------------------------------------------------------
 
     /// The expression that a path is, which names an entity.
-    fn named(&mut self, entity: Option<Entity>, path: &Path) -> Expr {
+    pub(super) fn named(&mut self, entity: Option<Entity>, path: &Path) -> Expr {
         let span = path.span;
         match entity {
             Some(Entity::Local(variable)) => self.local(variable, path),
@@ -401,8 +406,15 @@ impl Checker {
 
     /// A pointer to a function that is no member and no entry point (conv.func); `None` for others.
     pub(super) fn pointer_to_function(&mut self, id: super::FuncId, span: Span) -> Option<Expr> {
-        let ty = self.type_of_pointer(id)?;
+        if self.func(id).this.is_some() {
+            return None;
+        }
         let index = self.instance(id, None);
+        let result = self.result_of(id, index, span);
+        if result.is_none_or(|result| result.ty == Types::UNKNOWN) {
+            return Some(self.error_expr(span));
+        }
+        let ty = self.type_of_pointer(id)?;
         Some(self.value(ExprKind::FunctionAddress(index), ty, span))
     }
 

@@ -9,7 +9,7 @@ use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access, KINDS, Texture};
 use crate::soft::msl::types::{
-    MAX_NESTING, MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types, WIDE_VECTOR,
+    MAX_NESTING, MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types, UNKNOWN, WIDE_VECTOR,
 };
 
 fn fundamental(fundamental: Fundamental) -> Option<Scalar> {
@@ -452,7 +452,13 @@ impl Checker {
         };
         if matches!(self.types.get(element.ty), Ty::Void | Ty::Reference(..) | Ty::Function(..)) {
             let name = self.types.name(element.ty);
-            self.error(span, format!("array of '{name}' is not allowed"));
+            let what = match self.types.get(element.ty) {
+                // Of `auto`, which is not deduced yet.
+                Ty::Reference(..) if name.contains(UNKNOWN) => "references".to_owned(),
+                Ty::Function(..) if name.contains(UNKNOWN) => "functions".to_owned(),
+                _ => format!("'{name}'"),
+            };
+            self.error(span, format!("array of {what} is not allowed"));
             return element.with(Types::UNKNOWN);
         }
         element.with(self.types.intern(Ty::Array(element.ty, count)))

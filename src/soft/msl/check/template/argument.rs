@@ -479,7 +479,7 @@ impl Checker {
                 && !diagnostics.has_errors()
                 && fits(self, func)
             {
-                // Of two templates the more specialised one is selected ([over.over]/4).
+                // The more specialised of two templates is selected ([over.over]/4).
                 let better = found
                     .is_none_or(|(known, _)| self.more_special_function(id, known, sources.len()));
                 if better {
@@ -566,11 +566,16 @@ impl Checker {
 
     /// The element of a named pack at this index.
     pub(in super::super) fn pack_element(&mut self, name: Name, at: usize) -> Option<Entity> {
-        match &self.named_pack(name)? {
+        let pack = self.named_pack(name)?;
+        self.nth_element(pack, at)
+    }
+
+    fn nth_element(&self, pack: Entity, at: usize) -> Option<Entity> {
+        match pack {
             Entity::Pack(id) => {
                 self.templates.packs[id.0 as usize].get(at).and_then(|one| one.entity())
             }
-            Entity::Locals(first, count) if at < *count as usize => {
+            Entity::Locals(first, count) if at < count as usize => {
                 Some(Entity::Local(VariableId(first.0 + at as u32)))
             }
             _ => None,
@@ -616,6 +621,28 @@ impl Checker {
         // There are many elements, and the scopes of few have scopes in them, which outlive the check.
         self.remove_last_scope(scope);
         result
+    }
+
+    /// Checks the elements of an expansion. Most patterns are just the name of a pack, which is looked up once.
+    pub(in super::super) fn expansion(&mut self, expansion: &ast::Expr, all: &mut Vec<Expr>) {
+        if let ExprKind::Expansion(pattern, mentioned) = &expansion.kind
+            && let (ExprKind::Path(path), Some(name)) = (&pattern.kind, pattern.plain())
+            && let Some(pack) = self.named_pack(name)
+        {
+            let span = expansion.span;
+            let Some(count) = self.expansion_length(mentioned, span) else { return };
+            self.at(span);
+            let allowed = self.charge_expressions(count, span);
+            all.extend((0..count).map(|at| match self.nth_element(pack, at) {
+                _ if !allowed => self.error_expr(span),
+                Some(element) => self.named(Some(element), path),
+                None => self.with_element(mentioned, at, |this| this.expr(pattern)),
+            }));
+            return;
+        }
+        for element in self.expanded(std::slice::from_ref(expansion)) {
+            all.push(self.expr(&element));
+        }
     }
 
     /// The elements of a list, with expansions replaced by their elements.
