@@ -32,7 +32,7 @@ pub(super) fn last_level() -> Option<usize> {
     [(0, 4), (0x8000_0000, 0x8000_001d)]
         .into_iter()
         .filter(|&(first, leaf)| cpuid(first, 0)[0] >= leaf)
-        .flat_map(|(_, leaf)| (0..MOST_CACHES).map(move |index| cpuid(leaf, index)))
+        .flat_map(|(_, leaf)| (0..MAX_CACHES).map(move |index| cpuid(leaf, index)))
         .filter(|[eax, ..]| matches!(eax & 0x1f, DATA | UNIFIED))
         .max_by_key(|[eax, ..]| (eax >> 5) & 7)
         .map(|[_, ebx, ecx]| {
@@ -46,7 +46,7 @@ const DATA: u32 = 1;
 const UNIFIED: u32 = 3;
 
 /// How many subleaves are read; those past the last cache have type 0.
-const MOST_CACHES: u32 = 8;
+const MAX_CACHES: u32 = 8;
 
 /// `eax`, `ebx` and `ecx` of a leaf. (The function in `core::arch` is unsafe in some of the
 /// compilers that the crate supports and safe in others.)

@@ -200,10 +200,10 @@ pub(super) struct Parameters {
 }
 
 /// The most bytes that `setBytes:length:atIndex:` copies.
-const MOST_BYTES: usize = 4096;
+const MAX_BYTES: usize = 4096;
 
 /// The most threadgroup memory of Apple's GPUs.
-const MOST_SHARED: usize = 32 << 10;
+const MAX_SHARED: usize = 32 << 10;
 
 impl Parameter {
     #[cold]
@@ -258,7 +258,7 @@ impl Parameter {
     #[inline]
     pub(super) fn check_bytes(&self, kernel: &str, bytes: &[u8]) -> Result<(), Error> {
         let fits =
-            self.is_buffer && !self.written && (self.bytes..=MOST_BYTES).contains(&bytes.len());
+            self.is_buffer && !self.written && (self.bytes..=MAX_BYTES).contains(&bytes.len());
         if fits {
             return Ok(());
         }
@@ -268,8 +268,8 @@ impl Parameter {
             match self {
                 _ if !self.is_buffer => "it takes threadgroup memory, and bytes were passed".into(),
                 _ if self.written => "the kernel may write it: pass a tensor".into(),
-                _ if length > MOST_BYTES => {
-                    format!("{length} bytes were passed; the limit is {MOST_BYTES}: pass a tensor")
+                _ if length > MAX_BYTES => {
+                    format!("{length} bytes were passed; the limit is {MAX_BYTES}: pass a tensor")
                 }
                 _ => format!(
                     "{length} bytes were passed, and the kernel needs at least {}",
@@ -388,7 +388,7 @@ impl Parameters {
         }
         let (x, y, z) = grid.group();
         let threads = x.saturating_mul(y).saturating_mul(z);
-        if threads == 0 || threads > self.max_threads || shared > MOST_SHARED || !grid.fits() {
+        if threads == 0 || threads > self.max_threads || shared > MAX_SHARED || !grid.fits() {
             return Err(self.wrong_sizes(kernel, grid, shared));
         }
         Ok(())
@@ -405,8 +405,8 @@ impl Parameters {
     #[cold]
     fn wrong_sizes(&self, kernel: &str, grid: &Grid, shared: usize) -> Error {
         let (group, most) = (grid.group(), self.max_threads);
-        let why = if shared > MOST_SHARED {
-            format!("{shared} bytes of threadgroup memory; there are {MOST_SHARED}")
+        let why = if shared > MAX_SHARED {
+            format!("{shared} bytes of threadgroup memory; there are {MAX_SHARED}")
         } else if !grid.fits() {
             format!("the grid {grid:?} has more threads along an axis than 32 bits can count")
         } else {

@@ -5,7 +5,7 @@ use super::ranges::{BufferRange, Role};
 use super::tensor::Tensor;
 
 /// The number of pairs of parts that are compared at most. Tensors that need more count as overlapping.
-const MOST_STEPS: u32 = 10_000;
+const MAX_STEPS: u32 = 10_000;
 
 /// Bytes at equal distances: a run of bytes that follow each other, repeated along axes.
 struct Runs {
@@ -85,7 +85,7 @@ fn meet(one: Part<'_>, other: Part<'_>, steps: &mut u32) -> bool {
         return false;
     }
     *steps += 1;
-    if *steps > MOST_STEPS {
+    if *steps > MAX_STEPS {
         return true;
     }
     match (one.axes, other.axes) {
@@ -122,7 +122,7 @@ fn cover(outer: Part<'_>, inner: Part<'_>, steps: &mut u32) -> bool {
         return false;
     }
     *steps += 1;
-    if *steps > MOST_STEPS {
+    if *steps > MAX_STEPS {
         return false;
     }
     let &[(length, step), ref rest @ ..] = outer.axes else { return true };

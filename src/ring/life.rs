@@ -6,7 +6,7 @@ use super::kind::{Kind, Types};
 use super::layout::{NO_LANE, RingLane, RingRecord, UNIT, stride};
 use super::message::zeroed;
 use super::options::Launch;
-use super::places::MOST_IN_PLACE;
+use super::places::MAX_IN_PLACE;
 use super::post::Post;
 use super::record::Op;
 use super::state::{Seat, State};
@@ -80,9 +80,9 @@ impl State {
                 members + 1
             )));
         }
-        if launch.in_place && in_place >= MOST_IN_PLACE {
+        if launch.in_place && in_place >= MAX_IN_PLACE {
             return Err(RingError::Invalid(format!(
-                "a ring has at most {MOST_IN_PLACE} actors with several threads or states in place"
+                "a ring has at most {MAX_IN_PLACE} actors with several threads or states in place"
             )));
         }
         // From here on tables may move, also if something fails. Nothing else changes before everything has its memory.

@@ -6,7 +6,7 @@ use crate::{Batch, Buffer, Gpu, ResourceUsage};
 use std::sync::Arc;
 
 /// How many actors of a ring may have states that handlers access in place: a launch reaches fewer than 2¹⁶ buffers.
-pub(super) const MOST_IN_PLACE: usize = 32_000;
+pub(super) const MAX_IN_PLACE: usize = 32_000;
 
 /// Places for the states of a kind's actors, by number.
 #[derive(Debug)]

@@ -69,7 +69,7 @@ impl<'a> SubmitGuard<'a> {
             // Nothing ran, and no actor is at fault.
             _ => return (state, Err(error.into())),
         };
-        // Of several actors that fail in one tick any may be named: the first one of all is to be found.
+        // If several actors fail in one tick, Metal may name any of them: look for the first in the order of launches.
         for actor in suspects {
             if let Some(found) = named.take_if(|named| named.0 == actor) {
                 return (state, Ok(Some(found)));

@@ -64,7 +64,7 @@ pub(super) fn prepare(folder: &Path, library: &Path) -> std::io::Result<PathBuf>
 /// Makes a symbolic link, or makes one that is there lead elsewhere. Several processes may do so at once.
 fn replace_link(target: &Path, link: &Path) -> std::io::Result<()> {
     let part = super::library::part(link);
-    // Of a process that had this number and was ended.
+    // Left by a process of this number that was killed.
     _ = fs::remove_file(&part);
     symlink(target, &part)?;
     fs::rename(&part, link)

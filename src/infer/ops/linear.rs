@@ -80,7 +80,7 @@ impl Experts<'_> {
 }
 
 /// The most experts that can be sorted: each has a thread of a threadgroup, and so have rows without an expert.
-const MOST_EXPERTS: usize = 1023;
+const MAX_EXPERTS: usize = 1023;
 
 impl Ops {
     /// `y = x wᵀ`: the rows of `w` are the outputs. `w` has any type, also MLX's format, and may be two weights, one of which
@@ -334,8 +334,8 @@ fn check_scratch(scratch: &Tensor, experts: usize, rows: usize) -> Result<&Tenso
         let why = format!("scratch of shape {shape:?}: {needed} contiguous values are needed");
         return Err(wrong(op, why));
     }
-    if experts > MOST_EXPERTS {
-        let why = format!("{experts} experts: at most {MOST_EXPERTS} can be computed with scratch");
+    if experts > MAX_EXPERTS {
+        let why = format!("{experts} experts: at most {MAX_EXPERTS} can be computed with scratch");
         return Err(wrong(op, why));
     }
     Ok(scratch)

@@ -63,7 +63,7 @@ pub(super) fn wait_for(commands: &Object) {
 pub(crate) struct FlightRef(ManuallyDrop<Arc<Flight>>);
 
 /// The most flights whose memory a thread keeps.
-const MOST_SPARE: usize = 16;
+const MAX_SPARE: usize = 16;
 
 thread_local! {
     /// Without command buffers.
@@ -106,7 +106,7 @@ impl Drop for FlightRef {
             own.commands = unsafe { Object::borrowed(Id::NIL) };
             _ = SPARE.try_with(|spare| {
                 let mut spare = spare.borrow_mut();
-                if spare.len() < MOST_SPARE {
+                if spare.len() < MAX_SPARE {
                     spare.push(flight);
                 }
             });

@@ -122,9 +122,9 @@ impl Uses {
 
     /// Drops the entries, which may run any code. The thread keeps the memory of the list, unless that is large.
     pub(super) fn retire(mut self) {
-        const MOST: usize = 256;
+        const MAX: usize = 256;
         self.list.clear();
-        if (1..=MOST).contains(&self.list.capacity()) {
+        if (1..=MAX).contains(&self.list.capacity()) {
             _ = SPARE.try_with(|spare| spare.set(self.list));
         }
     }

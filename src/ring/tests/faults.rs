@@ -446,7 +446,7 @@ fn a_fault_in_a_late_thread_of_an_actor_undoes_its_tick() {
             }
             assert_eq!(actor.try_receive().unwrap(), None);
         }
-        // Of two such actors the first is named first, also if the other one fails sooner. One that is suspended is not run.
+        // The first of two such actors is named first, even if the other one fails sooner. A suspended one is not run.
         let ring = ring();
         let launch = Launch::new().grid(groups, threads).supervision(Supervision::Stop);
         let actors: Vec<Actor<u32, u32, Few>> = ["waits", "late", "soon"]

@@ -56,7 +56,7 @@ impl Apart {
         self.copies.iter_mut().for_each(|(copy, _)| copy.copy_from_slice(&self.common));
     }
 
-    /// All SIMD-groups have passed a barrier of the memory. Of several that wrote a byte a random one has.
+    /// Called when all SIMD-groups have passed a barrier of the memory. If several wrote a byte, a random one of their values remains.
     pub(crate) fn merge(&mut self, random: &mut Random) {
         let mut order: Vec<&[u128]> = self.copies.iter().map(|(copy, _)| &copy[..]).collect();
         for last in (1..order.len()).rev() {

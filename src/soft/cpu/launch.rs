@@ -58,7 +58,7 @@ struct Scratch {
 type Shape = ([u32; 3], Vec<Positions>);
 
 /// How many shapes a thread keeps for its next launch: a launch has at most eight, as only the groups at the edges differ.
-const MOST_SHAPES: usize = 16;
+const MAX_SHAPES: usize = 16;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -542,7 +542,7 @@ impl<'a> Worker<'a> {
         }
         scratch.areas = self.areas;
         scratch.shapes = self.shapes;
-        if scratch.shapes.len() > MOST_SHAPES {
+        if scratch.shapes.len() > MAX_SHAPES {
             scratch.shapes.clear();
         }
         for &number in &self.shared.tallies {

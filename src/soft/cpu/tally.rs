@@ -11,7 +11,7 @@ use super::interp::memory::Region;
 use crate::soft::ir::{Allocation, AllocationKind, Function, Op, Type, Value};
 
 /// The largest buffer, in bytes, that is copied.
-const MOST_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// Finds the allocations that a kernel only adds 32-bit words to, without using the sums.
 pub(super) fn find(function: &Function, allocations: &[Allocation]) -> Vec<bool> {
@@ -77,7 +77,7 @@ pub(super) fn choose(tallies: &[bool], regions: &[Region], threads: u64) -> Vec<
         .filter(|&number| {
             let region = &regions[number];
             tallies[number - 1]
-                && (4..=MOST_BYTES.min(threads)).contains(&region.bytes)
+                && (4..=MAX_BYTES.min(threads)).contains(&region.bytes)
                 && region.base.cast::<u32>().is_aligned()
                 && regions.iter().enumerate().all(|(other, memory)| {
                     other == number || memory.bytes == 0 || apart(region, memory)

@@ -5,7 +5,7 @@ use super::{Expected, HANDLE_BYTES};
 use std::sync::Arc;
 
 /// The most members that are listed. Those after them cannot be set by an encoder.
-const MOST: usize = 1 << 16;
+const MAX: usize = 1 << 16;
 
 /// A struct.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Layout {
     }
 
     fn add(&mut self, shape: &Shape, size: u32, offset: u32, index: u32, more: u32) {
-        if self.members.len() >= MOST {
+        if self.members.len() >= MAX {
             return;
         }
         let (kind, count) = match shape {
@@ -95,7 +95,7 @@ impl Layout {
             Shape::Array(of) => match (&of.element, MemberKind::of(&of.element)) {
                 (_, Some(kind)) => (kind, of.length),
                 (element, None) if !element.is_data() => {
-                    for nth in 0..of.length.min(MOST as u32) {
+                    for nth in 0..of.length.min(MAX as u32) {
                         let further = nth.saturating_mul(of.indices);
                         let (index, more) =
                             (index.saturating_add(further), more.saturating_add(further));

@@ -72,7 +72,7 @@ type Job = (Box<dyn FnOnce() + Send>, Sender<()>);
 static IDLE: Mutex<Vec<Sender<Job>>> = Mutex::new(Vec::new());
 
 /// The most threads that wait.
-const MOST: usize = 4;
+const MAX: usize = 4;
 
 /// Does a job, which does not panic, on a thread with a large stack, and waits for it. Does nothing if there is no such
 /// thread.
@@ -109,7 +109,7 @@ fn serve(first: Job, own: Sender<Job>, jobs: Receiver<Job>) {
         job();
         let stays = !is_forked() && {
             let mut idle = lock(&IDLE);
-            let stays = idle.len() < MOST;
+            let stays = idle.len() < MAX;
             if stays {
                 idle.push(own.clone());
             }

@@ -60,7 +60,7 @@ pub(crate) struct Processor {
 
 impl Processor {
     /// More devices than these are not used.
-    pub(crate) const MOST: usize = 33;
+    pub(crate) const MAX: usize = 33;
 
     pub(crate) fn new(number: usize, name: String, backend: Box<dyn Backend>) -> Self {
         Self { number, name, backend, allocated: AtomicUsize::new(0) }

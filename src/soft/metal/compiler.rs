@@ -27,8 +27,8 @@ const CPU: usize = 0;
 
 /// The device with a number, which is made at its first use, or the reason why it cannot be.
 fn processor(number: usize) -> Result<&'static Processor, &'static str> {
-    static ALL: [OnceLock<Result<Processor, String>>; Processor::MOST] =
-        [const { OnceLock::new() }; Processor::MOST];
+    static ALL: [OnceLock<Result<Processor, String>>; Processor::MAX] =
+        [const { OnceLock::new() }; Processor::MAX];
     let Some(slot) = ALL.get(number) else { return Err("there is no such GPU") };
     let made = slot.get_or_init(|| {
         if number == CPU {
@@ -71,14 +71,14 @@ pub(super) fn all() -> Vec<&'static Processor> {
     if chosen().is_none() {
         return Vec::new();
     }
-    let numbers = 0..=ptx::Gpu::count().min(Processor::MOST - 1);
+    let numbers = 0..=ptx::Gpu::count().min(Processor::MAX - 1);
     numbers.filter_map(|number| processor(number).ok()).collect()
 }
 
 /// A device beside the others, for tests: a CPU with one thread.
 #[cfg(test)]
 pub(super) fn second_cpu() -> &'static Processor {
-    static SECOND: LazyLock<Processor> = LazyLock::new(|| cpu(Processor::MOST - 1, 1));
+    static SECOND: LazyLock<Processor> = LazyLock::new(|| cpu(Processor::MAX - 1, 1));
     &SECOND
 }
 

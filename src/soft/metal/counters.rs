@@ -25,7 +25,7 @@ const DONT_SAMPLE: usize = usize::MAX;
 pub(super) const SAMPLE: usize = size_of::<u64>();
 
 /// The most samples that a buffer has: as many as fit into what Apple's GPUs allow, 32 KiB.
-const MOST_SAMPLES: usize = 32 * 1024 / SAMPLE;
+const MAX_SAMPLES: usize = 32 * 1024 / SAMPLE;
 
 /// The counter.
 pub(super) struct Counter;
@@ -101,9 +101,9 @@ impl CounterSampleBuffer {
         if fields.counter_set.is_none() {
             return invalid("the descriptor has no counter set".into());
         }
-        if !(1..=MOST_SAMPLES).contains(&fields.count) {
+        if !(1..=MAX_SAMPLES).contains(&fields.count) {
             let count = fields.count;
-            return invalid(format!("{count} samples: from 1 to {MOST_SAMPLES} are possible"));
+            return invalid(format!("{count} samples: from 1 to {MAX_SAMPLES} are possible"));
         }
         let memory = Memory::new(processor, fields.count * SAMPLE, false).ok_or_else(|| {
             Error::new(CounterError::OutOfMemory, "there is no memory for the samples")

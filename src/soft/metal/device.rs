@@ -51,8 +51,8 @@ pub(super) struct Device {
 
 /// The object of a device: the same one each time.
 pub(super) fn of(processor: &'static Processor) -> Strong<Device> {
-    static DEVICES: [OnceLock<Strong<Device>>; Processor::MOST] =
-        [const { OnceLock::new() }; Processor::MOST];
+    static DEVICES: [OnceLock<Strong<Device>>; Processor::MAX] =
+        [const { OnceLock::new() }; Processor::MAX];
     let make = || {
         let device =
             Strong::new(Device { processor, concurrent_compilation: AtomicBool::new(false) });

@@ -16,8 +16,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The devices by number, for the classes that they make objects of.
-static DEVICES: [OnceLock<Retained>; Processor::MOST] =
-    [const { OnceLock::new() }; Processor::MOST];
+static DEVICES: [OnceLock<Retained>; Processor::MAX] = [const { OnceLock::new() }; Processor::MAX];
 
 /// Sets the device of a number, once.
 pub(super) fn set_device(number: usize, device: Retained) {

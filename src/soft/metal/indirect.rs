@@ -56,7 +56,7 @@ impl HasResource for IndirectCommandBuffer {
 const COMPUTE: usize = 1 << 5 | 1 << 6;
 
 /// The most commands that a buffer has, as in Metal.
-const MOST: usize = 16384;
+const MAX: usize = 16384;
 
 /// Reports a mistake: there is no command buffer that could.
 fn report(class: &str, selector: &str, label: &Label, why: &str) {
@@ -75,7 +75,7 @@ impl IndirectCommandBuffer {
         let options = Options(options);
         let possible = fields.types & !COMPUTE == 0
             && fields.types != 0
-            && (1..=MOST).contains(&count)
+            && (1..=MAX).contains(&count)
             && fields.kernel_buffers <= BUFFERS
             && options.are_known();
         let memory = possible.then(|| Memory::new(processor, count * RECORD, false))??;

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 const LONGEST: usize = 16384;
 const LONGEST_3D: usize = 2048;
 /// The most slices of an array.
-const MOST_SLICES: usize = 2048;
+const MAX_SLICES: usize = 2048;
 
 /// The bits of `MTLTextureUsage` by which a GPU changes pixels: writing, rendering and atomic functions.
 const WRITING_USAGE: usize = SHADER_WRITE | 4 | 32;
@@ -160,7 +160,7 @@ fn layout(fields: &TextureFields) -> Result<Layout, String> {
         (all_sides.iter().all(|side| (1..=longest).contains(side)), "size", &size as &dyn Debug),
         (all_sides[sides..].iter().all(|side| *side == 1), "size", &size),
         (faces == 1 || size.width == size.height, "size", &size),
-        ((1..=MOST_SLICES).contains(&fields.array_length), "arrayLength", &fields.array_length),
+        ((1..=MAX_SLICES).contains(&fields.array_length), "arrayLength", &fields.array_length),
         (array || fields.array_length == 1, "arrayLength", &fields.array_length),
         (has_sample_count(fields.samples), "sampleCount", &fields.samples),
         (multisampled || fields.samples == 1, "sampleCount", &fields.samples),

@@ -208,7 +208,7 @@ pub(crate) struct Signature {
     pub(crate) constant: bool,
     pub(crate) space: Option<AddressSpace>,
     pub(crate) trailing: Option<TypeName>,
-    /// Of a lambda: its copies may change.
+    /// Whether a lambda may change its copies of variables.
     pub(crate) mutable: bool,
 }
 

@@ -10,7 +10,7 @@ const STEP: usize = 16;
 /// The number of sizes.
 const SIZES: usize = 16;
 /// The most pieces of memory of each size that a thread keeps.
-const MOST: usize = 16;
+const MAX: usize = 16;
 
 /// Pieces of memory of one size. The first word of each is the address of the next.
 #[derive(Clone, Copy)]
@@ -53,7 +53,7 @@ impl Spare {
     /// The memory has the layout at the index, and is not used again unless it is taken.
     unsafe fn give(&self, index: usize, memory: *mut u8) -> bool {
         let List { first, count } = self.0[index].get();
-        let has_room = count < MOST;
+        let has_room = count < MAX;
         if has_room {
             // SAFETY: the caller's; every layout has room for an address.
             unsafe { memory.cast::<*mut u8>().write(first) };
@@ -156,18 +156,18 @@ mod tests {
         apart(|| {
             // SAFETY: as above.
             unsafe {
-                let made: Vec<_> = (0..2 * MOST).map(|_| alloc(layout(64), false)).collect();
+                let made: Vec<_> = (0..2 * MAX).map(|_| alloc(layout(64), false)).collect();
                 assert_eq!(made.iter().collect::<HashSet<_>>().len(), made.len());
                 made.iter().for_each(|&memory| free(memory, layout(64)));
                 let kept = SPARE.with(|spare| spare.0[3].get().count);
-                assert_eq!(kept, MOST);
+                assert_eq!(kept, MAX);
                 for large in [layout(SIZES * STEP + 1), Layout::from_size_align(64, 32).unwrap()] {
                     let memory = alloc(large, true);
                     assert!(memory.addr().is_multiple_of(large.align()));
                     free(memory, large);
                 }
                 let counts = SPARE.with(|spare| spare.0.each_ref().map(|list| list.get().count));
-                assert_eq!(counts.iter().sum::<usize>(), MOST);
+                assert_eq!(counts.iter().sum::<usize>(), MAX);
             }
         });
     }

@@ -20,12 +20,12 @@ struct Item {
 }
 
 /// More encoders than these keep their order: finding another takes the cube of their number.
-const MOST: usize = 32;
+const MAX: usize = 32;
 
 /// Puts commands into the order in which they run. If nothing is untracked, that is the order in which they were
 /// recorded.
 pub(crate) fn put_in_order(recording: &mut Recording) {
-    if recording.untracked.is_empty() || !(2..=MOST).contains(&recording.segments.len()) {
+    if recording.untracked.is_empty() || !(2..=MAX).contains(&recording.segments.len()) {
         return;
     }
     let items = items(recording);
@@ -257,7 +257,7 @@ mod tests {
         between.segments[1] = Segment { start: 2, end: 3 };
         put_in_order(&mut between);
         assert_eq!(between.commands, [fill(1), event, fill(2), event]);
-        for (count, turned) in [(1, false), (2, true), (MOST, true), (MOST + 1, false)] {
+        for (count, turned) in [(1, false), (2, true), (MAX, true), (MAX + 1, false)] {
             let encoders: Vec<Command> = (0..count).map(|at| fill(1 + (at % 2) as u32)).collect();
             let (mut many, _memory) = recording(&encoders);
             put_in_order(&mut many);

@@ -17,7 +17,7 @@ pub(crate) const PAGE: usize = 4096;
 
 /// The longest mappings in the pool, and the most bytes in it.
 const LONGEST: usize = 4 << 20;
-const MOST: usize = 64 << 20;
+const MAX: usize = 64 << 20;
 
 /// From this length on huge pages are requested from the system, each of which replaces 512.
 const HUGE: usize = 2 << 20;
@@ -168,7 +168,7 @@ impl Pool {
         if bytes > LONGEST {
             return;
         }
-        if self.bytes + bytes > MOST {
+        if self.bytes + bytes > MAX {
             *self = Self::default();
         }
         self.bytes += bytes;
@@ -202,13 +202,13 @@ mod tests {
     #[test]
     fn the_pool_is_bounded() {
         let mut pool = Pool::default();
-        for number in 0..2 * MOST / LONGEST {
+        for number in 0..2 * MAX / LONGEST {
             pool.add(mapping(LONGEST / PAGE), false);
-            assert_eq!(pool.bytes, (number % (MOST / LONGEST) + 1) * LONGEST);
+            assert_eq!(pool.bytes, (number % (MAX / LONGEST) + 1) * LONGEST);
             assert_eq!(pool.bytes, pool.lists[&LONGEST].len() * LONGEST);
         }
         pool.add(mapping(LONGEST / PAGE + 1), false);
-        assert_eq!((pool.bytes, pool.lists.len()), (MOST, 1));
+        assert_eq!((pool.bytes, pool.lists.len()), (MAX, 1));
     }
 
     #[test]

@@ -410,7 +410,7 @@ pub(crate) struct RecordingPool {
 
 impl RecordingPool {
     /// How many recordings are kept: as many as one of Metal's queues has command buffers in flight.
-    const MOST: usize = 64;
+    const MAX: usize = 64;
 
     pub(crate) fn new(processor: Option<&'static Processor>) -> Self {
         Self { processor, list: Mutex::default() }
@@ -426,7 +426,7 @@ impl RecordingPool {
     pub(crate) fn recycle(&self, mut recording: Box<Recording>) {
         recording.clear();
         let mut pool = lock(&self.list);
-        if pool.len() < Self::MOST {
+        if pool.len() < Self::MAX {
             pool.push(recording);
         }
     }

@@ -57,7 +57,7 @@ pub(crate) struct Submission {
 }
 
 /// The most submissions whose memory a thread keeps.
-const MOST_SPARE: usize = 16;
+const MAX_SPARE: usize = 16;
 
 thread_local! {
     static SPARE: RefCell<Vec<Arc<Submission>>> = const { RefCell::new(Vec::new()) };
@@ -112,7 +112,7 @@ impl Submission {
             *own = Self::default();
             _ = SPARE.try_with(|spare| {
                 let mut spare = spare.borrow_mut();
-                if spare.len() < MOST_SPARE {
+                if spare.len() < MAX_SPARE {
                     spare.push(submission);
                 }
             });

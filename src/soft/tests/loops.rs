@@ -478,7 +478,7 @@ fn loops_with_indices_at_the_ends_of_their_type_agree_with_the_model() {
         let [signed, down, at_top, write] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
         let (least, end) = if signed { (-1i64 << 31, 1 << 31) } else { (0, 1 << 32) };
         for (past, lane) in (-2..=1).flat_map(|past| [(past, 0), (past, 1)]) {
-            // Of the first and the last thread, in the first and the last of ten iterations.
+            // The distance from the first thread in the first iteration to the last thread in the last of ten.
             let reach = i64::from(63 * lane + 10);
             let lowest = if at_top { end - reach + past } else { least - past };
             let begin = if at_top { lowest } else { least };

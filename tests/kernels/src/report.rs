@@ -171,8 +171,8 @@ fn base(path: &str) -> &str {
 
 /// The beginning of a text, escaped and cut for a cell of a table.
 fn cell(text: &str) -> String {
-    const MOST: usize = 120;
-    let mut short: String = text.chars().take(MOST).collect();
+    const MAX: usize = 120;
+    let mut short: String = text.chars().take(MAX).collect();
     if short.len() < text.len() {
         short.push('…');
     }

@@ -280,7 +280,7 @@ fn many_queries() {
             let launch = launch.bytes(&all.padding(chunk)).bytes(&all.blocks(queries, chunk));
             let own = if Number::named(ty).is_none() { 16 * 32 * SIMDGROUPS } else { 0 };
             let halves = queries * (sides[0] + 2 * sides[1].next_multiple_of(64) + 4 * chunk) + own;
-            if 2 * halves > MOST_MEMORY {
+            if 2 * halves > MAX_MEMORY {
                 // ggml's program cannot launch it either.
                 continue;
             }
@@ -299,7 +299,7 @@ fn many_queries() {
 /// SIMD-groups of a threadgroup for many queries.
 const SIMDGROUPS: usize = 4;
 /// Threadgroup memory of a GPU.
-const MOST_MEMORY: usize = 32 * 1024;
+const MAX_MEMORY: usize = 32 * 1024;
 
 #[test]
 fn one_query() {

@@ -13,13 +13,13 @@ use weights_tests::Random;
 struct Counted;
 
 static USED: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
+static MAX: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: the system's allocator does the work.
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let used = USED.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(used, Ordering::Relaxed);
+        MAX.fetch_max(used, Ordering::Relaxed);
         // SAFETY: the caller's layout.
         unsafe { System.alloc(layout) }
     }
@@ -94,9 +94,9 @@ fn run(seed: u64, file: &[u8], share: usize, read: impl Fn(&[u8]) -> bool) -> us
         let mut mutated = file.to_vec();
         mutate(&mut random, &mut mutated);
         let before = USED.load(Ordering::Relaxed);
-        MOST.store(before, Ordering::Relaxed);
+        MAX.store(before, Ordering::Relaxed);
         readable += usize::from(read(&mutated));
-        let used = MOST.load(Ordering::Relaxed) - before;
+        let used = MAX.load(Ordering::Relaxed) - before;
         // A list of small values is 8 times as large in memory, its growth doubles it, and values are decoded to 4 bytes
         // of 1.5 bits.
         let limit = 64 * mutated.len() + (1 << 16);

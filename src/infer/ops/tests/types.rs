@@ -136,7 +136,7 @@ fn functions_of_two_integers_of_every_type() {
                 let x = tensor(&setup, a_type, &[COUNT], &a);
                 let y = tensor(&setup, b_type, &[COUNT], &b);
                 turn += 1;
-                // Of the types of results one, in turn, and both widest ones where signed and unsigned numbers meet.
+                // One type of results, in turn; and both widest types where signed and unsigned numbers meet.
                 let mixed = is_signed(a_type) != is_signed(b_type)
                     && [a_type, b_type].contains(&DType::U64);
                 for (nth, to) in INTEGERS.into_iter().enumerate() {

@@ -11,7 +11,7 @@ use crate::soft::ir::{Op, Sampler, TextureAtomic, TextureSide};
 use crate::soft::kernel::texture::{Pixel, Texture};
 
 /// The largest number of components of all operands together.
-const MOST: usize = 11;
+const MAX: usize = 11;
 
 /// The bit of the immediate that is set if the result is in slots; the bits below it are for the operands.
 pub(crate) const RESULT_IN_SLOT: u64 = 1 << 16;
@@ -29,7 +29,7 @@ trait Fetch {
     /// Whether it is computed for all lanes, so that it cannot fault.
     const PURE: bool = Self::OPERANDS == 2;
     /// Executes it for one lane. The first operand, the texture, is already looked up.
-    fn lane(texture: &Texture<'_>, operands: &[u64; MOST], own: u64) -> Pixel;
+    fn lane(texture: &Texture<'_>, operands: &[u64; MAX], own: u64) -> Pixel;
 }
 
 macro_rules! fetches {
@@ -42,7 +42,7 @@ macro_rules! fetches {
             const OPERANDS: usize = $operands;
             const WIDE: usize = $wide;
             const RESULTS: usize = $results;
-            fn lane($texture: &Texture<'_>, $o: &[u64; MOST], $own: u64) -> Pixel { $body }
+            fn lane($texture: &Texture<'_>, $o: &[u64; MAX], $own: u64) -> Pixel { $body }
         }
     )*};
 }
@@ -87,12 +87,12 @@ fetches! {
 }
 
 /// Four words among the operands.
-fn words(operands: &[u64; MOST], first: usize) -> [u32; 4] {
+fn words(operands: &[u64; MAX], first: usize) -> [u32; 4] {
     std::array::from_fn(|k| operands[first + k] as u32)
 }
 
 /// The sample position: the operands after texture and sampler.
-fn position(operands: &[u64; MOST]) -> Position {
+fn position(operands: &[u64; MAX]) -> Position {
     Position {
         at: words(operands, 2).map(f32::from_bits),
         offset: std::array::from_fn(|k| operands[6 + k] as i32),
@@ -114,7 +114,7 @@ impl<F: Fetch> Handler for Lanes<F> {
                 let word = &*ip.add(1 + k / 4);
                 [word.a, word.b, word.c, word.d][k % 4]
             };
-            let registers: [u32; MOST] =
+            let registers: [u32; MAX] =
                 std::array::from_fn(|k| if k < F::OPERANDS { register(k) } else { 0 });
             let textures = std::slice::from_raw_parts(wave.textures, wave.texture_count as usize);
             let mut found = [[0u32; LANES]; 4];
@@ -122,7 +122,7 @@ impl<F: Fetch> Handler for Lanes<F> {
             while left != 0 {
                 let lane = left.trailing_zeros() as usize;
                 left &= left - 1;
-                let mut operands = [0u64; MOST];
+                let mut operands = [0u64; MAX];
                 for (k, operand) in operands.iter_mut().enumerate().take(F::OPERANDS) {
                     let lane = if ins.imm & 1 << k != 0 { 0 } else { lane };
                     let bytes = if k < F::WIDE { 8 } else { 4 };

@@ -1,7 +1,7 @@
 //! Handlers of matrices of 8 by 8 that the lanes of a SIMD-group hold together (MSL 2.4, 6.7).
 //!
-//! Of a lane's number, bits 4, 2 and 1 are its row, and bits 3 and 0 the upper bits of its column, whose
-//! lowest bit is the register.
+//! Bits 4, 2 and 1 of a lane's number are its row. Bits 3 and 0 are the upper bits of its column, whose lowest bit is the
+//! register.
 
 use std::marker::PhantomData;
 

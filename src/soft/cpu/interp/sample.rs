@@ -139,7 +139,7 @@ fn levels(
     lod: f32,
 ) -> impl Iterator<Item = (u32, f32, Filter)> {
     let (least, most) = sampler.lod_clamp();
-    // Of a NaN and a number, these take the number.
+    // If one operand is a NaN, `max` and `min` return the other.
     let lod = (lod + sampler.bias()).max(least).min(most);
     let filter = if lod > 0.0 { sampler.min_filter() } else { sampler.mag_filter() };
     let last = texture.levels.len().saturating_sub(1) as u32;

@@ -4,7 +4,7 @@
 use crate::soft::ir::{Args, Block, Effect, Function, Inst, Op, Scalar, Span, Stmt, Type, Value};
 
 /// Operations of both branches together, at most.
-const MOST: usize = 8;
+const MAX: usize = 8;
 
 /// Flattens in a scalarised function.
 pub(crate) fn run(function: &mut Function) {
@@ -17,7 +17,7 @@ fn block(function: &mut Function, stmts: Block) -> Block {
     for stmt in stmts {
         match stmt.map_blocks(|inner| block(function, inner)) {
             Stmt::If(condition, then, otherwise)
-                if then.len() + otherwise.len() <= MOST
+                if then.len() + otherwise.len() <= MAX
                     && is_simple(function, &then)
                     && is_simple(function, &otherwise) =>
             {

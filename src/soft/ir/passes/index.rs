@@ -10,7 +10,7 @@ use crate::soft::ir::{Args, Block, Function, Input, Inst, Op, Scalar, Stmt, Type
 /// Most nested operations to look through.
 const DEEPEST: u32 = 8;
 /// Indices of one address, at most.
-const MOST_TERMS: usize = 8;
+const MAX_TERMS: usize = 8;
 
 /// Rewrites the indices of a scalarised function.
 pub(crate) fn run(function: &mut Function) {
@@ -149,7 +149,7 @@ impl Indices<'_> {
             }
         }
         sum.terms.push((index, scale));
-        (sum.terms.len() <= MOST_TERMS).then_some(())
+        (sum.terms.len() <= MAX_TERMS).then_some(())
     }
 
     /// Puts the terms with small indices together, if there are several: their sum cannot leave 31 bits.

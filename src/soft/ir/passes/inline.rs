@@ -13,7 +13,7 @@ use crate::soft::ir::{
 };
 
 /// Instructions after inlining, at most.
-const MOST: usize = 1 << 20;
+const MAX: usize = 1 << 20;
 /// Statements inside each other after inlining, at most: passes and back ends recurse into them.
 const DEEPEST_CODE: u64 = 4096;
 /// Early returns that are turned into nested branches; more become a loop.
@@ -49,7 +49,7 @@ pub(crate) fn run(module: &Module, calls: Calls) -> Result<Vec<Function>, TooLar
         functions.push(pass.routine(id)?);
     }
     let number: usize = functions.iter().map(|function| function.insts.len()).sum();
-    if number > MOST { Err(too_large(number as u64, None)) } else { Ok(functions) }
+    if number > MAX { Err(too_large(number as u64, None)) } else { Ok(functions) }
 }
 
 fn too_deep(number: u64) -> TooLarge {
@@ -59,7 +59,7 @@ fn too_deep(number: u64) -> TooLarge {
 
 fn too_large(number: u64, largest: Option<(String, u64)>) -> TooLarge {
     let what = "instructions after its calls are inlined";
-    TooLarge { what, number, limit: MOST as u64, largest }
+    TooLarge { what, number, limit: MAX as u64, largest }
 }
 
 /// The functions that stay.
@@ -102,7 +102,7 @@ fn choose(module: &Module, limits: Calls) -> Result<Stay, TooLarge> {
         if stays[id.index()] { CALL } else { size }
     });
     let size = sizes[module.entry.index()];
-    if size > MOST as u64 {
+    if size > MAX as u64 {
         let inlined =
             |(callee, made): (&FuncId, &Made)| sizes[callee.index()].saturating_mul(made.times);
         let calls = &count[module.entry.index()].calls;
@@ -317,7 +317,7 @@ impl<'a> Inline<'a> {
     fn stmt(&mut self, stmt: &Stmt, frame: &mut Frame<'a>) -> Done {
         match stmt {
             Stmt::Do(value) => {
-                if self.out.len() > MOST {
+                if self.out.len() > MAX {
                     return Err(too_large(self.out.len() as u64, None));
                 }
                 let inst = *frame.function.inst(*value);

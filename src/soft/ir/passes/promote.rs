@@ -14,7 +14,7 @@ use crate::soft::ir::{
 };
 
 /// Most variables that one local may become.
-const MOST_PIECES: usize = 1024;
+const MAX_PIECES: usize = 1024;
 
 /// Rewrites a function without calls.
 pub(crate) fn run(function: &mut Function) {
@@ -82,7 +82,7 @@ impl Local {
         }
         let below = self.pieces.range(..end).next_back();
         let overlaps = below.is_some_and(|(&at, known)| at + i64::from(known.bytes()) > offset);
-        if overlaps || offset < 0 || end > self.bytes || self.pieces.len() >= MOST_PIECES {
+        if overlaps || offset < 0 || end > self.bytes || self.pieces.len() >= MAX_PIECES {
             // Out of bounds, it stays to be reported.
             self.stays = true;
             return false;

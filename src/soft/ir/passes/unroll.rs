@@ -16,13 +16,13 @@ use crate::soft::ir::{
 use super::rewrite::Constants;
 
 /// Most iterations of a loop.
-const MOST_ITERATIONS: usize = 32;
+const MAX_ITERATIONS: usize = 32;
 /// Most instructions that one loop may become.
-const MOST_CODE: usize = 1024;
+const MAX_CODE: usize = 1024;
 /// The same where the counter is an index of an array in thread memory: unrolled, that can become variables.
-const MOST_CODE_FOR_ARRAYS: usize = 8192;
+const MAX_CODE_FOR_ARRAYS: usize = 8192;
 /// Instructions of the function after which no loop is unrolled any more.
-const MOST_IN_ALL: usize = 1 << 16;
+const MAX_IN_ALL: usize = 1 << 16;
 /// Operations between the counter and the test, at most.
 const DEEPEST: u32 = 8;
 
@@ -109,7 +109,7 @@ impl Unroll<'_> {
         let mut now = self.initial(before, counter)?;
         let size = count(body) + count(next);
         let arrays = self.indexes_local(body, counter) || self.indexes_local(next, counter);
-        let most = if arrays { MOST_CODE_FOR_ARRAYS } else { MOST_CODE };
+        let most = if arrays { MAX_CODE_FOR_ARRAYS } else { MAX_CODE };
         let mut values = vec![now];
         let mut may_leave = false;
         loop {
@@ -122,9 +122,9 @@ impl Unroll<'_> {
             now = self.value(step, counter, now, DEEPEST)?;
             values.push(now);
             let iterations = values.len() - 1;
-            if iterations > MOST_ITERATIONS
+            if iterations > MAX_ITERATIONS
                 || iterations * size > most
-                || function.insts.len() + iterations * size > MOST_IN_ALL
+                || function.insts.len() + iterations * size > MAX_IN_ALL
             {
                 return None;
             }
@@ -419,7 +419,7 @@ mod tests {
             let done = b.op(Op::Le, &[most, now]);
             b.break_if(done);
             let at = b.index(array, if indexed { now } else { one }, 4);
-            for _ in 0..MOST_CODE / 8 {
+            for _ in 0..MAX_CODE / 8 {
                 let (read, old) = (b.load(at, Type::U32), b.get(x));
                 let sum = b.add(read, old);
                 b.set(x, sum);

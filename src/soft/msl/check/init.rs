@@ -239,7 +239,7 @@ impl Checker {
             Ty::Vector(..) | Ty::Packed(..) if !items.list.is_empty() => {
                 let mut values: Vec<Expr> =
                     items.list.iter().map(|(_, item)| self.expr(item)).collect();
-                // Of several values the missing ones are zero, as in an aggregate; one is for all components.
+                // Values missing after several are zero, as in an aggregate; a single one is for all components.
                 let lanes =
                     |value: &Expr| self.types.arithmetic(value.qual.ty).map(|shape| shape.1);
                 if let (Some(given), Some((scalar, width))) =

@@ -7,7 +7,7 @@ use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 use std::sync::Arc;
 
 /// The most members that are listed, those of all structs together.
-const MOST: u32 = 1 << 16;
+const MAX: u32 = 1 << 16;
 /// How deeply pointers to structs are followed.
 const DEPTH: usize = 8;
 
@@ -38,7 +38,7 @@ pub(crate) fn is_address(types: &Types, ty: TyId) -> Option<Qual> {
 impl Checker {
     /// The shape of what a buffer argument points to.
     pub(super) fn shape(&self, ty: TyId) -> Shape {
-        List { checker: self, next: 0, around: Vec::new(), depth: 0, left: MOST }.shape(ty)
+        List { checker: self, next: 0, around: Vec::new(), depth: 0, left: MAX }.shape(ty)
     }
 
     /// The struct of the library that a struct is an instance of.

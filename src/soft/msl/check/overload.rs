@@ -167,7 +167,7 @@ impl Checker {
     }
 
     fn better(&mut self, a: &Viable, b: &Viable) -> bool {
-        // Of two references to one value `&&` is better ([over.ics.rank]/3); it does not bind to an lvalue.
+        // If both are references to one value, `&&` is better ([over.ics.rank]/3); it does not bind to an lvalue.
         let bound = a.bound.iter().zip(&b.bound).map(|pair| match pair {
             (Some(a), Some(b)) => b.cmp(a),
             _ => Ordering::Equal,

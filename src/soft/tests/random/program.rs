@@ -414,7 +414,7 @@ pub(super) struct Scope<'a> {
     pub(super) structs: &'a [Struct],
     pub(super) functions: &'a [Routine],
     pub(super) variables: &'a [Row],
-    /// Of the template that the routine is an instance of.
+    /// The arguments of the template, if the routine is an instance of one.
     pub(super) arguments: Option<Arguments>,
 }
 

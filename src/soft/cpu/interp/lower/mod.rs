@@ -236,7 +236,7 @@ pub(crate) fn lower_native(source: &Arc<Source>, hoist: bool) -> Result<Code, &'
     let mut lowering = Lowering::new(function, uniform, natives.entering(), hoist);
     lowering.native = Some(natives);
     let code = lowering.whole();
-    // Of a body only the kinds that occur are made.
+    // Code of a body is made for each kind of strip when it occurs.
     let is_made = code.body().is_some() || code.runs.iter().all(|run| run.prepare());
     is_made.then_some(code).ok_or("machine code of a part of it needs too much memory")
 }

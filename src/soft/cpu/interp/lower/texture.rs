@@ -37,7 +37,7 @@ impl Lowering<'_> {
         for (number, operand) in operands.iter().enumerate() {
             imm |= u64::from(operand.uniform) << number;
         }
-        // Of a write nothing is uniform: the last of the lanes decides.
+        // A write is done for each lane: the last one decides.
         if uniform && inst.ty != Type::Void {
             imm |= RESULT_IN_SLOT;
         }

@@ -8,7 +8,7 @@ use crate::soft::msl::hir::{GlobalIndex, InstanceIndex};
 /// A call that took fewer steps is not remembered.
 const LONG: u32 = 64;
 /// The most items in all results and arguments that are remembered.
-const MOST_ITEMS: u32 = 1 << 20;
+const MAX_ITEMS: u32 = 1 << 20;
 
 /// The steps of all evaluations of a program, and results of calls and initialisers.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ impl Evaluations {
 
     fn has_room(&mut self, items: u32) -> bool {
         let sum = self.items.saturating_add(items).saturating_add(1);
-        let fits = sum <= MOST_ITEMS;
+        let fits = sum <= MAX_ITEMS;
         if fits {
             self.items = sum;
         }

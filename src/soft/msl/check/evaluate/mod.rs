@@ -417,7 +417,7 @@ impl<'a, F: Facts> Machine<'a, F> {
             let values: Vec<Constant> =
                 lists.iter().filter_map(|list| list.get(at).copied()).collect();
             match (op, &values[..]) {
-                // Of a number and a NaN the number (MSL 6.5).
+                // If one operand is a NaN, the other one (MSL 6.5).
                 (
                     Op::Min | Op::Max,
                     &[Constant::Float(nan), other] | &[other, Constant::Float(nan)],
