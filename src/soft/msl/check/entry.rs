@@ -369,6 +369,15 @@ impl Checker {
         }
     }
 
+    /// Reports a kernel that returns a value, as declared or as its body deduces.
+    pub(super) fn check_entry_result(&mut self, id: FuncId, result: Qual) {
+        let func = self.func(id);
+        if func.stage == Some(Stage::Kernel) && result.ty != Types::VOID {
+            let span = func.span;
+            self.error(span, "kernel must have void return type");
+        }
+    }
+
     /// Reports errors in an entry point's signature (MSL 5.1.3).
     pub(super) fn check_entry(&mut self, id: FuncId) {
         let (stage, result, span) = (self.func(id).stage, self.func(id).result, self.func(id).span);
@@ -377,8 +386,8 @@ impl Checker {
             self.unsupported(span, format!("function '{name}': a stage other than kernel is"));
             return;
         }
-        if result.is_some_and(|result| result.ty != Types::VOID) {
-            self.error(span, "kernel must have void return type");
+        if let Some(result) = result {
+            self.check_entry_result(id, result);
         }
         let reflection = self.reflect(id);
         let parameters = self.func(id).parameters.clone();

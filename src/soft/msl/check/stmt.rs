@@ -101,6 +101,9 @@ impl Checker {
             Some(result) => result,
             None => Qual::plain(Types::VOID),
         };
+        if self.func(id).result.is_none() && result.ty != Types::UNKNOWN {
+            self.check_entry_result(id, result);
+        }
         self.functions[id.0 as usize].result = Some(result);
         if result.ty == Types::VOID && !constructor && !entry {
             let own = (self.instance(id, space), count as usize);
