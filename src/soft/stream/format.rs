@@ -355,22 +355,17 @@ impl PixelFormat for Format {
     }
 
     fn decode(&self, bytes: &[u8]) -> Pixel {
-        let word = |at: usize, length: usize| {
-            let mut word = [0; 4];
-            word[..length].copy_from_slice(&bytes[at..at + length]);
-            u32::from_le_bytes(word)
-        };
-        let mut pixel = std::array::from_fn(|channel| self.default_of(channel));
+        let mut pixel = [0, 0, 0, self.default_of(3)];
         match self.layout {
             Layout::Bytes | Layout::BytesBgr | Layout::Alpha => {
                 let size = self.bytes / self.channels;
                 for place in 0..self.channels {
-                    let raw = word(place * size, size);
+                    let raw = word(bytes, place * size, size);
                     pixel[self.channel_at(place)] = self.widen(raw, size as u32 * 8, place);
                 }
             }
             Layout::Bits(fields) => {
-                let all = word(0, self.bytes);
+                let all = word(bytes, 0, self.bytes);
                 for (channel, (shift, bits)) in fields.into_iter().enumerate() {
                     if bits > 0 {
                         let raw = all >> shift & ((1 << bits) - 1);
@@ -379,13 +374,13 @@ impl PixelFormat for Format {
                 }
             }
             Layout::Float11 => {
-                let all = word(0, 4);
+                let all = word(bytes, 0, 4);
                 pixel[0] = small_float(all & 0x7ff, 6).to_bits();
                 pixel[1] = small_float(all >> 11 & 0x7ff, 6).to_bits();
                 pixel[2] = small_float(all >> 22, 5).to_bits();
             }
             Layout::Exponent => {
-                let all = word(0, 4);
+                let all = word(bytes, 0, 4);
                 // The shared exponent has a bias of 15, the fractions nine bits.
                 let scale = ((all >> 27) as f32 - 15.0 - 9.0).exp2();
                 for (channel, number) in pixel.iter_mut().take(3).enumerate() {
@@ -444,6 +439,15 @@ impl PixelFormat for Format {
             Layout::Blocks(_) => return None,
         };
         Some((self.kind, packing))
+    }
+}
+
+/// The number of one, two or four bytes of a pixel.
+fn word(bytes: &[u8], at: usize, length: usize) -> u32 {
+    match length {
+        1 => bytes[at].into(),
+        2 => u16::from_le_bytes([bytes[at], bytes[at + 1]]).into(),
+        _ => u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]),
     }
 }
 

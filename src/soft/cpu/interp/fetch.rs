@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 
 use super::code::{Handler, Ins, LANES, Run, Wave, Wrong, function, get, put};
-use super::sample::{Position, compare, compares, gather, sample};
+use super::sample::{Position, View, compares};
 use crate::soft::ir::{Op, Sampler, TextureAtomic, TextureSide};
 use crate::soft::kernel::texture::{Pixel, Texture};
 
@@ -28,13 +28,13 @@ trait Fetch {
     const RESULTS: usize;
     /// Whether it is computed for all lanes, so that it cannot fault.
     const PURE: bool = Self::OPERANDS == 2;
-    /// Executes it for one lane. The first operand, the texture, is already looked up.
-    fn lane(texture: &Texture<'_>, operands: &[u64; MAX], own: u64) -> Pixel;
+    /// Executes it for one lane. The first operand, the texture, is already looked up, and a sampler too.
+    fn lane(view: &View<'_>, operands: &[u64; MAX], own: u64) -> Pixel;
 }
 
 macro_rules! fetches {
     ($($(#[$doc:meta])* $name:ident ($operands:literal, $wide:literal, $results:literal)
-        |$texture:ident, $o:ident, $own:ident| $body:expr;)*) => {$(
+        |$view:ident, $o:ident, $own:ident| $body:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         struct $name;
@@ -42,40 +42,34 @@ macro_rules! fetches {
             const OPERANDS: usize = $operands;
             const WIDE: usize = $wide;
             const RESULTS: usize = $results;
-            fn lane($texture: &Texture<'_>, $o: &[u64; MAX], $own: u64) -> Pixel { $body }
+            fn lane($view: &View<'_>, $o: &[u64; MAX], $own: u64) -> Pixel { $body }
         }
     )*};
 }
 
 fetches! {
-    Read(6, 1, 4) |texture, o, _own| texture.read(words(o, 1), o[5] as u32);
-    Write(10, 1, 0) |texture, o, _own| {
-        texture.write(words(o, 1), o[5] as u32, words(o, 6));
+    Read(6, 1, 4) |view, o, _own| view.texture.read(words(o, 1), o[5] as u32);
+    Write(10, 1, 0) |view, o, _own| {
+        view.texture.write(words(o, 1), o[5] as u32, words(o, 6));
         [0; 4]
     };
-    Change(7, 1, 1) |texture, o, own| {
+    Change(7, 1, 1) |view, o, own| {
         let function = TextureAtomic::ALL[own as usize % TextureAtomic::ALL.len()];
-        [texture.change(words(o, 1), function, o[5] as u32, o[6] as u32), 0, 0, 0]
+        [view.texture.change(words(o, 1), function, o[5] as u32, o[6] as u32), 0, 0, 0]
     };
-    Sample(10, 2, 4) |texture, o, _own| {
-        sample(texture, Sampler(o[1]), position(o), f32::from_bits(o[9] as u32))
-    };
-    Compared(11, 2, 1) |texture, o, _own| {
+    Sample(10, 2, 4) |view, o, _own| view.sample(&position(o), f32::from_bits(o[9] as u32));
+    Compared(11, 2, 1) |view, o, _own| {
         let [lod, value] = [o[9], o[10]].map(|bits| f32::from_bits(bits as u32));
-        [compare(texture, Sampler(o[1]), position(o), lod, value).to_bits(), 0, 0, 0]
+        [view.compare(&position(o), lod, value).to_bits(), 0, 0, 0]
     };
-    Gather(9, 2, 4) |texture, o, own| {
-        gather(texture, Sampler(o[1]), position(o)).map(|pixel| pixel[own as usize % 4])
+    Gather(9, 2, 4) |view, o, own| view.gather(&position(o)).map(|pixel| pixel[own as usize % 4]);
+    GatherCompared(10, 2, 4) |view, o, _own| {
+        let (compare, value) = (Sampler(o[1]).compare(), f32::from_bits(o[9] as u32));
+        let passes = |pixel: Pixel| compares(compare, value, f32::from_bits(pixel[0])).to_bits();
+        view.gather(&position(o)).map(passes)
     };
-    GatherCompared(10, 2, 4) |texture, o, _own| {
-        let sampler = Sampler(o[1]);
-        let value = f32::from_bits(o[9] as u32);
-        let passes = |pixel: Pixel| {
-            compares(sampler.compare(), value, f32::from_bits(pixel[0])).to_bits()
-        };
-        gather(texture, sampler, position(o)).map(passes)
-    };
-    Size(2, 1, 1) |texture, o, own| {
+    Size(2, 1, 1) |view, o, own| {
+        let texture = view.texture;
         let level = texture.levels.get(o[1] as usize).map_or([0; 3], |level| level.size);
         let number = match own {
             side if side == TextureSide::Elements as u64 => texture.slices / texture.faces(),
@@ -87,15 +81,15 @@ fetches! {
 }
 
 /// Four words among the operands.
-fn words(operands: &[u64; MAX], first: usize) -> [u32; 4] {
-    std::array::from_fn(|k| operands[first + k] as u32)
+fn words(o: &[u64; MAX], first: usize) -> [u32; 4] {
+    [o[first] as u32, o[first + 1] as u32, o[first + 2] as u32, o[first + 3] as u32]
 }
 
 /// The sample position: the operands after texture and sampler.
 fn position(operands: &[u64; MAX]) -> Position {
     Position {
         at: words(operands, 2).map(f32::from_bits),
-        offset: std::array::from_fn(|k| operands[6 + k] as i32),
+        offset: [operands[6] as i32, operands[7] as i32, operands[8] as i32],
     }
 }
 
@@ -118,6 +112,8 @@ impl<F: Fetch> Handler for Lanes<F> {
                 std::array::from_fn(|k| if k < F::OPERANDS { register(k) } else { 0 });
             let textures = std::slice::from_raw_parts(wave.textures, wave.texture_count as usize);
             let mut found = [[0u32; LANES]; 4];
+            // Lanes mostly use the same texture and sampler.
+            let (mut last, mut view) = (None, View::new(&Texture::NONE, Sampler::default()));
             let mut left = if slots { 1 << wave.first() } else { wave.exec };
             while left != 0 {
                 let lane = left.trailing_zeros() as usize;
@@ -130,22 +126,25 @@ impl<F: Fetch> Handler for Lanes<F> {
                     *operand =
                         if k < F::WIDE { get(frame, at) } else { get::<u32>(frame, at).into() };
                 }
-                let number = operands[0];
-                let texture = match textures.get((number as usize).wrapping_sub(1)) {
-                    Some(texture) => texture,
-                    None if number == 0 => &Texture::NONE,
-                    None if F::PURE => &Texture::MISSING,
-                    None => return wave.fault(ip, lane as u32, Wrong::Texture { number }),
-                };
-                if F::OPERANDS == Change::OPERANDS && !texture.has_words() {
-                    return wave.fault(ip, lane as u32, Wrong::Format);
+                let used = [operands[0], if F::WIDE == 2 { operands[1] } else { 0 }];
+                if last != Some(used) {
+                    let number = used[0];
+                    let texture = match textures.get((number as usize).wrapping_sub(1)) {
+                        Some(texture) => texture,
+                        None if number == 0 => &Texture::NONE,
+                        None if F::PURE => &Texture::MISSING,
+                        None => return wave.fault(ip, lane as u32, Wrong::Texture { number }),
+                    };
+                    if F::OPERANDS == Change::OPERANDS && !texture.has_words() {
+                        return wave.fault(ip, lane as u32, Wrong::Format);
+                    }
+                    if F::WIDE == 2 && !Sampler(used[1]).is_one() {
+                        let wrong = Wrong::Sampler { bits: used[1] };
+                        return wave.fault(ip, lane as u32, wrong);
+                    }
+                    (last, view) = (Some(used), View::new(texture, Sampler(used[1])));
                 }
-                if F::WIDE == 2 && !Sampler(operands[1]).is_one() {
-                    let wrong = Wrong::Sampler { bits: operands[1] };
-                    return wave.fault(ip, lane as u32, wrong);
-                }
-                for (found, word) in
-                    found.iter_mut().zip(F::lane(texture, &operands, ins.imm >> OWN))
+                for (found, word) in found.iter_mut().zip(F::lane(&view, &operands, ins.imm >> OWN))
                 {
                     found[lane] = word;
                 }

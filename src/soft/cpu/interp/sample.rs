@@ -16,75 +16,204 @@ pub(crate) struct Position {
     pub(crate) offset: [i32; 3],
 }
 
-/// A pixel under the filter: its position and element, `None` for the border, and its weight.
-type Tap = (Option<([u32; 3], u32)>, f32);
+/// A pixel: its position in a slice, and the slice; `None` for the border.
+type Place = Option<([u32; 3], u32)>;
 
 /// One coordinate's pixels under the filter, with their weights.
 type Pair = [(Option<u32>, f32); 2];
 
-/// Samples a texture at a level of detail.
-pub(crate) fn sample(
-    texture: &Texture<'_>,
+/// The pixels of one level around a position. Corner `n` has pixel `n & 1` of the columns, `n >> 1 & 1` of the rows and
+/// `n >> 2` of the images.
+enum Around {
+    /// In an element of the texture.
+    Element([Pair; 3], u32),
+    /// On a face of a cube, whose sides have that length: face, columns, rows, and the element.
+    Face(usize, [(i64, f32); 2], [(i64, f32); 2], i64, u32),
+}
+
+/// The levels that a level of detail is between, the share of the second, and the filter within them.
+struct Levels {
+    first: u32,
+    second: u32,
+    part: f32,
+    filter: Filter,
+}
+
+/// A texture seen through a sampler: the fields of both that each position needs.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) texture: &'a Texture<'a>,
     sampler: Sampler,
-    position: Position,
-    lod: f32,
-) -> Pixel {
-    let mut mix = Mix::new(sampler.reduction());
-    let integers = texture.format.is_integer();
-    for (level, share, filter) in levels(texture, sampler, lod) {
+    integers: bool,
+    /// How many of the corners around a position can have a weight.
+    corners: usize,
+    normalized: bool,
+    address: [Address; 3],
+    bias: f32,
+    lod_clamp: (f32, f32),
+    min_filter: Filter,
+    mag_filter: Filter,
+    mip_filter: MipFilter,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(texture: &'a Texture<'a>, sampler: Sampler) -> Self {
+        Self {
+            texture,
+            sampler,
+            integers: texture.format.is_integer(),
+            corners: if texture.cube { 4 } else { 1 << texture.sides },
+            normalized: sampler.coordinates() == Coordinates::Normalized,
+            address: [sampler.address(0), sampler.address(1), sampler.address(2)],
+            bias: sampler.bias(),
+            lod_clamp: sampler.lod_clamp(),
+            min_filter: sampler.min_filter(),
+            mag_filter: sampler.mag_filter(),
+            mip_filter: sampler.mip_filter(),
+        }
+    }
+
+    /// Samples at a level of detail.
+    pub(crate) fn sample(&self, position: &Position, lod: f32) -> Pixel {
+        if self.texture.levels.is_empty() {
+            return [0; 4];
+        }
+        let levels = self.levels(lod);
         // Integers are not mixed: MSL has it undefined, and this is the nearest pixel.
-        let filter = if integers { Filter::Nearest } else { filter };
-        for (at, weight) in taps(texture, sampler, position, level, filter) {
-            let pixel = at.map_or_else(
-                || border(texture, sampler),
-                |(at, slice)| texture.pixel(at, slice, level),
-            );
-            if integers {
-                return pixel;
+        let alone = levels.filter == Filter::Nearest && levels.part == 0.0;
+        if self.integers || alone {
+            let around = self.around(position, levels.first, Filter::Nearest);
+            return self.pixel(&around, 0, levels.first);
+        }
+        let mut mix = Mix::new(self.sampler.reduction());
+        self.each_pixel(position, &levels, |pixel, share| {
+            mix.add(pixel.map(f32::from_bits), share)
+        });
+        mix.all.map(f32::to_bits)
+    }
+
+    /// The filtered share of pixels whose first component compares with `value` (MSL 6.12.10).
+    pub(crate) fn compare(&self, position: &Position, lod: f32, value: f32) -> f32 {
+        if self.texture.levels.is_empty() {
+            return 0.0;
+        }
+        let (levels, compare) = (self.levels(lod), self.sampler.compare());
+        let mut mix = Mix::new(Reduction::WeightedAverage);
+        self.each_pixel(position, &levels, |pixel, share| {
+            let passes = compares(compare, value, f32::from_bits(pixel[0]));
+            mix.add([passes, 0.0, 0.0, 0.0], share);
+        });
+        mix.all[0]
+    }
+
+    /// The four pixels that a linear filter mixes in level 0, counter-clockwise from the lower left one.
+    pub(crate) fn gather(&self, position: &Position) -> [Pixel; 4] {
+        if self.texture.levels.is_empty() {
+            return [[0; 4]; 4];
+        }
+        let around = self.around(position, 0, Filter::Linear);
+        // As they come: x first, then y, and y goes down.
+        [2, 3, 1, 0].map(|corner| self.pixel(&around, corner, 0))
+    }
+
+    /// Calls `each` for the pixels under the filter whose weight is not 0, with their shares.
+    fn each_pixel(&self, position: &Position, levels: &Levels, mut each: impl FnMut(Pixel, f32)) {
+        for (level, share) in [(levels.first, 1.0 - levels.part), (levels.second, levels.part)] {
+            // The second level; the share of the first is never 0.
+            if share == 0.0 {
+                break;
             }
-            mix.add(pixel.map(f32::from_bits), weight * share);
+            let around = self.around(position, level, levels.filter);
+            for corner in 0..self.corners {
+                let weight = around.weight(corner);
+                if weight > 0.0 {
+                    each(self.pixel(&around, corner, level), weight * share);
+                }
+            }
         }
     }
-    mix.all.map(f32::to_bits)
-}
 
-/// The filtered share of pixels whose first component compares with `value` (MSL 6.12.10).
-pub(crate) fn compare(
-    texture: &Texture<'_>,
-    sampler: Sampler,
-    position: Position,
-    lod: f32,
-    value: f32,
-) -> f32 {
-    let mut mix = Mix::new(Reduction::WeightedAverage);
-    for (level, share, filter) in levels(texture, sampler, lod) {
-        for (at, weight) in taps(texture, sampler, position, level, filter) {
-            let pixel = at.map_or_else(
-                || border(texture, sampler),
-                |(at, slice)| texture.pixel(at, slice, level),
-            );
-            let passes = compares(sampler.compare(), value, f32::from_bits(pixel[0]));
-            mix.add([passes, 0.0, 0.0, 0.0], weight * share);
-        }
-    }
-    mix.all[0]
-}
-
-/// The four pixels that a linear filter mixes in level 0, counter-clockwise from the lower left one.
-pub(crate) fn gather(texture: &Texture<'_>, sampler: Sampler, position: Position) -> [Pixel; 4] {
-    let mut found = [[0; 4]; 4];
-    if texture.levels.is_empty() {
-        return found;
-    }
-    let corners = corners(texture, sampler, position, 0, Filter::Linear);
-    // As they come: x first, then y, and y goes down.
-    for (found, corner) in found.iter_mut().zip([2, 3, 1, 0]) {
-        *found = match corners[corner].0 {
-            Some((at, slice)) => texture.pixel(at, slice, 0),
-            None => border(texture, sampler),
+    /// The levels for a level of detail, of a texture that has some.
+    fn levels(&self, lod: f32) -> Levels {
+        let (least, most) = self.lod_clamp;
+        // If one operand is a NaN, `max` and `min` return the other.
+        let lod = (lod + self.bias).max(least).min(most);
+        let filter = if lod > 0.0 { self.min_filter } else { self.mag_filter };
+        let last = self.texture.levels.len() as u32 - 1;
+        let held = lod.clamp(0.0, last as f32);
+        let (level, part) = match self.mip_filter {
+            MipFilter::None => (0, 0.0),
+            MipFilter::Nearest => ((held + 0.5).floor() as u32, 0.0),
+            MipFilter::Linear => (held.floor() as u32, held.fract()),
         };
+        Levels { first: level.min(last), second: last.min(level + 1), part, filter }
     }
-    found
+
+    fn around(&self, position: &Position, level: u32, filter: Filter) -> Around {
+        let texture = self.texture;
+        let size = texture.levels[level as usize].size;
+        let elements = texture.slices / texture.faces();
+        // The element nearest to the number, within the array.
+        let element = (position.at[3].round_ties_even() as u32).min(elements.saturating_sub(1));
+        if texture.cube {
+            return on_face(position, size[0], element, filter);
+        }
+        // A dimension that the texture does not have has no edges.
+        let mut axes: [Pair; 3] = [[(Some(0), 1.0), (Some(0), 0.0)]; 3];
+        for (axis, found) in axes.iter_mut().enumerate().take(texture.sides) {
+            let (at, size) = (position.at[axis], size[axis]);
+            let coordinate = if self.normalized { at * size as f32 } else { at };
+            let [first, second] = pair(coordinate, position.offset[axis], filter);
+            found[0] = (wrap(first.0, size, self.address[axis]), first.1);
+            found[1] = (wrap(second.0, size, self.address[axis]), second.1);
+        }
+        Around::Element(axes, element)
+    }
+
+    fn pixel(&self, around: &Around, corner: usize, level: u32) -> Pixel {
+        match around.place(corner) {
+            Some((at, slice)) => self.texture.pixel(at, slice, level),
+            None => self.border(),
+        }
+    }
+
+    /// The color beyond the edges.
+    fn border(&self) -> Pixel {
+        let one = if self.integers { 1 } else { 1.0f32.to_bits() };
+        let zero_address = self.address.contains(&Address::ClampToZero);
+        self.texture.swizzled(match self.sampler.border() {
+            // Transparent where the texture has an alpha (MSL 2.10).
+            _ if zero_address => [0, 0, 0, if self.texture.format.has_alpha() { 0 } else { one }],
+            Border::TransparentBlack => [0; 4],
+            Border::OpaqueBlack => [0, 0, 0, one],
+            Border::OpaqueWhite => [one; 4],
+        })
+    }
+}
+
+impl Around {
+    fn place(&self, corner: usize) -> Place {
+        match self {
+            Self::Element([x, y, z], element) => {
+                let (x, y, z) = (x[corner & 1].0?, y[corner >> 1 & 1].0?, z[corner >> 2].0?);
+                Some(([x, y, z], *element))
+            }
+            Self::Face(face, columns, rows, size, element) => {
+                let (column, row) = (columns[corner & 1].0, rows[corner >> 1 & 1].0);
+                let (face, column, row) = across_edge(*face, column, row, *size);
+                Some(([column, row, 0], element * 6 + face))
+            }
+        }
+    }
+
+    fn weight(&self, corner: usize) -> f32 {
+        match self {
+            Self::Element([x, y, z], _) => {
+                x[corner & 1].1 * y[corner >> 1 & 1].1 * z[corner >> 2].1
+            }
+            Self::Face(_, columns, rows, ..) => columns[corner & 1].1 * rows[corner >> 1 & 1].1,
+        }
+    }
 }
 
 /// 1 where a comparison holds, else 0.
@@ -132,74 +261,6 @@ impl Mix {
     }
 }
 
-/// The levels that a level of detail is between, their weights, and the filter within them.
-fn levels(
-    texture: &Texture<'_>,
-    sampler: Sampler,
-    lod: f32,
-) -> impl Iterator<Item = (u32, f32, Filter)> {
-    let (least, most) = sampler.lod_clamp();
-    // If one operand is a NaN, `max` and `min` return the other.
-    let lod = (lod + sampler.bias()).max(least).min(most);
-    let filter = if lod > 0.0 { sampler.min_filter() } else { sampler.mag_filter() };
-    let last = texture.levels.len().saturating_sub(1) as u32;
-    let held = lod.clamp(0.0, last as f32);
-    let (level, part) = match sampler.mip_filter() {
-        MipFilter::None => (0, 0.0),
-        MipFilter::Nearest => ((held + 0.5).floor() as u32, 0.0),
-        MipFilter::Linear => (held.floor() as u32, held.fract()),
-    };
-    let next = (part > 0.0).then_some((last.min(level + 1), part, filter));
-    let first = (!texture.levels.is_empty()).then_some((level.min(last), 1.0 - part, filter));
-    first.into_iter().chain(next)
-}
-
-/// The pixels under the filter in one level whose weight is not 0.
-fn taps(
-    texture: &Texture<'_>,
-    sampler: Sampler,
-    position: Position,
-    level: u32,
-    filter: Filter,
-) -> impl Iterator<Item = Tap> {
-    corners(texture, sampler, position, level, filter).into_iter().filter(|tap| tap.1 > 0.0)
-}
-
-/// The eight pixels around a position, x first, then y, then z.
-fn corners(
-    texture: &Texture<'_>,
-    sampler: Sampler,
-    position: Position,
-    level: u32,
-    filter: Filter,
-) -> [Tap; 8] {
-    let size = texture.levels[level as usize].size;
-    let elements = texture.slices / texture.faces();
-    // The element nearest to the number, within the array.
-    let element = (position.at[3].round_ties_even() as u32).min(elements.saturating_sub(1));
-    if texture.cube {
-        return cube_corners(position, size[0], element, filter);
-    }
-    let axes: [Pair; 3] = std::array::from_fn(|axis| {
-        let coordinate = match sampler.coordinates() {
-            Coordinates::Normalized => position.at[axis] * size[axis] as f32,
-            Coordinates::Pixel => position.at[axis],
-        };
-        // A dimension that the texture does not have has no edges.
-        if axis >= texture.sides {
-            return [(Some(0), 1.0), (Some(0), 0.0)];
-        }
-        let address = sampler.address(axis);
-        pair(coordinate, position.offset[axis], filter)
-            .map(|(at, share)| (wrap(at, size[axis], address), share))
-    });
-    std::array::from_fn(|corner| {
-        let [x, y, z]: [(Option<u32>, f32); 3] = std::array::from_fn(|a| axes[a][corner >> a & 1]);
-        let at = x.0.zip(y.0).zip(z.0).map(|((x, y), z)| ([x, y, z], element));
-        (at, x.1 * y.1 * z.1)
-    })
-}
-
 /// The pixels at both sides of a coordinate in pixels, and their weights.
 fn pair(coordinate: f32, offset: i32, filter: Filter) -> [(i64, f32); 2] {
     let corner = match filter {
@@ -230,19 +291,6 @@ fn wrap(at: i64, size: u32, address: Address) -> Option<u32> {
     u32::try_from(inside).ok().filter(|&inside| i64::from(inside) < size)
 }
 
-/// The color beyond the edges.
-fn border(texture: &Texture<'_>, sampler: Sampler) -> Pixel {
-    let one = if texture.format.is_integer() { 1 } else { 1.0f32.to_bits() };
-    let zero_address = (0..3).any(|axis| sampler.address(axis) == Address::ClampToZero);
-    texture.swizzled(match sampler.border() {
-        // Transparent where the texture has an alpha (MSL 2.10).
-        _ if zero_address => [0, 0, 0, if texture.format.has_alpha() { 0 } else { one }],
-        Border::TransparentBlack => [0; 4],
-        Border::OpaqueBlack => [0, 0, 0, one],
-        Border::OpaqueWhite => [one; 4],
-    })
-}
-
 /// How the faces of a cube lie: the axis of a face and its sign, and for its rows and its columns the axis
 /// that they go along and in which direction (MSL 6.12.6).
 const FACES: [[(usize, f32); 3]; 6] = [
@@ -270,7 +318,7 @@ const fn axis_of(face: usize) -> usize {
 }
 
 /// The pixels of a cube around a direction. Filters continue across the edges of faces.
-fn cube_corners(position: Position, size: u32, element: u32, filter: Filter) -> [Tap; 8] {
+fn on_face(position: &Position, size: u32, element: u32, filter: Filter) -> Around {
     let [x, y, z, _] = position.at;
     let (number, s, t) = face([x, y, z]);
     // To pixels. A NaN, from a direction of no length, becomes 0.
@@ -282,13 +330,7 @@ fn cube_corners(position: Position, size: u32, element: u32, filter: Filter) -> 
             Filter::Linear => pair(coordinate, 0, filter),
         }
     };
-    let (columns, rows) = (pixels(s), pixels(t));
-    std::array::from_fn(|corner| {
-        let (column, row) = (columns[corner & 1], rows[corner >> 1 & 1]);
-        let share = if corner < 4 { column.1 * row.1 } else { 0.0 };
-        let (number, column, row) = across_edge(number, column.0, row.0, i64::from(size));
-        (Some(([column, row, 0], element * 6 + number)), share)
-    })
+    Around::Face(number, pixels(s), pixels(t), size.into(), element)
 }
 
 /// The face, column and row of a pixel that may be one beyond an edge of a face. Beyond two edges there
@@ -382,11 +424,12 @@ mod tests {
                     for offset in [0, i32::MIN, i32::MAX] {
                         let position = Position { at: [x, y, 1.0, y], offset: [offset; 3] };
                         for texture in [&texture, &Texture::NONE] {
-                            let found = sample(texture, sampler, position, x).map(f32::from_bits);
+                            let view = View::new(texture, sampler);
+                            let found = view.sample(&position, x).map(f32::from_bits);
                             let possible = |&value: &f32| (-0.001..=1.001).contains(&value);
                             assert!(found.iter().all(possible), "{position:?}: {found:?}");
-                            gather(texture, sampler, position);
-                            compare(texture, sampler, position, y, x);
+                            view.gather(&position);
+                            view.compare(&position, y, x);
                         }
                     }
                 }
@@ -425,11 +468,14 @@ mod tests {
         let mut sampler = Sampler::default();
         sampler.set("filter", "linear").expect("a filter");
         let position = Position { at: [0.5 / 3.0, 0.5 / 3.0, 0.0, 0.0], offset: [0; 3] };
-        assert_eq!(f32::from_bits(sample(&texture, sampler, position, 0.0)[0]), 2.0);
+        let sampled = |sampler, position: &Position| {
+            f32::from_bits(View::new(&texture, sampler).sample(position, 0.0)[0])
+        };
+        assert_eq!(sampled(sampler, &position), 2.0);
         for (reduction, x, want) in [("minimum", 0.6, 2.0), ("maximum", 0.4, f32::INFINITY)] {
             sampler.set("reduction", reduction).expect("a reduction");
             let position = Position { at: [x, 0.5 / 3.0, 0.0, 0.0], offset: [0; 3] };
-            assert_eq!(f32::from_bits(sample(&texture, sampler, position, 0.0)[0]), want);
+            assert_eq!(sampled(sampler, &position), want);
         }
     }
 

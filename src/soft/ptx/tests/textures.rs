@@ -4,7 +4,7 @@
 use super::super::launch::Region;
 use super::super::tables::{Known, Placed, Tables, extent, srgb};
 use crate::soft::cpu::Cpu;
-use crate::soft::cpu::sample::{Position, compare, compares, gather, sample};
+use crate::soft::cpu::sample::{Position, View, compares};
 use crate::soft::ir::Sampler;
 use crate::soft::kernel::order::Random;
 use crate::soft::kernel::texture::{Kind, Level, Pixel, Texture};
@@ -292,13 +292,14 @@ fn textures_are_sampled_as_on_the_cpu() {
         run(&*samples, &texture, 64, args);
         for (i, (&at, &[lod, value])) in at.iter().zip(&more).enumerate() {
             let position = Position { at, offset: [offset[0], offset[1], offset[2]] };
-            let found = gather(&texture, sampler, position);
+            let view = View::new(&texture, sampler);
+            let found = view.gather(&position);
             let passes = |pixel: Pixel| {
                 compares(sampler.compare(), value, f32::from_bits(pixel[0])).to_bits()
             };
-            let share = compare(&texture, sampler, position, lod, value);
+            let share = view.compare(&position, lod, value);
             let want = [
-                sample(&texture, sampler, position, lod),
+                view.sample(&position, lod),
                 [share.to_bits(), 0, 0, 0],
                 found.map(|pixel| pixel[i & 3]),
                 found.map(passes),
