@@ -623,6 +623,72 @@ fn reads_private(rig: &Rig, write: impl FnOnce(&Commands, &Buffer)) -> Vec<u64> 
     found.iter().map(|report| report.count).collect()
 }
 
+/// Machine code goes from one threadgroup to the next by itself, except where the room for segments ends: here where the last SIMD-group of
+/// a threadgroup begins, as each of its four has three segments, and there is room for 4095.
+#[test]
+fn threadgroups_follow_each_other_when_there_is_no_more_room() {
+    let source = "kernel void turns(device uint *to, uint i [[thread_position_in_grid]], uint in [[thread_index_in_threadgroup]]) {
+        threadgroup uint tile[128];
+        tile[in] = i;
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        uint other = tile[127 - in];
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        tile[in] = other; // last
+        to[i] = other;
+    }";
+    let body = || {
+        let rig = Rig::new();
+        let to = rig.gpu.buffer(4 << 17).unwrap();
+        let found = |source: &str| {
+            let pipeline = checked(&rig.gpu, source, Checks::RACES);
+            reports(&rig, DispatchType::Serial, |encoder| {
+                encoder.bind(&pipeline);
+                encoder.bind_buffer(&to, 0, 0);
+                encoder.launch((1 << 17, 1, 1), (128, 1, 1));
+            })
+        };
+        let texts: Vec<String> = found(source).iter().map(Report::to_string).collect();
+        assert!(texts.is_empty(), "{texts:#?}");
+        let race = source.replace("tile[in] = other; // last", "if (i == 100000) to[7] = 0;");
+        let race = found(&race);
+        assert_eq!(race.len(), 1);
+        assert_eq!(
+            race[0].accesses.iter().map(|one| one.thread[0]).collect::<Vec<_>>(),
+            [7, 100_000]
+        );
+    };
+    let test = "threadgroups_follow_each_other_when_there_is_no_more_room";
+    let Some(output) = in_child(test, &[("ARUMINIUM_SOFT_JIT", "always")], body) else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// From code: buffers that were made after the first kernel with the check; what kernels without it may write counts as written.
+#[test]
+fn private_buffers_are_followed_from_code() {
+    let rig = Rig::new();
+    let reads = "kernel void reads(device const uint *from, device uint *to, uint i [[thread_position_in_grid]]) {
+        to[i] = from[i];
+    }";
+    let reads = checked(&rig.gpu, reads, Checks::INIT);
+    let writes = rig.kernel("kernel void writes(device uint *to) { to[0] = 1; }");
+    let found = |is_written: bool| {
+        let [from, to] = [rig.gpu.buffer_private(256).unwrap(), rig.gpu.buffer(256).unwrap()];
+        let reports = reports(&rig, DispatchType::Serial, |encoder| {
+            encoder.bind_buffer(&from, 0, 0);
+            encoder.bind_buffer(&to, 0, 1);
+            if is_written {
+                encoder.bind(&writes);
+                encoder.launch((1, 1, 1), (1, 1, 1));
+            }
+            encoder.bind(&reads);
+            encoder.launch((64, 1, 1), (64, 1, 1));
+        });
+        reports.iter().map(|report| (report.kind, report.count)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(false), [(ReportKind::UninitialisedStore, 64)]);
+    assert_eq!(found(true), []);
+}
+
 #[test]
 fn private_buffers_are_uninitialised() {
     let body = || {

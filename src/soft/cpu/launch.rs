@@ -288,6 +288,8 @@ struct Worker<'a> {
     apart: Option<Apart>,
     /// The observer of a checked kernel's threads.
     probes: Option<Box<Probes<'a>>>,
+    /// Whether the code of a checked kernel notes where SIMD-groups begin.
+    starts: bool,
     shapes: Vec<Shape>,
 }
 
@@ -380,9 +382,13 @@ impl<'a> Worker<'a> {
             Some((own, base..base + bytes))
         };
         let mut tested = &raw const *scratch.quick;
+        let mut starts = false;
         if let Some(checker) = probes.as_deref_mut().and_then(|probes| probes.checker.as_mut()) {
             let instructions = &program.source.function.insts;
-            if instructions.iter().any(Probe::is_start) {
+            let is_stamped = instructions.iter().any(Probe::is_start);
+            // Which bytes of threadgroup memory were written is forgotten where each begins.
+            starts = is_stamped && !checks.has(Checks::INIT);
+            if is_stamped {
                 let shared: Vec<_> = (0..regions.len()).map(of_launch).collect();
                 checker.regions(&shared, instructions.len());
             }
@@ -418,7 +424,7 @@ impl<'a> Worker<'a> {
                 groups: std::ptr::null_mut(),
                 probes: observer.cast(),
                 quick: tested,
-                observes_device: checks.has(Checks::RACES) || written::is_any_tracked(),
+                observes_device: written::is_any_tracked(),
                 random: launch.order.map(|seed| Random::new(!seed.wrapping_add(state as u64))),
                 stop: Stop::End,
             })
@@ -444,6 +450,7 @@ impl<'a> Worker<'a> {
             random,
             apart,
             probes,
+            starts,
             shapes,
         }
     }

@@ -75,6 +75,11 @@ pub(crate) enum Probe {
     Fence,
     /// A SIMD-group begins to run the kernel.
     Start,
+    /// The thread writes to these bytes, of which the checker notes that they were written.
+    Wrote {
+        /// How many bytes.
+        bytes: u32,
+    },
     /// The last value that the thread wrote to these bytes of threadgroup memory is itself uninitialised.
     Unwrite {
         /// How many bytes.
@@ -225,6 +230,7 @@ impl Probe {
             Self::Simdgroup(flags) => 5 | flags.bits() << 8,
             Self::Fence => 6,
             Self::Start => 11,
+            Self::Wrote { bytes } => 12 | (bytes as u64) << 8,
             Self::Unwrite { bytes } => 8 | (bytes as u64) << 8,
             Self::Found(finding) => 7 | (finding as u64) << 8,
             Self::Count { site } => 9 | (site as u64) << 8,
@@ -240,6 +246,7 @@ impl Probe {
             5 => Self::Simdgroup(flags),
             6 => Self::Fence,
             11 => Self::Start,
+            12 => Self::Wrote { bytes: (imm >> 8) as u32 },
             8 => Self::Unwrite { bytes: (imm >> 8) as u32 },
             10 => Self::Aligned { bytes: (imm >> 8) as u32 },
             9 => Self::Count { site: (imm >> 8) as u32 },
@@ -276,11 +283,13 @@ mod tests {
         }
         let unwrite = Probe::Unwrite { bytes: 8 };
         assert_eq!(Probe::from_imm(unwrite.imm()), Some(unwrite));
+        let wrote = Probe::Wrote { bytes: 16 };
+        assert_eq!(Probe::from_imm(wrote.imm()), Some(wrote));
         let count = Probe::Count { site: 70_000 };
         assert_eq!(Probe::from_imm(count.imm()), Some(count));
         let aligned = Probe::Aligned { bytes: 16 };
         assert_eq!(Probe::from_imm(aligned.imm()), Some(aligned));
-        assert_eq!(Probe::from_imm(12), None);
+        assert_eq!(Probe::from_imm(13), None);
     }
 
     #[test]

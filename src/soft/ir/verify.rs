@@ -174,9 +174,10 @@ impl Check<'_> {
             }
             Imm::Barrier => imm < 2 << MemFlags::BITS,
             Imm::Probe => Probe::from_imm(imm).is_some_and(|probe| match probe {
-                Probe::Access { .. } | Probe::Unwrite { .. } | Probe::Aligned { .. } => {
-                    !operands.is_empty()
-                }
+                Probe::Access { .. }
+                | Probe::Wrote { .. }
+                | Probe::Unwrite { .. }
+                | Probe::Aligned { .. } => !operands.is_empty(),
                 Probe::Count { .. } => true,
                 _ => operands.is_empty(),
             }),

@@ -9,6 +9,7 @@ use super::texture::Texture;
 use crate::abi::{Id, Imp, NSRange};
 use crate::soft::ir::Checks;
 use crate::soft::kernel::Processor;
+use crate::soft::kernel::sanitize::written;
 use crate::soft::stream::label::Label;
 use crate::soft::stream::memory::{Deallocator, Memory};
 use crate::soft::stream::pages;
@@ -83,7 +84,8 @@ impl Buffer {
         let options = Options(options);
         let possible = options.are_known() && length <= longest_buffer(processor);
         let memory = possible.then(|| Memory::new(processor, length, options.is_private()))??;
-        if options.is_private() && Settings::get().sanitize.has(Checks::INIT) {
+        let is_followed = written::is_wanted() || Settings::get().sanitize.has(Checks::INIT);
+        if options.is_private() && is_followed {
             memory.track();
         }
         Some(Self::object(memory, options, None))

@@ -6,6 +6,7 @@ use super::errors::{Error, LibraryError};
 use super::profile;
 use crate::soft::cpu::Cpu;
 use crate::soft::ir::{Checks, Scalar, Span, catch_internal_error, with_stack};
+use crate::soft::kernel::sanitize::written;
 use crate::soft::kernel::{
     self, Access, Argument, ArgumentKind, Backend, CompileOptions, Kernel, Processor,
     SourcePosition, SourceText, limits,
@@ -337,6 +338,9 @@ impl Source {
     ) -> Result<Kernel, String> {
         let settings = Settings::get();
         let checks = checks.with(settings.sanitize);
+        if checks.has(Checks::INIT) {
+            written::want();
+        }
         let checks = if settings.profile { checks.with(Checks::PROFILE) } else { checks };
         with_stack(|| self.compile(function, constants, checks, linked, deepest))
     }

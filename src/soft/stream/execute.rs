@@ -14,7 +14,7 @@ use super::settings::Settings;
 use super::submission::Submission;
 use super::table::{ObjectIndex, Slot};
 use super::trace::Trace;
-use crate::soft::ir::catch_internal_error;
+use crate::soft::ir::{Checks, catch_internal_error};
 use crate::soft::kernel::order::Random;
 use crate::soft::kernel::sanitize::{Session, mark, written};
 use crate::soft::kernel::{Binding, Launch, Source, Transfer};
@@ -399,6 +399,18 @@ pub(super) fn launch<'a>(
         true => Residents::of(recording, kernel, slots)?,
         false => Residents::default(),
     };
+    if written::is_any_tracked() && !kernel.checks().has(Checks::INIT) {
+        // What a kernel writes that notes nothing is not known.
+        for (binding, (parameter, _)) in bindings.iter().zip(kernel.parameters()) {
+            if let Binding::Memory { base, bytes, .. } = *binding
+                && parameter.writable
+            {
+                mark(base, bytes as usize);
+            }
+        }
+        let writable = residents.memory.iter().filter(|resident| resident.writable);
+        writable.for_each(|resident| mark(resident.base, resident.bytes as usize));
+    }
     let settings = Settings::get();
     let launch = Launch {
         grid,

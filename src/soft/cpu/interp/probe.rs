@@ -128,12 +128,17 @@ impl Probes<'_> {
                 });
                 return None;
             }
-            Probe::Unwrite { bytes } => {
+            Probe::Wrote { bytes } | Probe::Unwrite { bytes } => {
+                let is_written = matches!(probe, Probe::Wrote { .. });
                 lanes(wave.exec).for_each(|lane| {
                     // SAFETY: the caller's.
                     let found = unsafe { address(wave, pointers(lane as usize), bytes) };
-                    if let Some((_, address, _)) = found {
-                        checker.unwrite(address, bytes);
+                    match found {
+                        Some((number, address, _)) if is_written => {
+                            checker.wrote(is_own(allocations, number), address, bytes);
+                        }
+                        Some((_, address, _)) => checker.unwrite(address, bytes),
+                        None => {}
                     }
                 });
                 return None;

@@ -13,8 +13,8 @@ impl Worker<'_> {
     /// last one ended.
     pub(super) fn groups(&mut self, position: [u32; 3], most: u64) -> (u32, Ended) {
         if let Some(run) = self.code.body() {
-            // A checker wants to know where each begins.
-            let most = if self.probes.is_some() { 1 } else { most };
+            // A checker wants to know where each begins, unless the code says that it begins.
+            let most = if self.probes.is_some() && !self.starts { 1 } else { most };
             return self.by_body(run, position, most);
         }
         match self.group(position) {

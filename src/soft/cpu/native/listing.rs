@@ -28,7 +28,8 @@ pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> Strin
     let Some([long, any, short]) = run.strips() else { return text };
     // Short strips are in use where longer ones exist, and lanes do not exchange values.
     let short = (short != long && !run.across).then_some(short);
-    for strip in [long, any].into_iter().chain(short) {
+    let parted = run.stamped.then_some(Strip { part_rows: true, ..any });
+    for strip in [long, any].into_iter().chain(short).chain(parted) {
         let code = with_stack(|| select(run, strip));
         let function = &run.source.function;
         #[cfg(test)]
@@ -53,14 +54,18 @@ pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> Strin
 
 /// The kind of code: which threads it runs.
 fn kind(function: &Function, strip: Strip, body: Option<Body>) -> String {
-    let Strip { lanes, parts, rows, .. } = strip;
+    let Strip { lanes, parts, rows, part_rows, .. } = strip;
     let what = match body {
         Some(Body::Rounds) => "all of, in rounds between barriers,",
         Some(Body::Phases) => "all of",
         None => "a part of",
     };
     let vectors = if parts == 1 { "1 vector".to_owned() } else { format!("{parts} vectors") };
-    let row = if rows { ", neighbours in x" } else { ", at any positions" };
+    let row = match (rows, part_rows) {
+        (true, _) => ", neighbours in x",
+        (false, true) => ", neighbours in x in each",
+        (false, false) => ", at any positions",
+    };
     format!(
         "{what} {}, {} threads at a time: {vectors} of {lanes}{row}",
         function.name,

@@ -71,6 +71,8 @@ impl RunVariable {
 /// The index of the code for any strips, which is made first, and of the code for short strips of rows.
 const ANY: usize = 1;
 const SHORT: usize = 2;
+/// That of the code for strips each of whose vectors is a row, of kernels whose accesses are stamped.
+const PARTS: usize = 3;
 
 /// A run, as the interpreter's code has it.
 pub(crate) struct Run {
@@ -105,8 +107,10 @@ pub(crate) struct Run {
     /// The words after the interpreter's instruction that stand for accesses and loops.
     pub(crate) access_sites: FastMap<Value, u32>,
     pub(crate) loop_sites: FastMap<usize, u32>,
-    /// The code for whole strips of rows, for any strips, and for short strips of rows.
-    pub(crate) machines: [OnceLock<Option<Machine>>; 3],
+    /// Whether its accesses are stamped (`specs/sanitizer.md`).
+    pub(crate) stamped: bool,
+    /// The code for whole strips of rows, for any strips, for short strips of rows, and for strips of several rows.
+    pub(crate) machines: [OnceLock<Option<Machine>>; 4],
 }
 
 // SAFETY: the statements are the source's, which is shared and does not change.
@@ -157,6 +161,8 @@ impl Run {
             (0, long)
         } else if row >= short.lanes && !self.whole {
             (SHORT, short)
+        } else if row >= any.lanes && self.stamped {
+            (PARTS, Strip { part_rows: true, ..any })
         } else {
             (ANY, any)
         };

@@ -12,11 +12,11 @@ use crate::soft::ir::{
 };
 
 /// Whether the accesses of a kernel that consists of these functions are stamped (`specs/sanitizer.md`): those of kernels with fences are not, as
-/// stamps do not say what fences order, and neither those of kernels whose written bytes are of interest, too.
+/// stamps do not say what fences order.
 pub(crate) fn has_stamps(functions: &[Function], checks: Checks) -> bool {
     let mut all = functions.iter().flat_map(|function| &function.insts);
     let is_fence = |inst: &Inst| inst.op == Op::Probe && inst.imm == Probe::Fence.imm();
-    checks.has(Checks::RACES) && !checks.has(Checks::INIT) && !all.any(is_fence)
+    checks.has(Checks::RACES) && !all.any(is_fence)
 }
 
 /// Has a kernel report that it begins.
@@ -43,7 +43,7 @@ pub(crate) fn run(function: &mut Function, checks: Checks) {
     if !races && !init {
         return;
     }
-    add(function, races, None);
+    add(function, (races, init), None);
 }
 
 /// The module with counters of what each line does, all calls inlined, and what they count, by their numbers. `line` is a
@@ -58,22 +58,27 @@ pub(crate) fn count(
     for (number, function) in module.functions.iter_mut().enumerate() {
         let line = Some::<&mut dyn FnMut(_) -> _>(&mut line);
         let counters = Counters { function: number as u32, line, sites: &mut sites };
-        add(function, false, Some(counters));
+        add(function, (false, false), Some(counters));
     }
     // The code of the language's own functions is at the position of their call, which it gets here.
     module.functions = inline::run(&module, inline::Calls::NONE).map_err(Refused::TooLarge)?;
     module.entry = FuncId(0);
     for function in &mut module.functions {
-        add(function, false, Some(Counters { function: 0, line: None, sites: &mut sites }));
+        add(
+            function,
+            (false, false),
+            Some(Counters { function: 0, line: None, sites: &mut sites }),
+        );
     }
     Ok((module, sites))
 }
 
-fn add(function: &mut Function, races: bool, counters: Option<Counters<'_>>) {
+fn add(function: &mut Function, checks: (bool, bool), counters: Option<Counters<'_>>) {
     let body = std::mem::take(&mut function.body);
     let constants = Constants::of(function);
     let (lane, span, of_matrix) = (None, Span::default(), false);
-    let mut pass = Add { function, constants, races, counters, of_matrix, lane, span };
+    let (races, init) = checks;
+    let mut pass = Add { function, constants, races, init, counters, of_matrix, lane, span };
     let body = pass.block(body);
     function.body = body;
 }
@@ -106,8 +111,9 @@ impl<F: Fn(&Inst) -> bool> Rewrite for Remove<F> {
 struct Add<'a, 'c> {
     function: &'a mut Function,
     constants: Constants,
-    /// Whether all accesses are observed; else writes.
+    /// Whether all accesses are observed, and whether writes are noted.
     races: bool,
+    init: bool,
     /// Everything is counted, and not observed.
     counters: Option<Counters<'c>>,
     /// Whether the access is to an element of a matrix.
@@ -185,8 +191,7 @@ impl Add<'_, '_> {
                 self.access(AccessKind::Read, inst.args[0], None, inst.ty.bytes(), out);
             }
             Rule::Store if self.is_shared(inst.args[0]) => {
-                let counts = self.counters.is_some();
-                let stored = (!counts).then(|| self.bits(inst.args[1], out));
+                let stored = self.races.then(|| self.bits(inst.args[1], out));
                 let bytes = self.function.ty(inst.args[1]).bytes();
                 self.access(AccessKind::Write, inst.args[0], stored, bytes, out);
             }
@@ -246,10 +251,15 @@ impl Add<'_, '_> {
             };
             let probe = counters.site(self.span, kind);
             self.probe(probe, &[pointer, zero], out);
-        } else if self.races || kind.writes() {
+            return;
+        }
+        if self.races {
             let known = stored.is_some();
             let stored = stored.unwrap_or(zero);
             self.probe(Probe::Access { kind, bytes, known }, &[pointer, stored], out);
+        }
+        if self.init && kind.writes() {
+            self.probe(Probe::Wrote { bytes }, &[pointer, zero], out);
         }
     }
 

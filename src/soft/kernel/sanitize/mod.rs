@@ -390,7 +390,6 @@ impl Session {
             checks,
             own: Shadow::of_threadgroups(),
             first_group,
-            group: first_group,
             written: FastMap::default(),
             planes: Vec::new(),
             event: 0,
@@ -426,7 +425,6 @@ pub(crate) struct Checker<'a> {
     checks: Checks,
     own: Shadow,
     first_group: u32,
-    group: u32,
     /// The bytes of threadgroup memory that were written: a bit for each, by the address over 64.
     written: FastMap<u64, u64>,
     /// The stamps of threadgroup memory.
@@ -456,7 +454,7 @@ impl Checker<'_> {
     /// The memory of the launch's regions, in the order of their numbers, and whether it is threadgroup memory; none of those that
     /// threads do not share. `values` is the number of the kernel's values.
     pub(crate) fn regions(&mut self, regions: &[Option<(bool, Range<u64>)>], values: usize) {
-        if !self.checks.has(Checks::RACES) || self.checks.has(Checks::INIT) {
+        if !self.checks.has(Checks::RACES) {
             return;
         }
         for (own, range) in regions.iter().flatten().filter(|(_, range)| !range.is_empty()) {
@@ -480,9 +478,14 @@ impl Checker<'_> {
 
     /// A threadgroup begins.
     pub(crate) fn enter(&mut self, number: u32) {
-        self.group = self.first_group.wrapping_add(number);
         self.written.clear();
-        self.state.events.enter(self.group, !self.rows.is_empty());
+        let group = self.first_group.wrapping_add(number);
+        self.state.events.enter(group, !self.rows.is_empty());
+    }
+
+    /// The number of the threadgroup that runs.
+    fn group(&self) -> u32 {
+        self.state.events.quick.group.get()
     }
 
     /// A SIMD-group begins. From here to its end or its next barrier no other one runs.
@@ -533,6 +536,14 @@ impl Checker<'_> {
         !((both >> shift) as u32) & ((1u64 << bytes.min(32)) - 1) as u32
     }
 
+    /// The bytes of threadgroup memory (`own`) or of a buffer are written.
+    pub(crate) fn wrote(&mut self, own: bool, address: u64, bytes: u32) {
+        match own {
+            true => self.mark(address, bytes, true),
+            false => mark(address as *const u8, bytes as usize),
+        }
+    }
+
     /// The bytes of threadgroup memory were written with what is itself uninitialised.
     pub(crate) fn unwrite(&mut self, address: u64, bytes: u32) {
         self.mark(address, bytes, false);
@@ -578,8 +589,8 @@ impl Checker<'_> {
     /// A fence of device scope.
     pub(crate) fn fence(&mut self) {
         self.step(0);
-        let step = self.state.steps;
-        self.state.fences.entry(self.group).or_insert((step, step)).1 = step;
+        let (step, group) = (self.state.steps, self.group());
+        self.state.fences.entry(group).or_insert((step, step)).1 = step;
     }
 
     /// The next instruction accesses memory, in these lanes.
@@ -597,10 +608,11 @@ impl Checker<'_> {
 
     /// A thread does something undefined, independently of other threads.
     pub(crate) fn found(&mut self, wave: u32, lane: u32, site: u32, finding: Finding) {
+        let group = self.group();
         let state = &mut *self.state;
         let kind = ReportKind::Of(finding);
         let place = &state.sites[site as usize];
-        let (source, group) = (place.source.clone(), self.group);
+        let source = place.source.clone();
         let launches = &state.launches;
         let report = || Report {
             kernel: self.kernel.clone(),
@@ -630,17 +642,9 @@ impl Checker<'_> {
         value: Option<u64>,
         at: &Place<'_>,
     ) {
-        if self.state.sites[site as usize].kind.writes() && self.checks.has(Checks::INIT) {
-            match at.own {
-                true => self.mark(at.address, at.bytes, true),
-                false => mark(at.address as *const u8, at.bytes as usize),
-            }
-        }
-        if !self.checks.has(Checks::RACES) {
-            return;
-        }
         let clock = self.state.events.quick.clock(wave).get();
         let [epoch, inner] = if at.own { clock.own } else { clock.device };
+        let group = self.group();
         let State { device, sites, lines, launches, steps, lanes, fences, events, planes, .. } =
             &mut *self.state;
         if self.event == 0 && events.is_on() {
@@ -648,11 +652,11 @@ impl Checker<'_> {
         }
         let kind = sites[site as usize].kind;
         // A value that is not known counts as different in every thread.
-        let number = u64::from(self.group) << 10 | u64::from(wave) << 5 | u64::from(lane);
+        let number = u64::from(group) << 10 | u64::from(wave) << 5 | u64::from(lane);
         let number = number ^ self.queue << 42;
         let value = value.unwrap_or_else(|| (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let new = Record {
-            group: self.group,
+            group,
             epoch,
             inner,
             met: clock.met,

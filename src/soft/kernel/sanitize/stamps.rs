@@ -108,6 +108,8 @@ pub(crate) struct Quick {
     limits: [Limits; 2],
     /// The threadgroup, and the barriers that its SIMD-groups have passed.
     pub(super) group: Cell<u32>,
+    /// Whether its first SIMD-group has yet to begin; if not, the next first one begins another threadgroup.
+    entered: Cell<u32>,
     clocks: Cell<[Clock; MOST_WAVES]>,
     /// Where the next segment is noted, and the end of the room for them; null if nothing is stamped. Another one is before it.
     segments: Cell<*mut Segment>,
@@ -154,6 +156,7 @@ impl QuickLayout {
     pub(crate) const WAVE: i32 = offset_of!(Limits, wave) as i32;
     pub(crate) const PHASES: i32 = offset_of!(Limits, phases) as i32;
     pub(crate) const OF_GROUP: i32 = offset_of!(Quick, group) as i32;
+    pub(crate) const ENTERED: i32 = offset_of!(Quick, entered) as i32;
     pub(crate) const CLOCKS: i32 = offset_of!(Quick, clocks) as i32;
     pub(crate) const CLOCK_BYTES: i32 = size_of::<Clock>() as i32;
     /// The counts of barriers that order device and threadgroup memory: of the threadgroup, and after that of the SIMD-group.
@@ -259,6 +262,8 @@ pub(super) struct Events {
     pub(super) start: u32,
     /// Renumbering the events that stamps name leaves little room: no more are logged until everything is ordered.
     exhausted: bool,
+    /// Whether the threadgroups of the launch are stamped.
+    wanted: bool,
 }
 
 // SAFETY: the pointers in `quick` are those of a launch, which has the command buffer's state alone.
@@ -277,6 +282,7 @@ impl Default for Events {
             base: EVENT,
             start: EVENT,
             exhausted: false,
+            wanted: false,
         }
     }
 }
@@ -292,6 +298,9 @@ impl Events {
     pub(super) fn enter(&mut self, group: u32, wanted: bool) {
         let quick = &self.quick;
         quick.group.set(group);
+        quick.entered.set(1);
+        self.wanted = wanted;
+        let quick = &self.quick;
         quick.clocks.set(Default::default());
         quick.last.set(0);
         for own in [false, true] {
@@ -322,8 +331,16 @@ impl Events {
         self.quick.last.get() != 0
     }
 
-    /// A SIMD-group begins.
+    /// A SIMD-group begins. The first one, number 0, may begin the threadgroup after the last one that was entered.
     pub(super) fn begin(&mut self, wave: u32) {
+        if wave == 0 {
+            if self.quick.entered.get() == 0 {
+                self.enter(self.quick.group.get().wrapping_add(1), self.wanted);
+            }
+            self.quick.entered.set(0);
+        }
+        // Those of the threadgroup before, if machine code entered this one.
+        self.quick.clock(wave).set(Clock::default());
         if self.is_on() {
             self.segment(wave);
             self.quick.resume([true; 2]);

@@ -13,6 +13,18 @@ struct Written {
 /// The buffers, by address.
 static BUFFERS: Mutex<BTreeMap<u64, Written>> = Mutex::new(BTreeMap::new());
 static ANY: AtomicBool = AtomicBool::new(false);
+/// Whether kernels look at it: from the first one that is checked with `init` on.
+static WANTED: AtomicBool = AtomicBool::new(false);
+
+/// A kernel looks at what was written.
+pub(crate) fn want() {
+    WANTED.store(true, Relaxed);
+}
+
+/// Whether there is such a kernel.
+pub(crate) fn is_wanted() -> bool {
+    WANTED.load(Relaxed)
+}
 
 /// The buffers, if there are any.
 fn buffers() -> Option<MutexGuard<'static, BTreeMap<u64, Written>>> {

@@ -15,7 +15,7 @@ use crate::soft::cpu::native::plan::{self, Kind, Plan};
 use crate::soft::cpu::native::region::{Leaving, Run, RunVariable};
 use crate::soft::cpu::native::shape::{Lanes, Shapes};
 use crate::soft::ir::walk::loops;
-use crate::soft::ir::{Op, Span, Stmt, Value, VarId};
+use crate::soft::ir::{Op, Probe, Span, Stmt, Value, VarId};
 
 /// The statements that become machine code, and those that already have.
 pub(super) struct Natives {
@@ -218,6 +218,7 @@ impl Lowering<'_> {
             variables: own,
             access_sites,
             loop_sites,
+            stamped: natives.source.function.insts.iter().any(Probe::is_start),
             machines: Default::default(),
         };
         let mut natives = natives;

@@ -117,6 +117,17 @@ impl Selection<'_> {
         (step <= 1 << 24).then_some(step)
     }
 
+    /// The same for neighbouring lanes of a vector; 0 if all have one address.
+    pub(super) fn step_of_parts(&self, sum: &Sum) -> Option<i64> {
+        let shapes = self.part_shapes.as_ref()?;
+        let step = |&(term, scale): &(Value, i64)| match shapes.shape(term) {
+            Shape::Same => Some(0),
+            Shape::Affine(stride) => Some(i64::from(stride as i32).wrapping_mul(scale)),
+            Shape::Any => None,
+        };
+        sum.lanes.iter().map(step).sum()
+    }
+
     /// The components of a value that is stored.
     pub(super) fn components(&self, value: Value) -> Vec<Value> {
         components(self.function, &value).to_vec()

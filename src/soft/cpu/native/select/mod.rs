@@ -45,6 +45,8 @@ pub(crate) struct Strip {
     pub(crate) parts: u32,
     /// Whether lanes are neighbours in the first dimension and have the same position in the others.
     pub(crate) rows: bool,
+    /// Whether at least the lanes of each vector are.
+    pub(crate) part_rows: bool,
     /// Whether the processor has instructions that convert unsigned numbers.
     pub(crate) unsigned: bool,
 }
@@ -89,6 +91,8 @@ pub(crate) struct Selection<'a> {
     function: &'a Function,
     run: &'a Run,
     shapes: Shapes,
+    /// How values vary within a vector, where its lanes are neighbours and those of the strip are not.
+    part_shapes: Option<Shapes>,
     strip: Strip,
     out: Vec<Ins>,
     /// The purpose of each of `out`, and of the next ones.
@@ -162,6 +166,10 @@ fn selection(run: &Run, strip: Strip) -> Selection<'_> {
     let lanes = Lanes { count: strip.lanes * strip.parts, rows: strip.rows };
     let shapes =
         Shapes::of(function, &source.uniform, lanes, |value| run.computed.contains(&value));
+    // What was loaded may be valid in active lanes only, and any lane stands for its vector.
+    let part = Lanes { count: strip.lanes, rows: true };
+    let is_parted = strip.part_rows && !strip.rows;
+    let part_shapes = is_parted.then(|| Shapes::of(function, &source.uniform, part, |_| false));
     let count = function.insts.len();
     let mut leaving = HashMap::new();
     flow::find_leaving(run.stmts(), &mut leaving);
@@ -169,6 +177,7 @@ fn selection(run: &Run, strip: Strip) -> Selection<'_> {
         function,
         run,
         shapes,
+        part_shapes,
         strip,
         out: Vec::new(),
         origins: Vec::new(),

@@ -78,7 +78,7 @@ impl Selection<'_> {
     fn wanted(&mut self, probe: Option<Probe>, inst: &Inst) -> Option<Reg> {
         match probe {
             Some(Probe::Aligned { bytes }) => self.is_misaligned(inst.args[0], bytes),
-            Some(Probe::Access { .. }) => self.is_wanted(inst.args[0]),
+            Some(Probe::Wrote { .. }) => self.is_wanted(inst.args[0]),
             _ => None,
         }
     }

@@ -35,6 +35,8 @@ enum Cells {
     Row(Reg),
     /// All at one offset, also in lanes.
     One(Reg, Reg),
+    /// In each part the same, or side by side if they are in rows: the offset of its first lane, and those of all lanes.
+    Parts { starts: Vec<Reg>, offsets: Vec<Reg>, in_rows: bool },
     /// At an offset for each lane, by parts. `apart` if no two lanes have one in common.
     Lanes { offsets: Vec<Reg>, apart: bool },
 }
@@ -103,6 +105,12 @@ impl Selection<'_> {
         let (imm, bytes) = (Quick::CLOCK_BYTES, self.int());
         self.emit(Ins::IntImm { op: IntOp::Mul, wide: true, d: bytes, a: number, imm });
         let clock = self.plus(quick, bytes);
+        if passed.is_none() {
+            self.begin(quick, next, number);
+            for word in (0..Quick::CLOCK_BYTES).step_by(4) {
+                self.put_quick(clock, Quick::CLOCKS + word, zero);
+            }
+        }
         let add = |selection: &mut Self, disp: i32| {
             let disp = Quick::CLOCKS + disp;
             let (count, more) = (selection.quick_int(clock, Scalar::U32, disp), selection.int());
@@ -168,6 +176,32 @@ impl Selection<'_> {
         }
         self.put_quick(quick, Quick::LANES, zero);
         self.emit(Ins::SiteEnd { site });
+    }
+
+    /// A SIMD-group begins: the first one may begin another threadgroup, as in `Events::begin`.
+    fn begin(&mut self, quick: Reg, next: Reg, number: Reg) {
+        let (entered, to) = (self.label(), self.label());
+        let none = self.constant(0);
+        self.emit(Ins::JumpIf { zero: false, s: number, to });
+        let is_entered = self.quick_int(quick, Scalar::U32, Quick::ENTERED);
+        self.emit(Ins::JumpIf { zero: false, s: is_entered, to: entered });
+        let (before, group) = (self.quick_int(quick, Scalar::U32, Quick::OF_GROUP), self.int());
+        self.emit(Ins::IntImm { op: IntOp::Add, wide: false, d: group, a: before, imm: 1 });
+        self.put_quick(quick, Quick::OF_GROUP, group);
+        for (own, limits) in [false, true].into_iter().zip(Quick::LIMITS) {
+            for disp in [Quick::GROUP, Quick::PHASE] {
+                self.put_quick(quick, limits + disp, next);
+            }
+            for disp in [Quick::DONE, Quick::PHASES] {
+                self.put_quick(quick, limits + disp, none);
+            }
+            if own {
+                self.put_quick(quick, limits + Quick::START, next);
+            }
+        }
+        self.emit(Ins::Label(entered));
+        self.put_quick(quick, Quick::ENTERED, none);
+        self.emit(Ins::Label(to));
     }
 
     /// The address of the checker's numbers.
@@ -355,7 +389,23 @@ impl Selection<'_> {
             let terms = &access.terms;
             (self.lane_offsets(terms, access.offset, limit, site, moved, sum.constant), false)
         };
-        if !sum.lanes.iter().all(|&(_, scale)| four(scale)) {
+        let all_four = sum.lanes.iter().all(|&(_, scale)| four(scale));
+        let in_rows = self.step_of_parts(sum).filter(|step| all_four && matches!(step, 0 | 4));
+        if let Some(step) = in_rows.filter(|&step| step == 0 || stamped.bytes == 4) {
+            let mut starts = Vec::new();
+            for &offset in &offsets {
+                let start = self.int();
+                self.emit(Ins::First { d: start, s: offset });
+                self.emit(Ins::CheckBelow { a: start, limit, site });
+                if step != 0 {
+                    let last = self.plus_constant(start, step * i64::from(self.strip.lanes - 1));
+                    self.emit(Ins::CheckBelow { a: last, limit, site });
+                }
+                starts.push(start);
+            }
+            return Cells::Parts { starts, offsets, in_rows: step != 0 };
+        }
+        if !all_four {
             for (part, &offset) in offsets.iter().enumerate() {
                 let (three, zero) = (self.lane_constant(3), self.lane_constant(0));
                 let low = self.lane2(Lane2::And, offset, three);
@@ -395,6 +445,13 @@ impl Selection<'_> {
                 let mem = MemRef { base: MemBase::Reg(plane), index: Some(*offset), disp };
                 Ins::LoadSpread { d, mem }
             }
+            Cells::Parts { starts, in_rows, .. } => {
+                let mem = MemRef { base: MemBase::Reg(plane), index: Some(starts[part]), disp };
+                match in_rows {
+                    true => Ins::Load { from: Scalar::U32, d, mem },
+                    false => Ins::LoadSpread { d, mem },
+                }
+            }
             Cells::Lanes { offsets, .. } => {
                 Ins::Gather { d, base: plane, offsets: offsets[part], disp, mask: self.exec[part] }
             }
@@ -421,6 +478,11 @@ impl Selection<'_> {
                 Ins::Store { bytes: 4, mem, s, mask }
             }
             Cells::One(_, spread) => scatter(*spread),
+            Cells::Parts { starts, in_rows: true, .. } => {
+                let mem = MemRef { base: MemBase::Reg(plane), index: Some(starts[part]), disp };
+                Ins::Store { bytes: 4, mem, s, mask }
+            }
+            Cells::Parts { offsets, .. } => scatter(offsets[part]),
             Cells::Lanes { offsets, .. } => scatter(offsets[part]),
         };
         self.emit(ins);
@@ -600,6 +662,44 @@ impl Selection<'_> {
         self.all_parts(&rest)
     }
 
+    /// The first access since the start by all lanes, where those of a part have one address: numbers instead of vectors. The last lane
+    /// is in the first stamp, the one before it in the second.
+    fn first_touch(
+        &mut self,
+        event: Event,
+        class: u32,
+        planes: Planes,
+        cells: &Cells,
+        all: &[(u32, usize)],
+        end: Label,
+    ) {
+        let start = |part: usize| match cells {
+            Cells::One(start, _) => Some(*start),
+            Cells::Parts { starts, in_rows: false, .. } => Some(starts[part]),
+            _ => None,
+        };
+        if start(0).is_none() {
+            return;
+        }
+        let (some, is_all) = (self.label(), self.int());
+        let lanes = self.constant((u32::MAX >> (32 - self.strip.lanes * self.strip.parts)).into());
+        let (test, kind, wide) = (Test::Eq, Num::Unsigned, false);
+        self.emit(Ins::Compare { test, kind, wide, d: is_all, a: event.lanes, b: lanes });
+        self.emit(Ins::JumpIf { zero: true, s: is_all, to: some });
+        for (plane, class, back) in [(Plane::First, class, 1), (Plane::Second, OF_LANES, 2)] {
+            for &(word, part) in all {
+                let lane = (part as u32 + 1) * self.strip.lanes - back;
+                let stamp = self.plus_constant(event.next, (class | lane).into());
+                let (base, disp) = (MemBase::Reg(planes[plane as usize]), 4 * word as i32);
+                let mem = MemRef { base, index: start(part), disp };
+                self.emit(Ins::StoreInt { bytes: 4, mem, s: stamp });
+            }
+        }
+        self.log(event);
+        self.emit(Ins::Jump(end));
+        self.emit(Ins::Label(some));
+    }
+
     /// Reads and atomics.
     fn stamp_shared(&mut self, stamped: &Stamped<'_>, event: Event, planes: Planes, cells: &Cells) {
         let (site, own, quick) = (stamped.site, stamped.own, event.quick);
@@ -619,30 +719,30 @@ impl Selection<'_> {
             [Plane::Writer, Plane::First, Plane::Second].map(|plane| planes[plane as usize]);
         let all = self.each_cell(stamped);
         let (untouched, end) = (self.label(), self.label());
-        // The frequent cases first. Nothing to do: no write since the start, and two accesses that differ enough.
-        let (since, level) = if own { (phase, of_waves) } else { (limits.start, of_groups) };
+        // The frequent cases first. The first access since the start.
+        let mut known = Vec::new();
         let rest = self.rest(&all, |this, word, part| {
-            let writer = this.load_stamps(writers, cells, word, part);
-            let over = this.is(Test::Lt, writer, limits.start);
+            let [writer, first] =
+                [writers, firsts].map(|plane| this.load_stamps(plane, cells, word, part));
+            let [over, new] = [writer, first].map(|stamp| this.is(Test::Lt, stamp, limits.start));
+            known.push((over, first));
+            this.both(MaskOp::And, over, new)
+        });
+        self.emit(Ins::JumpNone { masks: rest, to: untouched });
+        // Nothing to do: no write since the start, and two accesses that differ enough.
+        let (since, level) = if own { (phase, of_waves) } else { (limits.start, of_groups) };
+        let mut known = known.into_iter();
+        let rest = self.rest(&all, |this, word, part| {
             let other = this.load_stamps(seconds, cells, word, part);
             let recent = this.is(Test::Le, since, other);
             let of_other = this.lane2(Lane2::And, other, level);
             let enough = this.is(Test::Eq, of_other, level);
-            let first = this.load_stamps(firsts, cells, word, part);
+            let (over, first) = known.next().expect("one for each cell");
             let of_first = this.lane2(Lane2::And, first, class_bits);
             let alike = this.is(Test::Eq, of_first, mine);
             [over, recent, enough].into_iter().fold(alike, |a, b| this.both(MaskOp::And, a, b))
         });
         self.emit(Ins::JumpNone { masks: rest, to: end });
-        // The first access since the start.
-        let rest = self.rest(&all, |this, word, part| {
-            let [writer, first] =
-                [writers, firsts].map(|plane| this.load_stamps(plane, cells, word, part));
-            let [writer, first] =
-                [writer, first].map(|stamp| this.is(Test::Lt, stamp, limits.start));
-            this.both(MaskOp::And, writer, first)
-        });
-        self.emit(Ins::JumpNone { masks: rest, to: untouched });
         // Which cells get a first stamp, and which a second one, with its level.
         let (mut fresh, mut second) = (Vec::new(), Vec::new());
         for &(word, part) in &all {
@@ -733,6 +833,7 @@ impl Selection<'_> {
         self.log(event);
         self.emit(Ins::Jump(end));
         self.emit(Ins::Label(untouched));
+        self.first_touch(event, class, planes, cells, &all, end);
         for &(word, part) in &all {
             let (new, mask) = (self.new_stamps(event, class, part), self.exec[part]);
             self.store_stamps(firsts, cells, word, part, new, mask);
