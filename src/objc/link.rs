@@ -261,6 +261,8 @@ door! {
 #[cfg(all(feature = "export", not(target_vendor = "apple")))]
 pub(crate) mod clients {
     pub(crate) use crate::soft::foundation::entry_clients::*;
+    pub(crate) use crate::soft::foundation::entry_context::*;
+    pub(crate) use crate::soft::foundation::entry_source::*;
     pub(crate) use crate::soft::metal::entry::{
         MTLCopyAllDevicesWithObserver, MTLRemoveDeviceObserver,
     };
@@ -269,6 +271,8 @@ pub(crate) mod clients {
     };
     pub(crate) use crate::soft::runtime::entry_clients::*;
     pub(crate) use crate::soft::runtime::exception::{throw, try_catch};
+    pub(crate) use crate::soft::runtime::property::*;
+    pub(crate) use crate::soft::runtime::trampoline::*;
 }
 
 /// Passes their names to a macro, but for those of exceptions.
@@ -278,16 +282,31 @@ macro_rules! client_names {
         $($macro)+ {
             MTLCodeGenServiceBuildRequest MTLCodeGenServiceCreate MTLCodeGenServiceDestroy
             MTLCopyAllDevicesWithObserver MTLRemoveDeviceObserver
+            class_addProperty class_copyPropertyList class_getIvarLayout class_getProperty
+            class_getWeakIvarLayout class_replaceProperty class_setVersion
             dispatch_activate dispatch_after dispatch_after_f dispatch_apply dispatch_apply_f
+            dispatch_assert_queue dispatch_assert_queue_not dispatch_async_and_wait
+            dispatch_async_and_wait_f dispatch_barrier_async_and_wait dispatch_barrier_async_and_wait_f
             dispatch_data_apply dispatch_data_copy_region dispatch_data_create_concat
             dispatch_data_create_subrange
+            dispatch_get_context dispatch_get_specific
             dispatch_group_async dispatch_group_async_f dispatch_group_create dispatch_group_enter
             dispatch_group_leave dispatch_group_notify dispatch_group_notify_f dispatch_group_wait
             dispatch_once dispatch_once_f dispatch_queue_attr_make_with_qos_class
-            dispatch_queue_create_with_target dispatch_set_target_queue
+            dispatch_queue_create_with_target dispatch_queue_get_specific
+            dispatch_queue_set_specific dispatch_resume dispatch_set_context
+            dispatch_set_finalizer_f dispatch_set_target_queue dispatch_source_cancel
+            dispatch_source_create dispatch_source_get_data dispatch_source_get_handle
+            dispatch_source_get_mask dispatch_source_merge_data
+            dispatch_source_set_cancel_handler dispatch_source_set_cancel_handler_f
+            dispatch_source_set_event_handler dispatch_source_set_event_handler_f
+            dispatch_source_set_timer dispatch_source_testcancel dispatch_suspend dispatch_walltime
+            imp_getBlock imp_implementationWithBlock imp_removeBlock method_getDescription
             objc_opt_isKindOfClass objc_opt_respondsToSelector objc_opt_self
             objc_setUncaughtExceptionHandler
-            pthread_main_np sysctlbyname
+            property_copyAttributeList property_copyAttributeValue property_getAttributes
+            property_getName protocol_addProperty protocol_copyPropertyList
+            protocol_copyPropertyList2 protocol_getProperty pthread_main_np sel_isMapped sysctlbyname
         }
     };
 }

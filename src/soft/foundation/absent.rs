@@ -112,6 +112,15 @@ lists! {
         "writeToFile:atomically:",
         "writeToURL:atomically:",
     }
+    /// `NSMutableString`.
+    MUTABLE_STRING {
+        "applyTransform:reverse:range:updatedRange:",
+    }
+    /// `NSMutableData`.
+    MUTABLE_DATA {
+        "compressUsingAlgorithm:error:",
+        "decompressUsingAlgorithm:error:",
+    }
     /// `NSArray`.
     ARRAY {
         "+arrayWithContentsOfFile:",

@@ -1,18 +1,20 @@
 //! NSData: bytes.
 
+use super::mutable_data::NSMutableData;
 use super::string::{position_of, slice};
 use super::url::Address;
 use super::{NSObject, Text, absent, base64, file};
 use crate::abi::{Bool, Id, Imp, NSRange};
 use crate::soft::runtime::block::{BlockRef, HeldBlock};
 use crate::soft::runtime::declare::{ErrorOut, Ours, This, Zone, soft_class};
-use crate::soft::runtime::object::{Object, Strong};
+use crate::soft::runtime::object::{Object, SoftClass, Strong, class_of};
 use std::ffi::c_void;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Bytes that the object owns, or that the program lends and does not change while the object lives.
+/// Bytes that the object owns, or that the program lends and does not change while the object lives. Methods of NSMutableData
+/// alone change what an object owns.
 pub(crate) enum Bytes {
-    Owned(Box<[u8]>),
+    Owned(Vec<u8>),
     /// An address and a length, and what becomes of the bytes when the object ends.
     Lent(*mut c_void, usize, End),
 }
@@ -32,7 +34,8 @@ unsafe impl Sync for Bytes {}
 
 soft_class! {
     /// Immutable bytes.
-    pub(crate) class NSData(Bytes): NSObject, conforms [NSCopying], lacks absent::DATA;
+    pub(crate) class NSData(Bytes): NSObject, conforms [NSCopying, NSMutableCopying], lacks absent::DATA,
+        kept as Bytes::unchanging;
     make [data] = Bytes::default;
     init [init] = Bytes::default;
     make [dataWithBytes:length:] = Bytes::copied;
@@ -49,6 +52,8 @@ soft_class! {
         };
     [copy] = itself;
     [copyWithZone:] = |this, _: Zone| itself(this);
+    [mutableCopy] = Bytes::changeable;
+    [mutableCopyWithZone:] = |data: &Bytes, _: Zone| data.changeable();
 
     make [dataWithData:] = Bytes::of_data;
     init [initWithData:] = Bytes::of_data;
@@ -65,10 +70,10 @@ soft_class! {
     init [initWithContentsOfURL:options:error:] =
         |url: &Object<Address>, _: usize, error: ErrorOut| Bytes::from_file(&url.path()?, error);
     init [initWithBase64EncodedString:options:] = |text: &Object<Text>, options: usize| {
-        base64::decode(text.to_str().as_bytes(), options & base64::IGNORE != 0).map(|bytes| Bytes::Owned(bytes.into()))
+        base64::decode(text.to_str().as_bytes(), options & base64::IGNORE != 0).map(Bytes::Owned)
     };
     init [initWithBase64EncodedData:options:] = |data: &Object<Bytes>, options: usize| {
-        base64::decode(data.as_slice(), options & base64::IGNORE != 0).map(|bytes| Bytes::Owned(bytes.into()))
+        base64::decode(data.as_slice(), options & base64::IGNORE != 0).map(Bytes::Owned)
     };
     [base64EncodedStringWithOptions:] = |data: &Bytes, options: usize| {
         Text::object(base64::encode(data.as_slice(), options))
@@ -90,7 +95,7 @@ soft_class! {
         url.path().is_some_and(write)
     };
     [rangeOfData:options:range:] = range_of;
-    [enumerateByteRangesUsingBlock:] = Bytes::each;
+    [enumerateByteRangesUsingBlock:] = each;
     [getBytes:] = |data: &Bytes, to: *mut c_void| give(data.as_slice(), to);
     [getBytes:length:] = |data: &Bytes, to: *mut c_void, length: usize| {
         give(&data.as_slice()[..length.min(data.as_slice().len())], to)
@@ -124,7 +129,7 @@ pub(super) unsafe fn copy_of(bytes: *const c_void, length: usize) -> Id {
 
 impl Default for Bytes {
     fn default() -> Self {
-        Self::Owned(Box::default())
+        Self::Owned(Vec::new())
     }
 }
 
@@ -135,21 +140,31 @@ impl Bytes {
     }
 
     fn from_file(path: &str, error: ErrorOut) -> Option<Self> {
-        file::read_or(path, error).map(|bytes| Self::Owned(bytes.into()))
+        file::read_or(path, error).map(Self::Owned)
     }
 
-    /// Calls a block with the bytes, which are one piece.
-    fn each(&self, block: BlockRef) {
-        let (bytes, mut stop) = (self.as_slice(), Bool::new(false));
-        let Some(invoke) = block.invoke().filter(|_| !bytes.is_empty()) else { return };
-        let range = NSRange { location: 0, length: bytes.len() };
-        // SAFETY: the block was passed as one that takes these arguments.
-        unsafe {
-            let invoke = std::mem::transmute::<
-                Imp,
-                unsafe extern "C" fn(BlockRef, *const c_void, NSRange, *mut Bool),
-            >(invoke);
-            invoke(block, bytes.as_ptr().cast(), range, &raw mut stop);
+    /// An NSMutableData of the same bytes.
+    fn changeable(&self) -> Strong<Self> {
+        Strong::of_class(&NSMutableData, Self::Owned(self.as_slice().to_vec()))
+    }
+
+    /// The data that a method keeps for one that was passed: itself, or of a mutable one a copy.
+    fn unchanging(this: &Object<Self>) -> Strong<Self> {
+        // SAFETY: a reference to an object keeps it alive.
+        match std::ptr::eq(unsafe { class_of(this.id()) }, Self::class()) {
+            true => this.retain(),
+            false => Self::object(this.as_slice()),
+        }
+    }
+
+    /// The bytes as the object's own, so that they can change.
+    pub(super) fn owned(&mut self) -> &mut Vec<u8> {
+        if let Self::Lent(..) = self {
+            *self = Self::Owned(self.as_slice().to_vec());
+        }
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Lent(..) => unreachable!("they have been copied"),
         }
     }
 
@@ -218,8 +233,23 @@ impl Drop for Bytes {
     }
 }
 
+/// Calls a block with the bytes, which are one piece. The block may change them.
+fn each(this: This<'_, Bytes>, block: BlockRef) {
+    let (bytes, length) = (this.as_slice().as_ptr(), this.as_slice().len());
+    let Some(invoke) = block.invoke().filter(|_| length > 0) else { return };
+    let (range, mut stop) = (NSRange { location: 0, length }, Bool::new(false));
+    // SAFETY: the block was passed as one that takes these arguments.
+    unsafe {
+        let invoke = std::mem::transmute::<
+            Imp,
+            unsafe extern "C" fn(BlockRef, *const c_void, NSRange, *mut Bool),
+        >(invoke);
+        invoke(block, bytes.cast(), range, &raw mut stop);
+    }
+}
+
 /// The bytes of a range.
-fn part<'a>(this: &'a This<'_, Bytes>, range: NSRange) -> &'a [u8] {
+pub(super) fn part<'a>(this: &'a This<'_, Bytes>, range: NSRange) -> &'a [u8] {
     let end = range.location.checked_add(range.length);
     end.and_then(|end| this.as_slice().get(range.location..end)).unwrap_or_else(|| {
         let NSRange { location, length } = range;

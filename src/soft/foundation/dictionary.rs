@@ -102,6 +102,24 @@ impl Entries {
         }
     }
 
+    /// Adds an object as key and value, unless an equal one is there.
+    pub(super) fn insert_once(&mut self, object: Retained) {
+        if !self.indices.contains_key(&Key(object.clone())) {
+            self.insert(object.clone(), object);
+        }
+    }
+
+    pub(super) fn keys(&self) -> &[Retained] {
+        &self.keys
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, key: Id) -> Option<Retained> {
+        // SAFETY: the caller passed nil or an object.
+        let key = Key(unsafe { Retained::retain(key) }?);
+        self.indices.get(&key).map(|index| self.values[*index].clone())
+    }
+
     /// Removes a key with its value, in whose place the last ones come.
     pub(super) fn remove(&mut self, key: &Retained) -> Option<(Retained, Retained)> {
         let index = self.indices.remove(&Key(key.clone()))?;
@@ -185,10 +203,7 @@ impl Pairs {
 
     /// The value of a key.
     pub(crate) fn get(&self, key: Id) -> Option<Retained> {
-        // SAFETY: the caller passed nil or an object.
-        let key = Key(unsafe { Retained::retain(key) }?);
-        let entries = self.entries();
-        entries.indices.get(&key).map(|index| entries.values[*index].clone())
+        self.entries().get(key)
     }
 
     fn each(&self, block: BlockRef) {

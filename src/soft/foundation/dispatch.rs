@@ -10,7 +10,10 @@ use crate::soft::runtime::block::HeldBlock;
 use crate::soft::runtime::class::ClassData;
 use crate::soft::runtime::declare::soft_class;
 use crate::soft::runtime::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
+#[cfg(feature = "export")]
+use crate::soft::runtime::fatal::fatal;
 use crate::soft::runtime::object::{Object, Retained, Strong};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
 use std::sync::atomic::AtomicUsize;
@@ -39,6 +42,8 @@ struct Jobs {
     running: usize,
     /// Whether a barrier is running.
     barrier: bool,
+    /// How many calls to suspend the queue have not been taken back.
+    suspended: usize,
 }
 
 /// A counter that threads wait for.
@@ -178,9 +183,47 @@ impl<'a> AnyQueue<'a> {
         };
         self.submit(Box::new(hold), barrier);
         let _ = come.recv();
-        work();
+        as_current(self.id(), work);
         drop(done);
     }
+
+    /// The queue as an object.
+    pub(super) fn id(&self) -> Id {
+        match self {
+            Self::Main => _dispatch_main_q.id(),
+            Self::Other(queue) if std::ptr::eq(*queue, &**GLOBAL) => GLOBAL_QUEUE.id(),
+            Self::Other(queue) => queue.id(),
+        }
+    }
+}
+
+thread_local! {
+    /// The queue whose job this thread runs, or nil.
+    static CURRENT: Cell<Id> = const { Cell::new(Id::NIL) };
+}
+
+/// Runs a job, during which the thread's queue is this one.
+fn as_current(queue: Id, work: impl FnOnce()) {
+    struct Restore(Id);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+    let _restore = Restore(CURRENT.replace(queue));
+    work();
+}
+
+/// The queue whose job this thread runs, its target, the target of that, and so on.
+#[cfg(feature = "export")]
+pub(super) fn current_queues() -> impl Iterator<Item = Retained> {
+    // SAFETY: a queue is alive while it runs a job.
+    let target = |queue: &Retained| unsafe {
+        let queue = Object::<Queue>::from_id(queue.id())?;
+        fork::lock(&queue.target).clone()
+    };
+    // SAFETY: as above.
+    std::iter::successors(unsafe { Retained::retain(CURRENT.get()) }, target)
 }
 
 /// Runs a job some time on the queue that an object is. It does not run if the object is no queue.
@@ -201,7 +244,7 @@ impl Jobs {
     fn next(&mut self, width: usize) -> Option<Work> {
         let alone = self.waiting.front()?.1;
         let limit = if alone { 1 } else { width };
-        if self.barrier || self.running >= limit {
+        if self.barrier || self.suspended > 0 || self.running >= limit {
             return None;
         }
         self.running += 1;
@@ -224,6 +267,25 @@ impl Queue {
         *fork::lock(&self.target) = target;
     }
 
+    /// Stops the queue from starting jobs, once more.
+    #[cfg(feature = "export")]
+    pub(super) fn suspend(&self) {
+        fork::lock(&self.jobs).suspended += 1;
+    }
+
+    /// Takes back one call to suspend the queue. After the last one its jobs run.
+    #[cfg(feature = "export")]
+    pub(super) fn resume(this: &Object<Self>) {
+        let mut jobs = fork::lock(&this.jobs);
+        let Some(left) = jobs.suspended.checked_sub(1) else {
+            fatal(format_args!("dispatch_resume: the queue was resumed more often than suspended"));
+        };
+        jobs.suspended = left;
+        let ready: Vec<_> = std::iter::from_fn(|| jobs.next(this.width)).collect();
+        drop(jobs);
+        ready.into_iter().for_each(|work| Self::start(this.retain(), work));
+    }
+
     fn submit(this: Strong<Self>, work: Work, barrier: bool) {
         let mut jobs = fork::lock(&this.jobs);
         jobs.waiting.push_back((work, barrier));
@@ -239,7 +301,7 @@ impl Queue {
         let target = fork::lock(&this.target).clone();
         let run = move || {
             loop {
-                in_pool(work);
+                as_current(AnyQueue::Other(&this).id(), || in_pool(work));
                 let mut jobs = fork::lock(&this.jobs);
                 jobs.running -= 1;
                 jobs.barrier = false;
@@ -272,7 +334,19 @@ pub(super) fn run_main() -> ! {
     let jobs = MAIN.1.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         if let Ok(work) = jobs.recv() {
-            in_pool(work);
+            as_current(_dispatch_main_q.id(), || in_pool(work));
+        }
+    }
+}
+
+/// Runs the main queue's jobs until a time, or one job. Only the main thread calls it.
+pub(super) fn run_main_until(end: Instant, once: bool) {
+    // A job that runs the queue again, by a run loop for example, finds it locked.
+    let Ok(jobs) = MAIN.1.try_lock() else { return };
+    while let Ok(work) = jobs.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        as_current(_dispatch_main_q.id(), || in_pool(work));
+        if once {
+            break;
         }
     }
 }
@@ -429,6 +503,25 @@ mod tests {
             any.submit(Box::new(work), barrier);
         }
         any.wait(|| assert_eq!(*running.lock().unwrap(), (0, 9)), true);
+    }
+
+    #[cfg(feature = "export")]
+    #[test]
+    fn a_suspended_queue_starts_no_jobs() {
+        let queue = Queue::object(c"suspended", true, None);
+        let (sender, receiver) = mpsc::channel();
+        queue.suspend();
+        queue.suspend();
+        for number in 0..20 {
+            let sender = sender.clone();
+            AnyQueue::Other(&queue).submit(Box::new(move || sender.send(number).unwrap()), false);
+        }
+        Queue::resume(&queue);
+        assert!(receiver.recv_timeout(Duration::from_millis(20)).is_err());
+        Queue::resume(&queue);
+        let mut all: Vec<i32> = receiver.iter().take(20).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..20).collect::<Vec<_>>());
     }
 
     #[test]

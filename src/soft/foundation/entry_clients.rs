@@ -144,9 +144,6 @@ pub(crate) unsafe extern "C" fn dispatch_queue_attr_make_with_qos_class(
     attribute
 }
 
-/// Does nothing: queues are active from the beginning.
-pub(crate) unsafe extern "C" fn dispatch_activate(_object: Id) {}
-
 /// A new group.
 pub(crate) unsafe extern "C" fn dispatch_group_create() -> Id {
     Group::object().into_retained().into_owned()

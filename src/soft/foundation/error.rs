@@ -2,7 +2,7 @@
 
 use super::{List, NSObject, Pairs, Text, absent};
 use crate::soft::runtime::declare::{This, Zone, soft_class};
-use crate::soft::runtime::object::{Object, Retained, Strong};
+use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong};
 
 /// An error.
 pub(crate) struct Failure {
@@ -56,7 +56,7 @@ impl Failure {
 
     fn from_objects(domain: &Object<Text>, code: isize, user_info: Option<&Object<Pairs>>) -> Self {
         let user_info = user_info.map_or_else(|| Pairs::object([]), Object::retain);
-        Self { domain: domain.retain(), code, user_info }
+        Self { domain: Text::keep(domain), code, user_info }
     }
 
     fn info(&self, key: &str) -> Option<Retained> {

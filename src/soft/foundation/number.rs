@@ -1,10 +1,11 @@
 //! NSNumber: a number or a truth value as an object.
 
-use super::{NSObject, Text};
+use super::Text;
+use super::value::NSValue;
 use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Strong};
 use std::cmp::Ordering;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A number, and the C type that it was made from.
@@ -54,7 +55,7 @@ numbers! {
 
 soft_class! {
     /// A number.
-    pub(crate) class NSNumber(Number): NSObject, conforms [NSCopying];
+    pub(crate) class NSNumber(Number): NSValue, conforms [NSCopying];
     make [numberWithBool:] = Number::from_bool;
     init [initWithBool:] = Number::from_bool;
     make [numberWithChar:] = Number::from_i8;
@@ -104,6 +105,13 @@ soft_class! {
     [floatValue] = |number: &Number| number.to_f32();
     [doubleValue] = |number: &Number| number.to_f64();
     [objCType] = Number::objc_type;
+    // The messages of a value, whose bytes are those of the C type.
+    [getValue:] = |number: &Number, to: *mut c_void| number.store(to);
+    [getValue:size:] = |this: This<'_, Number>, to: *mut c_void, size: usize| match size == this.bytes().len() {
+        true => this.store(to),
+        false => this.fault(format_args!("a number of {} bytes was requested with {size}", this.bytes().len())),
+    };
+    [isEqualToValue:] = |number: &Number, other: Ours<Number>| number.is_equal(other.0);
 
     [compare:] = Number::compare;
     [isEqual:] = |number: &Number, other: Ours<Number>| number.is_equal(other.0);
@@ -129,6 +137,28 @@ impl Number {
             Value::Integer(value) => value != 0,
             Value::Float(value) => value != 0.0,
         }
+    }
+
+    /// The value as the C type that it was made from.
+    fn bytes(&self) -> Vec<u8> {
+        match self.objc_type.to_bytes() {
+            b"c" => self.to_i8().to_ne_bytes().into(),
+            b"C" => self.to_u8().to_ne_bytes().into(),
+            b"s" => self.to_i16().to_ne_bytes().into(),
+            b"S" => self.to_u16().to_ne_bytes().into(),
+            b"i" => self.to_i32().to_ne_bytes().into(),
+            b"I" => self.to_u32().to_ne_bytes().into(),
+            b"f" => self.to_f32().to_ne_bytes().into(),
+            b"d" => self.to_f64().to_ne_bytes().into(),
+            // The low bits are the same with a sign and without.
+            _ => self.to_u64().to_ne_bytes().into(),
+        }
+    }
+
+    fn store(&self, to: *mut c_void) {
+        let bytes = self.bytes();
+        // SAFETY: the caller passed room for a value of the type.
+        unsafe { to.cast::<u8>().copy_from(bytes.as_ptr(), bytes.len()) }
     }
 
     fn objc_type(&self) -> *const c_char {

@@ -1,26 +1,30 @@
 //! NSString: text, stored as UTF-8 and accessible as UTF-16.
 
 use super::data::End;
+use super::format::{formatted, init_with_format, string_by_appending_format, string_with_format};
+use super::mutable_string::NSMutableString;
 use super::path::{components, extension, folder, last_component};
-use super::text::compare_with;
+use super::text::{compare_with, each_line};
 use super::url::Address;
+use super::variadic::{Variadic, takes_format};
 use super::{Bytes, List, NSObject, absent};
-use crate::abi::NSRange;
+use crate::abi::{Id, NSRange};
+use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::declare::{ErrorOut, Ours, This, Zone, soft_class};
-use crate::soft::runtime::object::{Object, Strong};
+use crate::soft::runtime::object::{Object, SoftClass, Strong, class_of};
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
-/// An immutable string.
+/// A string, which methods of NSMutableString alone change.
 ///
 /// Objective-C measures strings in UTF-16 units and allows lone surrogates, which UTF-8 cannot encode. A
 /// string without them is stored as UTF-8; its units are added when one of a non-ASCII string is first
 /// read.
 pub(crate) struct Text {
     /// The text and a NUL. None for a string with a lone surrogate, whose units are there instead.
-    utf8: Option<Box<str>>,
+    utf8: Option<String>,
     ascii: bool,
     units: OnceLock<Box<[u16]>>,
 }
@@ -53,7 +57,8 @@ impl TextEncoding {
 
 soft_class! {
     /// A string.
-    pub(crate) class NSString(Text): NSObject, conforms [NSCopying], lacks absent::STRING;
+    pub(crate) class NSString(Text): NSObject, conforms [NSCopying, NSMutableCopying],
+        lacks absent::STRING, kept as Text::unchanging;
     make [string] = Text::default;
     init [init] = Text::default;
     make [stringWithUTF8String:] = Text::from_c;
@@ -80,8 +85,15 @@ soft_class! {
     init [initWithContentsOfFile:encoding:error:] = Text::from_file;
     make [stringWithContentsOfURL:encoding:error:] = Text::from_url;
     init [initWithContentsOfURL:encoding:error:] = Text::from_url;
+    raw_class [stringWithFormat:] = (string_with_format, takes_format::<Id>);
+    raw_class [localizedStringWithFormat:] = (string_with_format, takes_format::<Id>);
+    raw [initWithFormat:] = (init_with_format, takes_format::<Id>);
+    init [initWithFormat:arguments:] = Text::from_format;
+    raw [stringByAppendingFormat:] = (string_by_appending_format, takes_format::<Id>);
     [copy] = itself;
     [copyWithZone:] = |this, _: Zone| itself(this);
+    [mutableCopy] = Text::changeable;
+    [mutableCopyWithZone:] = |this: &Text, _: Zone| this.changeable();
 
     [UTF8String] = Text::utf8_string;
     [length] = Text::length;
@@ -132,7 +144,10 @@ soft_class! {
     [rangeOfString:options:range:] = |this: This<'_, Text>, other: &Object<Text>, options: usize, range: NSRange| {
         Text::from_units(units_in(&this, range)).range_from(other, options, range.location)
     };
-    [enumerateLinesUsingBlock:] = Text::each_line;
+    [enumerateLinesUsingBlock:] = |this: This<'_, Text>, block: BlockRef| {
+        // The block may change the text.
+        each_line(&this.to_str().into_owned(), block);
+    };
     [componentsSeparatedByString:] = |this: &Text, between: &Object<Text>| {
         let (all, between) = (this.to_str(), between.to_str());
         let parts: Vec<&str> = if between.is_empty() { vec![&all] } else { all.split(&*between).collect() };
@@ -147,7 +162,7 @@ soft_class! {
         this: This<'_, Text>, old: &Object<Text>, new: &Object<Text>, options: usize, range: NSRange,
     | {
         units_in(&this, range);
-        Strong::new(this.replacing(old, new, options, range))
+        Strong::new(this.replacing(old, new, options, range).0)
     };
     [stringByReplacingCharactersInRange:withString:] = |this: This<'_, Text>, range: NSRange, new: &Object<Text>| {
         units_in(&this, range);
@@ -227,7 +242,7 @@ impl Text {
     pub(crate) fn new(mut text: String) -> Self {
         let ascii = text.is_ascii();
         text.push('\0');
-        Self { utf8: Some(text.into()), ascii, units: OnceLock::new() }
+        Self { utf8: Some(text), ascii, units: OnceLock::new() }
     }
 
     /// An NSString.
@@ -363,8 +378,46 @@ impl Text {
         unsafe { slice(units, length) }.map(Self::from_units)
     }
 
+    fn from_format(format: &Object<Self>, list: *mut c_void) -> Self {
+        // SAFETY: the caller passed a `va_list`, which C passes as the address of one.
+        Self::new(unsafe { formatted(&format.to_str(), &mut *list.cast::<Variadic>()) })
+    }
+
+    /// An NSMutableString of the same text.
+    fn changeable(&self) -> Strong<Self> {
+        Strong::of_class(&NSMutableString, self.snapshot())
+    }
+
+    /// The string that a method keeps for one that was passed: itself, or of a mutable one a copy.
+    fn unchanging(this: &Object<Self>) -> Strong<Self> {
+        // SAFETY: a reference to an object keeps it alive.
+        match std::ptr::eq(unsafe { class_of(this.id()) }, Self::class()) {
+            true => this.retain(),
+            false => Strong::new(this.snapshot()),
+        }
+    }
+
+    /// The same text, whatever becomes of this one.
+    pub(super) fn snapshot(&self) -> Self {
+        Self { utf8: self.utf8.clone(), ascii: self.ascii, units: self.units.clone() }
+    }
+
+    /// Adds another text at the end.
+    pub(super) fn push(&mut self, more: &Self) {
+        match (&mut self.utf8, &more.utf8) {
+            (Some(text), Some(more)) => {
+                text.pop();
+                text.push_str(more);
+                self.units = OnceLock::new();
+            }
+            // Two lone surrogates may make a pair.
+            _ => *self = Self::from_units(&[self.units(), more.units()].concat()),
+        }
+        self.ascii &= more.ascii;
+    }
+
     fn from_string(other: &Object<Self>) -> Self {
-        Self { utf8: other.utf8.clone(), ascii: other.ascii, units: other.units.clone() }
+        other.snapshot()
     }
 
     /// A C string that lives as long as the object; null if the text has a lone surrogate.
@@ -478,12 +531,10 @@ impl Text {
         Self::object(self.to_str().to_lowercase())
     }
 
-    fn appending(&self, other: &Object<Self>) -> Strong<Self> {
-        match (&self.utf8, &other.utf8) {
-            (Some(_), Some(_)) => Self::object(self.to_str() + &*other.to_str()),
-            // Two lone surrogates may make a pair.
-            _ => Strong::new(Self::from_units(&[self.units(), other.units()].concat())),
-        }
+    pub(super) fn appending(&self, other: &Object<Self>) -> Strong<Self> {
+        let mut text = self.snapshot();
+        text.push(other);
+        Strong::new(text)
     }
 }
 
@@ -492,7 +543,7 @@ fn itself(this: This<'_, Text>) -> Strong<Text> {
 }
 
 /// The units of a range that must be inside the string.
-fn units_in<'a>(this: &'a This<'_, Text>, range: NSRange) -> &'a [u16] {
+pub(super) fn units_in<'a>(this: &'a This<'_, Text>, range: NSRange) -> &'a [u16] {
     let end = range.location.checked_add(range.length);
     end.and_then(|end| this.units().get(range.location..end)).unwrap_or_else(|| {
         this.fault(format_args!(

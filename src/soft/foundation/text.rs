@@ -124,17 +124,17 @@ impl Text {
         Self::from_units(&[&units[..range.location], new, &units[end..]].concat())
     }
 
-    /// The text with each occurrence of a string in a range replaced.
+    /// The text with each occurrence of a string in a range replaced, and how many there were.
     pub(super) fn replacing(
         &self,
         old: &Object<Self>,
         new: &Object<Self>,
         options: usize,
         range: NSRange,
-    ) -> Self {
+    ) -> (Self, usize) {
         const ANCHORED_OR_BACKWARDS: usize = 4 | 8;
         let mut rest = self.units()[range.location..range.location + range.length].to_vec();
-        let mut out = Vec::new();
+        let (mut out, mut count) = (Vec::new(), 0);
         loop {
             let search = options & !ANCHORED_OR_BACKWARDS;
             let found = Self::from_units(&rest).range_of_with(old, search);
@@ -144,9 +144,10 @@ impl Text {
             out.extend_from_slice(&rest[..found.location]);
             out.extend_from_slice(new.units());
             rest.drain(..found.location + found.length);
+            count += 1;
         }
         out.extend(rest);
-        self.with_range(range, &out)
+        (self.with_range(range, &out), count)
     }
 
     /// The first units of the text, or the text and units of another, which is repeated, up to a length.
@@ -167,21 +168,21 @@ impl Text {
         let bytes = whole.then(|| without_percents(text.as_bytes()))?;
         Self::from_bytes(bytes.as_ptr().cast(), bytes.len(), UTF8).map(Strong::new)
     }
+}
 
-    /// Calls a block with each line, without its end.
-    pub(super) fn each_line(&self, block: BlockRef) {
-        let Some(invoke) = block.invoke() else { return };
-        // SAFETY: the block was passed as one that takes these arguments.
-        let invoke = unsafe {
-            std::mem::transmute::<Imp, unsafe extern "C" fn(BlockRef, Id, *mut Bool)>(invoke)
-        };
-        let mut stop = Bool::new(false);
-        for line in self.to_str().lines() {
-            // SAFETY: as above.
-            unsafe { invoke(block, Self::object(line).id(), &raw mut stop) };
-            if stop.get() {
-                break;
-            }
+/// Calls a block with each line of a text, without its end.
+pub(super) fn each_line(text: &str, block: BlockRef) {
+    let Some(invoke) = block.invoke() else { return };
+    // SAFETY: the block was passed as one that takes these arguments.
+    let invoke = unsafe {
+        std::mem::transmute::<Imp, unsafe extern "C" fn(BlockRef, Id, *mut Bool)>(invoke)
+    };
+    let mut stop = Bool::new(false);
+    for line in text.lines() {
+        // SAFETY: as above.
+        unsafe { invoke(block, Text::object(line).id(), &raw mut stop) };
+        if stop.get() {
+            break;
         }
     }
 }

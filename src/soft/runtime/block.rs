@@ -25,7 +25,7 @@ pub(crate) struct Block {
     isa: *const ClassData,
     flags: AtomicI32,
     reserved: i32,
-    invoke: unsafe extern "C" fn(),
+    pub(super) invoke: unsafe extern "C" fn(),
     descriptor: *const Descriptor,
 }
 
@@ -47,6 +47,11 @@ const ONE: i32 = 2;
 /// The block is on the heap.
 const NEEDS_FREE: i32 = 1 << 24;
 const HAS_COPY_DISPOSE: i32 = 1 << 25;
+/// The function's result is a struct in memory, whose address is passed first. Set along with `HAS_SIGNATURE`.
+#[cfg(feature = "export")]
+const RETURNS_IN_MEMORY: i32 = 1 << 29 | HAS_SIGNATURE;
+#[cfg(feature = "export")]
+const HAS_SIGNATURE: i32 = 1 << 30;
 /// The block captures nothing and lives for ever.
 const IS_GLOBAL: i32 = 1 << 28;
 
@@ -183,6 +188,18 @@ pub(super) unsafe fn retain_alive(block: *const Block) -> bool {
 pub(super) unsafe fn is_copied(block: *const Block) -> bool {
     // SAFETY: the caller's.
     unsafe { &(*block).flags }.load(Relaxed) & NEEDS_FREE != 0
+}
+
+/// Whether the block's function returns a struct in memory, as its compiler says.
+///
+/// # Safety
+///
+/// `block` is null or a block.
+#[cfg(feature = "export")]
+pub(super) unsafe fn returns_in_memory(block: *const Block) -> bool {
+    // SAFETY: the caller's.
+    let flags = unsafe { block.as_ref() }.map_or(0, |block| block.flags.load(Relaxed));
+    flags & RETURNS_IN_MEMORY == RETURNS_IN_MEMORY
 }
 
 /// Disposes of what a copied block captured, and frees it.

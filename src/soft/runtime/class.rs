@@ -7,6 +7,8 @@ use super::cache::Cache;
 use super::lock::{Guarded, Lock};
 use super::nsobject::NSObject;
 use super::object::Payload;
+#[cfg(feature = "export")]
+use super::property::Property;
 use super::protocol::{self, ProtocolData};
 use super::selector;
 use super::variable::Variable;
@@ -49,10 +51,13 @@ pub(crate) struct ClassData {
 /// The part of a class that changes. It is made when the class is first used.
 #[derive(Default)]
 struct Links {
+    version: i32,
     methods: HashMap<Sel, &'static MethodData>,
     protocols: Vec<&'static ProtocolData>,
     subclasses: Vec<&'static ClassData>,
     variables: Vec<&'static Variable>,
+    #[cfg(feature = "export")]
+    properties: Vec<&'static Property>,
 }
 
 /// A class and its metaclass. The address of the pair is that of the class.
@@ -401,6 +406,20 @@ impl ClassData {
     /// The instance variables that the class itself adds.
     pub(super) fn own_variables(&'static self) -> Vec<&'static Variable> {
         self.change(&mut Lock::take(), |links| links.variables.clone())
+    }
+
+    /// Reads or changes the version that programs give the class.
+    pub(super) fn change_version<R>(&'static self, change: impl FnOnce(&mut i32) -> R) -> R {
+        self.change(&mut Lock::take(), |links| change(&mut links.version))
+    }
+
+    /// Reads or changes the properties that the class itself has got at run time.
+    #[cfg(feature = "export")]
+    pub(super) fn change_properties<R>(
+        &'static self,
+        change: impl FnOnce(&mut Vec<&'static Property>) -> R,
+    ) -> R {
+        self.change(&mut Lock::take(), |links| change(&mut links.properties))
     }
 
     /// Where the last instance variable of an object ends; 0 without instance variables.

@@ -14,6 +14,7 @@
 //!     class [availableStringEncodings] = encodings;    // fn(Class) -> *const usize
 //!     make [stringWithUTF8String:] = Text::from_c;     // fn(*const c_char) -> Option<Text>
 //!     init [initWithUTF8String:] = Text::from_c;       // the same, into what `alloc` made
+//!     raw [initWithFormat:] = (function, types);       // a function in assembly; `raw_class` for a class method
 //! }
 //! ```
 //!
@@ -571,6 +572,16 @@ pub(crate) const fn init<P, M: Maker<true, P, Signature>, Signature>(
     Row { of_class: false, selector: c_name(selector), imp: M::INIT, types: M::types }
 }
 
+/// The row of a method whose implementation is a function in assembly, with a variable number of arguments for example.
+/// `types` are the result's and those of the arguments that it always has.
+pub(crate) const fn raw(
+    of_class: bool,
+    selector: &'static str,
+    (imp, types): (Imp, fn() -> MethodEncoding),
+) -> Row {
+    Row { of_class, selector: c_name(selector), imp, types }
+}
+
 /// Declares a class. See the head of this file.
 macro_rules! soft_class {
     (
@@ -647,6 +658,12 @@ macro_rules! soft_class {
     };
     (@row init $selector:expr, $function:expr) => {
         $crate::soft::runtime::declare::init::<Instance, _, _>($selector, $function)
+    };
+    (@row raw $selector:expr, $function:expr) => {
+        $crate::soft::runtime::declare::raw(false, $selector, $function)
+    };
+    (@row raw_class $selector:expr, $function:expr) => {
+        $crate::soft::runtime::declare::raw(true, $selector, $function)
     };
     (@owned $selector:expr) => { $crate::abi::Family::of($selector).returns_owned() };
     (@payload) => { None };

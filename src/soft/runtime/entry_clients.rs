@@ -2,11 +2,16 @@
 
 #![allow(clippy::missing_safety_doc)] // Said at the head of `entry`.
 
+use super::class::{ClassData, MethodData};
 use super::exception::{self, Handler};
 use super::nsobject::{is_kind_of_class, responds_to_selector};
 use super::pool;
-use crate::abi::{Bool, Class, Id, Sel};
+use crate::abi::{Bool, Class, Id, Method, MethodDescription, Sel};
+use crate::soft::fork::lock;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::null;
+use std::sync::Mutex;
 
 /// The object itself: classes that implement `self` otherwise are unknown.
 pub(crate) unsafe extern "C" fn objc_opt_self(object: Id) -> Id {
@@ -21,6 +26,45 @@ pub(crate) unsafe extern "C" fn objc_opt_isKindOfClass(object: Id, class: Class)
 /// Whether the class of an object has a method. That of nil has none.
 pub(crate) unsafe extern "C" fn objc_opt_respondsToSelector(object: Id, selector: Sel) -> Bool {
     Bool::new(!object.is_nil() && responds_to_selector(object, selector))
+}
+
+/// Sets the version of a class, 0 at first.
+pub(crate) unsafe extern "C" fn class_setVersion(class: Class, version: c_int) {
+    // SAFETY: as Objective-C requires of every caller.
+    if let Some(class) = unsafe { ClassData::from_handle(class) } {
+        class.change_version(|own| *own = version);
+    }
+}
+
+/// Which instance variables are strong references: none, as without automatic reference counting.
+pub(crate) unsafe extern "C" fn class_getIvarLayout(_class: Class) -> *const u8 {
+    null()
+}
+
+/// Which instance variables are weak references: none.
+pub(crate) unsafe extern "C" fn class_getWeakIvarLayout(_class: Class) -> *const u8 {
+    null()
+}
+
+/// The selector and the types of a method. Null for nil.
+pub(crate) unsafe extern "C" fn method_getDescription(method: Method) -> *const MethodDescription {
+    /// Those that were requested, by the address of the method.
+    static ALL: Mutex<BTreeMap<usize, Box<Described>>> = Mutex::new(BTreeMap::new());
+    struct Described(MethodDescription);
+    // SAFETY: a selector and a text, which live for ever.
+    unsafe impl Send for Described {}
+
+    // SAFETY: as Objective-C requires of every caller.
+    let Some(data) = (unsafe { MethodData::from_handle(method) }) else { return null() };
+    let (name, types) = (data.selector, data.types().as_ptr());
+    let mut all = lock(&ALL);
+    let described = all.entry(method.as_ptr().addr());
+    &raw const described.or_insert_with(|| Box::new(Described(MethodDescription { name, types }))).0
+}
+
+/// Whether a selector is one. All that are not nil are.
+pub(crate) unsafe extern "C" fn sel_isMapped(selector: Sel) -> Bool {
+    Bool::new(selector != Sel::NIL)
 }
 
 /// Sets the function that is called with an exception that nothing catches, and returns the earlier one.

@@ -35,7 +35,7 @@ fn memory<T>(count: usize) -> *mut T {
 /// # Safety
 ///
 /// `count` is null or the address of a variable. All bytes zero are a value of `T`.
-unsafe fn list<T: Copy>(items: &[T], count: *mut c_uint, ended: bool) -> *mut T {
+pub(super) unsafe fn list<T: Copy>(items: &[T], count: *mut c_uint, ended: bool) -> *mut T {
     if !count.is_null() {
         // SAFETY: the caller's.
         unsafe { *count = items.len() as c_uint }
@@ -55,7 +55,7 @@ unsafe fn list<T: Copy>(items: &[T], count: *mut c_uint, ended: bool) -> *mut T 
 }
 
 /// A copy of a text; null for none.
-fn copied(text: Option<String>) -> *mut c_char {
+pub(super) fn copied(text: Option<String>) -> *mut c_char {
     let Some(text) = text else { return null_mut() };
     let copy = memory::<u8>(text.len() + 1);
     // SAFETY: the memory is as large.
@@ -131,9 +131,9 @@ entries! {
         Bool::new(class.is_some_and(ClassData::is_meta))
     }
 
-    /// The version of a class: classes have none here.
-    fn class_getVersion(_class: Class) -> c_int {
-        0
+    /// The version of a class, 0 unless a program has set it.
+    fn class_getVersion(class: Class = ClassData::from_handle) -> c_int {
+        class.map_or(0, |class| class.change_version(|version| *version))
     }
 
     /// The size of the objects of a class.

@@ -22,6 +22,9 @@ pub(crate) mod nsobject;
 pub(crate) mod object;
 mod payload;
 pub(crate) mod pool;
+#[cfg(feature = "export")]
+#[allow(non_snake_case)] // C's names.
+pub(crate) mod property;
 pub(crate) mod protocol;
 pub(crate) mod selector;
 pub(crate) mod send;
@@ -31,6 +34,9 @@ mod send_arch;
 mod side;
 mod spare;
 mod sync;
+#[cfg(feature = "export")]
+#[allow(non_snake_case)] // C's names.
+pub(crate) mod trampoline;
 mod variable;
 
 #[cfg(test)]

@@ -385,6 +385,16 @@ impl<P: SoftClass> Object<P> {
         self.payload.get()
     }
 
+    /// Changes the payload, if it has been filled.
+    ///
+    /// # Safety
+    ///
+    /// No reference to the payload is in use, in this thread or another.
+    pub(crate) unsafe fn change<R>(&self, change: impl FnOnce(&mut P) -> R) -> Option<R> {
+        // SAFETY: the caller's.
+        unsafe { self.payload.change(change) }
+    }
+
     /// Fills the payload. False when it was full.
     pub(super) fn fill(&self, payload: P) -> bool {
         self.payload.fill(payload)

@@ -1,7 +1,8 @@
 //! The cell of an object's payload, which is filled once: when the object is made, or by `init`.
 //!
 //! It is `OnceLock` without waiting: two threads do not initialise an object at the same time, and if they do, the second
-//! one's payload is refused, as it is after the first is done. So making an object takes no atomic operation.
+//! one's payload is refused, as it is after the first is done. So making an object takes no atomic operation. The payload of a
+//! mutable string or of mutable data changes later: as on Apple's systems, by one thread while no other uses the object.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -35,8 +36,19 @@ impl<P> PayloadCell<P> {
 
     #[inline]
     pub(super) fn get(&self) -> Option<&P> {
-        // SAFETY: a value that is there does not change any more.
+        // SAFETY: a value that is there does not change, except as `change` says.
         (self.state.load(Acquire) == FULL).then(|| unsafe { (*self.value.get()).assume_init_ref() })
+    }
+
+    /// Changes the value. None if there is none.
+    ///
+    /// # Safety
+    ///
+    /// No reference to the value is in use, in this thread or another.
+    pub(super) unsafe fn change<R>(&self, change: impl FnOnce(&mut P) -> R) -> Option<R> {
+        // SAFETY: the caller's.
+        (self.state.load(Acquire) == FULL)
+            .then(|| change(unsafe { (*self.value.get()).assume_init_mut() }))
     }
 
     /// Fills the cell. False, and the value is dropped, if it is full or another thread is filling it.

@@ -80,7 +80,7 @@ thread_local! {
 struct DrainAtExit(Cell<bool>);
 
 /// Whether this is the thread that the process began with.
-pub(super) fn is_main_thread() -> bool {
+pub(crate) fn is_main_thread() -> bool {
     unsafe extern "C" {
         safe fn getpid() -> i32;
         safe fn gettid() -> i32;

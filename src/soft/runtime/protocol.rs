@@ -8,6 +8,8 @@ use super::class::{self, ClassData};
 use super::declare::soft_class;
 use super::lock::{Guarded, Lock};
 use super::nsobject::NSObject;
+#[cfg(feature = "export")]
+use super::property::{Described, Property};
 use super::selector;
 use crate::abi::{Bool, Class, Id, MethodEncoding, Protocol, Sel};
 use std::collections::HashMap;
@@ -147,10 +149,12 @@ fn declared_methods(name: &CStr) -> Vec<Required> {
     all
 }
 
-/// Methods that were added to a protocol at run time, and the protocols that it adopts.
+/// Methods and properties that were added to a protocol at run time, and the protocols that it adopts.
 #[derive(Default)]
 struct Links {
     methods: Vec<Required>,
+    #[cfg(feature = "export")]
+    properties: Vec<Described>,
     adopted: Vec<&'static ProtocolData>,
 }
 
@@ -192,6 +196,28 @@ impl ProtocolData {
         if !self.is_registered(lock) {
             self.links.get_mut(lock).methods.push(method);
         }
+    }
+
+    /// Adds a property to a protocol that is not registered yet.
+    #[cfg(feature = "export")]
+    pub(super) fn add_property(&'static self, property: Described) {
+        let lock = &mut Lock::take();
+        if !self.is_registered(lock) {
+            self.links.get_mut(lock).properties.push(property);
+        }
+    }
+
+    /// The properties of one kind that the protocol itself describes.
+    #[cfg(feature = "export")]
+    pub(super) fn properties(
+        &'static self,
+        required: bool,
+        instance: bool,
+    ) -> Vec<&'static Property> {
+        let lock = Lock::take();
+        let all = self.links.get(&lock).properties.iter();
+        let of_kind = all.filter(|own| (own.required, own.instance) == (required, instance));
+        of_kind.map(|own| own.property).collect()
     }
 
     /// Adopts another protocol, unless this one is registered already.

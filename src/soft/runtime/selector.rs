@@ -59,6 +59,7 @@ known! {
     description = c"description",
     hash = c"hash",
     init = c"init",
+    init_with_string = c"initWithString:",
     is_equal = c"isEqual:",
     release = c"release",
     responds_to_selector = c"respondsToSelector:",

@@ -1,6 +1,7 @@
 // Vector addition in C, by messages: what a program needs that has no bindings at all.
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 typedef void *id;
 typedef void *SEL;
@@ -67,6 +68,11 @@ int main(void) {
     id none = SEND(id, device, "newLibraryWithSource:options:error:", (id, SEL, id, id, id *), string("kernel"), (id)0, &error);
     bool same = SEND(bool, GET(error, "domain"), "isEqualToString:", (id, SEL, id), MTLLibraryErrorDomain);
     if (none || !same) return fprintf(stderr, "the error is not the compiler's\n"), 1;
+    // A variable number of arguments: objects and numbers, more than there are registers.
+    id text = SEND(id, objc_getClass("NSString"), "stringWithFormat:", (id, SEL, id, ...),
+                   string("%@ %d %.1f %s %lu %c %g %x"), string("x"), -1, 2.5, "three", 4ul, '5', 6.5, 0x7f);
+    const char *utf8 = SEND(const char *, text, "UTF8String", (id, SEL));
+    if (strcmp(utf8, "x -1 2.5 three 4 5 6.5 7f")) return fprintf(stderr, "the text is '%s'\n", utf8), 1;
     objc_autoreleasePoolPop(pool);
 
     // The main thread's last pool is not drained: handlers of the program's end may have run. This object stays.

@@ -222,3 +222,115 @@ fn a_library_as_data_has_kernels_that_run() {
     let error = device.newLibraryWithData_error(&DispatchData::from_bytes(b"MTLB")).unwrap_err();
     assert!(!error.localizedDescription().to_string().is_empty());
 }
+
+/// A timer fires until it is cancelled; merged data comes in one call or several, and all of it.
+#[test]
+fn sources_call_their_handlers() {
+    unsafe extern "C" {
+        static _dispatch_source_type_timer: u8;
+        static _dispatch_source_type_data_add: u8;
+        fn dispatch_source_create(kind: *const u8, handle: usize, mask: usize, queue: &DispatchQueue) -> *mut AnyObject;
+        fn dispatch_source_set_event_handler(source: *mut AnyObject, block: &block2::Block<dyn Fn()>);
+        fn dispatch_source_set_cancel_handler_f(source: *mut AnyObject, handler: extern "C" fn(*mut c_void));
+        fn dispatch_set_context(object: *mut AnyObject, context: *mut c_void);
+        fn dispatch_source_set_timer(source: *mut AnyObject, start: u64, interval: u64, leeway: u64);
+        fn dispatch_source_merge_data(source: *mut AnyObject, value: usize);
+        fn dispatch_source_get_data(source: *mut AnyObject) -> usize;
+        fn dispatch_source_cancel(source: *mut AnyObject);
+        fn dispatch_resume(object: *mut AnyObject);
+        fn dispatch_release(object: *mut AnyObject);
+        fn dispatch_time(when: u64, delta: i64) -> u64;
+    }
+    extern "C" fn cancelled(sender: *mut c_void) {
+        // SAFETY: the context of the source below, which is passed once.
+        unsafe { Box::from_raw(sender.cast::<mpsc::Sender<usize>>()) }.send(usize::MAX).unwrap();
+    }
+    let queue = DispatchQueue::new("sources", None);
+    for is_timer in [true, false] {
+        let (sender, receiver) = mpsc::channel::<usize>();
+        // SAFETY: the functions' own types; the source lives until it is released.
+        unsafe {
+            let kind = match is_timer {
+                true => &raw const _dispatch_source_type_timer,
+                false => &raw const _dispatch_source_type_data_add,
+            };
+            let source = dispatch_source_create(kind, 0, 0, &queue);
+            let address = source.addr();
+            let handler = RcBlock::new({
+                let sender = sender.clone();
+                move || {
+                    let source = std::ptr::with_exposed_provenance_mut(address);
+                    sender.send(dispatch_source_get_data(source)).unwrap();
+                }
+            });
+            source.expose_provenance();
+            dispatch_source_set_event_handler(source, &handler);
+            dispatch_set_context(source, Box::into_raw(Box::new(sender)).cast());
+            dispatch_source_set_cancel_handler_f(source, cancelled);
+            if is_timer {
+                dispatch_source_set_timer(source, dispatch_time(0, 1_000_000), 1_000_000, 0);
+            } else {
+                (1..=10).for_each(|value| dispatch_source_merge_data(source, value));
+            }
+            // Nothing happens before it is resumed.
+            assert!(receiver.recv_timeout(Duration::from_millis(20)).is_err());
+            dispatch_resume(source);
+            let mut sum = 0;
+            while sum < if is_timer { 5 } else { 55 } {
+                sum += receiver.recv_timeout(MINUTE).unwrap();
+            }
+            assert!(is_timer || sum == 55);
+            dispatch_source_cancel(source);
+            while receiver.recv_timeout(MINUTE).unwrap() != usize::MAX {}
+            assert!(receiver.recv_timeout(Duration::from_millis(10)).is_err());
+            dispatch_release(source);
+        }
+    }
+}
+
+#[test]
+fn queues_have_values_of_the_program() {
+    unsafe extern "C" {
+        fn dispatch_queue_set_specific(
+            queue: &DispatchQueue, key: *const u8, value: *mut c_void, end: extern "C" fn(*mut c_void),
+        );
+        fn dispatch_get_specific(key: *const u8) -> *mut c_void;
+        fn dispatch_suspend(queue: &DispatchQueue);
+        fn dispatch_resume(queue: &DispatchQueue);
+    }
+    static KEY: u8 = 0;
+    static ENDED: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn end(value: *mut c_void) {
+        ENDED.fetch_add(value.addr(), Relaxed);
+    }
+    let (target, other) = (DispatchQueue::new("target", None), DispatchQueue::new("other", None));
+    let queue = DispatchQueue::new_with_target("above", None, Some(&target));
+    // SAFETY: the functions' own types.
+    let value = || unsafe { dispatch_get_specific(&raw const KEY) }.addr();
+    unsafe {
+        let set = |value| dispatch_queue_set_specific(&target, &raw const KEY, value, end);
+        set(std::ptr::without_provenance_mut(1));
+        set(std::ptr::without_provenance_mut(2));
+    }
+    let seen = std::sync::Mutex::new(Vec::new());
+    for queue in [&target, &queue, &other] {
+        queue.exec_sync(|| seen.lock().unwrap().push(value()));
+    }
+    assert_eq!((seen.into_inner().unwrap(), value()), (vec![2, 2, 0], 0));
+    let (sender, receiver) = mpsc::channel();
+    // SAFETY: suspended and resumed once.
+    unsafe {
+        dispatch_suspend(&queue);
+        queue.exec_async(move || sender.send(value()).unwrap());
+        assert!(receiver.recv_timeout(Duration::from_millis(10)).is_err());
+        dispatch_resume(&queue);
+    }
+    assert_eq!(receiver.recv_timeout(MINUTE), Ok(2));
+    assert_eq!(ENDED.load(Relaxed), 1);
+    drop((queue, target));
+    let start = Instant::now();
+    while ENDED.load(Relaxed) != 3 {
+        assert!(start.elapsed() < MINUTE);
+        std::thread::yield_now();
+    }
+}

@@ -4,11 +4,13 @@ use objc2::rc::Retained;
 use objc2::runtime::{AnyObject, NSObject, NSObjectProtocol, NSZone};
 use objc2::{AnyThread, DefinedClass, define_class, msg_send};
 use objc2_foundation::{
-    CopyingHelper, NSArray, NSCopying, NSData, NSDictionary, NSMutableArray, NSMutableCopying,
-    NSMutableDictionary, NSNumber, NSString, NSURL, ns_string,
+    CopyingHelper, NSArray, NSCopying, NSData, NSDate, NSDictionary, NSException, NSMutableArray,
+    NSMutableCopying, NSMutableData, NSMutableDictionary, NSMutableSet, NSMutableString, NSNull,
+    NSNumber, NSRange, NSSet, NSString, NSThread, NSURL, NSValue, ns_string,
 };
 use objc2_metal::{MTLCompileOptions, MTLTextureDescriptor};
 use std::os::unix::ffi::OsStrExt;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 #[test]
@@ -140,4 +142,62 @@ fn mutable_collections_change() {
     let macros = Retained::as_ptr(&pairs).cast::<NSDictionary<NSString, NSObject>>();
     unsafe { options.setPreprocessorMacros(Some(&*macros)) };
     assert_eq!(options.preprocessorMacros().unwrap().len(), 1);
+}
+
+#[test]
+fn mutable_text_and_data_change() {
+    let text = NSMutableString::from_str("größe");
+    text.appendString(ns_string!("!"));
+    text.insertString_atIndex(ns_string!("die "), 0);
+    unsafe { text.deleteCharactersInRange(NSRange::new(0, 1)) };
+    let fixed = text.copy();
+    text.setString(ns_string!("other"));
+    assert_eq!((text.to_string(), fixed.to_string()), ("other".into(), "ie größe!".into()));
+    // A label is a copy of that time.
+    let descriptor = objc2_metal::MTLComputePipelineDescriptor::new();
+    descriptor.setLabel(Some(&text));
+    text.appendString(ns_string!("wise"));
+    assert_eq!(descriptor.label().unwrap().to_string(), "other");
+    assert_eq!(text.mutableCopy().to_string(), "otherwise");
+
+    let data = NSMutableData::with_bytes(&[1, 2, 3]);
+    data.push(4);
+    data.replace_range(0..2, &[9]);
+    unsafe { data.as_mut_bytes_unchecked()[0] = 8 };
+    assert_eq!((data.to_vec(), data.copy().to_vec()), (vec![8, 3, 4], vec![8, 3, 4]));
+    data.setLength(1);
+    assert_eq!(data.mutableCopy().to_vec(), [8]);
+}
+
+#[test]
+fn sets_and_values_and_dates_are_objects() {
+    let (one, two) = (NSNumber::new_i64(1), NSNumber::new_i64(2));
+    let set = NSMutableSet::from_slice(&[&*one, &*two, &*one]);
+    set.addObject(&NSNumber::new_i64(2));
+    set.removeObject(&one);
+    assert_eq!((set.len(), set.containsObject(&two)), (1, true));
+    let fixed = NSSet::from_slice(&[&*two]);
+    assert!(set.isEqualToSet(&fixed));
+    assert_eq!(fixed.iter().map(|object| object.as_i64()).sum::<i64>(), 2);
+
+    let range = NSValue::new(NSRange::new(3, 4));
+    assert_eq!(range.get_range(), Some(NSRange::new(3, 4)));
+    let pointer = NSValue::new(std::ptr::null::<std::ffi::c_void>());
+    assert!(unsafe { pointer.get::<*const std::ffi::c_void>() }.is_null());
+    let null = NSNull::null();
+    assert!(std::ptr::eq(&*null, &*NSNull::null()));
+    let past = NSDate::dateWithTimeIntervalSinceNow(-5.0);
+    assert!(past.timeIntervalSinceNow() <= -5.0);
+    assert!(!NSThread::isMainThread_class());
+    NSThread::currentThread().setName(Some(ns_string!("own")));
+    assert_eq!(NSThread::currentThread().name().unwrap().to_string(), "own");
+}
+
+#[test]
+fn an_exception_is_raised_and_caught() {
+    let exception = NSException::new(ns_string!("Name"), Some(ns_string!("because")), None).unwrap();
+    let result = objc2::exception::catch(AssertUnwindSafe(|| exception.raise()));
+    let caught = result.map(|()| ()).unwrap_err().expect("not nil");
+    let caught = NSException::from_exception(caught).expect("an NSException");
+    assert_eq!(caught.reason().unwrap().to_string(), "because");
 }

@@ -28,8 +28,16 @@ const DESCRIPTION: &str = "description";
 const SENT_BY_METAL_RS: &str = "newComputePipelineStateWithDescriptor:error:";
 
 /// The classes of Foundation whose headers the table has.
-const FOUNDATION: [&str; 6] =
-    ["NSString", "NSArray", "NSMutableArray", "NSData", "NSError", "NSURL"];
+const FOUNDATION: [&str; 8] = [
+    "NSString",
+    "NSMutableString",
+    "NSArray",
+    "NSMutableArray",
+    "NSData",
+    "NSMutableData",
+    "NSError",
+    "NSURL",
+];
 
 fn classes() -> Vec<&'static ClassData> {
     let here = |class: &&ClassData| {

@@ -18,10 +18,13 @@ mod declared;
 mod ends;
 #[cfg(feature = "export")]
 mod exceptions;
+mod formats;
 mod foundation;
 mod messages;
 mod pools;
 mod properties;
+#[cfg(feature = "export")]
+mod reflection;
 mod texts;
 
 use super::entry::*;
