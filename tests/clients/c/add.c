@@ -18,6 +18,8 @@ extern id objc_allocateClassPair(id superclass, const char *name, unsigned long 
 extern void objc_registerClassPair(id class);
 extern bool class_addMethod(id class, SEL selector, void (*method)(void), const char *types);
 extern id MTLLibraryErrorDomain;
+extern struct queue _dispatch_main_q;
+extern void dispatch_async_f(struct queue *queue, void *argument, void (*function)(void *));
 
 // A variable: some compilers refuse to call a function through a cast of its own name.
 static void (*send)(void) = objc_msgSend;
@@ -33,6 +35,8 @@ static id string(const char *text) {
 }
 
 static void say(id object, SEL selector) { puts("an object was deallocated at exit"); }
+
+static void set(void *flag) { *(bool *)flag = true; }
 
 int main(void) {
     void *pool = objc_autoreleasePoolPush();
@@ -73,6 +77,12 @@ int main(void) {
                    string("%@ %d %.1f %s %lu %c %g %x"), string("x"), -1, 2.5, "three", 4ul, '5', 6.5, 0x7f);
     const char *utf8 = SEND(const char *, text, "UTF8String", (id, SEL));
     if (strcmp(utf8, "x -1 2.5 three 4 5 6.5 7f")) return fprintf(stderr, "the text is '%s'\n", utf8), 1;
+    // The main thread's run loop runs the main queue.
+    bool ran = false;
+    dispatch_async_f(&_dispatch_main_q, &ran, set);
+    id soon = SEND(id, objc_getClass("NSDate"), "dateWithTimeIntervalSinceNow:", (id, SEL, double), 0.01);
+    SEND(void, GET(objc_getClass("NSRunLoop"), "currentRunLoop"), "runUntilDate:", (id, SEL, id), soon);
+    if (!ran) return fprintf(stderr, "the main queue's job did not run\n"), 1;
     objc_autoreleasePoolPop(pool);
 
     // The main thread's last pool is not drained: handlers of the program's end may have run. This object stays.
