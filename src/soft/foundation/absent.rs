@@ -207,4 +207,174 @@ lists! {
         "setResourceValues:error:",
         "setTemporaryResourceValue:forKey:",
     }
+    /// `NSBundle`.
+    BUNDLE {
+        "+URLForResource:withExtension:subdirectory:inBundleWithURL:",
+        "+URLsForResourcesWithExtension:subdirectory:inBundleWithURL:",
+        "+allFrameworks",
+        "+bundleWithIdentifier:",
+        "+pathForResource:ofType:inDirectory:",
+        "+pathsForResourcesOfType:inDirectory:",
+        "+preferredLocalizationsFromArray:",
+        "+preferredLocalizationsFromArray:forPreferences:",
+        "URLForAuxiliaryExecutable:",
+        "URLForResource:withExtension:subdirectory:",
+        "URLForResource:withExtension:subdirectory:localization:",
+        "URLsForResourcesWithExtension:subdirectory:",
+        "URLsForResourcesWithExtension:subdirectory:localization:",
+        "appStoreReceiptURL",
+        "builtInPlugInsPath",
+        "builtInPlugInsURL",
+        "classNamed:",
+        "developmentLocalization",
+        "executableArchitectures",
+        "isLoaded",
+        "load",
+        "loadAndReturnError:",
+        "localizations",
+        "localizedInfoDictionary",
+        "localizedStringForKey:value:table:",
+        "localizedStringForKey:value:table:localizations:",
+        "pathForAuxiliaryExecutable:",
+        "pathForResource:ofType:inDirectory:",
+        "pathForResource:ofType:inDirectory:forLocalization:",
+        "pathsForResourcesOfType:inDirectory:",
+        "pathsForResourcesOfType:inDirectory:forLocalization:",
+        "preferredLocalizations",
+        "preflightAndReturnError:",
+        "preservationPriorityForTag:",
+        "principalClass",
+        "privateFrameworksPath",
+        "privateFrameworksURL",
+        "setPreservationPriority:forTags:",
+        "sharedFrameworksPath",
+        "sharedFrameworksURL",
+        "sharedSupportPath",
+        "sharedSupportURL",
+        "unload",
+    }
+    /// `NSDate`.
+    DATE {
+        "+dateWithNaturalLanguageString:",
+        "+dateWithNaturalLanguageString:locale:",
+        "+dateWithString:",
+        "dateWithCalendarFormat:timeZone:",
+        "descriptionWithCalendarFormat:timeZone:locale:",
+        "descriptionWithLocale:",
+    }
+    /// `NSDictionary`.
+    DICTIONARY {
+        "+dictionaryWithContentsOfFile:",
+        "+dictionaryWithContentsOfURL:",
+        "+sharedKeySetForKeys:",
+        "descriptionInStringsFileFormat",
+        "descriptionWithLocale:",
+        "descriptionWithLocale:indent:",
+        "enumerateKeysAndObjectsWithOptions:usingBlock:",
+        "fileCreationDate",
+        "fileExtensionHidden",
+        "fileGroupOwnerAccountID",
+        "fileGroupOwnerAccountName",
+        "fileHFSCreatorCode",
+        "fileHFSTypeCode",
+        "fileIsAppendOnly",
+        "fileIsImmutable",
+        "fileModificationDate",
+        "fileOwnerAccountID",
+        "fileOwnerAccountName",
+        "filePosixPermissions",
+        "fileSize",
+        "fileSystemFileNumber",
+        "fileSystemNumber",
+        "fileType",
+        "keysOfEntriesPassingTest:",
+        "keysOfEntriesWithOptions:passingTest:",
+        "keysSortedByValueWithOptions:usingComparator:",
+        "writeToFile:atomically:",
+        "writeToURL:atomically:",
+        "writeToURL:error:",
+    }
+    /// `NSMutableDictionary`.
+    MUTABLE_DICTIONARY {
+        "+dictionaryWithSharedKeySet:",
+    }
+    /// `NSMutableSet`.
+    MUTABLE_SET {
+        "filterUsingPredicate:",
+    }
+    /// `NSNumber`.
+    NUMBER {
+        "descriptionWithLocale:",
+    }
+    /// `NSProcessInfo`.
+    PROCESS_INFO {
+        "automaticTerminationSupportEnabled",
+        "beginActivityWithOptions:reason:",
+        "disableAutomaticTermination:",
+        "disableSuddenTermination",
+        "enableAutomaticTermination:",
+        "enableSuddenTermination",
+        "endActivity:",
+        "operatingSystem",
+        "operatingSystemName",
+        "performActivityWithOptions:reason:usingBlock:",
+        "performExpiringActivityWithReason:usingBlock:",
+        "setAutomaticTerminationSupportEnabled:",
+        "setProcessName:",
+    }
+    /// `NSRunLoop`.
+    RUN_LOOP {
+        "acceptInputForMode:beforeDate:",
+        "addPort:forMode:",
+        "addTimer:forMode:",
+        "cancelPerformSelector:target:argument:",
+        "cancelPerformSelectorsWithTarget:",
+        "configureAsServer",
+        "currentMode",
+        "getCFRunLoop",
+        "limitDateForMode:",
+        "performBlock:",
+        "performInModes:block:",
+        "performSelector:target:argument:order:modes:",
+        "removePort:forMode:",
+    }
+    /// `NSSet`.
+    SET {
+        "addObserver:forKeyPath:options:context:",
+        "descriptionWithLocale:",
+        "enumerateObjectsWithOptions:usingBlock:",
+        "filteredSetUsingPredicate:",
+        "objectsPassingTest:",
+        "objectsWithOptions:passingTest:",
+        "removeObserver:forKeyPath:",
+        "removeObserver:forKeyPath:context:",
+        "setValue:forKey:",
+        "sortedArrayUsingDescriptors:",
+        "valueForKey:",
+    }
+    /// `NSThread`.
+    THREAD {
+        "+detachNewThreadSelector:toTarget:withObject:",
+        "+exit",
+        "+setThreadPriority:",
+        "+threadPriority",
+        "cancel",
+        "main",
+        "qualityOfService",
+        "setQualityOfService:",
+        "setStackSize:",
+        "setThreadPriority:",
+        "stackSize",
+        "start",
+        "threadPriority",
+    }
+    /// `NSValue`.
+    VALUE {
+        "+valueWithEdgeInsets:",
+        "+valueWithPoint:",
+        "+valueWithRect:",
+        "+valueWithSize:",
+        "pointValue",
+        "sizeValue",
+    }
 }

@@ -257,7 +257,7 @@ pub(super) fn by_block(block: BlockRef) -> impl Fn(Id, Id) -> isize {
 
 /// Sorts by merging: a comparison that contradicts itself makes some order, whereas the standard library's
 /// sort may panic.
-fn merged<T>(mut all: Vec<T>, compare: &impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+pub(super) fn merged<T>(mut all: Vec<T>, compare: &impl Fn(&T, &T) -> Ordering) -> Vec<T> {
     if all.len() < 2 {
         return all;
     }

@@ -1,7 +1,7 @@
 //! NSBundle: a folder of a program's files. Metal looks for a default library there.
 
 use super::url::Address;
-use super::{NSObject, Pairs, Text};
+use super::{List, NSObject, Pairs, Text};
 use crate::abi::{Class, Id};
 use crate::soft::runtime::declare::soft_class;
 use crate::soft::runtime::object::{Object, Strong};
@@ -13,8 +13,10 @@ pub(crate) struct Bundle(PathBuf);
 
 soft_class! {
     /// A folder of a program's files.
-    pub(super) class NSBundle(Bundle): NSObject;
+    pub(super) class NSBundle(Bundle): NSObject, lacks super::absent::BUNDLE;
     class [mainBundle] = |_: Class| Bundle::main();
+    class [bundleForClass:] = |_: Class, _: Class| Bundle::main();
+    class [allBundles] = |_: Class| List::object([Bundle::main().into_retained()]);
     make [bundleWithPath:] = |path: &Object<Text>| Bundle::of(path.to_str().into());
     init [initWithPath:] = |path: &Object<Text>| Bundle::of(path.to_str().into());
     make [bundleWithURL:] = |url: &Object<Address>| Bundle::of(url.path()?);
@@ -22,6 +24,8 @@ soft_class! {
 
     [bundlePath] = |bundle: &Bundle| text(&bundle.0);
     [bundleURL] = |bundle: &Bundle| Address::object(&bundle.0, true);
+    [executablePath] = |bundle: &Bundle| bundle.program().map(|path| text(&path));
+    [executableURL] = |bundle: &Bundle| bundle.program().map(|path| Address::object(&path, false));
     [resourcePath] = |bundle: &Bundle| text(&bundle.resources());
     [resourceURL] = |bundle: &Bundle| Address::object(&bundle.resources(), true);
     [pathForResource:ofType:] = |bundle: &Bundle, name: Option<&Object<Text>>, end: Option<&Object<Text>>| {
@@ -49,6 +53,11 @@ impl Bundle {
             Strong::new(Self(program.parent().unwrap_or(Path::new("/")).to_path_buf()))
         });
         main.clone()
+    }
+
+    /// The running program, if it is in this folder.
+    fn program(&self) -> Option<PathBuf> {
+        std::env::current_exe().ok().filter(|program| program.parent() == Some(&self.0))
     }
 
     /// None unless there is such a folder.

@@ -15,8 +15,9 @@ const FROM_1970: f64 = 978_307_200.0;
 
 soft_class! {
     /// A point in time.
-    pub(crate) class NSDate(Date): NSObject, conforms [NSCopying];
+    pub(crate) class NSDate(Date): NSObject, conforms [NSCopying], lacks super::absent::DATE;
     make [date] = Date::now;
+    make [now] = Date::now;
     init [init] = Date::now;
     make [dateWithTimeIntervalSinceNow:] = |seconds: f64| Date(Date::now().0 + seconds);
     init [initWithTimeIntervalSinceNow:] = |seconds: f64| Date(Date::now().0 + seconds);
@@ -33,10 +34,11 @@ soft_class! {
     [copyWithZone:] = |this, _: Zone| itself(this);
 
     [timeIntervalSinceReferenceDate] = |date: &Date| date.0;
-    [timeIntervalSinceNow] = |date: &Date| date.from_now();
+    [timeIntervalSinceNow] = |date: &Date| date.seconds_until();
     [timeIntervalSince1970] = |date: &Date| date.0 + FROM_1970;
     [timeIntervalSinceDate:] = |date: &Date, other: &Object<Date>| date.0 - other.0;
     [dateByAddingTimeInterval:] = |date: &Date, seconds: f64| Strong::new(Date(date.0 + seconds));
+    [addTimeInterval:] = |date: &Date, seconds: f64| Strong::new(Date(date.0 + seconds));
     [earlierDate:] = |date: &Date, other: &Object<Date>| Strong::new(Date(date.0.min(other.0)));
     [laterDate:] = |date: &Date, other: &Object<Date>| Strong::new(Date(date.0.max(other.0)));
     [compare:] = |date: &Date, other: &Object<Date>| date.0.total_cmp(&other.0) as isize;
@@ -53,7 +55,7 @@ impl Date {
     }
 
     /// Seconds until the date.
-    pub(super) fn from_now(self) -> f64 {
+    pub(super) fn seconds_until(self) -> f64 {
         self.0 - Self::now().0
     }
 

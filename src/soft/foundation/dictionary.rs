@@ -1,13 +1,13 @@
 //! NSDictionary: values by key.
 
-use super::array::{List, are_equal, copied, give, text_of};
+use super::array::{List, are_equal, by_block, by_selector, copied, give, merged, text_of};
 use super::enumeration::{StatePtr, enumerate};
 use super::enumerator::Sequence;
 use super::mutable_dictionary::NSMutableDictionary;
 use super::shared::Shared;
 use super::string::slice;
 use super::{NSObject, Text};
-use crate::abi::{Bool, Id, Imp};
+use crate::abi::{Bool, Id, Imp, Sel};
 use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong, class_of};
@@ -51,7 +51,8 @@ impl Eq for Key {}
 soft_class! {
     /// An immutable dictionary.
     pub(crate) class NSDictionary(Pairs): NSObject,
-        conforms [NSCopying, NSMutableCopying, NSFastEnumeration], kept as Pairs::unchanging;
+        conforms [NSCopying, NSMutableCopying, NSFastEnumeration], lacks super::absent::DICTIONARY,
+        kept as Pairs::unchanging;
     make [dictionary] = Pairs::default;
     init [init] = Pairs::default;
     make [dictionaryWithObject:forKey:] =
@@ -70,6 +71,17 @@ soft_class! {
     [count] = Pairs::count;
     [objectForKey:] = Pairs::get;
     [objectForKeyedSubscript:] = Pairs::get;
+    [valueForKey:] = Pairs::get;
+    [allKeysForObject:] = |pairs: &Pairs, value: Id| {
+        let entries = pairs.entries();
+        let keys = entries.all().filter(|(_, own)| are_equal(own.id(), value)).map(|(key, _)| key.clone());
+        List::object(keys.collect::<Vec<_>>())
+    };
+    [objectsForKeys:notFoundMarker:] = |pairs: &Pairs, keys: &Object<List>, missing: Option<Retained>| {
+        List::object(keys.objects().iter().filter_map(|key| pairs.get(key.id()).or(missing.clone())))
+    };
+    [keysSortedByValueUsingSelector:] = |pairs: &Pairs, selector: Sel| pairs.sorted(by_selector(selector));
+    [keysSortedByValueUsingComparator:] = |pairs: &Pairs, block: BlockRef| pairs.sorted(by_block(block));
     [allKeys] = |pairs: &Pairs| List::object(pairs.entries().keys.iter().cloned());
     [allValues] = |pairs: &Pairs| List::object(pairs.entries().values.iter().cloned());
     [countByEnumeratingWithState:objects:count:] = |pairs: &Pairs, state: StatePtr, _: *mut Id, _: usize| {
@@ -145,6 +157,11 @@ impl Pairs {
         Self(Shared::new(other.map_or_else(Entries::default, |other| (*other.entries()).clone())))
     }
 
+    /// An NSMutableDictionary without values.
+    pub(super) fn empty_and_mutable() -> Strong<Self> {
+        Self::default().changeable()
+    }
+
     /// An NSMutableDictionary of the same keys and values.
     fn changeable(&self) -> Strong<Self> {
         Strong::of_class(&NSMutableDictionary, self.snapshot())
@@ -190,6 +207,16 @@ impl Pairs {
             unsafe { all.insert(copied(*key)?, Retained::retain(*value)?) };
         }
         Some(Self(Shared::new(all)))
+    }
+
+    /// The keys in the order of their values.
+    fn sorted(&self, compare: impl Fn(Id, Id) -> isize) -> Strong<List> {
+        let entries = self.entries();
+        let by_value = |a: &(&Retained, &Retained), b: &(&Retained, &Retained)| {
+            compare(a.1.id(), b.1.id()).cmp(&0)
+        };
+        let pairs = merged(entries.all().collect(), &by_value);
+        List::object(pairs.into_iter().map(|(key, _)| key.clone()))
     }
 
     fn count(&self) -> usize {

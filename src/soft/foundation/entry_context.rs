@@ -10,7 +10,10 @@ use super::source::Source;
 use crate::abi::Id;
 use crate::soft::fork::lock;
 use crate::soft::runtime::declare::soft_class;
-use crate::soft::runtime::entry::{objc_getAssociatedObject, objc_setAssociatedObject};
+use crate::soft::runtime::entry::{
+    objc_autoreleasePoolPop, objc_autoreleasePoolPush, objc_getAssociatedObject,
+    objc_setAssociatedObject,
+};
 use crate::soft::runtime::fatal::fatal;
 use crate::soft::runtime::object::{Object, Strong};
 use std::collections::HashMap;
@@ -70,17 +73,20 @@ unsafe fn with<R>(object: Id, change: impl FnOnce(&mut HashMap<usize, Own>) -> R
     }
     let key = (&raw const KEY).cast();
     let making = lock(&MAKING);
-    // SAFETY: the caller's.
+    // SAFETY: the caller's. The pool has a reference to what is found, and is ended by the thread that began it.
     let context = unsafe {
+        let pool = objc_autoreleasePoolPush();
         let found = Object::<Context>::from_id(objc_getAssociatedObject(object, key));
-        found.map_or_else(
+        let context = found.map_or_else(
             || {
                 let new = Strong::new(Context::default());
                 objc_setAssociatedObject(object, key, new.id(), RETAIN);
                 new
             },
             Object::retain,
-        )
+        );
+        objc_autoreleasePoolPop(pool);
+        context
     };
     drop(making);
     Some(change(&mut lock(&context.0)))

@@ -11,7 +11,7 @@ use crate::soft::runtime::send::send;
 
 soft_class! {
     /// A mutable dictionary.
-    pub(super) class NSMutableDictionary: NSDictionary;
+    pub(super) class NSMutableDictionary: NSDictionary, lacks super::absent::MUTABLE_DICTIONARY;
     class [dictionaryWithCapacity:] = |class: Class, _: usize| {
         // SAFETY: a class responds to `alloc`, and what that makes to `init`; the result is owned here.
         unsafe { Retained::from_owned(send(send(class.as_id(), known::alloc()), known::init())) }
@@ -28,6 +28,11 @@ soft_class! {
         }
     };
     [setObject:forKeyedSubscript:] =
+        |pairs: This<'_, Pairs>, value: Option<Retained>, key: Option<Retained>| match value {
+            Some(value) => insert(&pairs, value, key),
+            None => remove(&pairs, key),
+        };
+    [setValue:forKey:] =
         |pairs: This<'_, Pairs>, value: Option<Retained>, key: Option<Retained>| match value {
             Some(value) => insert(&pairs, value, key),
             None => remove(&pairs, key),

@@ -55,7 +55,7 @@ numbers! {
 
 soft_class! {
     /// A number.
-    pub(crate) class NSNumber(Number): NSValue, conforms [NSCopying];
+    pub(crate) class NSNumber(Number): NSValue, conforms [NSCopying], lacks super::absent::NUMBER;
     make [numberWithBool:] = Number::from_bool;
     init [initWithBool:] = Number::from_bool;
     make [numberWithChar:] = Number::from_i8;

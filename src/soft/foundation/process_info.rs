@@ -33,7 +33,7 @@ const SYSTEM: Version = Version { major: 26, minor: 0, patch: 0 };
 
 soft_class! {
     /// The process.
-    pub(super) class NSProcessInfo(ProcessInfo): NSObject;
+    pub(super) class NSProcessInfo(ProcessInfo): NSObject, lacks super::absent::PROCESS_INFO;
     class [processInfo] = |_: Class| {
         static PROCESS: OnceLock<Strong<ProcessInfo>> = OnceLock::new();
         PROCESS.get_or_init(|| Strong::new(ProcessInfo)).clone()
@@ -43,6 +43,14 @@ soft_class! {
         |_: &ProcessInfo| Text::object(format!("Version {}.{}", SYSTEM.major, SYSTEM.minor));
     [isOperatingSystemAtLeastVersion:] = |_: &ProcessInfo, version: Version| SYSTEM >= version;
     [processIdentifier] = |_: &ProcessInfo| std::process::id() as i32;
+    [hostName] = |_: &ProcessInfo| {
+        Text::object(fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim())
+    };
+    [userName] = |_: &ProcessInfo| Text::object(env::var("USER").unwrap_or_default());
+    [fullUserName] = |_: &ProcessInfo| Text::object(env::var("USER").unwrap_or_default());
+    [globallyUniqueString] = |_: &ProcessInfo| {
+        Text::object(fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().trim())
+    };
     [processName] = |_: &ProcessInfo| {
         let program = env::current_exe().unwrap_or_default();
         Text::object(program.file_name().unwrap_or_default().to_string_lossy())

@@ -17,16 +17,16 @@ pub(crate) struct RunLoop {
 
 soft_class! {
     /// A run loop.
-    pub(super) class NSRunLoop(RunLoop): NSObject;
+    pub(super) class NSRunLoop(RunLoop): NSObject, lacks super::absent::RUN_LOOP;
     class [currentRunLoop] = |_: Class| match is_main_thread() {
         true => main_loop(),
         false => Strong::new(RunLoop { main: false }),
     };
     class [mainRunLoop] = |_: Class| main_loop();
     [run] = |run_loop: &RunLoop| while run_loop.run(f64::INFINITY, false) {};
-    [runUntilDate:] = |run_loop: &RunLoop, date: &Object<Date>| _ = run_loop.run(date.from_now(), false);
+    [runUntilDate:] = |run_loop: &RunLoop, date: &Object<Date>| _ = run_loop.run(date.seconds_until(), false);
     [runMode:beforeDate:] = |run_loop: &RunLoop, _: Option<&Object<Text>>, date: &Object<Date>| {
-        run_loop.run(date.from_now(), true)
+        run_loop.run(date.seconds_until(), true)
     };
 }
 

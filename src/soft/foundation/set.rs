@@ -7,12 +7,12 @@ use super::enumerator::Sequence;
 use super::shared::Shared;
 use super::string::slice;
 use super::{NSObject, Text};
-use crate::abi::{Bool, Class, Id, Imp};
+use crate::abi::{Bool, Class, Id, Imp, Sel};
 use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
 use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong, class_of};
 use crate::soft::runtime::selector::known;
-use crate::soft::runtime::send::send;
+use crate::soft::runtime::send::{send, send_with};
 use std::sync::Arc;
 
 /// The objects of a set, which are keys and values at the same time.
@@ -22,7 +22,7 @@ pub(crate) struct Unique(Shared<Entries>);
 soft_class! {
     /// An immutable set.
     pub(crate) class NSSet(Unique): NSObject, conforms [NSCopying, NSMutableCopying, NSFastEnumeration],
-        kept as Unique::unchanging;
+        lacks super::absent::SET, kept as Unique::unchanging;
     make [set] = Unique::default;
     init [init] = Unique::default;
     make [setWithObject:] = |object: Id| Unique::from_ids(&raw const object, 1);
@@ -47,6 +47,14 @@ soft_class! {
         enumerate(set.entries().keys(), set.0.changes(), state)
     };
     [enumerateObjectsUsingBlock:] = Unique::each;
+    [makeObjectsPerformSelector:] = |set: &Unique, selector: Sel| {
+        // SAFETY: the message passed a selector that the objects respond to, without arguments.
+        set.entries().keys().iter().for_each(|object| unsafe { send(object.id(), selector) });
+    };
+    [makeObjectsPerformSelector:withObject:] = |set: &Unique, selector: Sel, with: Id| {
+        // SAFETY: the same, with one argument, an object.
+        set.entries().keys().iter().for_each(|object| unsafe { send_with(object.id(), selector, with) });
+    };
     [isSubsetOfSet:] = |set: &Unique, other: &Object<Unique>| set.is_within(other);
     [intersectsSet:] = |set: &Unique, other: &Object<Unique>| {
         set.entries().keys().iter().any(|object| other.has(object.id()))
@@ -72,7 +80,7 @@ soft_class! {
 
 soft_class! {
     /// A mutable set.
-    pub(super) class NSMutableSet: NSSet;
+    pub(super) class NSMutableSet: NSSet, lacks super::absent::MUTABLE_SET;
     class [setWithCapacity:] = |class: Class, _: usize| {
         // SAFETY: a class responds to `alloc`, and what that makes to `init`; the result is owned here.
         unsafe { Retained::from_owned(send(send(class.as_id(), known::alloc()), known::init())) }

@@ -146,7 +146,8 @@ soft_class! {
     };
     [enumerateLinesUsingBlock:] = |this: This<'_, Text>, block: BlockRef| {
         // The block may change the text.
-        each_line(&this.to_str().into_owned(), block);
+        let text = this.to_str().into_owned();
+        each_line(&text, block);
     };
     [componentsSeparatedByString:] = |this: &Text, between: &Object<Text>| {
         let (all, between) = (this.to_str(), between.to_str());
@@ -308,7 +309,7 @@ impl Text {
         let bytes = match TextEncoding::of(encoding)? {
             TextEncoding::Ascii if !self.ascii => return None,
             TextEncoding::Ascii | TextEncoding::Utf8 => {
-                self.utf8.as_ref().map(|text| text[..text.len() - 1].as_bytes().to_vec())?
+                self.utf8.as_ref().map(|text| text.as_bytes()[..text.len() - 1].to_vec())?
             }
             TextEncoding::Utf16 { big_endian } => {
                 let mark = (encoding == UTF16).then_some(0xfeff);
@@ -558,7 +559,7 @@ pub(super) fn units_in<'a>(this: &'a This<'_, Text>, range: NSRange) -> &'a [u16
 fn character_at_index(this: This<'_, Text>, index: usize) -> u16 {
     let ascii = this.utf8.as_ref().filter(|_| this.ascii);
     let unit = match ascii {
-        Some(text) => text[..text.len() - 1].as_bytes().get(index).map(|byte| u16::from(*byte)),
+        Some(text) => text.as_bytes()[..text.len() - 1].get(index).map(|byte| u16::from(*byte)),
         None => this.units().get(index).copied(),
     };
     unit.unwrap_or_else(|| {

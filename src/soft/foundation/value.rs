@@ -16,7 +16,7 @@ pub(crate) struct Value {
 
 soft_class! {
     /// A value.
-    pub(crate) class NSValue(Value): NSObject, conforms [NSCopying];
+    pub(crate) class NSValue(Value): NSObject, conforms [NSCopying], lacks super::absent::VALUE;
     make [valueWithBytes:objCType:] = Value::from_bytes;
     make [value:withObjCType:] = Value::from_bytes;
     init [initWithBytes:objCType:] = Value::from_bytes;

@@ -149,7 +149,7 @@ fn mutable_text_and_data_change() {
     let text = NSMutableString::from_str("größe");
     text.appendString(ns_string!("!"));
     text.insertString_atIndex(ns_string!("die "), 0);
-    unsafe { text.deleteCharactersInRange(NSRange::new(0, 1)) };
+    text.deleteCharactersInRange(NSRange::new(0, 1));
     let fixed = text.copy();
     text.setString(ns_string!("other"));
     assert_eq!((text.to_string(), fixed.to_string()), ("other".into(), "ie größe!".into()));
@@ -195,7 +195,8 @@ fn sets_and_values_and_dates_are_objects() {
 
 #[test]
 fn an_exception_is_raised_and_caught() {
-    let exception = NSException::new(ns_string!("Name"), Some(ns_string!("because")), None).unwrap();
+    let exception =
+        NSException::new(ns_string!("Name"), Some(ns_string!("because")), None).unwrap();
     let result = objc2::exception::catch(AssertUnwindSafe(|| exception.raise()));
     let caught = result.map(|()| ()).unwrap_err().expect("not nil");
     let caught = NSException::from_exception(caught).expect("an NSException");

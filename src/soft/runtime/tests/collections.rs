@@ -237,3 +237,38 @@ fn the_process_is_described() {
     let memory = send!(info, "physicalMemory"; u64);
     assert!(!cfg!(target_os = "linux") || memory > 64 << 20, "{memory}");
 }
+
+#[test]
+fn dictionaries_are_sorted_and_read_by_key() {
+    let pairs = make("NSMutableDictionary");
+    for (key, value) in [("a", 3), ("b", 1), ("c", 2), ("d", 1)] {
+        send!(pairs, "setValue:forKey:", number(value) => Id, string(key) => Id; ());
+    }
+    send!(pairs, "setValue:forKey:", Id::NIL => Id, string("c") => Id; ());
+    let joined = |keys: Id| text(send!(keys, "componentsJoinedByString:", string(" ") => Id; Id));
+    let sorted = send!(pairs, "keysSortedByValueUsingSelector:", sel("compare:") => Sel; Id);
+    assert_eq!(joined(sorted), "b d a");
+    assert_eq!(joined(send!(pairs, "allKeysForObject:", number(1) => Id; Id)), "b d");
+    let value = send!(pairs, "valueForKey:", string("a") => Id; Id);
+    assert_eq!(send!(value, "longLongValue"; i64), 3);
+    let objects = [string("a"), string("x")];
+    let keys = send!(
+        class("NSArray").as_id(), "arrayWithObjects:count:", objects.as_ptr() => *const Id, 2 => usize; Id
+    );
+    let found = send!(pairs, "objectsForKeys:notFoundMarker:", keys => Id, number(0) => Id; Id);
+    assert_eq!(numbers(found), [3, 0]);
+    let thread = send!(class("NSThread").as_id(), "currentThread"; Id);
+    let own = send!(thread, "threadDictionary"; Id);
+    send!(own, "setValue:forKey:", number(5) => Id, string("five") => Id; ());
+    let again = send!(thread, "threadDictionary"; Id);
+    assert_eq!((again, send!(again, "count"; usize)), (own, 1));
+    let set = send!(class("NSSet").as_id(), "setWithObject:", pairs => Id; Id);
+    send!(set, "makeObjectsPerformSelector:", sel("removeAllObjects") => Sel; ());
+    assert_eq!(send!(pairs, "count"; usize), 0);
+    // Messages of other headers that have no method.
+    let bundle =
+        send!(class("NSBundle").as_id(), "bundleForClass:", class("NSObject") => Class; Id);
+    assert!(send!(bundle, "classNamed:", string("NSObject") => Id; Id).is_nil());
+    assert!(!send!(bundle, "load"; Bool).get());
+    assert_eq!(send!(thread, "threadPriority"; f64), 0.0);
+}
