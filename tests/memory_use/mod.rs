@@ -20,7 +20,17 @@ pub(crate) fn measure(test: &str, body: impl FnOnce()) {
 
 /// The memory of this process that is in use, in bytes.
 pub(crate) fn resident() -> usize {
+    status("VmRSS:")
+}
+
+/// The most that was in use since its start.
+#[allow(dead_code)] // Not every program of tests measures it.
+pub(crate) fn most_resident() -> usize {
+    status("VmHWM:")
+}
+
+fn status(key: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(key)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }

@@ -154,6 +154,27 @@ kernel void inherited_operators(device int* out [[buffer(0)]]) {
     out[6] = a | b;
 }
 
+// Members that are chosen by whether their object is an lvalue.
+struct Crate {
+    int n;
+    int kind() & { return 1; }
+    int kind() && { return 2; }
+    int kind() const & { return 3; }
+    int either() const & { return 1; }
+    int either() && { return 2; }
+    operator int() const & { return 4; }
+    operator int() && { return 5; }
+};
+Crate crated() { return Crate{7}; }
+kernel void by_object(device int* out [[buffer(0)]]) {
+    Crate b = {1};
+    const Crate c = {2};
+    out[0] = b.kind() + crated().kind() * 10 + c.kind() * 100 + static_cast<thread Crate&&>(b).kind() * 1000;
+    out[1] = b.either() + Crate{3}.either() * 10;
+    int of_lvalue = b, of_rvalue = crated();
+    out[2] = of_lvalue + of_rvalue * 10;
+}
+
 // Class operands of operators that are built in.
 template <typename T, T v> struct Constant { constexpr operator T() const { return v; } };
 struct Range { device const int* at; operator device const int*() const { return at; } };

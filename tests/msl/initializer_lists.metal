@@ -15,6 +15,11 @@ int sum_of(initializer_list<float> list, int by = 1) {
 }
 int chosen(initializer_list<int> list) { return 1; }
 int chosen(float2 v) { return 2; }
+// Only a parameter that is a list deduces from one.
+template <typename T> T first_of(initializer_list<T> list) { return *list.begin(); }
+template <typename T> int kind_of(const thread initializer_list<T>& list, T least) { return sizeof(T) * 10 + int(list.size()); }
+template <typename T> int taken(T x) { return 1; }
+template <typename T> int taken(initializer_list<T> x) { return 2; }
 int counted() {
     initializer_list<int> list = {1, 2, 3};
     int sum = 0;
@@ -38,4 +43,6 @@ kernel void lists(device int* out [[buffer(0)]]) {
     for (int i = 0; i < 3; ++i) total += sum_of({float(i), 1.0f});
     out[6] = total;
     out[7] = counted();
+    out[8] = first_of({7, 8, 9}) + kind_of({half(1), half(2)}, half(0)) * 100;
+    out[9] = taken({1.0f}) * 10 + taken(1);
 }

@@ -207,6 +207,8 @@ pub(crate) struct Signature {
     /// The qualifiers of `this`.
     pub(crate) constant: bool,
     pub(crate) space: Option<AddressSpace>,
+    /// Whether the object is an rvalue: `&` (false) or `&&` (true).
+    pub(crate) reference: Option<bool>,
     pub(crate) trailing: Option<TypeName>,
     /// Whether a lambda may change its copies of variables.
     pub(crate) mutable: bool,

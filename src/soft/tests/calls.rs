@@ -2,6 +2,7 @@
 //! thousands of instructions.
 
 use super::*;
+use crate::memory_use::{measure, most_resident};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -228,6 +229,21 @@ fn a_tree_of_field_operations_is_compiled_once_for_each_function() {
     // SAFETY: the bindings are the vector and the number above, which outlive the launch and nothing else uses.
     unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.unwrap();
     assert!(memory == expected);
+}
+
+/// The most memory while such a kernel is compiled, and interpreted code and machine code of it are made, counts from the process's start.
+#[test]
+fn a_tree_of_field_operations_takes_little_memory_to_compile() {
+    let test = "soft::tests::calls::a_tree_of_field_operations_takes_little_memory_to_compile";
+    measure(test, || {
+        let library = msl::compile(&source(40), &msl::Options::default()).expect("it compiles");
+        let (module, _) = library.kernel("power", &Default::default()).expect("it is lowered");
+        let program = crate::soft::cpu::Program::new(&module).expect("it is small enough");
+        let most = most_resident() >> 20;
+        println!("{} instructions, {most} MiB", program.instructions());
+        let limit = if cfg!(debug_assertions) { 400 } else { 100 };
+        assert!(most <= limit, "{most} MiB");
+    });
 }
 
 /// A function with everything that control flow has, called so often that it stays a function: 300 times in 64 threads.

@@ -339,7 +339,7 @@ impl Checker {
             for (func, _) in self.conversions_of(class, to) {
                 let row = self.func(func);
                 let (Some(result), Some(this)) = (row.result, row.this) else { continue };
-                if row.explicit && !explicit {
+                if row.explicit && !explicit || !self.takes_object(func, from.place) {
                     continue;
                 }
                 let Some(argument) = self.rank_this(from.qual, this) else { continue };

@@ -644,6 +644,7 @@ impl Checker {
             let known = &self.functions[id.0 as usize];
             // Outside its class a static member function is defined without `static`.
             let same = (known.this == func.this || outside && known.this.is_none())
+                && known.signature.reference == func.signature.reference
                 && known.constructor == func.constructor
                 && (!conversion || known.result == func.result);
             if !same {

@@ -66,17 +66,20 @@ impl Checker {
     pub(super) fn listed_auto(&mut self, list: &ast::Expr) -> Option<Expr> {
         let list = self.list_argument(list);
         let ExprKind::List(written, number) = &list.kind else { return None };
-        let elements = self.lists[*number as usize].clone();
+        let element = self.one_element_type(*number)?;
+        let ty = self.library_instance(NAME, element, list.span)?;
+        Some(self.list_value(Qual::plain(ty), written))
+    }
+
+    /// The type that all elements of a checked list have.
+    pub(super) fn one_element_type(&self, number: u32) -> Option<TyId> {
+        let elements = &self.lists[number as usize];
         let (_, first) = elements.first()?;
         let element = first.qual.ty;
         let same = |(designator, one): &Element| {
             designator.is_none() && one.list.is_none() && one.qual.ty == element
         };
-        if !elements.iter().all(same) {
-            return None;
-        }
-        let ty = self.library_instance(NAME, element, list.span)?;
-        Some(self.list_value(Qual::plain(ty), written))
+        elements.iter().all(same).then_some(element)
     }
 
     /// Whether a class has a constructor that takes a list as a whole.

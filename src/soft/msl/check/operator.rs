@@ -378,7 +378,9 @@ impl Checker {
             let func = self.func(id);
             let (Some(result), Some(this)) = (func.result, func.this) else { continue };
             let to = self.source_of(result).qual.ty;
-            let fitting = accepts.includes(&self.types, to) && !func.explicit;
+            let fitting = accepts.includes(&self.types, to)
+                && !func.explicit
+                && self.takes_object(id, self.source(&expr).place);
             let Some(rank) = self.rank_this(expr.qual, this).filter(|_| fitting) else { continue };
             match fits.iter_mut().find(|one| one.1 == to) {
                 Some(known) if rank < known.2 => *known = (id, to, rank),

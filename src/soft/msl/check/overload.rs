@@ -82,8 +82,12 @@ impl Checker {
         for (index, &id) in members.iter().chain(free).enumerate() {
             let (parameters, least) = self.parameters(Candidate::Func(id));
             let member = index < members.len();
-            let mut bound = vec![None; usize::from(member)];
+            let mut bound = match member {
+                true => vec![self.func(id).signature.reference],
+                false => Vec::new(),
+            };
             let (mut ranks, rest) = match (member, self.func(id).this) {
+                (true, Some(_)) if !self.takes_object(id, sources[0].place) => continue,
                 (true, Some(this)) => match self.rank_object(all[0].qual, id, this) {
                     Some(rank) => (vec![rank], &sources[1..]),
                     None => continue,
@@ -112,6 +116,16 @@ impl Checker {
             _ => None,
         };
         parameters.iter().map(one).collect()
+    }
+
+    /// Whether a member function takes an object that is an lvalue or not (over.match.funcs/5).
+    pub(super) fn takes_object(&self, id: FuncId, place: bool) -> bool {
+        let signature = &self.func(id).signature;
+        match signature.reference {
+            None => true,
+            Some(true) => !place,
+            Some(false) => place || signature.constant,
+        }
     }
 
     /// How well an object fits a member function of its class or of a base.

@@ -717,6 +717,15 @@ impl Checker {
         span: Span,
     ) -> (Qual, Option<Expr>) {
         let unknown = Qual::plain(Types::UNKNOWN);
+        // An array of references is reported with its type.
+        if let [ast::DeclaratorPart::Pointer { .. }, ast::DeclaratorPart::Array(..)]
+        | [ast::DeclaratorPart::Array(..)] = one.declarator.parts[..]
+        {
+            let name = one.declarator.name.as_ref().map(|name| self.path_text(name));
+            let name = name.unwrap_or_default();
+            self.error(span, format!("'{name}' declared as array of 'auto'"));
+            return (unknown, None);
+        }
         let expr = match &one.init {
             ast::Init::Copy(expr) => expr,
             ast::Init::Direct(list) if list.len() == 1 => &list[0],

@@ -85,6 +85,7 @@ impl Parser<'_> {
                 parameters: Vec::new(),
                 constant: false,
                 space: None,
+                reference: None,
                 trailing: None,
                 mutable: false,
             },

@@ -610,8 +610,14 @@ impl Parser<'_> {
             })
         })?;
         self.expect(Punct::RParen)?;
-        let mut signature =
-            Signature { parameters, constant: false, space: None, trailing: None, mutable: false };
+        let mut signature = Signature {
+            parameters,
+            constant: false,
+            space: None,
+            reference: None,
+            trailing: None,
+            mutable: false,
+        };
         loop {
             let token = self.token();
             match token.name {
@@ -633,10 +639,11 @@ impl Parser<'_> {
             }
             self.advance();
         }
-        // `&` and `&&` after a member's parameters (dcl.fct/6): objects are treated alike.
+        // After a member's parameters (dcl.fct/6).
         if (self.is(Punct::Amp) || self.is(Punct::AndAnd))
             && matches!(self.peek(1).kind, Kind::Punct(Punct::LBrace | Punct::Semi | Punct::Arrow))
         {
+            signature.reference = Some(self.is(Punct::AndAnd));
             self.advance();
         }
         if self.eat(Punct::Arrow) {

@@ -161,6 +161,7 @@ fn classes() {
         1 + 200,
     ]);
     file.kernel("inherited_operators").expects(&[14, 1, 7, 500, 21, 1, 11]);
+    file.kernel("by_object").expects(&[1 + 20 + 300 + 2000, 1 + 20, 4 + 50]);
     file.kernel("converted_operands").input(&[1, 2, 4, 8]).expects(&[-3, -1, 70, 1, 1 + 2 + 8, 12]);
     file.finish();
 }
@@ -195,7 +196,7 @@ fn references() {
 fn initializer_lists() {
     let text = include_str!("../../../../tests/msl/initializer_lists.metal");
     let mut file = File::open("initializer_lists.metal", text);
-    file.kernel("lists").expects(&[3 + 10 + 1200 + 20000, 51, 7, 311, 15, 1, 6, 63]);
+    file.kernel("lists").expects(&[3 + 10 + 1200 + 20000, 51, 7, 311, 15, 1, 6, 63, 7 + 2200, 21]);
     file.finish();
 }
 

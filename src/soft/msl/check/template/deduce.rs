@@ -1,5 +1,6 @@
 //! Template argument deduction (C++14 temp.deduct).
 
+use super::super::initializer_list::NAME;
 use super::super::lookup::Found;
 use super::super::overload::ordinal;
 use super::super::{Checker, FuncId};
@@ -7,7 +8,7 @@ use super::argument::Argument;
 use super::{TemplateId, parameter_name};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
-use crate::soft::msl::hir::Expr;
+use crate::soft::msl::hir::{self, Expr};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types, WIDE_VECTOR};
@@ -411,7 +412,8 @@ impl Checker {
         arguments: &[Expr],
         span: Span,
     ) -> Result<FuncId, (Ignored, Option<String>)> {
-        let types: Vec<(Qual, bool)> = arguments.iter().map(|a| (a.qual, a.place)).collect();
+        let types: Vec<(Qual, bool)> =
+            arguments.iter().map(|argument| self.for_deduction(argument)).collect();
         let (found, diagnostics) =
             self.silently(|this| this.deduced_candidate(id, explicit, &types, span));
         match found {
@@ -550,6 +552,16 @@ impl Checker {
         Ok(())
     }
 
+    /// What an argument deduces from: its type, and whether it is an lvalue.
+    fn for_deduction(&mut self, argument: &Expr) -> (Qual, bool) {
+        if let hir::ExprKind::List(_, number) = argument.kind
+            && let Some(element) = self.one_element_type(number)
+        {
+            return (Qual::plain(self.types.intern(Ty::Array(element, None))), false);
+        }
+        (argument.qual, argument.place)
+    }
+
     /// One parameter of a call: by value, arrays decay, and the outermost qualifiers are dropped
     /// ([temp.deduct.call]/2).
     fn deduce_parameter(
@@ -568,6 +580,20 @@ impl Checker {
         let found = match *self.types.get(qual.ty) {
             // A braced list deduces nothing ([temp.deduct.call]/1).
             Ty::Void => return true,
+            // But `initializer_list<P>` deduces from a list of one type, which is an array without a length here.
+            Ty::Array(element, None) if !place => {
+                let BaseType::Named(path) = &parameter.specifiers.base else { return true };
+                let last = path.last();
+                let is_list =
+                    matches!(last.name, Label::Name(name) if self.context.names.text(name) == NAME);
+                match last.arguments.is_some() && is_list {
+                    true => match self.library_instance(NAME, element, path.span) {
+                        Some(instance) => Qual::plain(instance),
+                        None => return false,
+                    },
+                    false => return true,
+                }
+            }
             Ty::Array(element, _) if !by_reference && place => {
                 let pointee = Qual { space: Some(qual.space_or_thread()), ..qual.with(element) };
                 Qual::plain(self.types.pointer(pointee))
