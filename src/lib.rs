@@ -79,6 +79,9 @@ pub use driver::indirect::{IndirectCommand, IndirectCommands, IndirectCommandsDe
 #[cfg(all(feature = "objc2", any(target_vendor = "apple", aruminium_launcher)))]
 pub use driver::interop::{self, Objc2, Objc2Memory};
 pub use driver::logs::{LogLevel, LogMessage};
+pub use driver::metal4::{
+    ArgumentTable, ArgumentTableDescriptor, CommandAllocator, Commands4, Encoder4, GpuTimes, Queue4,
+};
 pub use driver::pipeline::{Pipeline, RenderPipeline};
 #[cfg(feature = "bytemuck")]
 pub use driver::pod::{self, Pod};
@@ -88,11 +91,12 @@ pub use driver::sanitize::{Checks, Report, ReportAccess, ReportKind};
 pub use driver::shader::{Shader, ShaderLib};
 pub use driver::source::Source;
 pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
+pub use driver::tensor::{Tensor, TensorDescriptor};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
     CLASSES, archive, argument, buffer, capture, command, descriptor, device, diagnostics,
     dispatch, encoder, enums, error, ffi, foundation, function_table, future, heap, indirect, logs,
-    pipeline, profile, reflection, sanitize, shader, source, sync, texture, usage,
+    metal4, pipeline, profile, reflection, sanitize, shader, source, sync, tensor, texture, usage,
 };
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

@@ -235,9 +235,10 @@ fn differences(class: &ClassInfo, found: Class) -> (Vec<String>, usize) {
 #[test]
 fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuError> {
     use aruminium::{
-        FunctionTableDescriptor, Gpu, HeapDescriptor, IndirectCommandTypes,
-        IndirectCommandsDescriptor, LinkedFunctions, PipelineDescriptor, PixelFormat,
-        ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
+        ArgumentTableDescriptor, FunctionTableDescriptor, Gpu, HeapDescriptor,
+        IndirectCommandTypes, IndirectCommandsDescriptor, LinkedFunctions, PipelineDescriptor,
+        PixelFormat, ResidencySetDescriptor, SamplerDescriptor, TensorDataType, TensorDescriptor,
+        TextureDescriptor,
     };
     let gpu = Gpu::open()?;
     let queue = gpu.new_command_queue()?;
@@ -273,6 +274,19 @@ fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuErro
     let heap = gpu.heap(&descriptor)?;
     let resident = gpu.residency_set(&ResidencySetDescriptor::new());
     let archive = gpu.binary_archive()?;
+    let new = gpu.queue4();
+    let (allocator, commands4) = (gpu.command_allocator(), gpu.commands4());
+    let encoder4 =
+        commands4.as_ref().ok().zip(allocator.as_ref().ok()).and_then(|(commands, allocator)| {
+            commands.begin(allocator);
+            commands.encoder().ok()
+        });
+    let table4 =
+        new.as_ref().ok().and_then(|_| gpu.argument_table(&ArgumentTableDescriptor::new()).ok());
+    let tensor = new
+        .as_ref()
+        .ok()
+        .and_then(|_| gpu.tensor(&TensorDescriptor::new(TensorDataType::Float32, &[1])).ok());
 
     macro_rules! objects {
         ($($protocol:ident: $object:expr),+ $(,)?) => { [$((stringify!($protocol), $object.as_raw())),+] };
@@ -288,6 +302,14 @@ fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuErro
     if let Ok(resident) = &resident {
         objects.insert("MTLResidencySet", resident.as_raw());
     }
+    if let (Ok(queue), Ok(allocator), Ok(commands), Some(encoder), Some(table), Some(tensor)) =
+        (&new, &allocator, &commands4, &encoder4, &table4, &tensor)
+    {
+        objects.extend(objects! {
+            MTL4CommandQueue: queue, MTL4CommandAllocator: allocator, MTL4CommandBuffer: commands,
+            MTL4ComputeCommandEncoder: encoder, MTL4ArgumentTable: table, MTLTensor: tensor,
+        });
+    }
 
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for class in aruminium::CLASSES {
@@ -300,9 +322,12 @@ fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuErro
             }
         };
         if found.is_nil() {
-            // Systems before macOS 15 lack the class of residency sets. Soft Metal has no rendering.
+            // Systems before macOS 15 lack the class of residency sets, and those before macOS 26 lack Metal 4. Soft Metal
+            // has no rendering. Feedback exists during a call back only.
             assert!(
-                class.objc == "MTLRenderPipelineState"
+                ["MTLRenderPipelineState", "MTL4CommitFeedback"].contains(&class.objc)
+                    || (class.objc.starts_with("MTL4") || class.objc.starts_with("MTLTensor"))
+                        && new.is_err()
                     || class.objc.starts_with("MTLResidencySet") && resident.is_err(),
                 "{}",
                 class.objc

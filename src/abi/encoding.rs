@@ -1,8 +1,8 @@
 //! Type encodings: Objective-C's one-letter names for C types, written in `const` and parsed.
 
 use super::{
-    Bool, Class, Id, MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLSizeAndAlign,
-    MTLTextureSwizzleChannels, NSRange, Protocol, Sel,
+    Bool, Class, Id, MTL4BufferRange, MTLOrigin, MTLRegion, MTLResourceID, MTLSize,
+    MTLSizeAndAlign, MTLTextureSwizzleChannels, NSRange, Protocol, Sel,
 };
 use std::ffi::{c_char, c_void};
 use std::fmt;
@@ -45,11 +45,11 @@ encodings! {
     MTLSize = "{?=QQQ}", MTLOrigin = "{?=QQQ}", MTLRegion = "{?={?=QQQ}{?=QQQ}}",
     MTLSizeAndAlign = "{?=QQ}", MTLResourceID = "{MTLResourceID=Q}",
     MTLTextureSwizzleChannels = "{?=CCCC}",
-    NSRange = "{_NSRange=QQ}",
+    NSRange = "{_NSRange=QQ}", MTL4BufferRange = "{MTL4BufferRange=QQ}",
     *const c_void = "^v", *mut c_void = "^v",
     *const c_char = "*", *mut c_char = "*",
     *const Id = "^@", *mut Id = "^@",
-    *const usize = "^Q", *mut usize = "^Q",
+    *const usize = "^Q", *mut usize = "^Q", *const isize = "^q",
     *const u16 = "^S", *mut u16 = "^S",
     *const f32 = "^f", *mut f32 = "^f",
 }

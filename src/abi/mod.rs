@@ -13,7 +13,7 @@ pub(crate) use boundary::contain_panic;
 pub use encoding::{Encode, Encoding, EncodingError, MethodEncoding};
 pub use family::{Family, colons, is_selector};
 pub use structs::{
-    MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLSizeAndAlign, MTLTextureSwizzleChannels,
-    NSRange,
+    MTL4BufferRange, MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLSizeAndAlign,
+    MTLTextureSwizzleChannels, NSRange,
 };
 pub use types::{Bool, Class, Id, Imp, Ivar, Method, MethodDescription, Protocol, Sel};

@@ -76,6 +76,21 @@ pub struct MTLSizeAndAlign {
     pub align: usize,
 }
 
+/// Bytes at an address of the GPU.
+///
+/// ```
+/// use aruminium::abi::MTL4BufferRange;
+/// let range = MTL4BufferRange { buffer_address: 1 << 32, length: 64 };
+/// assert_eq!(range.buffer_address + range.length, (1 << 32) + 64);
+/// ```
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // The fields are what the name says.
+pub struct MTL4BufferRange {
+    pub buffer_address: u64,
+    pub length: u64,
+}
+
 /// The number that stands for a resource in a kernel's memory.
 ///
 /// ```

@@ -4,6 +4,7 @@ use super::descriptor::TextureDescriptor;
 use super::enums::{PurgeableState, ResourceOptions, StorageMode};
 use super::error::GpuError;
 use super::footprint::{InBuffer, Located, view};
+use super::tensor::{Tensor, TensorDescriptor};
 use super::texture::Texture;
 use crate::abi::NSRange;
 use crate::fp16::{Bfloat, Half};
@@ -58,6 +59,8 @@ metal_class! {
 
     /// The buffer's address on the GPU.
     pub fn gpu_address() -> u64 = [gpuAddress];
+    pub(super) fn tensor_with(descriptor: &TensorDescriptor, offset: usize) -> Result<Tensor, GpuError>
+        = [newTensorWithDescriptor:offset:error:] or GpuError::ObjectCreationFailed;
     /// The storage mode: whether CPU, GPU or both can access the memory.
     pub fn storage_mode() -> StorageMode = [storageMode];
     /// The storage, cache and tracking mode.

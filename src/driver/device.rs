@@ -12,13 +12,15 @@ use super::error::GpuError;
 use super::foundation::NSURL;
 use super::heap::{Heap, ResidencySet};
 use super::indirect::{IndirectCommands, IndirectCommandsDescriptor};
+use super::metal4::{ArgumentTable, ArgumentTableDescriptor, CommandAllocator, Commands4, Queue4};
 use super::pipeline::Pipeline;
 use super::shader::{Shader, ShaderLib};
 use super::sync::{Event, Fence, SharedEvent};
+use super::tensor::{Tensor, TensorDescriptor};
 use super::texture::{Sampler, Texture};
-use crate::abi::{Id, MTLSize};
+use crate::abi::{Id, MTLSize, Sel};
 use crate::metal_class;
-use crate::objc::{Block, BlockPtr, Object, link};
+use crate::objc::{Block, BlockPtr, ObjcClass, Object, link};
 use std::ffi::c_void;
 use std::path::Path;
 
@@ -165,6 +167,16 @@ metal_class! {
     unsafe fn pipeline_described(descriptor: &PipelineDescriptor, options: usize, reflection: *mut Id)
         -> Result<Pipeline, GpuError>
         = [newComputePipelineStateWithDescriptor:options:reflection:error:] or GpuError::PipelineCreationFailed;
+    pub(super) fn new_queue4() -> Result<Queue4, GpuError>
+        = [newMTL4CommandQueue] else GpuError::QueueCreationFailed;
+    pub(super) fn new_allocator() -> Result<CommandAllocator, GpuError>
+        = [newCommandAllocator] or GpuError::ObjectCreationFailed;
+    pub(super) fn new_commands4() -> Result<Commands4, GpuError>
+        = [newCommandBuffer] or GpuError::ObjectCreationFailed;
+    pub(super) fn new_argument_table(descriptor: &ArgumentTableDescriptor) -> Result<ArgumentTable, GpuError>
+        = [newArgumentTableWithDescriptor:error:] or GpuError::ObjectCreationFailed;
+    pub(super) fn new_tensor(descriptor: &TensorDescriptor) -> Result<Tensor, GpuError>
+        = [newTensorWithDescriptor:error:] or GpuError::ObjectCreationFailed;
     pub(super) fn archive_of(descriptor: &BinaryArchiveDescriptor) -> Result<BinaryArchive, GpuError>
         = [newBinaryArchiveWithDescriptor:error:] or GpuError::ArchiveFailed;
     fn indirect_commands_with(descriptor: &IndirectCommandsDescriptor, count: usize, options: ResourceOptions)
@@ -194,6 +206,16 @@ unsafe impl Sync for Gpu {}
 /// });
 /// ```
 pub type Deallocator = Block<(*mut c_void, usize)>;
+
+/// Returns an error unless an object responds to a message of Metal 4.
+pub(super) fn has_metal4<T: ObjcClass>(object: &T, selector: Sel) -> Result<(), GpuError> {
+    // SAFETY: a wrapped object is alive and has a class.
+    let responds = unsafe {
+        link::class_respondsToSelector(link::object_getClass(object.as_raw()), selector).get()
+    };
+    let missing = || GpuError::Unsupported("this system has no Metal 4: it needs macOS 26".into());
+    responds.then_some(()).ok_or_else(missing)
+}
 
 impl Gpu {
     /// The default GPU of the system, or the first one if there is no default.

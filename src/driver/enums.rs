@@ -91,12 +91,29 @@ enumerations! {
         ThreadgroupMemory = 1,
         Texture = 2,
         Sampler = 3,
+        VisibleFunctionTable = 24,
+        Tensor = 37,
     }
     /// The accesses that a kernel may make to an argument.
     BindingAccess: MTLBindingAccess(usize = "Q") {
         ReadOnly = 0,
         ReadWrite = 1,
         WriteOnly = 2,
+    }
+    /// The type of a tensor's elements.
+    TensorDataType: MTLTensorDataType(isize = "q") {
+        None = 0,
+        Float32 = 3,
+        Float16 = 16,
+        BFloat16 = 121,
+        Int8 = 45,
+        UInt8 = 49,
+        Int16 = 37,
+        UInt16 = 41,
+        Int32 = 29,
+        UInt32 = 33,
+        Int4 = 143,
+        UInt4 = 144,
     }
     /// Where a GPU may read its counters, such as the time.
     CounterSamplingPoint: MTLCounterSamplingPoint(usize = "Q") {
@@ -570,6 +587,24 @@ impl PixelFormat {
     }
 }
 
+impl TensorDataType {
+    /// The bytes of an element; `None` for those of 4 bits, and for unknown types.
+    ///
+    /// ```
+    /// use aruminium::TensorDataType;
+    /// assert_eq!(TensorDataType::Float16.bytes(), Some(2));
+    /// assert_eq!(TensorDataType::Int4.bytes(), None);
+    /// ```
+    pub const fn bytes(self) -> Option<usize> {
+        Some(match self {
+            Self::Int8 | Self::UInt8 => 1,
+            Self::Float16 | Self::BFloat16 | Self::Int16 | Self::UInt16 => 2,
+            Self::Float32 | Self::Int32 | Self::UInt32 => 4,
+            _ => return None,
+        })
+    }
+}
+
 /// Declares sets of flags.
 macro_rules! flags {
     ($($(#[$meta:meta])* $Name:ident { $($(#[$about:meta])* $Value:ident = $value:expr,)+ })+) => {$(
@@ -644,6 +679,33 @@ flags! {
         READ = 1,
         /// It writes.
         WRITE = 2,
+    }
+    /// What a tensor is used for.
+    ///
+    /// ```
+    /// let both = aruminium::TensorUsage::COMPUTE | aruminium::TensorUsage::MACHINE_LEARNING;
+    /// ```
+    TensorUsage {
+        /// Kernels take it.
+        COMPUTE = 1,
+        /// Functions of rendering take it.
+        RENDER = 2,
+        /// Networks take it.
+        MACHINE_LEARNING = 4,
+    }
+    /// The stages of work that a barrier or a fence of Metal 4 orders.
+    ///
+    /// ```
+    /// let both = aruminium::Stages::DISPATCH | aruminium::Stages::BLIT;
+    /// assert!(aruminium::Stages::ALL.contains(both));
+    /// ```
+    Stages {
+        /// Launches of kernels.
+        DISPATCH = 1 << 27,
+        /// Copies and fills.
+        BLIT = 1 << 28,
+        /// All, those of rendering among them.
+        ALL = isize::MAX as usize,
     }
     /// The kinds of commands in [`IndirectCommands`](crate::IndirectCommands).
     ///

@@ -8,6 +8,7 @@ use super::footprint::{InHeap, Located};
 use super::function_table::FunctionTable;
 use super::indirect::IndirectCommands;
 use super::sealed::Sealed;
+use super::tensor::Tensor;
 use super::texture::Texture;
 use crate::abi::{Encode, Id};
 use crate::metal_class;
@@ -51,7 +52,7 @@ macro_rules! allocations {
     )+};
 }
 
-allocations!(Buffer, Texture, Heap, FunctionTable, IndirectCommands);
+allocations!(Buffer, Texture, Heap, FunctionTable, IndirectCommands, Tensor);
 
 // SAFETY: the word is the pointer to the allocation, which outlives the call.
 unsafe impl Argument for &dyn Allocation {

@@ -24,6 +24,7 @@ pub mod indirect;
 #[cfg(all(feature = "objc2", any(target_vendor = "apple", aruminium_launcher)))]
 pub mod interop;
 pub mod logs;
+pub mod metal4;
 pub mod pipeline;
 #[cfg(feature = "bytemuck")]
 pub mod pod;
@@ -33,6 +34,7 @@ pub mod sanitize;
 pub mod shader;
 pub mod source;
 pub mod sync;
+pub mod tensor;
 pub mod texture;
 pub mod usage;
 
@@ -57,6 +59,7 @@ mod sealed {
         heap::Heap,
         function_table::FunctionTable,
         indirect::IndirectCommands,
+        tensor::Tensor,
         sync::Event,
         sync::SharedEvent
     );

@@ -468,7 +468,7 @@ macro_rules! plain {
 plain! {
     integer i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
     f32, f64, crate::abi::Class, Sel, crate::abi::Protocol,
-    MTLSize, MTLOrigin, crate::abi::MTLRegion, crate::abi::NSRange;
+    MTLSize, MTLOrigin, crate::abi::MTLRegion, crate::abi::NSRange, crate::abi::MTLResourceID;
     raw Id, BlockPtr, *const c_void, *mut c_void, *const std::ffi::c_char, *const Id, *mut Id,
-    *const usize, *const u16, *mut u16, *const f32,
+    *const usize, *const isize, *const u16, *mut u16, *const f32,
 }

@@ -49,7 +49,9 @@ impl MemberKind {
     fn of(shape: &Shape) -> Option<Self> {
         Some(match shape {
             Shape::Pointer(to) => Self::Pointer(Layout::of(&to.element)),
-            Shape::Handle(Handle::FunctionTable | Handle::CommandBuffer) => Self::Pointer(None),
+            Shape::Handle(Handle::FunctionTable | Handle::CommandBuffer | Handle::Tensor) => {
+                Self::Pointer(None)
+            }
             Shape::Texture(expected, _) => Self::Texture(*expected),
             Shape::Sampler => Self::Sampler,
             _ => return None,

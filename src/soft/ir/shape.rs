@@ -36,6 +36,17 @@ pub(crate) enum Handle {
     CommandBuffer,
     /// `compute_pipeline_state`
     Pipeline,
+    /// `tensor`
+    Tensor,
+}
+
+/// The tensor that an argument accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TensorKind {
+    /// The type of its elements.
+    pub(crate) element: Scalar,
+    /// How many dimensions it has.
+    pub(crate) rank: u32,
 }
 
 /// A struct or a union.
@@ -100,7 +111,7 @@ impl Shape {
             Self::Pointer(_)
                 | Self::Texture(..)
                 | Self::Sampler
-                | Self::Handle(Handle::FunctionTable | Handle::CommandBuffer)
+                | Self::Handle(Handle::FunctionTable | Handle::CommandBuffer | Handle::Tensor)
         )
     }
 

@@ -1,6 +1,7 @@
 //! The arguments of a kernel as its source declares them. Metal's reflection shows these.
 
 use super::limits;
+use crate::soft::ir::shape::TensorKind;
 use crate::soft::ir::{Layout, Scalar, Shape};
 use std::sync::Arc;
 
@@ -65,6 +66,8 @@ pub(crate) struct Argument {
     pub(crate) align: u32,
     /// Whether it is a `visible_function_table`, which is bound like a buffer.
     pub(crate) function_table: bool,
+    /// The tensor that it accepts, if it is one, which is bound like a buffer.
+    pub(crate) tensor: Option<TensorKind>,
     /// Whether that type holds pointers, textures or samplers, or the kernel may make pointers of what the buffer has.
     pub(crate) pointers: bool,
     /// The type that a buffer's pointer points to.
@@ -86,6 +89,7 @@ impl Argument {
             size: 4,
             align: 4,
             function_table: false,
+            tensor: None,
             pointers: false,
             pointee: None,
         }

@@ -39,7 +39,7 @@ fn complete(block: Option<HeldBlock>, error: &Error<LibraryError>, with_reflecti
 }
 
 lists! {
-    /// `MTLDevice`: rendering, ray tracing, Metal 4, tensors, sparse and shared memory, files, and libraries of
+    /// `MTLDevice`: rendering, ray tracing, archives of Metal 4, sparse and shared memory, files, and libraries of
     /// functions.
     DEVICE {
         "convertSparsePixelRegions:toTileRegions:withTileSize:alignmentMode:numRegions:",
@@ -52,13 +52,7 @@ lists! {
         "newAccelerationStructureWithDescriptor:",
         "newAccelerationStructureWithSize:",
         "newArchiveWithURL:error:",
-        "newArgumentTableWithDescriptor:error:",
         "newBufferWithLength:options:placementSparsePageSize:",
-        "newCommandAllocator",
-        "newCommandAllocatorWithDescriptor:error:",
-        "newCommandBuffer",
-        "newCompilerWithDescriptor:error:",
-        "newCounterHeapWithDescriptor:error:",
         "newDepthStencilStateWithDescriptor:",
         "newDynamicLibrary:error:",
         "newDynamicLibraryWithURL:error:",
@@ -69,8 +63,6 @@ lists! {
         "newIOHandleWithURL:error:",
         "newLibraryWithStitchedDescriptor:completionHandler:",
         "newLibraryWithStitchedDescriptor:error:",
-        "newMTL4CommandQueue",
-        "newMTL4CommandQueueWithDescriptor:error:",
         "newPipelineDataSetSerializerWithDescriptor:",
         "newRasterizationRateMapWithDescriptor:",
         "newRenderPipelineStateWithDescriptor:completionHandler:",
@@ -83,16 +75,12 @@ lists! {
         "newRenderPipelineStateWithTileDescriptor:options:reflection:error:",
         "newSharedTextureWithDescriptor:",
         "newSharedTextureWithHandle:",
-        "newTensorWithDescriptor:error:",
         "newTextureViewPoolWithDescriptor:error:",
         "newTextureWithDescriptor:iosurface:plane:",
-        "sizeOfCounterHeapEntry:",
-        "tensorSizeAndAlignWithDescriptor:",
     }
-    /// `MTLBuffer`: tensors, and memory of other devices.
+    /// `MTLBuffer`: memory of other devices.
     BUFFER {
         "newRemoteBufferViewForDevice:",
-        "newTensorWithDescriptor:offset:error:",
     }
     /// `MTLTexture`: memory of other devices.
     TEXTURE {
@@ -290,14 +278,53 @@ lists! {
         "setIntersectionFunctionTables:withBufferRange:",
         "setStageInRegionWithIndirectBuffer:indirectBufferOffset:",
     }
-    /// `MTLBlitCommandEncoder`: tensors and sparse memory.
+    /// `MTLBlitCommandEncoder`: sparse memory.
     BLIT_ENCODER {
-        "copyFromTensor:sourceOrigin:sourceDimensions:toTensor:destinationOrigin:destinationDimensions:",
         "getTextureAccessCounters:region:mipLevel:slice:resetCounters:countersBuffer:countersBufferOffset:",
         "resetTextureAccessCounters:region:mipLevel:slice:",
     }
     /// `MTLCaptureManager`: Metal 4.
     CAPTURE_MANAGER {
         "newCaptureScopeWithMTL4CommandQueue:",
+    }    /// `MTL4CommandQueue`: rendering and sparse memory.
+    QUEUE4 {
+        "copyBufferMappingsFromBuffer:toBuffer:operations:count:",
+        "copyTextureMappingsFromTexture:toTexture:operations:count:",
+        "signalDrawable:",
+        "updateBufferMappings:heap:operations:count:",
+        "updateTextureMappings:heap:operations:count:",
+        "waitForDrawable:",
+    }
+    /// `MTL4CommandBuffer`: rendering and networks.
+    COMMAND_BUFFER4 {
+        "machineLearningCommandEncoder",
+        "renderCommandEncoderWithDescriptor:",
+        "renderCommandEncoderWithDescriptor:options:",
+    }
+    /// `MTL4ComputeCommandEncoder`: ray tracing.
+    COMPUTE_ENCODER4 {
+        "buildAccelerationStructure:descriptor:scratchBuffer:",
+        "copyAccelerationStructure:toAccelerationStructure:",
+        "copyAndCompactAccelerationStructure:toAccelerationStructure:",
+        "refitAccelerationStructure:descriptor:destination:scratchBuffer:",
+        "refitAccelerationStructure:descriptor:destination:scratchBuffer:options:",
+        "writeCompactedAccelerationStructureSize:toBuffer:",
+    }
+    /// `MTL4Compiler`: rendering, networks, and code of its own format.
+    COMPILER4 {
+        "newBinaryFunctionWithDescriptor:compilerTaskOptions:completionHandler:",
+        "newBinaryFunctionWithDescriptor:compilerTaskOptions:error:",
+        "newDynamicLibrary:completionHandler:",
+        "newDynamicLibrary:error:",
+        "newDynamicLibraryWithURL:completionHandler:",
+        "newDynamicLibraryWithURL:error:",
+        "newMachineLearningPipelineStateWithDescriptor:completionHandler:",
+        "newMachineLearningPipelineStateWithDescriptor:error:",
+        "newRenderPipelineStateBySpecializationWithDescriptor:pipeline:completionHandler:",
+        "newRenderPipelineStateBySpecializationWithDescriptor:pipeline:error:",
+        "newRenderPipelineStateWithDescriptor:compilerTaskOptions:completionHandler:",
+        "newRenderPipelineStateWithDescriptor:compilerTaskOptions:error:",
+        "newRenderPipelineStateWithDescriptor:dynamicLinkingDescriptor:compilerTaskOptions:completionHandler:",
+        "newRenderPipelineStateWithDescriptor:dynamicLinkingDescriptor:compilerTaskOptions:error:",
     }
 }

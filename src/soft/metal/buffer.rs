@@ -3,8 +3,10 @@
 use super::absent::BUFFER;
 use super::descriptors::TextureDescriptor;
 use super::device::longest_buffer;
-use super::foundation::{HeldBlock, NSObject, Object, Strong, This, in_pool};
+use super::errors::or_error;
+use super::foundation::{ErrorOut, HeldBlock, NSObject, Object, Strong, This, in_pool};
 use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
+use super::tensor::{Tensor, TensorDescriptor};
 use super::texture::Texture;
 use crate::abi::{Id, Imp, NSRange};
 use crate::soft::ir::Checks;
@@ -33,6 +35,10 @@ resource_class! {
     [addDebugMarker:range:] = |_: &Buffer, _: Id, _: NSRange| ();
     [removeAllDebugMarkers] = |_: &Buffer| ();
     [newTextureWithDescriptor:offset:bytesPerRow:] = texture;
+    [newTensorWithDescriptor:offset:error:] = |
+        this: This<'_, Buffer>, descriptor: Option<&Object<TensorDescriptor>>, offset: usize,
+        error: ErrorOut,
+    | or_error(Tensor::in_buffer(this.retain(), descriptor, offset), error);
     [remoteStorageBuffer] = |_: &Buffer| Id::NIL;
     [sparseBufferTier] = |_: &Buffer| 0isize;
 }

@@ -534,6 +534,7 @@ fn reflected(argument: &entry::Argument) -> Option<Argument> {
         }),
         used: false,
         function_table: argument.function_table,
+        tensor: argument.tensor,
         pointers: argument.pointers,
         pointee: argument.pointee.clone(),
         size: argument.size,

@@ -20,7 +20,7 @@ use super::sampler::Sampler;
 use super::texture::Texture;
 use crate::abi::{Id, MTLRegion, MTLSize, NSRange};
 use crate::soft::kernel::ArgumentKind;
-use crate::soft::stream::indirect::{Execution, Span};
+use crate::soft::stream::indirect::Span;
 use crate::soft::stream::recording::{Command, Grid, Ordered, Recording};
 use crate::soft::stream::submission::Submission;
 use crate::soft::stream::table::{BUFFERS, Entry, SAMPLERS, Slot, TEXTURES};
@@ -380,25 +380,7 @@ impl ComputeEncoder {
             let span = span(recording)?;
             let untracked = || is_untracked::<IndirectCommandBuffer>(commands);
             let object = recording.memory(&commands.memory, untracked);
-            let pipeline = match commands.inherits_pipeline {
-                true => Some(recording.table.pipeline.ok_or("no compute pipeline state is set")?),
-                false => None,
-            };
-            let inherited = commands.inherits_buffers.then(|| {
-                let start = recording.slots.len() as u32;
-                recording.slots.extend(recording.table.inherited());
-                start
-            });
-            let residents = (recording.first_resident as u32, recording.residents.len() as u32);
-            recording.commands.push(Command::Execute(recording.executions.len() as u32));
-            recording.executions.push(Execution {
-                commands: object,
-                span,
-                pipeline,
-                inherited,
-                residents,
-            });
-            Ok(())
+            Ok(commands.execute(recording, object, span)?)
         });
     }
 

@@ -2,10 +2,14 @@
 
 use super::absent::DEVICE;
 use super::argument_encoder::ArgumentEncoder;
+use super::argument_table::{ArgumentTable, ArgumentTableDescriptor};
 use super::binary_archive::{BinaryArchive, any_has};
 use super::buffer::Buffer;
+use super::command_buffer4::{CommandAllocator, CommandAllocatorDescriptor, CommandBuffer4};
 use super::compiler::MAX_SOURCE;
+use super::compiler4::{Compiler, CompilerDescriptor};
 use super::container;
+use super::counter_heap::{CounterHeap, CounterHeapDescriptor};
 use super::counters::{self, CounterSampleBuffer, CounterSampleBufferDescriptor};
 use super::descriptors::{
     BinaryArchiveDescriptor, CommandQueueDescriptor, CompileOptions, HeapDescriptor,
@@ -27,8 +31,10 @@ use super::library::{Library, complete_later};
 use super::log_state::LogState;
 use super::pipeline::{Bound, ComputePipelineState, FAIL_ON_MISS, PassedFunction, REFLECTION};
 use super::queue::Queue;
+use super::queue4::{CommandQueueDescriptor4, Queue4};
 use super::residency_set::ResidencySet;
 use super::sampler::Sampler;
+use super::tensor::{Tensor, TensorDescriptor, size_and_align};
 use super::texture::{Texture, has_sample_count};
 use crate::abi::{Id, Imp, MTLSize, MTLSizeAndAlign};
 use crate::soft::foundation::file;
@@ -88,12 +94,13 @@ const COMMON3: isize = 3003;
 /// Of Apple's own GPUs, those that Macs have.
 const MAC2: isize = 2002;
 const METAL3: isize = 5001;
+const METAL4: isize = 5002;
 
 fn supports_family(_: &Device, family: isize) -> bool {
     let newest = Settings::get().family.unwrap_or(7) as isize;
     match family {
         COMMON1..=COMMON3 => true,
-        MAC2 | METAL3 => newest >= 7,
+        MAC2 | METAL3 | METAL4 => newest >= 7,
         _ => (1..=newest).contains(&(family - APPLE)),
     }
 }
@@ -229,6 +236,36 @@ soft_class! {
             let fields = descriptor.map(|descriptor| descriptor.get()).unwrap_or_default();
             ResidencySet::object(device.processor, fields)
         };
+    [newTensorWithDescriptor:error:] =
+        |device: &Device, descriptor: Option<&Object<TensorDescriptor>>, error: ErrorOut| {
+            or_error(Tensor::new(device.processor, descriptor), error)
+        };
+    [tensorSizeAndAlignWithDescriptor:] =
+        |_: &Device, descriptor: Option<&Object<TensorDescriptor>>| size_and_align(descriptor);
+    [newMTL4CommandQueue] = |device: &Device| Queue4::object(device.processor, None);
+    [newMTL4CommandQueueWithDescriptor:error:] =
+        |device: &Device, descriptor: Option<&Object<CommandQueueDescriptor4>>, _: ErrorOut| {
+            Queue4::object(device.processor, descriptor)
+        };
+    [newCommandAllocator] = |device: &Device| CommandAllocator::object(device.processor, None);
+    [newCommandAllocatorWithDescriptor:error:] =
+        |device: &Device, descriptor: Option<&Object<CommandAllocatorDescriptor>>, _: ErrorOut| {
+            CommandAllocator::object(device.processor, descriptor)
+        };
+    [newCommandBuffer] = |device: &Device| CommandBuffer4::object(device.processor);
+    [newArgumentTableWithDescriptor:error:] =
+        |device: &Device, descriptor: Option<&Object<ArgumentTableDescriptor>>, error: ErrorOut| {
+            or_error(ArgumentTable::new(device.processor, descriptor), error)
+        };
+    [newCompilerWithDescriptor:error:] =
+        |device: &Device, descriptor: Option<&Object<CompilerDescriptor>>, _: ErrorOut| {
+            Compiler::object(device.processor, descriptor)
+        };
+    [newCounterHeapWithDescriptor:error:] =
+        |device: &Device, descriptor: Option<&Object<CounterHeapDescriptor>>, error: ErrorOut| {
+            or_error(CounterHeap::new(device.processor, descriptor), error)
+        };
+    [sizeOfCounterHeapEntry:] = |_: &Device, _: isize| counters::SAMPLE;
     [newFence] = |device: &Device| Fence::object(device.processor);
     [newEvent] = |device: &Device| Event::object(device.processor);
     [newSharedEvent] = |device: &Device| SharedEvent::object(device.processor);

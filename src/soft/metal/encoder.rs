@@ -43,7 +43,9 @@ impl Encoder {
     ) -> Option<Self> {
         let misuse = |why: &str| {
             let name = commands.label.after_noun();
-            CommandError::invalid(format!("-[MTLCommandBuffer {selector}]{name}: {why}"))
+            let of =
+                if protocol.starts_with("MTL4") { "MTL4CommandBuffer" } else { "MTLCommandBuffer" };
+            CommandError::invalid(format!("-[{of} {selector}]{name}: {why}"))
         };
         let mut recording = commands.lend(protocol, misuse)?;
         let start = recording.commands.len();

@@ -46,6 +46,10 @@ domains! {
     ArchiveError = "MTLBinaryArchiveDomain" { InvalidFile = 1, }
     /// Why a log state could not be made: `MTLLogStateError`.
     LogStateError = "MTLLogStateErrorDomain" { InvalidSize = 1, Invalid = 2, }
+    /// Why a tensor could not be made: `MTLTensorError`.
+    TensorError = "MTLTensorDomain" { InternalError = 1, InvalidDescriptor = 2, }
+    /// Why work of a Metal 4 queue failed: `MTL4CommandQueueError`.
+    QueueError = "MTL4CommandQueueErrorDomain" { Timeout = 1, Internal = 6, }
     /// Why a capture could not be started: `MTLCaptureError`.
     CaptureError = "MTLCaptureErrorDomain" {
         NotSupported = 1, AlreadyCapturing = 2, InvalidDescriptor = 3,
@@ -90,6 +94,16 @@ pub(super) fn ns_error_of_command(error: &CommandError) -> Strong<Failure> {
     Failure::object(ErrorCode::NAME, error.code.code(), &error.message, fault)
 }
 
+/// The NSError of a command buffer of Metal 4, whose domain has fewer codes.
+pub(super) fn ns_error_of_commit(error: &CommandError) -> Strong<Failure> {
+    let code = match error.code {
+        ErrorCode::Timeout => QueueError::Timeout,
+        _ => QueueError::Internal,
+    };
+    let fault = error.fault.iter().map(|fault| (KERNEL_FAULT, Datum::from(&**fault).object()));
+    Failure::object(QueueError::NAME, code.code(), &error.message, fault)
+}
+
 /// The object; or nil, and an error at the address that the message passed.
 pub(super) fn or_error<P, D: Domain>(
     result: Result<Strong<P>, Error<D>>,
@@ -118,6 +132,8 @@ mod tests {
         check("MTLBinaryArchiveError", ArchiveError::TABLE);
         check("MTLCaptureError", CaptureError::TABLE);
         check("MTLLogStateError", LogStateError::TABLE);
+        check("MTLTensorError", TensorError::TABLE);
+        check("MTL4CommandQueueError", QueueError::TABLE);
         check("MTLCounterSampleBufferError", CounterError::TABLE);
     }
 }

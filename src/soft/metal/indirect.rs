@@ -8,9 +8,10 @@ use super::pipeline::ComputePipelineState;
 use super::resource::{HasResource, Options, Resource, resource_class};
 use crate::abi::{MTLRegion, MTLResourceID, MTLSize, NSRange};
 use crate::soft::kernel::{Processor, limits};
-use crate::soft::stream::indirect::{RECORD, Record, action};
+use crate::soft::stream::indirect::{Execution, RECORD, Record, Span, action};
 use crate::soft::stream::memory::Memory;
-use crate::soft::stream::table::BUFFERS;
+use crate::soft::stream::recording::{Command, Recording};
+use crate::soft::stream::table::{BUFFERS, ObjectIndex};
 use std::sync::Arc;
 
 /// An indirect command buffer.
@@ -18,8 +19,8 @@ pub(super) struct IndirectCommandBuffer {
     pub(super) memory: Arc<Memory>,
     pub(super) count: usize,
     /// Whether the commands use the pipeline and the buffers of the encoder that executes them.
-    pub(super) inherits_pipeline: bool,
-    pub(super) inherits_buffers: bool,
+    inherits_pipeline: bool,
+    inherits_buffers: bool,
     /// The most buffers that a command has.
     buffers: usize,
     resource: Resource,
@@ -105,6 +106,28 @@ impl IndirectCommandBuffer {
     pub(super) fn bytes(&self, range: NSRange) -> Option<std::ops::Range<usize>> {
         let end = range.location.checked_add(range.length).filter(|end| *end <= self.count)?;
         Some(range.location * RECORD..end * RECORD)
+    }
+
+    /// Records that commands are executed.
+    pub(super) fn execute(
+        &self,
+        recording: &mut Recording,
+        commands: ObjectIndex,
+        span: Span,
+    ) -> Result<(), String> {
+        let pipeline = match self.inherits_pipeline {
+            true => Some(recording.table.pipeline.ok_or("no compute pipeline state is set")?),
+            false => None,
+        };
+        let inherited = self.inherits_buffers.then(|| {
+            let start = recording.slots.len() as u32;
+            recording.slots.extend(recording.table.inherited());
+            start
+        });
+        let residents = (recording.first_resident as u32, recording.residents.len() as u32);
+        recording.commands.push(Command::Execute(recording.executions.len() as u32));
+        recording.executions.push(Execution { commands, span, pipeline, inherited, residents });
+        Ok(())
     }
 
     fn reset(&self, range: NSRange) {

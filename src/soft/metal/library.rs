@@ -125,8 +125,13 @@ impl Library {
         List::object(names.map(|(name, _)| Text::object(name).into_retained()))
     }
 
+    /// Sets the label.
+    pub(super) fn set_name(&self, name: Option<&Object<Text>>) {
+        set_label(self, name);
+    }
+
     /// The function called `name`, under its own or another name.
-    fn function(
+    pub(super) fn function(
         &self,
         name: &str,
         other: Option<String>,

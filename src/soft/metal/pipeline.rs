@@ -292,6 +292,7 @@ soft_class! {
 fn binding_type(argument: &Argument) -> usize {
     match argument.kind {
         ArgumentKind::Buffer if argument.function_table => 24,
+        ArgumentKind::Buffer if argument.tensor.is_some() => 37,
         ArgumentKind::Buffer => 0,
         ArgumentKind::Threadgroup => 1,
         ArgumentKind::Texture => 2,

@@ -10,11 +10,14 @@ soft_protocol! {
     protocol MTLHeap: [MTLAllocation] {}
     protocol MTLBuffer: [MTLResource] {}
     protocol MTLTexture: [MTLResource] {}
+    protocol MTLTensor: [MTLResource] {}
     protocol MTLIndirectCommandBuffer: [MTLResource] {}
     protocol MTLVisibleFunctionTable: [MTLResource] {}
     protocol MTLComputePipelineState: [MTLAllocation] {}
     protocol MTLComputeCommandEncoder: [MTLCommandEncoder] {}
     protocol MTLBlitCommandEncoder: [MTLCommandEncoder] {}
+    protocol MTL4CommandEncoder: [NSObject] {}
+    protocol MTL4ComputeCommandEncoder: [MTL4CommandEncoder] {}
     protocol MTLRenderCommandEncoder: [MTLCommandEncoder] {}
     protocol MTLSharedEvent: [MTLEvent] {}
 }

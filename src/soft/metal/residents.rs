@@ -6,13 +6,14 @@ use super::function_table::VisibleFunctionTable;
 use super::heap::Heap;
 use super::indirect::IndirectCommandBuffer;
 use super::resource::is_untracked;
+use super::tensor::Tensor;
 use super::texture::Texture;
 use crate::abi::Id;
 use crate::soft::stream::heap::Resource;
 use crate::soft::stream::recording::Recording;
 use crate::soft::stream::table::ObjectIndex;
 
-/// The indices of what an object is: a buffer, a texture, a table of functions, an indirect command buffer, or a heap with
+/// The indices of what an object is: a buffer, a texture, a tensor, a table of functions, an indirect command buffer, or a heap with
 /// all its resources. `Err` for any other object. For nil nothing is added.
 pub(super) fn objects(recording: &mut Recording, id: Id) -> Result<Vec<ObjectIndex>, String> {
     if id.is_nil() {
@@ -25,6 +26,12 @@ pub(super) fn objects(recording: &mut Recording, id: Id) -> Result<Vec<ObjectInd
     // SAFETY: as above.
     if let Some(texture) = unsafe { Object::<Texture>::from_id(id) } {
         return Ok(vec![recording.image(&texture.image, || is_untracked::<Texture>(texture))]);
+    }
+    // SAFETY: as above.
+    if let Some(tensor) = unsafe { Object::<Tensor>::from_id(id) } {
+        let untracked = || is_untracked::<Tensor>(tensor);
+        let record = recording.memory(&tensor.record, || false);
+        return Ok(vec![recording.memory(&tensor.memory, untracked), record]);
     }
     // SAFETY: as above.
     if let Some(table) = unsafe { Object::<VisibleFunctionTable>::from_id(id) } {

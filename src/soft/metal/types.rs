@@ -16,6 +16,7 @@ const TEXTURE: usize = 58;
 const SAMPLER: usize = 59;
 const POINTER: usize = 60;
 const COMPUTE_PIPELINE: usize = 79;
+const TENSOR: usize = 140;
 const INDIRECT_COMMAND_BUFFER: usize = 80;
 const VISIBLE_FUNCTION_TABLE: usize = 115;
 
@@ -148,6 +149,7 @@ fn data_type_of(shape: &Shape) -> usize {
         Shape::Handle(Handle::FunctionTable) => VISIBLE_FUNCTION_TABLE,
         Shape::Handle(Handle::CommandBuffer) => INDIRECT_COMMAND_BUFFER,
         Shape::Handle(Handle::Pipeline) => COMPUTE_PIPELINE,
+        Shape::Handle(Handle::Tensor) => TENSOR,
         Shape::Other => NONE,
     }
 }

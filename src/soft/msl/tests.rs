@@ -164,17 +164,26 @@ fn types_of_other_stages_are_errors_only_where_they_are_used() {
 }
 
 #[test]
-fn a_tensor_that_the_host_binds_is_refused_where_it_is_used() {
+fn a_tensor_that_the_host_binds_is_an_argument() {
     let source = "#include <metal_stdlib>
         #include <metal_tensor>
         using namespace metal;
         kernel void plain(device int* out) { out[0] = dextents<int, 2>(3, 4).extent(1); }
-        kernel void bound(tensor<device float, dextents<int, 2>> t [[buffer(0)]]) {}";
+        kernel void bound(tensor<device half, dextents<int, 3>> t [[buffer(4)]]) { t.store(1, 0, 0, 0); }
+        kernel void unbound(tensor<float, dextents<int, 2>> t [[buffer(0)]]) {}";
     let library = compile(source, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
     let none = ConstantValues::default();
     library.kernel("plain", &none).unwrap();
-    let CompileError(report, _) = library.kernel("bound", &none).unwrap_err();
-    assert!(report.contains("a tensor that is bound by the host is not supported"), "{report}");
+    let (_, reflection) = library.kernel("bound", &none).unwrap();
+    let argument = &reflection.arguments[0];
+    let tensor = argument.tensor.map(|tensor| (tensor.element, tensor.rank));
+    assert_eq!((argument.index, tensor), (4, Some((crate::soft::ir::Scalar::F16, 3))));
+    // Elements are in memory of the host.
+    let CompileError(report, _) = library.kernel("unbound", &none).unwrap_err();
+    assert!(
+        report.contains("structure of buffers, textures or samplers is not supported"),
+        "{report}"
+    );
     // Before Metal 4 the header is empty.
     let options = Options { language: Some(320), ..Options::default() };
     let source = "#include <metal_tensor>

@@ -27,8 +27,9 @@ use super::fatal::{MethodName, fatal};
 use super::object::{self, Object, Retained, SoftClass, Strong};
 use super::pool;
 use crate::abi::{
-    Bool, Class, Encode, Encoding, Id, Imp, MTLOrigin, MTLRegion, MTLResourceID, MTLSize,
-    MTLSizeAndAlign, MTLTextureSwizzleChannels, MethodEncoding, NSRange, Protocol, Sel, colons,
+    Bool, Class, Encode, Encoding, Id, Imp, MTL4BufferRange, MTLOrigin, MTLRegion, MTLResourceID,
+    MTLSize, MTLSizeAndAlign, MTLTextureSwizzleChannels, MethodEncoding, NSRange, Protocol, Sel,
+    colons,
 };
 use std::ffi::{CStr, c_char, c_void};
 use std::ops::Deref;
@@ -156,9 +157,9 @@ macro_rules! values {
 
 values! {
     (), i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64,
-    MTLSize, MTLOrigin, MTLRegion, MTLSizeAndAlign, MTLResourceID, MTLTextureSwizzleChannels, NSRange, Id, Class, Sel, Protocol,
+    MTL4BufferRange, MTLSize, MTLOrigin, MTLRegion, MTLSizeAndAlign, MTLResourceID, MTLTextureSwizzleChannels, NSRange, Id, Class, Sel, Protocol,
     *const c_void, *mut c_void, *const c_char, *mut c_char, *const Id, *mut Id,
-    *const usize, *mut usize, *const u16, *mut u16, *const f32, *mut f32,
+    *const usize, *mut usize, *const isize, *const u16, *mut u16, *const f32, *mut f32,
     BlockRef, Zone,
 }
 

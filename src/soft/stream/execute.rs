@@ -13,6 +13,7 @@ use super::residents::Residents;
 use super::settings::Settings;
 use super::submission::Submission;
 use super::table::{ObjectIndex, Slot};
+use super::tensor::{TensorCopy, check_argument, copy_elements, offsets};
 use super::trace::Trace;
 use crate::soft::ir::{Checks, catch_internal_error};
 use crate::soft::kernel::order::Random;
@@ -84,17 +85,23 @@ fn walk(
     };
     while let Some(command) = recording.commands.get(*next) {
         let result = match *command {
-            Command::Dispatch { .. } | Command::Execute(_) => match &mut unordered {
-                Some(waiting) => {
-                    waiting.push(*next);
-                    Ok(())
-                }
-                None => {
-                    // Launches of a serial encoder wait for each other.
-                    session.order();
-                    execute(*next)
-                }
-            },
+            Command::Dispatch { .. }
+            | Command::Execute(_)
+            | Command::CopyBuffer { .. }
+            | Command::FillBuffer { .. }
+            | Command::CopyPixels(_)
+            | Command::GenerateMipmaps(_)
+            | Command::CopyTensor(_)
+                if unordered.is_some() =>
+            {
+                unordered.iter_mut().for_each(|waiting| waiting.push(*next));
+                Ok(())
+            }
+            Command::Dispatch { .. } | Command::Execute(_) => {
+                // Launches of a serial encoder wait for each other.
+                session.order();
+                execute(*next)
+            }
             Command::Concurrent | Command::Barrier(_) | Command::Serial => {
                 let mut waiting = unordered.take();
                 let stays_concurrent = match command {
@@ -213,6 +220,26 @@ fn run_one<'a>(
         Command::GenerateMipmaps(texture) => {
             image_at(recording, texture).map(|image| image.generate_mipmaps())
         }
+        Command::CopyToAddress { from, start, length, address } => {
+            let to = Residents::memory(recording, address)?;
+            let length = length as usize;
+            copy_buffer(recording, (from, start), (to.object, to.offset), length, launched)
+        }
+        Command::CopyTensor(index) => {
+            launched.finish()?;
+            let TensorCopy { from, to, sizes, bytes } = &recording.tensors[index as usize];
+            let (source, target) =
+                (memory_at(recording, from.object)?, memory_at(recording, to.object)?);
+            let [source, target] = [(source, from), (target, to)]
+                .map(|(memory, part)| range(memory, part.offset, part.reach(sizes, *bytes)));
+            let (source, target) = (source?, target?);
+            // SAFETY: the elements are inside memory that the recording keeps alive.
+            unsafe { copy_elements((source, &from.strides), (target, &to.strides), sizes, *bytes) };
+            for row in offsets(&to.strides, sizes) {
+                mark(target.wrapping_add(row), *bytes);
+            }
+            Ok(())
+        }
         Command::Signal { event, value } => {
             let signal = signal_at(recording, event)?;
             launched.session.before(&signal.clock);
@@ -328,11 +355,26 @@ fn dispatch<'a>(
     };
     let pipeline = recording.pipeline_at(pipeline).ok_or_else(|| misplaced("pipeline"))?;
     let kernel = &pipeline.kernel;
+    let mut group = group;
     let grid = match grid {
         Grid::Threads(grid) => grid,
         Grid::Indirect { object, offset } => {
             launched.finish()?;
             groups(memory_at(recording, object)?, offset, group, kernel.name())?
+        }
+        Grid::GroupsAt(address) => {
+            launched.finish()?;
+            let place = Residents::memory(recording, address)?;
+            groups(memory_at(recording, place.object)?, place.offset, group, kernel.name())?
+        }
+        Grid::ThreadsAt(address) => {
+            launched.finish()?;
+            let [x, y, z, width, height, depth] = words_at(recording, address)?;
+            group = [width, height, depth];
+            let is_empty = [x, y, z].contains(&0);
+            let sizes = group.map(|size| size as usize);
+            pipeline.check_group(sizes, is_empty).map_err(CommandError::invalid)?;
+            [x, y, z]
         }
     };
     if grid.contains(&0) {
@@ -356,7 +398,15 @@ pub(super) fn launch<'a>(
     bindings.reserve(slots.len());
     // Pushed bytes are read where they are; a kernel that may write gets a copy to write to.
     let mut copies: Vec<Box<[u128]>> = Vec::new();
-    for (slot, (parameter, _)) in slots.iter().zip(kernel.parameters()) {
+    // Says which argument an error is about.
+    let named = |error: CommandError, nth: usize| {
+        let (parameter, argument) = kernel.parameters().nth(nth).expect("a slot is of a parameter");
+        let (kernel, name, kind) = (kernel.name(), &argument.name, argument.kind.name());
+        let (index, why) = (parameter.index, &error.message);
+        let message = format!("kernel '{kernel}': argument '{name}', {kind}({index}): {why}");
+        CommandError { message, ..error }
+    };
+    for (nth, (slot, (parameter, argument))) in slots.iter().zip(kernel.parameters()).enumerate() {
         bindings.push(match *slot {
             _ if parameter.is_log() => launched.log.open(pipeline.processor)?,
             Slot::Empty | Slot::Residents { .. } => Binding::None,
@@ -393,6 +443,32 @@ pub(super) fn launch<'a>(
                 Binding::Texture(image_at(recording, object)?.for_kernels())
             }
             Slot::Sampler(sampler) => Binding::Sampler(sampler),
+            Slot::Address(address) => {
+                let place =
+                    Residents::memory(recording, address).map_err(|error| named(error, nth))?;
+                let memory = memory_at(recording, place.object)?;
+                let length = memory.length() - place.offset;
+                let base = range(memory, place.offset, length)?;
+                if let Some(wanted) = argument.tensor {
+                    // SAFETY: the memory has that many bytes from there on.
+                    let fits = unsafe { check_argument(wanted, base, length) };
+                    fits.map_err(|why| named(CommandError::invalid(why), nth))?;
+                }
+                Binding::Memory { base, bytes: length as u64, address }
+            }
+            Slot::TextureId(id) => {
+                let object =
+                    Residents::texture(recording, id).map_err(|error| named(error, nth))?;
+                let image = image_at(recording, object)?;
+                if let Some(wanted) = argument.texture.filter(|_| argument.used) {
+                    let fits = match Settings::get().checks {
+                        true => image.fits(wanted, argument.access),
+                        false => image.allows_writes(argument.access),
+                    };
+                    fits.map_err(|why| named(CommandError::invalid(why), nth))?;
+                }
+                Binding::Texture(image.for_kernels())
+            }
         });
     }
     let residents = match kernel.reaches_residents() {
@@ -437,6 +513,17 @@ pub(super) fn launch<'a>(
         launched.session.order_memory(&[range]);
     }
     finished
+}
+
+/// The words at an address, which a command reads.
+pub(super) fn words_at<const N: usize>(
+    recording: &Recording,
+    address: u64,
+) -> Result<[u32; N], CommandError> {
+    let place = Residents::memory(recording, address)?;
+    let at = range(memory_at(recording, place.object)?, place.offset, size_of::<[u32; N]>())?;
+    // SAFETY: the range is inside memory that the recording keeps alive.
+    Ok(unsafe { at.cast::<[u32; N]>().read_unaligned() })
 }
 
 /// The grid of an indirect dispatch.

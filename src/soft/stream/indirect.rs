@@ -1,7 +1,7 @@
 //! Indirect command buffers: the records of their commands, and how they are executed (`specs/commands.md`).
 
 use super::error::CommandError;
-use super::execute::{disorder, launch, memory_at, range, seed};
+use super::execute::{disorder, launch, memory_at, range, seed, words_at};
 use super::launched::Launched;
 use super::memory::Memory;
 use super::pipeline::{Pipeline, indirect_pipeline};
@@ -107,6 +107,8 @@ pub(crate) enum Span {
     Fixed { start: usize, count: usize },
     /// The first and the number are in two words at this offset of a buffer.
     Indirect { object: ObjectIndex, offset: usize },
+    /// The same at an address.
+    At(u64),
 }
 
 /// The execution of commands of an indirect command buffer.
@@ -180,6 +182,10 @@ fn span(recording: &Recording, span: Span) -> Result<Range<usize>, CommandError>
             let at = range(memory_at(recording, object)?, offset, 8)?;
             // SAFETY: the range is inside memory that the recording keeps alive.
             let [start, count] = unsafe { at.cast::<[u32; 2]>().read_unaligned() };
+            (start as usize, count as usize)
+        }
+        Span::At(address) => {
+            let [start, count] = words_at(recording, address)?;
             (start as usize, count as usize)
         }
     };

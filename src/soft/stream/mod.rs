@@ -30,5 +30,6 @@ pub(crate) mod settings;
 mod stall;
 pub(crate) mod submission;
 pub(crate) mod table;
+pub(crate) mod tensor;
 pub(crate) mod threads;
 pub(crate) mod trace;

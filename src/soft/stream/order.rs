@@ -81,8 +81,12 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
     for command in commands {
         match *command {
             Command::Dispatch { pipeline, slots, grid, .. } => {
-                if let Grid::Indirect { object, .. } = grid {
-                    objects.push(object);
+                match grid {
+                    Grid::Indirect { object, .. } => objects.push(object),
+                    Grid::GroupsAt(_) | Grid::ThreadsAt(_) => {
+                        objects.extend(&recording.always_resident);
+                    }
+                    Grid::Threads(_) => {}
                 }
                 let count = recording.pipeline_at(pipeline).map_or(0, |pipeline| pipeline.slots());
                 for slot in &recording.slots[slots as usize..][..count] {
@@ -127,6 +131,14 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
                 PixelCopy::Between { from, to, .. } => [from.texture, to.texture],
             }),
             Command::GenerateMipmaps(texture) => objects.push(texture),
+            Command::CopyToAddress { from, .. } => {
+                objects.push(from);
+                objects.extend(&recording.always_resident);
+            }
+            Command::CopyTensor(index) => {
+                let copy = &recording.tensors[index as usize];
+                objects.extend([copy.from.object, copy.to.object]);
+            }
             Command::Concurrent
             | Command::Serial
             | Command::Barrier(_)

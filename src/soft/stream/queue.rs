@@ -140,6 +140,11 @@ impl Queue {
         )
     }
 
+    /// A command buffer of what was recorded apart from a queue, among resources that all of it may use.
+    pub(crate) fn adopt(&self, recorded: &Submission) -> Option<Arc<Submission>> {
+        recorded.for_queue(Trace::new(self.number, self.processor), self.number)
+    }
+
     /// Reserves the next position for a command buffer. `misuse` makes an error of why that cannot be.
     pub(crate) fn enqueue(&self, submission: &Submission, misuse: impl Fn(&str) -> CommandError) {
         static NEXT: AtomicU64 = AtomicU64::new(0);

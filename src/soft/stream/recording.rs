@@ -9,6 +9,7 @@ use super::indirect::Execution;
 use super::memory::Memory;
 use super::pipeline::Pipeline;
 use super::table::{ObjectIndex, Slot, Table};
+use super::tensor::TensorCopy;
 use crate::abi::{MTLOrigin, MTLSize};
 use crate::soft::fork::lock;
 use crate::soft::kernel::Processor;
@@ -32,6 +33,10 @@ pub(crate) enum Grid {
     Threads([u32; 3]),
     /// The number of threadgroups is in three words at this offset of a buffer.
     Indirect { object: ObjectIndex, offset: usize },
+    /// The same at an address.
+    GroupsAt(u64),
+    /// The number of threads, and then the size of a threadgroup, are in six words at an address.
+    ThreadsAt(u64),
 }
 
 /// The memory that a barrier orders.
@@ -71,6 +76,10 @@ pub(crate) enum Command {
     CopyPixels(u32),
     /// Makes the smaller mip levels of a texture from the larger.
     GenerateMipmaps(ObjectIndex),
+    /// Copies bytes of a buffer to an address.
+    CopyToAddress { from: ObjectIndex, start: usize, length: u32, address: u64 },
+    /// Copies elements of a tensor: an index into [`Recording::tensors`].
+    CopyTensor(u32),
     /// Raises an event to a value.
     Signal { event: ObjectIndex, value: u64 },
     /// Continues when an event has reached a value.
@@ -165,6 +174,7 @@ pub(crate) struct Recording {
     /// Ranges of bytes of buffers, for [`Slot::Part`].
     pub(crate) parts: Vec<Range<usize>>,
     pub(crate) pixels: Vec<PixelCopy>,
+    pub(crate) tensors: Vec<TensorCopy>,
     pub(crate) executions: Vec<Execution>,
     pub(crate) objects: Vec<Object>,
     /// Declarations of encoders: memory or an image, and whether kernels may write to it.
@@ -208,6 +218,7 @@ impl Recording {
             bytes: Vec::new(),
             parts: Vec::new(),
             pixels: Vec::new(),
+            tensors: Vec::new(),
             executions: Vec::new(),
             objects: Vec::new(),
             residents: Vec::new(),
@@ -244,6 +255,7 @@ impl Recording {
         self.bytes.clear();
         self.parts.clear();
         self.pixels.clear();
+        self.tensors.clear();
         self.executions.clear();
         self.objects.clear();
         self.residents.clear();
@@ -398,6 +410,18 @@ impl Recording {
         self.commands.push(Command::CopyPixels(self.pixels.len() as u32));
         self.pixels.push(copy);
     }
+
+    pub(crate) fn copy_tensor(&mut self, copy: TensorCopy) {
+        self.commands.push(Command::CopyTensor(self.tensors.len() as u32));
+        self.tensors.push(copy);
+    }
+
+    /// The bytes of its larger vectors.
+    fn bytes(&self) -> usize {
+        self.commands.capacity() * size_of::<Command>()
+            + self.slots.capacity() * size_of::<Slot>()
+            + self.bytes.capacity()
+    }
 }
 
 /// Cleared recordings, whose allocations later command buffers use again.
@@ -420,6 +444,16 @@ impl RecordingPool {
         lock(&self.list).pop().unwrap_or_else(|| {
             Box::new(Recording { processor: self.processor, ..Recording::new() })
         })
+    }
+
+    /// Frees the recordings that are kept.
+    pub(crate) fn empty(&self) {
+        let _old = std::mem::take(&mut *lock(&self.list));
+    }
+
+    /// The bytes of the recordings that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.list).iter().map(|recording| recording.bytes()).sum()
     }
 
     /// Takes a recording back. What it kept alive is released here.

@@ -40,6 +40,27 @@ impl<'a> Residents<'a> {
         found.min_by_key(|place| (place.offset, !place.writable))
     }
 
+    /// The memory that has an address, among what all encoders may use.
+    pub(super) fn memory(recording: &Recording, address: u64) -> Result<Place, CommandError> {
+        Self::at(recording, &[], address).ok_or_else(|| {
+            CommandError::invalid(format!(
+                "the address {address:#x} is in no resource that is resident: it is stale, or no residency set of the \
+                 queue or of the command buffer has the resource"
+            ))
+        })
+    }
+
+    /// The texture that has a resource ID, likewise.
+    pub(super) fn texture(recording: &Recording, id: u64) -> Result<ObjectIndex, CommandError> {
+        let is_texture = |object: &&ObjectIndex| matches!(&recording.objects[**object as usize], Object::Image(image) if image.id == id);
+        recording.always_resident.iter().find(is_texture).copied().ok_or_else(|| {
+            CommandError::invalid(format!(
+                "no texture that is resident has the resource ID {id}: it was released, or no residency set of the \
+                 queue or of the command buffer has it"
+            ))
+        })
+    }
+
     /// Those of a dispatch, whose slots these are: what was declared for it, and its own arguments.
     pub(super) fn of(
         recording: &'a Recording,

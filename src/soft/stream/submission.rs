@@ -105,6 +105,34 @@ impl Submission {
         submission
     }
 
+    /// Work that is recorded before it is known which queue it is for.
+    pub(crate) fn apart(recordings: &Arc<RecordingPool>) -> Arc<Self> {
+        let submission = Self::new(recordings, true, None, 0);
+        if let Some(recording) = &mut submission.lock().recording {
+            recording.notes = Trace::is_on().then(Box::default);
+        }
+        submission
+    }
+
+    /// The same work for a queue.
+    pub(super) fn for_queue(&self, trace: Option<Box<Trace>>, queue: u64) -> Option<Arc<Self>> {
+        let own = Self::new(self.recordings.as_ref()?, true, trace, queue);
+        let (mut from, mut to) = (self.lock(), own.lock());
+        let unused = std::mem::replace(&mut to.recording, from.recording.take());
+        (to.error, to.open) = (from.error.take(), from.open);
+        if let Some(recording) = &mut to.recording {
+            // Nothing is tracked, and the recorded barriers are all that orders it.
+            recording.untracked.clear();
+        }
+        self.set_status(&mut from, status::COMMITTED);
+        drop((from, to));
+        own.label.set(self.label.get().as_deref());
+        if let Some(unused) = unused {
+            own.recycle(unused);
+        }
+        Some(own)
+    }
+
     /// Called when the command buffer is freed: unless something else has the submission, this thread keeps the memory for the
     /// next command buffer.
     pub(crate) fn retire(mut submission: Arc<Self>) {

@@ -24,6 +24,10 @@ pub(crate) enum Slot {
     Texture { object: ObjectIndex },
     /// A sampler.
     Sampler(Sampler),
+    /// Memory by its address, which is looked up among the residents when the dispatch runs.
+    Address(u64),
+    /// A texture by its resource ID, likewise.
+    TextureId(u64),
     /// After the arguments of a kernel that follows pointers in memory: which entries of
     /// [`Recording::residents`](super::recording::Recording::residents) it may reach.
     Residents { start: u32, end: u32 },
@@ -103,6 +107,14 @@ impl Table {
         self.slots[usize::from(entry.0)] = slot;
         self.others |= kind != ArgumentKind::Buffer;
         Some(())
+    }
+
+    /// Unbinds all but the pipeline and the threadgroup memory.
+    pub(crate) fn clear_arguments(&mut self) {
+        for kind in [ArgumentKind::Buffer, ArgumentKind::Sampler, ArgumentKind::Texture] {
+            let (first, count) = Entry::range(kind);
+            self.slots[first..first + count].fill(Slot::Empty);
+        }
     }
 
     /// Clears the table for a new encoder.

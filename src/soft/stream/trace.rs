@@ -6,6 +6,7 @@ use super::indirect::Span;
 use super::label::Label;
 use super::memory::Memory;
 use super::recording::{Command, Grid, Note, Object, PixelCopy, Pixels, Recording, Rows};
+use super::residents::Residents;
 use super::table::{ObjectIndex, Slot};
 use crate::abi::{MTLOrigin, MTLSize};
 use crate::soft::fork::lock;
@@ -112,6 +113,11 @@ impl Trace {
         }
         let number = session.next.fetch_add(1, Relaxed);
         Some(Box::new(Self { session: Arc::clone(session), number, ran: Vec::new(), waits: None }))
+    }
+
+    /// Whether command buffers are captured.
+    pub(crate) fn is_on() -> bool {
+        CAPTURING.load(Relaxed)
     }
 
     /// The next command waits for an event.
@@ -305,6 +311,20 @@ fn command(recording: &Recording, command: &Command) -> Option<Line> {
             line.field("to", texture(recording, object));
             line
         }
+        Command::CopyToAddress { from, start, length, address } => {
+            let mut line = Line::new("copyBuffer");
+            line.field("from", buffer(recording, from, start, length as usize));
+            line.field("toAddress", address);
+            line
+        }
+        Command::CopyTensor(index) => {
+            let copy = &recording.tensors[index as usize];
+            let mut line = Line::new("copyTensor");
+            line.field("from", rest(recording, copy.from.object, copy.from.offset));
+            line.field("to", rest(recording, copy.to.object, copy.to.offset));
+            line.field("sizes", list(copy.sizes.iter()));
+            line
+        }
         Command::Sample { buffer: to, offset } => {
             let mut line = Line::new("sampleCounters");
             line.field("to", buffer(recording, to, offset, size_of::<u64>()));
@@ -338,6 +358,7 @@ fn dispatch(
         Grid::Indirect { object, offset } => {
             line.field("indirect", rest(recording, object, offset))
         }
+        Grid::GroupsAt(address) | Grid::ThreadsAt(address) => line.field("indirect", address),
     };
     line.field("threadgroup", list(group));
     let arguments = kernel.parameters().zip(slots);
@@ -373,6 +394,14 @@ fn argument(
         }
         Slot::Threadgroup { length } => _ = part.field("length", length),
         Slot::Texture { object } => _ = part.field("texture", texture(recording, object)),
+        Slot::Address(address) => match Residents::memory(recording, address) {
+            Ok(place) => _ = part.field("buffer", rest(recording, place.object, place.offset)),
+            Err(_) => _ = part.field("address", address),
+        },
+        Slot::TextureId(id) => match Residents::texture(recording, id) {
+            Ok(object) => _ = part.field("texture", texture(recording, object)),
+            Err(_) => _ = part.field("resourceID", id),
+        },
     }
     part.close()
 }

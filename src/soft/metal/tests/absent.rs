@@ -24,12 +24,13 @@ fn the_result_is_nil_and_the_error_says_what_is_missing() {
         let text = error_text(error);
         assert!(text.contains(NEEDLE) && text.contains(name), "{text}");
         assert!(!responds(*device(), name));
-        // A null pointer for the error, numbers, and structs in registers.
+        // A null pointer for the error, and no error at all.
         let none: *mut Id = std::ptr::null_mut();
-        send!(*device(), "newTensorWithDescriptor:error:", Id::NIL => Id, none => *mut Id; Id);
-        assert_eq!(send!(*device(), "sizeOfCounterHeapEntry:", 0 => isize; usize), 0);
-        let sizes = send!(*device(), "tensorSizeAndAlignWithDescriptor:", Id::NIL => Id; NSRange);
-        assert_eq!(sizes, NSRange { location: 0, length: 0 });
+        send!(*device(), "newRenderPipelineStateWithDescriptor:error:", Id::NIL => Id, none => *mut Id; Id);
+        let rate = Id::NIL;
+        assert!(
+            send!(*device(), "newRasterizationRateMapWithDescriptor:", rate => Id; Id).is_nil()
+        );
     });
 }
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 /// Methods whose name is a keyword of Rust are missing from the table, which was made by way of
 /// generated Rust bindings. Apple's headers declare them as these encodings say.
-const KEYWORDS: [(&str, &str, &str); 7] = [
+const KEYWORDS: [(&str, &str, &str); 9] = [
     ("SoftMTLHeap", "type", "q"),
     ("SoftMTLLibrary", "type", "q"),
     ("SoftMTLBinding", "type", "q"),
@@ -16,6 +16,8 @@ const KEYWORDS: [(&str, &str, &str); 7] = [
     ("MTLArgument", "type", "Q"),
     ("MTLFunctionConstant", "type", "Q"),
     ("MTLHeapDescriptor", "type", "q"),
+    ("SoftMTL4CounterHeap", "type", "q"),
+    ("MTL4CounterHeapDescriptor", "type", "q"),
 ];
 
 /// The methods of Foundation's protocol for copying.
@@ -84,6 +86,8 @@ fn every_method_is_declared_as_apple_declares_it() {
         let superclass = class.superclass().map(ToString::to_string).unwrap_or_default();
         let mut owners: Vec<&str> = vec![&name, &superclass];
         owners.extend(attachments.iter().filter(|row| row.0 == name).map(|row| row.1));
+        owners
+            .extend((name == "MTL4ComputePipelineDescriptor").then_some("MTL4PipelineDescriptor"));
         owners.extend(declaration.protocols.iter().map(|name| name.to_str().unwrap()));
         let mut next = 0;
         while let Some(owner) = owners.get(next).copied() {
@@ -159,7 +163,7 @@ fn protocols_adopt_what_the_headers_say() {
         assert!(adopts.get(), "{name} {above}");
         count += 1;
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 14);
     let buffer = super::buffer(4);
     for (name, expected) in [("MTLBuffer", true), ("MTLAllocation", true), ("MTLEvent", false)] {
         let conforms = send!(*buffer, "conformsToProtocol:", protocol(name) => Protocol; Bool);

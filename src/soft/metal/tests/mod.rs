@@ -16,6 +16,7 @@ mod functions;
 mod indirect;
 mod life;
 mod logs;
+mod metal4;
 mod misuse;
 mod order;
 mod settings;

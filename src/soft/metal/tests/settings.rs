@@ -68,7 +68,7 @@ fn there_is_one_device() {
     assert_eq!(pool(|| send!(*all, "objectAtIndex:", 0 => usize; Id)), *device());
     let supports = |family: isize| send!(*device(), "supportsFamily:", family => isize; Bool).get();
     assert!(supports(1007) && supports(2002) && supports(3003) && supports(5001));
-    assert!(!supports(1008) && !supports(2001) && !supports(5002));
+    assert!(!supports(1008) && !supports(2001) && supports(5002) && !supports(5003));
     let size = send!(*device(), "recommendedMaxWorkingSetSize"; u64);
     assert!(size > 1 << 26 && size as usize > send!(*device(), "maxBufferLength"; usize));
 }

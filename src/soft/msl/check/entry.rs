@@ -1,11 +1,13 @@
 //! Entry points (MSL 5.1.3, 5.2): their signatures, and the reflection of their arguments.
 
+use super::layout::is_address;
 use super::{Checker, FuncId, Parameter};
+use crate::soft::ir::shape::TensorKind;
 use crate::soft::ir::{Input, Scalar, Shape, limits};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access as TextureAccess, Texture};
-use crate::soft::msl::types::{Field, HOST_TENSOR, Qual, Ty, TyId, Types, scalar_name};
+use crate::soft::msl::types::{Field, Qual, TENSOR_RECORD, Ty, TyId, Types, scalar_name};
 use std::collections::HashMap;
 
 /// The kind of an argument of an entry point.
@@ -54,6 +56,8 @@ pub(crate) struct Argument {
     pub(crate) reference: bool,
     /// A `visible_function_table`: a buffer of handles, which the parameter holds the address of.
     pub(crate) function_table: bool,
+    /// A tensor of the host: a record of it, which the parameter holds the address of.
+    pub(crate) tensor: Option<TensorKind>,
     /// `[[function_constant(c)]]`: the argument exists only when the constant is true.
     pub(crate) condition: Option<crate::soft::msl::hir::GlobalIndex>,
 }
@@ -66,12 +70,15 @@ pub(crate) struct Reflection {
     pub(crate) max_total_threads: Option<u32>,
 }
 
-fn is_pointer(ty: &Ty) -> bool {
-    matches!(ty, Ty::Pointer(_) | Ty::Reference(..))
+impl Argument {
+    /// Whether the parameter is an object that holds the address of what is bound.
+    pub(crate) fn is_handle(&self) -> bool {
+        self.function_table || self.tensor.is_some()
+    }
 }
 
-fn is_host_tensor(ty: &Ty) -> bool {
-    matches!(ty, Ty::Opaque(name) if *name == HOST_TENSOR)
+fn is_pointer(ty: &Ty) -> bool {
+    matches!(ty, Ty::Pointer(_) | Ty::Reference(..))
 }
 
 fn is_resource(ty: &Ty) -> bool {
@@ -151,6 +158,7 @@ impl Checker {
             pointee: None,
             reference: false,
             function_table: false,
+            tensor: None,
             condition: None,
         };
         if let Some(attribute) = self.attribute(attributes, &["function_constant"])
@@ -190,6 +198,13 @@ impl Checker {
             argument.kind = ArgumentKind::Buffer;
             argument.space = AddressSpace::Constant;
             argument.function_table = true;
+            self.index_of_attribute(&mut argument, &["buffer"], attributes);
+            return argument;
+        }
+        if let Some(tensor) = self.tensor(qual.ty) {
+            argument.kind = ArgumentKind::Buffer;
+            argument.space = AddressSpace::Constant;
+            (argument.tensor, argument.pointers) = (Some(tensor), true);
             self.index_of_attribute(&mut argument, &["buffer"], attributes);
             return argument;
         }
@@ -244,6 +259,26 @@ impl Checker {
             &*class.name.text == "visible_function_table"
                 && class.fields().first().is_some_and(of_library)
         })
+    }
+
+    /// What a tensor of the host (MSL 2.20.2.1) is of, if a type is one.
+    pub(super) fn tensor(&self, ty: TyId) -> Option<TensorKind> {
+        let only = |ty: TyId| match self.types.structure(ty)?.1.fields() {
+            [field] => Some(field.qual.ty),
+            _ => None,
+        };
+        let Ty::Pointer(record) = *self.types.get(only(ty)?) else { return None };
+        let (_, record) = self.types.structure(record.ty)?;
+        let [data, _, _, sizes, _] = record.fields() else { return None };
+        match (&*record.name.text, self.types.get(data.qual.ty), self.types.get(sizes.qual.ty)) {
+            (TENSOR_RECORD, Ty::Pointer(of), Ty::Array(_, Some(rank)))
+                if is_address(&self.types, data.qual.ty).is_some() =>
+            {
+                let (element, _) = self.types.arithmetic(of.ty)?;
+                Some(TensorKind { element, rank: *rank })
+            }
+            _ => None,
+        }
     }
 
     /// A texture or sampler, or an array of them (MSL 2.12.1): the element type, and the length.
@@ -404,9 +439,6 @@ impl Checker {
                 ArgumentKind::Unsupported if parameter.qual.ty != Types::UNKNOWN => {
                     let what = match *self.types.get(parameter.qual.ty) {
                         Ty::Opaque(what) => Some(format!("'{what}' is")),
-                        Ty::Struct(_) if self.holds(parameter.qual.ty, is_host_tensor) => {
-                            Some("a tensor that is bound by the host is".to_owned())
-                        }
                         Ty::Struct(_) if stage_in => Some("'stage_in' of a kernel is".to_owned()),
                         Ty::Struct(_) if self.holds(parameter.qual.ty, is_resource) => {
                             Some("structure of buffers, textures or samplers is".to_owned())

@@ -75,6 +75,7 @@ impl List<'_> {
             Ty::Texture(texture) => Shape::Texture(texture.expected(), texture.kind().depth),
             Ty::Sampler => Shape::Sampler,
             Ty::Array(element, Some(length)) => self.array(element, length),
+            Ty::Struct(_) if self.checker.tensor(ty).is_some() => Shape::Handle(Handle::Tensor),
             Ty::Struct(id) => match (self.checker.library_name(id), types.class(id).fields()) {
                 (Some("array"), [elements]) => self.listed(elements.qual.ty),
                 (Some("visible_function_table"), _) => Shape::Handle(Handle::FunctionTable),

@@ -40,7 +40,7 @@ struct __held { int length; };
 template <typename T, int K> static auto __view_of(const thread T& input) {
     if constexpr (metal::__is_tensor_v<T>) {
         static_assert(T::get_rank() == 2, "the inputs of a product have two dimensions");
-        return __view<typename T::element_type>{input.__data, long(input.get_stride(1 - K)), long(input.get_stride(K)), int(input.get_extent(1 - K)), int(input.get_extent(K))};
+        return __view<typename T::element_type>{metal::__data_of(input), long(input.get_stride(1 - K)), long(input.get_stride(K)), int(input.get_extent(1 - K)), int(input.get_extent(K))};
     } else {
         return __held{K == 0 ? T::__layout::__columns : T::__layout::__rows};
     }

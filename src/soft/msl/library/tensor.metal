@@ -39,8 +39,7 @@ struct tensor_handle {};
 struct tensor_inline {};
 struct tensor_offset {};
 
-// A tensor that the host binds.
-template <typename T, typename X, typename D = tensor_handle, typename... Tags> struct tensor { __host_tensor __bound; };
+template <typename T, typename X, typename D = tensor_handle, typename... Tags> struct tensor;
 
 template <typename I, size_t R, size_t... S> struct __slice_extents { typedef extents<I, S...> type; };
 template <typename I, size_t R> struct __slice_extents<I, R> { typedef dextents<I, R> type; };
@@ -141,6 +140,52 @@ template <typename T, typename X, typename... Tags> struct tensor<T, X, tensor_i
     }
 };
 
+// What the host writes about a tensor: `stream::tensor::record`.
+template <typename T, size_t R> struct __tensor_record {
+    T* data;
+    uint type, rank;
+    ulong sizes[R], strides[R];
+};
+
+// A tensor that the host binds (MSL 2.20.2.1): what it does, the tensor over the same memory does.
+template <typename T, typename X, typename... Tags> struct tensor<T, X, tensor_handle, Tags...> {
+    typedef T element_type;
+    typedef remove_cv_t<remove_addrspace_t<T>> value_type;
+    typedef X extents_type;
+    typedef typename X::index_type index_type;
+    typedef typename X::size_type size_type;
+    typedef typename X::rank_type rank_type;
+    static_assert(is_arithmetic_v<value_type> && !is_vector_v<value_type> && !is_same_v<value_type, bool>, "the elements of a tensor are numbers");
+
+    const constant __tensor_record<T, X::rank()>* __record;
+
+    tensor<T, X, tensor_inline> __here() const {
+        X sizes;
+        array<index_type, X::rank()> strides;
+        for (size_t r = 0; r < X::rank(); ++r) {
+            sizes.__sizes[r] = index_type(__record->sizes[r]);
+            strides[r] = index_type(__record->strides[r]);
+        }
+        return tensor<T, X, tensor_inline>(__record->data, sizes, strides);
+    }
+    static constexpr size_t get_rank() { return X::rank(); }
+    static constexpr size_t get_static_extent(size_t r) { return X::static_extent(r); }
+    index_type get_extent(size_t r) const { return index_type(__record->sizes[r]); }
+    index_type get_stride(size_t r) const { return index_type(__record->strides[r]); }
+    X extents() const { return __here().extents(); }
+    template <typename... I> value_type load(I... at) const { return __here().load(at...); }
+    template <typename... I> void store(value_type value, I... at) const { __here().store(value, at...); }
+    template <typename I> T& operator[](I at) const { return __here()[at]; }
+    template <size_t... S, typename... I> tensor<T, typename __slice_extents<index_type, X::rank(), S...>::type, tensor_inline> slice(I... at) const {
+        return __here().template slice<S...>(at...);
+    }
+    template <size_t... S, typename... I> tensor<T, typename __slice_extents<index_type, X::rank(), S...>::type, tensor_inline> static_slice(I... at) const {
+        return slice<S...>(at...);
+    }
+};
+template <typename T, typename X, typename... Tags> T* __data_of(tensor<T, X, tensor_inline, Tags...> from) { return from.__data; }
+template <typename T, typename X, typename... Tags> T* __data_of(tensor<T, X, tensor_handle, Tags...> from) { return from.__record->data; }
+
 // What `tensor(pointer, sizes)` and `tensor(pointer, sizes, strides)` make.
 #define GUIDES(space) \
     template <typename T, typename X> tensor<space T, X, tensor_inline> __guide_tensor(space T* data, X sizes) { return tensor<space T, X, tensor_inline>(data, sizes); } \
@@ -226,7 +271,7 @@ template <typename T, typename X, typename L> struct cooperative_tensor {
         static_assert(__is_tensor_v<remove_cvref_t<M>>, "a cooperative tensor is loaded from a tensor");
         const int columns = from.get_extent(0), rows = from.get_extent(1);
         const long along = from.get_stride(0), across = from.get_stride(1);
-        const auto data = from.__data;
+        const auto data = __data_of(from);
         for (int i = 0; i < L::__capacity; ++i) {
             const int2 place = L::__place(i);
             const int x = columns == 1 ? 0 : place.x, y = rows == 1 ? 0 : place.y;
@@ -238,7 +283,7 @@ template <typename T, typename X, typename L> struct cooperative_tensor {
         typedef typename M::value_type V;
         const int columns = to.get_extent(0), rows = metal::min(int(to.get_extent(1)), L::__rows);
         const long along = to.get_stride(0), across = to.get_stride(1);
-        const auto data = to.__data;
+        const auto data = __data_of(to);
         for (int i = 0; i < L::__capacity; ++i) {
             const int2 place = L::__place(i);
             if (place.x < columns && place.y < rows) { data[place.x * along + place.y * across] = V(__elements[i]); }

@@ -447,9 +447,9 @@ impl Body<'_, '_> {
                     self.absent_sampler()
                 }
                 _ if absent && argument.count.is_some() => self.b.local("", argument.size),
-                _ if absent && argument.function_table => {
+                _ if absent && argument.is_handle() => {
                     let null = self.zero(Type::Pointer(Space::Constant));
-                    self.function_table(null)
+                    self.handle(null)
                 }
                 _ if absent => self.zero(ty),
                 ArgumentKind::Buffer | ArgumentKind::Threadgroup => {
@@ -465,7 +465,7 @@ impl Body<'_, '_> {
                     let id = AllocationId(self.module.allocations.len() as u32);
                     self.module.allocations.push(Allocation { name: argument.name.clone(), kind });
                     let pointer = self.b.allocation(id, space);
-                    if argument.function_table { self.function_table(pointer) } else { pointer }
+                    if argument.is_handle() { self.handle(pointer) } else { pointer }
                 }
                 ArgumentKind::Input(input) => self.input(input, qual),
                 ArgumentKind::Texture => {
@@ -480,11 +480,11 @@ impl Body<'_, '_> {
         }
     }
 
-    /// A `visible_function_table` whose entries are at an address.
-    fn function_table(&mut self, entries: Value) -> Value {
-        let table = self.b.local("", HANDLE_BYTES);
-        self.b.store(table, entries);
-        table
+    /// A `visible_function_table` whose entries are at an address, or a tensor whose record is.
+    fn handle(&mut self, address: Value) -> Value {
+        let handle = self.b.local("", HANDLE_BYTES);
+        self.b.store(handle, address);
+        handle
     }
 
     fn input(&mut self, input: ir::Input, qual: Qual) -> Value {

@@ -106,12 +106,11 @@ fn split_vector(name: &str) -> Option<(Scalar, u8)> {
 /// The class template of the library that vectors of more than four components are.
 pub(crate) const WIDE_VECTOR: &str = "__wide_vec";
 
-/// The content of a tensor that the host binds (MSL 2.20.2.1), in the library's header.
-pub(crate) const HOST_TENSOR: &str = "__host_tensor";
+/// The struct in the library's header that a tensor of the host (MSL 2.20.2.1) points to.
+pub(crate) const TENSOR_RECORD: &str = "__tensor_record";
 
 /// Types of other stages and of their commands (MSL 2.14 to 2.20): recognised, so that a file with them compiles.
 pub(crate) const OPAQUE_NAMES: &[&str] = &[
-    HOST_TENSOR,
     "depth_stencil_state",
     "instance_acceleration_structure",
     "intersection_params",
