@@ -16,6 +16,7 @@ mod matrix;
 mod memory;
 mod phases;
 mod probe;
+mod segments;
 mod stamps;
 mod thread;
 mod value;
