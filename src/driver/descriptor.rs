@@ -539,6 +539,8 @@ macro_rules! defaults {
     )+};
 }
 
+pub(super) use defaults;
+
 defaults!(
     CompileOptions,
     ConstantValues,

@@ -3,6 +3,7 @@
 //! Needs macOS 26; soft Metal has it. The objects have the numeral in their names, since the older ones go on to exist.
 
 use super::buffer::Buffer;
+use super::descriptor::defaults;
 use super::device::{Gpu, has_metal4};
 use super::encoder::Size;
 use super::enums::Stages;
@@ -522,6 +523,8 @@ metal_class! {
     /// Set whether a new table has no arguments, rather than any.
     pub fn set_initializes(initializes: bool) = [setInitializeBindings:];
 }
+
+defaults!(ArgumentTableDescriptor);
 
 metal_class! {
     /// Arguments of kernels, by addresses and IDs. It keeps nothing alive. [`Queue4`] has an example.

@@ -32,7 +32,7 @@ pub struct Slot {
 }
 
 /// Bytes of a graph that may be replaced in a replay; made by [`Stream::byte_slot`] and passed by
-/// [`Arg::Slot`].
+/// [`Arg::Slot`](super::Arg::Slot).
 ///
 /// ```
 /// use aruminium::infer::{ByteSlot, Graph};

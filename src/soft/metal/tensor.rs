@@ -210,10 +210,7 @@ resource_class! {
     | {
         let place = tensor.host_part(origin, sizes, strides, bytes.is_null());
         let selector = "replaceSliceOrigin:sliceDimensions:withBytes:strides:";
-        tensor.copy(selector, place, |(at, own), (sizes, element), strides| {
-            // SAFETY: the part is inside the memory, and the message passed as many bytes.
-            unsafe { copy_elements((bytes.cast(), strides), (at, own), sizes, element) };
-        });
+        tensor.copy(selector, place, bytes.cast_mut().cast(), true);
     };
     [getBytes:strides:fromSliceOrigin:sliceDimensions:] = |
         tensor: &Tensor, bytes: *mut c_void, strides: Option<&Object<Extents>>,
@@ -221,10 +218,7 @@ resource_class! {
     | {
         let place = tensor.host_part(origin, sizes, strides, bytes.is_null());
         let selector = "getBytes:strides:fromSliceOrigin:sliceDimensions:";
-        tensor.copy(selector, place, |(at, own), (sizes, element), strides| {
-            // SAFETY: as above.
-            unsafe { copy_elements((at, own), (bytes.cast(), strides), sizes, element) };
-        });
+        tensor.copy(selector, place, bytes.cast(), false);
     };
 }
 
@@ -384,12 +378,17 @@ impl Tensor {
         &self,
         selector: &str,
         place: Result<(Elements, Vec<usize>), String>,
-        copy: impl FnOnce((*mut u8, &[usize]), (&[usize], usize), &[usize]),
+        host: *mut u8,
+        writes: bool,
     ) {
         let bytes = self.element.bytes;
-        let copied = place.and_then(|(Elements { offset, strides, sizes }, host)| {
+        let copied = place.and_then(|(Elements { offset, strides, sizes }, host_strides)| {
             let at = self.memory.range(offset, reach(&strides, &sizes, bytes));
-            copy((at.ok_or("the elements are not in memory")?, &strides), (&sizes, bytes), &host);
+            let own = (at.ok_or("the elements are not in memory")?, &strides[..]);
+            let host = (host, &host_strides[..]);
+            let (from, to) = if writes { (host, own) } else { (own, host) };
+            // SAFETY: the part is inside the memory, and the message passed as many bytes.
+            unsafe { copy_elements((from.0.cast_const(), from.1), to, &sizes, bytes) };
             Ok(())
         });
         if let Err(why) = copied {
