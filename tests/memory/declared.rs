@@ -1,10 +1,10 @@
 //! Work that was declared, or encoded and not yet submitted, when the memory it may use comes back.
 
-use super::{ADD, Held, VALUES, add};
+use super::{ADD, Held, VALUES};
 use crate::gpu::Rig;
 use crate::residency::residency;
-use aruminium::memory::{Frames, Pool, PoolLimits, Span, Tape};
-use aruminium::{Buffer, Commands, Dispatch, Pipeline};
+use aruminium::memory::{Frames, Pool, PoolLimits, Span};
+use aruminium::{Commands, Dispatch, Pipeline};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -240,6 +240,9 @@ fn is_mapped(address: usize) -> bool {
 #[cfg(target_os = "linux")]
 #[test]
 fn declared_work_keeps_memory_mapped() {
+    use super::add;
+    use aruminium::{Buffer, memory::Tape};
+
     let rig = Rig::new();
     let kernel = rig.kernel(ADD);
     const BYTES: usize = 64 << 20;
