@@ -159,7 +159,7 @@ pub(crate) enum Uniform {
     Always,
     /// Never: the result differs from lane to lane by definition.
     Never,
-    /// As the [`Input`] says.
+    /// As the [`Input`](super::Input) says.
     ByInput,
     /// As the variable's assignments are, see the uniformity pass.
     ByVariable,
@@ -179,7 +179,7 @@ pub(crate) enum Imm {
     None,
     /// The value of a constant in widened form, see [`Scalar`].
     Bits,
-    /// An [`Input`] and a component.
+    /// An [`Input`](super::Input) and a component.
     Input,
     /// The number of a parameter.
     Param,
