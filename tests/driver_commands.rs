@@ -357,3 +357,34 @@ fn a_failed_command_buffer_returns_the_reason() {
     assert_eq!(details.description(), why);
     assert!(details.code() > 0);
 }
+
+#[test]
+fn an_allocator_survives_a_command_buffer_that_was_not_ended() {
+    let gpu = Rig::new().gpu;
+    let Ok(queue) = gpu.queue4() else { return }; // Before macOS 26.
+    let allocator = gpu.command_allocator().unwrap();
+    let unfinished = gpu.commands4().unwrap();
+    unfinished.begin(&allocator);
+    let refused = gpu.commands4().unwrap();
+    refused.begin(&allocator);
+    refused.end();
+    drop(unfinished);
+    let commands = gpu.commands4().unwrap();
+    commands.begin(&allocator);
+    commands.end();
+    unsafe { queue.run(&[&commands]) }.unwrap();
+    // No work is done at once.
+    unsafe { queue.run(&[]) }.unwrap();
+}
+
+#[test]
+fn a_tensor_of_too_many_dimensions_is_an_error() {
+    let gpu = Rig::new().gpu;
+    if gpu.queue4().is_err() {
+        return;
+    }
+    let descriptor = aruminium::TensorDescriptor::new(aruminium::TensorDataType::Float32, &[1; 17]);
+    descriptor.set_strides(&[1; 17]);
+    let error = gpu.tensor(&descriptor).unwrap_err().to_string();
+    assert!(error.contains("dimensions"), "{error}");
+}

@@ -104,7 +104,9 @@ metal_class! {
     ///
     /// # Safety
     ///
-    /// All that kernels reach by an address lives until the work is done, and the CPU does not use it meanwhile.
+    /// Metal 4 retains nothing and tracks nothing: all that the work uses (buffers, textures, tensors, pipelines, tables, residency
+    /// sets, the command buffers and their allocators, and what kernels reach by an address) lives until it is done. The CPU does
+    /// not use that memory meanwhile, and no allocator is reset.
     pub unsafe fn commit(commands: &[&Commands4]) = [commit:count:];
     unsafe fn commit_with(commands: &[&Commands4], options: &CommitOptions) = [commit:count:options:];
     unsafe fn signal_event(event: Id, value: u64) = [signalEvent:value:];

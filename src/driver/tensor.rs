@@ -17,8 +17,13 @@ metal_class! {
     fn extent(dimension: usize) -> isize = [extentAtDimensionIndex:];
 }
 
+/// `MTL_TENSOR_MAX_RANK`.
+const MAX_RANK: usize = 16;
+
 impl TensorExtents {
+    /// More values than a tensor can have dimensions become none, which no message accepts.
     pub(super) fn of(values: &[usize]) -> Self {
+        let values = if values.len() > MAX_RANK { &[] } else { values };
         let values: Vec<isize> = values.iter().map(|&value| value as isize).collect();
         // SAFETY: the class has these messages where tensors exist, and there are as many values.
         unsafe {

@@ -339,16 +339,17 @@ pub(super) fn run_main() -> ! {
     }
 }
 
-/// Runs the main queue's jobs until a time, or one job. Only the main thread calls it.
-pub(super) fn run_main_until(end: Instant, once: bool) {
-    // A job that runs the queue again, by a run loop for example, finds it locked.
-    let Ok(jobs) = MAIN.1.try_lock() else { return };
+/// Runs the main queue's jobs until a time, or one job. Only the main thread calls it. Returns whether it could: a job of the
+/// queue that runs it again, by a run loop for example, finds it locked.
+pub(super) fn run_main_until(end: Instant, once: bool) -> bool {
+    let Ok(jobs) = MAIN.1.try_lock() else { return false };
     while let Ok(work) = jobs.recv_timeout(end.saturating_duration_since(Instant::now())) {
         as_current(_dispatch_main_q.id(), || in_pool(work));
         if once {
             break;
         }
     }
+    true
 }
 
 /// A block as a job.

@@ -123,6 +123,10 @@ pub(crate) unsafe extern "C" fn dispatch_queue_set_specific(
     value: *mut c_void,
     end: Option<Function>,
 ) {
+    // The entry without a key is the context.
+    if key.is_null() {
+        return;
+    }
     let own = Own { value: value.expose_provenance(), end };
     // SAFETY: as above.
     let old = unsafe { with(queue, |all| all.insert(key.addr(), own)) };
@@ -134,6 +138,9 @@ pub(crate) unsafe extern "C" fn dispatch_queue_get_specific(
     queue: Id,
     key: *const c_void,
 ) -> *mut c_void {
+    if key.is_null() {
+        return std::ptr::null_mut();
+    }
     // SAFETY: as above.
     let own = unsafe { with(queue, |all| all.get(&key.addr()).copied()) };
     own.flatten().unwrap_or_default().pointer()

@@ -122,7 +122,7 @@ impl Format {
         };
         let mut bytes = 4;
         while let Some(length) = chars.next_if(|c| "hlqjztL".contains(*c)) {
-            bytes = if length == 'h' { bytes / 2 } else { 8 };
+            bytes = if length == 'h' { (bytes / 2).max(1) } else { 8 };
         }
         let kind = match chars.next()? {
             // A long, and as the others.

@@ -6,6 +6,7 @@ use super::data::{Bytes, NSData, part};
 use super::string::slice;
 use crate::abi::{Class, Id, NSRange};
 use crate::soft::runtime::declare::{This, Zone, soft_class};
+use crate::soft::runtime::fatal::fatal;
 use crate::soft::runtime::object::{Object, Retained, Strong};
 use crate::soft::runtime::selector::known;
 use crate::soft::runtime::send::send;
@@ -38,7 +39,8 @@ soft_class! {
     };
     [setLength:] = |this: This<'_, Bytes>, length: usize| resize(this.id(), length);
     [increaseLengthBy:] = |this: This<'_, Bytes>, more: usize| {
-        change(&this, |bytes| bytes.resize(bytes.len() + more, 0));
+        let length = this.as_slice().len().saturating_add(more);
+        resize(this.id(), length);
     };
     [appendBytes:length:] = |this: This<'_, Bytes>, bytes: *const c_void, length: usize| {
         let end = NSRange { location: this.as_slice().len(), length: 0 };
@@ -57,7 +59,8 @@ soft_class! {
     };
     [replaceBytesInRange:withBytes:length:] = replace;
     [resetBytesInRange:] = |this: This<'_, Bytes>, range: NSRange| {
-        replace(this, range, vec![0u8; range.length].as_ptr().cast(), range.length);
+        let zeros = vec![0u8; possible(range.length)];
+        replace(this, range, zeros.as_ptr().cast(), range.length);
     };
 }
 
@@ -80,7 +83,15 @@ fn change<R>(this: &Object<Bytes>, change: impl FnOnce(&mut Vec<u8>) -> R) -> Op
 fn resize(data: Id, length: usize) {
     // SAFETY: an object of this class, or nil.
     if let Some(data) = unsafe { Object::<Bytes>::from_id(data) } {
-        change(data, |bytes| bytes.resize(length, 0));
+        change(data, |bytes| bytes.resize(possible(length), 0));
+    }
+}
+
+/// A length that memory may have.
+fn possible(length: usize) -> usize {
+    match isize::try_from(length) {
+        Ok(_) => length,
+        Err(_) => fatal(format_args!("NSMutableData: {length} bytes are more than there can be")),
     }
 }
 

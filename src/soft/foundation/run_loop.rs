@@ -42,8 +42,9 @@ impl RunLoop {
             return false;
         }
         const LONGEST: f64 = 1e9;
-        let wait = Duration::from_secs_f64(seconds.clamp(0.0, LONGEST));
-        run_main_until(Instant::now() + wait, once);
-        true
+        // No number is no time.
+        let seconds = if seconds.is_nan() { 0.0 } else { seconds.clamp(0.0, LONGEST) };
+        let wait = Duration::from_secs_f64(seconds);
+        run_main_until(Instant::now() + wait, once)
     }
 }

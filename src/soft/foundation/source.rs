@@ -35,6 +35,8 @@ pub(super) type Handler = Arc<dyn Fn(Id) + Send + Sync>;
 
 #[derive(Default)]
 struct State {
+    /// The source itself, which jobs retain.
+    object: Option<Id>,
     event: Option<Handler>,
     end: Option<Handler>,
     /// A pointer of the program's, for handlers that are functions.
@@ -97,7 +99,9 @@ kinds! {
 
 impl Source {
     pub(super) fn object(cause: Cause, queue: Retained) -> Strong<Self> {
-        Strong::new(Self(Arc::new(Inner { cause, queue, state: Mutex::default() })))
+        let source = Strong::new(Self(Arc::new(Inner { cause, queue, state: Mutex::default() })));
+        lock(&source.0.state).object = Some(source.id());
+        source
     }
 
     pub(super) fn set_event(&self, handler: Option<Handler>) {
@@ -209,11 +213,15 @@ impl Inner {
     /// Submits a job of the handler if there is data, and none waits or runs.
     fn call(self: &Arc<Self>, state: &mut State) {
         let Some(event) = state.event.clone().filter(|_| Self::runs(state)) else { return };
-        if state.pending == 0 || std::mem::replace(&mut state.busy, true) {
+        if state.pending == 0 || state.busy {
             return;
         }
+        let Some(source) = Self::retained(state) else { return };
+        state.busy = true;
         let this = self.clone();
         run_on(&self.queue, move || {
+            // Released when the state is not locked any more.
+            let _source = source;
             let mut state = lock(&this.state);
             if Self::runs(&state) {
                 state.data = std::mem::take(&mut state.pending);
@@ -230,12 +238,24 @@ impl Inner {
         });
     }
 
+    /// The source, unless it is being released: its memory is there as long as its state says that it was not cancelled.
+    fn retained(state: &State) -> Option<Retained> {
+        // SAFETY: releasing the source waits for the lock of the state.
+        state.object.and_then(|object| unsafe { Retained::retain_alive(object) })
+    }
+
+    /// Calls the handler for the end. Handlers are released by a job: they may own what uses the source.
     fn end(&self, state: &mut State) {
-        let _event = state.event.take();
-        if let Some(end) = state.end.take() {
-            let context = state.context.unwrap_or(Id::NIL);
-            run_on(&self.queue, move || end(context));
+        let (event, end) = (state.event.take(), state.end.take());
+        if event.is_none() && end.is_none() {
+            return;
         }
+        let (source, context) = (Self::retained(state), state.context.unwrap_or(Id::NIL));
+        run_on(&self.queue, move || {
+            let _source = source;
+            drop(event);
+            end.into_iter().for_each(|end| end(context));
+        });
     }
 }
 
@@ -244,6 +264,10 @@ impl Drop for Source {
     fn drop(&mut self) {
         let mut state = lock(&self.0.state);
         state.cancelled = true;
-        let (_event, _end) = (state.event.take(), state.end.take());
+        state.object = None;
+        let handlers = (state.event.take(), state.end.take());
+        // What handlers own may use the source.
+        drop(state);
+        drop(handlers);
     }
 }

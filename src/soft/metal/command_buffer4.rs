@@ -100,7 +100,25 @@ pub(super) struct CommandBuffer4 {
 struct Encoded {
     submission: Arc<Submission>,
     allocator: Strong<CommandAllocator>,
+    /// Whether it is what its allocator counts as being encoded.
+    counts: bool,
     ended: bool,
+}
+
+impl Encoded {
+    /// Another command buffer may be encoded with the allocator.
+    fn leave_allocator(&mut self) {
+        if std::mem::take(&mut self.counts) {
+            lock(&self.allocator.users).encoding = false;
+        }
+    }
+}
+
+/// A command buffer may be released before it has ended.
+impl Drop for Encoded {
+    fn drop(&mut self) {
+        self.leave_allocator();
+    }
 }
 
 labelled!(CommandBuffer4);
@@ -199,23 +217,25 @@ impl CommandBuffer4 {
         }
         let submission = Submission::apart(&allocator.recordings);
         submission.label.set(self.label.get().as_deref());
-        if std::mem::replace(&mut lock(&allocator.users).encoding, true) {
+        let counts = !std::mem::replace(&mut lock(&allocator.users).encoding, true);
+        if !counts {
             let why = "another command buffer is being encoded with the allocator";
             submission.fail(self.misuse(selector, why));
         }
         let begin = |recording: &mut Recording| recording.commands.push(Command::Concurrent);
         submission.record(begin, |why| self.misuse(selector, why));
-        *encoded = Some(Encoded { submission, allocator: allocator.retain(), ended: false });
+        let allocator = allocator.retain();
+        *encoded = Some(Encoded { submission, allocator, counts, ended: false });
     }
 
     fn end(&self) {
         let mut encoded = lock(&self.encoded);
         match encoded.as_mut().filter(|encoded| !encoded.ended) {
-            Some(Encoded { submission, allocator, ended }) => {
+            Some(encoded) => {
                 let end = |recording: &mut Recording| recording.commands.push(Command::Serial);
-                submission.record(end, |why| self.misuse("endCommandBuffer", why));
-                *ended = true;
-                lock(&allocator.users).encoding = false;
+                encoded.submission.record(end, |why| self.misuse("endCommandBuffer", why));
+                encoded.ended = true;
+                encoded.leave_allocator();
             }
             None => eprintln!("aruminium: {}", self.message("endCommandBuffer", NOT_BEGUN)),
         }
@@ -248,16 +268,15 @@ impl CommandBuffer4 {
     ) -> Result<Arc<Submission>, CommandError> {
         let selector = "commit:count:";
         let taken = lock(&self.encoded).take();
-        let Encoded { submission, allocator, ended } = taken.ok_or_else(|| {
+        let encoded = taken.ok_or_else(|| {
             self.misuse(selector, "it was not begun, or was committed already: a command buffer is begun for each commit")
         })?;
-        if !ended {
-            lock(&allocator.users).encoding = false;
+        if !encoded.ended {
             return Err(self.misuse(selector, "endCommandBuffer was not sent"));
         }
-        let committed =
-            adopt(&submission).ok_or_else(|| self.misuse(selector, "it was committed already"))?;
-        let mut users = lock(&allocator.users);
+        let committed = adopt(&encoded.submission)
+            .ok_or_else(|| self.misuse(selector, "it was committed already"))?;
+        let mut users = lock(&encoded.allocator.users);
         users
             .committed
             .retain(|user| user.upgrade().is_some_and(|user| user.status() < status::COMPLETED));

@@ -158,6 +158,10 @@ impl Queue4 {
             failed.fail(error);
             work.push(failed);
         }
+        // Nothing was committed: handlers are called when the work before this is done.
+        if work.is_empty() && !handlers.is_empty() {
+            work.push(self.queue.submission(true));
+        }
         for submission in &work {
             let misuse = |why: &str| self.misuse(selector, why);
             let mut added = Ok(());

@@ -141,7 +141,9 @@ impl Shape {
                     "strides {strides:?}: elements of a tensor of {sizes:?} would overlap"
                 ));
             }
-            before = stride.saturating_mul(*size);
+            if *size > 1 {
+                before = stride.saturating_mul(*size);
+            }
         }
         Ok(Self { element, sizes, strides })
     }
@@ -344,8 +346,11 @@ impl Tensor {
             ));
         }
         let strides = scaled(&self.strides, self.element.bytes);
-        let first = origin.iter().zip(&strides).map(|(at, stride)| at * stride).sum::<usize>();
-        Ok(Elements { offset: self.offset + first, strides, sizes })
+        // What is too large is not in memory.
+        let offset = origin.iter().zip(&strides).fold(self.offset, |offset, (at, stride)| {
+            offset.saturating_add(at.saturating_mul(*stride))
+        });
+        Ok(Elements { offset, strides, sizes })
     }
 
     /// The same, and the strides in bytes of memory of the program.

@@ -87,6 +87,48 @@ static int source(const struct type *kind, object queue) {
     return 0;
 }
 
+// What the handlers of a released source use is there until they have run.
+struct alive {
+    object source, begun, go, done;
+    int events, ends, frees;
+};
+
+static void slow_event(void *context) {
+    struct alive *alive = context;
+    dispatch_semaphore_signal(alive->begun);
+    dispatch_semaphore_wait(alive->go, dispatch_time(0, MINUTE));
+    alive->events += alive->frees == 0 && dispatch_source_get_data(alive->source) == 3;
+}
+static void last_event(void *context) {
+    struct alive *alive = context;
+    alive->ends += alive->frees == 0;
+}
+static void freed(void *context) {
+    struct alive *alive = context;
+    alive->frees += 1;
+    dispatch_semaphore_signal(alive->done);
+}
+
+static int release(object queue) {
+    struct alive alive = {
+        dispatch_source_create(&_dispatch_source_type_data_add, 0, 0, queue),
+        dispatch_semaphore_create(0), dispatch_semaphore_create(0), dispatch_semaphore_create(0), 0, 0, 0,
+    };
+    dispatch_set_context(alive.source, &alive);
+    dispatch_source_set_event_handler_f(alive.source, slow_event);
+    dispatch_source_set_cancel_handler_f(alive.source, last_event);
+    dispatch_set_finalizer_f(alive.source, freed);
+    dispatch_resume(alive.source);
+    dispatch_source_merge_data(alive.source, 3);
+    CHECK(!dispatch_semaphore_wait(alive.begun, dispatch_time(0, MINUTE)));
+    dispatch_source_cancel(alive.source);
+    dispatch_release(alive.source);
+    dispatch_semaphore_signal(alive.go);
+    CHECK(!dispatch_semaphore_wait(alive.done, dispatch_time(0, MINUTE)));
+    CHECK(alive.events == 1 && alive.ends == 1 && alive.frees == 1);
+    return 0;
+}
+
 static char KEY;
 static void *found;
 static int ends;
@@ -121,6 +163,9 @@ static int values(void) {
     CHECK(!dispatch_semaphore_wait(done, dispatch_time(0, MINUTE)));
 
     dispatch_set_context(done, (void *)40);
+    // No key: no value.
+    dispatch_queue_set_specific(other, 0, (void *)100, count);
+    CHECK(!dispatch_queue_get_specific(other, 0));
     dispatch_set_finalizer_f(done, count);
     dispatch_release(done);
     CHECK(ends == 41);
@@ -132,7 +177,7 @@ int main(void) {
     const struct type *kinds[] = {&_dispatch_source_type_timer, &_dispatch_source_type_data_add, &_dispatch_source_type_data_or};
     for (int kind = 0; kind < 3; kind++)
         if (source(kinds[kind], queue)) return 1;
-    if (values()) return 1;
+    if (release(queue) || values()) return 1;
     puts("the sources and queues are right");
     return 0;
 }

@@ -319,6 +319,7 @@ fn impossible_tensors_are_refused() {
         (&[-1], None, FLOAT, "negative"),
         (&[2, 2], Some(&[2isize, 4][..]), FLOAT, "the first stride is 1"),
         (&[4, 2], Some(&[1, 3]), FLOAT, "overlap"),
+        (&[4, 1, 4], Some(&[1, 0, 1]), FLOAT, "overlap"),
         (&[4, 2], Some(&[1]), FLOAT, "2 dimensions"),
         (&[4, 2], None, 143, "data type 143"),
         (&[isize::MAX, 4], None, FLOAT, "no memory"),
@@ -340,6 +341,10 @@ fn impossible_tensors_are_refused() {
     let small = tensor(&[2], None, FLOAT).unwrap();
     write(*small, &[1], &[2], &[5.0, 6.0]);
     assert_eq!(read(*small, &[0], &[2]), [0.0, 0.0]);
+    // A stride that nothing uses may be large.
+    let odd = tensor(&[4, 1], Some(&[1, 1 << 62]), FLOAT).unwrap();
+    assert!(read(*odd, &[0, 1], &[4, 0]).is_empty());
+    assert_eq!(read(*odd, &[0, 0], &[4, 1]), [0.0; 4]);
     let room =
         send!(*device(), "tensorSizeAndAlignWithDescriptor:", *descriptor => Id; MTLSizeAndAlign);
     assert_eq!(room, MTLSizeAndAlign { size: 64, align: 16 });

@@ -44,6 +44,7 @@ fn formats_have_the_conversions_of_c_and_objects() {
         ),
         "-56 4464 44 ff 0000BEEF 010"
     );
+    assert_eq!(formatted!("%hhhd", 200_i32), "-56");
     assert_eq!(formatted!("%D %U", -5_i64, 1_u64 << 40), "-5 1099511627776");
     assert_eq!(
         formatted!("[%5d|%-5d|%05d|%+d]", 42_i32, 42_i32, 42_i32, 42_i32),
