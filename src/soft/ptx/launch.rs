@@ -215,6 +215,7 @@ impl Ready {
         // Most launches are like the one before.
         let mut key: Vec<u64> =
             [launch.grid, launch.group].concat().into_iter().map(u64::from).collect();
+        key.push(pushed);
         key.extend(extents.iter().map(|extent| extent.bytes));
         for bytes in carried.iter().flatten() {
             key.push(u64::MAX);

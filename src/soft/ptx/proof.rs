@@ -55,14 +55,19 @@ impl Fact {
 
     /// The value after up to `times` additions of a number in an interval.
     fn repeated(self, (low, high): (i128, i128), times: i128) -> Self {
-        let (down, up) = (low.min(0).saturating_mul(times), high.max(0).saturating_mul(times));
+        let (down, up) = (low.min(0).checked_mul(times), high.max(0).checked_mul(times));
+        down.zip(up).map_or(Self::Unknown, |by| self.plus(by))
+    }
+
+    /// The sum with a number in an interval; nothing is known of one that needs more than 127 bits.
+    fn plus(self, (down, up): (i128, i128)) -> Self {
+        let sum = |a: i128, b: i128| a.checked_add(down).zip(b.checked_add(up));
         match self {
-            Self::Number(a, b) => Self::Number(a.saturating_add(down), b.saturating_add(up)),
-            Self::Pointer(root, a, b) => {
-                Self::Pointer(root, a.saturating_add(down), b.saturating_add(up))
-            }
-            Self::Unknown => Self::Unknown,
+            Self::Number(a, b) => sum(a, b).map(|(a, b)| Self::Number(a, b)),
+            Self::Pointer(root, a, b) => sum(a, b).map(|(a, b)| Self::Pointer(root, a, b)),
+            Self::Unknown => None,
         }
+        .unwrap_or(Self::Unknown)
     }
 }
 
@@ -140,8 +145,8 @@ struct Test {
     limit: Value,
     inclusive: bool,
     step: i128,
-    /// Whether the counter is converted before it is compared.
-    converted: bool,
+    /// The types of the counter and of what it is converted to before it is compared.
+    types: Vec<Scalar>,
 }
 
 struct Proof<'a> {
@@ -261,7 +266,9 @@ impl Proof<'_> {
 
     fn repeat(&mut self, body: &Block, next: &Block) {
         let function = self.function;
+        let continues = statements(body).any(|stmt| *stmt == Stmt::Continue);
         let all = || instructions(body).chain(instructions(next));
+        let inside: HashSet<Value> = all().collect();
         let sets: Vec<Value> = all().filter(|value| function.inst(*value).op == Op::Set).collect();
         let nested: HashSet<Value> =
             [body, next].into_iter().flat_map(|block| inner(block)).collect();
@@ -274,15 +281,21 @@ impl Proof<'_> {
         self.lose(&assigned);
         self.block(next);
         self.checks = checks;
-        let test = self.test(body).filter(|test| assigned.contains(&test.counter));
+        let test = self.test(body, &inside);
         let added = |variable: u64| {
             let mut own = sets.iter().filter(|set| function.inst(**set).imm == variable);
             let (Some(set), None) = (own.next(), own.next()) else { return None };
             if nested.contains(set) {
                 None
             } else {
-                self.sum(variable, function.inst(*set).args[0])
+                self.sum(&inside, variable, function.inst(*set).args[0])
             }
+        };
+        // Whether every iteration that does not leave the loop assigns a variable.
+        let always = |variable: u64| {
+            let own = |set: &Value| function.inst(*set).imm == variable;
+            let is_set = |stmt: &Stmt| sets.iter().any(|set| *stmt == Stmt::Do(*set) && own(set));
+            next.iter().any(is_set) || !continues && body.iter().any(is_set)
         };
         let times = test.as_ref().and_then(|test| {
             let (Fact::Number(first, last), Some((_, limit))) =
@@ -292,12 +305,14 @@ impl Proof<'_> {
             };
             let end = limit + i128::from(test.inclusive);
             let times = if first < end { (end - first + test.step - 1) / test.step } else { 0 };
-            // It does not wrap on the way.
-            let ty = function.variables[test.counter as usize].ty;
+            // It does not wrap on the way, and what is compared is the same number.
             let past = last.max(end - 1) + test.step;
-            let fits = int(ty).is_some_and(|scalar| past <= range(scalar).1);
-            let steps = added(test.counter) == Some((test.step, test.step));
-            (fits && steps && (first >= 0 || !test.converted)).then_some((times, end))
+            let fits = |scalar: &Scalar| {
+                let (least, most) = range(*scalar);
+                first >= least && past <= most
+            };
+            let steps = added(test.counter) == Some((test.step, test.step)) && always(test.counter);
+            (steps && test.types.iter().all(fits)).then_some((times, end))
         });
         let moved = |times: i128| -> Vec<(u64, Fact)> {
             let moved = |&variable: &u64| {
@@ -321,7 +336,6 @@ impl Proof<'_> {
             *high = (*high).min(end - 1).max(*low);
         }
         if times.is_none_or(|(times, _)| times > 0) {
-            let continues = statements(body).any(|stmt| *stmt == Stmt::Continue);
             if !self.block(body) || continues {
                 self.lose(&assigned);
             }
@@ -342,7 +356,7 @@ impl Proof<'_> {
     }
 
     /// The test of a loop, if there is nothing before it that accesses memory: after the last iteration that is done once more.
-    fn test(&self, body: &Block) -> Option<Test> {
+    fn test(&self, body: &Block, inside: &HashSet<Value>) -> Option<Test> {
         let function = self.function;
         let at = body.iter().position(|stmt| !matches!(stmt, Stmt::Do(_)))?;
         let is_quiet = |value: Value| {
@@ -371,19 +385,22 @@ impl Proof<'_> {
             (Op::Le, false) => (condition.args[1], condition.args[0], false),
             _ => return None,
         };
-        let bytes = |value: Value| int(function.ty(value)).map(Scalar::bytes);
-        let get = function.inst(self.plain(counter, 2));
-        let variable = function.variables.get(get.imm as usize).filter(|_| get.op == Op::Get)?;
-        // What is compared is the counter, if that is not negative and its type is not wider.
-        let converted = self.plain(counter, 2) != counter;
-        if int(variable.ty)?.bytes() > bytes(counter)? {
+        let mut types = vec![int(function.ty(counter))?];
+        let mut read = counter;
+        while function.inst(read).op == Op::Convert {
+            read = function.inst(read).args[0];
+            types.push(int(function.ty(read))?);
+        }
+        let get = function.inst(read);
+        // An earlier read is not what the counter is now.
+        if get.op != Op::Get || !body[..at].contains(&Stmt::Do(read)) {
             return None;
         }
-        let sets = function.insts.iter().filter(|inst| inst.op == Op::Set && inst.imm == get.imm);
-        let steps = sets.filter_map(|set| self.sum(get.imm, set.args[0]));
-        let step =
-            steps.filter(|(low, high)| low == high && *low > 0).map(|(step, _)| step).next()?;
-        Some(Test { counter: get.imm, limit, inclusive, step, converted })
+        let sets = inside.iter().map(|value| function.inst(*value));
+        let sets = sets.filter(|inst| inst.op == Op::Set && inst.imm == get.imm);
+        let mut steps = sets.filter_map(|set| self.sum(inside, get.imm, set.args[0]));
+        let (step, _) = steps.find(|(low, high)| low == high && *low > 0)?;
+        Some(Test { counter: get.imm, limit, inclusive, step, types })
     }
 
     /// A value without the conversions of integers that it is the result of, if none of the types has fewer bytes. So the number
@@ -402,13 +419,14 @@ impl Proof<'_> {
         }
     }
 
-    /// What is added to a variable by a sum of it and something else.
-    fn sum(&self, variable: u64, value: Value) -> Option<(i128, i128)> {
+    /// What is added to a variable by a sum of it, as it is read `inside` the loop, and something else.
+    fn sum(&self, inside: &HashSet<Value>, variable: u64, value: Value) -> Option<(i128, i128)> {
         let bytes = self.function.variables[variable as usize].ty.bytes();
         let inst = self.function.inst(self.plain(value, bytes));
         let is_own = |value: Value| {
-            let inst = self.function.inst(self.plain(value, bytes));
-            inst.op == Op::Get && inst.imm == variable
+            let read = self.plain(value, bytes);
+            let inst = self.function.inst(read);
+            inst.op == Op::Get && inst.imm == variable && inside.contains(&read)
         };
         let scaled = |(low, high): (i128, i128), by: i128| {
             let (low, high) = (low.checked_mul(by)?, high.checked_mul(by)?);
@@ -462,9 +480,9 @@ impl Proof<'_> {
     }
 
     /// An access of bytes from one distance of a pointer to another.
-    fn access(&mut self, pointer: Value, (from, to): (i128, i128), write: bool) {
-        let fits = match self.of(pointer) {
-            Fact::Pointer(Root::Allocation(number), low, high) => {
+    fn access(&mut self, pointer: Value, extent: (i128, i128), write: bool) {
+        let fits = match self.of(pointer).plus(extent) {
+            Fact::Pointer(Root::Allocation(number), first, last) => {
                 let number = number as usize;
                 let Extent { bytes, writable } = self.known.extents[number];
                 let space = self.function.ty(pointer).space();
@@ -472,11 +490,11 @@ impl Proof<'_> {
                 let end = i128::from(bytes) + if slack { i128::from(SLACK) } else { 0 };
                 let carried = self.known.carried[number];
                 let end = carried.map_or(end, |bytes| bytes.len() as i128);
-                low + from >= 0 && high + to <= end && (writable && carried.is_none() || !write)
+                first >= 0 && last <= end && (writable && carried.is_none() || !write)
             }
-            Fact::Pointer(Root::Local(number), low, high) => {
+            Fact::Pointer(Root::Local(number), first, last) => {
                 let bytes = self.function.locals[number as usize].bytes;
-                low + from >= 0 && high + to <= i128::from(bytes)
+                first >= 0 && last <= i128::from(bytes)
             }
             _ => false,
         };
@@ -514,22 +532,16 @@ impl Proof<'_> {
                 Some(self.of(args[0]))
             }
             Op::Field => match self.of(args[0]) {
-                Fact::Pointer(root, low, high) => {
-                    let by = i128::from(inst.imm);
-                    Some(Fact::Pointer(root, low + by, high + by))
-                }
+                from @ Fact::Pointer(..) => Some(from.plus((inst.imm.into(), inst.imm.into()))),
                 _ => None,
             },
             Op::Index => {
-                let (Fact::Pointer(root, low, high), (first, last)) = (self.of(args[0]), b()?)
-                else {
+                let (from @ Fact::Pointer(..), (first, last)) = (self.of(args[0]), b()?) else {
                     return None;
                 };
                 let by = i128::from(inst.imm as i64);
                 let (first, last) = (first.checked_mul(by)?, last.checked_mul(by)?);
-                let (low, high) =
-                    (low.checked_add(first.min(last))?, high.checked_add(first.max(last))?);
-                Some(Fact::Pointer(root, low, high))
+                Some(from.plus((first.min(last), first.max(last))))
             }
             _ => {
                 int(inst.ty)?;

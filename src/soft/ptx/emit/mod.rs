@@ -1,6 +1,7 @@
 //! Turns a kernel after the passes into text of PTX. `specs/ptx.md` describes the code.
 
 mod across;
+mod assigned;
 mod atomic;
 mod barrier;
 mod convert;

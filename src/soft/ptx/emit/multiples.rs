@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{Options, inline_bytes};
+use super::{Options, assigned, inline_bytes};
 use crate::soft::ir::{Function, Inst, Op, Type, Value};
 
 /// A number in the bytes that a command carries, on which addresses depend.
@@ -107,7 +107,10 @@ impl Multiples {
         };
         // What is known becomes less with each round, until nothing changes.
         let mut values = vec![MOST; function.insts.len()];
-        let mut variables = vec![MOST; function.variables.len()];
+        // A variable that no assignment comes before may be any number.
+        let assigned = assigned::before_reads(function);
+        let mut variables: Vec<u32> =
+            assigned.iter().map(|&assigned| if assigned { MOST } else { 0 }).collect();
         loop {
             let mut changed = false;
             for index in 0..values.len() {
@@ -156,7 +159,7 @@ fn of_result(function: &Function, inst: &Inst, values: &[u32]) -> u32 {
         Op::Mul => of(0) + of(1),
         Op::And => of(0).max(of(1)),
         Op::Shl => {
-            let bits = inst.ty.scalar().map_or(0, |scalar| 8 * scalar.bytes().max(4));
+            let bits = inst.ty.scalar().map_or(0, |scalar| 8 * scalar.bytes());
             let by = function.constant_index(inst.args[1]).unwrap_or(0);
             of(0) + (by & i64::from(bits.saturating_sub(1))) as u32
         }

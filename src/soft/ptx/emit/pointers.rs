@@ -2,7 +2,7 @@
 //! assigned to it have it: a pointer that a loop advances stays in its buffer.
 
 use super::multiples::Multiples;
-use super::{Options, Root};
+use super::{Options, Root, assigned};
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{AllocationKind, Function, Inst, Module, Op, Value};
 
@@ -66,7 +66,9 @@ impl Pointers {
             _ => Some(Pointer::UNKNOWN),
         };
         let mut values: Vec<Option<Pointer>> = function.insts.iter().map(start).collect();
-        let mut variables = vec![None; function.variables.len()];
+        let unknown = |assigned: bool| (!assigned).then_some(Pointer::UNKNOWN);
+        let mut variables: Vec<Option<Pointer>> =
+            assigned::before_reads(function).into_iter().map(unknown).collect();
         // Each round removes facts, until nothing changes.
         loop {
             let mut changed = false;

@@ -44,6 +44,8 @@ struct Wanted {
     ends: bool,
     /// The word that stops kernels, when the last launch began.
     stop: u32,
+    /// The texts that were compiled.
+    texts: Vec<String>,
     /// How many GPUs there are besides the first, and the number of one whose name is not known.
     more: c_int,
     nameless: Option<c_int>,
@@ -180,7 +182,9 @@ double! {
     }
     cuDevicePrimaryCtxRetain(context: *mut Handle, _device: c_int) { context.write(std::ptr::null_mut()); 0 }
     cuCtxSetCurrent(_context: Handle) { 0 }
-    cuModuleLoadDataEx(module: *mut Handle, _text: *const c_void, _options: c_uint, _names: *mut c_int, _values: *mut *mut c_void) {
+    cuModuleLoadDataEx(module: *mut Handle, text: *const c_void, _options: c_uint, _names: *mut c_int, _values: *mut *mut c_void) {
+        let text = CStr::from_ptr(text.cast()).to_string_lossy().into_owned();
+        wanted(|wanted| wanted.texts.push(text));
         module.write(std::ptr::null_mut());
         0
     }
@@ -671,6 +675,34 @@ fn what_commands_carry_leaves_room_for_all_else_in_the_parameter() {
     let bindings: Vec<Binding<'_>> = [bound(&mut words)].into_iter().chain(bytes).collect();
     // SAFETY: what is bound outlives the launch.
     assert_eq!(unsafe { kernel.launch(&launch_of(&bindings)) }, Ok(()));
+}
+
+#[test]
+fn what_is_proven_of_bytes_that_a_command_carries_is_not_of_others() {
+    let gpu = gpu();
+    let source = "kernel void k(constant uint2 *a [[buffer(0)]], constant uint2 *b [[buffer(1)]], device uint *x [[buffer(2)]],
+        uint i [[thread_position_in_grid]]) { if (i < a[0].x) x[i] = b[0].x; }";
+    let (mut few, mut many, mut x) = ([4, 0], [1000, 0], [0; 4]);
+    // What has an address is a buffer, and no bytes that the command carries.
+    let buffer = |words: &mut [u32]| {
+        let base = words.as_mut_ptr().cast();
+        Binding::Memory { base, bytes: 8, address: 1 << 32 }
+    };
+    let proven = [bound(&mut few), buffer(&mut many), bound(&mut x)];
+    let unknown = [buffer(&mut many), bound(&mut few), bound(&mut x)];
+    // The text that the last of some launches runs.
+    let text = |launches: &[&[Binding<'_>]]| {
+        let kernel = compiled(&gpu, source);
+        for bindings in launches {
+            let launch = Launch { grid: [64, 1, 1], group: [64, 1, 1], ..launch_of(bindings) };
+            // SAFETY: what is bound outlives the launch.
+            assert_eq!(unsafe { kernel.launch(&launch) }, Ok(()));
+        }
+        wanted(|wanted| wanted.texts.pop()).expect("a text")
+    };
+    let (first, alone) = (text(&[&proven]), text(&[&unknown]));
+    assert!(!first.contains("setp.ge.u32") && alone.contains("setp.ge.u32"), "{first}\n{alone}");
+    assert_eq!(text(&[&proven, &unknown]), alone);
 }
 
 /// How often an entry point was called since this was last asked.

@@ -598,3 +598,38 @@ fn rows_whose_distance_is_a_multiple_of_sixteen_are_loaded_in_vectors() {
     let other = Options { multiples: u64::MAX, alignment: 4, ..options };
     assert!(!text_of(source, other).contains("ld.global.v4.b32"));
 }
+
+#[test]
+fn a_shift_by_the_width_of_a_short_makes_no_multiple() {
+    let source = |by: u32| {
+        format!(
+            "using namespace metal; kernel void k(device const uchar *x, device uint4 *y, uint i [[thread_position_in_grid]]) {{
+                ushort2 v = ushort2(i) << ushort2({by}); y[i] = *(device const uint4 *)(x + v.x); }}"
+        )
+    };
+    let options =
+        Options { target: 80, threads: 256, alignment: 16, checked: true, ..Options::default() };
+    for (by, aligned) in [(4, true), (3, false), (16, false), (20, true), (31, true)] {
+        let text = text_of(&source(by), options);
+        assert_eq!(text.contains("ld.global.v4.b32"), aligned, "{by}: {text}");
+    }
+}
+
+#[test]
+fn a_variable_that_may_be_read_before_it_is_assigned_is_no_multiple() {
+    let options =
+        Options { target: 80, threads: 256, alignment: 16, checked: true, ..Options::default() };
+    for (body, aligned) in [
+        ("uint j; if (i & 1) j = 16 * i; else j = 32 * i;", true),
+        ("uint j; if (i & 1) j = 16 * i;", false),
+        ("uint j; for (uint k = 0; ; k++) { j = 16 * x[k]; if (x[k] > i) break; }", true),
+        ("uint j; for (uint k = 0; k < i; k++) { j = 16 * x[k]; }", false),
+    ] {
+        let source = format!(
+            "kernel void k(device const uchar *x, device uint4 *y, uint i [[thread_position_in_grid]]) {{
+                {body} y[i] = *(device const uint4 *)(x + j); }}"
+        );
+        let text = text_of(&source, options);
+        assert_eq!(text.contains("ld.global.v4.b32"), aligned, "{body}: {text}");
+    }
+}
