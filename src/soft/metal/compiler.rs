@@ -14,6 +14,7 @@ use crate::soft::kernel::{
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry;
+use crate::soft::msl::types::SCALAR_NAMES;
 use crate::soft::msl::{CompileError, diagnostics::Listed};
 use crate::soft::stream::settings::Settings;
 use crate::soft::{ptx, variables};
@@ -480,7 +481,7 @@ fn declared_type(constant: &msl::FunctionConstant) -> usize {
 
 /// The name in the language of an `MTLDataType` of a scalar or vector.
 fn name_of_data_type(number: usize) -> String {
-    let found = SCALARS.iter().find_map(|(name, scalar)| {
+    let found = SCALAR_NAMES.iter().find_map(|(name, scalar)| {
         let beyond = number.checked_sub(data_type(*scalar)).filter(|beyond| *beyond < 4)?;
         Some((name, beyond + 1))
     });
@@ -490,22 +491,6 @@ fn name_of_data_type(number: usize) -> String {
         None => format!("MTLDataType {number}"),
     }
 }
-
-/// The scalars of the language by name.
-const SCALARS: [(&str, Scalar); 12] = [
-    ("bool", Scalar::Bool),
-    ("char", Scalar::I8),
-    ("uchar", Scalar::U8),
-    ("short", Scalar::I16),
-    ("ushort", Scalar::U16),
-    ("int", Scalar::I32),
-    ("uint", Scalar::U32),
-    ("long", Scalar::I64),
-    ("ulong", Scalar::U64),
-    ("half", Scalar::F16),
-    ("bfloat", Scalar::BF16),
-    ("float", Scalar::F32),
-];
 
 /// An argument as the host sees it; `None` for one that the host does not bind.
 fn reflected(argument: &entry::Argument) -> Option<Argument> {

@@ -467,7 +467,7 @@ pub(crate) enum Ins {
         b: Reg,
         mask: Reg,
     },
-    /// An atomic on words of 64 bits, likewise. Its operands are in the code's own memory, with eight bytes for each lane: the
+    /// A 64-bit atomic, likewise. Its operands are in the code's own memory, with eight bytes for each lane: the
     /// first one from `own` on, and in [`WIDE_ROW`] bytes each the second, the words before, and room for the offsets.
     AtomicWide {
         op: AtomicOp,

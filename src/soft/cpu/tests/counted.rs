@@ -36,7 +36,7 @@ const PICTURE: usize = 1024;
 const ONE: u32 = 0x3f80_0000;
 
 #[test]
-#[ignore = "measures, and checks nothing"]
+#[ignore = "for .ci/native-counts, which counts its instructions in an emulator"]
 fn saxpy() {
     let (mut x, mut y) = (vec![ONE; ELEMENTS], vec![ONE; ELEMENTS]);
     once(
@@ -58,19 +58,19 @@ fn multiply(text: (&str, &str)) {
 }
 
 #[test]
-#[ignore = "measures, and checks nothing"]
+#[ignore = "for .ci/native-counts, which counts its instructions in an emulator"]
 fn matmul() {
     multiply(text!("matmul"));
 }
 
 #[test]
-#[ignore = "measures, and checks nothing"]
+#[ignore = "for .ci/native-counts, which counts its instructions in an emulator"]
 fn matmul_tiled() {
     multiply(text!("matmul_tiled"));
 }
 
 #[test]
-#[ignore = "measures, and checks nothing"]
+#[ignore = "for .ci/native-counts, which counts its instructions in an emulator"]
 fn mandelbrot() {
     let mut out = vec![0; PICTURE * PICTURE];
     let buffers = &mut [&mut *out, &mut [PICTURE as u32]];
@@ -79,7 +79,7 @@ fn mandelbrot() {
 }
 
 #[test]
-#[ignore = "measures, and checks nothing"]
+#[ignore = "for .ci/native-counts, which counts its instructions in an emulator"]
 fn sum() {
     let (mut partial, mut words) = (vec![0; ELEMENTS / 256], vec![3; ELEMENTS]);
     let buffers = &mut [&mut *partial, &mut words];
@@ -88,7 +88,7 @@ fn sum() {
 }
 
 #[test]
-#[ignore = "measures, and checks nothing"]
+#[ignore = "for .ci/native-counts, which counts its instructions in an emulator"]
 fn histogram() {
     let mut words: Vec<u32> = (0..ELEMENTS as u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
     let mut bins = [0; 256];

@@ -66,7 +66,7 @@ impl Selection<'_> {
             scale,
         });
         let terms: Vec<Term> = terms.collect();
-        // Of words of 64 bits the low halves come first.
+        // The low half of a 64-bit word comes first.
         let parts = self.parts();
         let results: Vec<Reg> =
             (0..if wide { 2 * parts } else { parts }).map(|_| self.lane()).collect();
@@ -144,7 +144,7 @@ impl Selection<'_> {
         }
     }
 
-    /// Room for the operands of atomics on words of 64 bits: its offset in the code's own memory.
+    /// Room for the operands of 64-bit atomics: its offset in the code's own memory.
     fn wide_rows(&mut self) -> u32 {
         *self.wide_rows.get_or_insert_with(|| {
             let own = self.code.own_bytes.next_multiple_of(64);

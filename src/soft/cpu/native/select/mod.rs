@@ -126,7 +126,7 @@ pub(crate) struct Selection<'a> {
     lane_constants: HashMap<Home, Reg>,
     /// The offset in the code's own memory of room for the lanes of a strip, once that was needed.
     row: Option<u32>,
-    /// The same for the operands of atomics on words of 64 bits.
+    /// The same for the operands of 64-bit atomics.
     wide_rows: Option<u32>,
     /// Accesses in the current statements whose bounds were checked ahead of them.
     checked: HashMap<Value, version::Checked>,

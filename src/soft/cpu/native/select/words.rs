@@ -1,4 +1,4 @@
-//! Components in memory: conversions to its format, and the words of lanes that have narrow or adjacent components.
+//! Conversion of components to their format in memory; loads of the 32-bit words that contain narrow or adjacent components.
 
 use super::{Forms, Selection};
 use crate::soft::cpu::native::lir::{Kind as Num, *};
@@ -58,7 +58,7 @@ impl Selection<'_> {
         Forms { int, lanes }
     }
 
-    /// Four words of each lane, adjacent in memory: reads 16 bytes of each lane, four lanes to a vector, and transposes them.
+    /// Loads four adjacent words for each lane: 16 bytes a lane, four lanes to a vector, which are then transposed.
     pub(super) fn quads(&mut self, words: &[Reg], mut mem: impl FnMut(&mut Self, u32) -> MemRef) {
         let quads = self.strip.lanes / 4;
         let [a, b, c, d] = std::array::from_fn(|k| {
@@ -167,7 +167,7 @@ impl Selection<'_> {
         self.parts_of_words(&words, scalar, data, part);
     }
 
-    /// The adjacent words of each lane that have the components: those themselves, if they are words.
+    /// Loads the adjacent words that contain each lane's components. A component that is a word is its own.
     pub(super) fn words(&mut self, scalar: Scalar, data: &[Operand], part: usize) -> Vec<Reg> {
         if scalar.bytes() == 4 {
             return data.iter().map(|data| component(data, part)).collect();
@@ -237,7 +237,7 @@ fn component(data: &Operand, part: usize) -> Reg {
     }
 }
 
-/// The number of words that have the adjacent components of a lane.
+/// How many words contain a lane's adjacent components.
 pub(super) fn word_count(scalar: Scalar, components: usize) -> usize {
     (scalar.bytes() as usize * components).div_ceil(4)
 }

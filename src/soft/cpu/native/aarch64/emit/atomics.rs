@@ -19,7 +19,7 @@ pub(super) struct Atomic {
     pub(super) a: Reg,
     pub(super) b: Reg,
     pub(super) mask: Reg,
-    /// Of words of 64 bits: where the code's own memory has the operands, in place of `a`, `b` and `d`.
+    /// For 64-bit atomics: the offset of the operands in the code's own memory, which replaces `a`, `b` and `d`.
     pub(super) wide: Option<u32>,
 }
 
