@@ -24,13 +24,14 @@
 //! * [`fp16`] converts between floats and the 16-bit formats, half and bfloat.
 //! * [`foundation`] wraps the few classes of Foundation that Metal's methods take and return.
 //!
-//! On hosts that have no Metal the crate brings its own: the same functions under the same names.
+//! On hosts that have no Metal the crate brings its own, and on Apple's with feature `soft`: the same functions under the same
+//! names.
 
 pub mod abi;
 pub mod fp16;
 pub mod objc;
 
-#[cfg(all(test, not(target_vendor = "apple")))]
+#[cfg(all(test, any(not(target_vendor = "apple"), feature = "soft")))]
 #[path = "../tests/child/mod.rs"]
 mod child;
 mod driver;
@@ -47,11 +48,11 @@ pub mod memory;
 mod memory_use;
 #[cfg(feature = "ring")]
 pub mod ring;
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(any(not(target_vendor = "apple"), feature = "soft"))]
 mod soft;
-#[cfg(all(test, not(target_vendor = "apple")))]
+#[cfg(all(test, any(not(target_vendor = "apple"), feature = "soft")))]
 mod test_random;
-#[cfg(all(test, not(target_vendor = "apple")))]
+#[cfg(all(test, any(not(target_vendor = "apple"), feature = "soft")))]
 mod test_scale;
 
 pub use abi::{MTLOrigin, MTLRegion, MTLSize, NSRange};

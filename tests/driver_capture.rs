@@ -1,7 +1,7 @@
 //! Captures on soft Metal: the contents of the file. On a Mac a capture is a folder for Xcode, and an environment
 //! variable must allow it; see `driver_device`.
 
-#![cfg(not(target_vendor = "apple"))]
+#![cfg(any(not(target_vendor = "apple"), feature = "soft"))]
 #![allow(clippy::undocumented_unsafe_blocks)] // The bindings outlive the work.
 
 mod gpu;

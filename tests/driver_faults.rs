@@ -1,7 +1,7 @@
 //! Errors on soft Metal: each is reported with its cause, and no other memory is accessed. Apple's Metal checks most of
 //! this in its validation layer only, which ends the process.
 
-#![cfg(not(target_vendor = "apple"))]
+#![cfg(any(not(target_vendor = "apple"), feature = "soft"))]
 #![allow(clippy::undocumented_unsafe_blocks)] // Breaking the contracts is what is tested here.
 
 mod child;

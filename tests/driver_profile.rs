@@ -1,6 +1,6 @@
 //! Profiles: kernels whose counts are known, as data, as text, as JSON and as a page.
 
-#![cfg(not(target_vendor = "apple"))]
+#![cfg(any(not(target_vendor = "apple"), feature = "soft"))]
 
 mod child;
 mod gpu;

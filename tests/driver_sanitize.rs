@@ -1,7 +1,7 @@
 //! The sanitizer: kernels with planted faults, each found at its lines, and the same kernels corrected, which are silent; and
 //! messages that kernels log.
 
-#![cfg(not(target_vendor = "apple"))]
+#![cfg(any(not(target_vendor = "apple"), feature = "soft"))]
 
 mod child;
 #[path = "sanitize/cost.rs"]

@@ -1,6 +1,6 @@
 //! Metal sources in files: paths in messages and faults, included files, and the output for Cargo.
 
-#![cfg(not(target_vendor = "apple"))]
+#![cfg(any(not(target_vendor = "apple"), feature = "soft"))]
 
 use aruminium::{Dispatch, Gpu, GpuError, Severity, Source, include_metal};
 use std::fs;

@@ -1,7 +1,7 @@
 //! The door: the one file that decides where Objective-C's C functions come from.
 //!
-//! On Apple's systems they are the system's own. Everywhere else they are those of the embedded
-//! runtime, under the same names and with the same signatures: the list below serves both sides, and
+//! On Apple's systems they are the system's own, unless the feature `soft` is on. Everywhere else they are those of the
+//! embedded runtime, under the same names and with the same signatures: the list below serves both sides, and
 //! a signature that differs does not compile. Everything above this file is the
 //! same code on every target.
 
@@ -28,6 +28,22 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 /// ```
 pub type Function = unsafe extern "C" fn(*mut c_void);
 
+/// Items of builds that open the embedded Metal. (`lib.rs` has the same condition for the embedded Metal itself.)
+macro_rules! embedded {
+    ($($item:item)+) => {$(
+        #[cfg(any(not(target_vendor = "apple"), feature = "soft"))]
+        $item
+    )+};
+}
+
+/// Items of builds that open the system's Metal.
+macro_rules! native {
+    ($($item:item)+) => {$(
+        #[cfg(all(target_vendor = "apple", not(feature = "soft")))]
+        $item
+    )+};
+}
+
 /// Lists the C functions of a system library once: declared on Apple's targets, taken from a module
 /// of the embedded system elsewhere.
 macro_rules! door {
@@ -35,30 +51,31 @@ macro_rules! door {
         ($d:tt) $list:ident; $(#[$library:meta])+ else $module:ident from $soft:path;
         $($(#[$attribute:meta])* fn $name:ident($($argument:ident: $ty:ty),*) $(-> $result:ty)?;)+
     ) => {
-        #[cfg(target_vendor = "apple")]
-        $(#[$library])+
-        unsafe extern "C" {
-            $(
-                #[doc = concat!("C's `", stringify!($name), "`.")]
-                $(#[$attribute])*
-                pub fn $name($($argument: $ty),*) $(-> $result)?;
-            )+
+        native! {
+            $(#[$library])+
+            unsafe extern "C" {
+                $(
+                    #[doc = concat!("C's `", stringify!($name), "`.")]
+                    $(#[$attribute])*
+                    pub fn $name($($argument: $ty),*) $(-> $result)?;
+                )+
+            }
         }
 
-        #[cfg(not(target_vendor = "apple"))]
-        mod $module {
-            use super::*;
-            use $soft as entry;
-            $(
-                $(#[$attribute])*
-                pub use entry::$name;
-                $(#[$attribute])*
-                const _: unsafe extern "C" fn($($ty),*) $(-> $result)? = $name;
-            )+
-        }
+        embedded! {
+            mod $module {
+                use super::*;
+                use $soft as entry;
+                $(
+                    $(#[$attribute])*
+                    pub use entry::$name;
+                    $(#[$attribute])*
+                    const _: unsafe extern "C" fn($($ty),*) $(-> $result)? = $name;
+                )+
+            }
 
-        #[cfg(not(target_vendor = "apple"))]
-        pub use $module::*;
+            pub use $module::*;
+        }
 
         /// Passes the names of the functions to a macro.
         #[cfg(all(feature = "export", not(target_vendor = "apple")))]
@@ -317,7 +334,8 @@ pub(crate) use client_names;
 #[cfg(all(feature = "memory", target_vendor = "apple"))]
 pub type IOSurfaceRef = *mut c_void;
 
-// Memory that every unit of the chip can use. Other systems have files for it, which `memory` opens itself.
+// Memory that every unit of the chip can use, of the system whatever the feature `soft` says. Other systems have files for it,
+// which `memory` opens itself.
 #[cfg(all(feature = "memory", target_vendor = "apple"))]
 #[link(name = "IOSurface", kind = "framework")]
 #[allow(missing_docs)] // Apple's documentation has them.
@@ -335,6 +353,36 @@ unsafe extern "C" {
     pub fn IOSurfaceGetBaseAddress(surface: IOSurfaceRef) -> *mut c_void;
     pub fn IOSurfaceGetAllocSize(surface: IOSurfaceRef) -> usize;
     pub fn IOSurfaceGetID(surface: IOSurfaceRef) -> u32;
+}
+
+/// The system's own objects, whichever Metal the door opens: surfaces and what they are made from are some.
+#[cfg(all(feature = "memory", target_vendor = "apple"))]
+pub(crate) mod core_foundation {
+    use crate::abi::Id;
+    use std::ffi::c_void;
+
+    /// `kCFNumberSInt64Type`.
+    pub(crate) const INT_64: isize = 4;
+
+    #[link(name = "CoreFoundation", kind = "framework")]
+    unsafe extern "C" {
+        pub(crate) static kCFBooleanTrue: Id;
+        pub(crate) static kCFBooleanFalse: Id;
+        // Only their addresses are used.
+        pub(crate) static kCFTypeDictionaryKeyCallBacks: [usize; 6];
+        pub(crate) static kCFTypeDictionaryValueCallBacks: [usize; 5];
+        pub(crate) fn CFNumberCreate(allocator: Id, kind: isize, value: *const c_void) -> Id;
+        pub(crate) fn CFDictionaryCreate(
+            allocator: Id,
+            keys: *const Id,
+            values: *const Id,
+            count: isize,
+            of_keys: *const [usize; 6],
+            of_values: *const [usize; 5],
+        ) -> Id;
+        pub(crate) fn CFRetain(object: Id) -> Id;
+        pub(crate) fn CFRelease(object: Id);
+    }
 }
 
 #[cfg(all(feature = "memory", target_vendor = "apple"))]
@@ -364,26 +412,25 @@ mod pages {
 #[cfg(all(feature = "memory", target_vendor = "apple"))]
 pub use pages::*;
 
-#[cfg(target_vendor = "apple")]
-unsafe extern "C" {
-    /// The class of a block that was not copied to the heap. Only its address is used.
-    pub static _NSConcreteStackBlock: [*const c_void; 32];
+native! {
+    unsafe extern "C" {
+        /// The class of a block that was not copied to the heap. Only its address is used.
+        pub static _NSConcreteStackBlock: [*const c_void; 32];
+    }
+
+    /// Informs the runtime that the object that was just returned stays in its pool: a later
+    /// [`objc_retainAutoreleasedReturnValue`] of the same object belongs to another message. Apple's runtime
+    /// finds out by itself.
+    #[inline(always)]
+    pub(super) fn leave_in_pool(_object: Id) {}
 }
 
-#[cfg(not(target_vendor = "apple"))]
-pub use crate::soft::runtime::entry::_NSConcreteStackBlock;
+embedded! {
+    pub use crate::soft::runtime::entry::_NSConcreteStackBlock;
+    pub(super) use crate::soft::runtime::entry::leave_in_pool;
+}
 
 unsafe extern "C" {
     /// The size of a page of memory, from every system's C library.
     pub safe fn getpagesize() -> std::ffi::c_int;
 }
-
-/// Informs the runtime that the object that was just returned stays in its pool: a later
-/// [`objc_retainAutoreleasedReturnValue`] of the same object belongs to another message. Apple's runtime
-/// finds out by itself.
-#[cfg(target_vendor = "apple")]
-#[inline(always)]
-pub(super) fn leave_in_pool(_object: Id) {}
-
-#[cfg(not(target_vendor = "apple"))]
-pub(super) use crate::soft::runtime::entry::leave_in_pool;

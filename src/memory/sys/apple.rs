@@ -3,9 +3,12 @@
 use super::super::error::MemError;
 use super::WORD;
 use super::owned::Owned;
-use crate::foundation::{NSDictionary, NSNumber, NSString};
+use crate::abi::Id;
+use crate::objc::link::core_foundation::{
+    CFDictionaryCreate, CFNumberCreate, CFRelease, CFRetain, INT_64, kCFBooleanFalse,
+    kCFBooleanTrue, kCFTypeDictionaryKeyCallBacks, kCFTypeDictionaryValueCallBacks,
+};
 use crate::objc::link::{self, IOSurfaceRef};
-use crate::objc::{ObjcClass, Object, autorelease_pool};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -55,26 +58,32 @@ impl Pages {
 
     fn surface(bytes: usize, global: bool) -> Result<Self, MemError> {
         let bytes = super::whole_pages(bytes)? as u64;
-        let surface = autorelease_pool(|| {
-            // SAFETY: the framework's keys are constant strings.
-            let key = |key| unsafe { NSString::from_object(Object::borrowed(key)) };
-            let number = NSNumber::from_u64;
-            // SAFETY: the framework defines these before any code runs.
-            let entries = unsafe {
-                [
-                    (key(link::kIOSurfaceWidth), number(bytes)),
-                    (key(link::kIOSurfaceHeight), number(1)),
-                    (key(link::kIOSurfaceBytesPerElement), number(1)),
-                    (key(link::kIOSurfacePixelFormat), number(0)),
-                    (key(link::kIOSurfaceAllocSize), number(bytes)),
-                    (key(link::kIOSurfaceIsGlobal), NSNumber::from_bool(global)),
-                ]
-            };
-            let properties =
-                NSDictionary::new(&entries.each_ref().map(|(key, value)| (key, value)));
-            // SAFETY: an NSDictionary is a CFDictionary.
-            unsafe { link::IOSurfaceCreate(properties.as_raw()) }
-        });
+        // SAFETY: the numbers and the dictionary are made and released here. The framework's keys are constant strings.
+        let surface = unsafe {
+            let number = |value: u64| CFNumberCreate(Id::NIL, INT_64, (&raw const value).cast());
+            let (whole, one, none) = (number(bytes), number(1), number(0));
+            let (keys, values): (Vec<_>, Vec<_>) = [
+                (link::kIOSurfaceWidth, whole),
+                (link::kIOSurfaceHeight, one),
+                (link::kIOSurfaceBytesPerElement, one),
+                (link::kIOSurfacePixelFormat, none),
+                (link::kIOSurfaceAllocSize, whole),
+                (link::kIOSurfaceIsGlobal, if global { kCFBooleanTrue } else { kCFBooleanFalse }),
+            ]
+            .into_iter()
+            .unzip();
+            let properties = CFDictionaryCreate(
+                Id::NIL,
+                keys.as_ptr(),
+                values.as_ptr(),
+                keys.len() as isize,
+                &raw const kCFTypeDictionaryKeyCallBacks,
+                &raw const kCFTypeDictionaryValueCallBacks,
+            );
+            let surface = link::IOSurfaceCreate(properties);
+            [properties, whole, one, none].into_iter().for_each(|object| CFRelease(object));
+            surface
+        };
         // SAFETY: the surface is new, and this process's.
         unsafe { Self::lock(surface) }
     }
@@ -95,7 +104,7 @@ impl Pages {
         let id = unsafe { link::IOSurfaceGetID(surface) };
         // SAFETY: a surface is an object.
         OWNED.find(id, || unsafe {
-            link::objc_retain(crate::abi::Id::from_ptr(surface.cast()));
+            CFRetain(Id::from_ptr(surface.cast()));
             Self::lock(surface)
         })
     }
@@ -115,7 +124,7 @@ impl Pages {
         let base = NonNull::new(base.cast()).filter(|_| code == 0);
         let Some(base) = base else {
             // SAFETY: the count is this function's.
-            unsafe { link::objc_release(crate::abi::Id::from_ptr(surface.cast())) };
+            unsafe { CFRelease(Id::from_ptr(surface.cast())) };
             return Err(MemError::BlockLockFailed(code));
         };
         // From here on `drop` unlocks and releases it.
@@ -235,7 +244,7 @@ impl Drop for Pages {
                 link::munmap(self.base.as_ptr().cast(), self.bytes);
             } else {
                 link::IOSurfaceUnlock(self.surface, READ_WRITE, ptr::null_mut());
-                link::objc_release(crate::abi::Id::from_ptr(self.surface.cast()));
+                CFRelease(Id::from_ptr(self.surface.cast()));
             }
         }
     }

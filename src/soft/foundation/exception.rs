@@ -68,7 +68,7 @@ unsafe extern "C-unwind" fn throw(exception: Id) -> ! {
 }
 
 variadic! {
-    raise_format calls raise;
+    raise_format calls raise, named 4;
 }
 
 /// `+[NSException raise:format:]`.

@@ -311,10 +311,10 @@ unsafe fn units_of(text: *const u16) -> String {
 }
 
 variadic! {
-    string_with_format calls make;
-    init_with_format calls init;
-    string_by_appending_format calls append_to_copy;
-    append_format calls append;
+    string_with_format calls make, named 3;
+    init_with_format calls init, named 3;
+    string_by_appending_format calls append_to_copy, named 3;
+    append_format calls append, named 3;
 }
 
 /// The text of a format, which is the next argument, and the arguments after it.

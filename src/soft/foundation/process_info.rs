@@ -4,8 +4,8 @@ use super::{List, NSObject, Pairs, Text};
 use crate::abi::{Class, Encode};
 use crate::soft::runtime::declare::{soft_class, values};
 use crate::soft::runtime::object::Strong;
+use crate::soft::system;
 use std::env;
-use std::fs;
 use std::sync::OnceLock;
 use std::thread::available_parallelism;
 
@@ -43,14 +43,10 @@ soft_class! {
         |_: &ProcessInfo| Text::object(format!("Version {}.{}", SYSTEM.major, SYSTEM.minor));
     [isOperatingSystemAtLeastVersion:] = |_: &ProcessInfo, version: Version| SYSTEM >= version;
     [processIdentifier] = |_: &ProcessInfo| std::process::id() as i32;
-    [hostName] = |_: &ProcessInfo| {
-        Text::object(fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim())
-    };
+    [hostName] = |_: &ProcessInfo| Text::object(system::host_name());
     [userName] = |_: &ProcessInfo| Text::object(env::var("USER").unwrap_or_default());
     [fullUserName] = |_: &ProcessInfo| Text::object(env::var("USER").unwrap_or_default());
-    [globallyUniqueString] = |_: &ProcessInfo| {
-        Text::object(fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().trim())
-    };
+    [globallyUniqueString] = |_: &ProcessInfo| Text::object(system::unique());
     [processName] = |_: &ProcessInfo| {
         let program = env::current_exe().unwrap_or_default();
         Text::object(program.file_name().unwrap_or_default().to_string_lossy())
@@ -64,20 +60,12 @@ soft_class! {
     }));
     [processorCount] = |_: &ProcessInfo| available_parallelism().map_or(1, usize::from);
     [activeProcessorCount] = |_: &ProcessInfo| available_parallelism().map_or(1, usize::from);
-    [physicalMemory] = |_: &ProcessInfo| field("/proc/meminfo", "MemTotal:") as u64 * 1024;
-    [systemUptime] = |_: &ProcessInfo| field("/proc/uptime", "");
+    [physicalMemory] = |_: &ProcessInfo| system::memory().unwrap_or(0) as u64;
+    [systemUptime] = |_: &ProcessInfo| system::boot_seconds();
     [thermalState] = |_: &ProcessInfo| 0isize;
     [isLowPowerModeEnabled] = |_: &ProcessInfo| false;
     [isMacCatalystApp] = |_: &ProcessInfo| false;
     [isiOSAppOnMac] = |_: &ProcessInfo| false;
     [isDeviceCertifiedFor:] = |_: &ProcessInfo, _: isize| false;
     [hasPerformanceProfile:] = |_: &ProcessInfo, _: isize| false;
-}
-
-/// The number after a name in one of Linux's files about the system; 0 if it is not there.
-fn field(file: &str, name: &str) -> f64 {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let after = text.lines().find_map(|line| line.strip_prefix(name));
-    let number = after.and_then(|after| after.split_whitespace().next()?.parse().ok());
-    number.unwrap_or(0.0)
 }

@@ -6,7 +6,7 @@ use super::{NSObject, Text};
 use crate::abi::Class;
 use crate::soft::runtime::declare::soft_class;
 use crate::soft::runtime::object::{Object, Strong};
-use crate::soft::runtime::pool::is_main_thread;
+use crate::soft::system::is_main_thread;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 

@@ -380,8 +380,8 @@ impl Text {
     }
 
     fn from_format(format: &Object<Self>, list: *mut c_void) -> Self {
-        // SAFETY: the caller passed a `va_list`, which C passes as the address of one.
-        Self::new(unsafe { formatted(&format.to_str(), &mut *list.cast::<Variadic>()) })
+        // SAFETY: the caller passed a `va_list` with arguments of the types that the format names.
+        unsafe { Variadic::passed(list, |list| Self::new(formatted(&format.to_str(), list))) }
     }
 
     /// An NSMutableString of the same text.

@@ -8,7 +8,7 @@ use crate::soft::runtime::block::{BlockRef, HeldBlock};
 use crate::soft::runtime::declare::soft_class;
 use crate::soft::runtime::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
 use crate::soft::runtime::object::{Object, Strong};
-use crate::soft::runtime::pool::is_main_thread;
+use crate::soft::system::is_main_thread;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 

@@ -5,6 +5,7 @@
 
 use crate::abi::{Encode, Id, MethodEncoding};
 use crate::soft::runtime::declare::encoding;
+use std::ffi::c_void;
 
 /// The arguments that have not been read: C's `va_list` (System V ABI for x86-64, 3.5.7).
 #[cfg(target_arch = "x86_64")]
@@ -17,7 +18,7 @@ pub(super) struct Variadic {
 }
 
 /// The arguments that have not been read: C's `va_list` (Procedure Call Standard for the Arm 64-bit Architecture, B.4).
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", not(target_vendor = "apple")))]
 #[repr(C)]
 pub(super) struct Variadic {
     stack: *const u64,
@@ -27,7 +28,28 @@ pub(super) struct Variadic {
     vector: i32,
 }
 
+/// The arguments that have not been read. On Apple's arm64 systems those after the named ones are on the stack, eight bytes each,
+/// and C's `va_list` is their address ("Writing ARM64 code for Apple platforms").
+#[cfg(all(target_arch = "aarch64", target_vendor = "apple"))]
+#[repr(C)]
+pub(super) struct Variadic {
+    stack: *const u64,
+}
+
 impl Variadic {
+    /// Calls a function with the arguments of a C function that was passed a `va_list`.
+    ///
+    /// # Safety
+    ///
+    /// The parameter is one, as C passes it: by its address, but for Apple's arm64 systems.
+    pub(super) unsafe fn passed<R>(list: *mut c_void, read: impl FnOnce(&mut Self) -> R) -> R {
+        #[cfg(all(target_arch = "aarch64", target_vendor = "apple"))]
+        return read(&mut Self { stack: list.cast_const().cast() });
+        // SAFETY: the caller's.
+        #[cfg(not(all(target_arch = "aarch64", target_vendor = "apple")))]
+        read(unsafe { &mut *list.cast::<Self>() })
+    }
+
     /// The next argument, which is an integer or a pointer.
     ///
     /// # Safety
@@ -42,7 +64,7 @@ impl Variadic {
                 self.general += 8;
                 return word;
             }
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", not(target_vendor = "apple")))]
             if self.general < 0 {
                 let word = self.general_end.offset(self.general as isize).cast::<u64>().read();
                 self.general += 8;
@@ -66,7 +88,7 @@ impl Variadic {
                 self.vector += 16;
                 return number;
             }
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", not(target_vendor = "apple")))]
             if self.vector < 0 {
                 let number = self.vector_end.offset(self.vector as isize).cast::<f64>().read();
                 self.vector += 16;
@@ -104,9 +126,11 @@ pub(super) fn takes_format<R: Encode>() -> MethodEncoding {
 }
 
 /// Writes the implementations of methods. Each calls a function with the arguments, the receiver and the selector first, and
-/// returns what it returns.
+/// returns what it returns. The number is that of the arguments which every caller passes, these two included.
 macro_rules! variadic {
-    ($($name:ident calls $body:path;)+) => {$(
+    (@store 3) => { "stp x1, x2, [sp, #48]\n str x0, [sp, #40]\n add x9, sp, #40" };
+    (@store 4) => { "stp x2, x3, [sp, #48]\n stp x0, x1, [sp, #32]\n add x9, sp, #32" };
+    ($($name:ident calls $body:path, named $named:tt;)+) => {$(
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name() {
             #[cfg(target_arch = "x86_64")]
@@ -145,7 +169,7 @@ macro_rules! variadic {
                 ".cfi_endproc",
                 body = sym $body,
             );
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", not(target_vendor = "apple")))]
             std::arch::naked_asm!(
                 ".cfi_startproc",
                 "stp x29, x30, [sp, #-16]!",
@@ -177,6 +201,28 @@ macro_rules! variadic {
                 "bl {body}",
                 "mov sp, x29",
                 "ldp x29, x30, [sp], #16",
+                ".cfi_def_cfa sp, 0",
+                "ret",
+                ".cfi_endproc",
+                body = sym $body,
+            );
+            // The named arguments come before the others, which are where the stack was.
+            #[cfg(all(target_arch = "aarch64", target_vendor = "apple"))]
+            std::arch::naked_asm!(
+                ".cfi_startproc",
+                "sub sp, sp, #64",
+                ".cfi_def_cfa_offset 64",
+                "stp x29, x30, [sp]",
+                ".cfi_offset w29, -64",
+                ".cfi_offset w30, -56",
+                $crate::soft::foundation::variadic::variadic!(@store $named),
+                "str x9, [sp, #16]",
+                "add x0, sp, #16",
+                "mov x29, sp",
+                ".cfi_def_cfa w29, 64",
+                "bl {body}",
+                "ldp x29, x30, [sp]",
+                "add sp, sp, #64",
                 ".cfi_def_cfa sp, 0",
                 "ret",
                 ".cfi_endproc",

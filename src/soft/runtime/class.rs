@@ -13,6 +13,7 @@ use super::protocol::{self, ProtocolData};
 use super::selector;
 use super::variable::Variable;
 use crate::abi::{Class, Imp, Method, MethodEncoding, Sel};
+use crate::soft::system::entries;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::fmt;
@@ -508,19 +509,9 @@ impl fmt::Debug for ClassPair {
 pub(super) struct Classes(HashMap<&'static CStr, &'static ClassData>);
 
 /// The classes that `soft_class!` declared anywhere in the program: each puts its address into a
-/// linker section, as the classes of Apple's binaries do, and the linker defines symbols for its ends.
+/// linker section, as the classes of Apple's binaries do.
 fn declared() -> impl Iterator<Item = &'static ClassPair> {
-    unsafe extern "C" {
-        #[link_name = "__start_aruminium_classes"]
-        static FIRST: usize;
-        #[link_name = "__stop_aruminium_classes"]
-        static END: usize;
-    }
-    let first = (&raw const FIRST).cast::<&'static ClassPair>();
-    let end = (&raw const END).cast();
-    let entries = std::iter::successors(Some(first), |entry| Some(entry.wrapping_add(1)));
-    // SAFETY: the section holds nothing but references to pairs, one after the other.
-    entries.take_while(move |entry| *entry < end).map(|entry| unsafe { *entry })
+    entries!(classes: ClassPair)
 }
 
 /// The classes that source code declares.

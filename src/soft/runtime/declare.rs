@@ -620,9 +620,7 @@ macro_rules! soft_class {
             )
         };
         const _: () = {
-            #[used]
-            #[unsafe(link_section = "aruminium_classes")]
-            static LISTED: &$crate::soft::runtime::class::ClassPair = &$name;
+            $crate::soft::system::entry!(classes: $crate::soft::runtime::class::ClassPair = &$name);
         };
         $crate::soft::runtime::declare::soft_class!(@class $name ($($payload)?) $($keep)?);
     };

@@ -5,9 +5,9 @@
 use super::class::{ClassData, MethodData};
 use super::exception::{self, Handler};
 use super::nsobject::{is_kind_of_class, responds_to_selector};
-use super::pool;
 use crate::abi::{Bool, Class, Id, Method, MethodDescription, Sel};
 use crate::soft::fork::lock;
+use crate::soft::system::is_main_thread;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null;
@@ -76,7 +76,7 @@ pub(crate) unsafe extern "C" fn objc_setUncaughtExceptionHandler(
 
 /// Whether this is the thread that the process began with.
 pub(crate) unsafe extern "C" fn pthread_main_np() -> c_int {
-    pool::is_main_thread().into()
+    is_main_thread().into()
 }
 
 /// A value of the system. There is one: the version of macOS, which `objc2` compares with that of what it calls. The newest

@@ -8,6 +8,7 @@
 use super::fatal::fatal;
 use super::object::{release, retain};
 use crate::abi::Id;
+use crate::soft::system::is_main_thread;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 
@@ -78,15 +79,6 @@ thread_local! {
 /// runtime: it ends with the process, whose exit handlers may have run already. Objects that destructors of other thread-locals
 /// autorelease after that are never released.
 struct DrainAtExit(Cell<bool>);
-
-/// Whether this is the thread that the process began with.
-pub(crate) fn is_main_thread() -> bool {
-    unsafe extern "C" {
-        safe fn getpid() -> i32;
-        safe fn gettid() -> i32;
-    }
-    gettid() == getpid()
-}
 
 impl Drop for DrainAtExit {
     fn drop(&mut self) {

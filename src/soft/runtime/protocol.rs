@@ -12,6 +12,7 @@ use super::nsobject::NSObject;
 use super::property::{Described, Property};
 use super::selector;
 use crate::abi::{Bool, Class, Id, MethodEncoding, Protocol, Sel};
+use crate::soft::system::entries;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
@@ -53,9 +54,7 @@ macro_rules! soft_protocol {
         const _: () = {
             use $crate::soft::runtime::declare::c_name;
             use $crate::soft::runtime::protocol::Description;
-            #[used]
-            #[unsafe(link_section = "aruminium_protocols")]
-            static LISTED: &Description = &Description {
+            $crate::soft::system::entry!(protocols: Description = &Description {
                 name: c_name(concat!(stringify!($name), "\0")),
                 adopts: &[$(c_name(concat!(stringify!($above), "\0"))),*],
                 methods: &[$($crate::soft::runtime::protocol::MethodRow {
@@ -66,7 +65,7 @@ macro_rules! soft_protocol {
                         [$($crate::soft::runtime::declare::encoding::<$argument>()),*],
                     ),
                 }),*],
-            };
+            });
         };
     )+};
 }
@@ -97,17 +96,7 @@ soft_protocol! {
 
 /// The descriptions of the program: each puts its address into a linker section, as classes do.
 fn descriptions() -> impl Iterator<Item = &'static Description> {
-    unsafe extern "C" {
-        #[link_name = "__start_aruminium_protocols"]
-        static FIRST: usize;
-        #[link_name = "__stop_aruminium_protocols"]
-        static END: usize;
-    }
-    let first = (&raw const FIRST).cast::<&'static Description>();
-    let end = (&raw const END).cast();
-    let entries = std::iter::successors(Some(first), |entry| Some(entry.wrapping_add(1)));
-    // SAFETY: the section holds nothing but references to descriptions, one after the other.
-    entries.take_while(move |entry| *entry < end).map(|entry| unsafe { *entry })
+    entries!(protocols: Description)
 }
 
 /// Registers the protocols that are described, and what they adopt.

@@ -22,7 +22,7 @@ pub(super) struct Table {
 }
 
 /// The lowest bit of the number of homes. On Linux, addresses in user space have 48 bits unless a program
-/// requests more.
+/// requests more, on Apple's systems 47.
 const MASK_AT: u32 = 48;
 const _: () = assert!(LARGEST <= 1 << (usize::BITS - MASK_AT));
 

@@ -5,15 +5,15 @@
 //! requested.
 
 use crate::soft::fork::lock;
+use crate::soft::system;
 use std::collections::BTreeMap;
-use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::{LazyLock, Mutex};
 
 /// The size of a page; wrapped memory begins and ends at a page boundary.
-pub(crate) const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = system::PAGE;
 
 /// The longest mappings in the pool, and the most bytes in it.
 const LONGEST: usize = 4 << 20;
@@ -22,38 +22,9 @@ const MAX: usize = 64 << 20;
 /// From this length on huge pages are requested from the system, each of which replaces 512.
 const HUGE: usize = 2 << 20;
 
-unsafe extern "C" {
-    fn mmap(
-        at: *mut c_void,
-        n: usize,
-        access: c_int,
-        flags: c_int,
-        fd: c_int,
-        o: i64,
-    ) -> *mut c_void;
-    fn munmap(at: *mut c_void, length: usize) -> c_int;
-    fn madvise(at: *mut c_void, length: usize, advice: c_int) -> c_int;
-    fn sysconf(name: c_int) -> isize;
-}
-
-// Linux's numbers, the same on x86_64 and aarch64.
-const PROT_READ_WRITE: c_int = 1 | 2;
-const MAP_PRIVATE_ANONYMOUS: c_int = 0x02 | 0x20;
-const MAP_NORESERVE: c_int = 0x4000;
-const MADV_HUGEPAGE: c_int = 14;
-const SC_PAGESIZE: c_int = 30;
-const SC_PHYS_PAGES: c_int = 85;
-
 /// The machine's memory in bytes. Requested once, since that takes longer than making a buffer.
 pub(crate) fn physical() -> usize {
-    static PHYSICAL: LazyLock<usize> = LazyLock::new(|| {
-        // SAFETY: these names are known on Linux; for others `sysconf` returns -1.
-        let (pages, size) = unsafe { (sysconf(SC_PHYS_PAGES), sysconf(SC_PAGESIZE)) };
-        match (usize::try_from(pages), usize::try_from(size)) {
-            (Ok(pages), Ok(size)) if pages > 0 => pages.saturating_mul(size),
-            _ => 1 << 32,
-        }
-    });
+    static PHYSICAL: LazyLock<usize> = LazyLock::new(|| system::memory().unwrap_or(1 << 32));
     *PHYSICAL
 }
 
@@ -76,23 +47,18 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// New pages; `None` if the system does not have that many.
     fn new(bytes: usize) -> Option<Self> {
-        let flags = MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE;
-        // SAFETY: requests new pages at any free address.
-        let base = unsafe { mmap(std::ptr::null_mut(), bytes, PROT_READ_WRITE, flags, -1, 0) };
-        // `MAP_FAILED` is -1, which is not the address of a page.
-        let base = NonNull::new(base).filter(|base| base.addr().get().is_multiple_of(PAGE))?;
+        let base = system::map_memory(bytes)?;
         if bytes >= HUGE {
-            // SAFETY: the pages are ours. Without huge pages the call fails, which is allowed.
-            unsafe { madvise(base.as_ptr(), bytes, MADV_HUGEPAGE) };
+            system::prefer_huge_pages(base, bytes);
         }
-        Some(Self { base: base.cast(), bytes })
+        Some(Self { base, bytes })
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: these pages were mapped by `new`, and nothing uses them any more.
-        unsafe { munmap(self.base.as_ptr().cast(), self.bytes) };
+        unsafe { system::munmap(self.base.as_ptr().cast(), self.bytes) };
     }
 }
 

@@ -20,6 +20,7 @@ use super::trace::{Ending, Trace};
 use crate::soft::fork::{AFTER_FORK, is_forked, lock};
 use crate::soft::kernel::Processor;
 use crate::soft::kernel::sanitize::{SharedClock, queue_made};
+use crate::soft::system;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -89,29 +90,12 @@ fn schedule(queue: Arc<Queue>) {
 
 /// Seconds since the machine started.
 pub(super) fn now() -> f64 {
-    const CLOCK_MONOTONIC: std::ffi::c_int = 1;
-    seconds(CLOCK_MONOTONIC)
+    system::seconds(system::MONOTONIC)
 }
 
 /// The same in nanoseconds.
 pub(crate) fn nanoseconds() -> u64 {
     (now() * 1e9) as u64
-}
-
-/// The time of a system clock, in seconds.
-pub(crate) fn seconds(clock: std::ffi::c_int) -> f64 {
-    #[repr(C)]
-    struct TimeSpec {
-        seconds: i64,
-        nanoseconds: i64,
-    }
-    unsafe extern "C" {
-        fn clock_gettime(clock: std::ffi::c_int, time: *mut TimeSpec) -> std::ffi::c_int;
-    }
-    let mut time = TimeSpec { seconds: 0, nanoseconds: 0 };
-    // SAFETY: `struct timespec` is two 64-bit words on our hosts; a clock that does not exist leaves it as it is.
-    unsafe { clock_gettime(clock, &raw mut time) };
-    time.seconds as f64 + time.nanoseconds as f64 * 1e-9
 }
 
 const COMMITTED_ALREADY: &str = "the command buffer is committed already";

@@ -3,6 +3,7 @@
 use super::settings::Settings;
 use super::stall;
 use crate::soft::fork::{is_forked, lock};
+use crate::soft::system;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::*};
@@ -29,11 +30,7 @@ impl Core {
 
     /// Notes the core of the calling thread, and returns it.
     fn note(&self) -> i32 {
-        unsafe extern "C" {
-            fn sched_getcpu() -> std::ffi::c_int;
-        }
-        // SAFETY: it has no demands. It returns -1 if the core is unknown.
-        let core = unsafe { sched_getcpu() };
+        let core = system::core();
         self.0.store(core, Relaxed);
         core
     }

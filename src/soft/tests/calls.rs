@@ -2,6 +2,7 @@
 //! thousands of instructions.
 
 use super::*;
+#[cfg(target_os = "linux")]
 use crate::memory_use::{measure, most_resident};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -232,6 +233,7 @@ fn a_tree_of_field_operations_is_compiled_once_for_each_function() {
 }
 
 /// The most memory while such a kernel is compiled, and interpreted code and machine code of it are made, counts from the process's start.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_tree_of_field_operations_takes_little_memory_to_compile() {
     let test = "soft::tests::calls::a_tree_of_field_operations_takes_little_memory_to_compile";

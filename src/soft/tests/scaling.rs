@@ -6,7 +6,7 @@
 
 use super::*;
 use crate::soft::ir::with_stack;
-use crate::soft::stream::queue::seconds;
+use crate::soft::system::{THREAD_TIME, seconds};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -130,11 +130,10 @@ const CASES: &[Case] = &[
 /// The processor time of some work, to which other work on the machine adds nothing. The compiler makes no thread of its
 /// own where the stack is large enough.
 fn processor_time(work: impl FnOnce() + Send) -> Duration {
-    const CLOCK_THREAD_CPUTIME_ID: std::ffi::c_int = 3;
     with_stack(|| {
-        let start = seconds(CLOCK_THREAD_CPUTIME_ID);
+        let start = seconds(THREAD_TIME);
         work();
-        Duration::from_secs_f64(seconds(CLOCK_THREAD_CPUTIME_ID) - start)
+        Duration::from_secs_f64(seconds(THREAD_TIME) - start)
     })
 }
 

@@ -5,7 +5,7 @@ use crate::soft::cpu::by_index::{Binding, Launch};
 use crate::soft::cpu::{CHECK_OBSERVER, Way, Workers};
 use crate::soft::ir::Module;
 use crate::soft::msl::{self, ConstantValues, Options};
-use crate::soft::stream::queue::seconds;
+use crate::soft::system::{THREAD_TIME, seconds};
 use crate::test_scale::scaled;
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -100,8 +100,7 @@ thread_local! {
 }
 
 fn record_check() {
-    const CLOCK_THREAD_CPUTIME_ID: std::ffi::c_int = 3;
-    CHECKS.with_borrow_mut(|checks| checks.push(seconds(CLOCK_THREAD_CPUTIME_ID)));
+    CHECKS.with_borrow_mut(|checks| checks.push(seconds(THREAD_TIME)));
 }
 
 fn is_emulated() -> bool {

@@ -1,6 +1,7 @@
 //! Buffers and heaps.
 
 use super::*;
+use crate::soft::stream::pages::PAGE;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
@@ -13,7 +14,7 @@ fn try_buffer(length: usize, options: usize) -> Option<Own> {
 
 #[test]
 fn buffers_are_zeroed_memory_of_their_length() {
-    for length in [1, 16, 4095, 4096, 4097, 1 << 20] {
+    for length in [1, 16, PAGE - 1, PAGE, PAGE + 1, 1 << 20] {
         let buffer = try_buffer(length, 0).unwrap();
         assert_eq!(send!(*buffer, "length"; usize), length);
         assert!(contents::<u8>(*buffer).iter().all(|byte| *byte == 0));
@@ -74,7 +75,7 @@ fn labels_are_stored() {
 
 #[test]
 fn wrapped_memory_is_used_in_place_and_deallocated() {
-    let layout = std::alloc::Layout::from_size_align(8192, 4096).unwrap();
+    let layout = std::alloc::Layout::from_size_align(2 * PAGE, PAGE).unwrap();
     // SAFETY: of a size.
     let memory = unsafe { std::alloc::alloc_zeroed(layout) };
     let wrap = |at: *mut u8, length: usize, block: Id| {
@@ -84,7 +85,7 @@ fn wrapped_memory_is_used_in_place_and_deallocated() {
         )
     };
     for (at, length) in
-        [(memory.wrapping_add(8), 4096), (memory, 100), (memory, 0), (std::ptr::null_mut(), 4096)]
+        [(memory.wrapping_add(8), PAGE), (memory, 100), (memory, 0), (std::ptr::null_mut(), PAGE)]
     {
         assert!(wrap(at, length, Id::NIL).is_nil());
     }
@@ -94,11 +95,11 @@ fn wrapped_memory_is_used_in_place_and_deallocated() {
         assert_eq!(at.addr(), expected);
         seen.fetch_add(length.addr(), SeqCst);
     });
-    let buffer = Own::new(wrap(memory, 8192, deallocator));
+    let buffer = Own::new(wrap(memory, 2 * PAGE, deallocator));
     assert_eq!(send!(*buffer, "contents"; *mut c_void).addr(), memory.addr());
     assert_eq!(given_back.load(SeqCst), 0);
     drop(buffer);
-    assert_eq!(given_back.load(SeqCst), 8192);
+    assert_eq!(given_back.load(SeqCst), 2 * PAGE);
     // SAFETY: allocated above, and freed once.
     unsafe { std::alloc::dealloc(memory, layout) };
 }
@@ -157,13 +158,13 @@ fn residency_sets_hold_what_is_added() {
         *device(), "newResidencySetWithDescriptor:error:", *descriptor => Id,
         &raw mut error => *mut Id; Id
     ));
-    let buffers = [buffer(4096), buffer(8192)];
+    let buffers = [buffer(PAGE), buffer(2 * PAGE)];
     let ids = [*buffers[0], *buffers[1], *buffers[0]];
     send!(*set, "addAllocations:count:", ids.as_ptr() => *const Id, 3 => usize; ());
     assert_eq!(send!(*set, "allocationCount"; usize), 2);
     assert_eq!(send!(*set, "allocatedSize"; usize), 0, "before the commit");
     send!(*set, "commit"; ());
-    assert_eq!(send!(*set, "allocatedSize"; usize), 3 * 4096);
+    assert_eq!(send!(*set, "allocatedSize"; usize), 3 * PAGE);
     send!(*set, "removeAllocation:", *buffers[0] => Id; ());
     assert!(!send!(*set, "containsAllocation:", *buffers[0] => Id; Bool).get());
     assert!(send!(*set, "containsAllocation:", *buffers[1] => Id; Bool).get());

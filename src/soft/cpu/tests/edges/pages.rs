@@ -1,5 +1,6 @@
 //! Memory between two pages that may not be accessed.
 
+use crate::soft::system;
 use std::ffi::{c_int, c_void};
 use std::ops::{Deref, DerefMut};
 use std::ptr::{null_mut, slice_from_raw_parts_mut};
@@ -18,11 +19,10 @@ unsafe extern "C" {
     safe fn getpagesize() -> c_int;
 }
 
-// Linux's numbers, the same on x86_64 and aarch64.
 const NONE: c_int = 0;
 const READ_WRITE: c_int = 3;
-// Without a reservation of memory: a test may use few pages of many.
-const PRIVATE_ANONYMOUS: c_int = 0x4022;
+// A test may use few pages of many.
+const FLAGS: c_int = system::PRIVATE_ANONYMOUS | system::UNRESERVED;
 
 fn page() -> usize {
     getpagesize() as usize
@@ -38,7 +38,7 @@ impl Pages {
         let length = bytes.next_multiple_of(page());
         // SAFETY: the pages are new, and the middle ones may be accessed from now on.
         unsafe {
-            let all = mmap(null_mut(), length + 2 * page(), NONE, PRIVATE_ANONYMOUS, -1, 0);
+            let all = mmap(null_mut(), length + 2 * page(), NONE, FLAGS, -1, 0);
             assert_ne!(all.addr(), usize::MAX, "the system has no pages");
             let start = all.wrapping_byte_add(page());
             assert_eq!(mprotect(start, length, READ_WRITE), 0, "pages cannot be made writable");
