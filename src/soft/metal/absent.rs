@@ -65,10 +65,7 @@ lists! {
         "newLibraryWithStitchedDescriptor:error:",
         "newPipelineDataSetSerializerWithDescriptor:",
         "newRasterizationRateMapWithDescriptor:",
-        "newRenderPipelineStateWithDescriptor:completionHandler:",
-        "newRenderPipelineStateWithDescriptor:error:",
-        "newRenderPipelineStateWithDescriptor:options:completionHandler:",
-        "newRenderPipelineStateWithDescriptor:options:reflection:error:",
+        "newRenderPipelineStateWithMeshDescriptor:error:",
         "newRenderPipelineStateWithMeshDescriptor:options:completionHandler:",
         "newRenderPipelineStateWithMeshDescriptor:options:reflection:error:",
         "newRenderPipelineStateWithTileDescriptor:options:completionHandler:",
@@ -104,11 +101,10 @@ lists! {
         "newAccelerationStructureWithSize:",
         "newAccelerationStructureWithSize:offset:",
     }
-    /// `MTLLibrary`: ray tracing, and the reflection of functions that are not in a pipeline.
+    /// `MTLLibrary`: ray tracing.
     LIBRARY {
         "newIntersectionFunctionWithDescriptor:completionHandler:",
         "newIntersectionFunctionWithDescriptor:error:",
-        "reflectionForFunctionWithName:",
     }
     /// `MTLComputePipelineState`: ray tracing and Metal 4.
     PIPELINE {
@@ -136,6 +132,17 @@ lists! {
         "presentDrawable:atTime:",
         "resourceStateCommandEncoder",
         "resourceStateCommandEncoderWithDescriptor:",
+    }
+    /// `MTLRenderPipelineState`: functions that are linked to it.
+    RENDER_PIPELINE {
+        "functionHandleWithBinaryFunction:stage:",
+        "functionHandleWithFunction:stage:",
+        "functionHandleWithName:stage:",
+        "newIntersectionFunctionTableWithDescriptor:stage:",
+        "newRenderPipelineDescriptorForSpecialization",
+        "newRenderPipelineStateWithAdditionalBinaryFunctions:error:",
+        "newRenderPipelineStateWithBinaryFunctions:error:",
+        "newVisibleFunctionTableWithDescriptor:stage:",
     }
     /// `MTLRenderCommandEncoder`: its state and its drawing.
     RENDER_ENCODER {

@@ -138,6 +138,10 @@ pub(super) enum ConstantKey {
     Name(String),
 }
 
+/// `MTLFunctionTypeVertex`.
+pub(super) const FUNCTION_VERTEX: usize = 1;
+/// `MTLFunctionTypeFragment`.
+pub(super) const FUNCTION_FRAGMENT: usize = 2;
 /// `MTLFunctionTypeKernel`.
 pub(super) const FUNCTION_KERNEL: usize = 3;
 /// `MTLFunctionTypeVisible`.
@@ -287,8 +291,8 @@ impl Source {
     /// The functions of the library: their names, and their kinds as `MTLFunctionType` numbers them.
     pub(super) fn functions(&self) -> Vec<(String, usize)> {
         let kind = |stage| match stage {
-            Stage::Vertex => 1,
-            Stage::Fragment => 2,
+            Stage::Vertex => FUNCTION_VERTEX,
+            Stage::Fragment => FUNCTION_FRAGMENT,
             Stage::Kernel => FUNCTION_KERNEL,
             Stage::Visible => FUNCTION_VISIBLE,
             Stage::Intersection => FUNCTION_INTERSECTION,
@@ -356,6 +360,16 @@ impl Source {
             let values = self.values(constants)?;
             self.library.check_visible(function, &values).map_err(|error| error.0)
         })
+    }
+
+    /// The arguments of a function of a stage of rendering.
+    pub(super) fn stage_arguments(&self, function: &str) -> Result<Vec<Argument>, String> {
+        let arguments = with_stack(|| self.library.stage_arguments(function));
+        let arguments = arguments.map_err(|error| error.0)?;
+        let reflected = |(argument, used): &(entry::Argument, bool)| {
+            Some(Argument { used: *used, ..reflected(argument)? })
+        };
+        Ok(arguments.iter().filter_map(reflected).collect())
     }
 
     /// The values as the compiler takes them.

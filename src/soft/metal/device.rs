@@ -20,7 +20,7 @@ use super::errors::{Error, LibraryError, or_error};
 use super::event::{Event, SharedEvent, SharedEventHandle};
 use super::fence::Fence;
 use super::foundation::{
-    Address, Bundle, Bytes, ErrorOut, HeldBlock, List, NSObject, Object, Strong, Text,
+    Address, Bundle, Bytes, ErrorOut, HeldBlock, List, NSObject, Object, SoftClass, Strong, Text,
     compile_aside, set_device, soft_class,
 };
 use super::function::Function;
@@ -29,9 +29,13 @@ use super::heap::Heap;
 use super::indirect::IndirectCommandBuffer;
 use super::library::{Library, complete_later};
 use super::log_state::LogState;
-use super::pipeline::{Bound, ComputePipelineState, FAIL_ON_MISS, PassedFunction, REFLECTION};
+use super::pipeline::{
+    Bound, ComputePipelineState, FAIL_ON_MISS, PassedFunction, REFLECTION, Reflection,
+};
 use super::queue::Queue;
 use super::queue4::{CommandQueueDescriptor4, Queue4};
+use super::render::RenderPipelineDescriptor;
+use super::render_pipeline::{self, RenderPipelineState};
 use super::residency_set::ResidencySet;
 use super::sampler::Sampler;
 use super::tensor::{Tensor, TensorDescriptor, size_and_align};
@@ -110,6 +114,9 @@ soft_class! {
     pub(super) class SoftMTLDevice(Device): NSObject, conforms [MTLDevice], lacks DEVICE;
     [name] = |device: &Device| Text::object(device.processor.name.as_str());
     [architecture] = |_: &Device| Strong::new(Architecture);
+    // Not in the headers, but metal-rs sends them.
+    [vendorName] = |_: &Device| Text::object("aruminium");
+    [familyName] = |_: &Device| Text::object("soft Metal");
     // Beyond Metal's API.
     [aruminiumSettings] = |_: &Device| super::compiler::settings().object();
     [registryID] = |device: &Device| 1 + device.processor.number as u64;
@@ -324,13 +331,44 @@ soft_class! {
         };
     [newComputePipelineStateWithFunction:options:completionHandler:] =
         |_: &Device, function: Option<Strong<Function>>, _: usize, block: Option<HeldBlock>| {
-            pipeline_later(block, move || pipeline(function.as_deref()));
+            pipeline_later(block, move || pipeline(function.as_deref()).map(reflected));
         };
     [newComputePipelineStateWithDescriptor:options:completionHandler:] = |
         _: &Device, descriptor: Option<Strong<ComputePipelineDescriptor>>, options: usize,
         block: Option<HeldBlock>,
-    | pipeline_later(block, move || described_pipeline(descriptor.as_deref(), options));
+    | pipeline_later(block, move || described_pipeline(descriptor.as_deref(), options).map(reflected));
+    [newRenderPipelineStateWithDescriptor:error:] =
+        |device: &Device, descriptor: RenderDescriptor<'_>, error: ErrorOut| {
+            let made = RenderPipelineState::new(device.processor, descriptor, 0);
+            or_error(made.map(|made| made.0), error)
+        };
+    [newRenderPipelineStateWithDescriptor:options:reflection:error:] = |
+        device: &Device, descriptor: RenderDescriptor<'_>, options: usize, reflection: ErrorOut,
+        error: ErrorOut,
+    | {
+        let made = RenderPipelineState::new(device.processor, descriptor, options);
+        or_error(render_pipeline::with_reflection(made, options, reflection), error)
+    };
+    [newRenderPipelineStateWithDescriptor:completionHandler:] =
+        |device: &Device, descriptor: Option<Strong<RenderPipelineDescriptor>>, block: Option<HeldBlock>| {
+            let processor = device.processor;
+            complete_later(block, move || {
+                RenderPipelineState::new(processor, descriptor.as_deref(), 0).map(|made| made.0)
+            });
+        };
+    [newRenderPipelineStateWithDescriptor:options:completionHandler:] = |
+        device: &Device, descriptor: Option<Strong<RenderPipelineDescriptor>>, options: usize,
+        block: Option<HeldBlock>,
+    | {
+        let processor = device.processor;
+        pipeline_later(block, move || {
+            RenderPipelineState::new(processor, descriptor.as_deref(), options)
+        });
+    };
 }
+
+/// A descriptor of a render pipeline that a message passed.
+type RenderDescriptor<'a> = Option<&'a Object<RenderPipelineDescriptor>>;
 
 /// The alignment of linear textures: 16 bytes suit all formats.
 fn texture_alignment(_: &Device, format: usize) -> usize {
@@ -375,20 +413,30 @@ fn with_reflection(
     pipeline
 }
 
+/// A pipeline state and its reflection.
+fn reflected(
+    pipeline: Strong<ComputePipelineState>,
+) -> (Strong<ComputePipelineState>, Strong<Reflection>) {
+    let reflection = pipeline.reflection();
+    (pipeline, reflection)
+}
+
 /// Calls a block with a pipeline state, its reflection, and an error.
-fn pipeline_later(block: Option<HeldBlock>, make: impl FnOnce() -> Pipeline + Send + 'static) {
+fn pipeline_later<P: SoftClass, R: SoftClass>(
+    block: Option<HeldBlock>,
+    make: impl FnOnce() -> Result<(Strong<P>, Strong<R>), Error<LibraryError>> + Send + 'static,
+) {
     let Some(block) = block else { return };
     compile_aside(move || {
         let made = make().map_err(|error| error.ns_error());
-        let reflection = made.as_ref().ok().map(|pipeline| pipeline.reflection());
         // SAFETY: the message passed a block that takes these objects.
         unsafe {
             let call =
                 std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, Id, Id)>(block.invoke());
             call(
                 block.id(),
-                made.as_ref().map_or(Id::NIL, |pipeline| pipeline.id()),
-                reflection.as_ref().map_or(Id::NIL, |reflection| reflection.id()),
+                made.as_ref().map_or(Id::NIL, |made| made.0.id()),
+                made.as_ref().map_or(Id::NIL, |made| made.1.id()),
                 made.as_ref().err().map_or(Id::NIL, |error| error.id()),
             );
         }

@@ -7,7 +7,7 @@ use super::foundation::{
     ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, next_id, of_device,
     set_label, soft_class,
 };
-use super::pipeline::BoundArgument;
+use super::pipeline::{Bound, BoundArgument, objects};
 use crate::abi::Id;
 use crate::soft::ir::Checks;
 use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Processor};
@@ -18,9 +18,7 @@ pub(super) const CALL_DEPTH: usize = 1;
 
 /// A function.
 pub(super) struct Function {
-    /// The code of a kernel to which no functions are linked. A visible function has no code of its own, and one of a stage
-    /// of rendering none at all.
-    kernel: Option<Arc<Kernel>>,
+    code: Code,
     /// A number of `MTLFunctionType`.
     pub(super) kind: usize,
     /// The requested name, or the one in a descriptor.
@@ -31,6 +29,16 @@ pub(super) struct Function {
     label: Label,
     /// Its handle, which pointers to it hold.
     pub(super) handle: u64,
+}
+
+/// The result of a function's compilation.
+enum Code {
+    /// A kernel to which no functions are linked.
+    Kernel(Arc<Kernel>),
+    /// None of its own: it is compiled with the kernels that it is linked to.
+    Visible,
+    /// None at all: a stage of rendering has arguments only.
+    Stage(Box<[Argument]>),
 }
 
 labelled!(Function);
@@ -66,6 +74,16 @@ soft_class! {
     };
 }
 
+/// The arguments of a function that is in no pipeline.
+pub(super) struct FunctionReflection(pub(super) Strong<Function>);
+
+soft_class! {
+    /// The arguments of a function that is in no pipeline.
+    pub(super) class MTLFunctionReflection(FunctionReflection): NSObject;
+    [bindings] = |this: &FunctionReflection| objects::<Bound>(this.0.arguments());
+    [userAnnotation] = |_: &FunctionReflection| Id::NIL;
+}
+
 /// A function constant that a function depends on.
 pub(super) struct FunctionConstant(DeclaredConstant);
 
@@ -79,8 +97,8 @@ soft_class! {
 }
 
 impl Function {
-    /// Compiles a kernel with checks, or checks a visible function, which is called `name` from now on. Functions of other
-    /// kinds are not compiled.
+    /// Compiles a kernel with checks, or checks a visible function, which is called `name` from now on. Of functions of other
+    /// kinds only the arguments are found out.
     pub(super) fn compile(
         origin: Origin,
         kind: usize,
@@ -88,16 +106,16 @@ impl Function {
         checks: Checks,
     ) -> Result<Strong<Self>, Error<LibraryError>> {
         let Origin { source, name: own, constants } = &origin;
-        let kernel = match kind {
-            FUNCTION_VISIBLE => source.check_visible(own, constants).map(|()| None),
+        let code = match kind {
+            FUNCTION_VISIBLE => source.check_visible(own, constants).map(|()| Code::Visible),
             FUNCTION_KERNEL => source
                 .kernel(own, constants, checks, &[], CALL_DEPTH)
-                .map(|kernel| Some(Arc::new(kernel))),
-            _ => Ok(None),
+                .map(|kernel| Code::Kernel(Arc::new(kernel))),
+            _ => source.stage_arguments(own).map(|arguments| Code::Stage(arguments.into())),
         };
-        let kernel = kernel.map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
+        let code = code.map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
         let (label, handle) = (Label::default(), next_id());
-        Ok(Strong::new(Self { kernel, kind, name, origin, checks, label, handle }))
+        Ok(Strong::new(Self { code, kind, name, origin, checks, label, handle }))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -121,7 +139,7 @@ impl Function {
         linked: &[Strong<Self>],
         deepest: usize,
     ) -> Result<Arc<Kernel>, String> {
-        let Some(kernel) = &self.kernel else {
+        let Code::Kernel(kernel) = &self.code else {
             return Err(format!("error: function '{}' is not a kernel", self.name));
         };
         if let Some(other) = linked.iter().find(|function| function.kind != FUNCTION_VISIBLE) {
@@ -141,11 +159,19 @@ impl Function {
         source.kernel(name, constants, self.checks, &linked, deepest).map(Arc::new)
     }
 
+    /// The arguments of a kernel or of a stage of rendering; none of a visible function, which the host does not call.
+    pub(super) fn arguments(&self) -> &[Argument] {
+        match &self.code {
+            Code::Kernel(kernel) => kernel.arguments(),
+            Code::Stage(arguments) => arguments,
+            Code::Visible => &[],
+        }
+    }
+
     /// The buffer argument of an index.
     fn buffer(&self, index: usize) -> Option<&Argument> {
         let index = u32::try_from(index).ok()?;
-        let mut arguments = self.kernel.iter().flat_map(|kernel| kernel.arguments());
-        arguments.find(|argument| argument.has(ArgumentKind::Buffer, index))
+        self.arguments().iter().find(|argument| argument.has(ArgumentKind::Buffer, index))
     }
 
     /// An encoder for the struct that a buffer argument points to; `None` if that is no argument buffer.

@@ -9,7 +9,7 @@ use super::foundation::{
     AFTER_FORK, ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This,
     compile_aside, device, is_forked, label, labelled, of_device, set_label, soft_class,
 };
-use super::function::Function;
+use super::function::{Function, FunctionReflection};
 use super::function_descriptors::{FunctionConstantValues, FunctionDescriptor};
 use crate::abi::{Id, Imp};
 use crate::soft::ir::Checks;
@@ -47,6 +47,9 @@ soft_class! {
     [aruminiumDiagnostics] = |library: &Library| library.source.diagnostics().object();
     [newFunctionWithName:] = |library: &Library, name: &Object<Text>| {
         library.function(&name.to_str(), None, &[]).ok()
+    };
+    [reflectionForFunctionWithName:] = |library: &Library, name: &Object<Text>| {
+        library.function(&name.to_str(), None, &[]).ok().map(|function| Strong::new(FunctionReflection(function)))
     };
     [newFunctionWithName:constantValues:error:] = Library::specialised;
     [newFunctionWithName:constantValues:completionHandler:] = specialised_later;

@@ -50,6 +50,7 @@ mod queue;
 mod queue4;
 mod render;
 mod render_encoder;
+mod render_pipeline;
 mod residency_set;
 mod residents;
 mod resource;

@@ -198,8 +198,8 @@ pub(super) struct Reflection(Arc<Kernel>);
 soft_class! {
     /// The arguments of a kernel.
     pub(super) class MTLComputePipelineReflection(Reflection): NSObject;
-    [bindings] = Reflection::list::<Bound>;
-    [arguments] = Reflection::list::<BoundArgument>;
+    [bindings] = |this: &Reflection| objects::<Bound>(this.0.arguments());
+    [arguments] = |this: &Reflection| objects::<BoundArgument>(this.0.arguments());
 }
 
 /// One argument of a kernel, under the names of `MTLBinding`.
@@ -215,7 +215,7 @@ impl Bound {
 /// The same under the older names of `MTLArgument`.
 pub(super) struct BoundArgument(pub(super) Argument);
 
-trait OfArgument: SoftClass {
+pub(super) trait OfArgument: SoftClass {
     fn of(argument: Argument) -> Self;
 }
 
@@ -231,13 +231,11 @@ impl OfArgument for BoundArgument {
     }
 }
 
-impl Reflection {
-    fn list<P: OfArgument>(&self) -> Strong<List> {
-        let object = |argument: &Argument| -> Retained {
-            Strong::new(P::of(argument.clone())).into_retained()
-        };
-        List::object(self.0.arguments().iter().map(object))
-    }
+/// Objects for arguments.
+pub(super) fn objects<P: OfArgument>(arguments: &[Argument]) -> Strong<List> {
+    let object =
+        |argument: &Argument| -> Retained { Strong::new(P::of(argument.clone())).into_retained() };
+    List::object(arguments.iter().map(object))
 }
 
 soft_class! {

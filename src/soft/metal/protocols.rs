@@ -14,6 +14,7 @@ soft_protocol! {
     protocol MTLIndirectCommandBuffer: [MTLResource] {}
     protocol MTLVisibleFunctionTable: [MTLResource] {}
     protocol MTLComputePipelineState: [MTLAllocation] {}
+    protocol MTLRenderPipelineState: [MTLAllocation] {}
     protocol MTLComputeCommandEncoder: [MTLCommandEncoder] {}
     protocol MTLBlitCommandEncoder: [MTLCommandEncoder] {}
     protocol MTL4CommandEncoder: [NSObject] {}

@@ -47,17 +47,19 @@ pub(crate) struct Uses {
     pub(crate) pointed: BTreeSet<InstanceIndex>,
     /// The locals of which more than the value is used: they may be assigned.
     pub(crate) places: BTreeSet<LocalIndex>,
+    /// All locals that are used, if the caller wants them.
+    locals: Option<BTreeSet<LocalIndex>>,
     /// The number of expressions and statements.
     pub(crate) size: usize,
 }
 
 impl Expr {
-    /// Whether it is a local, or components of one.
-    fn is_local_value(&self) -> bool {
+    /// The local that it is, or whose components it is.
+    fn as_local(&self) -> Option<LocalIndex> {
         match &self.kind {
-            ExprKind::Local(_) => true,
-            ExprKind::Swizzle(whole, _) => whole.is_local_value(),
-            _ => false,
+            ExprKind::Local(local) => Some(*local),
+            ExprKind::Swizzle(whole, _) => whole.as_local(),
+            _ => None,
         }
     }
 }
@@ -73,6 +75,19 @@ impl Uses {
         let mut uses = Uses::default();
         uses.expr(expr);
         uses
+    }
+
+    /// The locals that statements use, parameters among them.
+    pub(crate) fn locals_of(block: &[Stmt]) -> BTreeSet<LocalIndex> {
+        let mut uses = Uses { locals: Some(BTreeSet::new()), ..Uses::default() };
+        uses.block(block);
+        uses.locals.unwrap_or_default()
+    }
+
+    fn local(&mut self, local: LocalIndex) {
+        if let Some(locals) = &mut self.locals {
+            locals.insert(local);
+        }
     }
 
     fn block(&mut self, block: &[Stmt]) {
@@ -111,8 +126,15 @@ impl Uses {
             Error | Constant(_) | List(..) | Overloaded(_) | Zero => {}
             Local(local) => {
                 self.places.insert(*local);
+                self.local(*local);
             }
-            Load(place) if place.is_local_value() => self.size += 1,
+            Load(a) => match a.as_local() {
+                Some(local) => {
+                    self.size += 1;
+                    self.local(local);
+                }
+                None => self.expr(a),
+            },
             Global(global) | IsDefined(global) => {
                 self.globals.insert(*global);
             }
@@ -121,7 +143,6 @@ impl Uses {
             | Swizzle(a, _)
             | ThreadElements(a)
             | Temporary(a)
-            | Load(a)
             | AddressOf(a)
             | Convert(a)
             | Bitcast(a)

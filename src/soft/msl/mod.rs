@@ -22,7 +22,7 @@ pub(crate) mod types;
 
 use crate::soft::ir::{self, Checks, InternalError};
 use ast::Stage;
-use check::entry::Reflection;
+use check::entry::{self, Reflection};
 use check::library::Library as Known;
 use check::program::{Program, Role, Specialisation};
 use check::{Checker, FuncId};
@@ -343,6 +343,18 @@ impl Library {
             self.lowered(name, &[Unit { special: &special, handle: 0, base: 0 }], 1, &[])?;
             Ok(())
         })
+    }
+
+    /// The arguments of a function of a stage of rendering, and for each whether the function uses it.
+    pub(crate) fn stage_arguments(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(entry::Argument, bool)>, CompileError> {
+        let func = self.find(name)?;
+        let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
+        let arguments = ir::catch_internal_error(|| checker.stage_arguments(func))
+            .map_err(|error| broken(&error, checker.recover(), &self.sources))?;
+        arguments.map_err(|error| CompileError::new(&error, &self.sources))
     }
 
     /// Lowers a function with those that are linked to it.

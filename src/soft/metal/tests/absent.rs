@@ -15,9 +15,9 @@ fn the_result_is_nil_and_the_error_says_what_is_missing() {
     pool(|| {
         let mut error = Id::NIL;
         let mut reflection = Id::NIL;
-        let name = "newRenderPipelineStateWithDescriptor:options:reflection:error:";
+        let name = "newRenderPipelineStateWithTileDescriptor:options:reflection:error:";
         let state = send!(
-            *device(), "newRenderPipelineStateWithDescriptor:options:reflection:error:",
+            *device(), "newRenderPipelineStateWithTileDescriptor:options:reflection:error:",
             Id::NIL => Id, 0 => usize, &raw mut reflection => *mut Id, &raw mut error => *mut Id; Id
         );
         assert!(state.is_nil() && reflection.is_nil());
@@ -26,7 +26,7 @@ fn the_result_is_nil_and_the_error_says_what_is_missing() {
         assert!(!responds(*device(), name));
         // A null pointer for the error, and no error at all.
         let none: *mut Id = std::ptr::null_mut();
-        send!(*device(), "newRenderPipelineStateWithDescriptor:error:", Id::NIL => Id, none => *mut Id; Id);
+        send!(*device(), "newDynamicLibrary:error:", Id::NIL => Id, none => *mut Id; Id);
         let rate = Id::NIL;
         assert!(
             send!(*device(), "newRasterizationRateMapWithDescriptor:", rate => Id; Id).is_nil()
@@ -43,7 +43,7 @@ fn a_completion_handler_is_called_with_the_error() {
         _ = sender.send(sent);
     };
     send!(
-        *device(), "newRenderPipelineStateWithDescriptor:completionHandler:", Id::NIL => Id,
+        *device(), "newLibraryWithStitchedDescriptor:completionHandler:", Id::NIL => Id,
         block(send_text) => Id; ()
     );
     let text = receiver.recv_timeout(Duration::from_secs(60)).unwrap();
@@ -78,6 +78,73 @@ fn functions_of_rendering_exist_without_code() {
                 "{text}"
             );
         }
+    });
+}
+
+/// A render pipeline state has the arguments of its functions; the host binds neither positions nor what a fragment gets
+/// from its vertices.
+#[test]
+fn a_render_pipeline_lists_the_arguments_of_its_functions() {
+    let source = "
+        struct V { float2 position; float3 color; };
+        struct Out { float4 position [[position]]; float4 color; };
+        vertex Out vs(device V *all [[buffer(3)]], constant float4 &unused [[buffer(0)]], uint i [[vertex_id]]) {
+            return {float4(all[i].position, 0, 1), float4(all[i].color, 1)};
+        }
+        fragment float4 fs(Out in [[stage_in]], texture2d<float> picture, sampler how, constant float &gain) {
+            return gain * picture.sample(how, in.position.xy) + dfdx(in.color);
+        }
+        kernel void k(device float *x) { x[0] = 1; }";
+    let library = library(source);
+    pool(|| {
+        let descriptor = new("MTLRenderPipelineDescriptor");
+        let make = |reflection: &mut Id, error: &mut Id| {
+            send!(
+                *device(), "newRenderPipelineStateWithDescriptor:options:reflection:error:",
+                *descriptor => Id, 1 => usize, reflection => *mut Id, error => *mut Id; Id
+            )
+        };
+        let (mut reflection, mut error) = (Id::NIL, Id::NIL);
+        assert!(make(&mut reflection, &mut error).is_nil() && reflection.is_nil());
+        assert!(error_text(error).contains("needs a vertex function"));
+        send!(*descriptor, "setVertexFunction:", *function(*library, "k") => Id; ());
+        assert!(make(&mut reflection, &mut error).is_nil());
+        assert!(error_text(error).contains("'k' is not a vertex function"));
+        send!(*descriptor, "setVertexFunction:", *function(*library, "vs") => Id; ());
+        send!(*descriptor, "setFragmentFunction:", *function(*library, "fs") => Id; ());
+        let state = Own::new(make(&mut reflection, &mut error));
+        assert_eq!(send!(*state, "reflection"; Id), reflection);
+
+        let listed = |selector: &str| {
+            let list = send!(reflection, selector; Id);
+            let argument = |at: usize| {
+                let argument = send!(list, "objectAtIndex:", at => usize; Id);
+                let name = text(send!(argument, "name"; Id));
+                let numbers = [send!(argument, "type"; usize), send!(argument, "index"; usize)];
+                (name, numbers, send!(argument, "isActive"; Bool).get())
+            };
+            (0..send!(list, "count"; usize)).map(argument).collect::<Vec<_>>()
+        };
+        let vertex = [("all".to_owned(), [0, 3], true), ("unused".to_owned(), [0, 0], false)];
+        assert_eq!(listed("vertexArguments"), vertex);
+        // Derivatives are not implemented: that the function uses what it names is assumed.
+        let fragment = [
+            ("picture".to_owned(), [2, 0], true),
+            ("how".to_owned(), [3, 0], true),
+            ("gain".to_owned(), [0, 0], true),
+        ];
+        assert_eq!(listed("fragmentArguments"), fragment);
+        // The same without a pipeline.
+        let alone = send!(*library, "reflectionForFunctionWithName:", *string("vs") => Id; Id);
+        assert_eq!(send!(send!(alone, "bindings"; Id), "count"; usize), 2);
+        let none = send!(*library, "reflectionForFunctionWithName:", *string("none") => Id; Id);
+        assert!(none.is_nil());
+        let bindings = send!(reflection, "vertexBindings"; Id);
+        let first = send!(bindings, "objectAtIndex:", 0 => usize; Id);
+        let members = send!(send!(first, "bufferStructType"; Id), "members"; Id);
+        let color = send!(members, "objectAtIndex:", 1 => usize; Id);
+        let color = (text(send!(color, "name"; Id)), send!(color, "offset"; usize));
+        assert_eq!(color, ("color".to_owned(), 16));
     });
 }
 

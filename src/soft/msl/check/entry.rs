@@ -5,6 +5,8 @@ use super::{Checker, FuncId, Parameter};
 use crate::soft::ir::shape::TensorKind;
 use crate::soft::ir::{Input, Scalar, Shape, limits};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
+use crate::soft::msl::diagnostics::{Diagnostics, Severity};
+use crate::soft::msl::hir::{LocalIndex, Uses};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access as TextureAccess, Texture};
 use crate::soft::msl::types::{Field, Qual, TENSOR_RECORD, Ty, TyId, Types, scalar_name};
@@ -133,6 +135,32 @@ impl Checker {
             .and_then(|n| self.constant_int(&n))
             .map(|n| n.clamp(1, limits::THREADS.into()) as u32);
         Reflection { arguments, max_total_threads }
+    }
+
+    /// The arguments of a stage of rendering, and for each whether the body uses it, which is assumed of a body with
+    /// errors. Parameters that the host does not bind are of no kind.
+    pub(crate) fn stage_arguments(
+        &mut self,
+        id: FuncId,
+    ) -> Result<Vec<(Argument, bool)>, Diagnostics> {
+        let outer = std::mem::take(&mut self.context.diagnostics);
+        let reflection = self.reflect(id);
+        let diagnostics = std::mem::take(&mut self.context.diagnostics);
+        let mut there = self.outside_of_body(self.func(id).scope);
+        there.origin = there.func(id).origin;
+        let body = there.function_body(id, None);
+        drop(there);
+        let of_body = std::mem::replace(&mut self.context.diagnostics, outer);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
+        }
+        // One error is about the stage itself.
+        let body = body.filter(|_| of_body.count(Severity::Error) == 1);
+        let used = body.map(|function| Uses::locals_of(&function.body));
+        let is_used =
+            |at: usize| used.as_ref().is_none_or(|locals| locals.contains(&LocalIndex(at as u32)));
+        let arguments = reflection.arguments.into_iter().enumerate();
+        Ok(arguments.map(|(at, argument)| (argument, is_used(at))).collect())
     }
 
     fn argument(
