@@ -348,9 +348,7 @@ lists! {
         "objectsWithOptions:passingTest:",
         "removeObserver:forKeyPath:",
         "removeObserver:forKeyPath:context:",
-        "setValue:forKey:",
         "sortedArrayUsingDescriptors:",
-        "valueForKey:",
     }
     /// `NSThread`.
     THREAD {

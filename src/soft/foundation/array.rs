@@ -9,6 +9,7 @@ use super::{NSObject, Text, absent};
 use crate::abi::{Bool, Id, Imp, NSRange, Sel};
 use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
+use crate::soft::runtime::key_value;
 use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong, class_of};
 use crate::soft::runtime::selector::known;
 use crate::soft::runtime::send::{send, send_with};
@@ -82,6 +83,8 @@ soft_class! {
     };
     [sortedArrayUsingSelector:] = |list: &List, selector: Sel| List::object(list.sorted(by_selector(selector)));
     [sortedArrayUsingComparator:] = |list: &List, block: BlockRef| List::object(list.sorted(by_block(block)));
+    raw [valueForKey:] = key_value::VALUE_OF_EACH;
+    raw [setValue:forKey:] = key_value::SET_VALUE_OF_EACH;
     [objectEnumerator] = |list: &List| Sequence::object(list.objects().iter().cloned());
     [reverseObjectEnumerator] = |list: &List| Sequence::object(list.objects().iter().rev().cloned());
     [isEqual:] = |list: &List, other: Ours<List>| list.is_equal(other.0);

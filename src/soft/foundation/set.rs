@@ -10,6 +10,7 @@ use super::{NSObject, Text};
 use crate::abi::{Bool, Class, Id, Imp, Sel};
 use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::declare::{Ours, This, Zone, soft_class};
+use crate::soft::runtime::key_value;
 use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong, class_of};
 use crate::soft::runtime::selector::known;
 use crate::soft::runtime::send::{send, send_with};
@@ -55,6 +56,8 @@ soft_class! {
         // SAFETY: the same, with one argument, an object.
         set.entries().keys().iter().for_each(|object| unsafe { send_with(object.id(), selector, with) });
     };
+    raw [valueForKey:] = key_value::VALUE_OF_EACH_IN_SET;
+    raw [setValue:forKey:] = key_value::SET_VALUE_OF_EACH;
     [isSubsetOfSet:] = |set: &Unique, other: &Object<Unique>| set.is_within(other);
     [intersectsSet:] = |set: &Unique, other: &Object<Unique>| {
         set.entries().keys().iter().any(|object| other.has(object.id()))

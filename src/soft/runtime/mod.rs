@@ -17,6 +17,7 @@ mod entry_reflect;
 pub(crate) mod exception;
 pub(crate) mod fatal;
 mod fork;
+pub(crate) mod key_value;
 mod lock;
 pub(crate) mod nsobject;
 pub(crate) mod object;

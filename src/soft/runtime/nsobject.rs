@@ -2,6 +2,7 @@
 
 use super::class::{self, ClassData};
 use super::declare::{Zone, soft_class};
+use super::key_value;
 use super::lock::Lock;
 use super::object::{self, Retained, class_of};
 use super::pool;
@@ -53,6 +54,17 @@ soft_class! {
 
     [methodSignatureForSelector:] = signature_for;
     class [instanceMethodSignatureForSelector:] = instance_signature_for;
+
+    class [accessInstanceVariablesDirectly] = |_: Class| true;
+    raw [valueForKey:] = key_value::VALUE;
+    raw [setValue:forKey:] = key_value::SET_VALUE;
+    raw [valueForKeyPath:] = key_value::VALUE_AT_PATH;
+    raw [setValue:forKeyPath:] = key_value::SET_VALUE_AT_PATH;
+    raw [valueForUndefinedKey:] = key_value::UNDEFINED;
+    raw [setValue:forUndefinedKey:] = key_value::SET_UNDEFINED;
+    raw [setNilValueForKey:] = key_value::SET_NIL;
+    raw [dictionaryWithValuesForKeys:] = key_value::VALUES;
+    raw [setValuesForKeysWithDictionary:] = key_value::SET_VALUES;
 }
 
 /// The class that a handle is. A message that passes a class passes nil or one of this runtime.

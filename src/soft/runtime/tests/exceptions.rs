@@ -14,7 +14,7 @@ fn object() -> Id {
 }
 
 /// Calls a closure in `try_catch`.
-fn caught(mut run: impl FnMut()) -> Option<Id> {
+pub(super) fn caught(mut run: impl FnMut()) -> Option<Id> {
     unsafe extern "C-unwind" fn call<F: FnMut()>(run: *mut c_void) {
         // SAFETY: the argument is the closure.
         unsafe { (*run.cast::<F>())() }

@@ -20,6 +20,8 @@ mod ends;
 mod exceptions;
 mod formats;
 mod foundation;
+#[cfg(feature = "export")]
+mod key_values;
 mod messages;
 mod pools;
 mod properties;
