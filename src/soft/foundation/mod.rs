@@ -5,6 +5,9 @@ pub(crate) mod array;
 mod autorelease_pool;
 mod base64;
 mod bundle;
+#[cfg(feature = "export")]
+#[allow(non_upper_case_globals)] // C's names.
+pub(crate) mod constant_string;
 mod data;
 mod date;
 mod dictionary;
@@ -60,5 +63,5 @@ pub(crate) use dictionary::Pairs;
 pub(crate) use dispatch::{run_on, serial_queue};
 pub(crate) use error::Failure;
 pub(crate) use number::Number;
-pub(crate) use string::Text;
+pub(crate) use string::{NSString, Text};
 pub(crate) use url::Address;

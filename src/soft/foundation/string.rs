@@ -1,5 +1,7 @@
 //! NSString: text, stored as UTF-8 and accessible as UTF-16.
 
+#[cfg(feature = "export")]
+use super::constant_string::stand_in;
 use super::data::End;
 use super::format::{formatted, init_with_format, string_by_appending_format, string_with_format};
 use super::mutable_string::NSMutableString;
@@ -27,6 +29,12 @@ pub(crate) struct Text {
     utf8: Option<String>,
     ascii: bool,
     units: OnceLock<Box<[u16]>>,
+}
+
+/// Only other programs have strings that a C compiler has laid out.
+#[cfg(not(feature = "export"))]
+unsafe fn stand_in(_: Id) -> Option<&'static Object<Text>> {
+    None
 }
 
 /// `NSASCIIStringEncoding`.
@@ -58,7 +66,7 @@ impl TextEncoding {
 soft_class! {
     /// A string.
     pub(crate) class NSString(Text): NSObject, conforms [NSCopying, NSMutableCopying],
-        lacks absent::STRING, kept as Text::unchanging;
+        lacks absent::STRING, kept as Text::unchanging, or stand_in;
     make [string] = Text::default;
     init [init] = Text::default;
     make [stringWithUTF8String:] = Text::from_c;
@@ -374,7 +382,7 @@ impl Text {
         }
     }
 
-    fn from_characters(units: *const u16, length: usize) -> Option<Self> {
+    pub(super) fn from_characters(units: *const u16, length: usize) -> Option<Self> {
         // SAFETY: the caller passed that many units.
         unsafe { slice(units, length) }.map(Self::from_units)
     }

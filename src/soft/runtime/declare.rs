@@ -589,7 +589,7 @@ macro_rules! soft_class {
         $(#[$doc:meta])*
         $vis:vis class $name:ident $(($payload:ty))? $(: $superclass:ident)?
         $(, kind $kind:ident)? $(, named $text:literal)? $(, conforms [$($protocol:ident),+ $(,)?])?
-        $(, lacks $lacks:path)? $(, kept as $keep:path)?;
+        $(, lacks $lacks:path)? $(, kept as $keep:path)? $(, or $stand_in:path)?;
         $($($place:ident)? [$($selector:tt)+] = $function:expr;)*
     ) => {
         $(#[$doc])*
@@ -622,10 +622,10 @@ macro_rules! soft_class {
         const _: () = {
             $crate::soft::system::entry!(classes: $crate::soft::runtime::class::ClassPair = &$name);
         };
-        $crate::soft::runtime::declare::soft_class!(@class $name ($($payload)?) $($keep)?);
+        $crate::soft::runtime::declare::soft_class!(@class $name ($($payload)?) $($keep)? $(, $stand_in)?);
     };
     (@class $name:ident () $($keep:path)?) => {};
-    (@class $name:ident ($payload:ty) $($keep:path)?) => {
+    (@class $name:ident ($payload:ty) $($keep:path)? $(, $stand_in:path)?) => {
         // SAFETY: this is the class that declares the payload.
         unsafe impl $crate::soft::runtime::object::SoftClass for $payload {
             fn class() -> &'static $crate::soft::runtime::class::ClassData {
@@ -636,6 +636,14 @@ macro_rules! soft_class {
                     object: &$crate::soft::runtime::object::Object<Self>,
                 ) -> $crate::soft::runtime::object::Strong<Self> {
                     $keep(object)
+                }
+            )?
+            $(
+                unsafe fn stand_in(
+                    object: $crate::abi::Id,
+                ) -> Option<&'static $crate::soft::runtime::object::Object<Self>> {
+                    // SAFETY: the caller's.
+                    unsafe { $stand_in(object) }
                 }
             )?
         }

@@ -78,6 +78,16 @@ pub(crate) unsafe trait SoftClass: Send + Sync + Sized + 'static {
     fn keep(object: &Object<Self>) -> Strong<Self> {
         object.retain()
     }
+
+    /// The object of this class that is used in place of one that a compiler has laid out in another way; `None` for all
+    /// others.
+    ///
+    /// # Safety
+    ///
+    /// It is an object, not nil.
+    unsafe fn stand_in(_: Id) -> Option<&'static Object<Self>> {
+        None
+    }
 }
 
 /// # Safety
@@ -372,8 +382,12 @@ impl<P: SoftClass> Object<P> {
         let class = unsafe { class_of(object) };
         let ours = std::ptr::eq(class, P::class())
             || class.payload().is_some_and(|(class, _)| std::ptr::eq(class, P::class()));
-        // SAFETY: objects of this class were allocated with `P` as their payload.
-        ours.then(|| unsafe { &*object.as_ptr().cast() })
+        match ours {
+            // SAFETY: objects of this class were allocated with `P` as their payload.
+            true => Some(unsafe { &*object.as_ptr().cast() }),
+            // SAFETY: the caller's.
+            false => unsafe { P::stand_in(object) },
+        }
     }
 
     pub(crate) fn id(&self) -> Id {

@@ -39,10 +39,11 @@ template <typename T> static T *check(T *object, NS::Error *error, const char *w
 
 static NS::String *text(const char *bytes) { return NS::String::string(bytes, NS::UTF8StringEncoding); }
 
-static NS::SharedPtr<MTL::ComputePipelineState> pipeline(MTL::Device *device, MTL::Library *library, const char *name) {
+static NS::SharedPtr<MTL::ComputePipelineState> pipeline(MTL::Device *device, MTL::Library *library, NS::String *name) {
     NS::Error *error = nullptr;
-    auto function = NS::TransferPtr(check(library->newFunction(text(name)), nullptr, name));
-    return NS::TransferPtr(check(device->newComputePipelineState(function.get(), &error), error, name));
+    const char *bytes = name->utf8String();
+    auto function = NS::TransferPtr(check(library->newFunction(name), nullptr, bytes));
+    return NS::TransferPtr(check(device->newComputePipelineState(function.get(), &error), error, bytes));
 }
 
 int main() {
@@ -50,7 +51,8 @@ int main() {
     auto device = NS::TransferPtr(check(MTL::CreateSystemDefaultDevice(), nullptr, "device"));
     NS::Error *error = nullptr;
     auto library = NS::TransferPtr(check(device->newLibrary(text(SOURCE), nullptr, &error), error, "library"));
-    auto add = pipeline(device.get(), library.get(), "add"), total = pipeline(device.get(), library.get(), "total");
+    auto add = pipeline(device.get(), library.get(), MTLSTR("add"));
+    auto total = pipeline(device.get(), library.get(), text("total"));
 
     std::vector<float> a(COUNT), b(COUNT);
     for (size_t i = 0; i < COUNT; i++) a[i] = float(i), b[i] = 2.0f * float(i);

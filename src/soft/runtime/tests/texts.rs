@@ -243,3 +243,34 @@ fn data_is_searched_and_written_as_text() {
     assert!(send!(decode("Zm9vYg=="), "isEqual:", data(b"foob") => Id; Bool).get());
     assert!(decode("Zm9v*").is_nil());
 }
+
+/// A string that a C compiler has laid out, as `CFSTR` has it.
+#[cfg(feature = "export")]
+#[test]
+fn strings_of_a_c_compiler_are_strings() {
+    use crate::soft::foundation::constant_string::__CFConstantStringClassReference as REFERENCE;
+
+    #[repr(C)]
+    struct Constant(*const c_void, u64, *const c_void, usize);
+    let isa = (&raw const REFERENCE).cast();
+    let units = "größe".encode_utf16().collect::<Vec<u16>>();
+    let ascii = Constant(isa, 0x7c8, b"hello".as_ptr().cast(), 5);
+    let wide = Constant(isa, 0x7d0, units.as_ptr().cast(), units.len());
+    for (constant, expected) in [(&ascii, "hello"), (&wide, "größe")] {
+        let object = Id::from_ptr(std::ptr::from_ref(constant).cast_mut().cast());
+        assert_eq!(text(object), expected);
+        // SAFETY: an object.
+        assert_eq!(unsafe { objc_retain(object) }, object);
+        send!(object, "release"; ());
+        let other = string(expected);
+        assert!(send!(object, "isEqual:", other => Id; Bool).get());
+        assert!(send!(other, "isEqual:", object => Id; Bool).get());
+        assert_eq!(send!(object, "hash"; usize), send!(other, "hash"; usize));
+        let twice = send!(object, "stringByAppendingString:", object => Id; Id);
+        assert_eq!(text(twice), expected.repeat(2));
+        let copy = send!(object, "copy"; Id);
+        assert_eq!(text(copy), expected);
+        let is_string = send!(object, "isKindOfClass:", class("NSString") => Class; Bool);
+        assert!(is_string.get());
+    }
+}
