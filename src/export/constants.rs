@@ -1,4 +1,4 @@
-//! The symbols that are strings: error domains, keys, names of counters.
+//! The symbols that are strings: error domains, keys, names of counters, exceptions and notifications.
 //!
 //! A client reads them as pointers to `NSString`. They are filled when the program or library is loaded.
 
@@ -41,6 +41,38 @@ constants! {
     NSLocalizedFailureReasonErrorKey = c"NSLocalizedFailureReason";
     NSUnderlyingErrorKey = c"NSUnderlyingError";
     NSCocoaErrorDomain;
+    NSDebugDescriptionErrorKey = c"NSDebugDescription";
+    NSFilePathErrorKey = c"NSFilePath";
+    NSHelpAnchorErrorKey = c"NSHelpAnchor";
+    NSLocalizedFailureErrorKey = c"NSLocalizedFailure";
+    NSLocalizedRecoveryOptionsErrorKey = c"NSLocalizedRecoveryOptions";
+    NSLocalizedRecoverySuggestionErrorKey = c"NSLocalizedRecoverySuggestion";
+    NSMultipleUnderlyingErrorsKey;
+    NSRecoveryAttempterErrorKey = c"NSRecoveryAttempter";
+    NSStringEncodingErrorKey = c"NSStringEncoding";
+    NSURLErrorKey = c"NSURL";
+    NSMachErrorDomain;
+    NSOSStatusErrorDomain;
+    NSPOSIXErrorDomain;
+    NSURLErrorDomain;
+    NSGenericException;
+    NSInternalInconsistencyException;
+    NSInvalidArgumentException;
+    NSMallocException;
+    NSObjectInaccessibleException;
+    NSObjectNotAvailableException;
+    NSRangeException;
+    NSUndefinedKeyException = c"NSUnknownKeyException";
+    NSDefaultRunLoopMode = c"kCFRunLoopDefaultMode";
+    NSRunLoopCommonModes = c"kCFRunLoopCommonModes";
+    NSBundleDidLoadNotification;
+    NSBundleResourceRequestLowDiskSpaceNotification;
+    NSProcessInfoPowerStateDidChangeNotification;
+    NSProcessInfoThermalStateDidChangeNotification;
+    NSProcessInfoPerformanceProfileDidChangeNotification;
+    NSDeviceCertificationiPhonePerformanceGaming;
+    NSProcessPerformanceProfileDefault;
+    NSProcessPerformanceProfileSustained;
     MTLBinaryArchiveDomain;
     MTLCaptureErrorDomain;
     MTLCommandBufferErrorDomain;
@@ -50,6 +82,25 @@ constants! {
     MTLIOErrorDomain;
     MTLLibraryErrorDomain;
     MTLLogStateErrorDomain;
+    MTL4CommandQueueErrorDomain;
+    MTLTensorDomain;
+    MTLDeviceRemovalRequestedNotification;
+    MTLDeviceWasAddedNotification;
+    MTLDeviceWasRemovedNotification;
+    MTLCommonCounterClipperInvocations;
+    MTLCommonCounterClipperPrimitivesOut;
+    MTLCommonCounterComputeKernelInvocations;
+    MTLCommonCounterFragmentCycles;
+    MTLCommonCounterFragmentInvocations;
+    MTLCommonCounterFragmentsPassed;
+    MTLCommonCounterPostTessellationVertexCycles;
+    MTLCommonCounterPostTessellationVertexInvocations;
+    MTLCommonCounterRenderTargetWriteCycles;
+    MTLCommonCounterTessellationCycles;
+    MTLCommonCounterTessellationInputPatches;
+    MTLCommonCounterTotalCycles;
+    MTLCommonCounterVertexCycles;
+    MTLCommonCounterVertexInvocations;
     MTLCommonCounterTimestamp = c"GPUTimestamp";
     MTLCommonCounterSetTimestamp = c"timestamp";
     MTLCommonCounterSetStageUtilization = c"stageutilization";

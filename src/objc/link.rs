@@ -279,7 +279,9 @@ door! {
 pub(crate) mod clients {
     pub(crate) use crate::soft::foundation::entry_clients::*;
     pub(crate) use crate::soft::foundation::entry_context::*;
+    pub(crate) use crate::soft::foundation::entry_foundation::*;
     pub(crate) use crate::soft::foundation::entry_source::*;
+    pub(crate) use crate::soft::foundation::geometry::*;
     pub(crate) use crate::soft::metal::entry::{
         MTLCopyAllDevicesWithObserver, MTLRemoveDeviceObserver,
     };
@@ -299,8 +301,15 @@ macro_rules! client_names {
         $($macro)+ {
             MTLCodeGenServiceBuildRequest MTLCodeGenServiceCreate MTLCodeGenServiceDestroy
             MTLCopyAllDevicesWithObserver MTLRemoveDeviceObserver
-            class_addProperty class_copyPropertyList class_getIvarLayout class_getProperty
-            class_getWeakIvarLayout class_replaceProperty class_setVersion
+            CGAffineTransformInvert CGPointApplyAffineTransform CGRectApplyAffineTransform
+            CGRectContainsPoint CGRectInset CGRectIntersectsRect CGRectIsEmpty
+            CGSizeApplyAffineTransform
+            NSClassFromString NSFullUserName NSGetUncaughtExceptionHandler NSHomeDirectory NSLog
+            NSProtocolFromString NSSelectorFromString NSSetUncaughtExceptionHandler
+            NSStringFromClass NSStringFromProtocol NSStringFromSelector NSTemporaryDirectory NSUserName
+            class_addProperty class_copyPropertyList class_getClassVariable class_getImageName
+            class_getIvarLayout class_getProperty class_getWeakIvarLayout class_replaceProperty
+            class_setIvarLayout class_setVersion class_setWeakIvarLayout
             dispatch_activate dispatch_after dispatch_after_f dispatch_apply dispatch_apply_f
             dispatch_assert_queue dispatch_assert_queue_not dispatch_async_and_wait
             dispatch_async_and_wait_f dispatch_barrier_async_and_wait dispatch_barrier_async_and_wait_f
@@ -309,10 +318,11 @@ macro_rules! client_names {
             dispatch_get_context dispatch_get_specific
             dispatch_group_async dispatch_group_async_f dispatch_group_create dispatch_group_enter
             dispatch_group_leave dispatch_group_notify dispatch_group_notify_f dispatch_group_wait
-            dispatch_once dispatch_once_f dispatch_queue_attr_make_with_qos_class
-            dispatch_queue_create_with_target dispatch_queue_get_specific
+            dispatch_once dispatch_once_f dispatch_queue_attr_make_with_autorelease_frequency
+            dispatch_queue_attr_make_with_qos_class
+            dispatch_queue_create_with_target dispatch_queue_get_qos_class dispatch_queue_get_specific
             dispatch_queue_set_specific dispatch_resume dispatch_set_context
-            dispatch_set_finalizer_f dispatch_set_target_queue dispatch_source_cancel
+            dispatch_set_finalizer_f dispatch_set_qos_class_floor dispatch_set_target_queue dispatch_source_cancel
             dispatch_source_create dispatch_source_get_data dispatch_source_get_handle
             dispatch_source_get_mask dispatch_source_merge_data
             dispatch_source_set_cancel_handler dispatch_source_set_cancel_handler_f

@@ -3,8 +3,8 @@
 //! The compiler writes the class, flags, the address of the text and its length, where our own strings have a count and a
 //! text of their own. Methods of NSString get a string of ours with the same text in its place.
 
-use super::string::UTF8;
-use super::{NSString, Text};
+use super::Text;
+use super::string::{NSString, UTF8};
 use crate::abi::Id;
 use crate::soft::runtime::declare::soft_class;
 use crate::soft::runtime::object::{Object, SoftClass, Strong, class_of};

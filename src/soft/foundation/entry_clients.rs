@@ -144,6 +144,34 @@ pub(crate) unsafe extern "C" fn dispatch_queue_attr_make_with_qos_class(
     attribute
 }
 
+/// The attribute itself: each job of a queue has a pool of its own here.
+pub(crate) unsafe extern "C" fn dispatch_queue_attr_make_with_autorelease_frequency(
+    attribute: Id,
+    _frequency: usize,
+) -> Id {
+    attribute
+}
+
+/// None (`QOS_CLASS_UNSPECIFIED`): queues have no priorities here.
+pub(crate) unsafe extern "C" fn dispatch_queue_get_qos_class(
+    _queue: Id,
+    relative: *mut c_int,
+) -> u32 {
+    if !relative.is_null() {
+        // SAFETY: the caller passes null or an address that may be written.
+        unsafe { *relative = 0 }
+    }
+    0
+}
+
+/// Nothing: queues have no priorities here.
+pub(crate) unsafe extern "C" fn dispatch_set_qos_class_floor(
+    _object: Id,
+    _class: u32,
+    _relative: c_int,
+) {
+}
+
 /// A new group.
 pub(crate) unsafe extern "C" fn dispatch_group_create() -> Id {
     Group::object().into_retained().into_owned()

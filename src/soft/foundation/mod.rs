@@ -23,6 +23,9 @@ pub(crate) mod entry_clients;
 pub(crate) mod entry_context;
 #[cfg(feature = "export")]
 #[allow(non_snake_case)] // C's names.
+pub(crate) mod entry_foundation;
+#[cfg(feature = "export")]
+#[allow(non_snake_case)] // C's names.
 pub(crate) mod entry_source;
 mod enumeration;
 mod enumerator;
@@ -30,6 +33,9 @@ mod error;
 mod exception;
 pub(crate) mod file;
 mod format;
+#[cfg(feature = "export")]
+#[allow(non_snake_case)] // C's names.
+pub(crate) mod geometry;
 #[cfg(feature = "export")]
 #[allow(non_camel_case_types)] // C's names.
 mod group;
@@ -63,5 +69,5 @@ pub(crate) use dictionary::Pairs;
 pub(crate) use dispatch::{run_on, serial_queue};
 pub(crate) use error::Failure;
 pub(crate) use number::Number;
-pub(crate) use string::{NSString, Text};
+pub(crate) use string::Text;
 pub(crate) use url::Address;

@@ -125,14 +125,15 @@ pub(super) fn takes_format<R: Encode>() -> MethodEncoding {
     MethodEncoding::new(encoding::<R>(), [encoding::<Id>()])
 }
 
-/// Writes the implementations of methods. Each calls a function with the arguments, the receiver and the selector first, and
-/// returns what it returns. The number is that of the arguments which every caller passes, these two included.
+/// Writes the implementations of methods, and functions. Each calls a function with the arguments, a method's receiver and
+/// selector first, and returns what it returns. The number is that of the arguments which every caller passes, these two included.
 macro_rules! variadic {
+    (@store 1) => { "str x0, [sp, #56]\n add x9, sp, #56" };
     (@store 3) => { "stp x1, x2, [sp, #48]\n str x0, [sp, #40]\n add x9, sp, #40" };
     (@store 4) => { "stp x2, x3, [sp, #48]\n stp x0, x1, [sp, #32]\n add x9, sp, #32" };
     ($($name:ident calls $body:path, named $named:tt;)+) => {$(
         #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name() {
+        pub(crate) unsafe extern "C" fn $name() {
             #[cfg(target_arch = "x86_64")]
             std::arch::naked_asm!(
                 ".cfi_startproc",

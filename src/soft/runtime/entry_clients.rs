@@ -5,7 +5,7 @@
 use super::class::{ClassData, MethodData};
 use super::exception::{self, Handler};
 use super::nsobject::{is_kind_of_class, responds_to_selector};
-use crate::abi::{Bool, Class, Id, Method, MethodDescription, Sel};
+use crate::abi::{Bool, Class, Id, Ivar, Method, MethodDescription, Sel};
 use crate::soft::fork::lock;
 use crate::soft::system::is_main_thread;
 use std::collections::BTreeMap;
@@ -44,6 +44,25 @@ pub(crate) unsafe extern "C" fn class_getIvarLayout(_class: Class) -> *const u8 
 /// Which instance variables are weak references: none.
 pub(crate) unsafe extern "C" fn class_getWeakIvarLayout(_class: Class) -> *const u8 {
     null()
+}
+
+/// Which instance variables are strong references: not used.
+pub(crate) unsafe extern "C" fn class_setIvarLayout(_class: Class, _layout: *const u8) {}
+
+/// Which instance variables are weak references: not used.
+pub(crate) unsafe extern "C" fn class_setWeakIvarLayout(_class: Class, _layout: *const u8) {}
+
+/// A variable of the class object: there are none.
+pub(crate) unsafe extern "C" fn class_getClassVariable(
+    _class: Class,
+    _name: *const c_char,
+) -> Ivar {
+    Ivar::NIL
+}
+
+/// The library of a class: the same for all.
+pub(crate) unsafe extern "C" fn class_getImageName(class: Class) -> *const c_char {
+    if class.is_nil() { null() } else { c"libaruminium.so.0".as_ptr() }
 }
 
 /// The selector and the types of a method. Null for nil.

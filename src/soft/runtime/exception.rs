@@ -77,6 +77,11 @@ pub(super) fn set_handler(handler: Option<Handler>) -> Option<Handler> {
     std::mem::replace(&mut HANDLER.lock().unwrap_or_else(PoisonError::into_inner), handler)
 }
 
+/// The handler.
+pub(crate) fn handler() -> Option<Handler> {
+    *HANDLER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Throws an object, or nil. Without a frame of [`try_catch`] on the stack the program's handler is called, and the
 /// program ends with a message.
 ///

@@ -17,6 +17,7 @@ extern id objc_autorelease(id object);
 extern id objc_allocateClassPair(id superclass, const char *name, unsigned long extra);
 extern void objc_registerClassPair(id class);
 extern bool class_addMethod(id class, SEL selector, void (*method)(void), const char *types);
+extern void NSLog(id format, ...);
 extern id MTLLibraryErrorDomain;
 extern struct queue _dispatch_main_q;
 extern void dispatch_async_f(struct queue *queue, void *argument, void (*function)(void *));
@@ -77,6 +78,7 @@ int main(void) {
                    string("%@ %d %.1f %s %lu %c %g %x"), string("x"), -1, 2.5, "three", 4ul, '5', 6.5, 0x7f);
     const char *utf8 = SEND(const char *, text, "UTF8String", (id, SEL));
     if (strcmp(utf8, "x -1 2.5 three 4 5 6.5 7f")) return fprintf(stderr, "the text is '%s'\n", utf8), 1;
+    NSLog(string("%@ %d"), string("logged"), 7);
     // The main thread's run loop runs the main queue.
     bool ran = false;
     dispatch_async_f(&_dispatch_main_q, &ran, set);

@@ -2,11 +2,13 @@
 
 use objc2::rc::Retained;
 use objc2::runtime::{AnyObject, NSObject, NSObjectProtocol, NSZone};
-use objc2::{AnyThread, DefinedClass, define_class, msg_send};
+use objc2::{AnyThread, ClassType, DefinedClass, define_class, msg_send, sel};
 use objc2_foundation::{
-    CopyingHelper, NSArray, NSCopying, NSData, NSDate, NSDictionary, NSException, NSMutableArray,
-    NSMutableCopying, NSMutableData, NSMutableDictionary, NSMutableSet, NSMutableString, NSNull,
-    NSNumber, NSRange, NSSet, NSString, NSThread, NSURL, NSValue, ns_string,
+    CopyingHelper, NSArray, NSClassFromString, NSCopying, NSData, NSDate, NSDictionary, NSError,
+    NSException, NSHomeDirectory, NSMutableArray, NSMutableCopying, NSMutableData,
+    NSMutableDictionary, NSMutableSet, NSMutableString, NSNull, NSNumber, NSObjectNSKeyValueCoding,
+    NSPOSIXErrorDomain, NSProtocolFromString, NSRange, NSSelectorFromString, NSSet, NSString,
+    NSTemporaryDirectory, NSThread, NSURL, NSUndefinedKeyException, NSValue, ns_string,
 };
 use objc2_metal::{MTLCompileOptions, MTLTextureDescriptor};
 use std::os::unix::ffi::OsStrExt;
@@ -201,4 +203,46 @@ fn an_exception_is_raised_and_caught() {
     let caught = result.map(|()| ()).unwrap_err().expect("not nil");
     let caught = NSException::from_exception(caught).expect("an NSException");
     assert_eq!(caught.reason().unwrap().to_string(), "because");
+}
+
+#[test]
+fn values_have_names() {
+    let descriptor = MTLTextureDescriptor::new();
+    let value = |key| descriptor.valueForKey(key).unwrap();
+    unsafe { descriptor.setValue_forKey(Some(&NSNumber::new_i64(7)), ns_string!("width")) };
+    assert_eq!(descriptor.width(), 7);
+    let width = value(ns_string!("width")).downcast::<NSNumber>().unwrap();
+    assert_eq!(width.as_i64(), 7);
+    // The accessors of Booleans, and a value of a value.
+    let options = MTLCompileOptions::new();
+    options.setInstallName(Some(ns_string!("a name")));
+    let length = options.valueForKeyPath(ns_string!("installName.length")).unwrap();
+    assert_eq!(length.downcast::<NSNumber>().unwrap().as_usize(), 6);
+    let names = NSArray::from_slice(&[ns_string!("one"), ns_string!("three")]);
+    let lengths = names.valueForKey(ns_string!("length")).downcast::<NSArray>().unwrap();
+    assert_eq!(lengths.count(), 2);
+    let read = AssertUnwindSafe(|| drop(options.valueForKey(ns_string!("colour"))));
+    let error = objc2::exception::catch(read).unwrap_err().expect("not nil");
+    let error = NSException::from_exception(error).expect("an NSException");
+    assert_eq!(&*error.name(), unsafe { NSUndefinedKeyException });
+}
+
+#[test]
+fn names_become_classes_and_selectors() {
+    let class = NSClassFromString(ns_string!("NSString")).unwrap();
+    assert_eq!((class, &*NSString::from_class(class)), (NSString::class(), ns_string!("NSString")));
+    assert!(NSClassFromString(ns_string!("NoSuchClass")).is_none());
+    let selector = NSSelectorFromString(ns_string!("setLabel:"));
+    assert_eq!(
+        (selector, &*unsafe { NSString::from_selector(selector) }),
+        (sel!(setLabel:), ns_string!("setLabel:"))
+    );
+    let protocol = NSProtocolFromString(ns_string!("MTLBuffer")).unwrap();
+    assert_eq!(&*unsafe { NSString::from_protocol(&protocol) }, ns_string!("MTLBuffer"));
+    assert!(NSTemporaryDirectory().to_string().ends_with('/'));
+    assert_eq!(NSHomeDirectory().to_string(), std::env::var("HOME").unwrap());
+    let error = unsafe { NSError::new(2, NSPOSIXErrorDomain) };
+    assert_eq!(&*error.domain(), ns_string!("NSPOSIXErrorDomain"));
+    let image = unsafe { std::ffi::CStr::from_ptr(objc2::ffi::class_getImageName(class)) };
+    assert_eq!(image, c"libaruminium.so.0");
 }
