@@ -260,6 +260,7 @@ soft_class! {
     [textureType] = |this: &Bound| this.0.texture.map_or(0, |texture| texture.kind);
     [arrayLength] = |this: &Bound| array_length(&this.0);
     [isDepthTexture] = |this: &Bound| this.0.texture.is_some_and(|texture| texture.depth);
+    [description] = |this: &Bound| describe("MTLBinding", &this.0);
 }
 
 soft_class! {
@@ -284,6 +285,18 @@ soft_class! {
     [arrayLength] = |this: &BoundArgument| array_length(&this.0);
     [isDepthTexture] =
         |this: &BoundArgument| this.0.texture.is_some_and(|texture| texture.depth);
+    [description] = |this: &BoundArgument| describe("MTLArgument", &this.0);
+}
+
+/// An argument as it is declared.
+fn describe(class: &str, argument: &Argument) -> Strong<Text> {
+    let table = match argument.kind {
+        ArgumentKind::Buffer => "buffer",
+        ArgumentKind::Threadgroup => "threadgroup",
+        ArgumentKind::Texture => "texture",
+        ArgumentKind::Sampler => "sampler",
+    };
+    Text::object(format!("<{class}: {} [[{table}({})]]>", argument.name, argument.index))
 }
 
 /// A number of `MTLBindingType`, which `MTLArgumentType` shares.

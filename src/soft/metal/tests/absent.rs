@@ -141,6 +141,7 @@ fn a_render_pipeline_lists_the_arguments_of_its_functions() {
         assert!(none.is_nil());
         let bindings = send!(reflection, "vertexBindings"; Id);
         let first = send!(bindings, "objectAtIndex:", 0 => usize; Id);
+        assert_eq!(text(send!(first, "description"; Id)), "<MTLBinding: all [[buffer(3)]]>");
         let members = send!(send!(first, "bufferStructType"; Id), "members"; Id);
         let color = send!(members, "objectAtIndex:", 1 => usize; Id);
         let color = (text(send!(color, "name"; Id)), send!(color, "offset"; usize));
