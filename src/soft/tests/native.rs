@@ -169,6 +169,20 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
         "uint s = 0; for (uint k = 0; k < (a[0] & 7) + 3; k++) { uint x = simd_shuffle(a[at], ushort(k)); \
          if (x % 3 == 0) continue; s = s * 5 + x + simd_shuffle(l, ushort(31 - k)); } out[at] = s;",
     ),
+    (
+        "quotients and conversions of numbers that are not multiples, or too large",
+        [64, 2, 1],
+        "uint s = a[(l + 1) / 4 + 3] + a[(l + n) / 8 % 5] * 3 + a[(sg * 8 + sl) / 16] * 5 + a[(l * 3 + 2) % 8] * 7; \
+         short h = short(sl * 3000 + sg * 8); s = s * 3 + a[uint(h) & 1023]; char b = char(sl * 9 + sg); \
+         s = s * 3 + a[int(b) + 200]; ushort q = ushort(l / 2 * 20 + l % 2 * 8); s = s * 3 + a[q]; \
+         int e = int(sl) - 40; s = s * 3 + a[e / 4 + 50] + a[(e & 7) + 9] + a[(e >> 2) + 77]; out[at] = s;",
+    ),
+    (
+        "indices that wrap in inactive lanes, at known distances",
+        [32, 1, 1],
+        "uint base = n - 73u; uint v = 0; if (sl > 3) { v = a[base + sl / 4 * 9]; v += a[base + sl / 4 * 9 + sl % 4] * 3; } \
+         int k = int(n) - 73; if (sl > 3) { v ^= a[k + int(sl / 4 * 9)] * 5; } out[at] = v;",
+    ),
 ];
 
 /// The same, with many values that live across barriers at which strips wait for each other, as a thread may return before; and
@@ -409,6 +423,72 @@ fn comparisons_at_and_beside_the_ends_of_strips_agree() {
     check("ends of strips in rows of 40", [40, 2, 1], &body.replace("l ^ 1", "l"));
 }
 
+/// Indices of the lane in its SIMD-group, which the compiler knows in each lane: loads of what neighbouring lanes share, up to the
+/// last byte of the buffer, and stores.
+#[test]
+fn accesses_at_known_distances_agree() {
+    type Index = (&'static str, fn(u32) -> u32);
+    const INDICES: &[Index] = &[
+        ("sl", |w| w),
+        ("31 - sl", |w| 31 - w),
+        ("sl / 4 * 9 + sl % 4", |w| w / 4 * 9 + w % 4),
+        ("sl % 4 * 9 + sl / 4", |w| w % 4 * 9 + w / 4),
+        ("sl / 8 * 5 + sl % 8 / 4", |w| w / 8 * 5 + w % 8 / 4),
+        ("sl / 4 * 17 + sl % 4 * 4", |w| w / 4 * 17 + w % 4 * 4),
+        ("(sl ^ 1) * 2", |w| (w ^ 1) * 2),
+        ("sl * 7 % 32", |w| w * 7 % 32),
+        ("sl / 2", |w| w / 2),
+        ("sl & 0", |_| 0),
+    ];
+    // A type, and a number of what was loaded.
+    const TYPES: &[(&str, u32, &str)] = &[
+        ("uchar", 1, "x"),
+        ("char", 1, "uint(x)"),
+        ("bool", 1, "uint(x)"),
+        ("ushort", 2, "x"),
+        ("short", 2, "uint(x)"),
+        ("half", 2, "as_type<ushort>(x)"),
+        ("uint", 4, "x"),
+        ("ulong", 8, "uint(x) ^ uint(x >> 32) * 3"),
+        ("uchar2", 2, "x.x + x.y * 3"),
+        ("uchar4", 4, "x.x + x.y * 3 + x.z * 5 + x.w * 7"),
+        ("packed_short3", 6, "uint(x.x + x.y * 3 + x.z * 5)"),
+        ("short4", 8, "uint(x.x + x.y * 3 + x.z * 5 + x.w * 7)"),
+        ("uint2", 8, "x.x + x.y * 3"),
+        ("packed_uint3", 12, "x.x + x.y * 3 + x.z * 5"),
+        ("uint4", 16, "x.x + x.y * 3 + x.z * 5 + x.w * 7"),
+    ];
+    for &(index, number) in INDICES {
+        let most = (0..32).map(number).max().unwrap();
+        let loads = TYPES.iter().map(|(ty, bytes, value)| {
+            let last = 4096 * 4 / bytes - 1 - most;
+            let load = |at: &str| format!("{{ {ty} x = p[{at}]; s = s * 31 + uint({value}); }}");
+            format!(
+                "{{ device const {ty} *p = (device const {ty} *)a; {} {} if (sl % 5 != 3) {} \
+                 for (uint i = sl / 4; i < n / 4; i += 8) {} for (int i = l; i > 0; i -= 8) {} }}",
+                load(&format!("({index}) + g.y * 3")),
+                load(&format!("{last} + ({index})")),
+                load(&format!("{last} + ({index})")),
+                load("i * 9 + sl % 4 + g.y"),
+                load(&format!("i + ({index})")),
+            )
+        });
+        // Where lanes write the same word, the last one of them wins.
+        const WAIT: &str = "threadgroup_barrier(mem_flags::mem_threadgroup);";
+        let stores = [
+            "if (l == 0) { for (uint k = 0; k < 1024; k++) { t[k] = 0; } }".to_owned(),
+            format!("t[{index}] = a[at] + l; t[({index}) + 200] = s;"),
+            format!("if (sl > 9) {{ t[({index}) * 3] = s; }}"),
+            format!("threadgroup uchar *b = (threadgroup uchar *)(t + 512); b[{index}] = uchar(s);"),
+            format!("((threadgroup uint4 *)(t + 640))[({index}) % 64] = uint4(s, l, s * 3, 7);"),
+            "s += t[l] * 3 + t[l + 200] * 5 + t[l + 512] + t[l * 3] * 7 + t[640 + l * 4] + t[641 + l * 3] * 9;".to_owned(),
+        ]
+        .join(WAIT);
+        let body = format!("uint s = 0; {} {stores} out[at] = s;", loads.collect::<String>());
+        check(&format!("lanes {index}"), [32, 1, 1], &body);
+    }
+}
+
 /// A strip of one vector has all threads of such groups, or just not. One worker runs the groups in order, and atomics order
 /// the lanes of a group.
 #[test]
@@ -460,7 +540,8 @@ fn check(name: &str, group: [u32; 3], body: &str) {
          device const uint *a [[buffer(1)]], constant uint &n [[buffer(2)]], device atomic_uint *c [[buffer(3)]], \
          device uint *c2 [[buffer(4)]], constant uint *m [[buffer(5)]], uint3 g [[thread_position_in_grid]], \
          uint l [[thread_index_in_threadgroup]], uint sg [[simdgroup_index_in_threadgroup]], \
-         uint3 tp [[thread_position_in_threadgroup]], uint3 tg [[threadgroup_position_in_grid]]) {{ threadgroup uint t[1024]; t[l] = 0; \
+         uint3 tp [[thread_position_in_threadgroup]], uint3 tg [[threadgroup_position_in_grid]], \
+         ushort sl [[thread_index_in_simdgroup]]) {{ threadgroup uint t[1024]; t[l] = 0; \
          const uint at = g.y * n + g.x; {body} }}"
     );
     let library =

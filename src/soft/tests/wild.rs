@@ -22,6 +22,9 @@ fn index(random: &mut Random) -> String {
         "idx[i & 63u] + j",
         "(idx[i & 63u] & 31u)",
         "i + c[1]",
+        "w / 4u * 9u + w % 4u + j",
+        "i / 32u * 32u + (w ^ 1u)",
+        "w * 2u + c[1]",
         "ulong(i) + ulong(idx[j & 63u])",
     ];
     let far: &[&str] = &[
@@ -30,6 +33,8 @@ fn index(random: &mut Random) -> String {
         "(ulong(idx[i & 63u]) << 33) + i",
         "i + 4294967290u",
         "i * 50u",
+        "w * 77u + j",
+        "w / 8u * 3u - 2u",
     ];
     let list = if random.chance(93) { near } else { far };
     random.pick(list).to_owned()
@@ -72,6 +77,9 @@ fn body(random: &mut Random) -> String {
         let count = random.pick(&["c[2]", "5u", "(idx[i & 63u] & 15u)"]);
         text += &match random.below(6) {
             0 => format!("if ((idx[i & 63u] & 2u) != 0u) {{ {few} }} else {{ {one} }}\n"),
+            1 if random.chance(30) => {
+                format!("for (uint j = w / 2u; j < {count}; j += 4u) {{ {few} }}\n")
+            }
             1 => format!("for (j = 0; j < {count}; j++) {{ {few} }}\n"),
             2 => format!("for (j = {count}; j > 0; j--) {{ if (j == (i & 7u)) continue; {few} }}\n"),
             3 => format!("if (i < c[3]) {{ {one} }}\n"),
@@ -89,7 +97,8 @@ fn check(seed: u64) -> bool {
     let text = format!(
         "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device const uint *src [[buffer(0)]], \
          device uint *dst [[buffer(1)]], device atomic_uint *sums [[buffer(2)]], constant uint *c [[buffer(3)]], \
-         device const uint *idx [[buffer(4)]], uint i [[thread_position_in_grid]]) {{\n\
+         device const uint *idx [[buffer(4)]], uint i [[thread_position_in_grid]], \
+         uint w [[thread_index_in_simdgroup]]) {{\n\
          threadgroup uint g[64]; uint t[8] = {{}}; uint s = i, j = 0;\n{}dst[i] = s; }}",
         body(random)
     );

@@ -348,6 +348,7 @@ const THREE: &[(Op, &str, bool)] = &[
     (ops::DIVPD, "vdivpd", true),
     (ops::PACKUSWB, "vpackuswb", true),
     (ops::PERMD, "vpermd", true),
+    (ops::PSHUFB, "vpshufb", true),
     (ops::UNPCKLPS, "vunpcklps", true),
     (ops::UNPCKHPS, "vunpckhps", true),
     (ops::BLENDMPS, "vblendmps", false),
@@ -562,6 +563,9 @@ fn vectors_with_numbers_and_other_registers() {
     });
     same("vbroadcastf128 ymm5,[r12+0x40]", |asm| {
         asm.vec(Width::Ymm, ops::BROADCASTF128, Vector(5), Vector(0), mem);
+    });
+    same("vextractf32x4 [r12+0x40],zmm25,3", |asm| {
+        asm.vec_imm(zmm, ops::EXTRACTF128, Vector(25), Vector(0), mem, 3);
     });
     same("vinsertf32x4 zmm25,zmm9,[r12+0x40],3", |asm| {
         asm.vec_imm(zmm, ops::INSERTF128, Vector(25), Vector(9), mem, 3);

@@ -88,6 +88,7 @@ fn each_changed(ins: &Ins, f: &mut impl FnMut(Reg)) {
     match ins {
         I::StoreInt { .. }
         | I::StoreAll { .. }
+        | I::StoreQuads { .. }
         | I::Store { .. }
         | I::StorePairs { .. }
         | I::StoreHalves { .. }

@@ -156,6 +156,7 @@ pub(super) unsafe fn operation(
                     Operand::Int { .. } => at.cast::<u64>().write(bits),
                     Operand::Lanes(_) => at.cast::<u32>().add(lane).write(bits as u32),
                     Operand::Wide { .. } => at.cast::<u64>().add(lane).write(bits),
+                    Operand::Part { .. } => unreachable!("only loads have parts of words"),
                     Operand::Masks(_) => *at.cast::<u32>() |= (bits as u32) << lane,
                 }
             }
@@ -172,6 +173,7 @@ pub(super) unsafe fn operation(
                 Operand::Int { .. } => memory.cast::<u64>().read(),
                 Operand::Lanes(_) => memory.cast::<u32>().add(lane).read().into(),
                 Operand::Wide { .. } => memory.cast::<u64>().add(lane).read(),
+                Operand::Part { .. } => unreachable!("only loads have parts of words"),
                 Operand::Masks(_) => u64::from(memory.cast::<u32>().read() >> lane & 1),
             }
         };

@@ -44,8 +44,8 @@ pub(crate) enum Home {
     Constant(u32),
     /// The number of each lane of the strip from this one on, times a factor.
     Iota { first: u32, factor: u32 },
-    /// Small numbers, one for each lane of a vector.
-    Table([u8; 16]),
+    /// Numbers, one for each lane of a vector.
+    Table([u32; 16]),
 }
 
 /// An operand in memory.
@@ -172,6 +172,8 @@ pub(crate) enum Lane2 {
     /// In each 128 bits: the lanes of both in turn, from the lower two.
     MixLow,
     MixHigh,
+    /// In each 128 bits: each byte is the byte of the first that the second's byte names, or 0 if that has its highest bit.
+    Bytes,
     /// The high half of a product of 64 bits.
     MulHighSigned,
     MulHighUnsigned,
@@ -432,6 +434,11 @@ pub(crate) enum Ins {
         d: Reg,
         mems: [MemRef; 4],
     },
+    /// Writes them likewise.
+    StoreQuads {
+        mems: [MemRef; 4],
+        s: Reg,
+    },
     /// Reads 32 bits at `base` plus the lane's byte offset, in the lanes of a mask.
     Gather {
         d: Reg,
@@ -631,6 +638,10 @@ impl Ins {
             }
             I::StoreInt { mem: m, s, .. } | I::StoreAll { mem: m, s } => {
                 mem(&m, f);
+                f(s);
+            }
+            I::StoreQuads { mems, s } => {
+                mems.iter().for_each(|m| mem(m, f));
                 f(s);
             }
             I::LoadPairs { low, high, mem: m } => {

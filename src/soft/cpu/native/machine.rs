@@ -235,7 +235,7 @@ impl Saved<'_> {
             // SAFETY: as above.
             Some(Home::Slot(offset)) => unsafe { *self.frame.add(offset as usize).cast::<u32>() },
             Some(Home::Constant(bits)) => bits,
-            Some(Home::Table(numbers)) => numbers[lane].into(),
+            Some(Home::Table(numbers)) => numbers[lane],
             Some(Home::Iota { first, factor }) => (first + lane as u32).wrapping_mul(factor),
             None => 0,
         }
@@ -280,6 +280,7 @@ impl Saved<'_> {
                 LaneIndex::Affine { first, stride } => {
                     (self.int(*first) as u32).wrapping_add(stride.wrapping_mul(lane as u32))
                 }
+                LaneIndex::Apart { first, by } => (self.int(*first) as u32).wrapping_add(by[lane]),
                 LaneIndex::Lanes(regs) => {
                     let (reg, lane, _) = self.part(regs, lane);
                     self.lane(reg, lane)
@@ -338,6 +339,10 @@ impl Saved<'_> {
                 self.bit(reg, lane).into()
             }
             Operand::Wide { low, high } => self.wide(low, high, lane),
+            Operand::Part { words, byte, .. } => {
+                let (reg, lane, _) = self.part(words, lane);
+                (self.lane(reg, lane) >> (8 * byte)).into()
+            }
         }
     }
 
@@ -354,6 +359,12 @@ impl Saved<'_> {
             Operand::Masks(regs) => {
                 let (reg, lane, _) = self.part(regs, lane);
                 self.set_bit(reg, lane, bits != 0);
+            }
+            Operand::Part { words, byte, bytes: size } => {
+                let (reg, lane, _) = self.part(words, lane);
+                let all = u32::MAX >> (32 - 8 * size) << (8 * byte);
+                let word = self.lane(reg, lane) & !all | (bits as u32) << (8 * byte) & all;
+                self.set_lane(reg, lane, word);
             }
             Operand::Wide { low, high } => {
                 for (regs, bits) in [(low, bits), (high, bits >> 32)] {

@@ -10,6 +10,7 @@ mod allocate;
 mod barriers;
 pub(crate) mod group;
 mod handlers;
+mod known;
 pub(crate) mod lir;
 mod listing;
 pub(crate) mod machine;

@@ -11,9 +11,20 @@ pub(crate) enum Shape {
     Same,
     /// A 32-bit number that rises by this step from lane to lane, modulo 2^32.
     Affine(u32),
+    /// A 32-bit number that differs from the first lane's by these numbers, modulo 2^32.
+    Apart(Numbers),
+    /// An integer of up to 32 bits that is known in each lane, in registers' form.
+    Known(Numbers),
     /// In any way.
     Any,
 }
+
+/// A number for each lane of a SIMD-group: where a table of [`Shapes`] has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers(u32);
+
+/// One number for each lane of a SIMD-group.
+pub(crate) type OfLanes = [u32; 32];
 
 /// The lanes of a strip.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +45,8 @@ impl Lanes {
 #[derive(Debug)]
 pub(crate) struct Shapes {
     values: Vec<Shape>,
+    /// The numbers of lanes that differ in a known way; no row occurs twice.
+    numbers: Vec<OfLanes>,
 }
 
 impl Shapes {
@@ -45,7 +58,8 @@ impl Shapes {
         lanes: Lanes,
         ours: impl Fn(Value) -> bool,
     ) -> Self {
-        let mut shapes = Self { values: vec![Shape::Any; function.insts.len()] };
+        let values = vec![Shape::Any; function.insts.len()];
+        let mut shapes = Self { values, numbers: Vec::new() };
         // Operands come before their uses in the tree, but not always by number. A few iterations are enough.
         loop {
             let mut changed = false;
@@ -74,8 +88,53 @@ impl Shapes {
         self.shape(value) == Shape::Same
     }
 
+    /// The step from lane to lane, if it is the same for all lanes.
+    pub(crate) fn step(&self, value: Value) -> Option<u32> {
+        match self.shape(value) {
+            Shape::Same => Some(0),
+            Shape::Affine(step) => Some(step),
+            Shape::Known(numbers) | Shape::Apart(numbers) => step_of(self.of_lanes(numbers)),
+            Shape::Any => None,
+        }
+    }
+
+    /// The numbers of lanes.
+    pub(crate) fn of_lanes(&self, numbers: Numbers) -> &OfLanes {
+        &self.numbers[numbers.0 as usize]
+    }
+
+    /// The number of a value in each lane, if it is known.
+    pub(crate) fn known(&self, value: Value) -> Option<&OfLanes> {
+        match self.shape(value) {
+            Shape::Known(numbers) => Some(self.of_lanes(numbers)),
+            _ => None,
+        }
+    }
+
+    /// What is added to the first lane's number in each lane, modulo 2^32.
+    pub(crate) fn apart(&self, value: Value) -> Option<OfLanes> {
+        match self.shape(value) {
+            Shape::Same => Some([0; 32]),
+            Shape::Affine(step) => Some(std::array::from_fn(|lane| step.wrapping_mul(lane as u32))),
+            Shape::Apart(numbers) => Some(*self.of_lanes(numbers)),
+            Shape::Known(numbers) => {
+                let numbers = self.of_lanes(numbers);
+                Some(numbers.map(|number| number.wrapping_sub(numbers[0])))
+            }
+            Shape::Any => None,
+        }
+    }
+
+    pub(super) fn numbers(&mut self, numbers: OfLanes) -> Numbers {
+        let known = self.numbers.iter().position(|row| *row == numbers);
+        Numbers(known.unwrap_or_else(|| {
+            self.numbers.push(numbers);
+            self.numbers.len() - 1
+        }) as u32)
+    }
+
     fn find(
-        &self,
+        &mut self,
         function: &Function,
         uniform: &Uniformity,
         value: Value,
@@ -86,11 +145,16 @@ impl Shapes {
             return Shape::Same;
         }
         let inst = function.inst(value);
+        if lanes.count == 32
+            && let Some(shape) = self.in_known_lanes(function, inst, lanes)
+        {
+            return shape;
+        }
         let rows = lanes.rows;
         let stride = |value: Value| match self.shape(value) {
             Shape::Same => Some(0),
             Shape::Affine(stride) => Some(stride),
-            Shape::Any => None,
+            Shape::Apart(_) | Shape::Known(_) | Shape::Any => None,
         };
         let of_stride = |stride: Option<u32>| match stride {
             Some(0) => Shape::Same,
@@ -171,6 +235,12 @@ impl Shapes {
     }
 }
 
+/// The step from lane to lane, if it is the same for all lanes.
+pub(super) fn step_of(numbers: &OfLanes) -> Option<u32> {
+    let step = numbers[1].wrapping_sub(numbers[0]);
+    numbers.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step).then_some(step)
+}
+
 /// Whether a comparison of a thread's position with a constant has one result in each strip, because it changes from one strip to
 /// the next: at `c` for `x < c` and its negation `c <= x`, and at `c + 1` for `x <= c` and `c < x`.
 fn is_between_strips(function: &Function, inst: &Inst, lanes: Lanes) -> bool {
@@ -187,7 +257,7 @@ fn is_between_strips(function: &Function, inst: &Inst, lanes: Lanes) -> bool {
 
 /// Whether a value is a position that, in a strip's first lane, is a multiple of the strip's length, and rises by one from lane
 /// to lane.
-fn is_multiple_at_first(function: &Function, value: Value, rows: bool) -> bool {
+pub(super) fn is_multiple_at_first(function: &Function, value: Value, rows: bool) -> bool {
     let inst = function.inst(value);
     match inst.op {
         Op::Input => match Input::from_imm(inst.imm) {

@@ -138,21 +138,30 @@ impl Adjacent<'_> {
             (true, ..) | (_, Some(_), Some(_)) => true,
             (false, Some(&(index, scale)), None) => {
                 let wide = self.function.ty(index).scalar().is_some_and(|ty| ty.bytes() == 8);
-                let apart = scale.unsigned_abs().saturating_mul(self.factor(index));
+                let apart = scale.unsigned_abs().saturating_mul(1 << self.factor(index, 0).min(31));
                 wide || apart >= bytes.unsigned_abs()
             }
             (false, None, _) => false,
         }
     }
 
-    /// A power of two that divides an index.
-    fn factor(&self, index: Value) -> u64 {
+    /// The power of two that divides an index as long as it does not wrap: its exponent.
+    fn factor(&self, index: Value, depth: u32) -> u32 {
         let inst = self.function.inst(index);
-        let number = |at: usize| self.function.constant_index(*inst.args.get(at)?);
-        match (inst.op, number(0), number(1)) {
-            (Op::Shl, _, Some(bits @ 0..32)) => 1 << bits,
-            (Op::Mul, Some(by), _) | (Op::Mul, _, Some(by)) => 1 << by.trailing_zeros().min(31),
-            _ => 1,
+        if let Some(number) = self.function.constant_index(index) {
+            return number.trailing_zeros();
+        }
+        let of = |at: usize| self.factor(inst.args[at], depth + 1);
+        let constant = |at: usize| self.function.constant_index(inst.args[at]);
+        match inst.op {
+            _ if depth > 8 => 0,
+            Op::Shl => constant(1).map_or(0, |bits| of(0) + (bits as u32 & 31)),
+            Op::Mul => of(0).saturating_add(of(1)),
+            Op::Add | Op::Sub => of(0).min(of(1)),
+            Op::Convert if self.function.ty(inst.args[0]).scalar().is_some_and(Scalar::is_int) => {
+                of(0)
+            }
+            _ => 0,
         }
     }
 

@@ -51,15 +51,20 @@ impl Rewrite for Fold {
 
 /// The constant that is the result of an operation on constants.
 fn computed(function: &Function, inst: &Inst) -> Option<(Scalar, u64)> {
-    let Type::Scalar(to) = inst.ty else { return None };
     let bits: Vec<u64> =
         inst.args.iter().map(|&arg| constant(function, arg)).collect::<Option<_>>()?;
+    result(function, inst, &bits)
+}
+
+/// The result of an operation on operands with these bits.
+pub(crate) fn result(function: &Function, inst: &Inst, bits: &[u64]) -> Option<(Scalar, u64)> {
+    let Type::Scalar(to) = inst.ty else { return None };
     let from = function.ty(*inst.args.first()?).scalar()?;
     let result = match inst.op {
         Op::Convert => convert(from, to, bits[0]),
         // Reading bits as another type of registers of the same form.
         Op::Bitcast if from.bytes() == to.bytes() && from.bytes() >= 4 => bits[0],
-        _ => eval(inst.op, from, &bits)?,
+        _ => eval(inst.op, from, bits)?,
     };
     Some((to, result))
 }

@@ -1,8 +1,8 @@
-//! Stepping pointers: a varying pointer variable that is assigned once and then only moved by uniform distances
-//! is split into its start and a uniform distance.
+//! Stepping variables: a varying pointer or number of 32 bits that is assigned once and then only moved by uniform
+//! distances is split into its start and a uniform distance.
 //!
 //! The start is then the same in all iterations of a loop, so the 32 pointers are examined only once; the
-//! distance is one number.
+//! distance is one number. Of a number, the difference between two lanes does not change.
 
 use crate::soft::ir::hash::FastMap;
 
@@ -12,7 +12,25 @@ use crate::soft::ir::{
     Address, Args, Block, Function, Inst, Op, Scalar, Space, Stmt, Type, Value, VarId, Variable,
 };
 
-/// Splits the pointer variables of a function.
+/// The type of a variable's distance, if variables of its type are split.
+fn distance_type(ty: Type) -> Option<Type> {
+    match ty {
+        Type::Pointer(Space::Device | Space::Constant | Space::Threadgroup) => {
+            Some(Type::Scalar(Scalar::I64))
+        }
+        Type::Scalar(Scalar::I32 | Scalar::U32) => Some(ty),
+        _ => None,
+    }
+}
+
+/// A number that is assigned, as another one plus or minus a third.
+fn sum(function: &Function, value: Value) -> Option<(Op, Value, Value)> {
+    let inst = function.inst(value);
+    (matches!(inst.op, Op::Add | Op::Sub) && distance_type(inst.ty) == Some(inst.ty))
+        .then(|| (inst.op, inst.args[0], inst.args[1]))
+}
+
+/// Splits the variables of a function.
 pub(crate) fn run(function: &mut Function) {
     let before = uniform::analyse(function);
     let mut chosen = candidates(function, &before);
@@ -37,12 +55,9 @@ fn candidates(function: &Function, uniform: &Uniformity) -> Vec<VarId> {
     let mut survey = Survey { function, uniform, variables, reads: FastMap::default(), now: 0 };
     survey.block(&function.body);
     let steps = |variable: &usize| {
-        let in_memory = matches!(
-            function.variables[*variable].ty,
-            Type::Pointer(Space::Device | Space::Constant | Space::Threadgroup)
-        );
+        let may = distance_type(function.variables[*variable].ty).is_some();
         let Moves { starts, moves, otherwise, .. } = survey.variables[*variable];
-        in_memory && starts == 1 && moves > 0 && !otherwise && !uniform.variables[*variable]
+        may && starts == 1 && moves > 0 && !otherwise && !uniform.variables[*variable]
     };
     (0..function.variables.len()).filter(steps).map(|variable| VarId(variable as u32)).collect()
 }
@@ -97,20 +112,31 @@ impl Survey<'_> {
     }
 
     fn assignment(&mut self, set: &Inst, block: u32) {
-        let address = Address::of(self.function, set.args[0]);
-        let base = self.function.inst(address.base);
+        let reads = |value: Value| {
+            let inst = self.function.inst(value);
+            inst.op == Op::Get && inst.imm == set.imm
+        };
+        // The read that the variable is moved from, and by what.
+        let (read, by) = match sum(self.function, set.args[0]) {
+            Some((_, a, b)) if reads(a) => (a, vec![b]),
+            Some((Op::Add, a, b)) => (b, vec![a]),
+            _ => {
+                let Address { base, terms, .. } = Address::of(self.function, set.args[0]);
+                (base, terms.into_iter().map(|(index, _)| index).collect())
+            }
+        };
         let variable = &mut self.variables[set.imm as usize];
-        if base.op != Op::Get || base.imm != set.imm {
+        if !reads(read) {
             variable.starts += 1;
             variable.last_start = self.now;
             return;
         }
         variable.moves += 1;
-        let fixed = address.terms.iter().all(|(index, _)| self.uniform.values[index.index()]);
+        let fixed = by.iter().all(|by| self.uniform.values[by.index()]);
         // There must be no new start between the read and the assignment, nor in another iteration.
         let near = self
             .reads
-            .get(&address.base)
+            .get(&read)
             .is_some_and(|&(read_in, read_at)| read_in == block && variable.last_start < read_at);
         variable.otherwise |= !(fixed && near);
     }
@@ -118,22 +144,22 @@ impl Survey<'_> {
 
 struct Step<'a> {
     function: &'a mut Function,
-    /// The distance that goes with each pointer variable.
+    /// The distance that goes with each variable that is split.
     distance: Vec<Option<VarId>>,
     constants: Constants,
 }
 
 impl Step<'_> {
-    /// Splits pointer variables, and returns the variables of their distances.
+    /// Splits variables, and returns the variables of their distances.
     fn split_variables(function: &mut Function, chosen: &[VarId]) -> Vec<VarId> {
         let mut distance = vec![None; function.variables.len()];
         let mut made = Vec::new();
-        for &pointer in chosen {
-            let name = function.variables[pointer.index()].name.clone();
-            let ty = Type::Scalar(Scalar::I64);
+        for &split in chosen {
+            let Variable { name, ty } = function.variables[split.index()].clone();
+            let ty = distance_type(ty).expect("a variable of this type was chosen");
             made.push(VarId(function.variables.len() as u32));
             function.variables.push(Variable { name, ty });
-            distance[pointer.index()] = made.last().copied();
+            distance[split.index()] = made.last().copied();
         }
         let body = std::mem::take(&mut function.body);
         let body = Step { constants: Constants::of(function), function, distance }.block(body);
@@ -159,19 +185,41 @@ impl Step<'_> {
             _ => None,
         };
         let Some(distance) = split else { return out.push(Stmt::Do(value)) };
-        let number = Type::Scalar(Scalar::I64);
+        let number = self.function.variables[distance.index()].ty;
         let emit = |step: &mut Self, op, ty, args: &[Value], imm, out: &mut Block| {
             step.function.put(Inst { op, ty, args: Args::new(args), imm, ..inst }, out)
         };
         if inst.op == Op::Get {
-            // The value is the pointer as it was: where it starts, and the distance.
+            // The value is what it was: where it starts, and the distance.
             let start = self.function.put(inst, out);
             let by = emit(self, Op::Get, number, &[], distance.0.into(), out);
             let whole = &mut self.function.insts[value.index()];
-            (whole.op, whole.args, whole.imm) = (Op::Index, Args::new(&[start, by]), 1);
+            let (op, imm) = if inst.ty == number { (Op::Add, 0) } else { (Op::Index, 1) };
+            (whole.op, whole.args, whole.imm) = (op, Args::new(&[start, by]), imm);
             return out.push(Stmt::Do(value));
         }
-        // A read that it is moved from is already a start and a distance, so all terms are from the start.
+        if let Some(scalar @ (Scalar::I32 | Scalar::U32)) = number.scalar() {
+            // What a read has become: its start is one.
+            let distance_of = |step: &Self, read: Value| {
+                let (_, start, by) = sum(step.function, read)?;
+                let start = step.function.inst(start);
+                (start.op == Op::Get && start.imm == inst.imm).then_some(by)
+            };
+            let by = sum(self.function, inst.args[0]).and_then(|(op, a, b)| {
+                let of = |read, by| distance_of(self, read).map(|distance| (op, distance, by));
+                of(a, b).or_else(|| of(b, a).filter(|_| op == Op::Add))
+            });
+            let by = match by {
+                Some((op, distance, by)) => emit(self, op, number, &[distance, by], 0, out),
+                None => {
+                    out.push(Stmt::Do(value));
+                    self.constants.get(self.function, scalar, 0)
+                }
+            };
+            emit(self, Op::Set, Type::Void, &[by], distance.0.into(), out);
+            return;
+        }
+        // Likewise, a read that a pointer is moved from is already a start and a distance, so all terms are from the start.
         let address = Address::of(self.function, inst.args[0]);
         let base = self.function.inst(address.base);
         let moves = base.op == Op::Get && base.imm == inst.imm;
@@ -245,10 +293,47 @@ mod tests {
     #[test]
     fn varying_distances_are_not_split() {
         for (by_lane, anew) in [(true, false), (false, true)] {
-            let mut f = walk(by_lane, anew);
-            let before = f.to_string();
+            for mut f in [walk(by_lane, anew), count(by_lane, anew, Op::Add)] {
+                let before = f.to_string();
+                run(&mut f);
+                assert_eq!(f.to_string(), before);
+            }
+        }
+    }
+
+    /// A number that starts at the lane's position and moves in a loop, likewise.
+    fn count(by_lane: bool, anew: bool, op: Op) -> Function {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let lane = b.input(Input::ThreadPositionInGrid, 0);
+        let (i, last, seven) = (b.variable("i", Type::U32), b.u32(99), b.u32(7));
+        b.set(i, lane);
+        b.begin_loop();
+        let now = b.get(i);
+        let done = b.lt(last, now);
+        b.break_if(done);
+        b.begin_next();
+        if anew {
+            b.set(i, lane);
+        }
+        let now = b.get(i);
+        let by = if by_lane { lane } else { seven };
+        let next = if op == Op::Add { b.add(by, now) } else { b.sub(now, by) };
+        b.set(i, next);
+        b.end_loop();
+        b.finish()
+    }
+
+    #[test]
+    fn a_number_has_a_uniform_distance() {
+        for op in [Op::Add, Op::Sub] {
+            let mut f = count(false, false, op);
             run(&mut f);
-            assert_eq!(f.to_string(), before);
+            let distance = f.variables.len() - 1;
+            assert_eq!((distance, f.variables[distance].ty), (1, Type::U32));
+            assert!(uniform::analyse(&f).variables[distance], "{f}");
+            let text = f.to_string();
+            assert_eq!(text.matches("set $0").count(), 1, "{text}");
+            assert_eq!(text.matches("set $1").count(), 2, "{text}");
         }
     }
 }

@@ -66,13 +66,21 @@ pub(crate) enum Operand {
         low: Vec<Reg>,
         high: Vec<Reg>,
     },
+    /// Some bytes of a word in each lane, from one of them on: a component of a load that stays in its word.
+    Part {
+        words: Vec<Reg>,
+        byte: u32,
+        bytes: u32,
+    },
 }
 
 impl Operand {
     fn each(&self, f: &mut impl FnMut(Reg)) {
         match self {
             Self::Int { reg, .. } => f(*reg),
-            Self::Lanes(regs) | Self::Masks(regs) => regs.iter().copied().for_each(f),
+            Self::Lanes(regs) | Self::Masks(regs) | Self::Part { words: regs, .. } => {
+                regs.iter().copied().for_each(f);
+            }
             Self::Wide { low, high } => low.iter().chain(high).copied().for_each(f),
         }
     }
@@ -143,6 +151,11 @@ pub(crate) enum LaneIndex {
         first: Reg,
         stride: u32,
     },
+    /// The index of the strip's first lane, and what each lane adds, in 32 bits.
+    Apart {
+        first: Reg,
+        by: Box<[u32; 32]>,
+    },
     Lanes(Vec<Reg>),
     /// A 64-bit number, by halves; its sign makes no difference modulo 2^64.
     Wide {
@@ -159,7 +172,7 @@ impl Access {
         f(self.offset);
         for term in &self.terms {
             match &term.index {
-                LaneIndex::Affine { first, .. } => f(*first),
+                LaneIndex::Affine { first, .. } | LaneIndex::Apart { first, .. } => f(*first),
                 LaneIndex::Lanes(regs) => regs.iter().copied().for_each(&mut *f),
                 LaneIndex::Wide { low, high } => {
                     low.iter().chain(high).copied().for_each(&mut *f);

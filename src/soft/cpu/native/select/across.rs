@@ -161,7 +161,7 @@ impl Selection<'_> {
 
     /// Small numbers in the lanes of a vector.
     pub(super) fn table(&mut self, numbers: impl Fn(usize) -> usize) -> Reg {
-        self.lane_home(Home::Table(std::array::from_fn(|lane| numbers(lane) as u8)))
+        self.lane_home(Home::Table(std::array::from_fn(|lane| numbers(lane) as u32)))
     }
 
     /// The mask of a part's lanes that has these bits.

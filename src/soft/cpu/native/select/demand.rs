@@ -8,6 +8,9 @@ use crate::soft::ir::{Effect, Inst, Op, Stmt, Value};
 
 impl Selection<'_> {
     pub(super) fn need(&mut self, value: Value, bits: u8) {
+        if self.shapes.known(value).is_some() {
+            return;
+        }
         // Its lanes are made from the integer.
         let bits = if bits & LANES != 0 && self.is_int(value) { bits | INT } else { bits };
         self.want[value.index()] |= bits;
@@ -33,6 +36,9 @@ impl Selection<'_> {
         if self.run.is_done(value) || self.kind(value) != Kind::Direct {
             return;
         }
+        if self.shapes.known(value).is_some() {
+            return;
+        }
         let has_effect = matches!(inst.op, Op::Store | Op::Set | Op::MatrixStore | Op::Probe)
             || inst.op.row().effect == Effect::Syncs;
         if !has_effect && self.want[value.index()] == 0 {
@@ -47,9 +53,10 @@ impl Selection<'_> {
             Op::Load | Op::Store => {
                 let Some((start, sum)) = self.address(inst.args[0]) else { return };
                 self.need_address(start, &sum);
-                let affine = self.is_affine(&sum) && !start.is_thread();
+                let by_first = self.is_affine(&sum) || self.distances(&sum).is_some();
+                let by_first = by_first && !start.is_thread();
                 for &(term, _) in &sum.lanes {
-                    self.need(term, if affine { INT } else { LANES });
+                    self.need(term, if by_first { INT } else { LANES });
                 }
                 if inst.op == Op::Store {
                     for part in self.components(inst.args[1]) {
@@ -107,8 +114,7 @@ impl Selection<'_> {
     pub(super) fn step(&self, sum: &Sum) -> Option<i64> {
         let mut step = 0i64;
         for &(term, scale) in &sum.lanes {
-            let Shape::Affine(stride) = self.shapes.shape(term) else { return None };
-            let stride = i64::from(stride as i32);
+            let stride = i64::from(self.shapes.step(term)? as i32);
             if !(1..=1 << 12).contains(&stride) || scale < 1 {
                 return None;
             }
@@ -123,7 +129,7 @@ impl Selection<'_> {
         let step = |&(term, scale): &(Value, i64)| match shapes.shape(term) {
             Shape::Same => Some(0),
             Shape::Affine(stride) => Some(i64::from(stride as i32).wrapping_mul(scale)),
-            Shape::Any => None,
+            Shape::Apart(_) | Shape::Known(_) | Shape::Any => None,
         };
         sum.lanes.iter().map(step).sum()
     }

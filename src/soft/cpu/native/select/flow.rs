@@ -1,11 +1,10 @@
 //! Statements and variables: branches, loops, and the masks of lanes.
 
-use std::collections::{HashMap, HashSet};
-
 use super::version::Step;
 use super::{Forms, Inside, Selection};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::plan::is_threadgroup_barrier;
+use crate::soft::ir::hash::{FastMap, FastSet};
 use crate::soft::ir::walk::{instructions, loops};
 use crate::soft::ir::{Block, Inst, Op, Scalar, Stmt, Type, Value, VarId};
 
@@ -188,16 +187,16 @@ impl Selection<'_> {
 
     /// Variables that are assigned before a loop, in the same block, and read only inside the loop: their value in lanes
     /// that left the loop does not matter.
-    fn private_variables(&self, before: &[Stmt], body: &Block, next: &Block) -> HashSet<VarId> {
+    fn private_variables(&self, before: &[Stmt], body: &Block, next: &Block) -> FastSet<VarId> {
         let divergence = self.run.source.uniform.loops[self.begun];
         if !divergence.breaks || divergence.continues {
-            return HashSet::new();
+            return FastSet::default();
         }
         let variable = |value: Value, op: Op| {
             let inst = self.function.inst(value);
             (inst.op == op).then_some(VarId(inst.imm as u32))
         };
-        let mut reads: HashMap<VarId, u32> = HashMap::new();
+        let mut reads: FastMap<VarId, u32> = FastMap::default();
         for value in instructions(body).chain(instructions(next)) {
             if let Some(id) = variable(value, Op::Get) {
                 *reads.entry(id).or_default() += 1;
@@ -393,7 +392,10 @@ impl Selection<'_> {
         self.store_leaving();
         let run = self.run;
         for leaving in &run.leaving {
-            let forms = self.forms[leaving.value.index()].clone();
+            let mut forms = self.forms[leaving.value.index()].clone();
+            if self.shapes.known(leaving.value).is_some() {
+                forms.lanes = self.in_lanes(leaving.value);
+            }
             self.write_back(&forms, self.ty(leaving.value), leaving.offset, leaving.uniform, false);
         }
         for variable in run.variables.iter().filter(|variable| variable.written) {
@@ -524,7 +526,7 @@ impl Selection<'_> {
 
 /// Collects the blocks that lanes may leave before their ends, by the addresses of their first statements, and whether they may
 /// end there. Returns both of this block.
-pub(super) fn find_leaving(block: &[Stmt], found: &mut HashMap<*const Stmt, bool>) -> (bool, bool) {
+pub(super) fn find_leaving(block: &[Stmt], found: &mut FastMap<*const Stmt, bool>) -> (bool, bool) {
     let (mut leaves, mut ends) = (false, false);
     for stmt in block {
         for inner in stmt.blocks() {

@@ -189,7 +189,7 @@ impl Selection<'_> {
                 (0..parts).map(position).collect()
             }
             Input::ThreadIndexInQuadgroup => {
-                let table = std::array::from_fn(|lane| lane as u8 % 4);
+                let table = std::array::from_fn(|lane| lane as u32 % 4);
                 vec![self.lane_home(Home::Table(table)); parts as usize]
             }
             Input::ThreadIndexInThreadgroup

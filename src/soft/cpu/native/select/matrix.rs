@@ -41,7 +41,7 @@ impl Selection<'_> {
 
     /// The lanes of a matrix that is used.
     fn matrix(&mut self, value: Value) -> Matrix {
-        if let Some([a, b]) = self.vectors.get(&value).map(Vec::as_slice) {
+        if let Some([a, b]) = self.loaded(value).as_deref() {
             return [a.lanes.clone(), b.lanes.clone()];
         }
         let parts = self.components(value);

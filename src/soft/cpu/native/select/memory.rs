@@ -1,10 +1,11 @@
 //! Accesses: addresses, checks, and the loads and stores that they guard.
 
+use super::apart::Form;
 use super::words::word_count;
 use super::{Base, Forms, MAX_BACK, MAX_LANES, Selection};
 use crate::soft::cpu::native::lir::{Kind as Num, *};
 use crate::soft::cpu::native::region::Layout;
-use crate::soft::cpu::native::shape::{Shape, Start, Sum};
+use crate::soft::cpu::native::shape::{Start, Sum};
 use crate::soft::ir::facts::affine::is_within;
 use crate::soft::ir::{Inst, Scalar, Value};
 
@@ -159,6 +160,14 @@ impl Selection<'_> {
             _ => scalar,
         };
         let wide = !same && scalar.bytes() == 8;
+        if let Some(packed) =
+            self.packed(scalar, width, exact).filter(|_| !same && !start.is_thread())
+        {
+            let joined = inst.imm != 0;
+            self.access(value, start, &sum, packed.read, packed.data(), false, joined);
+            self.packed.insert(value, packed);
+            return;
+        }
         // The results are registers from the start, since a slow path also writes them.
         let components: Vec<Forms> = (0..width)
             .map(|_| {
@@ -217,7 +226,7 @@ impl Selection<'_> {
             Scalar::Bool => Scalar::U8,
             _ => scalar,
         };
-        let loaded = self.vectors.get(&stored).cloned();
+        let loaded = self.loaded(stored);
         let exact: Vec<bool> = match loaded {
             Some(_) => vec![true; self.ty(stored).width() as usize],
             None => self.components(stored).iter().map(|&part| self.is_exact(part)).collect(),
@@ -306,6 +315,10 @@ impl Selection<'_> {
             return self.access_checked(checked, sum, scalar, &data, write);
         }
         let step = self.step(sum).filter(|_| !sum.lanes.is_empty());
+        if let Some(distances) = self.distances(sum) {
+            let form = Form { value, scalar, write, joined };
+            return self.access_apart(start, sum, &form, data, &distances);
+        }
         let offset = self.offset(sum);
         // Whether the offset has a part that is known only at run time.
         let moved = !sum.same.is_empty() || matches!(start, Start::Pointer(_));
@@ -323,8 +336,8 @@ impl Selection<'_> {
             .lanes
             .iter()
             .map(|&(index, scale)| Term {
-                index: match self.shapes.shape(index) {
-                    Shape::Affine(stride) if affine => {
+                index: match self.shapes.step(index) {
+                    Some(stride) if affine => {
                         LaneIndex::Affine { first: self.number(index), stride }
                     }
                     _ => self.lane_index(index),
@@ -434,7 +447,9 @@ impl Selection<'_> {
                 }
                 Operand::Int { reg, .. } => Ins::LoadInt { from: scalar, d: *reg, mem },
                 Operand::Lanes(regs) | Operand::Masks(regs) => Ins::LoadSpread { d: regs[0], mem },
-                Operand::Wide { .. } => unreachable!("halves are components"),
+                Operand::Wide { .. } | Operand::Part { .. } => {
+                    unreachable!("halves are components, and lanes have addresses of their own")
+                }
             });
         }
     }
@@ -690,7 +705,9 @@ impl Selection<'_> {
                     let (index, high) = match &term.index {
                         LaneIndex::Lanes(regs) => (regs[part], None),
                         LaneIndex::Wide { low, high } => (low[part], Some(high[part])),
-                        LaneIndex::Affine { .. } => unreachable!("lanes that are not even"),
+                        LaneIndex::Affine { .. } | LaneIndex::Apart { .. } => {
+                            unreachable!("lanes whose distances are not known")
+                        }
                     };
                     if let Some(high) = high {
                         let (sign, d) = (self.lane1(Lane1::Sar(31), index), self.mask());
@@ -765,7 +782,7 @@ fn access_parts(terms: &[Term]) -> Vec<(Reg, u32, bool, i64)> {
         .iter()
         .filter_map(|term| match term.index {
             LaneIndex::Affine { first, stride } => Some((first, stride, term.signed, term.scale)),
-            LaneIndex::Lanes(_) | LaneIndex::Wide { .. } => None,
+            LaneIndex::Apart { .. } | LaneIndex::Lanes(_) | LaneIndex::Wide { .. } => None,
         })
         .collect()
 }

@@ -5,6 +5,7 @@
 //! values are masks. A form is made where the value is computed, if a use needs it.
 
 pub(crate) mod across;
+mod apart;
 pub(crate) mod atomic;
 mod bits;
 mod convert;
@@ -14,6 +15,7 @@ mod half;
 mod input;
 mod matrix;
 mod memory;
+mod packed;
 mod phases;
 mod probe;
 mod segments;
@@ -24,16 +26,15 @@ mod version;
 mod wide;
 mod words;
 
-use std::collections::{HashMap, HashSet};
-
 use super::lir::{
     Body, Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane1, Lane2, MaskOp, MemBase, MemRef,
     Origin, Reg, SiteKind, Test,
 };
 use super::phases::find;
 use super::region::{Layout, Run};
-use super::shape::{Lanes, Shape, Shapes};
+use super::shape::{Lanes, OfLanes, Shape, Shapes};
 use super::tidy::tidy;
+use crate::soft::ir::hash::{FastMap, FastSet};
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Function, Op, Scalar, Stmt, Type, Value, VarId};
 
@@ -106,11 +107,13 @@ pub(crate) struct Selection<'a> {
     code: Code,
     forms: Vec<Forms>,
     /// The components of vectors that were loaded.
-    vectors: HashMap<Value, Vec<Forms>>,
+    vectors: FastMap<Value, Vec<Forms>>,
+    /// Vectors of narrow components that were loaded, and stay in their words until they are used.
+    packed: FastMap<Value, packed::Packed>,
     want: Vec<u8>,
     /// For each value, whether it is moved, see `half`.
     moved: Vec<bool>,
-    variables: HashMap<VarId, Forms>,
+    variables: FastMap<VarId, Forms>,
     exec: Vec<Reg>,
     /// The lanes that are active when the run starts; `exec` changes.
     entry: Vec<Reg>,
@@ -120,25 +123,25 @@ pub(crate) struct Selection<'a> {
     /// Where to continue when no lane is active any more.
     joins: Vec<Label>,
     begun: usize,
-    bases: HashMap<Base, Reg>,
-    limits: HashMap<(u32, u64, bool, u64), Reg>,
-    constants: HashMap<u64, Reg>,
-    lane_constants: HashMap<Home, Reg>,
+    bases: FastMap<Base, Reg>,
+    limits: FastMap<(u32, u64, bool, u64), Reg>,
+    constants: FastMap<u64, Reg>,
+    lane_constants: FastMap<Home, Reg>,
     /// The offset in the code's own memory of room for the lanes of a strip, once that was needed.
     row: Option<u32>,
     /// The same for the operands of 64-bit atomics.
     wide_rows: Option<u32>,
     /// Accesses in the current statements whose bounds were checked ahead of them.
-    checked: HashMap<Value, version::Checked>,
+    checked: FastMap<Value, version::Checked>,
     /// How often a mask was cleared so far.
     cleared: u32,
     /// The blocks that lanes may leave before their ends, by the addresses of their first statements, and whether they may
     /// end there.
-    leaving: HashMap<*const Stmt, bool>,
+    leaving: FastMap<*const Stmt, bool>,
     /// How often each variable is read in the whole function.
     reads: Vec<u32>,
     /// Variables that need no masks at the level of the enclosing loop.
-    private: HashSet<VarId>,
+    private: FastSet<VarId>,
     /// The masks from before each loop around that has masks of its own: lanes that return leave them, too.
     outer: Vec<Vec<Reg>>,
     /// The sources of inputs.
@@ -172,7 +175,7 @@ fn selection(run: &Run, strip: Strip) -> Selection<'_> {
     let is_parted = strip.part_rows && !strip.rows;
     let part_shapes = is_parted.then(|| Shapes::of(function, &source.uniform, part, |_| false));
     let count = function.insts.len();
-    let mut leaving = HashMap::new();
+    let mut leaving = FastMap::default();
     flow::find_leaving(run.stmts(), &mut leaving);
     Selection {
         function,
@@ -188,27 +191,28 @@ fn selection(run: &Run, strip: Strip) -> Selection<'_> {
         strip_head: Vec::new(),
         code: Code { lanes: strip.lanes, parts: strip.parts, ..Code::default() },
         forms: vec![Forms::default(); count],
-        vectors: HashMap::new(),
+        vectors: FastMap::default(),
+        packed: FastMap::default(),
         want: vec![0; count],
         moved: half::moved(function),
-        variables: HashMap::new(),
+        variables: FastMap::default(),
         exec: Vec::new(),
         entry: Vec::new(),
         depth: u32::from(run.masked),
         inside: Vec::new(),
         joins: Vec::new(),
         begun: run.first_loop,
-        bases: HashMap::new(),
-        limits: HashMap::new(),
-        constants: HashMap::new(),
-        lane_constants: HashMap::new(),
+        bases: FastMap::default(),
+        limits: FastMap::default(),
+        constants: FastMap::default(),
+        lane_constants: FastMap::default(),
         row: None,
         wide_rows: None,
-        checked: HashMap::new(),
+        checked: FastMap::default(),
         cleared: 0,
         leaving,
         reads: reads_of(function),
-        private: HashSet::new(),
+        private: FastSet::default(),
         outer: Vec::new(),
         inputs: input::Inputs::default(),
         phases: None,
@@ -419,6 +423,9 @@ impl<'a> Selection<'a> {
 
     /// A value as an integer; of an affine value, the first lane's.
     pub(super) fn number(&mut self, value: Value) -> Reg {
+        if let Some(numbers) = self.shapes.known(value) {
+            return self.constant(numbers[0].into());
+        }
         if let Some(reg) = self.forms[value.index()].int {
             return reg;
         }
@@ -472,6 +479,9 @@ impl<'a> Selection<'a> {
 
     /// A value in lanes: vectors, or masks of a `bool`.
     pub(super) fn in_lanes(&mut self, value: Value) -> Vec<Reg> {
+        if let Some(&numbers) = self.shapes.known(value) {
+            return self.of_lanes(&numbers);
+        }
         if !self.forms[value.index()].lanes.is_empty() {
             return self.forms[value.index()].lanes.clone();
         }
@@ -571,13 +581,26 @@ impl<'a> Selection<'a> {
         }
         let spread = self.lane();
         self.emit(Ins::Spread { d: spread, s: reg });
-        let Shape::Affine(factor) = self.shapes.shape(value) else { return vec![spread; parts] };
-        (0..parts as u32)
+        let up: Vec<Reg> = match self.shapes.shape(value) {
+            Shape::Affine(factor) => (0..parts as u32)
+                .map(|part| self.lane_home(Home::Iota { first: part * self.strip.lanes, factor }))
+                .collect(),
+            Shape::Apart(numbers) => {
+                let numbers = *self.shapes.of_lanes(numbers);
+                self.of_lanes(&numbers)
+            }
+            _ => return vec![spread; parts],
+        };
+        up.into_iter().map(|up| self.lane2(Lane2::Add, spread, up)).collect()
+    }
+
+    /// Known numbers in lanes.
+    pub(super) fn of_lanes(&mut self, numbers: &OfLanes) -> Vec<Reg> {
+        let lanes = self.strip.lanes as usize;
+        (0..self.parts())
             .map(|part| {
-                let up = self.lane_home(Home::Iota { first: part * self.strip.lanes, factor });
-                let d = self.lane();
-                self.emit(Ins::Lane2 { op: Lane2::Add, d, a: spread, b: up });
-                d
+                let at = |lane: usize| numbers[part * lanes + lane % lanes];
+                self.lane_home(Home::Table(std::array::from_fn(at)))
             })
             .collect()
     }

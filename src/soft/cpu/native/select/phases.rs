@@ -3,12 +3,11 @@
 //! Registers that are common to the threadgroup live on from phase to phase. A strip's values live in one phase only; those that
 //! others need are in *rows* of the code's own memory, which have 4 bytes for each thread of the threadgroup.
 
-use std::collections::HashMap;
-
 use super::{Forms, Selection};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::phases::{Before, Phase, PhaseVariable, Phases, Prefix, Step};
 use crate::soft::cpu::native::region::Layout;
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{Input, Op, Scalar, Span, Stmt, Type, Value, VarId};
 use crate::soft::kernel::limits;
 
@@ -18,8 +17,8 @@ pub(super) struct State {
     /// The values that are computed once for the threadgroup.
     common: Vec<bool>,
     /// Where the values that cross phases are.
-    crossing: HashMap<Value, Vec<Rows>>,
-    variables: HashMap<VarId, Rows>,
+    crossing: FastMap<Value, Vec<Rows>>,
+    variables: FastMap<VarId, Rows>,
     /// The offset of the strip in rows.
     row: Option<Reg>,
     in_phase: bool,
@@ -249,8 +248,8 @@ impl<'a> Selection<'a> {
         let Some(parts) = &self.phases else { return };
         let (leaving, stored) = (parts.leaving.clone(), parts.stored.clone());
         for value in leaving {
-            let all = match self.vectors.get(&value) {
-                Some(components) => components.clone(),
+            let all = match self.loaded(value) {
+                Some(components) => components,
                 None => vec![self.forms[value.index()].clone()],
             };
             let ty = match self.ty(value) {
@@ -278,7 +277,7 @@ impl<'a> Selection<'a> {
         for &value in ours.iter().chain(&phase.entering) {
             if !self.is_common(value) {
                 self.forms[value.index()] = Forms::default();
-                self.vectors.remove(&value);
+                self.forget_vector(value);
             }
         }
         for index in std::mem::take(&mut self.strip_inputs) {

@@ -4,7 +4,7 @@ use super::stamps::Stamped;
 use super::{INT, LANES, Selection};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::region::Layout;
-use crate::soft::cpu::native::shape::{Shape, Start, Sum};
+use crate::soft::cpu::native::shape::{Start, Sum};
 use crate::soft::ir::{Inst, Op, Probe, Scalar, Space, Value};
 
 impl Selection<'_> {
@@ -159,10 +159,8 @@ impl Selection<'_> {
     fn terms(&mut self, sum: &Sum) -> Vec<Term> {
         let affine = self.is_affine(sum);
         let term = |&(index, scale): &(Value, i64)| Term {
-            index: match self.shapes.shape(index) {
-                Shape::Affine(stride) if affine => {
-                    LaneIndex::Affine { first: self.number(index), stride }
-                }
+            index: match self.shapes.step(index) {
+                Some(stride) if affine => LaneIndex::Affine { first: self.number(index), stride },
                 _ => self.lane_index(index),
             },
             signed: self.scalar(index).is_signed(),

@@ -140,6 +140,7 @@ impl Selection<'_> {
                 vec![d; parts]
             }
             Some(Operand::Lanes(lanes)) => lanes.clone(),
+            Some(Operand::Part { .. }) => unreachable!("stores have no parts of words"),
             Some(Operand::Wide { low, high }) => {
                 let halves: Vec<(Reg, Reg)> =
                     low.iter().copied().zip(high.iter().copied()).collect();

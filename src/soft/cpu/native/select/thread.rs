@@ -192,7 +192,7 @@ impl Selection<'_> {
                     self.emit(Ins::Load { from: Scalar::U32, d: word, mem });
                     self.scalar_of_word(word, before, scalar, regs[part]);
                 }
-                Operand::Int { .. } | Operand::Wide { .. } => {
+                Operand::Int { .. } | Operand::Wide { .. } | Operand::Part { .. } => {
                     unreachable!("components are lanes of 32 bits")
                 }
             }
@@ -243,7 +243,7 @@ impl Selection<'_> {
         let lane = self.lane_home(Home::Iota { first, factor: 4 });
         let (reg, bytes) = match data {
             Operand::Lanes(regs) | Operand::Masks(regs) => (regs[part], scalar.bytes()),
-            Operand::Int { .. } | Operand::Wide { .. } => {
+            Operand::Int { .. } | Operand::Wide { .. } | Operand::Part { .. } => {
                 unreachable!("components are lanes of 32 bits")
             }
         };

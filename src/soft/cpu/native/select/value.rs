@@ -12,7 +12,8 @@ use crate::soft::ir::{Effect, Inst, Op, Rule, Scalar, Value, VarId};
 impl Selection<'_> {
     pub(super) fn instruction(&mut self, value: Value) {
         let inst = *self.function.inst(value);
-        let is_made = self.run.is_done(value) || self.is_ahead(value);
+        let is_known = self.shapes.known(value).is_some();
+        let is_made = self.run.is_done(value) || self.is_ahead(value) || is_known;
         if is_made || self.kind(value) != Kind::Direct {
             return;
         }
@@ -37,9 +38,7 @@ impl Selection<'_> {
             Rule::Given if inst.op == Op::SimdIsFirst => self.across(value, &inst),
             Rule::Given => self.read(value, VarId(inst.imm as u32)),
             Rule::Extract => {
-                if let Some(forms) =
-                    self.vectors.get(&inst.args[0]).map(|all| all[inst.imm as usize].clone())
-                {
+                if let Some(forms) = self.component(inst.args[0], inst.imm as usize) {
                     match forms.int {
                         Some(reg) if self.is_int(value) => self.give_int(value, reg),
                         _ => self.give_lanes(value, forms.lanes),

@@ -4,16 +4,15 @@
 //! The bounds of those addresses are checked ahead of the statements: at the first and at the last iteration, for all lanes of
 //! the strip. If a check fails, there may still be no fault: the version with all checks runs and finds out.
 
-use std::collections::HashMap;
-
 use super::memory::{Target, span};
 use super::{Forms, Selection};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::plan::Kind;
-use crate::soft::cpu::native::shape::{Shape, Start, Sum};
+use crate::soft::cpu::native::shape::{Start, Sum};
 use crate::soft::ir::facts::affine::{
     Affine, Counted, Leaf, Linear, Poly, Stretch, Term, is_within,
 };
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::walk::{loops, statements};
 use crate::soft::ir::{Block, Op, Scalar, Stmt, Value};
 
@@ -115,7 +114,7 @@ impl Selection<'_> {
             // Values that were computed before the phase exist in both versions.
             if !self.is_ahead(value) {
                 self.forms[value.index()] = Forms::default();
-                self.vectors.remove(&value);
+                self.forget_vector(value);
             }
         }
     }
@@ -128,7 +127,7 @@ impl Selection<'_> {
         {
             return groups;
         }
-        let mut numbers: HashMap<(Value, Vec<Term>, Linear, bool), usize> = HashMap::new();
+        let mut numbers: FastMap<(Value, Vec<Term>, Linear, bool), usize> = FastMap::default();
         for &value in stretch.accesses() {
             let Some((group, key)) = self.group_of(stretch, value) else { continue };
             let number = *numbers.entry(key).or_insert_with(|| groups.len());
@@ -223,9 +222,9 @@ impl Selection<'_> {
         for (product, &factor) in &linear.start.0 {
             for &leaf in product {
                 self.is_there(leaf).then_some(())?;
-                if let Leaf::Value(value) = leaf
-                    && let Shape::Affine(up) = self.shapes.shape(value)
-                {
+                let Leaf::Value(value) = leaf else { continue };
+                let up = self.shapes.step(value)?;
+                if up != 0 {
                     (product.len() == 1).then_some(())?;
                     stride += i64::from(up as i32).checked_mul(i64::from(factor as i32))?;
                 }
@@ -251,7 +250,8 @@ impl Selection<'_> {
                 let made = made.contains(&self.function.inst(value).op);
                 let forms = &self.forms[value.index()];
                 let has_form = forms.int.is_some() || !forms.lanes.is_empty();
-                self.shapes.shape(value) != Shape::Any
+                let made = made || self.shapes.known(value).is_some();
+                self.shapes.step(value).is_some()
                     && (made || has_form || self.run.entering.contains_key(&value))
             }
         }

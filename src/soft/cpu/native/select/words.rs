@@ -80,6 +80,23 @@ impl Selection<'_> {
         }
     }
 
+    /// Stores four adjacent words of each lane likewise: of all lanes.
+    pub(super) fn store_quads(&mut self, words: &[Reg; 4], mem: impl Fn(u32) -> MemRef) {
+        let quads = self.strip.lanes / 4;
+        let &[a, b, c, d] = words;
+        let both = [Lane2::MixLow, Lane2::MixHigh];
+        // The first two words, and the others, of the even lanes and of the odd ones.
+        let ac = both.map(|op| self.lane2(op, a, c));
+        let bd = both.map(|op| self.lane2(op, b, d));
+        for lane in 0..4 {
+            let (low, high) = (ac[lane / 2], bd[lane / 2]);
+            let s = self.lane2(both[lane % 2], low, high);
+            let mems =
+                std::array::from_fn(|quad| mem(4 * (quad as u32).min(quads - 1) + lane as u32));
+            self.emit(Ins::StoreQuads { mems, s });
+        }
+    }
+
     /// The same for active lanes at `base` plus an offset for each. If no lane is active, the results are of no use.
     fn quads_at(&mut self, base: Reg, offsets: Reg, part: usize, words: &[Reg]) {
         let (mask, done, bits) = (self.exec[part], self.label(), self.int());
@@ -130,7 +147,7 @@ impl Selection<'_> {
                 let (test, kind) = (Test::Ne, Num::Unsigned);
                 self.emit(Ins::CompareLanes { test, kind, d: regs[part], a: wide, b: zero });
             }
-            Operand::Int { .. } | Operand::Wide { .. } => {
+            Operand::Int { .. } | Operand::Wide { .. } | Operand::Part { .. } => {
                 unreachable!("components are lanes of 32 bits")
             }
         }
@@ -169,6 +186,13 @@ impl Selection<'_> {
 
     /// Loads the adjacent words that contain each lane's components. A component that is a word is its own.
     pub(super) fn words(&mut self, scalar: Scalar, data: &[Operand], part: usize) -> Vec<Reg> {
+        if let Operand::Part { .. } = data[0] {
+            let first = |data: &Operand| match data {
+                Operand::Part { words, byte: 0, .. } => Some(words[part]),
+                _ => None,
+            };
+            return data.iter().filter_map(first).collect();
+        }
         if scalar.bytes() == 4 {
             return data.iter().map(|data| component(data, part)).collect();
         }
@@ -184,7 +208,7 @@ impl Selection<'_> {
         part: usize,
     ) {
         let bytes = scalar.bytes();
-        if bytes == 4 {
+        if bytes == 4 || matches!(data[0], Operand::Part { .. }) {
             return;
         }
         for (&word, data) in words.iter().zip(data.chunks(4 / bytes as usize)) {
@@ -228,10 +252,10 @@ impl Selection<'_> {
 }
 
 /// The register of a component's lanes.
-fn component(data: &Operand, part: usize) -> Reg {
+pub(super) fn component(data: &Operand, part: usize) -> Reg {
     match data {
         Operand::Lanes(regs) | Operand::Masks(regs) => regs[part],
-        Operand::Int { .. } | Operand::Wide { .. } => {
+        Operand::Int { .. } | Operand::Wide { .. } | Operand::Part { .. } => {
             unreachable!("components are lanes of 32 bits")
         }
     }

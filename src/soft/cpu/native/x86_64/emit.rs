@@ -371,6 +371,7 @@ impl Emitter<'_> {
             }
             Ins::StoreAll { ref mem, s } => self.store_all(mem, s),
             Ins::Store { bytes, ref mem, s, mask } => self.store(bytes, mem, s, mask),
+            Ins::StoreQuads { ref mems, s } => self.store_quads(mems, s),
             Ins::LoadQuads { d, ref mems } => self.load_quads(d, mems),
             Ins::Gather { d, base, offsets, disp, mask } => {
                 self.gather(d, base, offsets, disp, mask)

@@ -88,6 +88,8 @@ table! {
     PERMQ = 3 1 true 0x00 "vpermq {r}, {m}, {u8}";
     /// Doublewords by a vector of their numbers, which is the first source.
     PERMD = 2 1 false 0x36 "vpermd {r}, {v}, {m}";
+    /// Bytes of each 128 bits by a vector of their numbers, which is the second source.
+    PSHUFB = 2 1 false 0x00 "vpshufb {r}, {v}, {m}";
     /// AVX-512 only: lanes in which two vectors have no bit in common, as a mask.
     PTESTNMD = 2 2 false 0x27 "vptestnmd {rk}, {v}, {m}";
     /// One byte or word of 128 bits, to memory.

@@ -195,6 +195,7 @@ impl Emitter<'_> {
             Lane2::Xor => ops::V_EOR,
             Lane2::Evens => ops::UZP1,
             Lane2::Odds => ops::UZP2,
+            Lane2::Bytes => ops::TBL,
             Lane2::MixLow => ops::ZIP1,
             Lane2::MixHigh => ops::ZIP2,
             Lane2::MinFloat | Lane2::MaxFloat => {
@@ -287,7 +288,7 @@ impl Emitter<'_> {
         Some(std::array::from_fn(|lane| match home {
             Home::Constant(bits) => bits,
             Home::Iota { first, factor } => (first + lane as u32).wrapping_mul(factor),
-            Home::Table(numbers) => numbers[lane].into(),
+            Home::Table(numbers) => numbers[lane],
             Home::Lanes(_) | Home::Slot(_) => u32::MAX,
         }))
         .filter(|_| !matches!(home, Home::Lanes(_) | Home::Slot(_)))

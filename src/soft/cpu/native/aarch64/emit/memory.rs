@@ -63,6 +63,14 @@ impl Emitter<'_> {
         self.vector_done(d, to);
     }
 
+    pub(super) fn store_quads(&mut self, mems: &[MemRef; 4], s: Reg) {
+        let from = self.vector(s, SCRATCH[0]);
+        for (from, mem) in from.into_iter().zip(mems) {
+            let (base, disp) = self.mem(mem);
+            self.access(ops::STR_Q, from.0, base, disp, 16);
+        }
+    }
+
     pub(super) fn load_pairs(&mut self, low: Reg, high: Reg, mem: &MemRef) {
         let (base, disp) = self.mem(mem);
         let (first, second) = (SCRATCH[1], SCRATCH[2]);

@@ -146,7 +146,7 @@ impl Emitter<'_> {
             Home::Iota { first, factor } => {
                 self.lanes_constant(to, |lane| (first + lane).wrapping_mul(factor));
             }
-            Home::Table(numbers) => self.lanes_constant(to, |lane| numbers[lane as usize].into()),
+            Home::Table(numbers) => self.lanes_constant(to, |lane| numbers[lane as usize]),
         }
         to
     }

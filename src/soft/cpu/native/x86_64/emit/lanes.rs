@@ -308,6 +308,7 @@ impl Emitter<'_> {
             Lane2::Shl => ops::PSLLVD,
             Lane2::Shr => ops::PSRLVD,
             Lane2::Sar => ops::PSRAVD,
+            Lane2::Bytes => ops::PSHUFB,
             Lane2::MixLow => ops::UNPCKLPS,
             Lane2::MixHigh => ops::UNPCKHPS,
             Lane2::Evens | Lane2::Odds => {

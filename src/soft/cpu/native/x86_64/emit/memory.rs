@@ -42,6 +42,14 @@ impl Emitter<'_> {
         self.lanes_done(d, to);
     }
 
+    pub(super) fn store_quads(&mut self, mems: &[MemRef; 4], s: Reg) {
+        let from = self.lanes(s, SCRATCH[0]);
+        for (at, mem) in (0..self.width.lanes() / 4).zip(mems) {
+            let mem = self.mem(mem);
+            self.asm.vec_imm(self.width, ops::EXTRACTF128, from, V(0), mem, at as u8);
+        }
+    }
+
     /// The first lanes of pairs, or the second.
     fn pair_index(&mut self, second: bool) -> Mem {
         self.pool(|lane| 2 * lane + u32::from(second))

@@ -119,7 +119,7 @@ impl Emitter<'_> {
                 self.vec(ops::MOVUPS_LOAD, to, V(0), mem);
             }
             Home::Table(numbers) => {
-                let mem = self.pool(|lane| numbers[lane as usize].into());
+                let mem = self.pool(|lane| numbers[lane as usize]);
                 self.vec(ops::MOVUPS_LOAD, to, V(0), mem);
             }
         }
@@ -166,7 +166,7 @@ impl Emitter<'_> {
                 Home::Iota { first, factor } => {
                     self.pool(|lane| (first + lane).wrapping_mul(factor)).into()
                 }
-                Home::Table(numbers) => self.pool(|lane| numbers[lane as usize].into()).into(),
+                Home::Table(numbers) => self.pool(|lane| numbers[lane as usize]).into(),
                 _ => self.lanes(reg, scratch).into(),
             },
             _ => self.lanes(reg, scratch).into(),
