@@ -50,7 +50,7 @@ fn map(length: usize, access: c_int, flags: c_int) -> Option<NonNull<u8>> {
 
 /// New pages with this code: written, then executable and no longer writable.
 #[cfg(any(target_os = "linux", target_arch = "x86_64"))]
-fn written_and_protected(code: &[u8]) -> Option<NonNull<u8>> {
+pub(crate) fn written_and_protected(code: &[u8]) -> Option<NonNull<u8>> {
     unsafe extern "C" {
         fn mprotect(at: *mut c_void, length: usize, access: c_int) -> c_int;
     }
