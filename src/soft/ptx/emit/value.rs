@@ -82,15 +82,18 @@ impl Emit<'_> {
             }
             op if is_atomic(op) => self.atomic(&inst),
             op if is_across(op) => self.across(&inst),
-            op if let Some(routine) = Routine::of(op) => self.texture(routine, &inst),
-            _ => {
-                let args: Vec<Reg> = inst.args.iter().map(|&arg| self.operand(arg)[0]).collect();
-                let scalar = match self.function.ty(inst.args[0]) {
-                    Type::Pointer(_) => Scalar::U64,
-                    _ => self.scalar_type(inst.args[0]),
-                };
-                vec![self.pure(inst.op, scalar, &args)]
-            }
+            op => match Routine::of(op) {
+                Some(routine) => self.texture(routine, &inst),
+                None => {
+                    let args = inst.args.iter().map(|&arg| self.operand(arg)[0]);
+                    let args: Vec<Reg> = args.collect();
+                    let scalar = match self.function.ty(inst.args[0]) {
+                        Type::Pointer(_) => Scalar::U64,
+                        _ => self.scalar_type(inst.args[0]),
+                    };
+                    vec![self.pure(op, scalar, &args)]
+                }
+            },
         };
         self.values[value.index()] = regs;
     }

@@ -349,16 +349,18 @@ impl Reader<'_> {
                 let number = self.byte()? >> 4;
                 return Some(vector(self.width, number));
             }
-            ("m" | "M", _) if let Some(memory) = memory => {
-                let size = match size.strip_suffix('s') {
-                    Some("") if self.wide => "qword ptr ",
-                    Some("" | "32") => "dword ptr ",
-                    Some("64") => "qword ptr ",
-                    Some("16") => "word ptr ",
-                    Some("8") => "byte ptr ",
-                    _ => "",
-                };
-                return Some(format!("{size}{memory}"));
+            ("m" | "M", _) => {
+                if let Some(memory) = memory {
+                    let size = match size.strip_suffix('s') {
+                        Some("") if self.wide => "qword ptr ",
+                        Some("" | "32") => "dword ptr ",
+                        Some("64") => "qword ptr ",
+                        Some("16") => "word ptr ",
+                        Some("8") => "byte ptr ",
+                        _ => "",
+                    };
+                    return Some(format!("{size}{memory}"));
+                }
             }
             _ => {}
         }
