@@ -127,7 +127,13 @@ pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>,
         }
         #[cfg(test)]
         super::inject_internal_error("passes", &function.name);
-        let check = |function: &Function, pass| check(module, &signatures, number, function, pass);
+        // After each pass where the passes are tested: this takes as long as they do.
+        let verify = |function: &Function, pass| check(module, &signatures, number, function, pass);
+        let check = |function: &Function, pass| {
+            if cfg!(all(test, debug_assertions)) {
+                verify(function, pass);
+            }
+        };
         check(function, "inline");
         init::run(function, pipeline.checks);
         undefined::run(function, pipeline.checks);
@@ -147,6 +153,9 @@ pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>,
             check(function, "library");
             all(function, pipeline.expanded);
         }
+        if cfg!(debug_assertions) {
+            verify(function, "all passes");
+        }
     }
     Ok(functions)
 }
@@ -165,23 +174,21 @@ fn signature(function: &Function) -> Function {
     }
 }
 
-/// Verifies the result of a pass, in debug builds.
+/// Verifies the result of a pass.
 fn check(module: &Module, all: &[Function], number: usize, function: &Function, pass: &str) {
-    if cfg!(debug_assertions) {
-        let mut functions = all.to_vec();
-        functions[number] = function.clone();
-        let entry = super::FuncId(number as u32);
-        let module = Module {
-            name: module.name.clone(),
-            allocations: module.allocations.clone(),
-            textures: module.textures.clone(),
-            samplers: module.samplers.clone(),
-            functions,
-            library: module.library.clone(),
-            entry,
-        };
-        if let Err(invalid) = verify(&module) {
-            super::internal_error(format!("after {pass}: {invalid}\n{module}"));
-        }
+    let mut functions = all.to_vec();
+    functions[number] = function.clone();
+    let entry = super::FuncId(number as u32);
+    let module = Module {
+        name: module.name.clone(),
+        allocations: module.allocations.clone(),
+        textures: module.textures.clone(),
+        samplers: module.samplers.clone(),
+        functions,
+        library: module.library.clone(),
+        entry,
+    };
+    if let Err(invalid) = verify(&module) {
+        super::internal_error(format!("after {pass}: {invalid}\n{module}"));
     }
 }
