@@ -8,6 +8,7 @@ use super::foundation::{
     Label, NSObject, Object, Retained, Strong, Text, This, device, label, labelled, lock,
     of_device, set_label, soft_class,
 };
+use super::log_state::LogState;
 use super::properties::{LabelText, properties};
 use super::residency_set::{self, ResidencySet};
 use super::residents;
@@ -100,6 +101,8 @@ pub(super) struct CommandBuffer4 {
 struct Encoded {
     submission: Arc<Submission>,
     allocator: Strong<CommandAllocator>,
+    /// Who gets the messages of its kernels.
+    log_state: Option<Strong<LogState>>,
     /// Whether it is what its allocator counts as being encoded.
     counts: bool,
     ended: bool,
@@ -133,12 +136,16 @@ soft_class! {
     [setLabel:] = set_label::<CommandBuffer4>;
     [beginCommandBufferWithAllocator:] =
         |buffer: &CommandBuffer4, allocator: Option<&Object<CommandAllocator>>| {
-            buffer.begin("beginCommandBufferWithAllocator:", allocator);
+            buffer.begin("beginCommandBufferWithAllocator:", allocator, None);
         };
     [beginCommandBufferWithAllocator:options:] = |
         buffer: &CommandBuffer4, allocator: Option<&Object<CommandAllocator>>,
-        _: Option<&Object<CommandBufferOptions4>>,
-    | buffer.begin("beginCommandBufferWithAllocator:options:", allocator);
+        options: Option<&Object<CommandBufferOptions4>>,
+    | {
+        let fields = options.map(|options| options.get()).unwrap_or_default();
+        let log_state = LogState::of(fields.log_state.as_ref());
+        buffer.begin("beginCommandBufferWithAllocator:options:", allocator, log_state);
+    };
     [endCommandBuffer] = CommandBuffer4::end;
     [computeCommandEncoder] = |this: This<'_, CommandBuffer4>| {
         let submission = this.open("computeCommandEncoder")?;
@@ -203,7 +210,12 @@ impl CommandBuffer4 {
         CommandError::invalid(self.message(selector, why))
     }
 
-    fn begin(&self, selector: &str, allocator: Option<&Object<CommandAllocator>>) {
+    fn begin(
+        &self,
+        selector: &str,
+        allocator: Option<&Object<CommandAllocator>>,
+        log_state: Option<Strong<LogState>>,
+    ) {
         let mut encoded = lock(&self.encoded);
         let Some(allocator) = allocator else {
             return eprintln!(
@@ -225,7 +237,7 @@ impl CommandBuffer4 {
         let begin = |recording: &mut Recording| recording.commands.push(Command::Concurrent);
         submission.record(begin, |why| self.misuse(selector, why));
         let allocator = allocator.retain();
-        *encoded = Some(Encoded { submission, allocator, counts, ended: false });
+        *encoded = Some(Encoded { submission, allocator, log_state, counts, ended: false });
     }
 
     fn end(&self) {
@@ -261,11 +273,11 @@ impl CommandBuffer4 {
         }
     }
 
-    /// Its work, to be committed, made into that of a queue by `adopt`.
+    /// Its work, to be committed, made into that of a queue by `adopt`, and who gets its messages.
     pub(super) fn commit(
         &self,
         adopt: impl FnOnce(&Submission) -> Option<Arc<Submission>>,
-    ) -> Result<Arc<Submission>, CommandError> {
+    ) -> Result<(Arc<Submission>, Option<Strong<LogState>>), CommandError> {
         let selector = "commit:count:";
         let taken = lock(&self.encoded).take();
         let encoded = taken.ok_or_else(|| {
@@ -281,7 +293,11 @@ impl CommandBuffer4 {
             .committed
             .retain(|user| user.upgrade().is_some_and(|user| user.status() < status::COMPLETED));
         users.committed.push(Arc::downgrade(&committed));
-        Ok(committed)
+        drop(users);
+        if let Some(log_state) = &encoded.log_state {
+            log_state.limit(&committed.log);
+        }
+        Ok((committed, encoded.log_state.clone()))
     }
 }
 

@@ -9,6 +9,7 @@ use super::foundation::{
     Failure, HeldBlock, Label, Labelled, NSObject, Object, Retained, Strong, device, in_pool,
     label, lock, of_device, run_on, soft_class,
 };
+use super::log_state::LogState;
 use super::properties::{LabelText, properties};
 use super::residency_set::{self, ResidencySet};
 use crate::abi::{Id, Imp};
@@ -16,7 +17,7 @@ use crate::soft::kernel::Processor;
 use crate::soft::stream::error::CommandError;
 use crate::soft::stream::queue;
 use crate::soft::stream::recording::Command;
-use crate::soft::stream::submission::Submission;
+use crate::soft::stream::submission::{Handler, Submission};
 use std::sync::{Arc, Mutex};
 
 properties! {
@@ -133,6 +134,7 @@ impl Queue4 {
         let members: Vec<Retained> =
             lock(&self.sets).iter().flat_map(|set| set.members()).collect();
         let mut work: Vec<Arc<Submission>> = Vec::new();
+        let mut log_states = Vec::new();
         let mut refused = None;
         let ids = items(buffers, count, "command buffers");
         let objects = ids.and_then(|ids| {
@@ -149,7 +151,10 @@ impl Queue4 {
                 None => Err(self.misuse(selector, "nil was passed for a command buffer")),
             };
             match committed {
-                Ok(submission) => work.push(submission),
+                Ok((submission, log_state)) => {
+                    log_states.extend(log_state.map(|state| (Arc::clone(&submission), state)));
+                    work.push(submission);
+                }
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
@@ -172,8 +177,13 @@ impl Queue4 {
         }
         let Some((last, others)) = work.split_last() else { return };
         let all = work.clone();
+        // The messages of the last one's kernels come before the feedback.
+        let of_last = |(submission, _): &Delivery| Arc::ptr_eq(submission, last);
+        let last_delivery =
+            log_states.iter().position(of_last).map(|at| log_states.swap_remove(at));
         let (feedback, label) = (self.feedback.clone(), self.queue.label.after_noun());
         let report = Box::new(move || {
+            last_delivery.into_iter().for_each(deliver);
             let first_error = all.iter().find_map(|submission| submission.error());
             if let Some(error) = first_error.as_ref().filter(|_| handlers.is_empty()) {
                 eprintln!(
@@ -189,7 +199,10 @@ impl Queue4 {
             }
         });
         for submission in others {
-            self.queue.commit(submission, None, None, |why| self.misuse(selector, why));
+            let own = log_states.iter().position(|(one, _)| Arc::ptr_eq(one, submission));
+            let delivery = own.map(|at| log_states.swap_remove(at));
+            let report = delivery.map(|delivery| Box::new(move || deliver(delivery)) as Handler);
+            self.queue.commit(submission, None, report, |why| self.misuse(selector, why));
         }
         self.queue.commit(last, None, Some(report), |why| self.misuse(selector, why));
     }
@@ -218,6 +231,13 @@ impl Queue4 {
         });
         self.queue.commit(&submission, None, Some(report), misuse);
     }
+}
+
+/// Work whose messages a log state gets.
+type Delivery = (Arc<Submission>, Strong<LogState>);
+
+fn deliver((submission, log_state): Delivery) {
+    in_pool(move || log_state.deliver(&submission.log.messages()));
 }
 
 /// Calls blocks with how work ended.

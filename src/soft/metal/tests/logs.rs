@@ -88,6 +88,50 @@ fn handlers_of_a_log_state_get_the_messages_of_its_level() {
     let calls = std::mem::take(&mut *CALLS.lock().unwrap());
     let calls: Vec<_> = calls.iter().map(|call| (call.2, call.3.as_str())).collect();
     assert_eq!(calls, [(1, "debug 0"), (1, "debug 1"), (5, "fault 1"), (1, "debug 2")]);
+    // Metal 4's command buffers have one for each time that they are begun: two of three commits have it.
+    for _ in 0..2 {
+        commit_three(*state);
+        let calls = std::mem::take(&mut *CALLS.lock().unwrap());
+        let calls: Vec<_> = calls.iter().map(|call| (call.2, call.3.as_str())).collect();
+        assert_eq!(calls, [(5, "fault 1"), (5, "fault 1")]);
+    }
+}
+
+/// Runs the kernel in three command buffers of Metal 4, the first and the last with a log state.
+fn commit_three(log_state: Id) {
+    let (device, pipeline) = (device(), pipeline(LOGS, "logs"));
+    let queue = Own::new(send!(*device, "newMTL4CommandQueue"; Id));
+    let options = new("MTL4CommandBufferOptions");
+    send!(*options, "setLogState:", log_state => Id; ());
+    let made = [true, false, true].map(|logs| {
+        let allocator = Own::new(send!(*device, "newCommandAllocator"; Id));
+        let commands = Own::new(send!(*device, "newCommandBuffer"; Id));
+        match logs {
+            true => send!(
+                *commands, "beginCommandBufferWithAllocator:options:", *allocator => Id,
+                *options => Id; ()
+            ),
+            false => send!(*commands, "beginCommandBufferWithAllocator:", *allocator => Id; ()),
+        }
+        let encoder = pool(|| Own::retain(send!(*commands, "computeCommandEncoder"; Id)));
+        bind(*encoder, *pipeline);
+        launch(*encoder, 3, 3);
+        end(*encoder);
+        send!(*commands, "endCommandBuffer"; ());
+        (commands, allocator)
+    });
+    let all = made.each_ref().map(|(commands, _)| **commands);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let feedback = move |feedback: *mut c_void, _: *mut c_void| {
+        let error = send!(Id::from_ptr(feedback), "error"; Id);
+        _ = sender.send(if error.is_nil() { String::new() } else { error_text(error) });
+    };
+    let commit = new("MTL4CommitOptions");
+    send!(*commit, "addFeedbackHandler:", block(feedback) => Id; ());
+    send!(
+        *queue, "commit:count:options:", all.as_ptr() => *const Id, 3 => usize, *commit => Id; ()
+    );
+    assert_eq!(receiver.recv_timeout(std::time::Duration::from_secs(60)), Ok(String::new()));
 }
 
 #[test]
