@@ -57,6 +57,11 @@ kernel void updates_by_loop(device atomic_uint* out [[buffer(0)]], device const 
 kernel void float_add(device atomic_float* out [[buffer(0)]], device const float* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     atomic_fetch_add_explicit(out + i % 2, x[i], RELAXED);
 }
+// Those of 64 bits have no result (MSL 6.15.4.6).
+kernel void long_extremes(device atomic_ulong* out [[buffer(0)]], device const ulong* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+    atomic_max_explicit(out, x[i], RELAXED);
+    atomic_min_explicit(out + 1, x[i], RELAXED);
+}
 kernel void float_exchange(device float* out [[buffer(0)]], device atomic_float* a [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     float was = atomic_exchange_explicit(a + i, 2.5f, RELAXED);
     float before = atomic_fetch_sub_explicit(a + i, 1.0f, RELAXED);

@@ -27,6 +27,39 @@ int counted() {
     return sum * 10 + int(list.size());
 }
 
+// At program scope and in constant expressions: constructors, functions, loops, distances.
+struct Powers {
+    int values[4];
+    uint count;
+    constexpr Powers(initializer_list<int> list) : values{}, count(0) {
+        for (int x : list) { values[count] = x * x; ++count; }
+    }
+};
+constexpr int weighted(initializer_list<int> list, int start = 0) {
+    int sum = start;
+    for (auto at = list.begin(); at < list.end(); ++at) { sum += *at * int(at - list.begin() + 1); }
+    return sum + 1000 * int(list.size()) + 100 * int(list.end() - list.begin());
+}
+template <typename T> constexpr T most(initializer_list<T> list) {
+    T found = *list.begin();
+    for (T x : list) { found = x > found ? x : found; }
+    return found;
+}
+constant Powers POWERS = {2, 3, 4};
+constant int WEIGHTED = weighted({1, 2, 3}, 5);
+constexpr constant float MOST = most({1.5f, 4.5f, 2.0f});
+static_assert(weighted({4, 5}) == 4 + 10 + 2000 + 200, "a list in a constant expression");
+static_assert(most({7, 9, 8}) == 9 && initializer_list<int>{}.size() == 0, "deduced from the list");
+kernel void constants(device int* out [[buffer(0)]]) {
+    constexpr int local = weighted({6, 7});
+    int sizes[most({2, 3})] = {1, 2, 3};
+    out[0] = POWERS.values[0] + 10 * POWERS.values[1] + 100 * POWERS.values[2] + 10000 * int(POWERS.count);
+    out[1] = WEIGHTED;
+    out[2] = int(MOST * 2);
+    out[3] = local;
+    out[4] = sizes[0] + sizes[1] + sizes[2];
+}
+
 kernel void lists(device int* out [[buffer(0)]]) {
     Bag a = {1, 2}, b(3, 4), c{5};
     out[0] = a.total + a.how * 10 + b.total * 100 + b.how * 10000;

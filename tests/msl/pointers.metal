@@ -158,3 +158,8 @@ kernel void compared(device int* out [[buffer(0)]], device int* a [[buffer(1)]],
     if (a == a + i) sum += 512;
     out[i] = sum + x + y;
 }
+// The buffer itself is no constant: casting the `const` of a parameter away allows writes (C++14 dcl.type.cv/4).
+kernel void cast_of_const(device const char* out [[buffer(0)]], device const int* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+    device int* row = (device int*)((device char*)out + 4 * i);
+    row[0] = x[i] + 1;
+}

@@ -74,6 +74,11 @@ impl FunctionBuilder {
         self.span = span;
     }
 
+    /// The function so far.
+    pub(crate) fn function(&self) -> &Function {
+        &self.function
+    }
+
     /// The type of a value.
     pub(crate) fn ty(&self, value: Value) -> Type {
         self.function.ty(value)

@@ -147,6 +147,17 @@ kernel void with_rates(constant rasterization_rate_map_data& rates [[buffer(0)]]
 struct Vertex { float4 position [[position]]; };
 using Triangles = mesh<Vertex, void, 3, 1, topology::triangle>;
 [[mesh]] void meshed(Triangles out, uint i [[thread_index_in_threadgroup]]) { out.set_primitive_count(1); }
+struct Pixel { r8unorm<half> grey; float depth; };
+kernel void tiled(imageblock<Pixel> block, ushort2 at [[thread_position_in_threadgroup]]) {
+    Pixel pixel = block.read(at);
+    pixel.depth += 1;
+    block.write(pixel, at);
+}
+struct Shaded { interpolant<float4, interpolation::perspective> colour; float4 position [[position]]; };
+fragment float4 shaded(Shaded in [[stage_in]], bool front [[front_facing]]) {
+    if (!front) discard_fragment();
+    return in.colour.interpolate_at_center() + dfdx(in.position);
+}
 kernel void plain(device int* out [[buffer(0)]]) { out[0] = 1; }
 ";
 
@@ -155,11 +166,41 @@ fn types_of_other_stages_are_errors_only_where_they_are_used() {
     let library = compile(OTHER_STAGES, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
     let none = ConstantValues::default();
     library.kernel("plain", &none).unwrap();
-    for name in
-        ["traced", "meshed", "staged", "by_structure", "with_rates", "with_level", "with_commands"]
-    {
+    for name in [
+        "traced",
+        "meshed",
+        "staged",
+        "by_structure",
+        "with_rates",
+        "with_level",
+        "with_commands",
+        "tiled",
+        "shaded",
+    ] {
         let CompileError(report, _) = library.kernel(name, &none).unwrap_err();
         assert!(report.contains("not supported"), "{name}: {report}");
+    }
+}
+
+#[test]
+fn annotations_and_invariance_have_no_effect() {
+    let source = "#include <metal_stdlib>
+        using namespace metal;
+        struct Vertex { float4 position [[position, invariant]]; };
+        [[user_annotation(\"first\")]] kernel void annotated(device int* out) { out[0] = 1; }";
+    let library = compile(source, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    library.kernel("annotated", &ConstantValues::default()).unwrap();
+}
+
+#[test]
+fn bindings_at_program_scope_are_errors() {
+    for variable in ["device int* shared [[buffer(0)]];", "texture2d<float> image [[texture(0)]];"]
+    {
+        let source = format!(
+            "#include <metal_stdlib>\nusing namespace metal;\n{variable}\nkernel void plain() {{}}"
+        );
+        let Err(error) = compile(&source, &Options::default()) else { panic!("{variable}") };
+        assert!(error.0.contains(":3:"), "{error}");
     }
 }
 

@@ -412,3 +412,40 @@ fn lists_may_have_nils() {
         assert_eq!(finish(*commands), Ok(()));
     });
 }
+
+#[test]
+fn arrays_of_pointers_under_another_type() {
+    // As a translator from SPIR-V writes them: buffers of a set that other types alias.
+    const TEXT: &str = "
+        struct Floats { float data[1]; };
+        struct Words { uint2 data[1]; };
+        struct Set { device Floats* one [[id(0)]]; device Floats* many [[id(1)]][2]; };
+        static uint read(device Words* const constant (&many)[2], uint at) { return many[at & 1]->data[at >> 1].y; }
+        kernel void aliases(constant Set& set [[buffer(0)]], device uint* out [[buffer(1)]], uint at [[thread_position_in_grid]]) {
+            device auto& words = (device Words&)(*set.one);
+            const constant auto& many = (device Words* const constant (&)[2])set.many;
+            out[at] = words.data[at].x + read(many, at) + many[1]->data[at].x;
+        }";
+    let [one, first, second] = [10u32, 100, 1000]
+        .map(|step| buffer_of(&std::array::from_fn::<u32, 8, _>(|at| at as u32 * step)));
+    let set = [&one, &first, &second].map(|buffer| address(**buffer));
+    let out = buffer(16);
+    let (queue, pipeline) = (queue(), pipeline(TEXT, "aliases"));
+    let commands = commands(*queue);
+    let encoder = encoder(*commands);
+    bind(*encoder, *pipeline);
+    bind_buffer(*encoder, *buffer_of(&[set]), 0, 0);
+    bind_buffer(*encoder, *out, 0, 1);
+    for read in [&one, &first, &second] {
+        use_resource(*encoder, **read, 1);
+    }
+    launch(*encoder, 4);
+    end(*encoder);
+    finish(*commands).unwrap();
+    let expected: [u32; 4] = std::array::from_fn(|at| {
+        let other = [100, 1000][at % 2];
+        let at = at as u32;
+        2 * at * 10 + (at / 2 * 2 + 1) * other + 2 * at * 1000
+    });
+    assert_eq!(contents::<u32>(*out), expected);
+}

@@ -192,12 +192,19 @@ impl Checker {
             );
             return self.error_expr(span);
         }
+        let mut by_library_type = false;
         if path.plain().is_some() {
             let known: FastSet<Entity> = match &found {
                 Found::Entities(list) => list.iter().copied().collect(),
                 _ => FastSet::default(),
             };
-            let beside = self.functions_beside(name, &arguments);
+            let mut beside = self.functions_beside(name, &arguments);
+            // The library's functions, too, if nothing else has the name.
+            by_library_type =
+                matches!(found, Found::Nothing) && self.has_type_of_library(&arguments);
+            if by_library_type {
+                beside.extend(self.library_entities(name));
+            }
             for entity in beside.into_iter().filter(|entity| !known.contains(entity)) {
                 match entity {
                     Entity::Function(id) => candidates.push(Candidate::Func(id)),
@@ -213,7 +220,7 @@ impl Checker {
             }
         }
         let text = self.text(name);
-        if self.library_is_meant(path) {
+        if by_library_type || self.library_is_meant(path) {
             candidates.extend(self.row_candidates(&text, &arguments));
         }
         if candidates.is_empty() {

@@ -20,12 +20,18 @@ const MAX_PARTS: u32 = 1 << 18;
 
 impl Checker {
     pub(super) fn class(&mut self, class: &ast::Class) -> Qual {
-        let plain = class.name.as_ref().and_then(Path::plain);
-        if class.name.is_some() && plain.is_none() {
-            self.unsupported(class.span, "definition of a nested class outside of its class is");
-            return Qual::plain(Types::UNKNOWN);
+        match &class.name {
+            // A nested class is defined outside of its class ([class.nest]/2).
+            Some(path) if path.plain().is_none() => match self.declared_outside(path) {
+                Some((scope, name)) => self.in_scope(scope).class_named(class, Some(name), None),
+                None => {
+                    let text = self.path_text(path);
+                    self.error(path.span, format!("'{text}' is not declared as a class"));
+                    Qual::plain(Types::UNKNOWN)
+                }
+            },
+            name => self.class_named(class, name.as_ref().and_then(Path::plain), None),
         }
-        self.class_named(class, plain, None)
     }
 
     /// A class with a name; an instance of a template also has its template and arguments.

@@ -295,7 +295,7 @@ impl Checker {
     }
 
     /// The scope of the class or namespace before the last `::` of a path.
-    fn owner_scope(&mut self, path: &Path) -> Option<super::ScopeId> {
+    pub(super) fn owner_scope(&mut self, path: &Path) -> Option<super::ScopeId> {
         let mut owner = path.clone();
         owner.parts.pop();
         let part = owner.parts.last()?.clone();
@@ -569,7 +569,7 @@ impl Checker {
         let of_template = own.into_iter().any(|entity| matches!(entity, Entity::Template(_)));
         let outside = path.parts.len() > 1;
         let bind_scope = match specifiers.storage.friend {
-            true => self.scopes[scope.0 as usize].parent.unwrap_or(scope),
+            true => self.namespace_around(scope).unwrap_or(scope),
             // An instance of a member template is not an overload of it.
             false if outside && of_template => body_scope,
             false => scope,

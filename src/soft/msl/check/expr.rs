@@ -231,6 +231,10 @@ impl Checker {
             .iter()
             .filter_map(|&piece| lex::string(self.context.names.text(piece)))
             .collect();
+        self.string_of(&text, span)
+    }
+
+    fn string_of(&mut self, text: &str, span: Span) -> Expr {
         let char_type = Types::scalar(Scalar::I8);
         let characters = text.bytes().chain([0]);
         let parts: Vec<Expr> = characters
@@ -505,6 +509,13 @@ impl Checker {
 
     fn undeclared(&mut self, path: &Path) -> Expr {
         let text = self.path_text(path);
+        // The name of the function, as a string ([dcl.fct.def.general]/8), and GNU's names for it.
+        if matches!(&*text, "__func__" | "__FUNCTION__" | "__PRETTY_FUNCTION__")
+            && let Some(Owner::Body(_, func)) = self.body.as_ref().map(|body| body.owner)
+        {
+            let name = self.func(func).name.clone();
+            return self.string_of(name.rsplit("::").next().unwrap_or_default(), path.span);
+        }
         if path.parts.len() > 1 {
             self.error(path.span, format!("no member named '{text}'"));
         } else {

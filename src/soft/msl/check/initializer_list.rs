@@ -4,10 +4,11 @@
 use super::convert::{Rank, Source};
 use super::list::Element;
 use super::{Checker, Entity, FuncId};
+use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Designator};
 use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{Qual, StructId, Ty, TyId};
+use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 
 /// The template's name.
 pub(super) const NAME: &str = "initializer_list";
@@ -27,7 +28,7 @@ impl Checker {
         Some(worst)
     }
 
-    /// The object for a list: an array in the function, and pointers to its beginning and end.
+    /// The object for a list: a pointer to a temporary array, and the number of its elements.
     pub(super) fn listed(
         &mut self,
         ty: TyId,
@@ -38,28 +39,20 @@ impl Checker {
         if items.is_empty() {
             return self.value(ExprKind::Zero, ty, span);
         }
-        if self.body.is_none() {
-            self.unsupported(span, "'initializer_list' outside of a function is");
-            return self.error_expr(span);
-        }
         let parts = items.iter().map(|(_, item)| self.item(item, Qual::plain(element)));
         let parts: Vec<Expr> = parts.collect();
         let array = self.types.intern(Ty::Array(element, Some(parts.len() as u32)));
         let count = self.int_value(parts.len() as i64, span);
         let elements = self.value(ExprKind::Aggregate(parts), array, span);
         let qual = Qual { space: Some(AddressSpace::Thread), ..Qual::plain(array) };
-        let kind = ExprKind::Local(self.new_local(String::new(), qual));
-        let local = Expr { kind, qual, place: true, span };
-        let kind = ExprKind::Assign(Box::new(local.clone()), Box::new(elements));
-        let filled = Expr { kind, qual, place: true, span };
+        let kind = ExprKind::Temporary(Box::new(elements));
+        let array = Expr { kind, qual, place: true, span };
         let pointee = Qual { constant: true, ..qual.with(element) };
         let pointer = self.types.pointer(pointee);
-        let first = self.rvalue(local);
+        let first = self.rvalue(array);
         let first = self.convert_value(first, pointer);
-        let kind = ExprKind::Offset(Box::new(first.clone()), Box::new(count));
-        let last = self.value(kind, pointer, span);
-        let object = self.value(ExprKind::Aggregate(vec![first, last]), ty, span);
-        self.value(ExprKind::Comma(Box::new(filled), Box::new(object)), ty, span)
+        let count = self.convert_value(count, Types::scalar(Scalar::U32));
+        self.value(ExprKind::Aggregate(vec![first, count]), ty, span)
     }
 
     /// A list for `auto`, whose elements have one type ([dcl.spec.auto]/4).

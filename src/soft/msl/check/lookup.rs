@@ -232,7 +232,7 @@ impl Checker {
             let Label::Name(name) = part.name else { return Found::Nothing };
             let found = match scope {
                 None => self.lookup(name),
-                Some(scope) => Found::Entities(self.lookup_in(scope, name)),
+                Some(scope) => Found::Entities(self.qualified_in(scope, name)),
             };
             let Found::Entities(list) = found else { return Found::Nothing };
             let list: Vec<Entity> = list.into_iter().map(|e| self.applied(e, part)).collect();
@@ -247,14 +247,24 @@ impl Checker {
         };
         match scope {
             None => self.lookup(name),
-            Some(scope) => {
-                let list = self.lookup_in(scope, name);
-                if list.is_empty() && scope == GLOBAL_SCOPE {
-                    return Found::Entities(self.library_entities(name));
-                }
-                Found::Entities(list)
-            }
+            Some(scope) => Found::Entities(self.qualified_in(scope, name)),
         }
+    }
+
+    /// Qualified look-up in a scope: the library's names are those of the global namespace, too.
+    fn qualified_in(&mut self, scope: ScopeId, name: Name) -> Vec<Entity> {
+        let list = self.lookup_in(scope, name);
+        match list.is_empty() && scope == GLOBAL_SCOPE {
+            true => self.library_entities(name),
+            false => list,
+        }
+    }
+
+    /// The scope that declares a qualified name, and the name.
+    pub(super) fn declared_outside(&mut self, path: &Path) -> Option<(ScopeId, Name)> {
+        let Label::Name(name) = path.last().name else { return None };
+        let scope = self.owner_scope(path)?;
+        self.scopes[scope.0 as usize].names.contains_key(&name).then_some((scope, name))
     }
 
     /// The functions and templates of a name in the namespaces of the arguments' types, of their bases and of their
@@ -291,6 +301,30 @@ impl Checker {
             found.extend(list.filter(|e| matches!(e, Entity::Function(_) | Entity::Template(_))));
         }
         found
+    }
+
+    /// Whether one of the arguments has a class or enumeration of the library's namespace, or points to one. Scalars and vectors are the
+    /// compiler's own.
+    pub(super) fn has_type_of_library(&self, arguments: &[Expr]) -> bool {
+        let is_of_library = |argument: &Expr| {
+            let mut ty = argument.qual.ty;
+            loop {
+                ty = match *self.types.get(ty) {
+                    Ty::Pointer(to) | Ty::Reference(to, _) => to.ty,
+                    Ty::Array(element, _) => element,
+                    Ty::Atomic(_) | Ty::Matrix(..) | Ty::SimdgroupMatrix(_) | Ty::Texture(_) => {
+                        return true;
+                    }
+                    Ty::Sampler => return true,
+                    _ => {
+                        let own = self.scope_of(Entity::Type(Qual::plain(ty)));
+                        let around = own.and_then(|scope| self.namespace_around(scope));
+                        return around == Some(LIBRARY_SCOPE);
+                    }
+                };
+            }
+        };
+        arguments.iter().any(is_of_library)
     }
 
     /// The namespace that a class or enum is declared in.

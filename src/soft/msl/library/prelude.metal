@@ -591,12 +591,12 @@ template <typename A, size_t M> struct array {
 // <metal_initializer_list>: the compiler makes the objects.
 template <typename A> class initializer_list {
     const thread A* __first;
-    const thread A* __last;
+    uint __count;
 public:
-    constexpr initializer_list() : __first(nullptr), __last(nullptr) {}
+    constexpr initializer_list() : __first(nullptr), __count(0) {}
     constexpr const thread A* begin() const { return __first; }
-    constexpr const thread A* end() const { return __last; }
-    constexpr uint size() const { return uint(__last - __first); }
+    constexpr const thread A* end() const { return __first + __count; }
+    constexpr uint size() const { return __count; }
 };
 
 // `vec` of 8 and 16 components, which Metal's compiler has without their functions.

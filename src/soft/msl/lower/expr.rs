@@ -3,7 +3,8 @@
 use super::place::Place;
 use super::{Body, Lowering};
 use crate::soft::ir::{
-    Barrier, MemFlags, Op, Probe, Scalar, Space, Type, Value, is_stack_low, untyped,
+    Address, AllocationKind, Barrier, MemFlags, Op, Probe, Scalar, Space, Type, Value,
+    is_stack_low, untyped,
 };
 use crate::soft::msl::check::builtins::Builtin;
 use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex};
@@ -243,6 +244,7 @@ impl Body<'_, '_> {
         }
         let value = self.value(inner);
         let (from, ty) = (self.b.ty(value), self.ty(to));
+        self.note_cast_of_const(inner.qual.ty, to, value);
         match (from, ty) {
             _ if from == ty => value,
             (Type::Pointer(_), Type::Pointer(_)) => {
@@ -263,6 +265,26 @@ impl Body<'_, '_> {
                 self.pointer_of_bits(bits, ty)
             }
             _ => self.b.convert(value, ty),
+        }
+    }
+
+    /// A kernel may write to a buffer that it takes as `const device` if it casts the `const` away: the buffer is no constant
+    /// object ([dcl.type.cv]/4).
+    fn note_cast_of_const(&mut self, from: TyId, to: TyId, pointer: Value) {
+        let types = self.module.types;
+        let (Ty::Pointer(from), Ty::Pointer(to)) = (types.get(from), types.get(to)) else {
+            return;
+        };
+        let base = Address::of(self.b.function(), pointer).base;
+        let base = self.b.function().inst(base);
+        let (is_argument, number) = (base.op == Op::Allocation, base.imm as usize);
+        if from.constant
+            && !to.constant
+            && is_argument
+            && let AllocationKind::Buffer { writable, space: Space::Device, .. } =
+                &mut self.module.allocations[number].kind
+        {
+            *writable = true;
         }
     }
 

@@ -57,6 +57,13 @@ impl Parser<'_> {
             self.scopes.current = outer;
             self.declare_class(plain, around, Some(scope));
             self.scopes.current = scope;
+        } else if let Some(Path { parts, .. }) = &name
+            && let Some(PathPart { name: Label::Name(last), arguments: None, .. }) = parts.last()
+            && let Some(owner) = name.as_ref().and_then(|name| self.scope_of_owner(name))
+        {
+            // A nested class, defined outside of its class, sees that class's names.
+            self.declare_class(*last, Around { scope: owner, ..around }, Some(scope));
+            self.scopes.open(owner);
         }
         if let Some(Label::Name(injected)) = name.as_ref().map(|name| &name.last().name) {
             // Also in an explicit specialisation, whose name has arguments ([temp.local]/1).

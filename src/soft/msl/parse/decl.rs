@@ -578,7 +578,8 @@ impl Parser<'_> {
         Ok(Function { specifiers, declarator, initializers, body, span })
     }
 
-    fn scope_of_owner(&self, name: &Path) -> Option<ScopeIndex> {
+    /// The scope of the namespace or class that a qualified name begins with.
+    pub(super) fn scope_of_owner(&self, name: &Path) -> Option<ScopeIndex> {
         let owner = Path {
             global: name.global,
             parts: name.parts[..name.parts.len() - 1].to_vec(),

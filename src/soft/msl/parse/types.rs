@@ -508,6 +508,26 @@ impl Parser<'_> {
             self.expect(Punct::RParen)?;
         }
         let named = declarator.name.is_some() || inner.as_ref().is_some_and(|i| i.name.is_some());
+        let outer = self.scopes.current;
+        // The parameters of a member that is defined outside of its class see the class's names ([basic.lookup.unqual]/8).
+        if let Some(owner) = declarator.name.as_ref().and_then(|name| self.scope_of_owner(name)) {
+            self.scopes.push();
+            self.scopes.open(owner);
+        }
+        let suffixes = self.suffixes(declarator, named);
+        self.scopes.current = outer;
+        // `a[2][3]` is two arrays of three: the last suffix is the nearest to the base type.
+        declarator.parts.extend(suffixes?.into_iter().rev());
+        if let Some(inner) = inner {
+            declarator.parts.extend(inner.parts);
+            declarator.name = inner.name;
+            declarator.attributes.extend(inner.attributes);
+        }
+        Ok(())
+    }
+
+    /// suffixes: ('[' expression? ']' | signature)*
+    fn suffixes(&mut self, declarator: &mut Declarator, named: bool) -> Parse<Vec<DeclaratorPart>> {
         let mut suffixes = Vec::new();
         loop {
             self.attributes(&mut declarator.attributes)?;
@@ -528,14 +548,7 @@ impl Parser<'_> {
                 return self.fail(declarator.span, "type is nested too deeply");
             }
         }
-        // `a[2][3]` is two arrays of three: the last suffix is the nearest to the base type.
-        declarator.parts.extend(suffixes.into_iter().rev());
-        if let Some(inner) = inner {
-            declarator.parts.extend(inner.parts);
-            declarator.name = inner.name;
-            declarator.attributes.extend(inner.attributes);
-        }
-        Ok(())
+        Ok(suffixes)
     }
 
     fn nested_declarator_follows(&mut self) -> bool {

@@ -236,6 +236,10 @@ fn atomics() {
     file.kernel("updates_by_loop").input(&floats).out(&[0f32]).grid(500, 1, 1).expects(&[sum]);
     let halves = [0, 1].map(|odd| floats.iter().skip(odd).step_by(2).sum::<f32>());
     file.kernel("float_add").input(&floats).out(&[0f32; 2]).grid(500, 1, 1).expects(&halves);
+    let longs: Vec<u64> = (1..=300u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let (most, least) = (longs.iter().max().unwrap(), longs.iter().min().unwrap());
+    let case = file.kernel("long_extremes").input(&longs).out(&[0u64, u64::MAX]);
+    case.grid(300, 1, 1).expects(&[*most, *least]);
     file.kernel("float_exchange").input(&floats).each(64, |i| floats[i] * 100.0 + 25.0 + 1.5);
     let flags: Vec<u32> = (0..64).map(|i| i / 2 % 2).collect();
     file.kernel("flags").input(&flags).each(64, |i| {

@@ -196,6 +196,7 @@ fn references() {
 fn initializer_lists() {
     let text = include_str!("../../../../tests/msl/initializer_lists.metal");
     let mut file = File::open("initializer_lists.metal", text);
+    file.kernel("constants").expects(&[4 + 90 + 1600 + 30000, 5 + 14 + 3300, 9, 6 + 14 + 2200, 6]);
     file.kernel("lists").expects(&[3 + 10 + 1200 + 20000, 51, 7, 311, 15, 1, 6, 63, 7 + 2200, 21]);
     file.finish();
 }

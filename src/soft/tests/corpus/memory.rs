@@ -8,6 +8,8 @@ use super::reference::HALF;
 fn pointers() {
     let mut file =
         File::open("pointers.metal", include_str!("../../../../tests/msl/pointers.metal"));
+    let numbers: Vec<i32> = (0..40).map(|i| i * 7 - 90).collect();
+    file.kernel("cast_of_const").input(&numbers).each(40, |i| numbers[i] + 1);
     file.kernel("references").each(40, |i| {
         let (mut a, mut b) = (20, i as i32 + 2);
         *if a > b { &mut a } else { &mut b } = 1000;

@@ -14,6 +14,7 @@ mod accuracy;
 mod element;
 mod functions;
 mod groups;
+mod idioms;
 mod integers;
 mod language;
 mod memory;

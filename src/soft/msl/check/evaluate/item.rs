@@ -42,6 +42,20 @@ impl Place {
         self.path.push(index);
         self
     }
+
+    /// How many elements of an array it is after another one of the same array.
+    pub(super) fn distance(&self, other: &Place) -> Evaluated<i64> {
+        match (&self.path[..], &other.path[..]) {
+            ([above @ .., at], [others_above @ .., other_at])
+                if self.root == other.root
+                    && above == others_above
+                    && self.root != Root::Unknown =>
+            {
+                Ok(i64::from(*at) - i64::from(*other_at))
+            }
+            _ => Err(NotConstant),
+        }
+    }
 }
 
 impl Item {
@@ -53,6 +67,15 @@ impl Item {
             Item::Member(_, value) => value.has_address(),
             Item::Nothing | Item::Zero | Item::Scalar(_) => false,
         }
+    }
+
+    /// The address that is a number of elements after this one.
+    pub(super) fn moved(self, count: i64) -> Evaluated<Item> {
+        let Item::Address(mut place) = self else { return Err(NotConstant) };
+        let last = place.path.last_mut().ok_or(NotConstant)?;
+        let moved = i64::from(*last).checked_add(count).ok_or(NotConstant)?;
+        *last = u32::try_from(moved).map_err(|_| NotConstant)?;
+        Ok(Item::Address(place))
     }
 
     /// How many items it consists of beside itself.

@@ -244,12 +244,14 @@ impl<'a, F: Facts> Machine<'a, F> {
             }
             ExprKind::Offset(pointer, count) => {
                 let Constant::Int(count) = self.scalar(count)? else { return Err(NotConstant) };
-                let Item::Address(mut place) = self.run(pointer)? else { return Err(NotConstant) };
-                let last = place.path.last_mut().ok_or(NotConstant)?;
-                let moved = i64::from(*last).checked_add(count as i64).ok_or(NotConstant)?;
-                *last = u32::try_from(moved).map_err(|_| NotConstant)?;
-                Item::Address(place)
+                self.run(pointer)?.moved(count as i64)?
             }
+            ExprKind::Distance(left, right) => match (self.run(left)?, self.run(right)?) {
+                (Item::Address(left), Item::Address(right)) => {
+                    Item::Scalar(Constant::Int(left.distance(&right)? as u64))
+                }
+                _ => return Err(NotConstant),
+            },
             ExprKind::Convert(inner) => self.convert(expr, inner)?,
             ExprKind::Splat(inner) => {
                 let value = self.scalar(inner)?;
@@ -333,6 +335,10 @@ impl<'a, F: Facts> Machine<'a, F> {
                 let place = self.place(object)?;
                 let ty = object.qual.ty;
                 let old = self.read(&place)?;
+                if self.is_pointer(ty) {
+                    self.write(&place, old.clone().moved((*step).into())?)?;
+                    return Ok(old);
+                }
                 let old = self.constant(old, ty)?;
                 let scalar = self.shape(ty)?.0;
                 let one = match scalar.is_float() {
@@ -392,7 +398,10 @@ impl<'a, F: Facts> Machine<'a, F> {
             return match op {
                 Binary::Eq => Ok(Item::Scalar(Constant::Int(u64::from(a == b)))),
                 Binary::Ne => Ok(Item::Scalar(Constant::Int(u64::from(a != b)))),
-                _ => Err(NotConstant),
+                _ => {
+                    let (left, right) = (Constant::Int(a.distance(b)? as u64), Constant::Int(0));
+                    Ok(Item::Scalar(binary(op, left, right, Scalar::I64)?))
+                }
             };
         }
         let scalar = self.shape(left.qual.ty)?.0;
@@ -495,6 +504,14 @@ impl<'a, F: Facts> Machine<'a, F> {
             ExprKind::Assign(left, right) => {
                 let value = self.run(right)?;
                 self.assign(left, |_, _| Ok(value))?
+            }
+            ExprKind::Compound { op, left, right, .. } if self.is_pointer(left.qual.ty) => {
+                let Constant::Int(count) = self.scalar(right)? else { return Err(NotConstant) };
+                let count = match op {
+                    Binary::Sub => (count as i64).wrapping_neg(),
+                    _ => count as i64,
+                };
+                self.assign(left, |_, old| old.moved(count))?
             }
             ExprKind::Compound { op, left, right, common } => {
                 let value = self.run(right)?;

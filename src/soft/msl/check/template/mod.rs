@@ -230,6 +230,13 @@ impl Checker {
                 self.declare(&template.declaration);
                 self.templates.specialising = outer;
             }
+            // A nested template of classes is defined outside of its class.
+            _ if is_class(template)
+                && path.parts.iter().all(|part| part.arguments.is_none())
+                && let Some((owner, name)) = self.declared_outside(&path) =>
+            {
+                self.new_template(template, name, owner);
+            }
             _ => self.outside_member(&path, template),
         }
     }
