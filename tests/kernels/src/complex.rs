@@ -16,6 +16,18 @@ pub const fn complex(re: f64, im: f64) -> Complex {
     Complex { re, im }
 }
 
+impl From<f64> for Complex {
+    fn from(re: f64) -> Self {
+        complex(re, 0.0)
+    }
+}
+
+impl std::iter::Sum for Complex {
+    fn sum<T: Iterator<Item = Self>>(all: T) -> Self {
+        all.fold(complex(0.0, 0.0), |sum, one| sum + one)
+    }
+}
+
 const I: Complex = complex(0.0, 1.0);
 const ONE: Complex = complex(1.0, 0.0);
 

@@ -110,8 +110,8 @@ fn members(text: &str, kargs: &str) -> (Vec<Member>, usize) {
         let size = match ty {
             "bool" | "uint8_t" | "int8_t" => 1,
             "int16_t" | "uint16_t" => 2,
-            "int32_t" | "uint32_t" | "float" => 4,
-            "int64_t" | "uint64_t" => 8,
+            "int32_t" | "uint32_t" | "int" | "float" => 4,
+            "int64_t" | "uint64_t" | "size_t" => 8,
             _ => panic!("{kargs}: the type {ty}"),
         };
         let (name, count) = match name.trim().split_once('[') {

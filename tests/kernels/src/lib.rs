@@ -9,6 +9,7 @@ pub mod ggml;
 pub mod layouts;
 pub mod mlx_metal;
 pub mod numbers;
+pub mod operands;
 pub mod packages;
 pub mod products;
 pub mod references;
@@ -27,4 +28,4 @@ mod report;
 pub const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
 pub use native::native;
-pub use report::report;
+pub use report::{check, report};

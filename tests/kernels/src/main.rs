@@ -1,4 +1,4 @@
-//! `kernels FILE` writes the page that lists what compiles; `kernels --sources FOLDER` writes the sources; `kernels --native`
+//! `kernels FILE` writes the page that lists what compiles and runs, and `kernels --check FILE` compares it, but for times; `kernels --sources FOLDER` writes the sources; `kernels --native`
 //! prints how long machine code takes to make, and how much of each kernel it runs; a text after it chooses sources by their paths;
 //! `kernels --reports FILE` compares what the sanitizer reported with what is expected.
 
@@ -22,12 +22,21 @@ fn main() -> io::Result<()> {
                 Err(io::Error::other(format!("reports differ from reports.tsv:\n{difference}")))
             }
         },
+        ["--check", file] => {
+            let gpu = aruminium::Gpu::open().map_err(io::Error::other)?;
+            let difference = kernels::check(&gpu, &fs::read_to_string(file)?)?;
+            if difference.is_empty() {
+                return Ok(());
+            }
+            let advice = "tests/kernels/README.md says how to write it";
+            Err(io::Error::other(format!("{file} is out of date; {advice}:\n{difference}")))
+        }
         [file] if !file.starts_with('-') => {
             let gpu = aruminium::Gpu::open().map_err(io::Error::other)?;
             fs::write(file, kernels::report(&gpu)?)
         }
         _ => Err(io::Error::other(
-            "usage: kernels FILE | kernels --sources FOLDER | kernels --native [TEXT] | kernels --reports FILE",
+            "usage: kernels FILE | kernels --check FILE | kernels --sources FOLDER | kernels --native [TEXT] | kernels --reports FILE",
         )),
     }
 }

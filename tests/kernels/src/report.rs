@@ -10,8 +10,32 @@ use std::fmt::Write;
 use std::io;
 use std::time::{Duration, Instant};
 
+/// How often each library is compiled for the page; the median time counts.
+const ROUNDS: usize = 5;
+
+/// Compares a page with one that is written now, but for the times. Returns the lines that differ.
+pub fn check(gpu: &Gpu, page: &str) -> io::Result<String> {
+    let now = write(gpu, 1)?;
+    let timeless = |page: &str| -> Vec<String> {
+        let is_time = |cell: &&str| cell.trim().contains(" ms");
+        let cells = |line: &str| {
+            line.split('|').filter(|cell| !is_time(cell)).collect::<Vec<_>>().join("|")
+        };
+        page.lines().map(cells).collect()
+    };
+    let (before, now) = (timeless(page), timeless(&now));
+    let missing =
+        before.iter().filter(|line| !now.contains(line)).map(|line| format!("- {line}\n"));
+    let added = now.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}\n"));
+    Ok(missing.chain(added).collect())
+}
+
 /// Compiles all sources of the packages, and reports the results.
 pub fn report(gpu: &Gpu) -> io::Result<String> {
+    write(gpu, ROUNDS)
+}
+
+fn write(gpu: &Gpu, rounds: usize) -> io::Result<String> {
     let registry = Registry::open(crate::MANIFEST)?;
     let mut surveys = Vec::new();
     let ran = ran::noted();
@@ -21,10 +45,10 @@ pub fn report(gpu: &Gpu) -> io::Result<String> {
         let mut files = Vec::new();
         for source in registry.sources(package)? {
             eprintln!("{title}: {}", source.path);
-            let found = survey(gpu, package, &source);
+            let found = survey(gpu, package, &source, rounds);
             let path = format!("{}/{}", package.name, source.path);
-            let of_source = ran.iter().filter(|(noted, _)| *noted == path).count();
-            files.push((found, of_source));
+            let of_source = ran.iter().filter(|(noted, _)| *noted == path);
+            files.push((found, of_source.map(|(_, kernel)| kernel.clone()).collect()));
         }
         surveys.push((title, files));
     }
@@ -55,6 +79,12 @@ fn mlx(gpu: &Gpu, ran: &HashSet<(String, String)>) -> io::Result<String> {
         let time = library.map_or("none".to_owned(), |time| milliseconds(Some(time)));
         let _ = writeln!(out, "| {} | {} | {run} | {time} |", family.name, instances.len());
     }
+    for family in mlx_metal::AT_RUN_TIME {
+        let path = family.path();
+        let run = ran.iter().filter(|(noted, _)| *noted == path).count();
+        all += run;
+        let _ = writeln!(out, "| {} | made at run time | {run} | |", family.name);
+    }
     let _ = writeln!(out, "| all | {names} | {all} | |");
     Ok(out)
 }
@@ -67,8 +97,8 @@ kernels. Written by `cargo run --release --manifest-path tests/kernels/Cargo.tom
 the kernels whose results the tests compare with references.
 ";
 
-/// A source, and how many of its kernels ran.
-type File = (Surveyed, usize);
+/// A source, and those of its kernels that ran.
+type File = (Surveyed, HashSet<String>);
 
 fn page(surveys: &[(String, Vec<File>)]) -> String {
     let mut out = String::from(HEAD);
@@ -89,13 +119,14 @@ fn page(surveys: &[(String, Vec<File>)]) -> String {
             files.len(),
             libraries.len(),
             pipelines + failures,
-            files.iter().map(|(_, ran)| ran).sum::<usize>(),
+            files.iter().map(|(_, ran)| ran.len()).sum::<usize>(),
             milliseconds(libraries.iter().map(|library| library.time).max()),
             milliseconds(median(&mut times)),
             milliseconds(times.last().copied()),
         );
     }
     out += &reasons(surveys);
+    out += &not_run(surveys);
     for (title, files) in surveys {
         out += &table(title, files);
     }
@@ -138,6 +169,39 @@ fn reasons(surveys: &[(String, Vec<File>)]) -> String {
     out
 }
 
+/// The families whose kernels do not all run, the largest first.
+fn not_run(surveys: &[(String, Vec<File>)]) -> String {
+    let mut counts: BTreeMap<(&str, String), (usize, usize)> = BTreeMap::new();
+    for (title, files) in surveys {
+        for (file, ran) in files {
+            let kernels = file.library.iter().flat_map(|library| &library.pipelines);
+            for (kernel, _) in kernels {
+                let (all, left) = counts.entry((title, family(kernel))).or_default();
+                (*all, *left) = (*all + 1, *left + usize::from(!ran.contains(kernel)));
+            }
+        }
+    }
+    let mut rows: Vec<_> = counts.into_iter().filter(|(_, (_, left))| *left > 0).collect();
+    rows.sort_by_key(|(_, (_, left))| std::cmp::Reverse(*left));
+    let mut out = String::from(
+        "\n## Compiled, but not run\n\nA family is the words of a kernel's name before the first that has a digit.\n\n\
+        | package | family | kernels | not run |\n| --- | --- | ---: | ---: |\n",
+    );
+    for ((title, family), (all, left)) in rows {
+        let _ = writeln!(out, "| {title} | `{family}` | {all} | {left} |");
+    }
+    out
+}
+
+/// The words of a name before the types and sizes.
+fn family(kernel: &str) -> String {
+    let has_digit = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
+    let mut words = kernel.split('_');
+    let first = words.next().unwrap_or_default();
+    let others = words.take_while(|word| !has_digit(word));
+    others.fold(first.to_owned(), |name, word| name + "_" + word)
+}
+
 fn table(title: &str, files: &[File]) -> String {
     let mut out = format!(
         "\n## {title}\n\n| file | kernels | compile | run | library | median pipeline | slowest |\n| --- | ---: | ---: | ---: | ---: | ---: | --- |\n"
@@ -150,9 +214,10 @@ fn table(title: &str, files: &[File]) -> String {
                 let times = library.pipeline_times();
                 writeln!(
                     out,
-                    "| {name} | {} | {} | {ran} | {} | {} | {} |",
+                    "| {name} | {} | {} | {} | {} | {} | {} |",
                     library.pipelines.len() + library.failures.len(),
                     library.pipelines.len(),
+                    ran.len(),
                     milliseconds(Some(library.time)),
                     milliseconds(times.map(|(median, _)| median)),
                     times.map_or(String::new(), |(_, (kernel, time))| {

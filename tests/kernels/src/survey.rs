@@ -42,23 +42,25 @@ impl LibraryFound {
     }
 }
 
-/// How often a library is compiled; the median time counts.
-const ROUNDS: usize = 5;
-
-/// Compiles a source, and makes a pipeline of each of its kernels.
-pub fn survey(gpu: &Gpu, package: &Package, source: &Source) -> Surveyed {
+/// Compiles a source, and makes a pipeline of each of its kernels. The library is compiled a number of times; the median time counts.
+pub fn survey(gpu: &Gpu, package: &Package, source: &Source, rounds: usize) -> Surveyed {
     Surveyed {
         path: source.path.clone(),
-        library: autorelease_pool(|| library(gpu, package, source)),
+        library: autorelease_pool(|| library(gpu, package, source, rounds)),
     }
 }
 
-fn library(gpu: &Gpu, package: &Package, source: &Source) -> Result<LibraryFound, Reason> {
+fn library(
+    gpu: &Gpu,
+    package: &Package,
+    source: &Source,
+    rounds: usize,
+) -> Result<LibraryFound, Reason> {
     let options = CompileOptions::new();
     options.set_macros(package.macros);
     let mut times = Vec::new();
     let mut made = None;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let start = Instant::now();
         made = Some(gpu.compile_with(&source.text, Some(&options)).map_err(reason)?);
         times.push(start.elapsed());

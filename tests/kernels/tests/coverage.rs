@@ -14,7 +14,7 @@ fn every_kernel_has_a_pipeline() {
         let sources = registry.sources(package).unwrap_or_else(|error| panic!("{error}"));
         for source in sources {
             let place = format!("{} {}", package.name, source.path);
-            match survey(&gpu, package, &source).library {
+            match survey(&gpu, package, &source, 1).library {
                 Ok(library) => {
                     found += library.pipelines.len();
                     for (name, why) in &library.failures {

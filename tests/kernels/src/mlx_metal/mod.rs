@@ -34,6 +34,39 @@ pub fn families() -> impl Iterator<Item = &'static Family> {
     families::FAMILIES.iter().chain(nax::FAMILIES)
 }
 
+/// Headers of which MLX writes the instances at run time, so that the library has no names of them.
+pub const AT_RUN_TIME: &[Family] = &[
+    Family {
+        name: "indexing",
+        headers: &[
+            "atomic.h",
+            "reduction/ops.h",
+            "logging.h",
+            "indexing/gather.h",
+            "indexing/gather_axis.h",
+            "indexing/gather_front.h",
+            "indexing/masked_scatter.h",
+            "indexing/scatter.h",
+            "indexing/scatter_axis.h",
+        ],
+        instance: |_| None,
+        metal_4: false,
+    },
+    Family { name: "hadamard", headers: &["hadamard.h"], instance: |_| None, metal_4: false },
+];
+
+/// The kernels of headers whose instances MLX writes at run time: the headers after one text and before another.
+///
+/// # Panics
+/// If the package is not there, has no such headers, or the text does not compile.
+pub fn at_run_time(name: &str, before: &str, after: &str) -> Kernels {
+    let mlx = MlxMetal::open().unwrap_or_else(|error| panic!("{error}"));
+    let family = AT_RUN_TIME.iter().find(|family| family.name == name);
+    let family = family.unwrap_or_else(|| panic!("no family {name}"));
+    let headers = mlx.source(family, &[]).unwrap_or_else(|error| panic!("{error}"));
+    Kernels::compiled(name, family.path(), &format!("{before}{headers}{after}"))
+}
+
 impl Family {
     /// The options that its source is compiled with.
     pub fn options(&self) -> Option<CompileOptions> {
