@@ -196,7 +196,7 @@ fn dot_products() {
         let launch = launch.bytes(&element.encode(&b)).room(2 * 4).words([count]);
         let found = launch.groups((2, 1, 1), (threads, 1, 1), 2);
         let sums = [0..of_a_group, of_a_group..count]
-            .map(|part| part.map(|at| a[at].real() * b[at].real()).sum());
+            .map(|part| part.map(|at| a[at].real() * b[at].real()).sum::<f64>());
         // Of 16384 terms of up to 4.
         float.check(&instance.name, &found, &rounded(float, sums), 2e-2);
     }
