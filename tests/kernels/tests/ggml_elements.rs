@@ -154,7 +154,10 @@ fn functions() {
     }
 }
 
-const ARITHMETIC: &[(&str, fn(f64, f64) -> f64)] =
+/// A name, and the function of two numbers.
+type Pair = (&'static str, fn(f64, f64) -> f64);
+
+const ARITHMETIC: &[Pair] =
     &[("add", |x, y| x + y), ("sub", |x, y| x - y), ("mul", |x, y| x * y), ("div", |x, y| x / y)];
 
 /// The arguments of arithmetic between an array and smaller ones, whose bytes are `apart` from each other.
@@ -305,7 +308,7 @@ fn repetitions_and_triangles() {
 }
 
 /// The gate of a unit; the other input is multiplied.
-const UNITS: &[(&str, fn(f64, f64) -> f64)] = &[
+const UNITS: &[Pair] = &[
     ("reglu", |x, y| x.max(0.0) * y),
     ("geglu", |x, y| gelu(x) * y),
     ("swiglu", |x, y| silu(x) * y),

@@ -39,12 +39,14 @@ fn some(element: Element, seed: u64, count: usize) -> Vec<Value> {
     }
 }
 
+/// A kernel's name, its type, the threads of a group, and the elements of each.
+type Kernel = (String, Element, usize, usize);
+
 #[test]
 fn sorts_of_many_blocks() {
     let (kernels, instances) = sampled("multi_block_sort", |one| one.name.clone());
     // The three kernels of each type run in turn.
-    let mut of_types: BTreeMap<String, BTreeMap<&str, (String, Element, usize, usize)>> =
-        BTreeMap::new();
+    let mut of_types: BTreeMap<String, BTreeMap<&str, Kernel>> = BTreeMap::new();
     for one in &instances {
         let arguments = one.arguments();
         let step = one.template().rsplit('_').next().unwrap_or_default();
