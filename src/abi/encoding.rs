@@ -143,16 +143,24 @@ impl Parser<'_> {
         }
     }
 
+    /// Names in quotes, which the encodings of instance variables have: of a field before its type, of an object's class after
+    /// it.
+    fn names(&mut self) -> Result<(), EncodingError> {
+        while self.peek() == Some(b'"') {
+            self.at += 1;
+            self.skip(|c| c != b'"');
+            self.eat(b'"', "the end of a name")?;
+        }
+        Ok(())
+    }
+
     fn list(&mut self, close: u8, depth: usize) -> Result<Vec<Encoding>, EncodingError> {
         let mut items = Vec::new();
         while self.peek() != Some(close) {
-            if self.peek() == Some(b'"') {
-                // Field names stand in the encodings of instance variables.
-                self.at += 1;
-                self.skip(|c| c != b'"');
-                self.eat(b'"', "the end of a field's name")?;
+            self.names()?;
+            if self.peek() != Some(close) {
+                items.push(self.ty(depth)?);
             }
-            items.push(self.ty(depth)?);
         }
         self.at += 1;
         Ok(items)
@@ -222,6 +230,9 @@ impl std::str::FromStr for Encoding {
     fn from_str(text: &str) -> Result<Self, EncodingError> {
         let mut parser = Parser { text, at: 0 };
         let encoding = parser.ty(DEPTH)?;
+        if text.as_bytes()[..parser.at].ends_with(b"@") {
+            parser.names()?;
+        }
         if parser.at < text.len() {
             return parser.error("the end");
         }
@@ -453,6 +464,10 @@ mod tests {
         assert_eq!("Vv24@0:8r^v16".parse::<MethodEncoding>().unwrap(), plain);
         let named: Encoding = "{S=\"a\"i\"b\"f}".parse().unwrap();
         assert_eq!(named, "{S=if}".parse().unwrap());
+        let of_class: Encoding = "{S=\"a\"@\"NSString\"\"b\"f\"c\"@\"NSData\"}".parse().unwrap();
+        assert_eq!(of_class, "{S=@f@}".parse().unwrap());
+        assert_eq!("@\"NSString\"".parse::<Encoding>().unwrap(), Encoding::Simple(b'@'));
+        assert!("i\"NSString\"".parse::<Encoding>().is_err());
     }
 
     #[test]

@@ -7,10 +7,7 @@ use super::Text;
 use super::string::{NSString, UTF8};
 use crate::abi::Id;
 use crate::soft::runtime::declare::soft_class;
-use crate::soft::runtime::object::{Object, SoftClass, Strong, class_of};
-use std::collections::HashMap;
-use std::ptr::NonNull;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use crate::soft::runtime::object::{self, Object, SoftClass, Strong, class_of};
 
 /// A string as clang lays it out.
 #[repr(C)]
@@ -32,6 +29,8 @@ soft_class! {
     /// The class of these strings.
     #[unsafe(no_mangle)]
     pub(crate) class __CFConstantStringClassReference(Constant): NSString, kind Immortal, named "__NSCFConstantString";
+    // Programs make strings of the class of a string.
+    [class] = |_: Id| Text::class().handle();
 }
 
 impl Layout {
@@ -52,19 +51,13 @@ impl Layout {
 ///
 /// `object` is an object, not nil.
 pub(super) unsafe fn stand_in(object: Id) -> Option<&'static Object<Text>> {
-    static ALL: LazyLock<Mutex<HashMap<usize, Strong<Text>>>> = LazyLock::new(Mutex::default);
     // SAFETY: the caller's.
     if !std::ptr::eq(unsafe { class_of(object) }, Constant::class()) {
         return None;
     }
-    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    let string = all.entry(object.as_ptr().addr()).or_insert_with(|| {
-        // SAFETY: only the compiler makes objects of the class.
-        unsafe { object.as_ptr().cast::<Layout>().as_ref() }
-            .map(Layout::string)
-            .unwrap_or_else(|| Text::object(""))
-    });
-    let string: NonNull<Object<Text>> = NonNull::from(&**string);
-    // SAFETY: the table never releases it.
-    Some(unsafe { string.as_ref() })
+    // SAFETY: only the compiler makes objects of the class.
+    let layout = unsafe { object.as_ptr().cast::<Layout>().as_ref() }?;
+    // Another library's string may be at the address of one that is no longer loaded.
+    let key = [object.as_ptr().addr(), layout.text.addr(), layout.length];
+    Some(object::stand_in(key, || layout.string()))
 }

@@ -16,6 +16,7 @@ use crate::soft::runtime::pool;
 use std::borrow::Cow;
 use std::env;
 use std::ffi::{CStr, CString, c_char};
+use std::io::{self, Write};
 
 /// An autoreleased string; nil for none.
 fn returned(text: Option<Strong<Text>>) -> Id {
@@ -131,5 +132,6 @@ unsafe extern "C-unwind" fn log(list: &mut Variadic) {
     let text = unsafe { text_of_format(list) };
     let program = env::current_exe().unwrap_or_default();
     let name = program.file_name().unwrap_or_default().to_string_lossy();
-    eprintln!("{name}[{}] {}", std::process::id(), text.to_str());
+    // Nothing is to be done where it cannot be written.
+    let _ = writeln!(io::stderr().lock(), "{name}[{}] {}", std::process::id(), text.to_str());
 }

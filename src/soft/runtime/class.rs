@@ -447,7 +447,7 @@ impl ClassData {
             return false;
         }
         let offset = begin.next_multiple_of(align);
-        let variable = Variable { name: name.to_owned(), types: types.to_owned(), offset };
+        let variable = Variable { name: name.to_owned(), types: types.to_owned(), offset, size };
         self.change(lock, |links| links.variables.push(Box::leak(Box::new(variable))));
         self.instance_end.store(offset + size, Relaxed);
         true

@@ -10,7 +10,7 @@ use super::lock::Lock;
 use super::object::{self, class_of};
 use super::variable::{self, Variable};
 use super::{entry, pool, selector};
-use crate::abi::{Encoding, Id, Imp, MethodEncoding, Sel};
+use crate::abi::{Encoding, Family, Id, Imp, MethodEncoding, Sel};
 use std::ffi::{CStr, CString, c_char, c_void};
 
 /// Functions as methods: for each its row.
@@ -75,6 +75,9 @@ fn class_named(name: &CStr) -> Id {
     class::named(name).map_or(Id::NIL, |class| class.handle().as_id())
 }
 
+/// `NSUTF8StringEncoding`.
+const UTF8: usize = 4;
+
 /// The text of an `NSString`; empty for nil.
 ///
 /// # Safety
@@ -87,7 +90,9 @@ unsafe fn text_of(string: Id) -> String {
         if text.is_null() {
             return String::new();
         }
-        CStr::from_ptr(text).to_string_lossy().into_owned()
+        // It may have a NUL inside.
+        let length: usize = send_with(string, "lengthOfBytesUsingEncoding:", UTF8);
+        String::from_utf8_lossy(std::slice::from_raw_parts(text.cast(), length)).into_owned()
     }
 }
 
@@ -197,8 +202,9 @@ numbers! {
     b'S' u16, "numberWithUnsignedShort:", "unsignedShortValue";
     b'i' i32, "numberWithInt:", "intValue";
     b'I' u32, "numberWithUnsignedInt:", "unsignedIntValue";
-    b'l' i64, "numberWithLong:", "longValue";
-    b'L' u64, "numberWithUnsignedLong:", "unsignedLongValue";
+    // Four bytes on every system: `long` has the encoding `q` where it has eight.
+    b'l' i32, "numberWithInt:", "intValue";
+    b'L' u32, "numberWithUnsignedInt:", "unsignedIntValue";
     b'q' i64, "numberWithLongLong:", "longLongValue";
     b'Q' u64, "numberWithUnsignedLongLong:", "unsignedLongLongValue";
     b'f' f32, "numberWithFloat:", "floatValue";
@@ -268,6 +274,26 @@ fn is_number(letter: u8) -> bool {
     b"BcCsSiIlLqQfd".contains(&letter)
 }
 
+/// Stores the bytes of an `NSValue`; throws if they are those of another type.
+///
+/// # Safety
+///
+/// There is room for a value of the type, and the object is an `NSValue`.
+unsafe fn store(ty: &Encoding, to: *mut c_void, value: Id) {
+    // SAFETY: the caller's; the encoding is a C string.
+    unsafe {
+        let own: *const c_char = send(value, "objCType");
+        let own = if own.is_null() { c"" } else { CStr::from_ptr(own) };
+        let own = own.to_string_lossy();
+        if !own.parse::<Encoding>().is_ok_and(|own| own.same_abi(ty)) {
+            let why = format!("a value of type {own} was passed where {ty} is needed");
+            refuse("NSInvalidArgumentException", &why);
+        }
+        let size = ty.layout().map_or(0, |layout| layout.0);
+        send_with_two(value, "getValue:size:", to, size)
+    }
+}
+
 /// Stores an object as a value of a type; whether it can be.
 ///
 /// # Safety
@@ -282,19 +308,24 @@ unsafe fn unbox(ty: &Encoding, place: Place, value: Id) -> bool {
             }
             (Encoding::Simple(b'@' | b'#') | Encoding::Block, _) => place.set(value),
             (Encoding::Simple(letter), _) if set_number(*letter, place, value) => {}
-            (_, Place::Memory(at)) => match ty.layout() {
-                Some((size, _)) => send_with_two::<_, _, ()>(value, "getValue:size:", at, size),
-                None => return false,
-            },
+            (_, Place::Memory(_)) if ty.layout().is_none() => return false,
+            (_, Place::Memory(at)) => store(ty, at, value),
             _ => with_words!(words(ty), N => {
                 let mut words = Words([0; N]);
-                let size = ty.layout().map_or(0, |layout| layout.0);
-                send_with_two::<_, _, ()>(value, "getValue:size:", &raw mut words, size);
+                store(ty, (&raw mut words).cast(), value);
                 place.set(words);
             }, else return false),
         }
     }
     true
+}
+
+/// Whether a method of a name may be an accessor. Those that count references or make objects are none: what they return
+/// is owned, or not an object yet, or no more.
+fn is_accessor(name: &str) -> bool {
+    const OTHERS: [&str; 5] =
+        ["retain", "release", "autorelease", "dealloc", "nonretainedObjectValue"];
+    !Family::of(name).returns_owned() && !OTHERS.contains(&name)
 }
 
 /// The first method of these names that an object has, and its type, if it takes that many arguments.
@@ -305,7 +336,7 @@ fn accessor(
 ) -> Option<(&'static MethodData, MethodEncoding)> {
     // SAFETY: a receiver is an object.
     let class = unsafe { class_of(object) };
-    names.iter().find_map(|name| {
+    names.iter().filter(|name| is_accessor(name) && !name.contains('\0')).find_map(|name| {
         let selector = selector_of(name);
         let method = class.method(selector, &mut Lock::take())?;
         let types: MethodEncoding = method.types().to_str().ok()?.parse().ok()?;
@@ -327,7 +358,9 @@ fn variable_of(object: Id, key: &str) -> Option<(&'static Variable, Encoding)> {
         let name = CString::new(name).ok()?;
         variable::named(class, &name)
     })?;
-    Some((found, found.types.to_str().ok()?.parse().ok()?))
+    let ty: Encoding = found.types.to_str().ok()?.parse().ok()?;
+    // The size is the program's word, as the type is.
+    ty.layout().is_some_and(|(size, _)| size <= found.size).then_some((found, ty))
 }
 
 /// A key with a capital first letter.
@@ -378,33 +411,49 @@ unsafe extern "C-unwind" fn set_value(this: Id, _: Sel, value: Id, key: Id) {
     }
 }
 
+/// Follows a path to the object of its last key, or to one that has a method of its own for paths. Returns the object, what is
+/// left of the path, and whether that is one key.
+///
+/// # Safety
+///
+/// A receiver is an object, and values are.
+unsafe fn follow<'a>(this: Id, path: &'a str, message: &str, ours: Imp) -> (Id, &'a str, bool) {
+    let (mut object, mut rest, mut is_ours) = (this, path, true);
+    while is_ours && let Some((key, others)) = rest.split_once('.') {
+        // SAFETY: the caller's.
+        unsafe {
+            object = send_with(object, "valueForKey:", string(key));
+            let class = (!object.is_nil()).then(|| class_of(object));
+            let method =
+                class.and_then(|class| class.method(selector_of(message), &mut Lock::take()));
+            is_ours = method.is_some_and(|method| std::ptr::fn_addr_eq(method.imp(), ours));
+        }
+        rest = others;
+    }
+    (object, rest, is_ours)
+}
+
 /// `valueForKeyPath:`
 unsafe extern "C-unwind" fn value_at_path(this: Id, _: Sel, path: Id) -> Id {
+    const MESSAGE: &str = "valueForKeyPath:";
     // SAFETY: the message passed a string, and values are objects.
     unsafe {
         let text = text_of(path);
-        returned(match text.split_once('.') {
-            None => send_with(this, "valueForKey:", path),
-            Some((first, rest)) => {
-                let next: Id = send_with(this, "valueForKey:", string(first));
-                send_with(next, "valueForKeyPath:", string(rest))
-            }
-        })
+        let (object, rest, is_key) = follow(this, &text, MESSAGE, VALUE_AT_PATH.0);
+        let rest = if rest.len() == text.len() { path } else { string(rest) };
+        returned(send_with(object, if is_key { "valueForKey:" } else { MESSAGE }, rest))
     }
 }
 
 /// `setValue:forKeyPath:`
 unsafe extern "C-unwind" fn set_value_at_path(this: Id, _: Sel, value: Id, path: Id) {
+    const MESSAGE: &str = "setValue:forKeyPath:";
     // SAFETY: as above.
     unsafe {
         let text = text_of(path);
-        match text.split_once('.') {
-            None => send_with_two(this, "setValue:forKey:", value, path),
-            Some((first, rest)) => {
-                let next: Id = send_with(this, "valueForKey:", string(first));
-                send_with_two(next, "setValue:forKeyPath:", value, string(rest))
-            }
-        }
+        let (object, rest, is_key) = follow(this, &text, MESSAGE, SET_VALUE_AT_PATH.0);
+        let rest = if rest.len() == text.len() { path } else { string(rest) };
+        send_with_two(object, if is_key { "setValue:forKey:" } else { MESSAGE }, value, rest)
     }
 }
 
@@ -415,7 +464,7 @@ fn string(text: &str) -> Id {
 /// Throws because an object has nothing of a key.
 unsafe fn refuse_key(this: Id, message: &str, key: Id) -> ! {
     // SAFETY: a receiver is an object, and the key a string.
-    let (class, key) = unsafe { (class_of(this), text_of(key)) };
+    let (class, key) = unsafe { (class_of(this), text_of(key).replace('\0', "\\0")) };
     let why = format!(
         "[<{class} {:p}> {message}]: this class is not key value coding-compliant for the key {key}.",
         this.as_ptr()
@@ -454,8 +503,11 @@ unsafe extern "C-unwind" fn set_nil(this: Id, _: Sel, key: Id) {
 unsafe fn each(array: Id, mut run: impl FnMut(Id)) {
     // SAFETY: the caller's.
     unsafe {
-        for at in 0..send::<usize>(array, "count") {
+        // What is called may change the array.
+        let mut at = 0;
+        while at < send::<usize>(array, "count") {
             run(send_with(array, "objectAtIndex:", at));
+            at += 1;
         }
     }
 }

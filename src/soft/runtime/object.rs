@@ -566,6 +566,30 @@ impl<P> fmt::Debug for Strong<P> {
     }
 }
 
+/// The object that stands for one with a layout of its own, by what tells that from others. It is made once, and lives for ever.
+#[cfg(feature = "export")]
+pub(crate) fn stand_in<P: SoftClass>(
+    key: [usize; 3],
+    make: impl FnOnce() -> Strong<P>,
+) -> &'static Object<P> {
+    use super::lock::{Guarded, Lock};
+    use std::collections::BTreeMap;
+
+    static ALL: Guarded<BTreeMap<[usize; 3], Id>> = Guarded::new(BTreeMap::new());
+    let known = ALL.get(&Lock::take()).get(&key).copied();
+    let object = known.unwrap_or_else(|| {
+        // Another thread may be the first: making takes the lock, too.
+        let made = make();
+        let object = *ALL.get_mut(&mut Lock::take()).entry(key).or_insert(made.id());
+        if object == made.id() {
+            _ = made.into_retained().into_owned();
+        }
+        object
+    });
+    // SAFETY: the payload of an object in the table is a `P`: the key has the address of the one that it stands for.
+    unsafe { &*object.as_ptr().cast() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ pub(super) struct Variable {
     pub(super) name: CString,
     pub(super) types: CString,
     pub(super) offset: usize,
+    pub(super) size: usize,
 }
 
 impl Variable {

@@ -56,10 +56,13 @@ fn functions_of_rendering_exist_without_code() {
     let source = "
         vertex float4 vs(uint i [[vertex_id]]) { return float4(i); }
         fragment half4 fs() { return half4(1); }
-        kernel void k(device float *x) { x[0] = 1; }";
+        kernel void k(device float *x) { x[0] = 1; }
+        struct P { float far; };
+        [[object]] void os(object_data P &p [[payload]], constant float &far [[buffer(2)]]) { p.far = far; }
+        [[mesh]] void ms(const object_data P &p [[payload]], uint i [[thread_index_in_threadgroup]]) {}";
     let library = library(source);
     pool(|| {
-        for (name, kind) in [("vs", 1), ("fs", 2), ("k", 3)] {
+        for (name, kind) in [("vs", 1), ("fs", 2), ("k", 3), ("os", 8), ("ms", 7)] {
             let function = function(*library, name);
             assert_eq!(text(send!(*function, "name"; Id)), name);
             assert_eq!(send!(*function, "functionType"; usize), kind);

@@ -117,11 +117,14 @@ impl Checker {
     pub(crate) fn reflect(&mut self, id: FuncId) -> Reflection {
         let signature = self.func(id).signature.clone();
         let parameters = self.func(id).parameters.clone();
+        let of_kernel = self.func(id).stage == Some(Stage::Kernel);
         let mut arguments = Vec::new();
         for (declared, parameter) in signature.parameters.iter().zip(&parameters) {
             let attributes: Vec<&Attribute> = declared.attributes().collect();
             let name = parameter.name.map(|name| self.text(name)).unwrap_or_default();
-            arguments.push(self.argument(name, parameter.qual, &attributes, parameter.span));
+            let argument =
+                self.argument(name, parameter.qual, &attributes, parameter.span, of_kernel);
+            arguments.push(argument);
         }
         self.implicit_indices(&mut arguments, &parameters);
         let function = self.func(id);
@@ -169,6 +172,7 @@ impl Checker {
         qual: Qual,
         attributes: &[&Attribute],
         span: Span,
+        of_kernel: bool,
     ) -> Argument {
         let mut argument = Argument {
             name,
@@ -211,6 +215,8 @@ impl Checker {
             argument.kind = match space {
                 AddressSpace::Device | AddressSpace::Constant => ArgumentKind::Buffer,
                 AddressSpace::Threadgroup => ArgumentKind::Threadgroup,
+                // The payload of a stage of rendering: not bound by the host.
+                AddressSpace::Other if !of_kernel => ArgumentKind::Unsupported,
                 AddressSpace::Thread | AddressSpace::Other => {
                     self.error(span, "pointer parameter of an entry point must have the device, constant or threadgroup address space");
                     ArgumentKind::Unsupported

@@ -345,3 +345,29 @@ fn threads_have_objects() {
     let far = send!(class("NSDate").as_id(), "distantFuture"; Id);
     send!(own, "runUntilDate:", far => Id; ());
 }
+
+/// A log that cannot be written is lost, and the program goes on.
+#[cfg(feature = "export")]
+#[test]
+fn a_log_without_room_is_lost() {
+    use crate::soft::foundation::entry_foundation::NSLog;
+    use std::fs::OpenOptions;
+    use std::os::fd::AsRawFd;
+
+    unsafe extern "C" {
+        fn dup2(from: i32, to: i32) -> i32;
+    }
+    let test = "soft::runtime::tests::formats::a_log_without_room_is_lost";
+    let output = crate::child::in_child(test, &[], || {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        type Log = unsafe extern "C" fn(Id, ...);
+        // SAFETY: the argument is of the type that the format names.
+        unsafe {
+            assert_eq!(dup2(full.as_raw_fd(), 2), 2);
+            cast::<unsafe extern "C" fn(), Log>(NSLog)(string("number %d"), 7_i32);
+        }
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{:?}", output.status);
+    }
+}

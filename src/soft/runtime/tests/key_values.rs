@@ -27,10 +27,10 @@ unsafe extern "C" fn half(_: Id, _: Sel) -> f32 {
 unsafe extern "C" fn nothing(_: Id, _: Sel) {}
 
 /// A class with variables and accessors of several types.
-fn of_all_kinds() -> Class {
+fn of_all_kinds_named(name: &CStr) -> Class {
     // SAFETY: the class is new, and each method is of its type.
     unsafe {
-        let class = objc_allocateClassPair(class("NSObject"), c"OfAllKinds".as_ptr(), 0);
+        let class = objc_allocateClassPair(class("NSObject"), name.as_ptr(), 0);
         for (name, bytes, types) in
             [(c"_count", 4u32, c"i"), (c"name", 8, c"@"), (c"_isBig", 1, c"C")]
         {
@@ -87,7 +87,7 @@ fn send_unwinding(object: Id, selector: &str, one: Id, other: Id) {
 
 #[test]
 fn values_are_read_and_set_by_their_names() {
-    let object = new(of_all_kinds());
+    let object = new(of_all_kinds_named(c"OfAllKinds"));
     set(object, "count", number(-7));
     assert_eq!(send!(value(object, "count"), "intValue"; i32), -7);
     set(object, "big", number(200));
@@ -150,4 +150,197 @@ fn unknown_keys_and_nil_for_numbers_are_exceptions() {
     };
     let name = thrown(|| send_unwinding(numbers, set, Id::NIL, string("count")));
     assert_eq!(name, "NSInvalidArgumentException");
+}
+
+/// Stores a value whose type differs, and nothing else is written.
+#[test]
+fn values_of_another_type_are_exceptions() {
+    let object = new(of_size());
+    let value = |bytes: *const u64, ty: &CStr| {
+        send!(
+            class("NSValue").as_id(), "valueWithBytes:objCType:", bytes => *const u64,
+            ty.as_ptr() => *const c_char; Id
+        )
+    };
+    let words = [7u64, 8, 9];
+    for ty in [c"{?=QQ}", c"{?=ddd}", c"Q"] {
+        for key in ["size", "inner"] {
+            let value = value(words.as_ptr(), ty);
+            let name = thrown(|| send_unwinding(object, SET, value, string(key)));
+            assert_eq!(name, "NSInvalidArgumentException", "{ty:?}");
+        }
+    }
+    let name = thrown(|| send_unwinding(object, SET, number(1), string("size")));
+    assert_eq!(name, "NSInvalidArgumentException");
+    set(object, "inner", value(words.as_ptr(), c"{MTLSize=QQQ}"));
+    let mut read = [0u64; 3];
+    let inner = self::value(object, "inner");
+    send!(inner, "getValue:size:", &raw mut read => *mut [u64; 3], 24 => usize; ());
+    assert_eq!(read, words);
+}
+
+const SET: &str = "setValue:forKey:";
+
+/// A class with a struct as a variable and as a property.
+fn of_size() -> Class {
+    // SAFETY: the class is new, and each method is of its type.
+    unsafe {
+        let class = objc_allocateClassPair(class("NSObject"), c"OfSize".as_ptr(), 0);
+        assert!(class_addIvar(class, c"inner".as_ptr(), 24, 3, c"{?=QQQ}".as_ptr()).get());
+        objc_registerClassPair(class);
+        add(
+            class,
+            "setSize:",
+            cast::<unsafe extern "C" fn(Id, Sel, MTLSize), Imp>(set_other),
+            c"v@:{?=QQQ}",
+        );
+        class
+    }
+}
+
+unsafe extern "C" fn set_other(_: Id, _: Sel, _: MTLSize) {
+    panic!("a value of another type was passed");
+}
+
+/// A variable of each type of number is as large as its encoding says: its neighbour is not written.
+#[test]
+fn variables_of_numbers_have_the_size_of_their_encoding() {
+    for letter in "BcCsSiIlLqQfd".chars() {
+        let ty: Encoding = letter.to_string().parse().unwrap();
+        let (size, _) = ty.layout().unwrap();
+        let types = CString::new(letter.to_string()).unwrap();
+        // SAFETY: the class is new; the variables are bytes of the object.
+        let (object, next) = unsafe {
+            let name = CString::new(format!("Of{letter}")).unwrap();
+            let class = objc_allocateClassPair(class("NSObject"), name.as_ptr(), 0);
+            let align = size.trailing_zeros() as u8;
+            assert!(class_addIvar(class, c"number".as_ptr(), size, align, types.as_ptr()).get());
+            assert!(class_addIvar(class, c"next".as_ptr(), 8, 0, c"q".as_ptr()).get());
+            objc_registerClassPair(class);
+            let variable = class_getInstanceVariable(class, c"next".as_ptr());
+            let object = new(class);
+            let at = ivar_getOffset(variable);
+            (object, object.as_ptr().cast::<u8>().offset(at).cast::<u64>())
+        };
+        // SAFETY: as above.
+        unsafe { next.write_unaligned(u64::MAX / 3) };
+        set(object, "number", number(1));
+        let read = value(object, "number");
+        // SAFETY: as above.
+        assert_eq!(unsafe { next.read_unaligned() }, u64::MAX / 3, "{letter}");
+        assert_eq!(send!(read, "longLongValue"; i64), 1, "{letter}");
+        let types = send!(read, "objCType"; *const c_char);
+        // SAFETY: a C string.
+        let types: Encoding = unsafe { CStr::from_ptr(types) }.to_str().unwrap().parse().unwrap();
+        assert!(types.same_abi(&ty), "{letter}");
+    }
+}
+
+/// What is not as large as its type says is no variable of a key, and names of classes in types are no obstacle.
+#[test]
+fn types_of_variables_are_read_as_compilers_write_them() {
+    // SAFETY: the class is new.
+    let object = unsafe {
+        let class = objc_allocateClassPair(class("NSObject"), c"OfNames".as_ptr(), 0);
+        class_addIvar(class, c"title".as_ptr(), 8, 3, c"@\"NSString\"".as_ptr());
+        class_addIvar(class, c"short".as_ptr(), 1, 0, c"i".as_ptr());
+        class_addIvar(class, c"after".as_ptr(), 24, 0, c"C".as_ptr());
+        objc_registerClassPair(class);
+        new(class)
+    };
+    set(object, "title", string("a title"));
+    assert_eq!(text(value(object, "title")), "a title");
+    for (message, one, other) in
+        [("valueForKey:", string("short"), Id::NIL), (SET, number(1), string("short"))]
+    {
+        let name = thrown(|| send_unwinding(object, message, one, other));
+        assert_eq!(name, "NSUnknownKeyException");
+    }
+}
+
+/// Methods that count references or make objects are no accessors, nor are those that return nothing.
+#[test]
+fn keys_do_not_reach_memory_management() {
+    let object = new(of_all_kinds_named(c"OfNoAccessors"));
+    let pointer = send!(
+        class("NSValue").as_id(), "valueWithNonretainedObject:", object => Id; Id
+    );
+    for (receiver, key) in [
+        (object, "retain"),
+        (object, "autorelease"),
+        (object, "release"),
+        (object, "dealloc"),
+        (object, "init"),
+        (object, "nothing"),
+        (string("a"), "copy"),
+        (string("a"), "mutableCopy"),
+        (class("NSString").as_id(), "new"),
+        (class("NSString").as_id(), "alloc"),
+        (pointer, "nonretainedObjectValue"),
+    ] {
+        let count = send!(receiver, "retainCount"; usize);
+        let name = thrown(|| send_unwinding(receiver, "valueForKey:", string(key), Id::NIL));
+        assert_eq!(name, "NSUnknownKeyException", "{key}");
+        assert_eq!(send!(receiver, "retainCount"; usize), count, "{key}");
+    }
+    assert_eq!(value(object, "self"), object);
+    let name = value(class("NSString").as_id(), "description");
+    assert_eq!(text(name), "NSString", "a class is a receiver, too");
+}
+
+/// A path is as long as a program likes, and a key ends where its string does.
+#[test]
+fn paths_are_long_and_keys_are_whole() {
+    let object = new(of_all_kinds_named(c"OfLongPaths"));
+    let path = "self.".repeat(50_000);
+    let length = send!(object, "valueForKeyPath:", string(&(path.clone() + "count")) => Id; Id);
+    assert_eq!(send!(length, "intValue"; i32), 0);
+    send!(
+        object, "setValue:forKeyPath:", number(5) => Id, string(&(path + "count")) => Id; ()
+    );
+    assert_eq!(send!(value(object, "count"), "intValue"; i32), 5);
+    let name = thrown(|| {
+        send_unwinding(object, "valueForKey:", string("count\0x"), Id::NIL);
+    });
+    assert_eq!(name, "NSUnknownKeyException");
+    let nil = send!(object, "valueForKeyPath:", string("name.length.self") => Id; Id);
+    assert!(nil.is_nil());
+}
+
+/// A getter may change the array whose objects are asked, null in a dictionary is nil, and a class may hide its variables.
+#[test]
+fn values_of_several_objects_and_keys() {
+    unsafe extern "C" fn remove(this: Id, _: Sel) -> Id {
+        send!(value(this, "name"), "removeLastObject"; ());
+        this
+    }
+    unsafe extern "C" fn hide(_: Id, _: Sel) -> Bool {
+        Bool::new(false)
+    }
+    let class_of = of_all_kinds_named(c"OfSeveral");
+    add(class_of, "removing", cast::<unsafe extern "C" fn(Id, Sel) -> Id, Imp>(remove), c"@@:");
+    let object = new(class_of);
+    let list = send!(class("NSMutableArray").as_id(), "array"; Id);
+    for _ in 0..3 {
+        send!(list, "addObject:", object => Id; ());
+    }
+    set(object, "name", list);
+    let values = send!(list, "valueForKey:", string("removing") => Id; Id);
+    assert_eq!((send!(values, "count"; usize), send!(list, "count"; usize)), (2, 1));
+
+    let pairs = send!(class("NSMutableDictionary").as_id(), "dictionary"; Id);
+    let null = send!(class("NSNull").as_id(), "null"; Id);
+    send!(pairs, "setObject:forKey:", null => Id, string("name") => Id; ());
+    send!(object, "setValuesForKeysWithDictionary:", pairs => Id; ());
+    assert!(value(object, "name").is_nil());
+
+    let meta = Class::from_ptr(
+        // SAFETY: an object.
+        unsafe { object_getClass(class_of.as_id()) }.as_ptr(),
+    );
+    let types = if cfg!(target_arch = "x86_64") { c"c@:" } else { c"B@:" };
+    let imp = cast::<unsafe extern "C" fn(Id, Sel) -> Bool, Imp>(hide);
+    add(meta, "accessInstanceVariablesDirectly", imp, types);
+    let name = thrown(|| send_unwinding(object, "valueForKey:", string("count"), Id::NIL));
+    assert_eq!(name, "NSUnknownKeyException");
 }

@@ -272,5 +272,70 @@ fn strings_of_a_c_compiler_are_strings() {
         assert_eq!(text(copy), expected);
         let is_string = send!(object, "isKindOfClass:", class("NSString") => Class; Bool);
         assert!(is_string.get());
+        let other = new(send!(object, "class"; Class));
+        assert_eq!(text(other), "");
+    }
+
+    // Another library's string at the same address.
+    let mut moving = Constant(isa, 0x7c8, b"first".as_ptr().cast(), 5);
+    let object = Id::from_ptr((&raw mut moving).cast());
+    assert_eq!(text(object), "first");
+    // SAFETY: nothing else refers to the string.
+    unsafe { (&raw mut moving.2).write_volatile(b"other".as_ptr().cast()) }
+    assert_eq!(text(object), "other");
+}
+
+/// A child that is forked while other threads use such strings uses them, too.
+#[cfg(feature = "export")]
+#[test]
+fn strings_of_a_c_compiler_work_after_fork() {
+    use crate::soft::foundation::constant_string::__CFConstantStringClassReference as REFERENCE;
+    use std::ffi::c_int;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    unsafe extern "C" {
+        fn fork() -> c_int;
+        fn alarm(seconds: u32) -> u32;
+        fn _exit(status: c_int) -> !;
+        fn waitpid(process: c_int, status: *mut c_int, options: c_int) -> c_int;
+    }
+    let test = "soft::runtime::tests::texts::strings_of_a_c_compiler_work_after_fork";
+    let output = crate::child::in_child(test, &[], || {
+        #[repr(C)]
+        struct Constant(*const c_void, u64, *const c_void, usize);
+        let isa = (&raw const REFERENCE).cast();
+        let constant = Constant(isa, 0x7c8, b"hello".as_ptr().cast(), 5);
+        let object = Id::from_ptr((&raw const constant).cast_mut().cast());
+        let length = move || send!(object, "length"; usize);
+        assert_eq!(length(), 5);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Relaxed) {
+                        length();
+                    }
+                });
+            }
+            let ends = (0..scale(50, 5)).map(|_| {
+                // SAFETY: the child sends a message and ends; a child that hangs is killed.
+                unsafe {
+                    let child = fork();
+                    if child == 0 {
+                        alarm(10);
+                        _exit(if length() == 5 { 0 } else { 1 })
+                    }
+                    let mut status = -1;
+                    waitpid(child, &raw mut status, 0);
+                    status
+                }
+            });
+            let failed = ends.filter(|status| *status != 0).count();
+            done.store(true, Relaxed);
+            assert_eq!(failed, 0);
+        });
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
