@@ -180,6 +180,7 @@ mod tests {
             for same in [one, rect(4.0, 2.0, -4.0, -2.0)] {
                 assert_eq!(CGRectInset(same, 1.0, 0.5), rect(1.0, 0.5, 2.0, 1.0));
                 assert_eq!(CGRectIntersectsRect(same, rect(3.0, 1.0, 5.0, 5.0)), 1);
+                assert_eq!(CGRectIntersectsRect(same, rect(4.0, 0.0, 1.0, 1.0)), 1);
                 assert_eq!(CGRectIntersectsRect(same, rect(5.0, 0.0, 1.0, 1.0)), 0);
                 let inside = [(0.0, 0.0), (3.9, 1.9), (4.0, 1.0), (1.0, 2.0), (-0.1, 1.0)];
                 let inside = inside.map(|(x, y)| CGRectContainsPoint(same, Point { x, y }));

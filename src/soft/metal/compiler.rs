@@ -362,9 +362,14 @@ impl Source {
         })
     }
 
-    /// The arguments of a function of a stage of rendering.
-    pub(super) fn stage_arguments(&self, function: &str) -> Result<Vec<Argument>, String> {
-        let arguments = with_stack(|| self.library.stage_arguments(function));
+    /// The arguments of a function of a stage of rendering with these values of function constants.
+    pub(super) fn stage_arguments(
+        &self,
+        function: &str,
+        constants: &[Constant],
+    ) -> Result<Vec<Argument>, String> {
+        let values = self.values(constants)?;
+        let arguments = with_stack(|| self.library.stage_arguments(function, &values));
         let arguments = arguments.map_err(|error| error.0)?;
         let reflected = |(argument, used): &(entry::Argument, bool)| {
             Some(Argument { used: *used, ..reflected(argument)? })

@@ -111,7 +111,9 @@ impl Function {
             FUNCTION_KERNEL => source
                 .kernel(own, constants, checks, &[], CALL_DEPTH)
                 .map(|kernel| Code::Kernel(Arc::new(kernel))),
-            _ => source.stage_arguments(own).map(|arguments| Code::Stage(arguments.into())),
+            _ => source
+                .stage_arguments(own, constants)
+                .map(|arguments| Code::Stage(arguments.into())),
         };
         let code = code.map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
         let (label, handle) = (Label::default(), next_id());

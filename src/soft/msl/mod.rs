@@ -345,16 +345,25 @@ impl Library {
         })
     }
 
-    /// The arguments of a function of a stage of rendering, and for each whether the function uses it.
+    /// The arguments of a function of a stage of rendering with these values of function constants, and for each whether the
+    /// function uses it.
     pub(crate) fn stage_arguments(
         &self,
         name: &str,
+        constants: &ConstantValues,
     ) -> Result<Vec<(entry::Argument, bool)>, CompileError> {
         let func = self.find(name)?;
         let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
         let arguments = ir::catch_internal_error(|| checker.stage_arguments(func))
             .map_err(|error| broken(&error, checker.recover(), &self.sources))?;
-        arguments.map_err(|error| CompileError::new(&error, &self.sources))
+        drop(checker);
+        let mut arguments = arguments.map_err(|error| CompileError::new(&error, &self.sources))?;
+        if arguments.iter().any(|(argument, _)| argument.condition.is_some()) {
+            let program = self.program(func, Role::Function)?;
+            let special = Specialisation::new(&program, &|constant| constants.get(constant));
+            arguments.retain(|(argument, _)| !special.is_absent(argument));
+        }
+        Ok(arguments)
     }
 
     /// Lowers a function with those that are linked to it.

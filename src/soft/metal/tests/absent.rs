@@ -152,6 +152,44 @@ fn a_render_pipeline_lists_the_arguments_of_its_functions() {
     });
 }
 
+/// An argument whose function constant is false does not exist.
+#[test]
+fn arguments_of_rendering_depend_on_function_constants() {
+    let library = library(
+        "constant bool c [[function_constant(0)]];
+        constant bool d = !c;
+        vertex float4 vs(constant float4 &a [[buffer(0), function_constant(c)]],
+            constant float4 &b [[buffer(0), function_constant(d)]], constant float4 &all [[buffer(1)]]) { return all; }",
+    );
+    pool(|| {
+        for (value, expected) in [(true, "a"), (false, "b")] {
+            let values = new("MTLFunctionConstantValues");
+            send!(
+                *values, "setConstantValue:type:atIndex:", (&raw const value).cast() => *const c_void,
+                53 => usize, 0 => usize; ()
+            );
+            let mut error = Id::NIL;
+            let function = Own::new(send!(
+                *library, "newFunctionWithName:constantValues:error:", *string("vs") => Id,
+                *values => Id, &raw mut error => *mut Id; Id
+            ));
+            let descriptor = new("MTLRenderPipelineDescriptor");
+            send!(*descriptor, "setVertexFunction:", *function => Id; ());
+            let mut reflection = Id::NIL;
+            let _state = Own::new(send!(
+                *device(), "newRenderPipelineStateWithDescriptor:options:reflection:error:",
+                *descriptor => Id, 1 => usize, &raw mut reflection => *mut Id, &raw mut error => *mut Id; Id
+            ));
+            let bindings = send!(reflection, "vertexBindings"; Id);
+            let name = |at: usize| {
+                text(send!(send!(bindings, "objectAtIndex:", at => usize; Id), "name"; Id))
+            };
+            assert_eq!(send!(bindings, "count"; usize), 2);
+            assert_eq!([name(0), name(1)], [expected, "all"]);
+        }
+    });
+}
+
 /// A render pass is described and encoded as on Apple's systems, and is then an error of its command buffer.
 #[test]
 fn a_render_pass_is_an_error_of_its_command_buffer() {

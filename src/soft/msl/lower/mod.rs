@@ -434,13 +434,7 @@ impl Body<'_, '_> {
         for (at, argument) in reflection.arguments.iter().enumerate() {
             let local = LocalIndex(at as u32);
             let qual = self.function.locals[at].qual;
-            let absent = match argument.condition {
-                Some(global) => {
-                    let value = self.module.special.global_value(global);
-                    !matches!(value, Some(hir::Constant::Int(value)) if value != 0)
-                }
-                None => false,
-            };
+            let absent = self.module.special.is_absent(argument);
             let ty = self.ty(qual.ty);
             let value = match argument.kind {
                 ArgumentKind::Sampler if absent && argument.count.is_none() => {
