@@ -183,6 +183,20 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
         "uint base = n - 73u; uint v = 0; if (sl > 3) { v = a[base + sl / 4 * 9]; v += a[base + sl / 4 * 9 + sl % 4] * 3; } \
          int k = int(n) - 73; if (sl > 3) { v ^= a[k + int(sl / 4 * 9)] * 5; } out[at] = v;",
     ),
+    (
+        "shifts of short numbers, by more bits than they have",
+        [64, 2, 1],
+        "ushort2 z = ushort2(ushort(sg)) << ushort2(16); uchar2 y = uchar2(uchar(sg)) << uchar2(9); \
+         ushort2 r = ushort2(ushort(n | 0xffffu)) >> ushort2(17); short h = short(l + r.x); \
+         out[at] = simd_sum(l) + a[(l + uint(z.x)) / 4] + a[(l + uint(y.x)) / 4] * 3 + a[int(h) / 64 + 600] * 5;",
+    ),
+    (
+        "differences of lanes that are the same for all",
+        [32, 1, 1],
+        "uint w = sl; simdgroup_float8x8 x; simdgroup_load(x, (device const float *)a + ((w + 1u) - w) * 64u, 8); \
+         simdgroup_store(x, (threadgroup float *)t, 8); simdgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[l] + t[l + 32] * 3 \
+         + a[ulong(w - w) + ulong((w + 1u) - w) + ulong((w + 2u) - w) + ulong((w + 3u) - w) + l] * 5;",
+    ),
 ];
 
 /// The same, with many values that live across barriers at which strips wait for each other, as a thread may return before; and

@@ -25,7 +25,7 @@ impl Shapes {
                 _ => return None,
             };
             let numbers = std::array::from_fn(|lane| lane as u32 & mask);
-            return Some(Shape::Known(self.numbers(numbers)));
+            return Some(self.of_numbers(numbers));
         }
         let ours = short(inst.ty).is_some()
             && inst.args.iter().all(|&arg| short(function.ty(arg)).is_some());
@@ -44,13 +44,21 @@ impl Shapes {
                 let (_, bits) = fold::result(function, inst, &bits.collect::<Vec<_>>())?;
                 *number = bits as u32;
             }
-            return Some(Shape::Known(self.numbers(numbers)));
+            return Some(self.of_numbers(numbers));
         }
         if let Some(shape) = self.part_of_aligned(function, inst, lanes) {
             return Some(shape);
         }
         let apart = self.differences(function, inst)?;
         Some(self.of_differences(apart))
+    }
+
+    /// Equal numbers are one for the strip, as they are for strips whose lanes have other numbers.
+    fn of_numbers(&mut self, numbers: OfLanes) -> Shape {
+        match numbers.iter().all(|&number| number == numbers[0]) {
+            true => Shape::Same,
+            false => Shape::Known(self.numbers(numbers)),
+        }
     }
 
     fn of_differences(&mut self, apart: OfLanes) -> Shape {
@@ -89,7 +97,7 @@ impl Shapes {
             Op::Sub => both(u32::wrapping_sub),
             Op::Mul => times(a, b).or_else(|| times(b, a)),
             Op::Shl => {
-                let bits = function.constant_index(b?)? as u32 & 31;
+                let bits = shift_count(function, inst)?;
                 self.apart(a?).map(|all| all.map(|number| number << bits))
             }
             _ => None,
@@ -102,7 +110,7 @@ impl Shapes {
         let by = function.constant_index(b)?;
         let (by, quotient) = match inst.op {
             Op::Div => (by, true),
-            Op::Shr => (1 << (by & 31), true),
+            Op::Shr => (1 << shift_count(function, inst)?, true),
             Op::Rem => (by, false),
             Op::And => (by + 1, false),
             _ => return None,
@@ -118,10 +126,7 @@ impl Shapes {
         }
         Some(match quotient {
             true => self.of_differences(apart.map(|up| up / by)),
-            false => {
-                let numbers = self.numbers(apart.map(|up| up % by));
-                Shape::Known(numbers)
-            }
+            false => self.of_numbers(apart.map(|up| up % by)),
         })
     }
 
@@ -146,10 +151,7 @@ impl Shapes {
             Op::Add | Op::Sub | Op::Or => of(0).min(of(1)),
             Op::And => of(0).max(of(1)),
             Op::Mul => of(0) + of(1),
-            Op::Shl => {
-                let by = function.constant_index(inst.args[1]).unwrap_or(0);
-                of(0) + (by as u32 & 31)
-            }
+            Op::Shl => of(0) + shift_count(function, inst).unwrap_or(0),
             Op::Convert | Op::Bitcast if short(function.ty(inst.args[0])).is_some() => of(0),
             _ => 0,
         };
@@ -195,8 +197,7 @@ impl Shapes {
                 (small(a) && small(b)).then(|| (a.0 * b.0, a.1 * b.1))
             }),
             Op::Shl => {
-                let by =
-                    function.constant_index(*inst.args.get(1)?).filter(|by| (0..31).contains(by));
+                let by = shift_count(function, inst);
                 of(0).zip(by).map(|((least, most), by)| (least << by, most << by))
             }
             Op::And => {
@@ -204,14 +205,16 @@ impl Shapes {
                 let most = a.map(|a| a.1).into_iter().chain(b.map(|b| b.1)).min();
                 most.map(|most| (0, most))
             }
-            Op::Div | Op::Shr | Op::Rem => {
+            Op::Shr => {
+                let by = shift_count(function, inst);
+                let positive = of(0).filter(|&(least, _)| least >= 0);
+                positive.zip(by).map(|((least, most), by)| (least >> by, most >> by))
+            }
+            Op::Div | Op::Rem => {
                 let by = function.constant_index(*inst.args.get(1)?).filter(|&by| by > 0);
                 let positive = of(0).filter(|&(least, _)| least >= 0);
                 match (inst.op, positive, by) {
                     (Op::Div, Some((least, most)), Some(by)) => Some((least / by, most / by)),
-                    (Op::Shr, Some((least, most)), Some(by @ ..32)) => {
-                        Some((least >> by, most >> by))
-                    }
                     (Op::Rem, Some((_, most)), Some(by)) => Some((0, most.min(by - 1))),
                     _ => None,
                 }
@@ -221,6 +224,13 @@ impl Shapes {
         // What does not fit wraps.
         Some(found.filter(|found| all.0 <= found.0 && found.1 <= all.1).unwrap_or(all))
     }
+}
+
+/// By how many bits a shift moves its first operand, if that is constant: the count modulo the operand's width.
+fn shift_count(function: &Function, inst: &Inst) -> Option<u32> {
+    let [value, by] = [*inst.args.first()?, *inst.args.get(1)?];
+    let bits = 8 * short(function.ty(value))?.bytes();
+    Some(function.constant_index(by)? as u32 & (bits - 1))
 }
 
 /// An integer type of up to 32 bits.

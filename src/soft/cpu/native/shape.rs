@@ -2,6 +2,7 @@
 
 use crate::soft::ir::facts::affine::is_within;
 use crate::soft::ir::facts::uniform::Uniformity;
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{Address, Function, Input, Inst, Op, Scalar, Space, Type, Value};
 
 /// How a value varies from lane to lane.
@@ -47,6 +48,7 @@ pub(crate) struct Shapes {
     values: Vec<Shape>,
     /// The numbers of lanes that differ in a known way; no row occurs twice.
     numbers: Vec<OfLanes>,
+    by_numbers: FastMap<OfLanes, u32>,
 }
 
 impl Shapes {
@@ -59,7 +61,7 @@ impl Shapes {
         ours: impl Fn(Value) -> bool,
     ) -> Self {
         let values = vec![Shape::Any; function.insts.len()];
-        let mut shapes = Self { values, numbers: Vec::new() };
+        let mut shapes = Self { values, numbers: Vec::new(), by_numbers: FastMap::default() };
         // Operands come before their uses in the tree, but not always by number. A few iterations are enough.
         loop {
             let mut changed = false;
@@ -126,11 +128,10 @@ impl Shapes {
     }
 
     pub(super) fn numbers(&mut self, numbers: OfLanes) -> Numbers {
-        let known = self.numbers.iter().position(|row| *row == numbers);
-        Numbers(known.unwrap_or_else(|| {
+        Numbers(*self.by_numbers.entry(numbers).or_insert_with(|| {
             self.numbers.push(numbers);
-            self.numbers.len() - 1
-        }) as u32)
+            self.numbers.len() as u32 - 1
+        }))
     }
 
     fn find(

@@ -108,19 +108,20 @@ impl Selection<'_> {
             joined,
         };
         let site = self.site(self.run.access_site(value), SiteKind::Access(access));
+        // As for lanes that are evenly apart, it may be the inactive ones that are out of bounds.
+        let some = (self.depth > 0).then(|| (self.label(), self.label()));
+        let check = |a: Reg, limit: Reg| match some {
+            Some((to, _)) => Ins::JumpUnlessBelow { a, limit, to },
+            None => Ins::CheckBelow { a, limit, site },
+        };
         let mut first = offset;
         for (index, term) in &terms {
             if self.shapes.known(*index).is_none() {
-                first = self.plus_first(first, *index, term, site);
+                first = self.plus_first(first, *index, term, &check);
             }
         }
         let first = self.plus_constant(first, low);
-        // As for lanes that are evenly apart, it may be the inactive ones that are out of bounds.
-        let some = (self.depth > 0).then(|| (self.label(), self.label()));
-        self.emit(match some {
-            Some((to, _)) => Ins::JumpUnlessBelow { a: first, limit, to },
-            None => Ins::CheckBelow { a: first, limit, site },
-        });
+        self.emit(check(first, limit));
         for (part, (&load, distances)) in loads.iter().zip(by_part).enumerate() {
             let from: Vec<i64> = distances.iter().map(|distance| distance - low).collect();
             let at = MemRef { base: MemBase::Reg(base), index: Some(first), disp: 0 };
@@ -206,7 +207,13 @@ impl Selection<'_> {
     }
 
     /// Adds the first lane's index, after a check that no lane's wraps.
-    fn plus_first(&mut self, sum: Reg, index: Value, term: &Term, site: u32) -> Reg {
+    fn plus_first(
+        &mut self,
+        sum: Reg,
+        index: Value,
+        term: &Term,
+        check: &impl Fn(Reg, Reg) -> Ins,
+    ) -> Reg {
         let by = self.shapes.apart(index).unwrap_or([0; 32]).map(|number| number as i32);
         let by = by.map(i64::from);
         let least = by.iter().copied().min().unwrap_or(0);
@@ -216,7 +223,7 @@ impl Selection<'_> {
             // So that one unsigned comparison is enough, all of these begin at 0.
             let moved = self.plus_constant(first, least + if term.signed { 1 << 31 } else { 0 });
             let limit = self.constant(((1i64 << 32) - (most - least)) as u64);
-            self.emit(Ins::CheckBelow { a: moved, limit, site });
+            self.emit(check(moved, limit));
         }
         let scaled = self.scaled(first, term.scale);
         self.plus(sum, scaled)

@@ -109,6 +109,7 @@ impl Selection<'_> {
 
     pub(super) fn matrix_access(&mut self, value: Value, inst: &Inst) {
         let Some((start, sum)) = self.address(inst.args[0]) else { return };
+        debug_assert!(sum.lanes.is_empty(), "the lanes of a matrix have one address");
         let write = inst.op == Op::MatrixStore;
         let (matrix, scalar) = if write {
             (self.matrix(inst.args[3]), self.scalar(inst.args[3]))
