@@ -10,8 +10,9 @@ pub(crate) const PRIVATE_ANONYMOUS: c_int = 0x02 | 0x1000;
 /// No memory is reserved for pages that are not used.
 pub(crate) const UNRESERVED: c_int = 0x40;
 
-/// The clock since the start of the machine, and that of the calling thread's work.
-pub(crate) const MONOTONIC: c_int = 6;
+/// The clock since the start of the machine, without the time that it slept. (`CLOCK_MONOTONIC` counts whole microseconds there.)
+pub(crate) const MONOTONIC: c_int = 8;
+/// The clock of the calling thread's work.
 #[cfg(test)]
 pub(crate) const THREAD_TIME: c_int = 16;
 
@@ -78,18 +79,21 @@ pub(crate) fn unique() -> String {
     format!("{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
 }
 
-/// Seconds since the machine started, with the time that it slept.
+/// Seconds since the machine started, without the time that it slept.
 pub(crate) fn boot_seconds() -> f64 {
     super::seconds(MONOTONIC)
 }
 
+/// The kind of pages for which a program with the hardened runtime needs only the entitlement `com.apple.security.cs.allow-jit`.
+/// On arm64 each thread can either write or execute them.
+#[cfg(target_os = "macos")]
+pub(crate) const JIT: c_int = 0x800;
+
 /// New pages with this code, which can be executed and not written; `None` if the system does not allow that, as for a
-/// program with the hardened runtime and without the entitlement `com.apple.security.cs.allow-jit`.
+/// program with the hardened runtime and without that entitlement.
 #[cfg(all(target_os = "macos", target_arch = "aarch64"))]
 pub(crate) fn make_executable(code: &[u8]) -> Option<NonNull<u8>> {
     use super::{EXECUTE, READ, WRITE};
-    /// Pages that each thread can either write or execute.
-    const JIT: c_int = 0x800;
     unsafe extern "C" {
         fn pthread_jit_write_protect_np(enabled: c_int);
         fn sys_icache_invalidate(start: *mut c_void, length: usize);

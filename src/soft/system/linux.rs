@@ -12,6 +12,9 @@ pub(crate) const PRIVATE_ANONYMOUS: c_int = 0x02 | 0x20;
 /// No memory is reserved for pages that are not used.
 pub(crate) const UNRESERVED: c_int = 0x4000;
 
+/// Pages for code are ordinary ones.
+pub(crate) const JIT: c_int = 0;
+
 /// The clock since the start of the machine, and that of the calling thread's work.
 pub(crate) const MONOTONIC: c_int = 1;
 #[cfg(test)]

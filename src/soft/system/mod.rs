@@ -54,7 +54,7 @@ pub(crate) fn written_and_protected(code: &[u8]) -> Option<NonNull<u8>> {
     unsafe extern "C" {
         fn mprotect(at: *mut c_void, length: usize, access: c_int) -> c_int;
     }
-    let start = map(code.len(), READ | WRITE, 0)?;
+    let start = map(code.len(), READ | WRITE, os::JIT)?;
     // SAFETY: the pages are new, and no more than their length is written.
     unsafe {
         start.as_ptr().copy_from_nonoverlapping(code.as_ptr(), code.len());
