@@ -1,6 +1,6 @@
 //! Vectors of narrow components that were loaded, where there are 16 vectors: they stay in the words that they were loaded in, and
 //! each is cut out where it is used. A register for each component would be four times as many. With the 32 vectors of AVX-512, code
-//! that cuts all of them out at once is faster: its shifts do not wait for sums.
+//! that cuts all of them out at once was faster (a fifth of the time of a product of Q8_0 rows).
 
 use super::{Forms, Selection};
 use crate::soft::cpu::native::lir::{Operand, Reg};
