@@ -144,6 +144,16 @@ unsafe extern "C-unwind" fn unrecognized_stret(
     unsafe { unrecognized(receiver, selector) }
 }
 
+/// `objc_msgSend`, for messages that an exception may leave. That one has C's ABI, so the compiler takes a call of it for one that
+/// does not unwind, also if the call is made by a pointer of another ABI.
+#[unsafe(naked)]
+pub(super) unsafe extern "C-unwind" fn send_unwinding() {
+    #[cfg(target_arch = "x86_64")]
+    std::arch::naked_asm!("jmp {}", sym super::entry::objc_msgSend);
+    #[cfg(target_arch = "aarch64")]
+    std::arch::naked_asm!("b {}", sym super::entry::objc_msgSend);
+}
+
 /// Writes a function that sends a message with these arguments.
 macro_rules! senders {
     ($($(#[$doc:meta])* $name:ident($($argument:ident: $ty:ident),*);)+) => {$(

@@ -76,13 +76,8 @@ fn thrown(run: impl FnMut()) -> String {
 
 /// Sends a message with two objects that an exception may leave.
 fn send_unwinding(object: Id, selector: &str, one: Id, other: Id) {
-    let send: Imp = objc_msgSend;
-    cast::<Imp, extern "C-unwind" fn(Id, Sel, Id, Id) -> Id>(send)(
-        object,
-        sel(selector),
-        one,
-        other,
-    );
+    let send: unsafe extern "C-unwind" fn() = crate::soft::runtime::send::send_unwinding;
+    cast::<_, extern "C-unwind" fn(Id, Sel, Id, Id) -> Id>(send)(object, sel(selector), one, other);
 }
 
 #[test]
