@@ -8,7 +8,7 @@ use super::declare::encoding;
 use super::fatal::fatal;
 use super::lock::Lock;
 use super::object::{self, class_of};
-use super::send::send_unwinding;
+use super::send::{Unwinding, send_unwinding};
 use super::variable::{self, Variable};
 use super::{entry, pool, selector};
 use crate::abi::{Encoding, Family, Id, Imp, MethodEncoding, Sel};
@@ -49,10 +49,10 @@ macro_rules! senders {
         ///
         /// The receiver is nil or an object, whose method for the selector takes and returns these types.
         unsafe fn $name<$($ty: Copy,)* R>(receiver: Id, name: &str, $($argument: $ty),*) -> R {
-            let send: unsafe extern "C-unwind" fn() = send_unwinding;
+            let send: Unwinding = send_unwinding;
             // SAFETY: the caller's; a sender is called as the method's own type.
             unsafe {
-                std::mem::transmute::<_, unsafe extern "C-unwind" fn(Id, Sel, $($ty),*) -> R>(send)(
+                std::mem::transmute::<Unwinding, unsafe extern "C-unwind" fn(Id, Sel, $($ty),*) -> R>(send)(
                     receiver, selector_of(name), $($argument),*
                 )
             }

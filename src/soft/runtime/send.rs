@@ -144,6 +144,9 @@ unsafe extern "C-unwind" fn unrecognized_stret(
     unsafe { unrecognized(receiver, selector) }
 }
 
+/// A function that is called only after a cast to its own type, and that an exception may leave.
+pub(super) type Unwinding = unsafe extern "C-unwind" fn();
+
 /// `objc_msgSend`, for messages that an exception may leave. That one has C's ABI, so the compiler takes a call of it for one that
 /// does not unwind, also if the call is made by a pointer of another ABI.
 #[unsafe(naked)]

@@ -3,6 +3,7 @@
 use super::exceptions::caught;
 use super::*;
 use crate::abi::MTLSize;
+use crate::soft::runtime::send::{self, Unwinding};
 
 /// The size of an object of the test's class, and what it was set to.
 static SIZE: std::sync::Mutex<MTLSize> =
@@ -76,8 +77,13 @@ fn thrown(run: impl FnMut()) -> String {
 
 /// Sends a message with two objects that an exception may leave.
 fn send_unwinding(object: Id, selector: &str, one: Id, other: Id) {
-    let send: unsafe extern "C-unwind" fn() = crate::soft::runtime::send::send_unwinding;
-    cast::<_, extern "C-unwind" fn(Id, Sel, Id, Id) -> Id>(send)(object, sel(selector), one, other);
+    let send: Unwinding = send::send_unwinding;
+    cast::<Unwinding, extern "C-unwind" fn(Id, Sel, Id, Id) -> Id>(send)(
+        object,
+        sel(selector),
+        one,
+        other,
+    );
 }
 
 #[test]
