@@ -80,7 +80,7 @@ impl Selection<'_> {
         }
     }
 
-    /// Stores four adjacent words of each lane likewise: of all lanes.
+    /// Stores four adjacent words of each lane in the same way; no lane is left out.
     pub(super) fn store_quads(&mut self, words: &[Reg; 4], mem: impl Fn(u32) -> MemRef) {
         let quads = self.strip.lanes / 4;
         let &[a, b, c, d] = words;
@@ -184,7 +184,7 @@ impl Selection<'_> {
         self.parts_of_words(&words, scalar, data, part);
     }
 
-    /// Loads the adjacent words that contain each lane's components. A component that is a word is its own.
+    /// Loads the adjacent words that contain each lane's components. A component of 32 bits is the word itself.
     pub(super) fn words(&mut self, scalar: Scalar, data: &[Operand], part: usize) -> Vec<Reg> {
         if let Operand::Part { .. } = data[0] {
             let first = |data: &Operand| match data {
