@@ -3,12 +3,19 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# alone COMMAND...: runs a command while no other step does, for what they share.
+alone() {
+    mkdir -p target
+    (flock 9 && "$@") 9>target/.ci-lock
+}
+
 as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
 # need PACKAGE...: installs those Debian packages that are missing.
-need() {
+need() { alone install_missing "$@"; }
+install_missing() {
     local package missing=()
     for package in "$@"; do
         [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
@@ -29,12 +36,20 @@ need_zig() {
     local folder=$PWD/target/apple/ziglang-$version
     export ZIG=$folder/ziglang/zig
     export ZIG_GLOBAL_CACHE_DIR=$folder/cache ZIG_LOCAL_CACHE_DIR=$folder/cache
-    [[ ! -e $folder ]] || return 0
+    need_wheel "$folder" "ziglang==$version"
+}
+
+# need_wheel FOLDER PACKAGE==VERSION: installs a Python package into a folder of its own.
+need_wheel() {
     python3 -m pip --version >/dev/null 2>&1 || need python3-pip
-    echo "installing ziglang $version"
-    rm -rf "$folder.part"
-    python3 -m pip install -q --no-deps --root-user-action ignore --target "$folder.part" "ziglang==$version"
-    mv "$folder.part" "$folder"
+    alone install_wheel "$@"
+}
+install_wheel() {
+    [[ ! -e $1 ]] || return 0
+    echo "installing $2"
+    rm -rf "$1.part"
+    python3 -m pip install -q --no-deps --root-user-action ignore --target "$1.part" "$2"
+    mv "$1.part" "$1"
 }
 
 # debian_cargo TARGET_DIR: from here on cargo is Debian's, whose compiler comes with its library's
