@@ -258,7 +258,7 @@ pub(crate) struct LocalMemory {
 pub(crate) const HANDLE_BYTES: u32 = 8;
 
 /// One instruction. What it does is in its operation's [`row`](Op::row).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Inst {
     /// The operation.
     pub(crate) op: Op,
@@ -279,12 +279,17 @@ pub(crate) struct Args {
     len: u8,
 }
 
-impl std::hash::Hash for Args {
-    /// Two operands at a time: tables of instructions are searched for every instruction.
+impl std::hash::Hash for Inst {
+    /// A few words in all: tables of instructions are searched for every instruction. The list of operands is the same past
+    /// its end for all.
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        for pair in self.chunks(2) {
-            let second = pair.get(1).map_or(u32::MAX, |value| value.0);
-            state.write_u64(u64::from(second) << 32 | u64::from(pair[0].0));
+        let [a, b, c, d, e, f] = self.args.list;
+        let pair = |a: Value, b: Value| (b.0 as u64) << 32 | a.0 as u64;
+        state.write_u64(self.imm ^ (self.op as u64) << 48 ^ (self.ty.number() as u64) << 32);
+        state.write_u64(pair(a, b));
+        if self.args.len > 2 {
+            state.write_u64(pair(c, d));
+            state.write_u64(pair(e, f));
         }
     }
 }

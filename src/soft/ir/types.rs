@@ -184,6 +184,16 @@ impl Type {
     #[cfg(test)]
     pub(crate) const F32: Self = Self::Scalar(Scalar::F32);
 
+    /// A number of the type's own.
+    pub(crate) const fn number(self) -> u32 {
+        match self {
+            Self::Void => 0,
+            Self::Scalar(scalar) => 1 | (scalar as u32) << 4,
+            Self::Vector(scalar, width) => 2 | (scalar as u32) << 4 | (width as u32) << 8,
+            Self::Pointer(space) => 3 | (space as u32) << 4,
+        }
+    }
+
     /// A scalar, or a vector of `width` of them when `width` is more than one.
     pub(crate) const fn of(scalar: Scalar, width: u32) -> Self {
         if width == 1 { Self::Scalar(scalar) } else { Self::Vector(scalar, width as u8) }

@@ -264,7 +264,7 @@ impl Shadow {
     pub(super) fn take_range(&mut self, range: &Range<u64>) -> Vec<(u64, Record)> {
         let cells = range.start / 4..range.end.div_ceil(4);
         let mut taken = Vec::new();
-        for (&page, all) in &mut self.pages {
+        for (&page, all) in self.pages.iter_mut() {
             for (cell, number) in all.iter_mut().zip(page * CELLS as u64..) {
                 if cells.contains(&number) {
                     taken.extend(std::mem::take(cell).records().map(|record| (number, *record)));

@@ -47,7 +47,7 @@ pub(crate) struct Unit<'a> {
 /// Why a kernel could not be lowered: the errors in one of the units.
 pub(crate) struct Failure {
     pub(crate) unit: usize,
-    pub(crate) diagnostics: Diagnostics,
+    pub(crate) diagnostics: Box<Diagnostics>,
 }
 
 /// A function of a unit, at a depth of calls through pointers.
@@ -133,7 +133,10 @@ pub(crate) fn lower(units: &[Unit<'_>], deepest: u32) -> Result<ir::Module, Fail
         lowering.enter(next);
         lowering.instance(next.1, id, None);
         if lowering.unit > 0 && lowering.diagnostics.has_errors() {
-            return Err(Failure { unit: lowering.unit, diagnostics: lowering.diagnostics });
+            return Err(Failure {
+                unit: lowering.unit,
+                diagnostics: Box::new(lowering.diagnostics),
+            });
         }
         if lowering.functions.len() > MAX_FUNCTIONS {
             let (number, span) = (lowering.functions.len(), special.program.span);
@@ -148,7 +151,7 @@ pub(crate) fn lower(units: &[Unit<'_>], deepest: u32) -> Result<ir::Module, Fail
     }
     lowering.find_recursion();
     if lowering.diagnostics.has_errors() {
-        return Err(Failure { unit: 0, diagnostics: lowering.diagnostics });
+        return Err(Failure { unit: 0, diagnostics: Box::new(lowering.diagnostics) });
     }
     let functions = lowering.functions.into_iter().flatten().collect();
     Ok(ir::Module {

@@ -110,7 +110,7 @@ impl Selection<'_> {
         self.emit(Ins::Label(slow));
         self.checked.clear();
         self.begun = begun;
-        for &value in &stretch.inside {
+        for &value in stretch.inside.iter() {
             // Values that were computed before the phase exist in both versions.
             if !self.is_ahead(value) {
                 self.forms[value.index()] = Forms::default();
