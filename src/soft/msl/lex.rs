@@ -14,11 +14,24 @@ macro_rules! punctuators {
             pub(crate) fn text(self) -> &'static str {
                 match self { $(Punct::$id => $text),* }
             }
-            fn find(text: &str) -> Option<Punct> {
-                match text { $($text => Some(Punct::$id),)* _ => None }
+            /// The punctuator with this key.
+            #[allow(non_upper_case_globals)] // The keys have the names of the variants.
+            fn find(key: u32) -> Option<Punct> {
+                $(const $id: u32 = spelled($text.as_bytes());)*
+                match key { $($id => Some(Punct::$id),)* _ => None }
             }
         }
     };
+}
+
+/// A spelling of up to three bytes as one number, with the length in the highest byte.
+const fn spelled(text: &[u8]) -> u32 {
+    match *text {
+        [a] => a as u32 | 1 << 24,
+        [a, b] => a as u32 | (b as u32) << 8 | 2 << 24,
+        [a, b, c] => a as u32 | (b as u32) << 8 | (c as u32) << 16 | 3 << 24,
+        _ => 0,
+    }
 }
 
 punctuators! {
@@ -33,7 +46,7 @@ punctuators! {
 }
 
 /// The kind of a token. The spelling of a name, number or literal is in [`Token::name`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Eq, Debug)]
 pub(crate) enum Kind {
     Ident,
     Number,
@@ -43,6 +56,27 @@ pub(crate) enum Kind {
     /// A character that begins no token.
     Stray,
     Eof,
+}
+
+impl Kind {
+    const fn number(self) -> u32 {
+        match self {
+            Kind::Ident => 1,
+            Kind::Number => 2,
+            Kind::Char => 3,
+            Kind::Str => 4,
+            Kind::Stray => 5,
+            Kind::Eof => 6,
+            Kind::Punct(punct) => 16 + punct as u32,
+        }
+    }
+}
+
+/// Kinds are compared several times for each token, and this is shorter than what `derive` makes in a debug build.
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.number() == other.number()
+    }
 }
 
 /// A token of the preprocessor and of the parser.
@@ -65,7 +99,12 @@ pub(crate) const JOINED: u8 = 8;
 
 impl Token {
     pub(crate) fn is(&self, punct: Punct) -> bool {
-        self.kind == Kind::Punct(punct)
+        matches!(self.kind, Kind::Punct(found) if found as u8 == punct as u8)
+    }
+
+    /// An identifier or keyword.
+    pub(crate) fn is_name(&self, name: Name) -> bool {
+        matches!(self.kind, Kind::Ident) && self.name.number() == name.number()
     }
 
     pub(crate) fn has(&self, flag: u8) -> bool {
@@ -90,23 +129,43 @@ struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,
     base: u32,
+    /// Whether the current token has a line splice in it.
+    spliced: bool,
     diagnostics: &'a mut Diagnostics,
 }
 
-/// Words that are operators (C++14 [lex.digraph], table 2).
-const ALTERNATIVES: [(&str, Punct); 11] = [
-    ("and", Punct::AndAnd),
-    ("and_eq", Punct::AmpEq),
-    ("bitand", Punct::Amp),
-    ("bitor", Punct::Pipe),
-    ("compl", Punct::Tilde),
-    ("not", Punct::Not),
-    ("not_eq", Punct::NotEq),
-    ("or", Punct::OrOr),
-    ("or_eq", Punct::PipeEq),
-    ("xor", Punct::Caret),
-    ("xor_eq", Punct::CaretEq),
+/// What the words mean that are operators, in the order of their numbers.
+const ALTERNATIVES: [(Name, Punct); 11] = [
+    (Name::AND, Punct::AndAnd),
+    (Name::AND_EQ, Punct::AmpEq),
+    (Name::BITAND, Punct::Amp),
+    (Name::BITOR, Punct::Pipe),
+    (Name::COMPL, Punct::Tilde),
+    (Name::NOT, Punct::Not),
+    (Name::NOT_EQ, Punct::NotEq),
+    (Name::OR, Punct::OrOr),
+    (Name::OR_EQ, Punct::PipeEq),
+    (Name::XOR, Punct::Caret),
+    (Name::XOR_EQ, Punct::CaretEq),
 ];
+const _: () = {
+    let mut at = 0;
+    while at < ALTERNATIVES.len() {
+        assert!(ALTERNATIVES[at].0.number() == Name::AND.number() + at as u32);
+        at += 1;
+    }
+};
+
+/// The bytes of identifiers.
+const IN_IDENTIFIERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'_' | b'$');
+        byte += 1;
+    }
+    table
+};
 
 /// All tokens of a text that begins at offset `base`, without an end-of-file token.
 pub(crate) fn lex(
@@ -117,7 +176,7 @@ pub(crate) fn lex(
 ) -> Vec<Token> {
     // Some editors begin files with a byte order mark.
     let at = if text.starts_with('\u{feff}') { 3 } else { 0 };
-    let mut lexer = Lexer { text, bytes: text.as_bytes(), at, base, diagnostics };
+    let mut lexer = Lexer { text, bytes: text.as_bytes(), at, base, spliced: false, diagnostics };
     let mut tokens = Vec::with_capacity(text.len() / 4);
     let mut flags = LINE_START;
     loop {
@@ -126,22 +185,21 @@ pub(crate) fn lex(
             return tokens;
         }
         let start = lexer.at;
+        lexer.spliced = false;
         let mut kind = lexer.token();
         let span = Span::new(base + start as u32, base + lexer.at as u32);
-        let spelling = &text[start..lexer.at];
-        if kind == Kind::Ident
-            && let Some((_, punct)) = ALTERNATIVES.iter().find(|(word, _)| *word == spelling)
-        {
-            kind = Kind::Punct(*punct);
-        }
         let name = match kind {
-            Kind::Punct(_) if !spelling.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-                Name::EMPTY
-            }
+            Kind::Punct(_) => Name::EMPTY,
             // A spliced name is one name (C++14 [lex.phases]/2).
-            _ if spelling.contains("\\\n") => names.intern(&spelling.replace("\\\n", "")),
-            _ => names.intern(spelling),
+            _ if lexer.spliced => names.intern(&text[start..lexer.at].replace("\\\n", "")),
+            _ => names.intern(&text[start..lexer.at]),
         };
+        if let Kind::Ident = kind
+            && let Some(word) = name.alternative()
+            && !lexer.spliced
+        {
+            kind = Kind::Punct(ALTERNATIVES[word].1);
+        }
         tokens.push(Token { kind, flags, name, span });
         flags = 0;
     }
@@ -149,7 +207,8 @@ pub(crate) fn lex(
 
 impl Lexer<'_> {
     fn peek(&self, ahead: usize) -> u8 {
-        self.bytes.get(self.at + ahead).copied().unwrap_or(0)
+        let (bytes, at) = (self.bytes, self.at + ahead);
+        if at < bytes.len() { bytes[at] } else { 0 }
     }
 
     /// The length of a line splice here: a backslash, and the end of its line.
@@ -174,8 +233,9 @@ impl Lexer<'_> {
                 }
                 b'/' if self.peek(1) == b'/' => {
                     flags |= SPACE;
-                    while self.at < self.bytes.len() && self.peek(0) != b'\n' {
-                        self.at += self.splice().max(1);
+                    let bytes = self.bytes;
+                    while self.at < bytes.len() && bytes[self.at] != b'\n' {
+                        self.at += if bytes[self.at] == b'\\' { self.splice().max(1) } else { 1 };
                     }
                     continue;
                 }
@@ -202,7 +262,7 @@ impl Lexer<'_> {
         let first = self.peek(0);
         match first {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' => {
-                self.eat_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$'));
+                self.identifier();
                 Kind::Ident
             }
             b'0'..=b'9' => self.number(),
@@ -213,16 +273,18 @@ impl Lexer<'_> {
         }
     }
 
-    fn eat_while(&mut self, accept: impl Fn(u8) -> bool) {
+    fn identifier(&mut self) {
+        let (bytes, mut at) = (self.bytes, self.at);
         loop {
-            let splice = self.splice();
-            if splice == 2 && accept(self.peek(2)) {
-                self.at += splice;
-            } else if self.at < self.bytes.len() && accept(self.peek(0)) {
-                self.at += 1;
-            } else {
+            while at < bytes.len() && IN_IDENTIFIERS[bytes[at] as usize] {
+                at += 1;
+            }
+            self.at = at;
+            if self.splice() != 2 || !IN_IDENTIFIERS[self.peek(2) as usize] {
                 return;
             }
+            self.spliced = true;
+            at += 2;
         }
     }
 
@@ -249,7 +311,10 @@ impl Lexer<'_> {
                     self.at += 1;
                     return kind;
                 }
-                b'\\' if self.at + 1 < self.bytes.len() => self.at += 1 + self.char_length(1),
+                b'\\' if self.at + 1 < self.bytes.len() => {
+                    self.spliced |= self.peek(1) == b'\n';
+                    self.at += 1 + self.char_length(1);
+                }
                 b'\n' | 0 => {
                     // An apostrophe in skipped text (`#if 0`) is not an error: reported later, if the token is used.
                     self.at = start + 1;
@@ -266,12 +331,15 @@ impl Lexer<'_> {
     }
 
     fn punctuator(&mut self) -> Kind {
-        for length in (1..=3).rev() {
-            let spelling = self.text.get(self.at..self.at + length);
-            if let Some(punct) = spelling.and_then(Punct::find) {
+        let [a, b, c] = [self.peek(0) as u32, self.peek(1) as u32, self.peek(2) as u32];
+        let keys = [a | 1 << 24, a | b << 8 | 2 << 24, a | b << 8 | c << 16 | 3 << 24];
+        let mut length = 3;
+        while length > 0 {
+            if let Some(punct) = Punct::find(keys[length - 1]) {
                 self.at += length;
                 return Kind::Punct(punct);
             }
+            length -= 1;
         }
         self.at += self.char_length(0);
         Kind::Stray

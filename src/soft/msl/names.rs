@@ -1,6 +1,6 @@
 //! Interned names: every identifier and literal text is a small number; keywords have fixed numbers.
 
-use std::collections::HashMap;
+use crate::soft::ir::hash::{Places, Search, hash_of_text, seed};
 use std::sync::Arc;
 
 /// An interned text. Equal names are equal numbers within one [`Names`].
@@ -52,12 +52,26 @@ known_names! {
     // The types of a lambda's `auto` parameters.
     AUTO_0 "auto:1" AUTO_1 "auto:2" AUTO_2 "auto:3" AUTO_3 "auto:4" AUTO_4 "auto:5" AUTO_5 "auto:6"
     AUTO_6 "auto:7" AUTO_7 "auto:8"
+    // Words that are operators (C++14 [lex.digraph], table 2), as `lex::ALTERNATIVES` has them.
+    AND "and" AND_EQ "and_eq" BITAND "bitand" BITOR "bitor" COMPL "compl" NOT "not" NOT_EQ "not_eq" OR "or" OR_EQ "or_eq"
+    XOR "xor" XOR_EQ "xor_eq"
     THREAD_ELEMENTS "thread_elements" SIMD "simd" RAYTRACING "raytracing" BEGIN "begin" END "end"
 }
 
 impl Name {
+    /// The number, which a debug build compares sooner than the name.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
     pub(crate) fn is_keyword(self) -> bool {
-        self != Name::EMPTY && self.0 < Name::LAST_KEYWORD.0
+        self.0 != Name::EMPTY.0 && self.0 < Name::LAST_KEYWORD.0
+    }
+
+    /// For a word that is an operator, which of them.
+    pub(crate) fn alternative(self) -> Option<usize> {
+        let inside = self.0 >= Name::AND.0 && self.0 <= Name::XOR_EQ.0;
+        if inside { Some((self.0 - Name::AND.0) as usize) } else { None }
     }
 }
 
@@ -66,14 +80,22 @@ impl Name {
 pub(crate) struct Names {
     below: Option<Arc<Names>>,
     first: u32,
-    map: HashMap<Arc<str>, u32>,
     list: Vec<Arc<str>>,
+    /// Where the texts of the list are.
+    places: Places,
+    seed: u64,
 }
 
 impl Names {
     /// A table of the known names only.
     pub(crate) fn new() -> Names {
-        let mut names = Names { below: None, first: 0, map: HashMap::new(), list: Vec::new() };
+        let mut names = Names {
+            below: None,
+            first: 0,
+            list: Vec::new(),
+            places: Places::default(),
+            seed: seed(),
+        };
         for text in KNOWN {
             names.intern(text);
         }
@@ -83,30 +105,49 @@ impl Names {
     /// A table that extends a finished one.
     pub(crate) fn above(below: Arc<Names>) -> Names {
         let first = below.first + below.list.len() as u32;
-        Names { below: Some(below), first, map: HashMap::new(), list: Vec::new() }
+        let seed = below.seed;
+        Names { below: Some(below), first, list: Vec::new(), places: Places::default(), seed }
     }
 
     /// The number of a text, if the table has it.
+    #[cfg(test)]
     pub(crate) fn find(&self, text: &str) -> Option<Name> {
-        let below = self.below.as_ref().and_then(|below| below.find(text));
-        below.or_else(|| self.map.get(text).map(|&index| Name(index)))
+        self.find_by_hash(text, hash_of_text(text, self.seed))
+    }
+
+    fn find_by_hash(&self, text: &str, hash: u32) -> Option<Name> {
+        if let Some(below) = &self.below
+            && let Some(name) = below.find_by_hash(text, hash)
+        {
+            return Some(name);
+        }
+        let mut search = Search::of(hash);
+        while let Some(at) = self.places.next(&mut search) {
+            if *self.list[at] == *text {
+                return Some(Name(self.first + at as u32));
+            }
+        }
+        None
     }
 
     pub(crate) fn intern(&mut self, text: &str) -> Name {
-        if let Some(name) = self.find(text) {
+        let hash = hash_of_text(text, self.seed);
+        if let Some(name) = self.find_by_hash(text, hash) {
             return name;
         }
         let index = self.first + self.list.len() as u32;
-        let text: Arc<str> = text.into();
-        self.list.push(text.clone());
-        self.map.insert(text, index);
+        self.list.push(text.into());
+        self.places.push(hash);
         Name(index)
     }
 
     pub(crate) fn text(&self, name: Name) -> &str {
         match &self.below {
             Some(below) if name.0 < self.first => below.text(name),
-            _ => self.list.get((name.0 - self.first) as usize).map_or("", |text| text),
+            _ => match self.list.get((name.0 - self.first) as usize) {
+                Some(text) => text,
+                None => "",
+            },
         }
     }
 }

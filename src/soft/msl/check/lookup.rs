@@ -96,7 +96,7 @@ impl Checker {
                 }
             }
         }
-        if found.is_empty() {
+        if found.is_empty() && !self.scopes[scope.0 as usize].bases.is_empty() {
             // The members of a class hide those of its bases ([class.member.lookup]/4).
             let bases = self.scopes[scope.0 as usize].bases.clone();
             found = bases.into_iter().flat_map(|base| self.lookup_in(base, name)).collect();

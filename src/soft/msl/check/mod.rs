@@ -503,7 +503,9 @@ impl Checker {
         }
         let row = &mut self.scopes[scope.0 as usize];
         row.names.entry(name).or_default().push(entity);
-        if row.kind == ScopeKind::Namespace && scope != GLOBAL_SCOPE && scope != LIBRARY_SCOPE {
+        // Nobody opens the scope of a template's parameters.
+        let is_opened = row.kind == ScopeKind::Namespace && !row.parameters;
+        if is_opened && scope != GLOBAL_SCOPE && scope != LIBRARY_SCOPE {
             self.inner_names.insert(name);
         }
     }

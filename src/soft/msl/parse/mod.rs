@@ -101,45 +101,50 @@ pub(crate) fn parse(
 }
 
 impl<'a> Parser<'a> {
+    // The list ends with an end-of-file token, which is never consumed.
     fn token(&self) -> Token {
-        self.peek(0)
+        self.tokens[self.at]
     }
 
     fn peek(&self, ahead: usize) -> Token {
-        // The list ends with an end-of-file token, which is never consumed.
-        let last = self.tokens.len() - 1;
-        self.tokens[(self.at + ahead).min(last)]
+        let (tokens, at) = (self.tokens, self.at + ahead);
+        if at < tokens.len() { tokens[at] } else { tokens[tokens.len() - 1] }
     }
 
     fn is(&self, punct: Punct) -> bool {
-        self.token().is(punct)
+        self.tokens[self.at].is(punct)
     }
 
     fn is_name(&self, name: Name) -> bool {
-        let token = self.token();
-        token.kind == Kind::Ident && token.name == name
+        self.tokens[self.at].is_name(name)
     }
 
     /// An identifier, not a keyword.
     fn is_ident(&self, ahead: usize) -> bool {
         let token = self.peek(ahead);
-        token.kind == Kind::Ident && !token.name.is_keyword()
+        matches!(token.kind, Kind::Ident) && !token.name.is_keyword()
     }
 
     fn at_end(&self) -> bool {
-        self.token().kind == Kind::Eof
+        matches!(self.tokens[self.at].kind, Kind::Eof)
+    }
+
+    fn step(&mut self) {
+        if self.at + 1 < self.tokens.len() {
+            self.at += 1;
+        }
     }
 
     fn advance(&mut self) -> Token {
         let token = self.token();
-        self.at = (self.at + 1).min(self.tokens.len() - 1);
+        self.step();
         token
     }
 
     fn eat(&mut self, punct: Punct) -> bool {
         let found = self.is(punct);
         if found {
-            self.advance();
+            self.step();
         }
         found
     }
@@ -147,13 +152,14 @@ impl<'a> Parser<'a> {
     fn eat_name(&mut self, name: Name) -> bool {
         let found = self.is_name(name);
         if found {
-            self.advance();
+            self.step();
         }
         found
     }
 
     fn previous_span(&self) -> Span {
-        self.tokens[self.at.saturating_sub(1)].span
+        let at = self.at;
+        self.tokens[if at == 0 { 0 } else { at - 1 }].span
     }
 
     fn span_from(&self, start: Span) -> Span {

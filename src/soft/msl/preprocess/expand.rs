@@ -208,8 +208,14 @@ impl Preprocessor<'_> {
         let parameters = definition.parameters.as_deref().unwrap_or(&[]);
         let function_like = definition.parameters.is_some();
         let parameter = |token: &Token| {
-            let named = token.kind == Kind::Ident;
-            parameters.iter().position(|&parameter| named && parameter == token.name)
+            let mut at = 0;
+            while at < parameters.len() {
+                if token.is_name(parameters[at]) {
+                    return Some(at);
+                }
+                at += 1;
+            }
+            None
         };
         let mut out: Vec<Token> = Vec::with_capacity(body.len());
         // The left operand of `##` is empty: a placemarker.
