@@ -216,7 +216,9 @@ impl FunctionBuilder {
     /// Raises an [`internal_error()`] if the operands do not fit the operation.
     pub(crate) fn emit(&mut self, op: Op, stated: Type, args: &[Value], imm: u64) -> Value {
         let mut types = [Type::Void; 6];
-        types.iter_mut().zip(args).for_each(|(ty, &arg)| *ty = self.ty(arg));
+        for (at, &arg) in args.iter().enumerate() {
+            types[at] = self.ty(arg);
+        }
         let types = &types[..args.len()];
         let ty = match result(op, stated, types, imm) {
             Ok(ty) => ty,

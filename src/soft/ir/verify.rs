@@ -54,23 +54,20 @@ pub(crate) fn recursive(module: &Module) -> Option<&str> {
             _ => return None,
         }
         marks[id.index()] = 1;
-        let mut callees = calls(&module.function(id).body);
-        let found = callees.find_map(|callee| visit(module, callee, marks));
+        for stmt in statements(&module.function(id).body) {
+            if let Stmt::Call { func, .. } = stmt
+                && let Some(found) = visit(module, *func, marks)
+            {
+                return Some(found);
+            }
+        }
         marks[id.index()] = 2;
-        found
+        None
     }
     let mut marks = vec![0; module.functions.len()];
     (0..module.functions.len() as u32)
         .find_map(|id| visit(module, FuncId(id), &mut marks))
         .map(|id| module.function(id).name.as_str())
-}
-
-/// The functions that a block calls.
-fn calls(block: &Block) -> impl Iterator<Item = FuncId> {
-    statements(block).filter_map(|stmt| match stmt {
-        Stmt::Call { func, .. } => Some(*func),
-        _ => None,
-    })
 }
 
 /// Whether a value can be used at the point that is being checked.

@@ -42,39 +42,57 @@ impl Stmt {
 
     /// The statement with each block inside of it replaced.
     pub(crate) fn map_blocks(mut self, mut change: impl FnMut(Block) -> Block) -> Self {
-        for block in self.blocks_mut().into_iter().flatten() {
-            *block = change(std::mem::take(block));
+        if let Some([first, second]) = self.blocks_mut() {
+            *first = change(std::mem::take(first));
+            *second = change(std::mem::take(second));
         }
         self
     }
 }
 
 /// All statements of a block in the order of the source, each before those inside of it.
-pub(crate) fn statements(block: &[Stmt]) -> impl Iterator<Item = &Stmt> {
-    walk(block, |_| true)
+pub(crate) fn statements(block: &[Stmt]) -> Statements<'_> {
+    Statements { block, next: 0, open: Vec::new(), loops: true }
 }
 
 /// The same without the statements inside of loops.
-pub(crate) fn statements_outside_loops(block: &[Stmt]) -> impl Iterator<Item = &Stmt> {
-    walk(block, |stmt| !matches!(stmt, Stmt::Loop { .. }))
+pub(crate) fn statements_outside_loops(block: &[Stmt]) -> Statements<'_> {
+    Statements { loops: false, ..statements(block) }
 }
 
-/// The statements of a block, and those inside of a statement where it `enters` it.
-fn walk(block: &[Stmt], enters: impl Fn(&Stmt) -> bool) -> impl Iterator<Item = &Stmt> {
-    let mut open = vec![block.iter()];
-    std::iter::from_fn(move || {
-        loop {
-            match open.last_mut()?.next() {
-                Some(stmt) => {
-                    let [first, second] = stmt.blocks();
-                    let inner = [second, first].into_iter().filter(|block| !block.is_empty());
-                    open.extend(inner.filter(|_| enters(stmt)).map(|block| block.iter()));
-                    return Some(stmt);
-                }
-                None => drop(open.pop()),
-            }
+/// A walk over a block. The passes spend much of their time in it, so it is plain code that is short in a debug build, too.
+pub(crate) struct Statements<'a> {
+    block: &'a [Stmt],
+    /// The position in the block.
+    next: usize,
+    /// The blocks that follow, with the positions in them, the next one last.
+    open: Vec<(&'a [Stmt], usize)>,
+    /// Whether it enters loops.
+    loops: bool,
+}
+
+impl<'a> Iterator for Statements<'a> {
+    type Item = &'a Stmt;
+
+    fn next(&mut self) -> Option<&'a Stmt> {
+        while self.next == self.block.len() {
+            (self.block, self.next) = self.open.pop()?;
         }
-    })
+        let block = self.block;
+        let stmt = &block[self.next];
+        self.next += 1;
+        let (first, second): (&[Stmt], &[Stmt]) = match stmt {
+            Stmt::If(_, then, otherwise) => (then, otherwise),
+            Stmt::Loop { body, next, .. } if self.loops => (body, next),
+            _ => return Some(stmt),
+        };
+        self.open.push((block, self.next));
+        if !second.is_empty() {
+            self.open.push((second, 0));
+        }
+        (self.block, self.next) = (first, 0);
+        Some(stmt)
+    }
 }
 
 impl Drop for Function {
@@ -82,26 +100,39 @@ impl Drop for Function {
     fn drop(&mut self) {
         let mut open = vec![std::mem::take(&mut self.body)];
         while let Some(mut block) = open.pop() {
-            let inner = block.iter_mut().filter_map(Stmt::blocks_mut).flatten();
-            open.extend(inner.map(std::mem::take).filter(|block| !block.is_empty()));
+            for stmt in &mut block[..] {
+                if let Some([first, second]) = stmt.blocks_mut() {
+                    open.push(std::mem::take(first));
+                    open.push(std::mem::take(second));
+                }
+            }
         }
     }
 }
 
 /// All instructions of a block in the order of the source.
-pub(crate) fn instructions(block: &[Stmt]) -> impl Iterator<Item = Value> {
-    statements(block).filter_map(|stmt| match stmt {
-        Stmt::Do(value) => Some(*value),
-        _ => None,
-    })
+pub(crate) fn instructions(block: &[Stmt]) -> Instructions<'_> {
+    Instructions(statements(block))
 }
 
 /// The instructions of a block that are not inside of loops in it.
-pub(crate) fn outside_loops(block: &[Stmt]) -> impl Iterator<Item = Value> {
-    statements_outside_loops(block).filter_map(|stmt| match stmt {
-        Stmt::Do(value) => Some(*value),
-        _ => None,
-    })
+pub(crate) fn outside_loops(block: &[Stmt]) -> Instructions<'_> {
+    Instructions(statements_outside_loops(block))
+}
+
+/// A walk over the instructions of a block.
+pub(crate) struct Instructions<'a>(Statements<'a>);
+
+impl Iterator for Instructions<'_> {
+    type Item = Value;
+
+    fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Stmt::Do(value) = self.0.next()? {
+                return Some(*value);
+            }
+        }
+    }
 }
 
 /// The number of loops in a block.

@@ -199,6 +199,16 @@ impl Units {
 
     /// The start of the first run of free units, which may reach past the last unit.
     fn first_run(&self, count: usize) -> usize {
+        if count == 1 {
+            let mut at = self.first;
+            while at < self.free.len() {
+                if self.free[at] != 0 {
+                    return at * 64 + self.free[at].trailing_zeros() as usize;
+                }
+                at += 1;
+            }
+            return self.count;
+        }
         let mut run = 0;
         for word in self.first..self.free.len() {
             if self.free[word] == 0 {

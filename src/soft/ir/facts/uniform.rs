@@ -53,7 +53,12 @@ impl Set {
 
     fn join(&mut self, other: &Self) {
         self.grow(other.0.len());
-        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
+        let (words, others) = (&mut self.0[..], &other.0[..]);
+        let mut at = 0;
+        while at < others.len() {
+            words[at] |= others[at];
+            at += 1;
+        }
     }
 
     fn grow(&mut self, words: usize) {
@@ -224,9 +229,10 @@ impl Walk<'_> {
     }
 
     fn instruction(&mut self, value: Value, state: &mut Set) {
-        let inst = *self.function.inst(value);
+        let function = self.function;
+        let inst = function.inst(value);
         let variable = inst.imm as usize;
-        if inst.op == Op::Set {
+        if let Op::Set = inst.op {
             let uniform = self.uniform(inst.args[0]);
             if !uniform && self.result.variables[variable] {
                 self.result.variables[variable] = false;
@@ -236,7 +242,15 @@ impl Walk<'_> {
             self.assigned.put(variable, true);
             return;
         }
-        let operands = || inst.args.iter().all(|&arg| self.uniform(arg));
+        let operands = || {
+            let uniform = &self.result.values[..];
+            for &arg in &inst.args[..] {
+                if !uniform[arg.index()] {
+                    return false;
+                }
+            }
+            true
+        };
         let uniform = match inst.op.row().uniform {
             Uniform::Always => true,
             Uniform::Never => false,

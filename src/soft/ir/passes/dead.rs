@@ -2,7 +2,7 @@
 
 use crate::soft::ir::hash::FastSet;
 use crate::soft::ir::walk::instructions;
-use crate::soft::ir::{Block, Function, Op, Stmt, Value};
+use crate::soft::ir::{Block, Function, Op, Stmt};
 
 /// Removes from a function without calls.
 pub(crate) fn run(function: &mut Function) {
@@ -27,6 +27,7 @@ pub(crate) fn run(function: &mut Function) {
 struct Dead {
     used: Vec<bool>,
     read: Vec<bool>,
+    /// Whether a read of a variable was removed.
     removed: bool,
     /// The effects on variables of the statements visited so far, the last first.
     seen: Vec<Seen>,
@@ -43,15 +44,12 @@ enum Seen {
 
 impl Dead {
     fn reads(&mut self, function: &Function, block: &Block) {
-        for inst in instructions(block).map(|value| function.inst(value)) {
-            if inst.op == Op::Get {
+        for value in instructions(block) {
+            let inst = function.inst(value);
+            if let Op::Get = inst.op {
                 self.read[inst.imm as usize] = true;
             }
         }
-    }
-
-    fn keep(&mut self, value: Value) {
-        self.used[value.index()] = true;
     }
 
     /// Visits statements from last to first, so that uses come before definitions.
@@ -61,8 +59,9 @@ impl Dead {
         let mut assigned: FastSet<u64> = FastSet::default();
         for mut stmt in block.drain(..).rev() {
             let before = self.seen.len();
-            for inner in stmt.blocks_mut().into_iter().flatten().rev() {
-                self.block(function, inner);
+            if let Some([first, second]) = stmt.blocks_mut() {
+                self.block(function, second);
+                self.block(function, first);
             }
             match &stmt {
                 Stmt::Do(value) if function.inst(*value).op == Op::Get => {
@@ -94,10 +93,13 @@ impl Dead {
                 _ => (true, stmt.values()),
             };
             if keep {
-                read.iter().for_each(|&value| self.keep(value));
+                for &value in read {
+                    self.used[value.index()] = true;
+                }
                 kept.push(stmt);
-            } else {
-                self.removed = true;
+            } else if let Stmt::Do(value) = stmt {
+                // All else that becomes dead is before it, and is visited next.
+                self.removed |= function.inst(value).op == Op::Get;
             }
         }
         kept.reverse();
@@ -108,7 +110,7 @@ impl Dead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soft::ir::{FunctionBuilder, Input, Type, VarId};
+    use crate::soft::ir::{FunctionBuilder, Input, Type, Value, VarId};
 
     #[test]
     fn chains_of_dead_variables_are_removed() {

@@ -2,10 +2,10 @@
 //! path to the read. Variables that are assigned once become values, and their assignments are dead.
 
 use crate::soft::ir::hash::FastMap;
-use crate::soft::ir::walk::instructions;
+use crate::soft::ir::walk::statements;
 
 use super::rewrite::{Around, Change, Rewrite, rewrite};
-use crate::soft::ir::{Block, Function, Op, Stmt, Value};
+use crate::soft::ir::{Block, Function, Inst, Op, Stmt, Value};
 
 /// Forwards in a function.
 pub(crate) fn run(function: &mut Function) {
@@ -63,10 +63,13 @@ impl Forward {
 
     /// Forgets the variables that blocks assign.
     fn forget(&mut self, function: &Function, blocks: [&Block; 2]) {
-        for inst in blocks.into_iter().flat_map(|block| instructions(block)) {
-            let inst = function.inst(inst);
-            if inst.op == Op::Set {
-                self.learn(inst.imm as u32, None);
+        for block in blocks {
+            for stmt in statements(block) {
+                if let Stmt::Do(value) = stmt
+                    && let Inst { op: Op::Set, imm, .. } = function.inst(*value)
+                {
+                    self.learn(*imm as u32, None);
+                }
             }
         }
     }

@@ -58,7 +58,9 @@ impl Invariant<'_> {
 
     /// Records the values that a block defines.
     fn mark(&mut self, block: &Block, inside: bool) {
-        instructions(block).for_each(|value| self.inside[value.index()] = inside);
+        for value in instructions(block) {
+            self.inside[value.index()] = inside;
+        }
     }
 
     fn is_invariant(&self, value: Value) -> bool {
@@ -104,8 +106,10 @@ impl Invariant<'_> {
                 false
             }
             other => {
-                let blocks = other.blocks_mut().into_iter().flatten();
-                blocks.for_each(|block| self.extract(block, out));
+                if let Some([first, second]) = other.blocks_mut() {
+                    self.extract(first, out);
+                    self.extract(second, out);
+                }
                 true
             }
         });

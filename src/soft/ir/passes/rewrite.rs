@@ -55,13 +55,16 @@ pub(crate) enum Around<'a> {
 struct Walk<'a, R> {
     function: &'a mut Function,
     pass: &'a mut R,
+    /// For each value, the one that is used in its stead, or [`ITSELF`].
     replaced: Vec<Value>,
 }
+
+const ITSELF: Value = Value(u32::MAX);
 
 /// Runs a pass over a function.
 pub(crate) fn rewrite<R: Rewrite>(function: &mut Function, pass: &mut R) {
     let body = std::mem::take(&mut function.body);
-    let replaced = (0..function.insts.len() as u32).map(Value).collect();
+    let replaced = vec![ITSELF; function.insts.len()];
     let mut walk = Walk { function, pass, replaced };
     walk.pass.enter(walk.function, Around::Branch);
     let body = walk.block(body);
@@ -71,7 +74,10 @@ pub(crate) fn rewrite<R: Rewrite>(function: &mut Function, pass: &mut R) {
 
 impl<R: Rewrite> Walk<'_, R> {
     fn now(&self, value: Value) -> Value {
-        self.replaced.get(value.index()).copied().unwrap_or(value)
+        match self.replaced.get(value.index()) {
+            Some(&other) if other.0 != ITSELF.0 => other,
+            _ => value,
+        }
     }
 
     fn block(&mut self, mut block: Block) -> Block {
@@ -126,9 +132,13 @@ impl<R: Rewrite> Walk<'_, R> {
     fn stmt(&mut self, stmt: Stmt) -> Option<Out> {
         let stmt = match stmt {
             Stmt::Do(value) => {
-                let mut args = self.function.inst(value).args;
-                args.iter_mut().for_each(|arg| *arg = self.now(*arg));
-                self.function.insts[value.index()].args = args;
+                let replaced = &self.replaced[..];
+                for arg in &mut self.function.insts[value.index()].args[..] {
+                    let at = arg.0 as usize;
+                    if at < replaced.len() && replaced[at].0 != ITSELF.0 {
+                        *arg = replaced[at];
+                    }
+                }
                 match self.pass.instruction(self.function, value) {
                     Change::Keep => Stmt::Do(value),
                     Change::Replace(other) => {
@@ -164,7 +174,9 @@ impl<R: Rewrite> Walk<'_, R> {
                 stmt
             }
             mut other => {
-                other.values_mut().iter_mut().for_each(|value| *value = self.now(*value));
+                for value in other.values_mut() {
+                    *value = self.now(*value);
+                }
                 if matches!(other, Stmt::Call { .. }) {
                     self.pass.call();
                 }
@@ -194,10 +206,13 @@ impl Constants {
     /// Those that a function has.
     pub(crate) fn of(function: &Function) -> Self {
         let mut known = FastMap::default();
-        for (index, inst) in function.insts.iter().enumerate() {
-            if let (Op::Const, Some(scalar)) = (inst.op, inst.ty.scalar()) {
-                known.entry((scalar, inst.imm)).or_insert(Value(index as u32));
+        let insts = &function.insts[..];
+        let mut at = 0;
+        while at < insts.len() {
+            if let Inst { op: Op::Const, ty: Type::Scalar(scalar), imm, .. } = insts[at] {
+                known.entry((scalar, imm)).or_insert(Value(at as u32));
             }
+            at += 1;
         }
         Self(known)
     }

@@ -91,8 +91,9 @@ impl Survey<'_> {
         for stmt in block {
             match stmt {
                 Stmt::Do(value) => self.instruction(*value, number),
-                Stmt::If(..) | Stmt::Loop { .. } => {
-                    stmt.blocks().into_iter().for_each(|block| self.block(block));
+                Stmt::If(_, first, second) | Stmt::Loop { body: first, next: second, .. } => {
+                    self.block(first);
+                    self.block(second);
                 }
                 _ => {}
             }
