@@ -1,7 +1,7 @@
 //! Kernels that machine code could get wrong, by each way to run them: the results are those of the plain interpreter.
 
 use crate::child::in_child;
-use crate::soft::cpu::{Way, Workers, by_index::*};
+use crate::soft::cpu::{Pages, Way, Workers, by_index::*};
 use crate::soft::msl::{self, ConstantValues, Options};
 
 /// A kernel's body and the size of its threadgroups. The grid is 64 by 8 threads: buffer 0 is `out`, with as many
@@ -189,6 +189,26 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
         "ushort2 z = ushort2(ushort(sg)) << ushort2(16); uchar2 y = uchar2(uchar(sg)) << uchar2(9); \
          ushort2 r = ushort2(ushort(n | 0xffffu)) >> ushort2(17); short h = short(l + r.x); \
          out[at] = simd_sum(l) + a[(l + uint(z.x)) / 4] + a[(l + uint(y.x)) / 4] * 3 + a[int(h) / 64 + 600] * 5;",
+    ),
+    (
+        "numbers with a sign that all lanes step by the same",
+        [32, 1, 1],
+        "int s = 0; for (int k = int(l) - 20; k < 40; k += 7) { s = s * 5 + k + int(a[k + 30]); } \
+         for (int k = 30 - int(l); k > -9; k -= int(n) / 16) { s = s * 3 + k + int(a[40 - k] + a[k + 9] * 3); } \
+         int j = 2147483600 + int(l); for (uint q = 0; q < 9; q++) { s ^= j; j += 5; if (j < 0) s += int(a[uint(j) & 1023]); } \
+         for (int k = int(l) * 3 - 50; k < int(a[1] & 31); k += int(n) / 4) { if (k < 0) continue; s = s * 7 + int(a[k]); } \
+         out[at] = uint(s);",
+    ),
+    (
+        "numbers and pointers that start anew in each iteration of an outer loop",
+        [32, 1, 1],
+        "uint s = 0; for (uint r = 0; r < (a[2] & 3) + 2; r++) { uint k = l * 3 + r; for (uint q = 0; q < 4; q++) { \
+         s = s * 31 + a[k]; k += 32; } s ^= k; device const uint *p = a + l * 2 + r * 64; \
+         for (uint q = 0; q < 3 + r; q++) { s += *p; p += n; } s = s * 3 + *p; \
+         int i = int(l) - int(r * 9); for (uint q = 0; q < (a[at] & 3); q++) { i -= 5; s = s * 5 + a[i + 90]; } s += uint(i); \
+         for (int q = int(l) + int(r); q < 70; q += 16) { for (int o = q - 40; o < 3; o += 9) { s = s * 3 + a[o + q + 50]; } } } \
+         int o = int(l); for (uint r = 0; r < 5; r++) { for (uint q = 0; q < 3; q++) { s = s * 3 + a[o]; o += 40; } o -= 97; } \
+         out[at] = s + uint(o);",
     ),
     (
         "differences of lanes that are the same for all",
@@ -503,6 +523,51 @@ fn accesses_at_known_distances_agree() {
     }
 }
 
+/// Memory of fewer bytes than lanes load together, up to its last byte and past it.
+#[test]
+fn accesses_at_known_distances_of_little_memory_agree() {
+    const TYPES: &[(&str, usize, &str)] = &[
+        ("uchar", 1, "x"),
+        ("char", 1, "uint(x)"),
+        ("ushort", 2, "x"),
+        ("short", 2, "uint(x)"),
+        ("uchar2", 2, "x.x + x.y * 3"),
+        ("uint", 4, "x"),
+        ("uchar4", 4, "x.x + x.y * 3 + x.z * 5 + x.w * 7"),
+        ("packed_short3", 6, "uint(x.x + x.y * 3 + x.z * 5)"),
+        ("uint2", 8, "x.x + x.y * 3"),
+        ("packed_uint3", 12, "x.x + x.y * 3 + x.z * 5"),
+    ];
+    for bytes in [1, 2, 3, 4, 5, 7, 8, 12, 13, 15, 16, 17, 20] {
+        let load = |(ty, size, value): &(&str, usize, &str), index: &str| {
+            let count = (bytes / size).to_string();
+            let index = index.replace('C', &count);
+            format!(
+                "{{ {ty} x = ((device const {ty} *)few)[{index}]; s = s * 31 + uint({value}); }}"
+            )
+        };
+        let body = |loads: String| format!("uint s = 0; {loads} out[at] = s;");
+        let fitting = || TYPES.iter().filter(|row| row.1 <= bytes);
+        let loads = fitting().map(|row| {
+            let indices = ["sl * C / 32", "C - 1 - sl * C / 32", "sl % C", "sl / 4 % C"];
+            let some = format!("if (sl % 5 != 3) {}", load(row, "sl * C / 32"));
+            indices.iter().map(|index| load(row, index)).chain([some]).collect::<String>()
+        });
+        let (name, within) = (format!("{bytes} bytes"), body(loads.collect()));
+        for first in [true, false] {
+            agree(&name, &results(&name, [32, 1, 1], &within, bytes, first));
+        }
+        for row in fitting() {
+            let name = format!("{} in {bytes} bytes, and past them", row.0);
+            let past = body(load(row, "sl * (C + 1) / 32"));
+            let results = results(&name, [32, 1, 1], &past, bytes, false);
+            let (_, want) = &results[0];
+            assert!(want.as_ref().is_err_and(|fault| fault.contains("'few'")), "{name}: {want:?}");
+            results.iter().for_each(|(way, found)| assert_eq!(found, want, "{name}, {way}"));
+        }
+    }
+}
+
 /// A strip of one vector has all threads of such groups, or just not. One worker runs the groups in order, and atomics order
 /// the lanes of a group.
 #[test]
@@ -549,10 +614,18 @@ fn groups_of_few_threads_agree() {
 }
 
 fn check(name: &str, group: [u32; 3], body: &str) {
+    agree(name, &results(name, group, body, 64, false));
+}
+
+/// A way, and what `out` has after it or the fault's text.
+type Found = (String, Result<Vec<u32>, String>);
+
+/// By each way; `few` has `bytes` bytes, which follow a page that may not be accessed, or precede one.
+fn results(name: &str, group: [u32; 3], body: &str, bytes: usize, first: bool) -> Vec<Found> {
     let text = format!(
         "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
          device const uint *a [[buffer(1)]], constant uint &n [[buffer(2)]], device atomic_uint *c [[buffer(3)]], \
-         device uint *c2 [[buffer(4)]], constant uint *m [[buffer(5)]], uint3 g [[thread_position_in_grid]], \
+         device uint *c2 [[buffer(4)]], constant uint *m [[buffer(5)]], device const uchar *few [[buffer(6)]], uint3 g [[thread_position_in_grid]], \
          uint l [[thread_index_in_threadgroup]], uint sg [[simdgroup_index_in_threadgroup]], \
          uint3 tp [[thread_position_in_threadgroup]], uint3 tg [[threadgroup_position_in_grid]], \
          ushort sl [[thread_index_in_simdgroup]]) {{ threadgroup uint t[1024]; t[l] = 0; \
@@ -562,7 +635,7 @@ fn check(name: &str, group: [u32; 3], body: &str) {
         msl::compile(&text, &Options::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
     let (module, _) =
         library.kernel("k", &ConstantValues::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let results: Vec<(String, Vec<u32>)> = Way::all()
+    Way::all()
         .into_iter()
         .map(|way| {
             let mut out = vec![7u32; 512];
@@ -570,6 +643,12 @@ fn check(name: &str, group: [u32; 3], body: &str) {
                 (0..4096).map(|i: u32| i.wrapping_mul(2_654_435_761) >> 9).collect();
             let (mut n, mut c, mut c2) = ([64u32], [0u32; 8], [0u32; 8]);
             let mut m: Vec<u32> = (1..17).map(|i: u32| i.wrapping_mul(0x9e37_79b9)).collect();
+            let mut e = Pages::new(bytes);
+            let start = e.place(bytes, first);
+            e[start..start + bytes]
+                .iter_mut()
+                .zip(0u32..)
+                .for_each(|(e, i)| *e = (i * 89 + 131) as u8);
             let bindings = [
                 Binding { index: 0, base: out.as_mut_ptr().cast(), bytes: 2048 },
                 Binding { index: 1, base: a.as_mut_ptr().cast(), bytes: 4096 * 4 },
@@ -577,16 +656,26 @@ fn check(name: &str, group: [u32; 3], body: &str) {
                 Binding { index: 3, base: c.as_mut_ptr().cast(), bytes: 32 },
                 Binding { index: 4, base: c2.as_mut_ptr().cast(), bytes: 32 },
                 Binding { index: 5, base: m.as_mut_ptr().cast(), bytes: 64 },
+                Binding { index: 6, base: e[start..].as_mut_ptr(), bytes: bytes as u64 },
             ];
             let launch = Launch::of([64, 8, 1], group, &bindings);
             let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
             // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
             let done = unsafe { program.launch_by_index(&launch, &Workers::new(1)) };
-            done.unwrap_or_else(|fault| panic!("{name}, {}: {fault}", way.name()));
-            (way.name(), out)
+            (way.name(), done.map(|()| out).map_err(|fault| fault.to_string()))
+        })
+        .collect()
+}
+
+fn agree(name: &str, results: &[Found]) {
+    let results: Vec<(&String, &Vec<u32>)> = results
+        .iter()
+        .map(|(way, found)| {
+            let out = found.as_ref().unwrap_or_else(|fault| panic!("{name}, {way}: {fault}"));
+            (way, out)
         })
         .collect();
-    let (_, want) = &results[0];
+    let (_, want) = results[0];
     for (way, found) in &results[1..] {
         let wrong = found.iter().zip(want).position(|(a, b)| a != b);
         assert_eq!(wrong, None, "{name}, {way}: {found:?} instead of {want:?}");
