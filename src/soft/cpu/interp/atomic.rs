@@ -141,34 +141,37 @@ impl<W: Word> Change<W> for CompareExchange {
     }
 }
 
-/// An atomic on words `W`; `RETURNS` if the old value is used.
+/// An atomic on words `W`. The second word's immediate is [`form`].
 #[derive(Debug)]
-struct Atomic<W, C, const LANES_AS: u8, const RETURNS: bool>(PhantomData<(W, C)>);
+struct Atomic<W, C>(PhantomData<(W, C)>);
 
-/// The form of the address, as a constant of the type.
-const fn lanes_as(kind: u8) -> Lanes {
-    match kind {
+/// The immediate of an atomic's second word: the form of the address, and whether the old value is used.
+pub(crate) const fn form(lanes: Lanes, returns: bool) -> u64 {
+    (lanes as u64) << 1 | !returns as u64
+}
+
+/// The form of the address in such an immediate.
+const fn lanes_as(form: u64) -> Lanes {
+    match form >> 1 {
         0 => Lanes::Uniform,
         1 => Lanes::Indexed,
         _ => Lanes::Prepared,
     }
 }
 
-impl<W: Word, C: Change<W>, const LANES_AS: u8, const RETURNS: bool> Handler
-    for Atomic<W, C, LANES_AS, RETURNS>
-{
+impl<W: Word, C: Change<W>> Handler for Atomic<W, C> {
     #[inline(always)]
     unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; addresses are checked and aligned, and accesses of other
         // threads to the same word that are not atomic are races of the kernel, on words it may touch.
         unsafe {
             let bytes = size_of::<W>() as u32;
-            let (found, alone) =
-                match pointers(ip, frame, wave, lanes_as(LANES_AS), bytes, C::WRITES) {
-                    Ok(found) => found,
-                    Err(stop) => return stop,
-                };
             let (ins, values) = (&*ip, &*ip.add(1));
+            let lanes = lanes_as(values.imm);
+            let (found, alone) = match pointers(ip, frame, wave, lanes, bytes, C::WRITES) {
+                Ok(found) => found,
+                Err(stop) => return stop,
+            };
             let operand = |offset: u32, k: usize| *frame.add(offset as usize).cast::<W>().add(k);
             let mut before = [W::default(); LANES];
             let mut left = wave.exec;
@@ -184,7 +187,7 @@ impl<W: Word, C: Change<W>, const LANES_AS: u8, const RETURNS: bool> Handler
                     W::store(found[k], C::change(before[k], operands()));
                 }
             }
-            if RETURNS {
+            if values.imm & 1 == 0 {
                 *frame.add(ins.a as usize).cast() = before;
             }
             ip.add(2)
@@ -192,24 +195,12 @@ impl<W: Word, C: Change<W>, const LANES_AS: u8, const RETURNS: bool> Handler
     }
 }
 
-fn shaped<W: Word, C: Change<W>>(lanes: Lanes, returns: bool) -> Run {
-    match (lanes, returns) {
-        (Lanes::Uniform, true) => function::<Atomic<W, C, 0, true>>(),
-        (Lanes::Uniform, false) => function::<Atomic<W, C, 0, false>>(),
-        (Lanes::Indexed, true) => function::<Atomic<W, C, 1, true>>(),
-        (Lanes::Indexed, false) => function::<Atomic<W, C, 1, false>>(),
-        (Lanes::Prepared, true) => function::<Atomic<W, C, 2, true>>(),
-        (Lanes::Prepared, false) => function::<Atomic<W, C, 2, false>>(),
-    }
-}
-
-/// The handler of an atomic at one address for all lanes, whose result is used.
-pub(crate) fn one_address(op: Op, scalar: Scalar) -> Run {
-    handler(op, scalar, Lanes::Uniform, true)
+fn of<W: Word, C: Change<W>>() -> Run {
+    function::<Atomic<W, C>>()
 }
 
 /// The handler of an atomic on a scalar type.
-pub(crate) fn handler(op: Op, scalar: Scalar, lanes: Lanes, returns: bool) -> Run {
+pub(crate) fn handler(op: Op, scalar: Scalar) -> Run {
     use Scalar as S;
     use rows::{
         AddF32, AndU32, AndU64, MaxF32, MaxI32, MaxI64, MaxU32, MaxU64, MinF32, MinI32, MinI64,
@@ -217,34 +208,34 @@ pub(crate) fn handler(op: Op, scalar: Scalar, lanes: Lanes, returns: bool) -> Ru
     };
     let wide = scalar.bytes() == 8;
     match (op, scalar) {
-        (Op::AtomicLoad, _) if wide => shaped::<u64, Load>(lanes, returns),
-        (Op::AtomicLoad, _) => shaped::<u32, Load>(lanes, returns),
-        (Op::AtomicCompareExchange, _) if wide => shaped::<u64, CompareExchange>(lanes, returns),
-        (Op::AtomicCompareExchange, _) => shaped::<u32, CompareExchange>(lanes, returns),
-        (Op::AtomicAdd, S::F32) => shaped::<u32, AddF32>(lanes, returns),
-        (Op::AtomicAdd, _) if wide => shaped::<u64, Add>(lanes, returns),
-        (Op::AtomicAdd, _) => shaped::<u32, Add>(lanes, returns),
-        (Op::AtomicSub, S::F32) => shaped::<u32, SubF32>(lanes, returns),
-        (Op::AtomicSub, _) if wide => shaped::<u64, SubU64>(lanes, returns),
-        (Op::AtomicSub, _) => shaped::<u32, SubU32>(lanes, returns),
-        (Op::AtomicMin, S::F32) => shaped::<u32, MinF32>(lanes, returns),
-        (Op::AtomicMin, S::I32) => shaped::<u32, MinI32>(lanes, returns),
-        (Op::AtomicMin, S::I64) => shaped::<u64, MinI64>(lanes, returns),
-        (Op::AtomicMin, _) if wide => shaped::<u64, MinU64>(lanes, returns),
-        (Op::AtomicMin, _) => shaped::<u32, MinU32>(lanes, returns),
-        (Op::AtomicMax, S::F32) => shaped::<u32, MaxF32>(lanes, returns),
-        (Op::AtomicMax, S::I32) => shaped::<u32, MaxI32>(lanes, returns),
-        (Op::AtomicMax, S::I64) => shaped::<u64, MaxI64>(lanes, returns),
-        (Op::AtomicMax, _) if wide => shaped::<u64, MaxU64>(lanes, returns),
-        (Op::AtomicMax, _) => shaped::<u32, MaxU32>(lanes, returns),
-        (Op::AtomicAnd, _) if wide => shaped::<u64, AndU64>(lanes, returns),
-        (Op::AtomicAnd, _) => shaped::<u32, AndU32>(lanes, returns),
-        (Op::AtomicOr, _) if wide => shaped::<u64, OrU64>(lanes, returns),
-        (Op::AtomicOr, _) => shaped::<u32, OrU32>(lanes, returns),
-        (Op::AtomicXor, _) if wide => shaped::<u64, XorU64>(lanes, returns),
-        (Op::AtomicXor, _) => shaped::<u32, XorU32>(lanes, returns),
+        (Op::AtomicLoad, _) if wide => of::<u64, Load>(),
+        (Op::AtomicLoad, _) => of::<u32, Load>(),
+        (Op::AtomicCompareExchange, _) if wide => of::<u64, CompareExchange>(),
+        (Op::AtomicCompareExchange, _) => of::<u32, CompareExchange>(),
+        (Op::AtomicAdd, S::F32) => of::<u32, AddF32>(),
+        (Op::AtomicAdd, _) if wide => of::<u64, Add>(),
+        (Op::AtomicAdd, _) => of::<u32, Add>(),
+        (Op::AtomicSub, S::F32) => of::<u32, SubF32>(),
+        (Op::AtomicSub, _) if wide => of::<u64, SubU64>(),
+        (Op::AtomicSub, _) => of::<u32, SubU32>(),
+        (Op::AtomicMin, S::F32) => of::<u32, MinF32>(),
+        (Op::AtomicMin, S::I32) => of::<u32, MinI32>(),
+        (Op::AtomicMin, S::I64) => of::<u64, MinI64>(),
+        (Op::AtomicMin, _) if wide => of::<u64, MinU64>(),
+        (Op::AtomicMin, _) => of::<u32, MinU32>(),
+        (Op::AtomicMax, S::F32) => of::<u32, MaxF32>(),
+        (Op::AtomicMax, S::I32) => of::<u32, MaxI32>(),
+        (Op::AtomicMax, S::I64) => of::<u64, MaxI64>(),
+        (Op::AtomicMax, _) if wide => of::<u64, MaxU64>(),
+        (Op::AtomicMax, _) => of::<u32, MaxU32>(),
+        (Op::AtomicAnd, _) if wide => of::<u64, AndU64>(),
+        (Op::AtomicAnd, _) => of::<u32, AndU32>(),
+        (Op::AtomicOr, _) if wide => of::<u64, OrU64>(),
+        (Op::AtomicOr, _) => of::<u32, OrU32>(),
+        (Op::AtomicXor, _) if wide => of::<u64, XorU64>(),
+        (Op::AtomicXor, _) => of::<u32, XorU32>(),
         // Exchange, and store, which is an exchange whose result is unused.
-        _ if wide => shaped::<u64, Exchange>(lanes, returns),
-        _ => shaped::<u32, Exchange>(lanes, returns),
+        _ if wide => of::<u64, Exchange>(),
+        _ => of::<u32, Exchange>(),
     }
 }

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 
 use super::code::{Handler, Ins, LANES, Wave, get};
 use super::lanes::{Lane, spread};
-use super::memory::{Element, Target, checked, length, place, registers};
+use super::memory::{Element, Target, checked, each, length, place, registers};
 
 /// An access of 32 lanes by 32-bit indices: `b` the register of indices, `c` the slot of the uniform part,
 /// `d` the region and flags ([`place`]), `imm` the scale and, above it, the displacement.
@@ -41,7 +41,12 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
                 let index = indices[k] & mask[k] | first & !mask[k];
                 *offset = at.offset(index.wrapping_add(at.bias));
             }
-            checked::<E, W, WRITE>(ip, frame, wave, &at.target, &offsets)
+            let found = match checked(ip, wave, &at.target, &offsets, bytes, WRITE) {
+                Ok(found) => found,
+                Err(next) => return next,
+            };
+            each::<E, W, WRITE>(&found, wave.exec, &mut wave.random, registers(ip, frame));
+            ip.add(length(W))
         }
     }
 }
@@ -101,7 +106,7 @@ impl Index {
 ///
 /// # Safety
 /// The memory and the register are valid.
-#[inline(always)]
+#[inline(never)]
 pub(crate) unsafe fn contiguous<E: Element, const W: usize, const WRITE: bool>(
     memory: *mut E::Memory,
     registers: [*mut u8; W],

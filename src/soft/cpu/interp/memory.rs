@@ -219,42 +219,41 @@ pub(crate) struct Uniform<E, const W: usize>(PhantomData<E>);
 #[derive(Debug)]
 pub(crate) struct StoreOne<E, const W: usize, const VARYING: bool>(PhantomData<E>);
 
-/// Accesses at offsets of one region, inactive lanes having the offset of an active one.
-///
-/// # Safety
-/// As [`Run`].
-#[inline(always)]
-pub(crate) unsafe fn checked<E: Element, const W: usize, const WRITE: bool>(
+/// The addresses of an access in each lane.
+pub(crate) type Addresses = [*mut u8; LANES];
+
+/// The addresses at offsets of one region, inactive lanes having the offset of an active one; or where to continue after a
+/// fault.
+pub(crate) fn checked(
     ip: *const Ins,
-    frame: *mut u8,
     wave: &mut Wave,
     target: &Target,
     offsets: &[i64; LANES],
-) -> *const Ins {
+    bytes: usize,
+    write: bool,
+) -> Result<Addresses, *const Ins> {
     let (mut low, mut high) = (i64::MAX, i64::MIN);
     for &offset in offsets {
         low = low.min(offset);
         high = high.max(offset);
     }
     if !(target.allows(low) && target.allows(high)) {
-        let bytes = (W * size_of::<E::Memory>()) as u32;
-        return out_of_bounds(ip, wave, target, offsets, bytes, WRITE);
+        return Err(out_of_bounds(ip, wave, target, offsets, bytes as u32, write));
     }
-    // SAFETY: the contract of `Run`, and all offsets lie between the lowest and the highest.
-    unsafe {
-        let pointer = |k: usize| target.base.add(offsets[k] as usize).cast();
-        each::<E, W, WRITE>(pointer, wave.exec, &mut wave.random, registers(ip, frame));
-        ip.add(length(W))
+    let mut found = [std::ptr::null_mut(); LANES];
+    for (found, &offset) in found.iter_mut().zip(offsets) {
+        *found = target.base.wrapping_add(offset as usize);
     }
+    Ok(found)
 }
 
 /// Each lane at its own address; stores in the active lanes, the lowest first or in random order.
 ///
 /// # Safety
 /// The memory of each lane that `exec` has is there, for loads that of every lane; and the register.
-#[inline(always)]
+#[inline(never)]
 pub(crate) unsafe fn each<E: Element, const W: usize, const WRITE: bool>(
-    pointer: impl Fn(usize) -> *mut E::Memory,
+    addresses: &Addresses,
     exec: u32,
     random: &mut Option<Random>,
     registers: [*mut u8; W],
@@ -262,7 +261,7 @@ pub(crate) unsafe fn each<E: Element, const W: usize, const WRITE: bool>(
     // SAFETY: the caller's.
     unsafe {
         let mut elements = [const { [const { MaybeUninit::<E::Memory>::uninit() }; W] }; LANES];
-        let place = |k: usize| pointer(k).cast::<[MaybeUninit<E::Memory>; W]>();
+        let place = |k: usize| addresses[k].cast::<[MaybeUninit<E::Memory>; W]>();
         if WRITE {
             // Narrows all values in vector code, then writes them one by one.
             contiguous::<E, W, true>(elements.as_mut_ptr().cast(), registers);
@@ -297,7 +296,6 @@ pub(crate) enum Lanes {
 ///
 /// # Safety
 /// As [`Run`].
-#[inline(always)]
 pub(crate) unsafe fn pointers(
     ip: *const Ins,
     frame: *mut u8,
@@ -305,7 +303,7 @@ pub(crate) unsafe fn pointers(
     lanes: Lanes,
     bytes: u32,
     write: bool,
-) -> Result<([*mut u8; LANES], bool), *const Ins> {
+) -> Result<(Addresses, bool), *const Ins> {
     let mut found = [std::ptr::null_mut(); LANES];
     let mut alone = true;
     // SAFETY: the contract of `Run`; every offset is checked.
@@ -477,16 +475,8 @@ impl Access {
             Self::Uniform => function::<Uniform<E, W>>(),
             Self::StoreLast => function::<StoreOne<E, W, true>>(),
             Self::StoreOnce => function::<StoreOne<E, W, false>>(),
-            Self::Thread { write: false, lanewise: false } => {
-                function::<Thread<E, W, false, false>>()
-            }
-            Self::Thread { write: false, lanewise: true } => {
-                function::<Thread<E, W, false, true>>()
-            }
-            Self::Thread { write: true, lanewise: false } => {
-                function::<Thread<E, W, true, false>>()
-            }
-            Self::Thread { write: true, lanewise: true } => function::<Thread<E, W, true, true>>(),
+            Self::Thread { write: false, .. } => function::<Thread<E, false>>(),
+            Self::Thread { write: true, .. } => function::<Thread<E, true>>(),
         }
     }
 }

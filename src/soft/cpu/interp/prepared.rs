@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use super::code::{Handler, Ins, LANES, Wave};
 use super::indexed::contiguous;
 use super::lanes::spread;
-use super::memory::{Element, Target, checked, each, length, place, registers, split};
+use super::memory::{Addresses, Element, Target, checked, each, length, place, registers, split};
 
 /// The result of examining 32 addresses. Inactive lanes have the address of the first active one: lanes that are
 /// active at an access were active here, too.
@@ -143,61 +143,65 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Prepared<E, W, W
             let target = target_of(ins, frame, wave, found, bytes, WRITE);
             let low = target.offset.wrapping_add(found.low);
             // The lane that is out of bounds may be inactive by now: recheck lane by lane.
-            if found.span == APART || !(0 <= low && low <= target.last - found.span) {
-                return apart::<E, W, WRITE>(ip, frame, wave);
-            }
-            let memory = target.base.add(low as usize);
-            if found.step == bytes as u32 && (!WRITE || wave.exec == u32::MAX) {
-                contiguous::<E, W, WRITE>(memory.cast(), registers(ip, frame));
-                return ip.add(length(W));
-            }
-            let up = &found.lanes.up;
-            let pointer = |k: usize| memory.add(up[k] as usize).cast();
-            each::<E, W, WRITE>(pointer, wave.exec, &mut wave.random, registers(ip, frame));
+            let addresses = if found.span == APART || !(0 <= low && low <= target.last - found.span)
+            {
+                match apart(ip, frame, wave, bytes, WRITE) {
+                    Ok(addresses) => addresses,
+                    Err(next) => return next,
+                }
+            } else {
+                let memory = target.base.add(low as usize);
+                if found.step == bytes as u32 && (!WRITE || wave.exec == u32::MAX) {
+                    contiguous::<E, W, WRITE>(memory.cast(), registers(ip, frame));
+                    return ip.add(length(W));
+                }
+                found.lanes.up.map(|up| memory.add(up as usize))
+            };
+            each::<E, W, WRITE>(&addresses, wave.exec, &mut wave.random, registers(ip, frame));
             ip.add(length(W))
         }
     }
 }
 
-/// The general case of [`Prepared`]: each lane by itself.
+/// The addresses in the general case of [`Prepared`], each lane by itself; or where to continue after a fault.
 ///
 /// # Safety
 /// As [`Run`](super::code::Run).
-unsafe fn apart<E: Element, const W: usize, const WRITE: bool>(
+unsafe fn apart(
     ip: *const Ins,
     frame: *mut u8,
     wave: &mut Wave,
-) -> *const Ins {
-    // SAFETY: the caller's; every lane is checked before it is accessed.
+    bytes: usize,
+    write: bool,
+) -> Result<Addresses, *const Ins> {
+    // SAFETY: the caller's; every lane is checked.
     unsafe {
         let ins = &*ip;
-        let bytes = W * size_of::<E::Memory>();
         let found = &*frame.add(ins.b as usize).cast::<Found>();
-        let target = target_of(ins, frame, wave, found, bytes, WRITE);
+        let target = target_of(ins, frame, wave, found, bytes, write);
         // Inactive lanes read at the address of the first active one.
         let lane = |k: usize| if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
         if found.span != APART {
             let offset = |k| target.offset.wrapping_add(found.lane(lane(k), false).1);
             let offsets = std::array::from_fn(offset);
-            return checked::<E, W, WRITE>(ip, frame, wave, &target, &offsets);
+            return checked(ip, wave, &target, &offsets, bytes, write);
         }
-        let mut pointers = [std::ptr::null_mut::<E::Memory>(); LANES];
-        for (k, pointer) in pointers.iter_mut().enumerate() {
+        let mut addresses = [std::ptr::null_mut(); LANES];
+        for (k, address) in addresses.iter_mut().enumerate() {
             let lane = lane(k);
             let whole = ins.d & place::LANE_POINTERS != 0;
             let (number, start) = found.lane(lane, whole);
             let target = match whole {
-                true => Target::region(wave, number, target.offset, bytes, WRITE),
+                true => Target::region(wave, number, target.offset, bytes, write),
                 false => target,
             };
             let offset = start.wrapping_add(target.offset);
             if !target.allows(offset) {
-                let wrong = target.wrong(offset, bytes as u32, WRITE);
-                return wave.fault(ip, lane as u32, wrong);
+                let wrong = target.wrong(offset, bytes as u32, write);
+                return Err(wave.fault(ip, lane as u32, wrong));
             }
-            *pointer = target.base.add(offset as usize).cast();
+            *address = target.base.add(offset as usize);
         }
-        each::<E, W, WRITE>(|k| pointers[k], wave.exec, &mut wave.random, registers(ip, frame));
-        ip.add(length(W))
+        Ok(addresses)
     }
 }

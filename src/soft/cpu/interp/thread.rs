@@ -5,18 +5,26 @@ use std::mem::MaybeUninit;
 
 use super::code::{Handler, Ins, LANES, Wave, Wrong, get};
 use super::lanes::{Lane, spread};
-use super::memory::{Element, length, registers};
+use super::memory::{Element, length};
 
-/// An access to thread memory: `b` the register of 64-bit byte offsets (for `LANEWISE`), `c` the slot of a
-/// uniform 64-bit offset, `d` the local's start in thread memory, `imm` its size, number, and the
+/// An access to thread memory: `b` the register of 64-bit byte offsets if it is lanewise, `c` the slot of a
+/// uniform 64-bit offset, `d` the local's start in thread memory and [flags](thread_flags), `imm` its size, number, and the
 /// displacement: 24, 8 and 32 bits.
 ///
 /// Thread memory is interleaved: word `i` of lane `k` is word `32 i + k`, so that lanes that access the
 /// same offset access one run of memory.
 #[derive(Debug)]
-pub(crate) struct Thread<E, const W: usize, const WRITE: bool, const LANEWISE: bool>(
-    PhantomData<E>,
-);
+pub(crate) struct Thread<E, const WRITE: bool>(PhantomData<E>);
+
+/// The lanes' offsets differ.
+const LANEWISE: u32 = 1 << 31;
+/// The lowest bit of the number of components.
+const WIDTH: u32 = 24;
+
+/// The flags of a [`Thread`] access of a number of components.
+pub(crate) const fn thread_flags(width: u32, lanewise: bool) -> u32 {
+    width << WIDTH | if lanewise { LANEWISE } else { 0 }
+}
 
 /// The immediate of a [`Thread`] access.
 pub(crate) fn thread_imm(bytes: u32, local: u32, displacement: i32) -> u64 {
@@ -31,19 +39,21 @@ pub(crate) fn thread_byte(memory: *mut u8, lane: usize, at: usize) -> *mut u8 {
     memory.wrapping_add((at & !3) * LANES + lane * 4 + (at & 3))
 }
 
-impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handler
-    for Thread<E, W, WRITE, LANEWISE>
-{
+impl<E: Element, const WRITE: bool> Handler for Thread<E, WRITE> {
     #[inline(always)]
     unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; offsets are checked against the local's size.
         unsafe {
             let ins = &*ip;
             let size = size_of::<E::Memory>();
-            let bytes = (W * size) as i64;
+            let (width, lanewise) = ((ins.d >> WIDTH & 7) as usize, ins.d & LANEWISE != 0);
+            let local = (ins.d & ((1 << WIDTH) - 1)) as usize;
+            let bytes = (width * size) as i64;
             let (local_bytes, displacement) =
                 (i64::from(ins.imm as u32 & 0xff_ffff), i64::from((ins.imm >> 32) as i32));
-            let registers = registers::<W>(ip, frame);
+            let operands = &*ip.add(length(width) - 1);
+            let operands = [operands.a, operands.b, operands.c, operands.d];
+            let registers = operands.map(|offset| frame.add(offset as usize));
             let base = get::<i64>(frame, ins.c).wrapping_add(displacement);
             let last = local_bytes - bytes;
             let allows = |offset: i64| 0 <= offset && offset <= last;
@@ -53,14 +63,14 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
                     Wrong::ThreadAccess { local, offset, bytes: bytes as u32, write: WRITE };
                 wave.fault(ip, lane, wrong)
             };
-            if !LANEWISE {
+            if !lanewise {
                 if !allows(base) {
                     return fault(wave, wave.first(), base);
                 }
-                let start = ins.d as usize + base as usize;
+                let start = local + base as usize;
                 if size == 4 && start.is_multiple_of(4) {
                     let mask = spread(wave.exec);
-                    for (w, register) in registers.into_iter().enumerate() {
+                    for (w, &register) in registers[..width].iter().enumerate() {
                         let row = thread_byte(wave.thread_memory, 0, start + 4 * w);
                         let row = row.cast::<[u32; LANES]>();
                         let register = register.cast::<[u32; LANES]>();
@@ -74,7 +84,7 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
                             *register = *row;
                         }
                     }
-                    return ip.add(length(W));
+                    return ip.add(length(width));
                 }
             }
             let mut starts = [0usize; LANES];
@@ -83,15 +93,15 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
                 let k = left.trailing_zeros() as usize;
                 left &= left - 1;
                 let lane =
-                    if LANEWISE { *frame.add(ins.b as usize).cast::<i64>().add(k) } else { 0 };
+                    if lanewise { *frame.add(ins.b as usize).cast::<i64>().add(k) } else { 0 };
                 let offset = base.wrapping_add(lane);
                 if !allows(offset) {
                     return fault(wave, k as u32, offset);
                 }
-                starts[k] = ins.d as usize + offset as usize;
+                starts[k] = local + offset as usize;
             }
             let memory = wave.thread_memory;
-            for (w, register) in registers.into_iter().enumerate() {
+            for (w, &register) in registers[..width].iter().enumerate() {
                 let byte = |k: usize, b: usize| thread_byte(memory, k, starts[k] + w * size + b);
                 if WRITE {
                     let mut left = wave.exec;
@@ -119,7 +129,7 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
                     E::Register::write(register, &cells);
                 }
             }
-            ip.add(length(W))
+            ip.add(length(width))
         }
     }
 }

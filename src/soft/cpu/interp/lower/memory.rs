@@ -11,7 +11,7 @@ use crate::soft::cpu::interp::pointer::{self, Scaled, ScaledOnce, form};
 use crate::soft::cpu::interp::prepared::Prepare;
 use crate::soft::cpu::interp::probe::{Observe, Unwritten};
 use crate::soft::cpu::interp::registers::Size;
-use crate::soft::cpu::interp::thread::thread_imm;
+use crate::soft::cpu::interp::thread::{thread_flags, thread_imm};
 use crate::soft::cpu::interp::{atomic, control};
 use crate::soft::ir::facts::address::{Base, Lanewise, Plan};
 use crate::soft::ir::walk::instructions;
@@ -289,15 +289,19 @@ impl Lowering<'_> {
         }
     }
 
-    fn emit_access(&mut self, run: Run, data: Field, address: &Address) {
+    fn emit_access(&mut self, run: Run, data: Field, address: &Address, flags: u32) {
         self.emit_run(run, [data, address.index, address.offset, address.place], address.imm);
-        self.code.last_mut().expect("just emitted").flags = address.flags;
+        self.code.last_mut().expect("just emitted").flags = flags;
     }
 
     fn access(&mut self, access: Access, ty: Type, address: &Address, registers: &[Field]) {
         let run = access.handler(ty);
         let first = if registers.len() == 1 { registers[0] } else { NONE };
-        self.emit_access(run, first, address);
+        let flags = match access {
+            Access::Thread { lanewise, .. } => thread_flags(registers.len() as u32, lanewise),
+            _ => address.flags,
+        };
+        self.emit_access(run, first, address, flags);
         if registers.len() > 1 {
             // The components' registers are in a word of their own.
             let mut fields = [NONE; 4];
@@ -489,10 +493,10 @@ impl Lowering<'_> {
             Addressing::Prepared => Lanes::Prepared,
             Addressing::Thread { .. } => unreachable!("atomics are in shared memory"),
         };
-        let run = atomic::handler(inst.op, scalar, lanes, returns);
-        self.emit_access(run, to, &address);
+        let run = atomic::handler(inst.op, scalar);
+        self.emit_access(run, to, &address, address.flags);
         let mut fields = [NONE; 4];
         fields[..operands.len()].copy_from_slice(&operands);
-        self.emit::<control::End>(fields, 0);
+        self.emit::<control::End>(fields, atomic::form(lanes, returns));
     }
 }

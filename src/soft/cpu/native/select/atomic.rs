@@ -84,7 +84,7 @@ impl Selection<'_> {
             data: vec![operand(&results)],
             joined: false,
         };
-        let run = atomic::one_address(inst.op, scalar);
+        let run = atomic::handler(inst.op, scalar);
         let given = operands.iter().map(operand).collect();
         let what = SiteKind::Atomic { access, run, operands: given };
         let site = self.site(self.run.access_site(value), what);
