@@ -337,9 +337,9 @@ fn accessor(
 ) -> Option<(&'static MethodData, MethodEncoding)> {
     // SAFETY: a receiver is an object.
     let class = unsafe { class_of(object) };
-    names.iter().filter(|name| is_accessor(name) && !name.contains('\0')).find_map(|name| {
-        let selector = selector_of(name);
-        let method = class.method(selector, &mut Lock::take())?;
+    names.iter().filter(|name| is_accessor(name)).find_map(|name| {
+        let name = CString::new(&**name).ok()?;
+        let method = class.method_named(&name, &mut Lock::take())?;
         let types: MethodEncoding = method.types().to_str().ok()?.parse().ok()?;
         (types.arguments.len() == 2 + arguments).then_some((method, types))
     })

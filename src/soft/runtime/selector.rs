@@ -75,6 +75,11 @@ pub(super) fn intern_known(lock: &mut Lock) {
     }
 }
 
+/// The selector of a name that has been registered. Names of methods are, so an object has no method of another name.
+pub(super) fn registered(name: &CStr, lock: &Lock) -> Option<Sel> {
+    lock.selectors.0.get(name).copied()
+}
+
 /// The selector of a name.
 pub(super) fn intern(name: &CStr, lock: &mut Lock) -> Sel {
     if let Some(&selector) = lock.selectors.0.get(name) {

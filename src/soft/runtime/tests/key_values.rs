@@ -3,6 +3,8 @@
 use super::exceptions::caught;
 use super::*;
 use crate::abi::MTLSize;
+use crate::soft::runtime::lock::Lock;
+use crate::soft::runtime::selector;
 use crate::soft::runtime::send::{self, Unwinding};
 
 /// The size of an object of the test's class, and what it was set to.
@@ -151,6 +153,29 @@ fn unknown_keys_and_nil_for_numbers_are_exceptions() {
     };
     let name = thrown(|| send_unwinding(numbers, set, Id::NIL, string("count")));
     assert_eq!(name, "NSInvalidArgumentException");
+}
+
+/// Selectors are never freed, so that text which a program reads as a key must not become one.
+#[test]
+fn keys_that_no_object_has_register_no_selectors() {
+    let object = send!(class("NSObject").as_id(), "new"; Id);
+    let key = || string("keyOfNoObject");
+    let name = thrown(|| send_unwinding(object, "valueForKey:", key(), Id::NIL));
+    assert_eq!(name, "NSUnknownKeyException");
+    let name = thrown(|| send_unwinding(object, "setValue:forKey:", object, key()));
+    assert_eq!(name, "NSUnknownKeyException");
+    let lock = Lock::take();
+    for name in [
+        c"keyOfNoObject",
+        c"getKeyOfNoObject",
+        c"isKeyOfNoObject",
+        c"_keyOfNoObject",
+        c"setKeyOfNoObject:",
+        c"_setKeyOfNoObject:",
+    ] {
+        assert!(selector::registered(name, &lock).is_none(), "{name:?}");
+    }
+    assert!(selector::registered(c"setValue:forKey:", &lock).is_some());
 }
 
 /// Stores a value whose type differs, and nothing else is written.
