@@ -11,14 +11,16 @@ mod constants;
 use crate::objc::link;
 use std::arch::naked_asm;
 
-/// Writes a symbol that jumps to a function.
+/// Writes a symbol that jumps to a function. Exceptions pass through those that send messages. If the symbol had C's ABI,
+/// which is declared not to unwind, a program that is linked statically and optimised as a whole could lose the clean-up
+/// of its calls.
 macro_rules! jump {
     ($(#[$attribute:meta])* $name:ident to $function:path) => {
         #[doc = concat!("`", stringify!($name), "` for other programs.")]
         $(#[$attribute])*
         #[unsafe(no_mangle)]
         #[unsafe(naked)]
-        unsafe extern "C" fn $name() {
+        unsafe extern "C-unwind" fn $name() {
             #[cfg(target_arch = "x86_64")]
             naked_asm!("jmp {function}", function = sym $function);
             #[cfg(target_arch = "aarch64")]
