@@ -37,7 +37,10 @@ fn report(name: &dyn Display, selector: &str, last: usize) {
 macro_rules! lists {
     ($($(#[$doc:meta])* $name:ident { $($selector:tt)* })+) => {$(
         $(#[$doc])*
-        pub(super) static $name: Lacking = Lacking { selectors: &[$($selector)*], report };
+        pub(super) static $name: Lacking = Lacking {
+            selectors: $crate::soft::runtime::class::Selectors::These(&[$($selector)*]),
+            report,
+        };
     )+};
 }
 pub(crate) use lists;

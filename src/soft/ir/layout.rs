@@ -49,7 +49,7 @@ impl MemberKind {
     fn of(shape: &Shape) -> Option<Self> {
         Some(match shape {
             Shape::Pointer(to) => Self::Pointer(Layout::of(&to.element)),
-            Shape::Handle(Handle::FunctionTable | Handle::CommandBuffer | Handle::Tensor) => {
+            Shape::Handle(Handle::FunctionTable | Handle::CommandBuffer) | Shape::Tensor(_) => {
                 Self::Pointer(None)
             }
             Shape::Texture(expected, _) => Self::Texture(*expected),

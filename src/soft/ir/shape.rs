@@ -21,6 +21,8 @@ pub(crate) enum Shape {
     Sampler,
     /// A struct of the library that the host sets as a whole.
     Handle(Handle),
+    /// A `tensor` of the host.
+    Tensor(TensorKind),
     /// A struct whose members are not listed: one that contains this pointer, or one of too many.
     Unlisted,
     /// A type that reflection has no name for.
@@ -36,8 +38,6 @@ pub(crate) enum Handle {
     CommandBuffer,
     /// `compute_pipeline_state`
     Pipeline,
-    /// `tensor`
-    Tensor,
 }
 
 /// The tensor that an argument accepts.
@@ -47,6 +47,10 @@ pub(crate) struct TensorKind {
     pub(crate) element: Scalar,
     /// How many dimensions it has.
     pub(crate) rank: u32,
+    /// The type of an index.
+    pub(crate) index: Scalar,
+    /// Whether its elements may be written.
+    pub(crate) writable: bool,
 }
 
 /// A struct or a union.
@@ -111,7 +115,8 @@ impl Shape {
             Self::Pointer(_)
                 | Self::Texture(..)
                 | Self::Sampler
-                | Self::Handle(Handle::FunctionTable | Handle::CommandBuffer | Handle::Tensor)
+                | Self::Tensor(_)
+                | Self::Handle(Handle::FunctionTable | Handle::CommandBuffer)
         )
     }
 

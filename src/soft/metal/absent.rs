@@ -8,7 +8,7 @@ use super::errors::{Error, LibraryError};
 use super::foundation::{ErrorOut, HeldBlock, compile_aside, lists, reported};
 use crate::abi::{Id, Imp};
 use crate::soft::runtime::block::BlockRef;
-use crate::soft::runtime::class::Lacking;
+use crate::soft::runtime::class::{Lacking, Selectors};
 use std::fmt::Display;
 
 /// Reports a message.
@@ -37,6 +37,21 @@ fn complete(block: Option<HeldBlock>, error: &Error<LibraryError>, with_reflecti
         call(block.id(), Id::NIL, second, error.id());
     }
 }
+
+/// Of a class that has no methods of its own.
+pub(super) static WHOLE: Lacking = Lacking { selectors: Selectors::AllBut(&[]), report };
+
+/// The same without what returns a struct in memory.
+pub(super) static WHOLE_BUT_SIZES: Lacking = Lacking {
+    selectors: Selectors::AllBut(&[
+        "maxSampleCount",
+        "requiredThreadsPerMeshThreadgroup",
+        "requiredThreadsPerObjectThreadgroup",
+        "requiredThreadsPerThreadgroup",
+        "screenSize",
+    ]),
+    report,
+};
 
 lists! {
     /// `MTLDevice`: rendering, ray tracing, archives of Metal 4, sparse and shared memory, files, and libraries of
@@ -293,7 +308,8 @@ lists! {
     /// `MTLCaptureManager`: Metal 4.
     CAPTURE_MANAGER {
         "newCaptureScopeWithMTL4CommandQueue:",
-    }    /// `MTL4CommandQueue`: rendering and sparse memory.
+    }
+    /// `MTL4CommandQueue`: rendering and sparse memory.
     QUEUE4 {
         "copyBufferMappingsFromBuffer:toBuffer:operations:count:",
         "copyTextureMappingsFromTexture:toTexture:operations:count:",

@@ -362,19 +362,28 @@ impl Source {
         })
     }
 
-    /// The arguments of a function of a stage of rendering with these values of function constants.
+    /// The arguments of a function of a stage of rendering with these values of function constants, and the attributes of
+    /// its input.
     pub(super) fn stage_arguments(
         &self,
         function: &str,
         constants: &[Constant],
-    ) -> Result<Vec<Argument>, String> {
+    ) -> Result<(Vec<Argument>, Vec<StageAttribute>), String> {
         let values = self.values(constants)?;
         let arguments = with_stack(|| self.library.stage_arguments(function, &values));
         let arguments = arguments.map_err(|error| error.0)?;
         let reflected = |(argument, used): &(entry::Argument, bool)| {
             Some(Argument { used: *used, ..reflected(argument)? })
         };
-        Ok(arguments.iter().filter_map(reflected).collect())
+        let attributes = arguments.iter().flat_map(|(argument, used)| {
+            argument.attributes.iter().map(|attribute| StageAttribute {
+                name: attribute.name.clone(),
+                index: attribute.index as usize,
+                data_type: data_type(attribute.scalar) + attribute.width as usize - 1,
+                used: *used,
+            })
+        });
+        Ok((arguments.iter().filter_map(reflected).collect(), attributes.collect()))
     }
 
     /// The values as the compiler takes them.
@@ -473,6 +482,17 @@ impl SourceText for KernelTexts {
     fn file(&self, name: &str) -> Option<String> {
         self.0.file(name).map(str::to_owned)
     }
+}
+
+/// An attribute of a stage's input.
+#[derive(Clone)]
+pub(super) struct StageAttribute {
+    pub(super) name: String,
+    pub(super) index: usize,
+    /// A number of `MTLDataType`.
+    pub(super) data_type: usize,
+    /// Whether the function uses its input.
+    pub(super) used: bool,
 }
 
 /// The `MTLDataType` of a scalar.

@@ -1,13 +1,16 @@
 //! MTLFunction: a function of a library, with values for its function constants.
 
 use super::argument_encoder::ArgumentEncoder;
-use super::compiler::{DeclaredConstant, FUNCTION_KERNEL, FUNCTION_VISIBLE, Linked, Origin};
+use super::compiler::{
+    DeclaredConstant, FUNCTION_KERNEL, FUNCTION_VISIBLE, Linked, Origin, StageAttribute,
+};
 use super::errors::{Error, LibraryError, or_error};
 use super::foundation::{
-    ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, next_id, of_device,
-    set_label, soft_class,
+    ErrorOut, Label, List, NSObject, Pairs, SoftClass, Strong, Text, device, label, labelled,
+    next_id, of_device, set_label, soft_class,
 };
 use super::pipeline::{Bound, BoundArgument, objects};
+use super::stage_input::{Attribute, VertexAttribute};
 use crate::abi::Id;
 use crate::soft::ir::Checks;
 use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Processor};
@@ -38,7 +41,7 @@ enum Code {
     /// None of its own: it is compiled with the kernels that it is linked to.
     Visible,
     /// None at all: a stage of rendering has arguments only.
-    Stage(Box<[Argument]>),
+    Stage(Box<[Argument]>, Box<[StageAttribute]>),
 }
 
 labelled!(Function);
@@ -54,8 +57,8 @@ soft_class! {
     [functionType] = |function: &Function| function.kind;
     [functionConstantsDictionary] = Function::constants;
     [options] = |_: &Function| 0usize;
-    [vertexAttributes] = |_: &Function| Id::NIL;
-    [stageInputAttributes] = |_: &Function| Id::NIL;
+    [vertexAttributes] = Function::attributes::<VertexAttribute>;
+    [stageInputAttributes] = Function::attributes::<Attribute>;
     [patchType] = |_: &Function| 0usize;
     [patchControlPointCount] = |_: &Function| -1isize;
     [newArgumentEncoderWithBufferIndex:] = Function::argument_encoder;
@@ -113,7 +116,7 @@ impl Function {
                 .map(|kernel| Code::Kernel(Arc::new(kernel))),
             _ => source
                 .stage_arguments(own, constants)
-                .map(|arguments| Code::Stage(arguments.into())),
+                .map(|(arguments, attributes)| Code::Stage(arguments.into(), attributes.into())),
         };
         let code = code.map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
         let (label, handle) = (Label::default(), next_id());
@@ -165,9 +168,16 @@ impl Function {
     pub(super) fn arguments(&self) -> &[Argument] {
         match &self.code {
             Code::Kernel(kernel) => kernel.arguments(),
-            Code::Stage(arguments) => arguments,
+            Code::Stage(arguments, _) => arguments,
             Code::Visible => &[],
         }
+    }
+
+    /// The attributes of a stage's input as objects of a class; `None` if it has none.
+    fn attributes<P: SoftClass + From<StageAttribute>>(&self) -> Option<Strong<List>> {
+        let Code::Stage(_, attributes) = &self.code else { return None };
+        let object = |one: &StageAttribute| Strong::new(P::from(one.clone())).into_retained();
+        (!attributes.is_empty()).then(|| List::object(attributes.iter().map(object)))
     }
 
     /// The buffer argument of an index.

@@ -1,7 +1,7 @@
 //! MTLLibrary: a compiled source text, and the functions in it.
 
 use super::absent::LIBRARY;
-use super::compiler::{self, Constant, FUNCTION_INTERSECTION, Options, Origin, Source};
+use super::compiler::{self, Constant, Options, Origin, Source};
 use super::datum::DIAGNOSTICS;
 use super::descriptors::CompileOptions;
 use super::errors::{Error, LibraryError, or_error};
@@ -147,11 +147,6 @@ impl Library {
             let text = format!("library{label} has no function named '{name}'");
             return Err(Error::new(LibraryError::FunctionNotFound, text));
         };
-        if *kind == FUNCTION_INTERSECTION {
-            let text =
-                format!("function '{name}' is for ray tracing, which soft Metal does not have");
-            return Err(Error::new(LibraryError::Unsupported, text));
-        }
         let source = Arc::clone(&self.source);
         let origin = Origin { source, name: name.to_owned(), constants: constants.to_vec() };
         Function::compile(origin, *kind, other.unwrap_or_else(|| name.to_owned()), Checks::NONE)

@@ -4,6 +4,7 @@
 //! only file that names the compiler and the back ends.
 
 mod absent;
+mod absent_classes;
 mod argument_descriptor;
 mod argument_encoder;
 mod argument_table;

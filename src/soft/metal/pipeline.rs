@@ -12,7 +12,11 @@ use super::function::Function;
 use super::function_descriptors::{ComputePipelineFields, functions as all_functions};
 use super::function_table::{FunctionHandle, VisibleFunctionTable};
 use super::profile;
-use super::types::{buffer_data_type, buffer_pointer_type, buffer_struct_type, texture_data_type};
+use super::tensor::Extents;
+use super::types::{
+    buffer_data_type, buffer_pointer_type, buffer_struct_type, index_type, tensor_data_type,
+    texture_data_type,
+};
 use crate::abi::{MTLResourceID, MTLSize};
 use crate::soft::ir::Layout;
 use crate::soft::kernel::{Access, Argument, ArgumentKind, Kernel, limits};
@@ -241,7 +245,7 @@ pub(super) fn objects<P: OfArgument>(arguments: &[Argument]) -> Strong<List> {
 soft_class! {
     /// One argument of a kernel.
     pub(super) class SoftMTLBinding(Bound): NSObject,
-        conforms [MTLBufferBinding, MTLThreadgroupBinding, MTLTextureBinding, MTLBinding];
+        conforms [MTLBufferBinding, MTLThreadgroupBinding, MTLTextureBinding, MTLTensorBinding, MTLBinding];
     [name] = |this: &Bound| Text::object(this.0.name.as_str());
     [type] = |this: &Bound| binding_type(&this.0) as isize;
     [access] = |this: &Bound| access(&this.0);
@@ -260,6 +264,9 @@ soft_class! {
     [textureType] = |this: &Bound| this.0.texture.map_or(0, |texture| texture.kind);
     [arrayLength] = |this: &Bound| array_length(&this.0);
     [isDepthTexture] = |this: &Bound| this.0.texture.is_some_and(|texture| texture.depth);
+    [tensorDataType] = |this: &Bound| tensor_data_type(&this.0);
+    [indexType] = |this: &Bound| index_type(&this.0);
+    [dimensions] = |this: &Bound| this.0.tensor.map(|tensor| Extents::unknown(tensor.rank));
     [description] = |this: &Bound| describe("MTLBinding", &this.0);
 }
 
@@ -314,6 +321,8 @@ fn binding_type(argument: &Argument) -> usize {
 /// A number of `MTLBindingAccess`.
 fn access(argument: &Argument) -> usize {
     match argument.access {
+        // What is bound is a record of the tensor, which is read.
+        _ if argument.tensor.is_some_and(|tensor| tensor.writable) => 1,
         Access::ReadOnly => 0,
         Access::ReadWrite => 1,
         Access::WriteOnly => 2,

@@ -21,4 +21,34 @@ soft_protocol! {
     protocol MTL4ComputeCommandEncoder: [MTL4CommandEncoder] {}
     protocol MTLRenderCommandEncoder: [MTLCommandEncoder] {}
     protocol MTLSharedEvent: [MTLEvent] {}
+    // Of what soft Metal does not have: no class conforms to them.
+    protocol MTL4Archive: [NSObject] {}
+    protocol MTL4BinaryFunction: [NSObject] {}
+    protocol MTL4MachineLearningCommandEncoder: [MTL4CommandEncoder] {}
+    protocol MTL4MachineLearningPipelineState: [MTLAllocation] {}
+    protocol MTL4PipelineDataSetSerializer: [NSObject] {}
+    protocol MTL4RenderCommandEncoder: [MTL4CommandEncoder] {}
+    protocol MTLAccelerationStructure: [MTLResource] {}
+    protocol MTLAccelerationStructureCommandEncoder: [MTLCommandEncoder] {}
+    protocol MTLCommandBufferEncoderInfo: [NSObject] {}
+    protocol MTLDepthStencilState: [NSObject] {}
+    protocol MTLDrawable: [NSObject] {}
+    protocol MTLDynamicLibrary: [NSObject] {}
+    protocol MTLFunctionLogDebugLocation: [NSObject] {}
+    protocol MTLFunctionStitchingAttribute: [NSObject] {}
+    protocol MTLFunctionStitchingNode: [NSCopying] {}
+    protocol MTLIOCommandBuffer: [NSObject] {}
+    protocol MTLIOCommandQueue: [NSObject] {}
+    protocol MTLIOFileHandle: [NSObject] {}
+    protocol MTLIOScratchBuffer: [NSObject] {}
+    protocol MTLIOScratchBufferAllocator: [NSObject] {}
+    protocol MTLIndirectRenderCommand: [NSObject] {}
+    protocol MTLIntersectionFunctionTable: [MTLResource] {}
+    protocol MTLLogContainer: [NSFastEnumeration] {}
+    protocol MTLObjectPayloadBinding: [MTLBinding] {}
+    protocol MTLParallelRenderCommandEncoder: [MTLCommandEncoder] {}
+    protocol MTLRasterizationRateMap: [NSObject] {}
+    protocol MTLResourceStateCommandEncoder: [MTLCommandEncoder] {}
+    protocol MTLResourceViewPool: [NSObject] {}
+    protocol MTLTextureViewPool: [MTLResourceViewPool] {}
 }

@@ -1,9 +1,10 @@
-//! MTLStageInputOutputDescriptor and the descriptors of a pipeline's buffers.
+//! MTLStageInputOutputDescriptor, the descriptors of a pipeline's buffers, and the attributes that a function reads.
 //!
 //! Kernels with `[[stage_in]]` arguments are refused, and buffers of either mutability are used alike, so these
 //! only have their properties.
 
-use super::foundation::{NSObject, Strong, lock, soft_class};
+use super::compiler::StageAttribute;
+use super::foundation::{NSObject, Strong, Text, lock, soft_class};
 use super::properties::properties;
 use super::slots::{Slots, slots};
 use crate::abi::Class;
@@ -66,4 +67,36 @@ properties! {
 slots! {
     /// The buffers of a pipeline.
     class MTLPipelineBufferDescriptorArray of PipelineBufferDescriptor
+}
+
+/// Declares classes of attributes that a function reads, which have the same methods.
+macro_rules! attributes {
+    ($($(#[$doc:meta])* class $name:ident($payload:ident);)+) => {$(
+        $(#[$doc])*
+        pub(super) struct $payload(StageAttribute);
+
+        impl From<StageAttribute> for $payload {
+            fn from(attribute: StageAttribute) -> Self {
+                Self(attribute)
+            }
+        }
+
+        soft_class! {
+            $(#[$doc])*
+            pub(super) class $name($payload): NSObject;
+            [name] = |this: &$payload| Text::object(this.0.name.as_str());
+            [attributeIndex] = |this: &$payload| this.0.index;
+            [attributeType] = |this: &$payload| this.0.data_type;
+            [isActive] = |this: &$payload| this.0.used;
+            [isPatchData] = |_: &$payload| false;
+            [isPatchControlPointData] = |_: &$payload| false;
+        }
+    )+};
+}
+
+attributes! {
+    /// An attribute of a vertex function's input.
+    class MTLVertexAttribute(VertexAttribute);
+    /// An attribute of a function's input.
+    class MTLAttribute(Attribute);
 }

@@ -45,6 +45,11 @@ impl Extents {
         Strong::new(Self(values.iter().map(|&value| value as isize).collect()))
     }
 
+    /// Those of a tensor that a kernel takes: its sizes are known when one is bound.
+    pub(super) fn unknown(rank: u32) -> Strong<Self> {
+        Strong::new(Self(vec![-1; rank as usize]))
+    }
+
     /// The values, none of which may be negative.
     fn get(&self, what: &str) -> Result<Vec<usize>, String> {
         let value = |&value: &isize| {

@@ -2,8 +2,9 @@
 
 use super::compiler::data_type;
 use super::foundation::{List, NSObject, Object, Strong, Text, soft_class};
+use super::tensor::Extents;
 use crate::abi::Id;
-use crate::soft::ir::shape::{Array, Handle, Pointer, Struct};
+use crate::soft::ir::shape::{Array, Handle, Pointer, Struct, TensorKind};
 use crate::soft::ir::{Expected, Scalar, Shape};
 use crate::soft::kernel::{Access, Argument, ArgumentKind};
 use std::sync::Arc;
@@ -62,7 +63,7 @@ soft_class! {
     [arrayType] = |this: &StructMember| array_type(this.shape());
     [pointerType] = |this: &StructMember| pointer_type(this.shape());
     [textureReferenceType] = |this: &StructMember| texture_type(this.shape());
-    [tensorReferenceType] = |_: &StructMember| Id::NIL;
+    [tensorReferenceType] = |this: &StructMember| tensor_type(this.shape());
 }
 
 /// An array.
@@ -80,7 +81,7 @@ soft_class! {
     [elementArrayType] = |this: &ArrayType| array_type(&this.0.element);
     [elementPointerType] = |this: &ArrayType| pointer_type(&this.0.element);
     [elementTextureReferenceType] = |this: &ArrayType| texture_type(&this.0.element);
-    [elementTensorReferenceType] = |_: &ArrayType| Id::NIL;
+    [elementTensorReferenceType] = |this: &ArrayType| tensor_type(&this.0.element);
 }
 
 /// A pointer.
@@ -116,6 +117,19 @@ soft_class! {
     [isDepthTexture] = |this: &TextureReferenceType| this.1;
 }
 
+/// A tensor in an argument buffer.
+pub(super) struct TensorReferenceType(TensorKind);
+
+soft_class! {
+    /// A tensor in an argument buffer.
+    pub(super) class MTLTensorReferenceType(TensorReferenceType): MTLType;
+    [dataType] = |_: &TensorReferenceType| TENSOR;
+    [tensorDataType] = |this: &TensorReferenceType| data_type(this.0.element) as isize;
+    [indexType] = |this: &TensorReferenceType| data_type(this.0.index);
+    [dimensions] = |this: &TensorReferenceType| Extents::unknown(this.0.rank);
+    [access] = |this: &TensorReferenceType| if this.0.writable { READ_WRITE } else { READ_ONLY };
+}
+
 impl StructType {
     fn member(&self, nth: usize) -> Strong<StructMember> {
         Strong::new(StructMember(Arc::clone(&self.0), nth))
@@ -149,7 +163,7 @@ fn data_type_of(shape: &Shape) -> usize {
         Shape::Handle(Handle::FunctionTable) => VISIBLE_FUNCTION_TABLE,
         Shape::Handle(Handle::CommandBuffer) => INDIRECT_COMMAND_BUFFER,
         Shape::Handle(Handle::Pipeline) => COMPUTE_PIPELINE,
-        Shape::Handle(Handle::Tensor) => TENSOR,
+        Shape::Tensor(_) => TENSOR,
         Shape::Other => NONE,
     }
 }
@@ -171,6 +185,7 @@ objects! {
     array_type: Shape::Array(of) => ArrayType(Arc::clone(of));
     pointer_type: Shape::Pointer(of) => PointerType(Arc::clone(of));
     texture_type: Shape::Texture(expected, depth) => TextureReferenceType(*expected, *depth);
+    tensor_type: Shape::Tensor(tensor) => TensorReferenceType(*tensor);
 }
 
 /// The type that a buffer argument points to; `None` for an argument of another kind.
@@ -194,6 +209,16 @@ pub(super) fn buffer_pointer_type(argument: &Argument) -> Option<Strong<PointerT
     let writable = argument.access != Access::ReadOnly;
     let (size, align) = (argument.size, argument.align);
     Some(Strong::new(PointerType(Arc::new(Pointer { writable, size, align, element }))))
+}
+
+/// `tensorDataType` of an argument; 0 for an argument of another kind.
+pub(super) fn tensor_data_type(argument: &Argument) -> isize {
+    argument.tensor.map_or(0, |tensor| data_type(tensor.element) as isize)
+}
+
+/// `indexType` of an argument.
+pub(super) fn index_type(argument: &Argument) -> usize {
+    argument.tensor.map_or(NONE, |tensor| data_type(tensor.index))
 }
 
 /// `textureDataType` of an argument.

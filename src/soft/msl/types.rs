@@ -101,6 +101,8 @@ pub(crate) struct Field {
     pub(crate) bits: Option<Bits>,
     /// `[[id(n)]]`: its index in an argument buffer.
     pub(crate) id: Option<u32>,
+    /// `[[attribute(n)]]`: which attribute of a stage's input it is.
+    pub(crate) attribute: Option<u32>,
 }
 
 /// The bits of a bit-field in its unit (C++14 class.bit).
@@ -215,11 +217,9 @@ impl Struct {
         self.fields.push(field);
     }
 
-    /// Sets the `[[id(n)]]` of the field that was added last.
-    pub(crate) fn set_last_id(&mut self, id: u32) {
-        if let Some(field) = self.fields.last_mut() {
-            field.id = Some(id);
-        }
+    /// The field that was added last.
+    pub(crate) fn last_field(&mut self) -> Option<&mut Field> {
+        self.fields.last_mut()
     }
 
     /// Moves a field to another offset.

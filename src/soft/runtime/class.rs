@@ -82,11 +82,33 @@ pub(crate) struct Declaration {
 ///
 /// Their results come back in registers.
 pub(crate) struct Lacking {
-    /// Their selectors; those of messages to the class itself begin with a plus sign.
-    pub(crate) selectors: &'static [&'static str],
+    /// Their selectors.
+    pub(crate) selectors: Selectors,
     /// Reports a message: what it is called in Objective-C, its selector, and the last of its arguments in case it
     /// and those before it are integers or pointers.
     pub(crate) report: fn(&dyn fmt::Display, &str, usize),
+}
+
+/// The selectors of messages; those of messages to a class itself begin with a plus sign.
+pub(crate) enum Selectors {
+    /// Those that are listed.
+    These(&'static [&'static str]),
+    /// All but those that are listed.
+    AllBut(&'static [&'static str]),
+}
+
+impl Selectors {
+    /// Whether a message to a class or to one of its objects is among them.
+    pub(crate) fn contain(&self, of_class: bool, selector: &str) -> bool {
+        let is = |listed: &&str| match listed.strip_prefix('+') {
+            Some(name) => of_class && name == selector,
+            None => !of_class && *listed == selector,
+        };
+        match self {
+            Self::These(list) => list.iter().any(is),
+            Self::AllBut(list) => !list.iter().any(is),
+        }
+    }
 }
 
 /// A method in a declaration.
@@ -291,12 +313,8 @@ impl ClassData {
 
     /// The feature with this selector that the class or a superclass lacks.
     pub(super) fn lacking(&'static self, selector: &str) -> Option<&'static Lacking> {
-        let is = |listed: &&str| match listed.strip_prefix('+') {
-            Some(of_class) => self.meta && of_class == selector,
-            None => !self.meta && *listed == selector,
-        };
         let mut lacks = self.ancestry().filter_map(|class| class.declaration?.lacks);
-        lacks.find(|lacks| lacks.selectors.iter().any(is))
+        lacks.find(|lacks| lacks.selectors.contain(self.meta, selector))
     }
 
     /// Makes the links of a class, and of its superclasses before it.
@@ -341,6 +359,18 @@ impl ClassData {
         lock: &mut Lock,
     ) -> Option<&'static MethodData> {
         self.ancestry().find_map(|class| class.own_method(selector, lock))
+    }
+
+    /// The method of a name. Selectors are never freed, and a name may be any text: this registers none.
+    pub(super) fn method_named(
+        &'static self,
+        name: &CStr,
+        lock: &mut Lock,
+    ) -> Option<&'static MethodData> {
+        // This registers the selectors of declared methods.
+        self.links(lock);
+        let selector = selector::registered(name, lock)?;
+        self.method(selector, lock)
     }
 
     /// The implementation of a selector. It is in the cache from now on.

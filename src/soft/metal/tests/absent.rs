@@ -50,6 +50,43 @@ fn a_completion_handler_is_called_with_the_error() {
     assert!(text.contains(NEEDLE), "{text}");
 }
 
+/// The classes of what soft Metal does not have make objects, and name class and selector of each message, once.
+#[test]
+fn classes_without_methods_report_their_messages() {
+    let test = "soft::metal::tests::absent::classes_without_methods_report_their_messages";
+    let run = || {
+        pool(|| {
+            let triangles = class("MTLAccelerationStructureTriangleGeometryDescriptor");
+            assert!(send!(triangles, "descriptor"; Id).is_nil());
+            let object = new("MTLPrimitiveAccelerationStructureDescriptor");
+            for _ in 0..2 {
+                send!(*object, "setUsage:", 1 => usize; ());
+            }
+            assert_eq!(send!(*object, "usage"; usize), 0);
+            assert!(!responds(*object, "usage") && responds(*object, "hash"));
+            let name = "MTLAccelerationStructureDescriptor";
+            assert!(send!(*object, "isKindOfClass:", class(name) => Id; Bool).get());
+            // What a superclass has works.
+            let function = new("MTLIntersectionFunctionDescriptor");
+            send!(*function, "setName:", *string("hit") => Id; ());
+            assert_eq!(text(send!(*function, "name"; Id)), "hit");
+        });
+    };
+    let Some(output) = crate::child::in_child(test, &[], run) else { return };
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
+    let reported: Vec<_> = printed.lines().filter(|line| line.contains(NEEDLE)).collect();
+    let expected = [
+        "+[MTLAccelerationStructureTriangleGeometryDescriptor descriptor]",
+        "-[MTLPrimitiveAccelerationStructureDescriptor setUsage:]",
+        "-[MTLPrimitiveAccelerationStructureDescriptor usage]",
+    ];
+    assert_eq!(reported.len(), expected.len(), "{printed}");
+    for (line, message) in reported.iter().zip(expected) {
+        assert!(line.contains(message), "{line}");
+    }
+}
+
 /// A program may fetch every function of a library when it starts. Those that render have no code.
 #[test]
 fn functions_of_rendering_exist_without_code() {
@@ -59,10 +96,13 @@ fn functions_of_rendering_exist_without_code() {
         kernel void k(device float *x) { x[0] = 1; }
         struct P { float far; };
         [[object]] void os(object_data P &p [[payload]], constant float &far [[buffer(2)]]) { p.far = far; }
-        [[mesh]] void ms(const object_data P &p [[payload]], uint i [[thread_index_in_threadgroup]]) {}";
+        [[mesh]] void ms(const object_data P &p [[payload]], uint i [[thread_index_in_threadgroup]]) {}
+        struct Hit { bool accept [[accept_intersection]]; float at [[distance]]; };
+        [[intersection(bounding_box)]] Hit is(float3 from [[origin]], ray_data float &far [[payload]],
+            constant float &near [[buffer(1)]]) { far = near; return {from.x > near, near}; }";
     let library = library(source);
     pool(|| {
-        for (name, kind) in [("vs", 1), ("fs", 2), ("k", 3), ("os", 8), ("ms", 7)] {
+        for (name, kind) in [("vs", 1), ("fs", 2), ("k", 3), ("os", 8), ("ms", 7), ("is", 6)] {
             let function = function(*library, name);
             assert_eq!(text(send!(*function, "name"; Id)), name);
             assert_eq!(send!(*function, "functionType"; usize), kind);
@@ -149,6 +189,41 @@ fn a_render_pipeline_lists_the_arguments_of_its_functions() {
         let color = send!(members, "objectAtIndex:", 1 => usize; Id);
         let color = (text(send!(color, "name"; Id)), send!(color, "offset"; usize));
         assert_eq!(color, ("color".to_owned(), 16));
+    });
+}
+
+/// A vertex function lists what it reads by `[[stage_in]]`; a function without such an argument has no list.
+#[test]
+fn a_vertex_function_lists_its_attributes() {
+    let library = library(
+        "struct In { float3 position [[attribute(0)]]; half2 at [[attribute(3)]]; };
+        struct Out { float4 position [[position]]; };
+        vertex Out vs(In in [[stage_in]]) { return {float4(in.position, in.at.x)}; }
+        fragment float4 fs(Out in [[stage_in]]) { return in.position; }
+        vertex float4 all(uint i [[vertex_id]]) { return float4(i); }",
+    );
+    pool(|| {
+        let vs = function(*library, "vs");
+        for (selector, name) in
+            [("vertexAttributes", "MTLVertexAttribute"), ("stageInputAttributes", "MTLAttribute")]
+        {
+            let list = send!(*vs, selector; Id);
+            let attribute = |nth: usize| {
+                let one = send!(list, "objectAtIndex:", nth => usize; Id);
+                assert!(send!(one, "isKindOfClass:", class(name) => Id; Bool).get());
+                assert!(send!(one, "isActive"; Bool).get());
+                assert!(!send!(one, "isPatchData"; Bool).get());
+                let numbers =
+                    ["attributeIndex", "attributeType"].map(|name| send!(one, name; usize));
+                (text(send!(one, "name"; Id)), numbers)
+            };
+            assert_eq!(send!(list, "count"; usize), 2);
+            let expected = [("position".to_owned(), [0, 5]), ("at".to_owned(), [3, 17])];
+            assert_eq!([attribute(0), attribute(1)], expected);
+            for name in ["fs", "all"] {
+                assert!(send!(*function(*library, name), selector; Id).is_nil());
+            }
+        }
     });
 }
 

@@ -158,6 +158,65 @@ fn what_is_no_struct_has_no_struct_type() {
     });
 }
 
+/// Tensors have a type of elements, one of indices, and dimensions of unknown sizes: as arguments, and in structs and arrays.
+#[test]
+fn tensors_are_listed_with_their_types() {
+    let numbers = |of: Id| {
+        let sizes = send!(of, "dimensions"; Id);
+        let rank = send!(sizes, "rank"; usize);
+        let size = |nth: usize| send!(sizes, "extentAtDimensionIndex:", nth => usize; isize);
+        let sizes: Vec<_> = (0..rank).map(size).collect();
+        (
+            send!(of, "tensorDataType"; isize),
+            send!(of, "indexType"; usize),
+            send!(of, "access"; usize),
+            sizes,
+        )
+    };
+    let source = "
+        #include <metal_stdlib>
+        #include <metal_tensor>
+        using namespace metal;
+        kernel void f(tensor<device half, dextents<int, 2>> t [[buffer(0)]]) { t.store(half(1), 0, 0); }";
+    first_binding(source, |binding, _| {
+        let of = ["MTLTensorBinding", "MTLBinding"].map(|name| {
+            let name = std::ffi::CString::new(name).unwrap();
+            // SAFETY: a C string.
+            let protocol = unsafe { objc_getProtocol(name.as_ptr()) };
+            send!(binding, "conformsToProtocol:", protocol => Protocol; Bool).get()
+        });
+        assert_eq!(of, [true; 2]);
+        assert_eq!(send!(binding, "type"; isize), 37);
+        assert_eq!(numbers(binding), (16, 29, 1, vec![-1, -1]));
+    });
+    let source = "
+        #include <metal_stdlib>
+        #include <metal_tensor>
+        using namespace metal;
+        struct S {
+            tensor<constant uchar, dextents<ushort, 1>> a;
+            array<tensor<device float, extents<long, 4, dynamic_extent, 2>>, 2> b;
+            uint c;
+        };
+        kernel void f(constant S &s [[buffer(0)]], device uint *out [[buffer(1)]]) { out[0] = s.c; }";
+    first_binding(source, |binding, _| {
+        // No tensor, so these are of no type.
+        assert_eq!(send!(binding, "tensorDataType"; isize), 0);
+        assert_eq!(send!(binding, "indexType"; usize), 0);
+        assert!(send!(binding, "dimensions"; Id).is_nil());
+        let of = send!(binding, "bufferStructType"; Id);
+        let member = |name: &str| send!(of, "memberByName:", *string(name) => Id; Id);
+        assert_eq!(send!(member("a"), "dataType"; usize), 140);
+        let tensor = send!(member("a"), "tensorReferenceType"; Id);
+        assert_eq!(numbers(tensor), (49, 41, 0, vec![-1]));
+        assert_eq!(send!(tensor, "dataType"; usize), 140);
+        let array = send!(member("b"), "arrayType"; Id);
+        let tensor = send!(array, "elementTensorReferenceType"; Id);
+        assert_eq!(numbers(tensor), (3, 81, 1, vec![-1; 3]));
+        assert!(send!(member("c"), "tensorReferenceType"; Id).is_nil());
+    });
+}
+
 /// A list that points to itself, and structs that double with every level.
 #[test]
 fn types_without_an_end_are_cut_off() {

@@ -202,13 +202,20 @@ impl Checker {
             }
             let attributes: Vec<&Attribute> =
                 simple.specifiers.attributes.iter().chain(&one.declarator.attributes).collect();
-            let index = self.attribute(&attributes, &["id"]).and_then(|id| id.arguments.first());
-            if let Some(index) = index.cloned()
-                && let Some(number) = self.constant_int(&index)
-            {
-                match u32::try_from(number) {
-                    Ok(number) => self.types.class_mut(id).set_last_id(number),
-                    Err(_) => self.error(index.span, "'id' attribute parameter is out of bounds"),
+            for name in ["id", "attribute"] {
+                let found = self.attribute(&attributes, &[name]);
+                let Some(index) = found.and_then(|found| found.arguments.first()).cloned() else {
+                    continue;
+                };
+                let Some(number) = self.constant_int(&index) else { continue };
+                let Ok(number) = u32::try_from(number) else {
+                    let text = format!("'{name}' attribute parameter is out of bounds");
+                    self.error(index.span, text);
+                    continue;
+                };
+                if let Some(field) = self.types.class_mut(id).last_field() {
+                    let of = if name == "id" { &mut field.id } else { &mut field.attribute };
+                    *of = Some(number);
                 }
             }
             let default = !matches!(one.init, Init::None);
@@ -264,7 +271,10 @@ impl Checker {
         row.align = row.align.max(align);
         row.size = end.max(offset + size);
         row.bit_end = None;
-        row.push(Field { name, qual, offset, span, base, bits: None, id: None }, parts);
+        row.push(
+            Field { name, qual, offset, span, base, bits: None, id: None, attribute: None },
+            parts,
+        );
         if needed > MAX_SIZE {
             let name = self.types.class_name(&self.types.class(id).name);
             let message = format!(
@@ -323,7 +333,8 @@ impl Checker {
         }
         let offset = start / size * (size / 8);
         let bits = Some(Bits { shift: start % size, width: bits });
-        let field = Field { name, qual, offset, span, base: false, bits, id: None };
+        let field =
+            Field { name, qual, offset, span, base: false, bits, id: None, attribute: None };
         row.push(field, Parts::default());
         true
     }

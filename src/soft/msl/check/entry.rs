@@ -1,7 +1,7 @@
 //! Entry points (MSL 5.1.3, 5.2): their signatures, and the reflection of their arguments.
 
 use super::layout::is_address;
-use super::{Checker, FuncId, Parameter};
+use super::{Checker, Entity, FuncId, Parameter};
 use crate::soft::ir::shape::TensorKind;
 use crate::soft::ir::{Input, Scalar, Shape, limits};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
@@ -60,8 +60,21 @@ pub(crate) struct Argument {
     pub(crate) function_table: bool,
     /// A tensor of the host: a record of it, which the parameter holds the address of.
     pub(crate) tensor: Option<TensorKind>,
+    /// `[[stage_in]]`: the attributes that its members are.
+    pub(crate) attributes: Vec<StageAttribute>,
     /// `[[function_constant(c)]]`: the argument exists only when the constant is true.
     pub(crate) condition: Option<crate::soft::msl::hir::GlobalIndex>,
+}
+
+/// A member of a stage's input that the host describes.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct StageAttribute {
+    pub(crate) name: String,
+    /// `[[attribute(n)]]`
+    pub(crate) index: u32,
+    /// The type: a scalar or a vector.
+    pub(crate) scalar: Scalar,
+    pub(crate) width: u32,
 }
 
 /// Reflection of an entry point, for the host.
@@ -191,6 +204,7 @@ impl Checker {
             reference: false,
             function_table: false,
             tensor: None,
+            attributes: Vec::new(),
             condition: None,
         };
         if let Some(attribute) = self.attribute(attributes, &["function_constant"])
@@ -246,6 +260,9 @@ impl Checker {
             self.bound(&mut argument, of, count, attributes, span);
             return argument;
         }
+        if self.attribute(attributes, &["stage_in"]).is_some() {
+            argument.attributes = self.stage_attributes(qual.ty);
+        }
         for attribute in attributes {
             let text = match self.context.names.text(attribute.name.name) {
                 // The older name of the attribute.
@@ -267,6 +284,17 @@ impl Checker {
             }
         }
         argument
+    }
+
+    /// The attributes that the members of a stage's input are.
+    fn stage_attributes(&self, ty: TyId) -> Vec<StageAttribute> {
+        let Some((_, class)) = self.types.structure(ty) else { return Vec::new() };
+        let attribute = |field: &Field| {
+            let (name, index) = (self.text(field.name?), field.attribute?);
+            let (scalar, width) = self.types.arithmetic(field.qual.ty)?;
+            Some(StageAttribute { name, index, scalar, width })
+        };
+        class.fields().iter().filter_map(attribute).collect()
     }
 
     /// The index of a buffer or of threadgroup memory, if an attribute states it.
@@ -297,11 +325,9 @@ impl Checker {
 
     /// What a tensor of the host (MSL 2.20.2.1) is of, if a type is one.
     pub(super) fn tensor(&self, ty: TyId) -> Option<TensorKind> {
-        let only = |ty: TyId| match self.types.structure(ty)?.1.fields() {
-            [field] => Some(field.qual.ty),
-            _ => None,
-        };
-        let Ty::Pointer(record) = *self.types.get(only(ty)?) else { return None };
+        let (id, class) = self.types.structure(ty)?;
+        let [field] = class.fields() else { return None };
+        let Ty::Pointer(record) = *self.types.get(field.qual.ty) else { return None };
         let (_, record) = self.types.structure(record.ty)?;
         let [data, _, _, sizes, _] = record.fields() else { return None };
         match (&*record.name.text, self.types.get(data.qual.ty), self.types.get(sizes.qual.ty)) {
@@ -309,7 +335,16 @@ impl Checker {
                 if is_address(&self.types, data.qual.ty).is_some() =>
             {
                 let (element, _) = self.types.arithmetic(of.ty)?;
-                Some(TensorKind { element, rank: *rank })
+                let names = &self.scopes[self.classes[id.0 as usize].scope.0 as usize].names;
+                let index = self.context.names.find("index_type").and_then(|name| {
+                    match names.get(&name)?.first()? {
+                        Entity::Type(index) => self.types.arithmetic(index.ty),
+                        _ => None,
+                    }
+                });
+                let is_device = of.space_or_thread() == AddressSpace::Device;
+                let (index, writable) = (index?.0, is_device && !of.constant);
+                Some(TensorKind { element, rank: *rank, index, writable })
             }
             _ => None,
         }

@@ -75,18 +75,24 @@ impl List<'_> {
             Ty::Texture(texture) => Shape::Texture(texture.expected(), texture.kind().depth),
             Ty::Sampler => Shape::Sampler,
             Ty::Array(element, Some(length)) => self.array(element, length),
-            Ty::Struct(_) if self.checker.tensor(ty).is_some() => Shape::Handle(Handle::Tensor),
-            Ty::Struct(id) => match (self.checker.library_name(id), types.class(id).fields()) {
-                (Some("array"), [elements]) => self.listed(elements.qual.ty),
-                (Some("visible_function_table"), _) => Shape::Handle(Handle::FunctionTable),
-                (Some("command_buffer"), _) => Shape::Handle(Handle::CommandBuffer),
-                (Some("compute_pipeline_state"), _) => Shape::Handle(Handle::Pipeline),
-                _ => self.structure(ty, id),
-            },
+            Ty::Struct(id) => {
+                self.checker.tensor(ty).map_or_else(|| self.class(ty, id), Shape::Tensor)
+            }
             _ => match is_address(types, ty) {
                 Some(to) => self.pointer(to),
                 None => Shape::Other,
             },
+        }
+    }
+
+    /// A struct that is no tensor: one of the library's that the host sets as a whole, or one with members.
+    fn class(&mut self, ty: TyId, id: StructId) -> Shape {
+        match (self.checker.library_name(id), self.checker.types.class(id).fields()) {
+            (Some("array"), [elements]) => self.listed(elements.qual.ty),
+            (Some("visible_function_table"), _) => Shape::Handle(Handle::FunctionTable),
+            (Some("command_buffer"), _) => Shape::Handle(Handle::CommandBuffer),
+            (Some("compute_pipeline_state"), _) => Shape::Handle(Handle::Pipeline),
+            _ => self.structure(ty, id),
         }
     }
 
