@@ -110,7 +110,6 @@ impl Names {
     }
 
     /// The number of a text, if the table has it.
-    #[cfg(test)]
     pub(crate) fn find(&self, text: &str) -> Option<Name> {
         self.find_by_hash(text, hash_of_text(text, self.seed))
     }
