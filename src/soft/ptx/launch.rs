@@ -92,6 +92,7 @@ impl Ready {
                 pushed,
                 multiples: self.multiples(&bound, pushed),
                 whole: has_whole_simdgroups(launch),
+                regular: is_regular(launch),
                 tensor: self.tensor && has_whole_rows(launch),
                 checked: options.checked && !self.is_proven(launch, &bound, pushed, &extents),
                 ..options
@@ -358,6 +359,13 @@ impl Ready {
 fn has_whole_simdgroups(launch: &Launch<'_>) -> bool {
     let is_whole = |d: usize| launch.grid[d].is_multiple_of(launch.group[d]);
     product(launch.group).is_multiple_of(32) && (0..3).all(is_whole)
+}
+
+/// Whether the launch is one piece, whose threadgroups all have the same size.
+fn is_regular(launch: &Launch<'_>) -> bool {
+    let is_one = |d: usize| launch.grid[d].div_ceil(launch.group[d]) <= MAX_BLOCKS;
+    let is_whole = |d: usize| launch.grid[d].is_multiple_of(launch.group[d]);
+    launch.group[2] <= MAX_DEPTH && is_one(1) && is_one(2) && (0..3).all(is_whole)
 }
 
 /// Whether every 32 threads of a row are the lanes of a warp, in all threadgroups, as tensor cores need.

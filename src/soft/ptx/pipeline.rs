@@ -3,8 +3,15 @@
 
 use crate::soft::ir::Checks;
 use crate::soft::ir::passes::{
-    EXPANDED, Pass, Pipeline, SCALAR, adjacent, inline, invariant, once,
+    EXPANDED, Pass, Pipeline, SCALAR, adjacent, dead, inline, invariant, once, unroll,
 };
+
+/// Loops that were too long before arrays became variables. Iterations that are written several times have fewer tests.
+const UNROLLED: &[Pass] = &[
+    ("dead scalar", dead::run),
+    ("unroll scalar", unroll::run),
+    ("unroll in parts", unroll::in_parts),
+];
 
 /// The limits of loops are computed before them.
 const LIMITS: &[Pass] = &[("invariant loads", invariant::with_loads)];
@@ -13,6 +20,6 @@ const LIMITS: &[Pass] = &[("invariant loads", invariant::with_loads)];
 pub(super) const PIPELINE: Pipeline = Pipeline {
     checks: Checks::NONE,
     calls: inline::Calls::NONE,
-    first: &[SCALAR, &once(adjacent::four), LIMITS],
+    first: &[SCALAR, UNROLLED, &once(adjacent::four), LIMITS],
     expanded: EXPANDED,
 };

@@ -5,7 +5,7 @@
 //! It pays by what it enables: indices become constants, so that local arrays can become variables, and the
 //! counter disappears.
 
-use crate::soft::ir::hash::FastMap;
+use crate::soft::ir::hash::{FastMap, FastSet};
 use crate::soft::ir::walk::{instructions, statements};
 
 use crate::soft::ir::semantics::{convert, eval};
@@ -25,19 +25,35 @@ const MAX_CODE_FOR_ARRAYS: usize = 8192;
 const MAX_IN_ALL: usize = 1 << 16;
 /// Operations between the counter and the test, at most.
 const DEEPEST: u32 = 8;
+/// How often an iteration is written in a loop that may end before its last one, the most iterations of that, and the most statements of one.
+const PARTS: usize = 4;
+const MAX_IN_PARTS: usize = 1 << 10;
+const MAX_PART: usize = 32;
 
 /// Unrolls in a function without calls.
 pub(crate) fn run(function: &mut Function) {
     let body = std::mem::take(&mut function.body);
     let constants = Constants::of(function);
-    let mut pass = Unroll { function, constants };
+    let mut pass = Unroll { function, constants, inside: FastSet::default() };
     let body = pass.block(body);
+    pass.function.body = body;
+}
+
+/// Writes several iterations of short loops that only compute, and may end before the last iteration: only one of the iterations tests the counter.
+/// Such a loop has no loads, so nothing else pays for it.
+pub(crate) fn in_parts(function: &mut Function) {
+    let body = std::mem::take(&mut function.body);
+    let constants = Constants::of(function);
+    let mut pass = Unroll { function, constants, inside: FastSet::default() };
+    let body = pass.block_in_parts(body);
     pass.function.body = body;
 }
 
 struct Unroll<'a> {
     function: &'a mut Function,
     constants: Constants,
+    /// The instructions of the loop that is analysed: only what these read is its counter.
+    inside: FastSet<Value>,
 }
 
 /// A loop that can be unrolled.
@@ -56,15 +72,100 @@ impl Unroll<'_> {
         let mut out = Block::with_capacity(block.len());
         for stmt in block {
             let stmt = stmt.map_blocks(|inner| self.block(inner));
-            if let Stmt::Loop { body, next, span } = &stmt
-                && let Some(counted) = self.counted(&out, body, next)
-            {
-                self.expand(&counted, body, next, *span, &mut out);
-            } else {
-                out.push(stmt);
+            if let Stmt::Loop { body, next, span } = &stmt {
+                self.inside = instructions(body).chain(instructions(next)).collect();
+                if let Some(counted) = self.counted(&out, body, next) {
+                    self.expand(&counted, body, next, *span, &mut out);
+                    continue;
+                }
             }
+            out.push(stmt);
         }
         out
+    }
+
+    fn block_in_parts(&mut self, block: Block) -> Block {
+        let mut out = Block::with_capacity(block.len());
+        for stmt in block {
+            let mut stmt = stmt.map_blocks(|inner| self.block_in_parts(inner));
+            if let Stmt::Loop { body, next, .. } = &mut stmt {
+                self.inside = instructions(body).chain(instructions(next)).collect();
+                if let Some(known) = self.parts_of(&out, body, next) {
+                    self.write_parts(&known, body, next);
+                }
+            }
+            out.push(stmt);
+        }
+        out
+    }
+
+    /// For a loop that may be written in parts the values of its test that are the same in all iterations: those of the counter alone.
+    fn parts_of(&self, before: &Block, body: &Block, next: &Block) -> Option<Vec<(Value, u64)>> {
+        let function = &*self.function;
+        let is_simple = |stmt: &Stmt| match *stmt {
+            Stmt::Do(value) => {
+                let op = function.inst(value).op;
+                matches!(op, Op::Get | Op::Set) || op.row().effect == Effect::Pure
+            }
+            _ => false,
+        };
+        let test = body.iter().take_while(|stmt| matches!(stmt, Stmt::Do(_))).count();
+        let Some(Stmt::If(condition, then, otherwise)) = body.get(test) else { return None };
+        let all = body[..test].iter().chain(&body[test + 1..]).chain(next);
+        if then[..] != [Stmt::Break]
+            || !otherwise.is_empty()
+            || count(body) + count(next) > MAX_PART
+            || !all.clone().all(is_simple)
+        {
+            return None;
+        }
+        // The counter is assigned once, after the test and after all that reads it.
+        let (counter, step) = next.iter().chain(&body[test + 1..]).find_map(|stmt| {
+            let Stmt::Do(value) = *stmt else { return None };
+            let inst = function.inst(value);
+            let counter = VarId(inst.imm as u32);
+            let assigned = [&body[..], &next[..]].map(|part| assignments(function, part, counter));
+            let step = *inst.args.first()?;
+            (inst.op == Op::Set && assigned.iter().sum::<usize>() == 1).then_some(())?;
+            let now = self.initial(before, counter)?;
+            self.value(step, counter, now, DEEPEST).map(|_| (counter, step))
+        })?;
+        let tests: Vec<Value> = instructions(&body[..test])
+            .filter(|&value| function.ty(value) == Type::Scalar(Scalar::Bool))
+            .collect();
+        let mut now = self.initial(before, counter)?;
+        let mut known: Vec<Option<u64>> =
+            tests.iter().map(|&value| self.value(value, counter, now, DEEPEST)).collect();
+        for iterations in 0..=MAX_IN_PARTS {
+            if let Some(ends) = self.value(*condition, counter, now, DEEPEST) {
+                let known = tests.into_iter().zip(known);
+                let known: Vec<(Value, u64)> =
+                    known.filter_map(|(test, value)| Some((test, value?))).collect();
+                let whole = iterations != 0 && iterations.is_multiple_of(PARTS);
+                return (ends != 0 && whole && !known.is_empty()).then_some(known);
+            }
+            for (value, known) in tests.iter().zip(&mut known) {
+                *known = known.filter(|_| self.value(*value, counter, now, DEEPEST) == *known);
+            }
+            now = self.value(step, counter, now, DEEPEST)?;
+        }
+        None
+    }
+
+    /// Writes several iterations into a loop. In all but the first the values of `known` are constants.
+    fn write_parts(&mut self, known: &[(Value, u64)], body: &mut Block, next: &mut Block) {
+        let (first, step) = (std::mem::take(body), std::mem::take(next));
+        for part in 0..PARTS {
+            let known = known.iter().filter(|_| part != 0).map(|&(value, bits)| {
+                (value, self.constants.get(self.function, Scalar::Bool, bits))
+            });
+            let known = known.collect();
+            let (function, map) = (&mut *self.function, FastMap::default());
+            let mut copy = Copy { function, counter: None, known, map };
+            body.extend(copy.block(first.clone()));
+            let step = copy.block(step.clone());
+            if part + 1 == PARTS { *next = step } else { body.extend(step) }
+        }
     }
 
     /// Analyses a loop that follows `before` in its block; `None` if it cannot be unrolled.
@@ -183,7 +284,9 @@ impl Unroll<'_> {
         let inst = self.function.inst(value);
         match inst.op {
             Op::Const => return Some(inst.imm),
-            Op::Get if inst.imm == u64::from(counter.0) => return Some(now),
+            Op::Get if inst.imm == u64::from(counter.0) => {
+                return self.inside.contains(&value).then_some(now);
+            }
             _ if depth == 0 || inst.op.row().effect != Effect::Pure => return None,
             _ => {}
         }
@@ -232,8 +335,8 @@ impl Unroll<'_> {
             }
             let mut copy = Copy {
                 function: self.function,
-                counter: counted.counter,
-                constant,
+                counter: Some((counted.counter, constant)),
+                known: FastMap::default(),
                 map: FastMap::default(),
             };
             let test = counted.test + usize::from(counted.may_leave);
@@ -292,11 +395,11 @@ fn count(block: &Block) -> usize {
     statements(block).count()
 }
 
-/// One iteration: a copy of the code in which the counter is a constant.
+/// One iteration: a copy of the code in which the counter is a constant, if it is, and so are the values in `known`.
 struct Copy<'a> {
     function: &'a mut Function,
-    counter: VarId,
-    constant: Value,
+    counter: Option<(VarId, Value)>,
+    known: FastMap<Value, Value>,
     map: FastMap<Value, Value>,
 }
 
@@ -315,13 +418,19 @@ impl Copy<'_> {
                 continue;
             };
             let mut inst = *self.function.inst(value);
-            let counter = inst.imm == u64::from(self.counter.0);
-            if inst.op == Op::Get && counter {
-                self.map.insert(value, self.constant);
+            if let Some(&constant) = self.known.get(&value) {
+                self.map.insert(value, constant);
                 continue;
             }
-            if inst.op == Op::Set && counter {
-                continue;
+            if let Some((counter, constant)) = self.counter
+                && inst.imm == u64::from(counter.0)
+            {
+                if inst.op == Op::Get {
+                    self.map.insert(value, constant);
+                }
+                if matches!(inst.op, Op::Get | Op::Set) {
+                    continue;
+                }
             }
             let mut args = inst.args;
             args.iter_mut().for_each(|arg| *arg = self.value(*arg));
@@ -404,6 +513,72 @@ mod tests {
         assert_eq!(text.matches("store").count(), 3, "{text}");
         assert_eq!(text.matches("break").count(), 4, "{text}");
         assert!(text.contains("index +4, local0, 2u32"), "{text}");
+    }
+
+    /// `for (i = 0; i < iterations && x <= limit; i += 2) x += x`, where the tested number is read before the loop if it is `old`.
+    fn computing(iterations: u32, old: bool) -> Function {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let (i, x) = (b.variable("i", Type::U32), b.variable("x", Type::U32));
+        let (zero, two, most, limit) = (b.u32(0), b.u32(2), b.u32(iterations), b.u32(100));
+        let before = b.get(i);
+        b.set(i, zero);
+        b.begin_loop();
+        let (now, number) = (b.get(i), b.get(x));
+        let tested = if old { before } else { now };
+        let (more, fits) = (b.lt(tested, most), b.op(Op::Le, &[number, limit]));
+        let goes_on = b.op(Op::And, &[more, fits]);
+        let done = b.op(Op::Not, &[goes_on]);
+        b.break_if(done);
+        let twice = b.add(number, number);
+        b.set(x, twice);
+        b.begin_next();
+        let now = b.get(i);
+        let next = b.add(now, two);
+        b.set(i, next);
+        b.end_loop();
+        b.finish()
+    }
+
+    #[test]
+    fn one_of_four_iterations_tests_the_counter() {
+        for (iterations, old, parts) in [
+            (8, false, 4),
+            (7, false, 4),
+            (5, false, 1),
+            (4, false, 1),
+            (0, false, 1),
+            (8, true, 1),
+        ] {
+            let mut f = computing(iterations, old);
+            in_parts(&mut f);
+            let text = f.to_string();
+            assert_eq!(text.matches("break").count(), parts, "{iterations}: {text}");
+            assert_eq!(text.matches("le ").count(), parts, "{iterations}: {text}");
+            assert_eq!(text.matches("lt ").count(), 1, "{iterations}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_number_from_before_the_loop_is_no_counter() {
+        for (old, whole) in [(false, false), (true, true)] {
+            let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+            let i = b.variable("i", Type::U32);
+            let (zero, one, most) = (b.u32(0), b.u32(1), b.u32(3));
+            let before = b.get(i);
+            b.set(i, zero);
+            b.begin_loop();
+            let now = b.get(i);
+            let done = b.op(Op::Le, &[most, if old { before } else { now }]);
+            b.break_if(done);
+            b.begin_next();
+            let now = b.get(i);
+            let more = b.add(now, one);
+            b.set(i, more);
+            b.end_loop();
+            let mut f = b.finish();
+            run(&mut f);
+            assert_eq!(f.to_string().contains("loop"), whole);
+        }
     }
 
     #[test]

@@ -1,14 +1,48 @@
 //! Barriers. Where threads may wait at different ones, each that arrives reports at which, and all count how many have arrived where.
 //! In a strict launch all do so, and a thread that ends reports that, too.
 
+use std::collections::HashSet;
+
 use super::super::text::{Kind, Reg, ptx};
+use super::flow::has_no_effect;
+use super::value::is_across;
 use super::{Emit, SiteKind};
 use crate::soft::ir::walk::instructions;
-use crate::soft::ir::{Barrier, Inst, Op, Span, internal_error};
+use crate::soft::ir::{Barrier, Function, Inst, Op, Span, Stmt, Value, internal_error};
 
 /// Whether a barrier is one of the threadgroup.
 fn is_of_group(inst: &Inst) -> bool {
     inst.op == Op::Barrier && Barrier::from_imm(inst.imm).0 == Barrier::Threadgroup
+}
+
+/// Barriers of SIMD-groups that order nothing: from the barrier before to the one after, in straight code, no memory is written.
+pub(super) fn idle_barriers(function: &Function) -> HashSet<Value> {
+    let mut idle = HashSet::new();
+    find_idle(function, &function.body, &mut idle);
+    idle
+}
+
+fn find_idle(function: &Function, block: &[Stmt], idle: &mut HashSet<Value>) {
+    let is_quiet = |value: Value| {
+        let op = function.inst(value).op;
+        has_no_effect(function, &Stmt::Do(value))
+            || matches!(op, Op::MatrixLoad | Op::MatrixMultiplyAdd)
+            || is_across(op)
+    };
+    // Whether nothing was written since a barrier; and a barrier that has nothing to order if nothing is written up to the next one.
+    let (mut quiet, mut candidate) = (false, None);
+    for stmt in block {
+        match *stmt {
+            Stmt::Do(value) if function.inst(value).op == Op::Barrier => {
+                idle.extend(candidate.take());
+                let may_be = quiet && !is_of_group(function.inst(value));
+                (quiet, candidate) = (true, may_be.then_some(value));
+            }
+            Stmt::Do(value) if is_quiet(value) => {}
+            _ => (quiet, candidate) = (false, None),
+        }
+        stmt.blocks().into_iter().for_each(|inner| find_idle(function, inner, idle));
+    }
 }
 
 impl Emit<'_> {

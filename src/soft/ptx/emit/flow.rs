@@ -218,9 +218,12 @@ impl Emit<'_> {
                 continue;
             }
             self.begin(stmt);
-            let products = self.tensor_products(&block[at..]);
-            if products != 0 {
-                at += products;
+            let done = match self.copies(&block[at..]) {
+                0 => self.tensor_products(&block[at..]),
+                copies => copies,
+            };
+            if done != 0 {
+                at += done;
                 continue;
             }
             at += 1;
@@ -458,7 +461,8 @@ impl Emit<'_> {
         self.text.place(end);
         self.flow.slow = false;
         self.flow.frames.pop();
-        if joint {
+        // If all lanes always break together, all are here.
+        if joint && (!self.flow.is_whole() || all_returns || reconverges) {
             let mask = self.mask();
             ptx!(self.text, "bar.warp.sync {entered};");
             ptx!(self.text, "mov.b32 {mask}, {entered};");

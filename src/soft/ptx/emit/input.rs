@@ -159,15 +159,17 @@ impl Emit<'_> {
     /// a kernel does not use of it the assembler removes.
     pub(super) fn start(&mut self) {
         let cold_labels: [Label; 4] = std::array::from_fn(|_| self.text.label());
-        let tensor = self.options.tensor;
+        let super::Options { tensor, regular, .. } = self.options;
         let (place, faulted) = self.text.early(|text| {
             let place = ThreadPosition::common(text, tensor);
-            let [correct, corrected, ..] = cold_labels;
-            let (special, is_special) = (word(text), text.reg(Kind::Predicate));
-            ptx!(text, "ld.param.u32 {special}, [args+{}];", layout::SPECIAL);
-            ptx!(text, "setp.ne.u32 {is_special}, {special}, 0;");
-            ptx!(text, "@{is_special} bra {correct};");
-            text.place(corrected);
+            if !regular {
+                let [correct, corrected, ..] = cold_labels;
+                let (special, is_special) = (word(text), text.reg(Kind::Predicate));
+                ptx!(text, "ld.param.u32 {special}, [args+{}];", layout::SPECIAL);
+                ptx!(text, "setp.ne.u32 {is_special}, {special}, 0;");
+                ptx!(text, "@{is_special} bra {correct};");
+                text.place(corrected);
+            }
             place.number(text);
             let (to, faulted) = (text.reg(Kind::Long), word(text));
             ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::FAULTED);
@@ -183,9 +185,11 @@ impl Emit<'_> {
     pub(super) fn cold_prologue(&mut self) {
         let (place, text) = (self.thread_position(), &mut self.text);
         let Some([correct, corrected, note, noted]) = self.inputs.cold_labels else { return };
-        text.place(correct);
-        place.correct(text);
-        ptx!(text, "bra {corrected};");
+        if !self.options.regular {
+            text.place(correct);
+            place.correct(text);
+            ptx!(text, "bra {corrected};");
+        }
         if !self.flow.noted() {
             return;
         }
@@ -217,6 +221,11 @@ impl Emit<'_> {
         ptx!(text, "ld.param.u32 {launch}, [args+{}];", layout::NUMBER);
         ptx!(text, "max.u32 {launch}, {launch}, {number};");
         ptx!(text, "setp.eq.and.u32 {first}, {launch}, 1, {notes};");
+        // A single threadgroup does not: its time is that which the host measures, unless that is long.
+        let (groups, [x, y, z]) = (word(text), place.groups);
+        ptx!(text, "or.b32 {groups}, {x}, {y};");
+        ptx!(text, "or.b32 {groups}, {groups}, {z};");
+        ptx!(text, "setp.ne.and.u32 {first}, {groups}, 1, {first};");
         ptx!(text, "@!{first} bra {noted};");
         ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::RECORD);
         ptx!(text, "mov.u64 {time}, %globaltimer;");

@@ -41,21 +41,18 @@ pub(super) fn ends(function: &Function, body: &Block, next: &Block) -> bool {
             && (parts(sum.args[0], sum.args[1]) || parts(sum.args[1], sum.args[0]));
         narrow && adds && always(set)
     };
-    // A counter that grows by a constant to a constant limit, both far from the largest number of its type.
+    // A counter to which constants are added, up to a constant limit, both far from the largest number of its type. Each of
+    // several assignments adds to what the variable is, or was before in the same iteration.
     let grows = |variable: u64| {
-        let mut sets = assigned.iter().filter(|set| set.1 == variable);
-        let (Some(&(set, _)), None) = (sets.next(), sets.next()) else { return false };
-        let sum = function.inst(plain(function, function.inst(set).args[0]));
-        let parts = |a: Value, b: Value| {
-            let read = function.inst(plain(function, a));
-            read.op == Op::Get
-                && read.imm == variable
-                && function.constant_index(b).is_some_and(|step| (1..=MAX_CONSTANT).contains(&step))
+        let sets: Vec<Value> =
+            assigned.iter().filter(|set| set.1 == variable).map(|set| set.0).collect();
+        let adds = |set: Value| {
+            let step = added(function, function.inst(set).args[0], variable, &inside);
+            step.is_some_and(|step| (1..=MAX_CONSTANT / sets.len() as i64).contains(&step))
         };
         function.variables[variable as usize].ty.bytes() <= 4
-            && sum.op == Op::Add
-            && (parts(sum.args[0], sum.args[1]) || parts(sum.args[1], sum.args[0]))
-            && always(set)
+            && sets.iter().all(|&set| adds(set))
+            && sets.iter().any(|&set| always(set))
     };
     let fixed = |value: Value| is_fixed(function, value, &inside, &assigned, 8);
     // Whether a comparison, or its opposite, says that a counter is below a limit.
@@ -102,6 +99,30 @@ pub(super) fn ends(function: &Function, body: &Block, next: &Block) -> bool {
 
 /// The largest constant that a counter grows by or to: a sum of two has 16 bits.
 const MAX_CONSTANT: i64 = 1 << 14;
+
+/// The constant by which a value is more than a variable, read in the loop: a sum of that and constants that are not negative.
+fn added(function: &Function, value: Value, variable: u64, inside: &HashSet<Value>) -> Option<i64> {
+    let (mut value, mut step) = (plain(function, value), 0i64);
+    loop {
+        let inst = function.inst(value);
+        if inst.op == Op::Get {
+            return (inst.imm == variable && inside.contains(&value)).then_some(step);
+        }
+        if inst.op != Op::Add {
+            return None;
+        }
+        let [a, b] = [inst.args[0], inst.args[1]];
+        let (rest, by) = match (function.constant_index(a), function.constant_index(b)) {
+            (None, Some(by)) => (a, by),
+            (Some(by), None) => (b, by),
+            _ => return None,
+        };
+        if !(0..=MAX_CONSTANT).contains(&by) {
+            return None;
+        }
+        (value, step) = (plain(function, rest), step + by);
+    }
+}
 
 /// A value without the conversions of integers of 16 bits or more that it is the result of.
 fn plain(function: &Function, mut value: Value) -> Value {

@@ -397,14 +397,19 @@ impl Emit<'_> {
         if let Some(regs) = self.load_pushed(pointer, ty) {
             return regs;
         }
-        let target = match self.targets.remove(&value) {
-            Some(target) => target,
-            None => self.check(value, inst),
-        };
+        let target = self.target_of_load(value, inst);
         let scalar = ty.scalar().unwrap_or(Scalar::U64);
         let regs: Vec<Reg> = (0..ty.width()).map(|_| self.reg(scalar)).collect();
         self.move_all(&target, scalar, &regs, false);
         regs
+    }
+
+    /// The memory of a load, which is checked unless it was before.
+    pub(super) fn target_of_load(&mut self, load: Value, inst: &Inst) -> Target {
+        match self.targets.remove(&load) {
+            Some(target) => target,
+            None => self.check(load, inst),
+        }
     }
 
     /// Checks a load.
@@ -442,14 +447,19 @@ impl Emit<'_> {
 
     /// Writes a scalar, a vector or a pointer.
     pub(super) fn store(&mut self, store: Value, inst: &Inst) {
-        let (pointer, data) = (inst.args[0], inst.args[1]);
-        let ty = self.function.ty(data);
-        let regs = self.operand(data);
-        let target = match self.version_target(store, pointer, ty.bytes()) {
-            Some(target) => target,
-            None => self.access_or_index(pointer, ty.bytes(), true, inst.span),
-        };
+        let ty = self.function.ty(inst.args[1]);
+        let regs = self.operand(inst.args[1]);
+        let target = self.target_of_store(store, inst);
         self.move_all(&target, ty.scalar().unwrap_or(Scalar::U64), &regs, true);
+    }
+
+    /// The memory of a store, which is checked.
+    pub(super) fn target_of_store(&mut self, store: Value, inst: &Inst) -> Target {
+        let (pointer, bytes) = (inst.args[0], self.function.ty(inst.args[1]).bytes());
+        match self.version_target(store, pointer, bytes) {
+            Some(target) => target,
+            None => self.access_or_index(pointer, bytes, true, inst.span),
+        }
     }
 
     /// Moves scalars that are side by side from or to memory.

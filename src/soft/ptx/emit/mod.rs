@@ -5,6 +5,7 @@ mod assigned;
 mod atomic;
 mod barrier;
 mod convert;
+mod copies;
 mod flow;
 mod inline_bytes;
 mod input;
@@ -23,11 +24,12 @@ mod together;
 mod value;
 mod version;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::text::{Kind, Label, Reg, Text, ptx};
 use crate::soft::ir::facts::stack_slots::assign_offsets;
 use crate::soft::ir::facts::uniform::{self, Uniformity};
+use crate::soft::ir::walk::{instructions, statements};
 use crate::soft::ir::{
     AllocationKind, Function, JoinedLoads, Module, Op, Routine, Scalar, Space, Span, Type, Value,
     internal_error,
@@ -60,6 +62,8 @@ pub(super) struct Options {
     pub(super) multiples: u64,
     /// Whether all SIMD-groups have 32 threads.
     pub(super) whole: bool,
+    /// Whether the positions of all threads are the hardware's.
+    pub(super) regular: bool,
     /// Whether tensor cores multiply matrices of halves and bfloats: then lanes have the numbers that their layout needs.
     pub(super) tensor: bool,
 }
@@ -241,6 +245,9 @@ struct Emit<'a> {
     thread_bytes: u64,
     sites: Vec<Site>,
     barriers: Vec<Span>,
+    idle_barriers: HashSet<Value>,
+    /// How often each value is used.
+    uses: Vec<u32>,
     joined: HashMap<u32, Joined>,
     /// For each site its label, and the register with an offset or a pointer.
     exits: Vec<(Label, Reg)>,
@@ -312,6 +319,8 @@ impl<'a> Emit<'a> {
             thread_bytes,
             sites: Vec::new(),
             barriers: Vec::new(),
+            idle_barriers: barrier::idle_barriers(function),
+            uses: uses(function),
             joined: HashMap::new(),
             exits: Vec::new(),
             limits: HashMap::new(),
@@ -498,6 +507,15 @@ impl Emit<'_> {
         let Self { sites, barriers, joined, thread_bytes, given_limits: limits, .. } = self;
         Ok(Emitted { text: out, sites, limits, barriers, joined, thread_bytes })
     }
+}
+
+/// How often each value is used.
+fn uses(function: &Function) -> Vec<u32> {
+    let mut uses = vec![0; function.insts.len()];
+    let operands = instructions(&function.body).flat_map(|value| &function.inst(value).args[..]);
+    let others = statements(&function.body).flat_map(|stmt| stmt.values());
+    operands.chain(others).for_each(|value| uses[value.index()] += 1);
+    uses
 }
 
 /// Whether a function reads pointers or textures from memory, or writes them there, so that a launch passes what it may reach.

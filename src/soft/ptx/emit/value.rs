@@ -73,7 +73,9 @@ impl Emit<'_> {
             }
             Op::MatrixMultiplyAdd => self.matrix_multiply_add(&inst),
             Op::Barrier => {
-                self.barrier(&inst);
+                if !self.idle_barriers.contains(&value) {
+                    self.barrier(&inst);
+                }
                 return;
             }
             Op::Probe | Op::Unwritten => {
@@ -91,7 +93,14 @@ impl Emit<'_> {
                         Type::Pointer(_) => Scalar::U64,
                         _ => self.scalar_type(inst.args[0]),
                     };
-                    vec![self.pure(op, scalar, &args)]
+                    vec![match (self.divisor(&inst), self.fused(&inst)) {
+                        (Some(by), _) => self.divide_by(op, scalar, args[0], by),
+                        (_, Some(args)) => {
+                            let args = args.map(|arg| self.scalar(arg));
+                            self.line(Kind::Word, "fma.rn.f32", &args)
+                        }
+                        _ => self.pure(op, scalar, &args),
+                    }]
                 }
             },
         };
@@ -343,6 +352,54 @@ impl Emit<'_> {
             _ => internal_error(format!("PTX: {op:?} of {scalar}")),
         };
         self.line(kind, &name, args)
+    }
+
+    /// The constant that an integer is divided by, if it is an ordinary one.
+    fn divisor(&self, inst: &Inst) -> Option<i64> {
+        let is_division = matches!(inst.op, Op::Div | Op::Rem)
+            && self.function.ty(inst.args[0]).scalar().is_some_and(Scalar::is_int);
+        let by = is_division.then(|| self.function.constant_index(inst.args[1]))??;
+        (1..=i32::MAX.into()).contains(&by).then_some(by)
+    }
+
+    /// The factors and the summand of a sum that one fused instruction computes with the same bits, since rounding the product changes
+    /// nothing: its factors have few bits; or one is an integer, so that the product is 0 only if a factor is, and the summand is 0.
+    fn fused(&self, sum: &Inst) -> Option<[Value; 3]> {
+        let function = self.function;
+        if sum.op != Op::Add || sum.ty != Type::Scalar(Scalar::F32) {
+            return None;
+        }
+        // The bits of a number that was converted from a narrow type, or of an integer.
+        let bits = |value: Value| {
+            let inst = function.inst(value);
+            let from = inst.args.first().filter(|_| inst.op == Op::Convert)?;
+            match function.ty(*from).scalar()? {
+                Scalar::F16 => Some((11, false)),
+                scalar if scalar.is_int() => Some((width(scalar), true)),
+                _ => None,
+            }
+        };
+        [(0, 1), (1, 0)].into_iter().find_map(|(product, summand)| {
+            let (inst, summand) = (function.inst(sum.args[product]), sum.args[summand]);
+            if inst.op != Op::Mul {
+                return None;
+            }
+            let [a, b] = [inst.args[0], inst.args[1]];
+            let (of_a, of_b) = (bits(a), bits(b));
+            let few = of_a.zip(of_b).is_some_and(|((a, _), (b, _))| a + b <= 24);
+            let is_integer = [of_a, of_b].into_iter().flatten().any(|(_, is_integer)| is_integer);
+            let zero = function.inst(summand);
+            let is_zero = zero.op == Op::Const && zero.imm == 0;
+            (few || is_integer && is_zero).then_some([a, b, summand])
+        })
+    }
+
+    /// A division by a constant, for which the assembler has better code than for one by a register.
+    fn divide_by(&mut self, op: Op, scalar: Scalar, from: Reg, by: i64) -> Reg {
+        let name = if op == Op::Div { "div" } else { "rem" };
+        let reg = self.text.reg(from.kind);
+        ptx!(self.text, "{name}.{} {reg}, {from}, {by};", int(scalar));
+        if needs_narrowing(op, scalar) { self.narrow(scalar, reg) } else { reg }
     }
 
     /// A division; by zero, the quotient is 0 and the remainder the dividend.

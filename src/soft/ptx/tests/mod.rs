@@ -217,6 +217,118 @@ fn a_thread_that_ends_names_a_barrier_only_if_all_others_wait_there() {
     assert_eq!(compared[0], compared[1]);
 }
 
+/// The text of the kernel `k` for a launch that is proven to access nothing out of bounds, with whole SIMD-groups.
+fn unchecked(source: &str, target: u32) -> String {
+    let (threads, alignment, pushed, whole) = (256, 16, u64::MAX, true);
+    let options = Options { target, threads, alignment, pushed, whole, ..Options::default() };
+    let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{source}");
+    let text = texts("k", &source, options, 1).remove(0).1.expect("text");
+    assert_eq!(refused(&text, target), None, "{text}");
+    text
+}
+
+#[test]
+fn barriers_between_loads_order_nothing() {
+    let barrier = "simdgroup_barrier(mem_flags::mem_threadgroup);";
+    let load = "sum += t[j++ * k];";
+    for (body, barriers) in [
+        (format!("{barrier} {load} {barrier} {load} {barrier}"), 2),
+        (format!("{barrier} {load} {barrier} {load} {barrier} {load} {barrier}"), 2),
+        // What is written before or after one is ordered.
+        (format!("{barrier} t[i] = 1; {barrier} {load} {barrier}"), 3),
+        (format!("{barrier} {load} {barrier} t[i] = 1; {barrier}"), 3),
+        (format!("{barrier} {load} {barrier} if (k == 7) x[1] = 1; {barrier}"), 3),
+        (format!("{load} {barrier} {load}"), 1),
+    ] {
+        let text = unchecked(
+            &format!(
+                "kernel void k(device uint *x, constant uint &k, uint i [[thread_position_in_threadgroup]]) {{
+                    threadgroup uint t[64]; uint sum = 0, j = i; {body} x[i] = sum; }}"
+            ),
+            80,
+        );
+        assert_eq!(text.matches("bar.warp.sync").count(), barriers, "{body}\n{text}");
+    }
+}
+
+#[test]
+fn sixteen_bytes_go_to_threadgroup_memory_without_a_register() {
+    let copied = |body: &str, target: u32| {
+        let text = unchecked(
+            &format!(
+                "kernel void k(device float4 *x, device const float4 *a, uint i [[thread_position_in_threadgroup]]) {{
+                    threadgroup float4 s[64]; threadgroup float4 t[64]; {body}
+                    threadgroup_barrier(mem_flags::mem_threadgroup);
+                    x[i] = t[63 - i] + s[63 - i]; }}"
+            ),
+            target,
+        );
+        let count = |what: &str| text.matches(what).count();
+        (count("cp.async.cg"), count("cp.async.wait_all"), count("ld.global.v4"))
+    };
+    assert_eq!(copied("t[i] = a[i]; s[i] = a[i + 64];", 80), (2, 1, 0));
+    assert_eq!(
+        copied("float4 one = a[i], two = a[i + 64]; t[i] = one; s[i] = two;", 80),
+        (2, 1, 0)
+    );
+    assert_eq!(copied("t[i] = a[i]; t[i + 32] = a[i + 64];", 80), (2, 1, 0));
+    // Older GPUs have no such copies.
+    assert_eq!(copied("t[i] = a[i]; s[i] = a[i + 64];", 75), (0, 0, 2));
+    // The loaded value is used elsewhere, or is not what is stored.
+    assert_eq!(copied("float4 one = a[i]; t[i] = one; s[i] = one;", 80), (0, 0, 1));
+    assert_eq!(copied("t[i] = a[i] + 1; s[i] = 0;", 80), (0, 0, 1));
+    // Copies that may be to one place are in order.
+    assert_eq!(copied("t[i] = a[i]; t[i ^ 1] = a[i + 64]; s[i] = 0;", 80), (2, 2, 0));
+    assert_eq!(copied("t[i] = a[i]; t[i] = a[i + 64]; s[i] = 0;", 80), (2, 2, 0));
+}
+
+#[test]
+fn one_of_four_iterations_counts_where_a_loop_only_computes() {
+    let text = of_bench("mandelbrot", true);
+    let inner = first_loop(&text);
+    assert_eq!(inner.matches("setp.le.f32").count(), 4, "{inner}");
+    assert_eq!(inner.matches("setp.lt.u32").count(), 1, "{inner}");
+    // It ends by itself: it does not read the address of the word that stops a launch.
+    assert!(!text.contains("[args+8]"), "{text}");
+}
+
+#[test]
+fn a_sum_with_a_product_that_needs_no_rounding_is_one_instruction() {
+    for (sum, fused) in [
+        ("x[i] + float(h[i]) * float(h[i + 1])", true),
+        ("float(c[i]) * float(s[i]) + x[i]", true),
+        ("0.0f + x[i] * float(n[i])", true),
+        // The product has more bits, or may be rounded to 0.
+        ("x[i] + float(s[i]) * float(s[i + 1])", false),
+        ("x[i] + x[i + 1] * float(h[i])", false),
+        ("0.0f + x[i] * float(h[i])", false),
+        ("-0.0f + x[i] * float(n[i])", false),
+        ("x[i] - float(h[i]) * float(h[i + 1])", false),
+    ] {
+        let text = unchecked(
+            &format!(
+                "kernel void k(device float *x, device const half *h, device const char *c, device const short *s,
+                    device const uint *n, uint i [[thread_position_in_grid]]) {{ x[i] = {sum}; }}"
+            ),
+            80,
+        );
+        assert_eq!(text.contains("fma.rn.f32"), fused, "{sum}\n{text}");
+    }
+    // The bits are the same for all signs, zeros, and the smallest numbers.
+    let numbers =
+        [0.0f32, -0.0, 1.0, -1.5, 1e-45, -1e-45, 1e-38, 3e38, f32::INFINITY, 0.1, -7.7e-42];
+    for a in numbers {
+        for b in [0, 1, -1, 3, -128, 255, 65_521, i32::MIN] {
+            let (a, b) = (std::hint::black_box(a), b as f32);
+            let (apart, fused) = (0.0 + a * b, a.mul_add(b, 0.0));
+            assert!(
+                apart.to_bits() == fused.to_bits() || apart.is_nan() && fused.is_nan(),
+                "{a} {b}"
+            );
+        }
+    }
+}
+
 #[test]
 fn loads_at_constant_distances_are_checked_together_and_one_by_one_where_that_fails() {
     let sum = emitted("kernel void k(device float *x, device const float *y, uint i [[thread_position_in_grid]]) {
