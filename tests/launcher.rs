@@ -92,7 +92,8 @@ fn machine_code_is_listed_with_lines_of_the_source() {
     let output = launch(&["asm", path, "full"]);
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
-    assert!(error.contains(path) && error.contains("full"), "{error}");
+    let expected = format!("{path}: there is no function 'full' in this file: it has fill");
+    assert!(error.contains(&expected), "{error}");
 }
 
 /// A program that reads only the beginning, as `head` does, is no error.
@@ -117,6 +118,10 @@ fn wrong_calls_are_explained() {
     assert!(text(&output.stderr).starts_with("aruminium: no-such-file.metal: "));
     let output = launch(&["build"]);
     assert!(text(&output.stderr).contains("--out DIR is missing"));
+    let output = launch(&["build", "--wrong"]);
+    assert!(text(&output.stderr).contains("build: unknown argument '--wrong'"));
+    let output = launch(&["run"]);
+    assert!(text(&output.stderr).contains("run: no program was given"));
 }
 
 /// A folder with a library for `run --library`: one that has a function, made by the C compiler that Rust links with.

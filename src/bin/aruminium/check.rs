@@ -116,6 +116,11 @@ pub(super) fn print(
     };
     let gpu = Gpu::open().map_err(|error| error.to_string())?;
     let library = arguments.source(path).compile(&gpu).map_err(reason)?;
+    let names = library.function_names();
+    if !names.contains(kernel) {
+        let has = if names.is_empty() { "none".into() } else { names.join(", ") };
+        return Err(format!("{path}: there is no function '{kernel}' in this file: it has {has}"));
+    }
     let text = form(&library, kernel).map_err(|error| format!("{path}: {error}"))?;
     match writeln!(io::stdout(), "{text}") {
         // A pager or `head` that has seen enough is no failure.

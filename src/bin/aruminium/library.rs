@@ -1,7 +1,7 @@
 //! The commands `run` and `build`: the shared library, built from this version's source by the user's Cargo.
 
 use super::wrap::{FOLDER, NEXT, OWN};
-use super::{Failure, USAGE, python};
+use super::{Failure, python};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -53,7 +53,9 @@ pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode, Failure> {
     let mut arguments = arguments.to_vec();
     let source = option(&mut arguments, "--source")?;
     let ready = option(&mut arguments, "--library")?;
-    let Some((program, arguments)) = arguments.split_first() else { return Err(USAGE.into()) };
+    let Some((program, arguments)) = arguments.split_first() else {
+        return Err("run: no program was given; see 'aruminium help'".into());
+    };
     let folder = match ready {
         Some(folder) => filled(folder)?,
         None => prepared(source)?,
@@ -114,7 +116,10 @@ pub(super) fn build(arguments: &[OsString]) -> Result<ExitCode, Failure> {
         out = option(&mut arguments, "--out")?.or(out);
         source = option(&mut arguments, "--source")?.or(source);
         if arguments.len() == before {
-            return Err(USAGE.into());
+            return Err(format!(
+                "build: unknown argument '{}'; see 'aruminium help'",
+                arguments[0].display()
+            ));
         }
     }
     let out = out.ok_or("build: --out DIR is missing")?;
