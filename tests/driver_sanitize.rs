@@ -6,6 +6,8 @@
 mod child;
 #[path = "sanitize/cost.rs"]
 mod cost;
+#[path = "sanitize/fences.rs"]
+mod fences;
 mod gpu;
 #[path = "sanitize/init.rs"]
 mod init;
@@ -25,9 +27,9 @@ mod results;
 mod undefined;
 
 use aruminium::{
-    BarrierScope, Buffer, Checks, Commands, Copier, DispatchType, Encoder, Gpu, ImageLayout,
-    MTLRegion, Pipeline, PixelFormat, Report, ReportKind, Subresource, TextureDescriptor,
-    TextureUsage, autorelease_pool,
+    BarrierScope, Buffer, Checks, Commands, Copier, DispatchType, Encoder, Gpu, HeapDescriptor,
+    ImageLayout, MTLRegion, Pipeline, PixelFormat, Report, ReportKind, ResourceOptions,
+    StorageMode, Subresource, TextureDescriptor, TextureUsage, autorelease_pool,
 };
 use child::{in_child, run_child};
 use gpu::Rig;
@@ -687,6 +689,27 @@ fn private_buffers_are_followed_from_code() {
     };
     assert_eq!(found(false), [(ReportKind::UninitialisedStore, 64)]);
     assert_eq!(found(true), []);
+
+    // Buffers of a private heap, of which the second one gets the memory of the first.
+    let descriptor = HeapDescriptor::new();
+    descriptor.set_storage_mode(StorageMode::Private);
+    descriptor.set_size(1 << 16);
+    let heap = rig.gpu.heap(&descriptor).unwrap();
+    let to = rig.gpu.buffer(256).unwrap();
+    for is_written in [true, false] {
+        let from = heap.buffer(256, ResourceOptions::STORAGE_PRIVATE).unwrap();
+        let reports = reports(&rig, DispatchType::Serial, |encoder| {
+            encoder.bind_buffer(&from, 0, 0);
+            encoder.bind_buffer(&to, 0, 1);
+            if is_written {
+                encoder.bind(&writes);
+                encoder.launch((1, 1, 1), (1, 1, 1));
+            }
+            encoder.bind(&reads);
+            encoder.launch((64, 1, 1), (64, 1, 1));
+        });
+        assert_eq!(reports.len(), usize::from(!is_written));
+    }
 }
 
 #[test]

@@ -9,6 +9,12 @@ const SAXPY: &str =
     y[i] = 2.0f * x[i] + y[i];
 }";
 
+const HALVES: &str =
+    "kernel void k(device half *y [[buffer(0)]], device const half *x [[buffer(1)]],
+        uint i [[thread_position_in_grid]]) {
+    y[i] = 2.0h * x[i] + y[i];
+}";
+
 const NAIVE: &str =
     "kernel void k(device float *c [[buffer(0)]], device const float *a [[buffer(1)]],
         device const float *b [[buffer(2)]], uint2 at [[thread_position_in_grid]]) {
@@ -94,13 +100,14 @@ fn time(rig: &Rig, pipeline: &Pipeline, buffers: &[Buffer], grid: Size, group: S
 type Row = (&'static str, &'static str, usize, Size, Size, f64);
 
 const SQUARE: Size = (512, 512, 1);
-const ROWS: [Row; 6] = [
-    ("saxpy, 1 Mi", SAXPY, 1 << 20, (1 << 20, 1, 1), (256, 1, 1), 13.0),
-    ("saxpy, 16 Mi", SAXPY, 1 << 24, (1 << 24, 1, 1), (256, 1, 1), 16.0),
-    ("matmul 512³", NAIVE, 1 << 18, SQUARE, (32, 8, 1), 12.0),
-    ("matmul 512³, 16×16 tiles", TILED, 1 << 18, SQUARE, (16, 16, 1), 40.0),
-    ("tree sum, 1 Mi", TREE, 1 << 20, (1 << 20, 1, 1), (256, 1, 1), 19.0),
-    ("histogram, 1 Mi", COUNTS, 1 << 20, (1 << 20, 1, 1), (256, 1, 1), 2.2),
+const ROWS: [Row; 7] = [
+    ("saxpy, 1 Mi", SAXPY, 1 << 20, (1 << 20, 1, 1), (256, 1, 1), 9.0),
+    ("saxpy, 16 Mi", SAXPY, 1 << 24, (1 << 24, 1, 1), (256, 1, 1), 15.0),
+    ("saxpy of halves, 1 Mi", HALVES, 1 << 19, (1 << 20, 1, 1), (256, 1, 1), 8.0),
+    ("matmul 512³", NAIVE, 1 << 18, SQUARE, (32, 8, 1), 15.0),
+    ("matmul 512³, 16×16 tiles", TILED, 1 << 18, SQUARE, (16, 16, 1), 24.0),
+    ("tree sum, 1 Mi", TREE, 1 << 20, (1 << 20, 1, 1), (256, 1, 1), 17.0),
+    ("histogram, 1 Mi", COUNTS, 1 << 20, (1 << 20, 1, 1), (256, 1, 1), 2.3),
 ];
 
 /// Run it alone: `cargo test --test driver_sanitize cost -- --ignored --nocapture`, with `--release`, too.
@@ -138,6 +145,13 @@ fn races_cost_what_the_specification_says() {
         if ratio > published * 1.5 {
             wrong.push(format!("{name}: {ratio:.1} times, and {published} in specs/sanitizer.md"));
         }
+    }
+    // Threadgroup memory under `init`.
+    let &(name, source, _, grid, group, _) = &ROWS[4];
+    let (buffers, _) = set_up(&ROWS[4]);
+    for checks in [Checks::INIT, Checks::INIT | Checks::RACES] {
+        let time = time(&rig, &checked(&rig.gpu, source, checks), &buffers, grid, group);
+        println!("{name:26} {checks:?} {time:8.2} ms");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -8,11 +8,11 @@ use aruminium::{
 };
 use std::time::Duration;
 
-const WRITES: &str =
+pub(crate) const WRITES: &str =
     "kernel void writes(device uint *data [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     data[i] = i;
 }";
-const READS: &str =
+pub(crate) const READS: &str =
     "kernel void reads(device const uint *from [[buffer(0)]], device uint *to [[buffer(1)]],
                   uint i [[thread_position_in_grid]]) {
     to[i] = from[i];

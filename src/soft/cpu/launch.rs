@@ -385,13 +385,11 @@ impl<'a> Worker<'a> {
         let mut starts = false;
         if let Some(checker) = probes.as_deref_mut().and_then(|probes| probes.checker.as_mut()) {
             let instructions = &program.source.function.insts;
-            let is_stamped = instructions.iter().any(Probe::is_start);
+            let shifts = instructions.iter().find_map(Probe::shifts);
             // Which bytes of threadgroup memory were written is forgotten where each begins.
-            starts = is_stamped && !checks.has(Checks::INIT);
-            if is_stamped {
-                let shared: Vec<_> = (0..regions.len()).map(of_launch).collect();
-                checker.regions(&shared, instructions.len());
-            }
+            starts = shifts.is_some() && !checks.has(Checks::INIT);
+            let shared: Vec<_> = (0..regions.len()).map(of_launch).collect();
+            checker.regions(&shared, instructions.len(), shifts);
             tested = checker.quick();
         }
         // The checker compares addresses, and finds what copies would show.

@@ -74,7 +74,10 @@ pub(crate) enum Probe {
     /// A fence of device scope.
     Fence,
     /// A SIMD-group begins to run the kernel.
-    Start,
+    Start {
+        /// How the accesses are stamped, in device and in threadgroup memory: a cell is four bytes shifted right by this.
+        shifts: [u8; 2],
+    },
     /// The thread writes to these bytes, of which the checker notes that they were written.
     Wrote {
         /// How many bytes.
@@ -144,10 +147,12 @@ pub(crate) enum Finding {
     Stored,
     /// An address is not a multiple of the alignment of the type that is there.
     Misaligned,
+    /// A member of a union is read, and another one was written last.
+    Member,
 }
 
 impl Finding {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Shift,
         Self::DivideByZero,
         Self::DivideOverflow,
@@ -157,6 +162,7 @@ impl Finding {
         Self::Address,
         Self::Stored,
         Self::Misaligned,
+        Self::Member,
     ];
 }
 
@@ -217,7 +223,15 @@ impl MemFlags {
 impl Probe {
     /// Whether an instruction reports that the kernel begins.
     pub(crate) fn is_start(inst: &Inst) -> bool {
-        inst.op == Op::Probe && inst.imm == Self::Start.imm()
+        Self::shifts(inst).is_some()
+    }
+
+    /// What an instruction that reports that the kernel begins says about the cells of device and of threadgroup memory.
+    pub(crate) fn shifts(inst: &Inst) -> Option<[u8; 2]> {
+        match Self::from_imm(inst.imm).filter(|_| inst.op == Op::Probe)? {
+            Self::Start { shifts } => Some(shifts),
+            _ => None,
+        }
     }
 
     /// The immediate of a probe: what it is in the low byte, the number above it.
@@ -229,7 +243,7 @@ impl Probe {
             Self::Threadgroup(flags) => 4 | flags.bits() << 8,
             Self::Simdgroup(flags) => 5 | flags.bits() << 8,
             Self::Fence => 6,
-            Self::Start => 11,
+            Self::Start { shifts: [device, own] } => 11 | (device as u64) << 8 | (own as u64) << 16,
             Self::Wrote { bytes } => 12 | (bytes as u64) << 8,
             Self::Unwrite { bytes } => 8 | (bytes as u64) << 8,
             Self::Found(finding) => 7 | (finding as u64) << 8,
@@ -245,7 +259,7 @@ impl Probe {
             4 => Self::Threadgroup(flags),
             5 => Self::Simdgroup(flags),
             6 => Self::Fence,
-            11 => Self::Start,
+            11 => Self::Start { shifts: [(imm >> 8) as u8, (imm >> 16) as u8] },
             12 => Self::Wrote { bytes: (imm >> 8) as u32 },
             8 => Self::Unwrite { bytes: (imm >> 8) as u32 },
             10 => Self::Aligned { bytes: (imm >> 8) as u32 },
@@ -275,7 +289,8 @@ mod tests {
             }
         }
         let all = Probe::Simdgroup(MemFlags::ALL);
-        for probe in [Probe::Threadgroup(flags), all, Probe::Fence, Probe::Start] {
+        for probe in [Probe::Threadgroup(flags), all, Probe::Fence, Probe::Start { shifts: [1, 2] }]
+        {
             assert_eq!(Probe::from_imm(probe.imm()), Some(probe));
         }
         for finding in Finding::ALL {

@@ -90,10 +90,7 @@ impl Buffer {
         let options = Options(options);
         let possible = options.are_known() && length <= longest_buffer(processor);
         let memory = possible.then(|| Memory::new(processor, length, options.is_private()))??;
-        let is_followed = written::is_wanted() || Settings::get().sanitize.has(Checks::INIT);
-        if options.is_private() && is_followed {
-            memory.track();
-        }
+        follow(&memory, options);
         Some(Self::object(memory, options, None))
     }
 
@@ -146,6 +143,14 @@ impl Buffer {
             true => std::ptr::null_mut(),
             false => self.memory.base().cast(),
         }
+    }
+}
+
+/// Follows what is written to memory that was just allocated, if checks want to know and only kernels and blits write there.
+pub(super) fn follow(memory: &Memory, options: Options) {
+    let is_wanted = written::is_wanted() || Settings::get().sanitize.has(Checks::INIT);
+    if options.is_private() && is_wanted {
+        memory.track();
     }
 }
 

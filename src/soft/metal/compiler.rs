@@ -6,7 +6,7 @@ use super::errors::{Error, LibraryError};
 use super::profile;
 use crate::soft::cpu::Cpu;
 use crate::soft::ir::{Checks, Scalar, Span, catch_internal_error, with_stack};
-use crate::soft::kernel::sanitize::written;
+use crate::soft::kernel::sanitize::{activate, written};
 use crate::soft::kernel::{
     self, Access, Argument, ArgumentKind, Backend, CompileOptions, Kernel, Processor,
     SourcePosition, SourceText, limits,
@@ -345,6 +345,9 @@ impl Source {
         let checks = checks.with(settings.sanitize);
         if checks.has(Checks::INIT) {
             written::want();
+        }
+        if checks.has(Checks::RACES) {
+            activate();
         }
         let checks = if settings.profile { checks.with(Checks::PROFILE) } else { checks };
         with_stack(|| self.compile(function, constants, checks, linked, deepest))

@@ -1,7 +1,7 @@
 //! MTLHeap: memory that resources take parts of.
 
 use super::absent::HEAP;
-use super::buffer::Buffer;
+use super::buffer::{Buffer, follow};
 use super::descriptors::{HeapFields, TextureDescriptor};
 use super::foundation::{
     Label, NSObject, Object, Strong, This, device, label, labelled, of_device, set_label,
@@ -128,6 +128,10 @@ fn new_buffer(
     let fits = options.are_known() && options.storage_mode() == heap.options.storage_mode();
     let (memory, region) = fits.then(|| take(heap, length, at))??;
     heap.memory.add(Resource::Memory(Arc::clone(&memory)));
+    // In a placement heap others may write to the same memory.
+    if at.is_none() {
+        follow(&memory, options);
+    }
     Some(Buffer::in_heap(memory, options, region))
 }
 

@@ -84,6 +84,7 @@ fn walk(
         result
     };
     while let Some(command) = recording.commands.get(*next) {
+        session.begin_encoders(&recording.encoders, &recording.untracked_ranges, *next);
         let result = match *command {
             Command::Dispatch { .. }
             | Command::Execute(_)
@@ -134,6 +135,7 @@ fn walk(
         }
         *next += 1;
     }
+    session.begin_encoders(&recording.encoders, &recording.untracked_ranges, *next);
     Step::Done(Ok(()))
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Memory {
     /// Whether its resource was released. Command buffers that do not retain references keep the memory alive, but may
     /// not use it any more.
     released: AtomicBool,
+    /// Whether it is known what was written there.
+    is_tracked: AtomicBool,
     /// The label of its resource.
     pub(crate) label: Label,
 }
@@ -79,8 +81,9 @@ impl Memory {
             Owner::Part { whole, offset, .. } => whole.address + *offset as u64,
             Owner::Pages(_) | Owner::Device(..) | Owner::Program { .. } => next_address(length),
         };
-        let released = AtomicBool::new(false);
-        Arc::new(Self { length, address, owner, processor, released, label: Label::default() })
+        let (released, is_tracked) = (AtomicBool::new(false), AtomicBool::new(false));
+        let label = Label::default();
+        Arc::new(Self { length, address, owner, processor, released, is_tracked, label })
     }
 
     /// Zeroed pages; `None` if the system does not have that many.
@@ -200,6 +203,7 @@ impl Memory {
 
     /// Nothing but kernels and blits writes to the memory, so that checks know what was written.
     pub(crate) fn track(&self) {
+        self.is_tracked.store(true, Release);
         track(self.base(), self.length);
     }
 
@@ -229,7 +233,7 @@ impl kernel::Owner for Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         forget(self.base(), self.length);
-        if !matches!(self.owner, Owner::Part { .. }) {
+        if *self.is_tracked.get_mut() {
             untrack(self.base());
         }
         match &mut self.owner {

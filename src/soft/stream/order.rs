@@ -8,6 +8,7 @@ use super::indirect::{Execution, INHERITED, Span};
 use super::memory::Memory;
 use super::recording::{Command, FenceUse, Grid, Object, PixelCopy, Recording, Segment};
 use super::table::{ObjectIndex, Slot};
+use crate::soft::kernel::sanitize::{EncoderOrder, is_active};
 use std::sync::Arc;
 
 /// Consecutive commands that stay together.
@@ -25,11 +26,14 @@ const MAX: usize = 32;
 /// Puts commands into the order in which they run. If nothing is untracked, that is the order in which they were
 /// recorded.
 pub(crate) fn put_in_order(recording: &mut Recording) {
-    if recording.untracked.is_empty() || !(2..=MAX).contains(&recording.segments.len()) {
+    let is_checked = is_active();
+    let least = if is_checked { 1 } else { 2 };
+    if recording.untracked.is_empty() || !(least..=MAX).contains(&recording.segments.len()) {
         return;
     }
     let items = items(recording);
     let mut commands = Vec::with_capacity(recording.commands.len());
+    let mut order = Vec::with_capacity(items.len());
     let mut left: Vec<usize> = (0..items.len()).collect();
     while !left.is_empty() {
         // The last one that need not wait for any of those before it. The first never has to.
@@ -38,12 +42,49 @@ pub(crate) fn put_in_order(recording: &mut Recording) {
                 .iter()
                 .all(|first| !must_wait(recording, &items[*first], &items[left[*nth]]))
         });
-        let next = &items[left.remove(free.unwrap_or(0))].commands;
+        let number = left.remove(free.unwrap_or(0));
+        let next = &items[number].commands;
         commands.extend_from_slice(&recording.commands[next.start..next.end]);
+        order.push(number);
+    }
+    if is_checked {
+        note(recording, &items, &order);
     }
     recording.commands = commands;
     // A recording that begins with a wait comes here again when it continues: segments no longer fit.
     recording.untracked.clear();
+}
+
+/// Notes which encoders nothing orders, for the checks: `order` has the numbers of the items as they run.
+fn note(recording: &mut Recording, items: &[Item], order: &[usize]) {
+    let mut encoders: Vec<(usize, EncoderOrder)> = Vec::new();
+    let mut start = 0;
+    for &number in order {
+        let item = &items[number];
+        if let Some(encoder) = item.encoder {
+            let comes_after = |&nth: &usize| {
+                let earlier = encoders[nth].0;
+                earlier < number && must_wait(recording, &items[earlier], item)
+            };
+            let after = (0..encoders.len()).filter(comes_after).collect();
+            let fences = |waits: bool| {
+                let of = recording.fences.iter().filter(|fence| fence.segment == encoder);
+                of.filter(|fence| fence.waits == waits).map(|fence| fence.fence).collect()
+            };
+            let (waits, updates) = (fences(true), fences(false));
+            encoders.push((number, EncoderOrder { start, after, waits, updates }));
+        }
+        start += item.commands.end - item.commands.start;
+    }
+    let ranges = recording.objects.iter().filter_map(|object| match object {
+        Object::Memory(memory) if recording.untracked.contains(&Arc::as_ptr(memory)) => {
+            let base = memory.range(0, 0)? as u64;
+            Some(base..base + memory.length() as u64)
+        }
+        _ => None,
+    });
+    recording.untracked_ranges = ranges.collect();
+    recording.encoders = encoders.into_iter().map(|(_, encoder)| encoder).collect();
 }
 
 /// The commands of each encoder, and those between encoders.

@@ -357,7 +357,7 @@ impl Queue {
         };
         if next == 0 {
             order::put_in_order(&mut recording);
-            submission.session.after(&self.clock);
+            submission.session.after_queue(&self.clock);
         }
         loop {
             let running = Busy::new();

@@ -13,6 +13,7 @@ use super::tensor::TensorCopy;
 use crate::abi::{MTLOrigin, MTLSize};
 use crate::soft::fork::lock;
 use crate::soft::kernel::Processor;
+use crate::soft::kernel::sanitize::EncoderOrder;
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -195,6 +196,10 @@ pub(crate) struct Recording {
     pub(crate) fences: Vec<FenceUse>,
     /// Memory whose hazards the program tracks itself, by address.
     pub(crate) untracked: Vec<*const Memory>,
+    /// The encoders in the order in which they run, if kernels are checked for races and some memory is untracked.
+    pub(crate) encoders: Vec<EncoderOrder>,
+    /// The addresses of that memory.
+    pub(crate) untracked_ranges: Vec<Range<u64>>,
     /// Addresses and indices of recently bound objects by hash, the latest first, so that binding one again costs no
     /// reference count.
     recent: [[(*const (), ObjectIndex); WAYS]; HASHES],
@@ -230,6 +235,8 @@ impl Recording {
             segments: Vec::new(),
             fences: Vec::new(),
             untracked: Vec::new(),
+            encoders: Vec::new(),
+            untracked_ranges: Vec::new(),
             recent: NONE_RECENT,
             table: Table::EMPTY,
             notes: None,
@@ -267,6 +274,8 @@ impl Recording {
         self.segments.clear();
         self.fences.clear();
         self.untracked.clear();
+        self.encoders.clear();
+        self.untracked_ranges.clear();
         self.notes = None;
         self.commands.shrink_to(ROOM);
         self.slots.shrink_to(ROOM);

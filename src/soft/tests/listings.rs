@@ -1,7 +1,7 @@
 //! Listings of machine code, and the reasons given for kernels without machine code.
 
 use crate::soft::cpu::{Cpu, Way};
-use crate::soft::ir::{Checks, Module};
+use crate::soft::ir::{Checks, Module, passes};
 use crate::soft::kernel::{Backend, CompileOptions, Executable};
 use crate::soft::msl::{self, ConstantValues, Options};
 
@@ -36,6 +36,30 @@ fn a_deep_kernel_is_listed_on_a_small_stack() {
         let listing = small.spawn_scoped(scope, || kernel.listing(&|_| None)).unwrap();
         assert!(listing.join().unwrap().unwrap().starts_with("IR of "));
     });
+}
+
+/// Without checks the passes that add them change nothing, and the machine code is the same to the byte, whatever was checked before.
+#[test]
+fn kernels_without_checks_have_the_same_code() {
+    let functions = "union U { float f; int i; };";
+    let body = "threadgroup int tile[64]; threadgroup atomic_int sum; int x = out[1], y; U u = { 1 };
+        for (int k = 0; k < x; k++) { y = tile[k & 63] / (x - 3) << k; tile[k & 63] = y + int(u.f); u.i += 1; }
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        atomic_fetch_add_explicit(&sum, tile[x & 63], memory_order_relaxed);
+        simdgroup_barrier(mem_flags::mem_none);
+        *(device int4 *)(out + 4) = int4(x, tile[0], u.i, atomic_load_explicit(&sum, memory_order_relaxed));";
+    let module = module("plain", functions, body);
+    for function in &module.functions {
+        let mut checked = function.clone();
+        passes::add_checks(&mut checked, Checks::NONE);
+        assert_eq!(format!("{checked:?}"), format!("{function:?}"));
+    }
+    let listing = || Some(native(&module)?.listing(&|_| None).unwrap());
+    let Some(before) = listing() else { return };
+    let all = Checks::RACES.with(Checks::INIT).with(Checks::UNDEFINED);
+    let options = CompileOptions { checks: all, ..CompileOptions::default() };
+    assert!(before.contains("machine code of") && Cpu::new(1).compile(&module, &options).is_ok());
+    assert_eq!(listing(), Some(before));
 }
 
 #[test]

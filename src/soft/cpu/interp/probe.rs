@@ -107,7 +107,7 @@ impl Probes<'_> {
                 checker.fence();
                 return None;
             }
-            Probe::Start => {
+            Probe::Start { .. } => {
                 checker.begin(wave.number);
                 return None;
             }

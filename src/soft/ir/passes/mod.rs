@@ -135,9 +135,7 @@ pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>,
             }
         };
         check(function, "inline");
-        init::run(function, pipeline.checks);
-        undefined::run(function, pipeline.checks);
-        probes::run(function, pipeline.checks);
+        add_checks(function, pipeline.checks);
         if has_stamps && number == 0 {
             probes::start(function);
         }
@@ -158,6 +156,13 @@ pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>,
         }
     }
     Ok(functions)
+}
+
+/// Adds what checks need to a function; without checks it stays as it is.
+pub(crate) fn add_checks(function: &mut Function, checks: Checks) {
+    init::run(function, checks);
+    undefined::run(function, checks);
+    probes::run(function, checks);
 }
 
 /// A function without its code.

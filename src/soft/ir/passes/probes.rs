@@ -22,10 +22,25 @@ pub(crate) fn has_stamps(functions: &[Function], checks: Checks) -> bool {
 /// Has a kernel report that it begins.
 pub(crate) fn start(function: &mut Function) {
     let mut start = Block::new();
-    let (imm, span) = (Probe::Start.imm(), Span::default());
+    let (imm, span) = (Probe::Start { shifts: shifts(function) }.imm(), Span::default());
     let inst = Inst { op: Op::Probe, ty: Type::Void, args: Args::NONE, imm, span };
     function.put(inst, &mut start);
     function.body.splice(0..0, start);
+}
+
+/// How many times a cell of device and of threadgroup memory is halved, so that each access has whole cells, if it is short.
+fn shifts(function: &Function) -> [u8; 2] {
+    [Space::Device, Space::Threadgroup].map(|space| {
+        let shift =
+            |inst: &Inst| match Probe::from_imm(inst.imm).filter(|_| inst.op == Op::Probe)? {
+                Probe::Access { bytes, .. } if function.ty(inst.args[0]).space() == Some(space) => {
+                    let is_short = bytes <= 16;
+                    is_short.then(|| 2 - bytes.trailing_zeros().min(2) as u8)
+                }
+                _ => None,
+            };
+        function.insts.iter().filter_map(shift).max().unwrap_or(0)
+    })
 }
 
 /// Adds the probes that the checks need to a function, or removes those that it has.

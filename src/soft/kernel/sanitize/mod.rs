@@ -1,5 +1,6 @@
 //! The sanitizer's memory of a command buffer: which accesses there were, and what was found (`specs/sanitizer.md`).
 
+mod publish;
 mod queues;
 mod quick;
 mod report;
@@ -9,20 +10,20 @@ pub(crate) mod stamps;
 mod tests;
 pub(crate) mod written;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use queues::Batch;
-pub(crate) use queues::{SharedClock, forget, queue_made};
+use queues::{Encoder, Ticks};
+pub(crate) use queues::{EncoderOrder, SharedClock, activate, forget, is_active, queue_made};
 use quick::Whole;
 pub(crate) use report::{Access, Report, ReportKind};
-use shadow::{Apart, Record, Shadow, Stamps};
+use shadow::{Apart, Record, Shadow, Stamps, resized, shifted};
 use stamps::{Events, Planes, Quick, Row};
 pub(crate) use written::{mark, track, untrack};
 
 use super::SourcePosition;
-use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{AccessKind, Checks, Finding, MemFlags};
 
 /// The most reports of one command buffer.
@@ -38,6 +39,10 @@ pub(crate) struct Session {
     queue: u64,
     /// The work that is ordered before the commands that are executed now, in other queues too.
     clock: SharedClock,
+    /// The same without the work of earlier command buffers of the queue, which does not come before where hazards are not tracked.
+    waited: SharedClock,
+    /// The encoders that ran, if there is such memory: the clock of each, and the one that runs.
+    encoders: Mutex<(Vec<Ticks>, Option<Encoder>)>,
     /// Made when the first checked kernel is launched, so that other command buffers pay nothing for it.
     made: OnceLock<Box<Made>>,
 }
@@ -58,6 +63,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct State {
     /// Device memory, by address.
     device: Shadow,
+    /// How many times a cell of it is halved: an address shifted left by this has four bytes for each cell, in the shadow and the planes.
+    shift: u32,
     /// The stamps of device memory, and their events.
     planes: Vec<Planes>,
     events: Events,
@@ -186,6 +193,26 @@ impl State {
         }
     }
 
+    /// Halves cells of device memory so many times. What is known stays, cells of other sizes are converted.
+    fn halve(&mut self, shift: u32) {
+        if shift == self.shift {
+            return;
+        }
+        self.unstamp(&(0..u64::MAX), 0);
+        let top = self.events.quick.next.get();
+        self.planes.drain(..).for_each(|planes| planes.give_back(top));
+        let records: Vec<_> = self.device.take().collect();
+        for (cell, record) in resized(records, self.shift, shift) {
+            self.device.add(cell, record);
+        }
+        self.shift = shift;
+    }
+
+    /// A range of addresses of device memory, where its cells have four bytes.
+    fn in_cells(&self, range: &Range<u64>) -> Range<u64> {
+        shifted(range, self.shift)
+    }
+
     /// Stamps for a range of addresses, which may overlap those that there are.
     fn stamp(&mut self, range: Range<u64>) {
         if self.planes.iter().any(|planes| contains(&planes.range(), &range)) {
@@ -239,13 +266,20 @@ impl Session {
     /// All launches that follow are ordered after those that were.
     pub(crate) fn order(&self) {
         let Some(mut state) = self.state() else { return };
-        if queues::are_several() {
-            state.unstamp(&(0..u64::MAX), 0);
-            let records = state.device.take().collect();
-            self.publish(&mut state, records);
-        } else {
-            state.device.clear();
-        }
+        let untracked = self.untracked();
+        let everything = 0..u64::MAX;
+        let all = if queues::are_several() { vec![everything] } else { untracked };
+        let all: Vec<_> = all.iter().map(|range| state.in_cells(range)).collect();
+        all.iter().for_each(|range| state.unstamp(range, 0));
+        let records = match &all[..] {
+            [] => Vec::new(),
+            _ => {
+                let is_wanted = |address: u64| all.iter().any(|range| range.contains(&address));
+                state.device.take().filter(|(cell, _)| is_wanted(cell * 4)).collect()
+            }
+        };
+        self.publish(&mut state, records);
+        state.device.clear();
         state.events.order();
         if state.planes.len() > MOST_PLANES {
             let top = state.events.start;
@@ -259,75 +293,17 @@ impl Session {
     /// The accesses of launches that follow to these ranges of addresses are ordered after those that were.
     pub(crate) fn order_memory(&self, ranges: &[Range<u64>]) {
         let Some(mut state) = self.state() else { return };
+        let ranges: Vec<_> = ranges.iter().map(|range| state.in_cells(range)).collect();
         ranges.iter().for_each(|range| state.unstamp(range, 0));
         let records = ranges.iter().flat_map(|range| state.device.take_range(range)).collect();
-        if queues::are_several() {
-            self.publish(&mut state, records);
-        }
-    }
-
-    /// Compares accesses with those of other queues, which may be executed at the same time.
-    fn publish(&self, state: &mut State, records: Vec<(u64, Record)>) {
-        if records.is_empty() {
-            return;
-        }
-        let clock = self.clock.get();
-        let batch = Batch::new(self.queue, state.sites.clone(), state.launches.clone());
-        // Bytes that were pushed are the launch's own.
-        let is_shared = |&(cell, record): &(u64, Record)| {
-            let run = &batch.launches[launch_of(&batch.launches, record.group)];
-            run.argument_at(cell * 4).is_none_or(|argument| argument.shared)
-        };
-        let records = records.into_iter().filter(is_shared);
-        let mut pairs = Vec::new();
-        queues::publish(&batch, &clock, records, |other, old, new, address| {
-            let side = |batch: &Batch, record: &Record| {
-                (batch.sites[record.site as usize].clone(), *record)
-            };
-            let old_thread = thread(&other.launches, old.group, old.wave.into(), old.lane.into());
-            let checks = batch.launches[launch_of(&batch.launches, new.group)].checks;
-            let same =
-                old.kind == AccessKind::Write && new.kind == old.kind && old.value == new.value;
-            let kind = if same { ReportKind::SameValue } else { ReportKind::Race };
-            if !same || checks.has(Checks::BENIGN) {
-                pairs.push((kind, side(other, old), old_thread, *new, address));
-            }
-        });
-        self.clock.add(self.queue, batch.tick);
-        let Some(made) = self.made.get() else { return };
-        let mut found = lock(&made.found);
-        for (kind, (site, old), old_thread, new, address) in pairs {
-            let old_site = state.number_of(site.clone());
-            let run = &batch.launches[launch_of(&batch.launches, new.group)];
-            let argument = run.argument_at(address);
-            let base = argument.map_or(0, |argument| argument.base);
-            let key = State::key(&state.lines, kind, [old_site, new.site], base);
-            found.note(key, || {
-                let own = &batch.sites[new.site as usize];
-                let access = |site: &Site, thread| {
-                    let Site { kernel, source, kind } = site.clone();
-                    Access { kernel, source, kind, thread }
-                };
-                let new_thread =
-                    thread(&batch.launches, new.group, new.wave.into(), new.lane.into());
-                Report {
-                    kernel: own.kernel.clone(),
-                    kind,
-                    argument: argument.map(|argument| argument.name.clone()),
-                    offset: argument.map_or(0, |argument| (address - argument.base) as i64),
-                    bytes: (old.mask & new.mask).count_ones(),
-                    accesses: vec![access(&site, old_thread), access(own, new_thread)],
-                    remedy: report::OF_QUEUES.to_owned(),
-                    count: 1,
-                }
-            });
-        }
+        self.publish(&mut state, records);
     }
 
     /// The command buffer is committed: what the program has seen to be done comes before it.
     pub(crate) fn committed(&self) {
         if queues::is_active() {
             self.clock.join(&queues::all_seen());
+            self.waited.join(&queues::all_seen());
         }
     }
 
@@ -335,6 +311,14 @@ impl Session {
     pub(crate) fn after(&self, clock: &SharedClock) {
         if queues::is_active() {
             self.order();
+            self.clock.join(&clock.get());
+            self.waited.join(&clock.get());
+        }
+    }
+
+    /// The same where the clock is that of the queue: the work of earlier command buffers, which tracked memory waits for.
+    pub(crate) fn after_queue(&self, clock: &SharedClock) {
+        if queues::is_active() {
             self.clock.join(&clock.get());
         }
     }
@@ -390,7 +374,9 @@ impl Session {
             checks,
             own: Shadow::of_threadgroups(),
             first_group,
-            written: FastMap::default(),
+            written: Vec::new(),
+            is_stamped: false,
+            own_shift: 0,
             planes: Vec::new(),
             event: 0,
             rows: Vec::new(),
@@ -425,8 +411,12 @@ pub(crate) struct Checker<'a> {
     checks: Checks,
     own: Shadow,
     first_group: u32,
-    /// The bytes of threadgroup memory that were written: a bit for each, by the address over 64.
-    written: FastMap<u64, u64>,
+    /// The bytes of threadgroup memory that were written.
+    written: Vec<written::Own>,
+    /// Whether machine code stamps accesses.
+    is_stamped: bool,
+    /// How many times a cell of threadgroup memory is halved.
+    own_shift: u32,
     /// The stamps of threadgroup memory.
     planes: Vec<Planes>,
     /// The stamp of the instruction's event, 0 if it has none.
@@ -452,22 +442,50 @@ impl Checker<'_> {
     }
 
     /// The memory of the launch's regions, in the order of their numbers, and whether it is threadgroup memory; none of those that
-    /// threads do not share. `values` is the number of the kernel's values.
-    pub(crate) fn regions(&mut self, regions: &[Option<(bool, Range<u64>)>], values: usize) {
-        if !self.checks.has(Checks::RACES) {
+    /// threads do not share. `values` is the number of the kernel's values. If its accesses are stamped, `shifts` says how many times a cell of
+    /// device and of threadgroup memory is halved.
+    pub(crate) fn regions(
+        &mut self,
+        regions: &[Option<(bool, Range<u64>)>],
+        values: usize,
+        shifts: Option<[u8; 2]>,
+    ) {
+        let follows = self.checks.has(Checks::INIT);
+        self.is_stamped = shifts.is_some();
+        if !self.is_stamped && !follows {
             return;
         }
+        if let Some([device, own]) = shifts {
+            self.state.halve(device.into());
+            self.own_shift = own.into();
+        }
         for (own, range) in regions.iter().flatten().filter(|(_, range)| !range.is_empty()) {
+            if follows && *own {
+                self.written.push(written::Own::new(range.clone()));
+            }
             match own {
-                false => self.state.stamp(range.clone()),
-                true => self.planes.extend(Planes::new(range.clone(), &mut self.state.events)),
+                _ if !self.is_stamped => {}
+                false => {
+                    let range = self.state.in_cells(range);
+                    self.state.stamp(range);
+                }
+                true => {
+                    let range = shifted(range, self.own_shift);
+                    self.planes.extend(Planes::new(range, &mut self.state.events));
+                }
             }
         }
         let row = |region: &Option<(bool, Range<u64>)>| {
             let Some((own, range)) = region else { return Row::NONE };
             let all = if *own { &self.planes } else { &self.state.planes };
-            let planes = all.iter().find(|planes| contains(&planes.range(), range));
-            planes.map_or(Row::NONE, |planes| planes.row(range.start, range.end - range.start))
+            let cells = shifted(range, self.shift(*own));
+            let planes = all.iter().find(|planes| contains(&planes.range(), &cells));
+            let row =
+                planes.map_or(Row::NONE, |planes| planes.row(cells.start, cells.end - cells.start));
+            match self.own_bytes(range).filter(|_| *own) {
+                Some(written) => row.with_written(written),
+                None => row,
+            }
         };
         self.rows = regions.iter().map(row).collect();
         self.known = vec![0; values];
@@ -478,9 +496,14 @@ impl Checker<'_> {
 
     /// A threadgroup begins.
     pub(crate) fn enter(&mut self, number: u32) {
-        self.written.clear();
+        self.written.iter().for_each(written::Own::clear);
         let group = self.first_group.wrapping_add(number);
-        self.state.events.enter(group, !self.rows.is_empty());
+        self.state.events.enter(group, self.is_stamped);
+    }
+
+    /// How many times a cell is halved.
+    fn shift(&self, own: bool) -> u32 {
+        if own { self.own_shift } else { self.state.shift }
     }
 
     /// The number of the threadgroup that runs.
@@ -515,6 +538,9 @@ impl Checker<'_> {
             return false;
         }
         let planes = if own { &self.planes } else { &state.planes };
+        let shift = self.shift(own);
+        let shifted: Vec<_> = lanes.iter().map(|&(lane, at)| (lane, at << shift)).collect();
+        let (lanes, bytes) = (&shifted[..], bytes << shift);
         let kind = state.sites[site as usize].kind;
         let value = |lane: u32| value(lane).map(folded);
         let whole = Whole { own, kind, bytes, lanes, value: &value };
@@ -530,14 +556,17 @@ impl Checker<'_> {
         if !own {
             return written::unwritten(address, bytes);
         }
-        let word = |number: u64| self.written.get(&number).copied().unwrap_or_default();
-        let (first, shift) = (address / 64, address % 64);
-        let both = u128::from(word(first)) | u128::from(word(first + 1)) << 64;
-        !((both >> shift) as u32) & ((1u64 << bytes.min(32)) - 1) as u32
+        let range = address..address + u64::from(bytes);
+        self.own_bytes(&range).map_or(0, written::Own::unwritten)
+    }
+
+    /// What is known of bytes of threadgroup memory.
+    fn own_bytes(&self, range: &Range<u64>) -> Option<&[Cell<u8>]> {
+        self.written.iter().find_map(|own| own.bytes_of(range))
     }
 
     /// The bytes of threadgroup memory (`own`) or of a buffer are written.
-    pub(crate) fn wrote(&mut self, own: bool, address: u64, bytes: u32) {
+    pub(crate) fn wrote(&self, own: bool, address: u64, bytes: u32) {
         match own {
             true => self.mark(address, bytes, true),
             false => mark(address as *const u8, bytes as usize),
@@ -545,18 +574,13 @@ impl Checker<'_> {
     }
 
     /// The bytes of threadgroup memory were written with what is itself uninitialised.
-    pub(crate) fn unwrite(&mut self, address: u64, bytes: u32) {
+    pub(crate) fn unwrite(&self, address: u64, bytes: u32) {
         self.mark(address, bytes, false);
     }
 
-    fn mark(&mut self, address: u64, bytes: u32, written: bool) {
-        let (mut at, end) = (address, address + u64::from(bytes));
-        while at < end {
-            let next = end.min((at / 64 + 1) * 64);
-            let word = self.written.entry(at / 64).or_default();
-            let bits = (u64::MAX >> (64 - (next - at))) << (at % 64);
-            *word = if written { *word | bits } else { *word & !bits };
-            at = next;
+    fn mark(&self, address: u64, bytes: u32, is_written: bool) {
+        if let Some(bytes) = self.own_bytes(&(address..address + u64::from(bytes))) {
+            written::Own::set(bytes, is_written);
         }
     }
 
@@ -644,7 +668,7 @@ impl Checker<'_> {
     ) {
         let clock = self.state.events.quick.clock(wave).get();
         let [epoch, inner] = if at.own { clock.own } else { clock.device };
-        let group = self.group();
+        let (group, shift) = (self.group(), self.shift(at.own));
         let State { device, sites, lines, launches, steps, lanes, fences, events, planes, .. } =
             &mut *self.state;
         if self.event == 0 && events.is_on() {
@@ -669,13 +693,15 @@ impl Checker<'_> {
             mask: 0,
             kind,
             stamp: if self.event == 0 { 0 } else { self.event | lane },
+            is_passing: false,
         };
         let (shadow, planes) =
             if at.own { (&mut self.own, &self.planes) } else { (device, &*planes) };
         let stamps = Stamps { events, planes };
         let mut counted = None;
         let is_fenced = |group: u32| fences.contains_key(&group);
-        shadow.access(&stamps, at.address, at.bytes, new, is_fenced, |old, new, apart| {
+        let (address, bytes) = (at.address << shift, at.bytes << shift);
+        shadow.access(&stamps, address, bytes, new, is_fenced, |old, new, apart| {
             if apart == Apart::Groups && fenced(fences, old, new) {
                 return;
             }

@@ -5,6 +5,7 @@
 //! is freed. [`Ticks`] say up to which tick of each queue everything is ordered before what has them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -89,11 +90,11 @@ pub(super) fn are_several() -> bool {
 }
 
 /// Whether any kernel was checked for races.
-pub(super) fn is_active() -> bool {
+pub(crate) fn is_active() -> bool {
     ACTIVE.load(Relaxed)
 }
 
-pub(super) fn activate() {
+pub(crate) fn activate() {
     ACTIVE.store(true, Relaxed);
 }
 
@@ -102,18 +103,76 @@ pub(super) fn all_seen() -> Ticks {
     SEEN.get()
 }
 
+/// The clocks of fences, by their numbers.
+static FENCES: Mutex<BTreeMap<u64, Ticks>> = Mutex::new(BTreeMap::new());
+/// The numbers of encoders are above those of queues.
+static ENCODERS: AtomicU64 = AtomicU64::new(1 << 40);
+
+/// An encoder of a command buffer that uses memory whose hazards the program tracks itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EncoderOrder {
+    /// Its first command.
+    pub(crate) start: usize,
+    /// The encoders that it comes after, which run earlier, by their places in the list.
+    pub(crate) after: Vec<usize>,
+    /// The fences that it waits for, and those that it updates.
+    pub(crate) waits: Vec<u64>,
+    pub(crate) updates: Vec<u64>,
+}
+
+/// An encoder that uses memory whose hazards the program tracks itself: what it does there is ordered by fences, events and
+/// tracked memory only.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    /// It stands for a queue.
+    pub(super) number: u64,
+    /// What is ordered before it.
+    pub(super) clock: Ticks,
+    /// The addresses of that memory.
+    pub(super) untracked: Vec<Range<u64>>,
+}
+
+impl Encoder {
+    /// An encoder after what the clocks say, which waits for fences.
+    pub(super) fn new<'a>(
+        after: impl Iterator<Item = &'a Ticks>,
+        waits: &[u64],
+        untracked: &[Range<u64>],
+    ) -> Self {
+        let mut clock = Ticks::default();
+        after.for_each(|ticks| clock.join(ticks));
+        let fences = lock(&FENCES);
+        waits.iter().filter_map(|fence| fences.get(fence)).for_each(|ticks| clock.join(ticks));
+        drop(fences);
+        let number = ENCODERS.fetch_add(1, Relaxed);
+        Self { number, clock, untracked: untracked.to_vec() }
+    }
+
+    /// The clock of what comes after all of it; the fences get it, too.
+    pub(super) fn done(&self, updates: &[u64]) -> Ticks {
+        let mut done = self.clock.clone();
+        done.add(self.number, u64::MAX);
+        let mut fences = lock(&FENCES);
+        updates.iter().for_each(|&fence| fences.entry(fence).or_default().join(&done));
+        done
+    }
+}
+
 /// Accesses that are published together: those of launches that nothing orders.
 pub(super) struct Batch {
+    /// The queue, or of untracked memory the encoder.
     pub(super) queue: u64,
+    /// The queue that it ran in.
+    pub(super) of: u64,
     pub(super) tick: u64,
     pub(super) sites: Vec<Site>,
     pub(super) launches: Vec<Run>,
 }
 
 impl Batch {
-    pub(super) fn new(queue: u64, sites: Vec<Site>, launches: Vec<Run>) -> Arc<Self> {
+    pub(super) fn new((queue, of): (u64, u64), sites: Vec<Site>, launches: Vec<Run>) -> Arc<Self> {
         let tick = TICKS.fetch_add(1, Relaxed) + 1;
-        Arc::new(Self { queue, tick, sites, launches })
+        Arc::new(Self { queue, of, tick, sites, launches })
     }
 }
 

@@ -3,11 +3,11 @@
 
 use super::stamps::{
     CLASS, CLASS_SHIFT, LANE, Limits, MIXED, OF_GROUPS, OF_LANES, OF_WAVES, Plane, Quick,
-    StampCell, class_of, value_at,
+    StampCell, class_of, fits, value_at,
 };
 use crate::soft::ir::AccessKind;
 
-/// An access of a SIMD-group: how many bytes, and the values that the lanes write.
+/// An access of a SIMD-group: how many bytes its cells have in a plane, and the values that the lanes write.
 pub(super) struct Whole<'a> {
     pub(super) own: bool,
     pub(super) kind: AccessKind,
@@ -53,9 +53,8 @@ impl Quick {
         cell: impl Fn(u64) -> Option<StampCell<'a>>,
         note: impl FnOnce(),
     ) -> bool {
-        let fits = whole.bytes.is_multiple_of(4) && (4..=16).contains(&whole.bytes);
         let aligned = whole.lanes.iter().all(|(_, address)| address.is_multiple_of(4));
-        if !fits || !aligned || self.next.get() >= self.last.get() {
+        if !fits(whole.bytes) || !aligned || self.next.get() >= self.last.get() {
             return false;
         }
         let Some(cells) = Cells::of(whole, cell) else { return false };

@@ -57,6 +57,7 @@ impl ReportKind {
             Self::Of(Finding::Address) => "uninitialised address",
             Self::Of(Finding::Stored) => "uninitialised store",
             Self::Of(Finding::Misaligned) => "misaligned access",
+            Self::Of(Finding::Member) => "other member of a union",
             Self::Omitted => "omitted",
         }
     }
@@ -139,6 +140,10 @@ fn counted(count: u64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
 pub(super) const OF_QUEUES: &str = "nothing orders the two command buffers, which are of different queues: signal an event after the first and wait for \
      it before the second, or wait until the first has completed before the second is committed";
 
+/// The construct that would order accesses of two encoders of a queue.
+pub(super) const OF_ENCODERS: &str = "nothing orders the two encoders, as the program tracks the hazards of this memory itself: update a fence in the \
+     first and wait for it in the second";
+
 /// The correction of a fault of one thread.
 pub(super) const fn remedy_of(finding: Finding) -> &'static str {
     match finding {
@@ -150,6 +155,7 @@ pub(super) const fn remedy_of(finding: Finding) -> &'static str {
             "use a packed type, or make the offset (of the binding, or in the kernel) a multiple of the alignment"
         }
         Finding::SignedOverflow => "compute in an unsigned or a wider type",
+        Finding::Member => "reinterpret the bits with as_type<T>()",
         Finding::Branch | Finding::Address | Finding::Stored => {
             "give the variable or memory that it comes from a value on every path to this line"
         }
@@ -186,6 +192,7 @@ impl Report {
             Finding::Misaligned => {
                 "an address is not a multiple of the alignment of the type that is accessed there"
             }
+            Finding::Member => "a member of a union is read, and another one was written last",
             Finding::Branch => "an uninitialised value decides a branch",
             Finding::Address => "an uninitialised value is part of an address",
             Finding::Stored => {

@@ -36,6 +36,8 @@ pub(super) struct Record {
     pub(super) kind: AccessKind,
     /// The stamp of its event; 0 if it has no event.
     pub(super) stamp: u32,
+    /// Only the other lanes of its instruction need it.
+    pub(super) is_passing: bool,
 }
 
 /// Why nothing orders two accesses.
@@ -164,6 +166,7 @@ impl Shadow {
                     .map_or_else(Vec::new, |cell| cell.records().copied().collect()),
             };
             let before = before.iter().filter(|old| !self.own || old.group == new.group);
+            let before = before.filter(|old| !old.is_passing || old.step == new.step);
             let before: Vec<&Record> = before.collect();
             if let [only] = before[..]
                 && only.mask == mask
@@ -171,6 +174,7 @@ impl Shadow {
                 && (only.wave, only.lane) == (new.wave, new.lane)
                 && (only.epoch, only.inner) == (new.epoch, new.inner)
                 && only.implies(&new)
+                && (new.kind != AccessKind::Write || only.step == new.step)
             {
                 continue;
             }
@@ -195,6 +199,13 @@ impl Shadow {
             }
             if !has_enough(&kept, &new, &is_fenced) {
                 kept.push(new);
+            } else if new.kind == AccessKind::Write {
+                // Lanes that write other values by this instruction race with it, though they ran in lockstep with all before.
+                let now: Vec<Record> =
+                    kept.iter().filter(|old| old.step == new.step).copied().collect();
+                if !has_enough(&now, &new, &is_fenced) {
+                    kept.push(Record { is_passing: true, ..new });
+                }
             }
             let Some(cell) = stamped else {
                 self.cell_mut(number).set(&kept);
@@ -242,6 +253,14 @@ impl Shadow {
         }
     }
 
+    /// Adds a record to a cell.
+    pub(super) fn add(&mut self, number: u64, record: Record) {
+        let cell = self.cell_mut(number);
+        let mut records: Vec<Record> = cell.records().copied().collect();
+        records.push(record);
+        cell.set(&records);
+    }
+
     /// The numbers of the cells in a range of addresses that have records.
     pub(super) fn numbers(&self, range: &Range<u64>) -> Vec<u64> {
         let cells = range.start / 4..range.end.div_ceil(4);
@@ -286,6 +305,34 @@ impl Shadow {
             })
         })
     }
+}
+
+/// A range of addresses, shifted; the end may be that of all.
+pub(super) fn shifted(range: &Range<u64>, shift: u32) -> Range<u64> {
+    range.start << shift..range.end.saturating_mul(1 << shift)
+}
+
+/// Records of cells that are halved `from` times, as those of cells that are halved `to` times.
+pub(super) fn resized(records: Vec<(u64, Record)>, from: u32, to: u32) -> Vec<(u64, Record)> {
+    if from == to {
+        return records;
+    }
+    let mut all = Vec::new();
+    for (cell, record) in records {
+        let bytes = (0..4).filter(|byte| record.mask >> byte & 1 != 0);
+        let mut cells: Vec<(u64, u8)> = Vec::new();
+        for start in bytes.map(|byte| ((cell * 4 + byte) >> from) << to) {
+            for at in start..start + (1 << to) {
+                let (number, bit) = (at / 4, 1 << (at % 4));
+                match cells.iter_mut().find(|known| known.0 == number) {
+                    Some(known) => known.1 |= bit,
+                    None => cells.push((number, bit)),
+                }
+            }
+        }
+        all.extend(cells.into_iter().map(|(number, mask)| (number, Record { mask, ..record })));
+    }
+    all
 }
 
 /// The stamps of some memory, which stand for records.
@@ -341,6 +388,7 @@ impl Stamps<'_> {
                 mask: 0xf,
                 kind,
                 stamp: stamp & !CLASS,
+                is_passing: false,
             })
         };
         let planes =

@@ -32,6 +32,16 @@ pub(crate) const LANE: u32 = 31;
 /// The bits of the class, and of the level.
 pub(crate) const CLASS: u32 = 3 << CLASS_SHIFT;
 pub(crate) const CLASS_SHIFT: u32 = 5;
+/// Whether accesses are stamped whose cells have so many bytes in a plane.
+pub(crate) const fn fits(bytes: u32) -> bool {
+    bytes.is_multiple_of(4) && bytes >= 4 && bytes <= 4 * MOST_CELLS as u32
+}
+
+/// The most cells of a stamped access.
+const MOST_CELLS: usize = 8;
+
+/// Offsets that machine code stamps are below this.
+pub(crate) const MAX_OFFSET: u64 = (1 << 31) - (1 << 21);
 /// The distance of events.
 pub(crate) const EVENT: u32 = 1 << 7;
 /// The stamp of bytes whose records are in the table, in all planes of stamps.
@@ -122,17 +132,30 @@ pub(crate) struct Quick {
     pub(crate) sites: Cell<*const u32>,
 }
 
-/// Planes of a region: their addresses at its start, and the offsets below which accesses of 4, 8, 12 and 16 bytes may begin.
+/// Planes of a region: their addresses at its start, and the offsets there below which accesses of one cell, of two and so on may begin.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Row {
     pub(crate) planes: [*mut u8; Plane::COUNT],
-    pub(crate) limits: [u64; 4],
+    pub(crate) limits: [u64; MOST_CELLS],
+    /// Of threadgroup memory under `init`: a byte for each that is not 0 if it was written, and how many there are.
+    pub(crate) written: *const Cell<u8>,
+    pub(crate) bytes: u64,
 }
 
 impl Row {
     /// Of a region without planes.
-    pub(crate) const NONE: Self = Self { planes: [std::ptr::null_mut(); 4], limits: [0; 4] };
+    pub(crate) const NONE: Self = Self {
+        planes: [std::ptr::null_mut(); 4],
+        limits: [0; MOST_CELLS],
+        written: std::ptr::null(),
+        bytes: 0,
+    };
+
+    /// The same of memory of which it is known what was written.
+    pub(super) fn with_written(self, written: &[Cell<u8>]) -> Self {
+        Self { written: written.as_ptr(), bytes: written.len() as u64, ..self }
+    }
 }
 
 /// Offsets of fields, for machine code.
@@ -175,6 +198,8 @@ impl QuickLayout {
     pub(crate) const SITES: i32 = offset_of!(Quick, sites) as i32;
     pub(crate) const ROW_BYTES: i32 = size_of::<Row>() as i32;
     pub(crate) const ROW_LIMITS: i32 = offset_of!(Row, limits) as i32;
+    pub(crate) const ROW_WRITTEN: i32 = offset_of!(Row, written) as i32;
+    pub(crate) const ROW_LENGTH: i32 = offset_of!(Row, bytes) as i32;
 }
 
 impl Quick {
@@ -618,13 +643,16 @@ impl Planes {
     /// The row of a region in it.
     pub(super) fn row(&self, base: u64, bytes: u64) -> Row {
         let fits = base >= self.base && base + bytes <= self.base + self.bytes;
-        if !base.is_multiple_of(4) || bytes < 16 || !fits {
+        if !base.is_multiple_of(4) || !fits {
             return Row::NONE;
         }
         let at = self.block.start.as_ptr().cast::<u8>().wrapping_add((base - self.base) as usize);
         Row {
             planes: std::array::from_fn(|plane| at.wrapping_add(plane * self.stride)),
-            limits: std::array::from_fn(|words| bytes - (4 * words as u64 + 3)),
+            limits: std::array::from_fn(|cells| {
+                bytes.saturating_sub(4 * cells as u64 + 3).min(MAX_OFFSET)
+            }),
+            ..Row::NONE
         }
     }
 

@@ -321,7 +321,10 @@ fn stamped_programs_race_where_the_definition_says() {
         let own = seed % 4 < 2;
         let base = 0x7100_0000_0000 + seed * 0x100;
         let mut checker = session.launch("k", checks, extent([384, 1, 1], [128, 1, 1]), false);
-        checker.regions(&[None, Some((own, base..base + 4 * WORDS))], 0);
+        // Cells of four bytes, of two, or of one.
+        let shift = (seed / 4 % 3) as u8;
+        let unit = 4 >> shift;
+        checker.regions(&[None, Some((own, base..base + 4 * WORDS))], 0, Some([shift; 2]));
         let sites = KINDS.map(|kind| checker.site(None, kind));
         let (mut all, mut count, mut step) = (Vec::<Seen>::new(), 0, 0);
         let writes = random.pick(&[5, 50]);
@@ -354,7 +357,8 @@ fn stamped_programs_race_where_the_definition_says() {
                         let lanes =
                             if random.chance(70) { mask } else { random.pick(&[1, 2, 3, 7]) };
                         step += 1;
-                        let bytes = random.pick(&[1, 4, 4, 4, 8, 12, 16]);
+                        let cells = random.pick(&[0, 1, 1, 1, 2, 3, 4, 8]);
+                        let bytes = if cells == 0 { 1 } else { cells * unit };
                         // One address, neighbours, or any.
                         let (first, shape) = (random.below(4) as u64, random.below(3));
                         let mut at = Vec::new();
@@ -365,7 +369,8 @@ fn stamped_programs_race_where_the_definition_says() {
                                 _ => random.below(5) as u64,
                             };
                             let byte = if random.chance(4) { 1 } else { 0 };
-                            at.push((lane, base + 4 * word.min(WORDS - 5) + byte));
+                            let start = u64::from(unit) * word.min(WORDS - 5);
+                            at.push((lane, base + start + byte));
                         }
                         let value = random.pick(&[7, 7, 8]);
                         let site = sites[kind];
@@ -412,7 +417,7 @@ fn stamps_are_numbered_anew() {
         let mut checker =
             session.launch("k", Checks::RACES, extent([128, 1, 1], [64, 1, 1]), false);
         let base = 0x7200_0000_0000;
-        checker.regions(&[None, Some((false, base..base + 64))], 0);
+        checker.regions(&[None, Some((false, base..base + 64))], 0, Some([0; 2]));
         let write = checker.site(None, AccessKind::Write);
         let write = |checker: &mut Checker<'_>, wave, word: u64| {
             access_in(checker, false, (wave, write), 4, &[(3, base + 4 * word)], 5)
@@ -439,7 +444,7 @@ fn stamps_are_numbered_anew() {
         // The same value: benign.
         assert_eq!(session.reports().len(), 0);
         let mut checker = session.launch("k", Checks::RACES, extent([64, 1, 1], [64, 1, 1]), false);
-        checker.regions(&[None, Some((false, base..base + 64))], 0);
+        checker.regions(&[None, Some((false, base..base + 64))], 0, Some([0; 2]));
         let read = checker.site(None, AccessKind::Read);
         checker.enter(0);
         checker.begin(0);
@@ -447,5 +452,33 @@ fn stamps_are_numbered_anew() {
         drop(checker);
         assert_eq!(session.reports().len(), 1, "{:?}", session.reports());
         assert_eq!(session.reports()[0].accesses.len(), 2);
+    }
+}
+
+/// Cells of device memory become smaller and larger between launches that nothing orders: what is known stays, by byte.
+#[test]
+fn cells_of_other_sizes_know_the_same() {
+    let session = Session::default();
+    let base = 0x7200_0000_0000;
+    let mut count = 0;
+    // Each launch writes bytes, and is found to race with all before that wrote some of them.
+    for (shift, start, bytes, races) in [
+        (0, 8, 4, false),
+        (2, 7, 1, false),
+        (2, 9, 1, true),
+        (1, 6, 2, true),
+        (0, 0, 4, false),
+        (1, 2, 2, true),
+    ] {
+        let mut checker = session.launch("k", Checks::RACES, extent([1; 3], [1; 3]), false);
+        checker.regions(&[None, Some((false, base..base + 64))], 0, Some([shift; 2]));
+        checker.enter(0);
+        checker.begin(0);
+        let site = checker.site(None, AccessKind::Write);
+        access_in(&mut checker, false, (0, site), bytes, &[(0, base + start)], start);
+        drop(checker);
+        let now: u64 = session.reports().iter().map(|report| report.count).sum();
+        assert_eq!(now > count, races, "{start}: {bytes}");
+        count = now;
     }
 }

@@ -1,6 +1,8 @@
-//! Which bytes of private buffers were written: only kernels and blits write there, so that it is known.
+//! Which bytes of private buffers were written: only kernels and blits write there, so that it is known; and which of a threadgroup's memory.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -107,6 +109,49 @@ pub(super) fn unwritten(address: u64, bytes: u32) -> u32 {
         at >= buffer.bytes || buffer.bits[(at / 64) as usize] >> (at % 64) & 1 != 0
     };
     (0..bytes.min(32)).fold(0, |all, byte| all | u32::from(!was(byte)) << byte)
+}
+
+/// Which bytes of threadgroup memory the threadgroup that runs has written: a byte for each, at the same offset, which machine code
+/// reads and writes, too.
+pub(super) struct Own {
+    range: Range<u64>,
+    bytes: Vec<Cell<u8>>,
+}
+
+/// The value of a byte that was written; otherwise it is 0.
+const IS_WRITTEN: u8 = 0xff;
+/// Machine code may read as many bytes more.
+const SLACK: usize = 16;
+
+impl Own {
+    /// For memory at these addresses.
+    pub(super) fn new(range: Range<u64>) -> Self {
+        let bytes = vec![Cell::new(0); (range.end - range.start) as usize + SLACK];
+        Self { range, bytes }
+    }
+
+    /// The bytes of a part of the memory, if all of it is here.
+    pub(super) fn bytes_of(&self, range: &Range<u64>) -> Option<&[Cell<u8>]> {
+        super::contains(&self.range, range)
+            .then(|| &self.bytes[(range.start - self.range.start) as usize..])
+            .map(|bytes| &bytes[..(range.end - range.start) as usize])
+    }
+
+    /// A threadgroup begins.
+    pub(super) fn clear(&self) {
+        self.bytes.iter().for_each(|byte| byte.set(0));
+    }
+
+    /// Bytes are written, or written with what is itself uninitialised.
+    pub(super) fn set(bytes: &[Cell<u8>], is_written: bool) {
+        let value = if is_written { IS_WRITTEN } else { 0 };
+        bytes.iter().for_each(|byte| byte.set(value));
+    }
+
+    /// A bit for each of at most 32 bytes that was not written.
+    pub(super) fn unwritten(bytes: &[Cell<u8>]) -> u32 {
+        bytes.iter().take(32).rev().fold(0, |all, byte| all << 1 | u32::from(byte.get() == 0))
+    }
 }
 
 #[cfg(test)]

@@ -380,9 +380,15 @@ impl Selection<'_> {
                 sum.constant,
             );
         }
+        let by_parts =
+            self.by_parts(sum, &terms, (offset, moved), (base, limit), site, scalar, &data, write);
         let lanes = self.lane_offsets(&terms, offset, limit, site, moved, sum.constant);
         for (part, offsets) in lanes.into_iter().enumerate() {
             self.lanes_at(base, offsets, scalar, &data, part, write);
+        }
+        if let Some((end, noted)) = by_parts {
+            self.emit(Ins::Label(end));
+            self.noted = noted;
         }
         self.emit(Ins::SiteEnd { site });
     }
@@ -490,7 +496,7 @@ impl Selection<'_> {
         self.start_of(&access_parts(terms), offset, site, moved, constant)
     }
 
-    fn start_of(
+    pub(super) fn start_of(
         &mut self,
         firsts: &[(Reg, u32, bool, i64)],
         offset: Reg,

@@ -16,15 +16,18 @@ mod input;
 mod matrix;
 mod memory;
 mod packed;
+mod parts;
 mod phases;
 mod probe;
 mod segments;
+mod shared;
 mod stamps;
 mod thread;
 mod value;
 mod version;
 mod wide;
 mod words;
+mod written;
 
 use super::lir::{
     Body, Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane1, Lane2, MaskOp, MemBase, MemRef,
@@ -149,9 +152,14 @@ pub(crate) struct Selection<'a> {
     /// Set if the run is a body in phases, and the thread's inputs that have forms in this one.
     phases: Option<phases::State>,
     strip_inputs: Vec<usize>,
-    /// Whether accesses are stamped.
-    stamps: bool,
+    /// If accesses are stamped: how many times a cell of device and of threadgroup memory is halved.
+    stamps: Option<[u8; 2]>,
+    /// What is noted of the lanes of a stamped access since the last label.
+    noted: Option<Noted>,
 }
+
+/// The masks of a stamped access, how many were cleared before it, and the number of its lanes.
+type Noted = (Vec<Reg>, u32, Reg);
 
 /// Offsets of lanes are below this, so that they fit in 31 bits, with room for what is added to them.
 const MAX_LANES: u64 = (1 << 31) - (1 << 21);
@@ -217,7 +225,8 @@ fn selection(run: &Run, strip: Strip) -> Selection<'_> {
         inputs: input::Inputs::default(),
         phases: None,
         strip_inputs: Vec::new(),
-        stamps: stamps::has_stamps(function),
+        stamps: stamps::shifts(function),
+        noted: None,
     }
 }
 
@@ -363,6 +372,9 @@ impl<'a> Selection<'a> {
     }
 
     pub(super) fn emit(&mut self, ins: Ins) {
+        if matches!(ins, Ins::Label(_) | Ins::Call { .. }) {
+            self.noted = None;
+        }
         self.out.push(ins);
         self.origins.push(self.origin);
     }

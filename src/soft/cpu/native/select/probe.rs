@@ -1,6 +1,7 @@
 //! Probes of checked kernels (`specs/sanitizer.md`): the code calls what the interpreter calls, with the lanes' pointers.
 
 use super::stamps::Stamped;
+use super::written::{Noted, can_note};
 use super::{INT, LANES, Selection};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::region::Layout;
@@ -34,7 +35,9 @@ impl Selection<'_> {
             self.lanes_operand(stored, lanes)
         });
         let (is_stamped, wanted) = match what {
-            Some(Probe::Access { kind, bytes, known }) if self.can_stamp(kind, bytes, known) => {
+            Some(Probe::Access { kind, bytes, known })
+                if self.can_stamp(kind, bytes << self.shift(inst.args[0]), known) =>
+            {
                 (Some((kind, bytes)), None)
             }
             _ => (None, self.wanted(what, inst)),
@@ -45,13 +48,19 @@ impl Selection<'_> {
         } else {
             self.exec.clone()
         };
-        let access = is_stamped.and(pointer.clone());
+        let marked = match what {
+            Some(Probe::Wrote { bytes }) if can_note(bytes) && self.is_own(inst.args[0]) => {
+                Some(bytes)
+            }
+            _ => None,
+        };
+        let access = pointer.clone().filter(|_| is_stamped.is_some() || marked.is_some());
         let operand = is_stamped.and(stored.clone());
         let what = SiteKind::Probe { imm: inst.imm, value: value.0, exec, pointer, stored };
         let site = self.site(self.run.access_site(value), what);
         let passed = match Probe::from_imm(inst.imm) {
-            _ if !self.stamps => None,
-            Some(Probe::Start) => Some(None),
+            _ if self.stamps.is_none() => None,
+            Some(Probe::Start { .. }) => Some(None),
             Some(Probe::Threadgroup(flags)) => {
                 Some(Some(([flags.device(), flags.threadgroup()], true)))
             }
@@ -63,15 +72,35 @@ impl Selection<'_> {
         if let Some(passed) = passed {
             return self.resume(site, passed);
         }
-        if let (Some((kind, bytes)), Some(access), Some((start, sum))) =
-            (is_stamped, access, inst.args.first().and_then(|&pointer| self.address(pointer)))
-        {
-            let own = self.ty(inst.args[0]).space() == Some(Space::Threadgroup);
-            let (stored, sum, access) = (operand.as_ref(), &sum, &access);
-            let stamped = Stamped { value, site, kind, own, bytes, start, sum, access, stored };
+        if let (Some((kind, bytes)), Some(access), Some((start, sum))) = (
+            is_stamped,
+            access.as_ref(),
+            inst.args.first().and_then(|&pointer| self.address(pointer)),
+        ) {
+            let own = self.is_own(inst.args[0]);
+            let (stored, sum) = (operand.as_ref(), &sum);
+            let shift = self.shift(inst.args[0]);
+            let stamped =
+                Stamped { value, site, kind, own, bytes, shift, start, sum, access, stored };
             return self.stamp(&stamped);
         }
+        if let (Some(bytes), Some(access), Some((start, sum))) =
+            (marked, access, inst.args.first().and_then(|&pointer| self.address(pointer)))
+        {
+            return self.note_written(&Noted { site, start, sum: &sum, access: &access, bytes });
+        }
         self.call_if(wanted, site);
+    }
+
+    /// How many times a cell of a pointer's memory is halved.
+    fn shift(&self, pointer: Value) -> u32 {
+        let own = usize::from(self.is_own(pointer));
+        self.stamps.map_or(0, |shifts| shifts[own].into())
+    }
+
+    /// Whether a pointer is into threadgroup memory.
+    fn is_own(&self, pointer: Value) -> bool {
+        self.ty(pointer).space() == Some(Space::Threadgroup)
     }
 
     /// A number that is 0 if a probe need not be called; `None` if it always is.
@@ -131,9 +160,16 @@ impl Selection<'_> {
             bits.iter().for_each(|&d| self.emit(Ins::Lane1 { op: Lane1::Move, d, a }));
         }
         access.data.push(Operand::Lanes(bits.clone()));
-        let what = SiteKind::Unwritten { bytes: inst.imm as u32, access };
+        let bytes = inst.imm as u32;
+        let what = SiteKind::Unwritten { bytes, access: access.clone() };
         let site = self.site(self.run.access_site(value), what);
-        self.call_if(wanted, site);
+        match self.address(inst.args[0]) {
+            Some((start, sum)) if self.is_own(inst.args[0]) && can_note(bytes) => {
+                let noted = Noted { site, start, sum: &sum, access: &access, bytes };
+                self.find_unwritten(&noted, &bits);
+            }
+            _ => self.call_if(wanted, site),
+        }
         self.give_lanes(value, bits);
     }
 

@@ -11,6 +11,7 @@ impl Selection<'_> {
     /// A SIMD-group begins, or has passed a barrier: `passed` says what it orders, for device and for threadgroup memory, and whether it
     /// is the threadgroup's. A segment begins, as `Events::resume` does it.
     pub(super) fn resume(&mut self, site: u32, passed: Option<([bool; 2], bool)>) {
+        self.noted = None;
         let quick = self.quick();
         let room = self.quick_int(quick, Scalar::U64, Quick::SEGMENTS);
         let end = self.quick_int(quick, Scalar::U64, Quick::SEGMENTS_END);

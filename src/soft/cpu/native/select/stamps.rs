@@ -7,13 +7,15 @@ use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::shape::{Start, Sum};
 use crate::soft::ir::{AccessKind, Function, Probe, Scalar, Value};
 use crate::soft::kernel::sanitize::stamps::{
-    CLASS, EVENT, LANE, MIXED, OF_GROUPS, OF_LANES, OF_WAVES, Plane, QuickLayout as Quick,
-    class_of, value_at,
+    CLASS, EVENT, LANE, MAX_OFFSET, MIXED, OF_GROUPS, OF_LANES, OF_WAVES, Plane,
+    QuickLayout as Quick, class_of, fits, value_at,
 };
 
-/// Whether the accesses of a kernel are stamped.
-pub(super) fn has_stamps(function: &Function) -> bool {
-    function.insts.iter().any(Probe::is_start)
+const _: () = assert!(MAX_OFFSET == MAX_LANES);
+
+/// If the accesses of a kernel are stamped: how many times a cell of device and of threadgroup memory is halved.
+pub(super) fn shifts(function: &Function) -> Option<[u8; 2]> {
+    function.insts.iter().find_map(Probe::shifts)
 }
 
 /// An access that is tested.
@@ -23,6 +25,8 @@ pub(super) struct Stamped<'a> {
     pub(super) kind: AccessKind,
     pub(super) own: bool,
     pub(super) bytes: u32,
+    /// How many times a cell is halved.
+    pub(super) shift: u32,
     pub(super) start: Start,
     pub(super) sum: &'a Sum,
     pub(super) access: &'a Access,
@@ -30,15 +34,27 @@ pub(super) struct Stamped<'a> {
 }
 
 /// Where the cells of the lanes are in each plane.
-enum Cells {
+pub(super) enum Cells {
     /// Side by side from an offset on.
     Row(Reg),
     /// All at one offset, also in lanes.
     One(Reg, Reg),
-    /// In each part the same, or side by side if they are in rows: the offset of its first lane, and those of all lanes.
-    Parts { starts: Vec<Reg>, offsets: Vec<Reg>, in_rows: bool },
+    /// In each part the same, or side by side if they are in rows: the offset of its first lane.
+    Parts { starts: Vec<Reg>, in_rows: bool },
     /// At an offset for each lane, by parts. `apart` if no two lanes have one in common.
     Lanes { offsets: Vec<Reg>, apart: bool },
+}
+
+impl Stamped<'_> {
+    /// The bytes of a cell.
+    fn unit(&self) -> u32 {
+        4 >> self.shift
+    }
+
+    /// The bytes of its cells in a plane.
+    pub(super) fn in_plane(&self) -> u32 {
+        self.bytes << self.shift
+    }
 }
 
 impl Cells {
@@ -49,7 +65,7 @@ impl Cells {
 }
 
 /// The planes, by their numbers.
-type Planes = [Reg; Plane::COUNT];
+pub(super) type Planes = [Reg; Plane::COUNT];
 
 /// The limits that stamps are compared with, in lanes.
 struct Limits {
@@ -61,18 +77,18 @@ struct Limits {
 
 /// Registers of an access: the stamp that the next event has, the lanes, the site, and the address of the checker's numbers.
 #[derive(Clone, Copy)]
-struct Event {
-    quick: Reg,
-    next: Reg,
-    lanes: Reg,
+pub(super) struct Event {
+    pub(super) quick: Reg,
+    pub(super) next: Reg,
+    pub(super) lanes: Reg,
     site: Reg,
 }
 
 impl Selection<'_> {
-    /// Whether machine code can test an access.
+    /// Whether machine code can test an access whose cells have so many bytes in a plane.
     pub(super) fn can_stamp(&self, kind: AccessKind, bytes: u32, known: bool) -> bool {
         let is_known = known || kind != AccessKind::Write;
-        self.stamps && is_known && bytes.is_multiple_of(4) && (4..=16).contains(&bytes)
+        self.stamps.is_some() && is_known && fits(bytes)
     }
 
     /// Tests an access, and calls the site if the test fails.
@@ -86,6 +102,8 @@ impl Selection<'_> {
             None => self.stamp_shared(stamped, event, planes, &cells),
         }
         self.emit(Ins::SiteEnd { site: stamped.site });
+        // On every way to here the checker has these lanes, also after a call.
+        self.noted = Some((self.exec.clone(), self.cleared, event.lanes));
     }
 
     /// The address of the checker's numbers.
@@ -154,34 +172,44 @@ impl Selection<'_> {
         }
     }
 
-    /// Notes the lanes, and that there is room for an event.
-    fn event(&mut self, stamped: &Stamped<'_>) -> Event {
-        let quick = self.quick();
+    /// The active lanes, which the checker notes: as events before them had others, lanes may not have met again.
+    fn noted_lanes(&mut self, quick: Reg, next: Reg) -> Reg {
+        if let Some((exec, cleared, lanes)) = &self.noted
+            && (exec, *cleared) == (&self.exec, self.cleared)
+        {
+            return *lanes;
+        }
         let mut lanes: Option<Reg> = None;
         for (part, mask) in self.exec.clone().into_iter().enumerate() {
-            let (bits, up) = (self.int(), self.int());
+            let bits = self.int();
             self.emit(Ins::BitsOfMask { d: bits, s: mask });
+            let Some(b) = lanes else {
+                lanes = Some(bits);
+                continue;
+            };
+            let (up, d) = (self.int(), self.int());
             let imm = (part as u32 * self.strip.lanes) as i32;
             self.emit(Ins::IntImm { op: IntOp::Shl, wide: false, d: up, a: bits, imm });
-            lanes = Some(match lanes {
-                Some(b) => {
-                    let d = self.int();
-                    self.emit(Ins::Int { op: IntOp::Or, wide: false, d, a: up, b });
-                    d
-                }
-                None => up,
-            });
+            self.emit(Ins::Int { op: IntOp::Or, wide: false, d, a: up, b });
+            lanes = Some(d);
         }
         let lanes = lanes.unwrap_or_else(|| self.constant(0));
         let before = self.quick_int(quick, Scalar::U32, Quick::LANES);
-        let next = self.quick_int(quick, Scalar::U32, Quick::NEXT);
-        let converged = self.quick_int(quick, Scalar::U32, Quick::CONVERGED);
-        let (other, since) = (self.int(), self.int());
+        let (other, same) = (self.int(), self.label());
         let (test, kind, wide) = (Test::Ne, Num::Unsigned, false);
         self.emit(Ins::Compare { test, kind, wide, d: other, a: lanes, b: before });
-        self.emit(Ins::Choose { wide, d: since, c: other, a: next, b: converged });
+        self.emit(Ins::JumpIf { zero: true, s: other, to: same });
         self.put_quick(quick, Quick::LANES, lanes);
-        self.put_quick(quick, Quick::CONVERGED, since);
+        self.put_quick(quick, Quick::CONVERGED, next);
+        self.emit(Ins::Label(same));
+        lanes
+    }
+
+    /// Notes the lanes, and that there is room for an event.
+    fn event(&mut self, stamped: &Stamped<'_>) -> Event {
+        let quick = self.quick();
+        let next = self.quick_int(quick, Scalar::U32, Quick::NEXT);
+        let lanes = self.noted_lanes(quick, next);
         let last = self.quick_int(quick, Scalar::U32, Quick::LAST);
         self.emit(Ins::CheckBelow { a: next, limit: last, site: stamped.site });
         let sites = self.quick_int(quick, Scalar::U64, Quick::SITES);
@@ -191,11 +219,11 @@ impl Selection<'_> {
         Event { quick, next, lanes, site }
     }
 
-    /// The planes of the access's region, and the offset below which it may begin.
-    fn planes(&mut self, stamped: &Stamped<'_>) -> (Planes, Reg) {
+    /// The checker's row of a region: an address, and the distance from there.
+    pub(super) fn row_of(&mut self, region: &RegionRef) -> (Reg, i32) {
         let quick = self.quick();
         let rows = self.quick_int(quick, Scalar::U64, Quick::ROWS);
-        let (row, disp) = match stamped.access.region {
+        match *region {
             RegionRef::Number(number) => (rows, number as i32 * Quick::ROW_BYTES),
             RegionRef::Found(number) => {
                 // A number that no region has is replaced by that of null.
@@ -217,41 +245,75 @@ impl Selection<'_> {
                 (self.plus(rows, bytes), 0)
             }
             RegionRef::Thread { .. } => unreachable!("only memory that threads share is observed"),
-        };
-        let words = stamped.bytes as i32 / 4;
-        let limit = self.quick_int(row, Scalar::U64, disp + Quick::ROW_LIMITS + 8 * (words - 1));
-        let mut code = Vec::new();
-        let limit = self.at_most(&mut code, limit, MAX_LANES);
-        code.into_iter().for_each(|ins| self.emit(ins));
+        }
+    }
+
+    /// The planes of the access's region, and the offset below which it may begin.
+    fn planes(&mut self, stamped: &Stamped<'_>) -> (Planes, Reg) {
+        let (row, disp) = self.row_of(&stamped.access.region);
+        let (words, imm) = (stamped.in_plane() as i32 / 4, stamped.shift as i32);
+        let in_plane = self.quick_int(row, Scalar::U64, disp + Quick::ROW_LIMITS + 8 * (words - 1));
+        let mut limit = in_plane;
+        if imm != 0 {
+            let more = self.plus_constant(in_plane, (1 << imm) - 1);
+            limit = self.int();
+            self.emit(Ins::IntImm { op: IntOp::Shr, wide: true, d: limit, a: more, imm });
+        }
         let planes =
             std::array::from_fn(|plane| self.quick_int(row, Scalar::U64, disp + 8 * plane as i32));
         (planes, limit)
     }
 
-    /// The cells of an access whose bytes are all in bounds, at addresses that are multiples of four.
+    /// The offset in a plane of a cell.
+    fn in_plane(&mut self, offset: Reg, shift: u32) -> Reg {
+        if shift == 0 {
+            return offset;
+        }
+        let d = self.int();
+        let imm = shift as i32;
+        self.emit(Ins::IntImm { op: IntOp::Shl, wide: true, d, a: offset, imm });
+        d
+    }
+
+    /// The cells of an access whose bytes are all in bounds, at addresses that are multiples of a cell's.
     fn cells(&mut self, stamped: &Stamped<'_>, limit: Reg) -> Cells {
-        let Stamped { site, sum, access, .. } = *stamped;
-        let four = |scale: i64| scale % 4 == 0;
+        let Stamped { site, sum, access, shift, .. } = *stamped;
+        let unit = i64::from(stamped.unit());
+        let is_one = i64::from(stamped.bytes) == unit;
+        let whole = |scale: i64| scale % unit == 0;
         let of_region = matches!(stamped.start, Start::Region(_));
-        if !(of_region && four(sum.constant) && sum.same.iter().all(|&(_, scale)| four(scale))) {
+        if !(of_region && whole(sum.constant) && sum.same.iter().all(|&(_, scale)| whole(scale))) {
             let (low, one) = (self.int(), self.constant(1));
-            self.emit(Ins::IntImm {
-                op: IntOp::And,
-                wide: false,
-                d: low,
-                a: access.offset,
-                imm: 3,
-            });
+            let imm = unit as i32 - 1;
+            self.emit(Ins::IntImm { op: IntOp::And, wide: false, d: low, a: access.offset, imm });
             self.emit(Ins::CheckBelow { a: low, limit: one, site });
         }
         if sum.lanes.is_empty() {
             self.emit(Ins::CheckBelow { a: access.offset, limit, site });
-            let spread = self.lane();
-            self.emit(Ins::Spread { d: spread, s: access.offset });
-            return Cells::One(access.offset, spread);
+            let (start, spread) = (self.in_plane(access.offset, shift), self.lane());
+            self.emit(Ins::Spread { d: spread, s: start });
+            return Cells::One(start, spread);
         }
         let moved = !sum.same.is_empty() || !of_region;
-        let even = self.step(sum).filter(|&step| four(step));
+        let all_whole = sum.lanes.iter().all(|&(_, scale)| whole(scale));
+        let in_rows = self
+            .step_of_parts(sum)
+            .filter(|&step| all_whole && (step == 0 || step == unit && is_one));
+        if let Some(step) = in_rows
+            && let Some(starts) = self.part_starts(sum, &access.terms, access.offset, site, moved)
+        {
+            let up = step * i64::from(self.strip.lanes - 1);
+            for &start in &starts {
+                self.emit(Ins::CheckBelow { a: start, limit, site });
+                if up != 0 {
+                    let a = self.plus_constant(start, up);
+                    self.emit(Ins::CheckBelow { a, limit, site });
+                }
+            }
+            let starts = starts.into_iter().map(|start| self.in_plane(start, shift)).collect();
+            return Cells::Parts { starts, in_rows: step != 0 };
+        }
+        let even = self.step(sum).filter(|&step| whole(step));
         let (offsets, apart) = if let Some(step) = even {
             let start = self.first_offset(&access.terms, access.offset, site, moved, sum.constant);
             let last = self
@@ -259,45 +321,35 @@ impl Selection<'_> {
             for a in [start, last] {
                 self.emit(Ins::CheckBelow { a, limit, site });
             }
-            if step == 4 && stamped.bytes == 4 {
+            let start = self.in_plane(start, shift);
+            if step == unit && is_one {
                 return Cells::Row(start);
             }
             let spread = self.lane();
             self.emit(Ins::Spread { d: spread, s: start });
             let offsets = (0..self.strip.parts).map(|part| {
-                let home = Home::Iota { first: part * self.strip.lanes, factor: step as u32 };
-                let up = self.lane_home(home);
+                let factor = (step as u32) << shift;
+                let up = self.lane_home(Home::Iota { first: part * self.strip.lanes, factor });
                 self.lane2(Lane2::Add, spread, up)
             });
             (offsets.collect(), step >= i64::from(stamped.bytes))
         } else {
             let terms = &access.terms;
-            (self.lane_offsets(terms, access.offset, limit, site, moved, sum.constant), false)
-        };
-        let all_four = sum.lanes.iter().all(|&(_, scale)| four(scale));
-        let in_rows = self.step_of_parts(sum).filter(|step| all_four && matches!(step, 0 | 4));
-        if let Some(step) = in_rows.filter(|&step| step == 0 || stamped.bytes == 4) {
-            let mut starts = Vec::new();
-            for &offset in &offsets {
-                let start = self.int();
-                self.emit(Ins::First { d: start, s: offset });
-                self.emit(Ins::CheckBelow { a: start, limit, site });
-                if step != 0 {
-                    let last = self.plus_constant(start, step * i64::from(self.strip.lanes - 1));
-                    self.emit(Ins::CheckBelow { a: last, limit, site });
+            let offsets = self.lane_offsets(terms, access.offset, limit, site, moved, sum.constant);
+            if !all_whole {
+                for (part, &offset) in offsets.iter().enumerate() {
+                    let low = self.lane_constant(unit as u32 - 1);
+                    let (low, zero) = (self.lane2(Lane2::And, offset, low), self.lane_constant(0));
+                    let good = self.is(Test::Eq, low, zero);
+                    self.emit(Ins::CheckLanes { active: self.exec[part], good, site });
                 }
-                starts.push(start);
             }
-            return Cells::Parts { starts, offsets, in_rows: step != 0 };
-        }
-        if !all_four {
-            for (part, &offset) in offsets.iter().enumerate() {
-                let (three, zero) = (self.lane_constant(3), self.lane_constant(0));
-                let low = self.lane2(Lane2::And, offset, three);
-                let good = self.is(Test::Eq, low, zero);
-                self.emit(Ins::CheckLanes { active: self.exec[part], good, site });
-            }
-        }
+            let shifted = |offset: Reg| match shift {
+                0 => offset,
+                _ => self.lane1(Lane1::Shl(shift as u8), offset),
+            };
+            (offsets.into_iter().map(shifted).collect(), false)
+        };
         Cells::Lanes { offsets, apart }
     }
 
@@ -367,15 +419,23 @@ impl Selection<'_> {
                 let mem = MemRef { base: MemBase::Reg(plane), index: Some(starts[part]), disp };
                 Ins::Store { bytes: 4, mem, s, mask }
             }
-            Cells::Parts { offsets, .. } => scatter(offsets[part]),
+            Cells::Parts { starts, .. } => {
+                let spread = self.lane();
+                self.emit(Ins::Spread { d: spread, s: starts[part] });
+                scatter(spread)
+            }
             Cells::Lanes { offsets, .. } => scatter(offsets[part]),
         };
         self.emit(ins);
     }
 
-    fn limits(&mut self, quick: Reg, own: bool) -> Limits {
+    /// The limit below which stamps are of no interest.
+    fn start(&mut self, quick: Reg, own: bool) -> Reg {
+        self.quick_lanes(quick, Quick::LIMITS[usize::from(own)] + Quick::START)
+    }
+
+    fn limits(&mut self, quick: Reg, own: bool, start: Reg) -> Limits {
         let at = Quick::LIMITS[usize::from(own)];
-        let start = self.quick_lanes(quick, at + Quick::START);
         let group = self.quick_lanes(quick, at + Quick::GROUP);
         let done = if own { group } else { self.quick_lanes(quick, at + Quick::DONE) };
         Limits { own, start, group, done }
@@ -409,7 +469,7 @@ impl Selection<'_> {
     }
 
     /// Logs the event.
-    fn log(&mut self, event: Event) {
+    pub(super) fn log(&mut self, event: Event) {
         let log = self.quick_int(event.quick, Scalar::U64, Quick::LOG);
         let (bytes, after) = (self.int(), self.int());
         self.emit(Ins::IntImm { op: IntOp::Shr, wide: false, d: bytes, a: event.next, imm: 4 });
@@ -423,7 +483,7 @@ impl Selection<'_> {
 
     /// Each word of each part.
     fn each_cell(&self, stamped: &Stamped<'_>) -> Vec<(u32, usize)> {
-        let words = 0..stamped.bytes / 4;
+        let words = 0..stamped.in_plane() / 4;
         words.flat_map(|word| (0..self.parts()).map(move |part| (word, part))).collect()
     }
 
@@ -436,9 +496,8 @@ impl Selection<'_> {
         values: &[Reg],
     ) {
         let site = stamped.site;
-        let limits = self.limits(event.quick, stamped.own);
+        let start = self.start(event.quick, stamped.own);
         let segment = self.quick_lanes(event.quick, Quick::SEGMENT);
-        let converged = self.quick_lanes(event.quick, Quick::CONVERGED);
         let all = self.each_cell(stamped);
         let is_simple = cells.are_apart();
         let (first, end) = (self.label(), self.label());
@@ -446,10 +505,10 @@ impl Selection<'_> {
             // The frequent case first: no other write, and no other thread's read, since the start.
             let rest = self.rest(&all, |this, word, part| {
                 let writer = this.load_stamps(planes[Plane::Writer as usize], cells, word, part);
-                let mut good = this.is(Test::Lt, writer, limits.start);
+                let mut good = this.is(Test::Lt, writer, start);
                 for plane in [Plane::First, Plane::Second] {
                     let reader = this.load_stamps(planes[plane as usize], cells, word, part);
-                    let over = this.is(Test::Lt, reader, limits.start);
+                    let over = this.is(Test::Lt, reader, start);
                     let mine = this.is_mine(reader, segment, LANE, part);
                     let fits = this.both(MaskOp::Or, over, mine);
                     good = this.both(MaskOp::And, good, fits);
@@ -458,6 +517,8 @@ impl Selection<'_> {
             });
             self.emit(Ins::JumpNone { masks: rest, to: first });
         }
+        let limits = self.limits(event.quick, stamped.own, start);
+        let converged = self.quick_lanes(event.quick, Quick::CONVERGED);
         let (mut written, mixed) = (Vec::new(), self.lane_constant(MIXED));
         for &(word, part) in &all {
             let writer = self.load_stamps(planes[Plane::Writer as usize], cells, word, part);
@@ -522,7 +583,7 @@ impl Selection<'_> {
 
     /// The stamps that lanes write to a word, in the form of its plane.
     fn value_of(&mut self, stamped: &Stamped<'_>, values: &[Reg], word: u32, part: usize) -> Reg {
-        let up = self.lane_constant(value_at((4 * word).wrapping_neg(), stamped.bytes));
+        let up = self.lane_constant(value_at((4 * word).wrapping_neg(), stamped.in_plane()));
         self.lane2(Lane2::Add, values[part], up)
     }
 
@@ -547,54 +608,12 @@ impl Selection<'_> {
         self.all_parts(&rest)
     }
 
-    /// The first access since the start by all lanes, where those of a part have one address: numbers instead of vectors. The last lane
-    /// is in the first stamp, the one before it in the second.
-    fn first_touch(
-        &mut self,
-        event: Event,
-        class: u32,
-        planes: Planes,
-        cells: &Cells,
-        all: &[(u32, usize)],
-        end: Label,
-    ) {
-        let start = |part: usize| match cells {
-            Cells::One(start, _) => Some(*start),
-            Cells::Parts { starts, in_rows: false, .. } => Some(starts[part]),
-            _ => None,
-        };
-        if start(0).is_none() {
-            return;
-        }
-        let (some, is_all) = (self.label(), self.int());
-        let lanes = self.constant((u32::MAX >> (32 - self.strip.lanes * self.strip.parts)).into());
-        let (test, kind, wide) = (Test::Eq, Num::Unsigned, false);
-        self.emit(Ins::Compare { test, kind, wide, d: is_all, a: event.lanes, b: lanes });
-        self.emit(Ins::JumpIf { zero: true, s: is_all, to: some });
-        for (plane, class, back) in [(Plane::First, class, 1), (Plane::Second, OF_LANES, 2)] {
-            for &(word, part) in all {
-                let lane = (part as u32 + 1) * self.strip.lanes - back;
-                let stamp = self.plus_constant(event.next, (class | lane).into());
-                let (base, disp) = (MemBase::Reg(planes[plane as usize]), 4 * word as i32);
-                let mem = MemRef { base, index: start(part), disp };
-                self.emit(Ins::StoreInt { bytes: 4, mem, s: stamp });
-            }
-        }
-        self.log(event);
-        self.emit(Ins::Jump(end));
-        self.emit(Ins::Label(some));
-    }
-
     /// Reads and atomics.
     fn stamp_shared(&mut self, stamped: &Stamped<'_>, event: Event, planes: Planes, cells: &Cells) {
         let (site, own, quick) = (stamped.site, stamped.own, event.quick);
         let class = class_of(stamped.kind);
-        let limits = self.limits(quick, own);
         let at = Quick::LIMITS[usize::from(own)];
-        let phase = self.quick_lanes(quick, at + Quick::PHASE);
-        let wave = self.quick_lanes(quick, at + Quick::WAVE);
-        let segment = self.quick_lanes(quick, Quick::SEGMENT);
-        let converged = self.quick_lanes(quick, Quick::CONVERGED);
+        let start = self.start(quick, own);
         let class_bits = self.lane_constant(CLASS);
         let (mine, many_bits) = (self.lane_constant(class), self.lane_constant(OF_GROUPS));
         let [of_lanes, of_waves, of_groups] =
@@ -604,18 +623,20 @@ impl Selection<'_> {
             [Plane::Writer, Plane::First, Plane::Second].map(|plane| planes[plane as usize]);
         let all = self.each_cell(stamped);
         let (untouched, end) = (self.label(), self.label());
+        self.shared_at_one_address(stamped, event, planes, cells, end);
         // The frequent cases first. The first access since the start.
         let mut known = Vec::new();
         let rest = self.rest(&all, |this, word, part| {
             let [writer, first] =
                 [writers, firsts].map(|plane| this.load_stamps(plane, cells, word, part));
-            let [over, new] = [writer, first].map(|stamp| this.is(Test::Lt, stamp, limits.start));
+            let [over, new] = [writer, first].map(|stamp| this.is(Test::Lt, stamp, start));
             known.push((over, first));
             this.both(MaskOp::And, over, new)
         });
         self.emit(Ins::JumpNone { masks: rest, to: untouched });
         // Nothing to do: no write since the start, and two accesses that differ enough.
-        let (since, level) = if own { (phase, of_waves) } else { (limits.start, of_groups) };
+        let phase = self.quick_lanes(quick, at + Quick::PHASE);
+        let (since, level) = if own { (phase, of_waves) } else { (start, of_groups) };
         let mut known = known.into_iter();
         let rest = self.rest(&all, |this, word, part| {
             let other = this.load_stamps(seconds, cells, word, part);
@@ -628,6 +649,10 @@ impl Selection<'_> {
             [over, recent, enough].into_iter().fold(alike, |a, b| this.both(MaskOp::And, a, b))
         });
         self.emit(Ins::JumpNone { masks: rest, to: end });
+        let limits = self.limits(quick, own, start);
+        let wave = self.quick_lanes(quick, at + Quick::WAVE);
+        let segment = self.quick_lanes(quick, Quick::SEGMENT);
+        let converged = self.quick_lanes(quick, Quick::CONVERGED);
         // Which cells get a first stamp, and which a second one, with its level.
         let (mut fresh, mut second) = (Vec::new(), Vec::new());
         for &(word, part) in &all {
@@ -718,7 +743,6 @@ impl Selection<'_> {
         self.log(event);
         self.emit(Ins::Jump(end));
         self.emit(Ins::Label(untouched));
-        self.first_touch(event, class, planes, cells, &all, end);
         for &(word, part) in &all {
             let (new, mask) = (self.new_stamps(event, class, part), self.exec[part]);
             self.store_stamps(firsts, cells, word, part, new, mask);

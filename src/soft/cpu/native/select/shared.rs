@@ -1,0 +1,97 @@
+//! Frequent cases of stamps of reads and atomics: by all lanes at one address, with numbers instead of vectors.
+
+use super::Selection;
+use super::stamps::{Cells, Event, Planes, Stamped};
+use crate::soft::cpu::native::lir::{Kind as Num, *};
+use crate::soft::ir::Scalar;
+use crate::soft::kernel::sanitize::stamps::{
+    CLASS, OF_GROUPS, OF_LANES, OF_WAVES, Plane, QuickLayout as Quick, class_of,
+};
+
+impl Selection<'_> {
+    /// The frequent cases of an access by all lanes where those of a part have one address, with numbers instead of vectors: the first one since
+    /// the start, of which the last lane is in the first stamp and the one before it in the second; and one of which nothing has to be noted.
+    pub(super) fn shared_at_one_address(
+        &mut self,
+        stamped: &Stamped<'_>,
+        event: Event,
+        planes: Planes,
+        cells: &Cells,
+        end: Label,
+    ) {
+        let starts = match cells {
+            Cells::One(start, _) => vec![*start],
+            Cells::Parts { starts, in_rows: false } => starts.clone(),
+            _ => return,
+        };
+        let (some, known, is_all) = (self.label(), self.label(), self.int());
+        let (kind, wide) = (Num::Unsigned, false);
+        let lanes = self.constant((u32::MAX >> (32 - self.strip.lanes * self.strip.parts)).into());
+        self.emit(Ins::Compare { test: Test::Eq, kind, wide, d: is_all, a: event.lanes, b: lanes });
+        self.emit(Ins::JumpIf { zero: true, s: is_all, to: some });
+        let limits = Quick::LIMITS[usize::from(stamped.own)];
+        let start = self.quick_int(event.quick, Scalar::U32, limits + Quick::START);
+        let mut all = Vec::new();
+        for word in 0..stamped.in_plane() / 4 {
+            all.extend(starts.iter().enumerate().map(|(nth, &start)| (nth as u32, start, word)));
+        }
+        let mem = |plane: Plane, start: Reg, word: u32| {
+            let (base, disp) = (MemBase::Reg(planes[plane as usize]), 4 * word as i32);
+            MemRef { base, index: Some(start), disp }
+        };
+        let unless = |this: &mut Self, test: Test, (a, b): (Reg, Reg), to: Label| {
+            let d = this.int();
+            this.emit(Ins::Compare { test, kind, wide, d, a, b });
+            this.emit(Ins::JumpIf { zero: true, s: d, to });
+        };
+        let from = Scalar::U32;
+        for (plane, to) in [(Plane::Writer, some), (Plane::First, known)] {
+            for &(_, at, word) in &all {
+                let stamp = self.int();
+                self.emit(Ins::LoadInt { from, d: stamp, mem: mem(plane, at, word) });
+                unless(self, Test::Lt, (stamp, start), to);
+            }
+        }
+        let class = class_of(stamped.kind);
+        // One stamp stands for all lanes if there is one address, else one for those of each part.
+        let last = self.strip.lanes * (self.strip.parts + 1 - starts.len() as u32);
+        for (plane, class, back) in [(Plane::First, class, 1), (Plane::Second, OF_LANES, 2)] {
+            for &(nth, at, word) in &all {
+                let lane = last + nth * self.strip.lanes - back;
+                let s = self.plus_constant(event.next, (class | lane).into());
+                self.emit(Ins::StoreInt { bytes: 4, mem: mem(plane, at, word), s });
+            }
+        }
+        self.log(event);
+        self.emit(Ins::Jump(end));
+        self.emit(Ins::Label(known));
+        let (since, level) = match stamped.own {
+            true => (self.quick_int(event.quick, from, limits + Quick::PHASE), OF_WAVES),
+            false => (start, OF_GROUPS),
+        };
+        let [level, mine] = [level, class].map(|number| self.constant(number.into()));
+        for &(_, at, word) in &all {
+            let [first, second] = [Plane::First, Plane::Second].map(|plane| {
+                let d = self.int();
+                self.emit(Ins::LoadInt { from, d, mem: mem(plane, at, word) });
+                d
+            });
+            unless(self, Test::Le, (since, second), some);
+            for (stamp, bits, number) in [(second, None, level), (first, Some(CLASS), mine)] {
+                let low = self.int();
+                match bits {
+                    Some(bits) => {
+                        let imm = bits as i32;
+                        self.emit(Ins::IntImm { op: IntOp::And, wide, d: low, a: stamp, imm });
+                    }
+                    None => {
+                        self.emit(Ins::Int { op: IntOp::And, wide, d: low, a: stamp, b: number });
+                    }
+                }
+                unless(self, Test::Eq, (low, number), some);
+            }
+        }
+        self.emit(Ins::Jump(end));
+        self.emit(Ins::Label(some));
+    }
+}
