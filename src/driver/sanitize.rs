@@ -129,6 +129,8 @@ pub enum ReportKind {
     UninitialisedStore,
     /// An address is not a multiple of the alignment of the type that is accessed there.
     MisalignedAccess,
+    /// A member of a union is read, and another one was written last.
+    UnionMember,
     /// More was found than a command buffer reports: how much, is the count.
     Omitted,
     /// Something that this version of the crate has no name for.
@@ -203,6 +205,7 @@ impl Report {
             "uninitialised address" => ReportKind::UninitialisedAddress,
             "uninitialised store" => ReportKind::UninitialisedStore,
             "misaligned access" => ReportKind::MisalignedAccess,
+            "other member of a union" => ReportKind::UnionMember,
             "omitted" => ReportKind::Omitted,
             _ => ReportKind::Other,
         };

@@ -93,6 +93,21 @@ pub(super) const UNDEFINED: &[(ReportKind, &str, &str)] = &[
         "out = ((device int2 *)data)[256].x + (*(device uint3 *)(data + 513)).y;",
         "out = ((device int2 *)data)[256].x + (*(device uint3 *)(data + 516)).y;",
     ),
+    case(
+        ReportKind::UnionMember,
+        "union { float f; int i; } u; u.f = x; out = u.i;",
+        "union { float f; int i; } u; u.f = x; out = as_type<int>(u.f);",
+    ),
+    case(
+        ReportKind::UnionMember,
+        "struct { int a; union { float2 f; int i[2]; }; } s; s.i[1] = n; if (n == 3) s.f = x; out = s.i[1];",
+        "struct { int a; union { float2 f; int i[2]; }; } s; s.i[1] = n; if (n == 3) s.f = x; out = n == 3 ? 1 : s.i[1];",
+    ),
+    case(
+        ReportKind::UnionMember,
+        "union U { float f; short2 s; }; for (int k = 0; k < 2; k++) { U u = { 1 }; if (k == 1) u.s.x += 1; out += u.f; }",
+        "union U { float f; short2 s; }; for (int k = 0; k < 2; k++) { U u = { 1 }; if (k == 1) u.s = 1; out += k == 1 ? u.s.x : u.f; }",
+    ),
 ];
 
 /// Functions of the library whose results are defined for every argument.
@@ -110,4 +125,8 @@ pub(super) const DEFINED: &[&str] = &[
     "out = int(addsat(LONG_MAX, long(n)) ^ subsat(LONG_MIN, long(n)) ^ mulhi(long(n), LONG_MAX));",
     "out = int(hadd(LONG_MAX, long(n)) ^ rhadd(LONG_MAX, long(n)) ^ abs(long(n) - 64) ^ rotate(long(n), long(n)));",
     "out = int(long(absdiff(long(LONG_MIN), long(n))) ^ long(x * 1e9f));",
+    "union { uint u; uchar b[4]; } u; u.u = i; out = u.b[0] + u.b[3];",
+    "union { struct { int a; float b; } s; struct { int a; int c; } t; int k; } u; u.s.a = n; out = u.t.a;",
+    "union U { float f; int i; } u, v; u.i = n; v = u; out = v.i; thread int &r = v.i; r = n; out += v.i;",
+    "union { float f; int i; } u[2]; u[i & 1].f = x; out = u[i & 1].i;",
 ];

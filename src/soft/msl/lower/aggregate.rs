@@ -14,6 +14,7 @@ pub(super) const UNROLLED: u32 = 16;
 impl Body<'_, '_> {
     pub(super) fn assign_aggregate(&mut self, left: &Expr, right: &Expr) -> Place {
         let value = self.value(right);
+        self.write_member(left);
         let target = self.address(left);
         self.copy_object(target, value, left.qual.ty);
         Place::Memory(target)

@@ -98,6 +98,7 @@ impl Body<'_, '_> {
         match &expr.kind {
             ExprKind::Constant(constant) => self.constant(*constant, ty),
             ExprKind::Load(place) => {
+                self.read_member(place);
                 let found = self.place(place);
                 match (&found, self.is_aggregate(expr.qual.ty)) {
                     // No copy here: the caller copies the bytes if it needs to.
@@ -143,6 +144,7 @@ impl Body<'_, '_> {
                 self.value(last)
             }
             ExprKind::Postfix(place, step) => {
+                self.change_member(place);
                 let target = self.place(place);
                 let old = self.load_value(&target, place.qual.ty);
                 let new = match *self.module.types.get(place.qual.ty) {

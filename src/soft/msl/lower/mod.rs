@@ -8,6 +8,7 @@ mod form;
 mod place;
 mod stmt;
 mod texture;
+mod union;
 
 use super::ast::AddressSpace;
 use super::check::State;
@@ -99,6 +100,8 @@ struct Body<'a, 'b> {
     /// The enclosing loops and switches, innermost last: for a switch, the flag that a `continue`
     /// through it sets.
     open: Vec<Option<VarId>>,
+    /// The unions in locals, if reads of their members are checked.
+    unions: union::Unions,
     /// The enclosing switches that a `continue` passes through.
     span: Span,
 }
@@ -232,6 +235,7 @@ impl Lowering<'_> {
             slots,
             result: result_pointer,
             open: Vec::new(),
+            unions: union::Unions::default(),
             span: Span::default(),
         };
         match kernel {

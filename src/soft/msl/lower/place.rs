@@ -24,22 +24,25 @@ impl Body<'_, '_> {
     pub(super) fn place(&mut self, expr: &Expr) -> Place {
         self.at(expr.span);
         match &expr.kind {
-            ExprKind::Local(local) => match self.slots[local.0 as usize] {
-                Slot::Register(variable) => Place::Register(variable),
-                Slot::Memory(pointer) => Place::Memory(pointer),
-                Slot::Fixed(value) => Place::Value(value),
-                // A switch jumped over the declaration: its value is unspecified.
-                Slot::Unset => {
-                    let row = self.function.locals[local.0 as usize].clone();
-                    let slot = self.new_slot(&row);
-                    self.slots[local.0 as usize] = slot;
-                    match slot {
-                        Slot::Register(variable) => Place::Register(variable),
-                        Slot::Memory(pointer) | Slot::Fixed(pointer) => Place::Memory(pointer),
-                        Slot::Unset => Place::Value(self.b.i32(0)),
+            ExprKind::Local(local) => {
+                self.use_unions(*local);
+                match self.slots[local.0 as usize] {
+                    Slot::Register(variable) => Place::Register(variable),
+                    Slot::Memory(pointer) => Place::Memory(pointer),
+                    Slot::Fixed(value) => Place::Value(value),
+                    // A switch jumped over the declaration: its value is unspecified.
+                    Slot::Unset => {
+                        let row = self.function.locals[local.0 as usize].clone();
+                        let slot = self.new_slot(&row);
+                        self.slots[local.0 as usize] = slot;
+                        match slot {
+                            Slot::Register(variable) => Place::Register(variable),
+                            Slot::Memory(pointer) | Slot::Fixed(pointer) => Place::Memory(pointer),
+                            Slot::Unset => Place::Value(self.b.i32(0)),
+                        }
                     }
                 }
-            },
+            }
             ExprKind::Global(global) => match self.constant_global(*global, expr.qual.ty) {
                 Some(value) => Place::Value(value),
                 None => Place::Memory(self.global_memory(*global)),
@@ -82,6 +85,7 @@ impl Body<'_, '_> {
                 }
                 // [expr.ass]/1: the right side is computed before the assignment.
                 let value = self.value(right);
+                self.write_member(left);
                 let place = self.place(left);
                 self.store_value(&place, value, left.qual.ty);
                 place
@@ -95,6 +99,7 @@ impl Body<'_, '_> {
             }
             ExprKind::Compound { op, left, right, common } => {
                 let right = self.value(right);
+                self.change_member(left);
                 let place = self.place(left);
                 let new = self.compound(*op, &place, left.qual.ty, right, *common);
                 self.store_value(&place, new, left.qual.ty);

@@ -25,15 +25,16 @@ impl Body<'_, '_> {
                 crate::soft::ir::inject_internal_error("lower", &row.name);
                 let slot = self.new_slot(&row);
                 self.slots[local.0 as usize] = slot;
-                let Some(init) = init else { return };
-                match slot {
-                    Slot::Register(variable) => {
+                match (slot, init) {
+                    (_, None) => {}
+                    (Slot::Register(variable), Some(init)) => {
                         let value = self.value(init);
                         self.b.set(variable, value);
                     }
-                    Slot::Memory(pointer) => self.put(pointer, init),
-                    Slot::Fixed(_) | Slot::Unset => self.effect(init),
+                    (Slot::Memory(pointer), Some(init)) => self.put(pointer, init),
+                    (Slot::Fixed(_) | Slot::Unset, Some(init)) => self.effect(init),
                 }
+                self.declare_unions(*local, row.qual.ty, init.as_ref());
             }
             StmtKind::Block(block) => self.block(block),
             StmtKind::If(condition, yes, no) => {
