@@ -116,7 +116,7 @@ pub fn noise(seed: u64) -> impl Iterator<Item = u64> {
 /// Checks that numbers are within `tolerance` of others, times their own size where that is above 1.
 ///
 /// # Panics
-/// If one is not, with the first such number and their count.
+/// If one is not, with the first such number and their count; where the sanitizer's reports are recorded it is printed instead.
 #[track_caller]
 pub fn near(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}: the number of elements");
@@ -129,6 +129,8 @@ pub fn near(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     let all = found.iter().zip(expected).enumerate();
     if let Some((at, (found, expected))) = all.clone().find(wrong) {
         let count = all.filter(wrong).count();
-        panic!("{what}: element {at} is {found}, not {expected}; {count} differ");
+        let text = format!("{what}: element {at} is {found}, not {expected}; {count} differ");
+        assert!(crate::reports::are_recorded(), "{text}");
+        eprintln!("{text}");
     }
 }
