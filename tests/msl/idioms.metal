@@ -321,3 +321,65 @@ kernel void policies(device float* out [[buffer(0)]]) {
     out[0] = chain.run(1.5f) + whole;
     out[1] = Outer::of(inner) + Outer::Box<float>{1.25f}.doubled();
 }
+
+// ---- headers that Swift and C read too, names for the host, functions of a template's static member, types of functions ----
+
+#define NS_ENUM(_type, _name) enum _name : _type _name; enum _name : _type
+typedef metal::int32_t EnumBackingType;
+typedef NS_ENUM(EnumBackingType, BufferIndex) { BufferIndexPositions = 1, BufferIndexResult = 0 };
+struct Exponent {
+    template <typename T> static T of(T x);
+    template <typename T> static constexpr int bytes() { return sizeof(T); }
+};
+template <> float Exponent::of<float>(float x) { return metal::exp2(x); }
+template <> int Exponent::of(int x) { return 1 << x; }
+template <> constexpr int Exponent::bytes<void>() { return 0; }
+template <typename Op, typename T> T through(T x) { return Op::template of<T>(x); }
+template <typename F> struct Described;
+template <typename R, typename... A> struct Described<R(A...)> {
+    using result = R;
+    constant static constexpr int count = sizeof...(A);
+};
+template <typename R, typename A> struct Described<R (*)(A, int)> { constant static constexpr int count = 100 * sizeof(A); };
+// A lane's part of a matrix, as libraries that bypass `simdgroup_matrix` declare it.
+template <typename T> struct Storage {
+    typedef metal::vec<T, 64> storage_type;
+    storage_type t;
+    thread metal::vec<T, 2>* thread_elements() thread { return reinterpret_cast<thread metal::vec<T, 2>*>(&t); }
+    template <typename U, typename V> void multiply(Storage<U> a, Storage<V> b) thread {
+        t = __metal_simdgroup_matrix_8x8_multiply_accumulate(a.t, b.t, t, typename Storage<T>::storage_type());
+    }
+};
+struct Modulus { uint limbs[2]; constexpr uint top() const constant { return limbs[1]; } constexpr uint top() const { return limbs[1]; } };
+constant constexpr Modulus SEVEN = {{7, 2}};
+template <int N, constant Modulus& M> struct Residue {
+    uint value;
+    Residue operator+(Residue other) const { return {(value + other.value) % M.limbs[0]}; }
+    static uint top() { return M.top() * N; }
+};
+#define SMALLER(a, b) ({ auto _a = (a); auto _b = (b); _a < _b ? _a : _b; })
+extern constant int elsewhere;
+int read_elsewhere() { return elsewhere; }
+constant int elsewhere = 9;
+
+[[host_name("found_by_the_host")]] kernel void named_otherwise(device float* out [[buffer(BufferIndexResult)]], uint lane [[thread_index_in_simdgroup]]) {
+    int taken = 0;
+    switch (int n = int(lane) % 3; n) {
+        case 0: taken = 5; break;
+        case 1: { taken = 7; break; }
+        default: taken = n; break;
+    }
+    if (__builtin_expect(taken == 5, 1)) { taken += __builtin_bswap32(0x01000000) + int(__builtin_bswap16(0x200)); }
+    __builtin_assume(taken > 0);
+    Storage<float> c; Storage<half> a; Storage<float> b;
+    c.t = metal::vec<float, 2>(1);
+    *a.thread_elements() = metal::make_diagonal_simdgroup_matrix<half>(2.0h).thread_elements();
+    *b.thread_elements() = metal::vec<float, 2>(lane, lane + 0.5f);
+    c.multiply(a, b);
+    using Field = Residue<2, SEVEN>;
+    taken += int((Field{5} + Field{6}).value) + int(Field::top());
+    using Function = Described<float(int, half, float)>;
+    Function::result sum = through<Exponent>(3) + through<Exponent>(2.0f) + Exponent::bytes<half>() + Exponent::bytes<void>();
+    int least = SMALLER(int(lane), 4) + ({ int x = 0; for (int i = 0; i < 3; i++) { x += i; } x; });
+    out[lane] = (*c.thread_elements()).y + 100 * taken + 1e6f * (least + read_elsewhere()) + 1000 * (sum + Function::count + Described<void (*)(short, int)>::count);
+}

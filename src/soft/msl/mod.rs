@@ -247,8 +247,9 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
         if let Some(stage) = func.stage
             && func.is_entry()
         {
-            entries.push(EntryPoint { name: func.name.clone(), stage });
-            functions.push(FuncId(index as u32));
+            let id = FuncId(index as u32);
+            entries.push(EntryPoint { name: checker.entry_name(id), stage });
+            functions.push(id);
         }
     }
     for (name, func) in &checker.exports {

@@ -67,6 +67,7 @@ impl Checker {
             };
             (Qual { constant: base.constant, ..Qual::plain(ty) }, value)
         };
+        self.refuse_destructor(qual.ty, span);
         let qual = Qual { space: Some(AddressSpace::Thread), ..qual };
         let local = self.new_local(String::new(), qual);
         out.push(Stmt { kind: StmtKind::Let(local, Some(value)), span });

@@ -348,7 +348,10 @@ impl Checker {
         values.extend(self.convert_arguments(id, arguments));
         let index = self.instance(id, space);
         match self.result_of(id, index, span) {
-            Some(result) => self.wrap_result(ExprKind::Call(index, values), result, span),
+            Some(result) => {
+                self.refuse_destructor(result.ty, span);
+                self.wrap_result(ExprKind::Call(index, values), result, span)
+            }
             None => self.error_expr(span),
         }
     }
@@ -419,7 +422,10 @@ impl Checker {
                 }
                 (None, None) => break,
             };
-            values.push(self.implicit(argument, qual, "initialize a parameter of type"));
+            let text = "initialize a parameter of type";
+            // The function destroys its parameters.
+            let value = self.made_for_object(|this| Some(this.implicit(argument, qual, text)));
+            values.extend(value);
         }
         values
     }

@@ -1,8 +1,7 @@
 //! Copies of class objects (C++14 class.copy): by the functions that the class declares, otherwise member by member.
-//! Classes whose destructors have something to do are refused where objects of them are made.
 
 use super::{Checker, Entity, FuncId};
-use crate::soft::msl::ast::{Block, Body, Function, Label};
+use crate::soft::msl::ast::Label;
 use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
@@ -196,7 +195,7 @@ impl Checker {
     }
 
     /// A member or base itself, also if it is a reference.
-    fn raw_field(&mut self, object: Expr, at: u32, span: Span) -> Expr {
+    pub(super) fn raw_field(&mut self, object: Expr, at: u32, span: Span) -> Expr {
         let field =
             self.types.structure(object.qual.ty).map(|(_, row)| row.fields()[at as usize].qual);
         let qual = field.map_or(Qual::plain(Types::UNKNOWN), |field| Qual {
@@ -229,39 +228,6 @@ impl Checker {
         let value = uses(self, object);
         let (qual, place) = (value.qual, value.place);
         Expr { kind: ExprKind::Comma(Box::new(first), Box::new(value)), qual, place, span }
-    }
-
-    // ---- destructors ---------------------------------------------------------------------
-
-    /// Records a destructor of a class: none that does nothing.
-    pub(super) fn note_destructor(&mut self, id: FuncId, definition: Option<&Function>) {
-        let Some(class) = self.func(id).class else { return };
-        let does_nothing = definition.is_some_and(|definition| match &definition.body {
-            Body::Block(Block { statements }) => statements.is_empty(),
-            Body::Default | Body::Delete => true,
-        });
-        let span = self.func(id).span;
-        self.classes[class.0 as usize].destructor = (!does_nothing).then_some(span);
-        self.has_destructors |= !does_nothing;
-    }
-
-    /// Refuses to make an object that a destructor would end (class.dtor).
-    pub(super) fn refuse_destructor(&mut self, ty: TyId, span: Span) {
-        if !self.has_destructors || self.unevaluated > 0 {
-            return;
-        }
-        let Some(destructor) = self.destructor_of(ty) else { return };
-        let name = self.types.name(ty);
-        self.unsupported(span, format!("making an object of '{name}', which has a destructor, is"));
-        self.context.diagnostics.note(destructor, "the destructor");
-    }
-
-    fn destructor_of(&self, ty: TyId) -> Option<Span> {
-        let ty = self.innermost(ty);
-        let (class, _) = self.types.structure(ty)?;
-        let parts = || self.parts_of_class(ty).into_iter().flatten();
-        let of_part = || parts().find_map(|part| self.destructor_of(part));
-        self.classes[class.0 as usize].destructor.or_else(of_part)
     }
 }
 

@@ -288,10 +288,29 @@ impl Checker {
         let global = GlobalIndex(self.globals.len() as u32);
         let init = init.map(Arc::new);
         let row = Global { name: text, qual, span, init, function_constant, value };
+        if let Some(declared) = self.declared_elsewhere(name, qual) {
+            if row.init.is_some() {
+                Arc::make_mut(&mut self.globals)[declared.0 as usize] = Arc::new(row);
+            }
+            return;
+        }
         Arc::make_mut(&mut self.globals).push(Arc::new(row));
         let scope = self.scope;
         self.redefinition(name, span);
         self.bind(scope, name, Entity::Global(global));
+    }
+
+    /// The variable that an earlier `extern` declaration of this scope names, and that has no value yet.
+    fn declared_elsewhere(&self, name: Name, qual: Qual) -> Option<GlobalIndex> {
+        let own = self.scopes[self.scope.0 as usize].names.get(&name)?;
+        own.iter().find_map(|entity| match *entity {
+            Entity::Global(at) => {
+                let known = &self.globals[at.0 as usize];
+                let open = known.init.is_none() && known.function_constant.is_none();
+                (open && self.body.is_none() && known.qual == qual).then_some(at)
+            }
+            _ => None,
+        })
     }
 
     /// The scope of the class or namespace before the last `::` of a path.
@@ -535,7 +554,8 @@ impl Checker {
             _ => self.path_text(path),
         };
         let prefix = self.scopes[scope.0 as usize].prefix.clone();
-        let has_this = class.is_some() && !specifiers.storage.statik && !specifiers.storage.friend;
+        let statik = specifiers.storage.statik || self.templates.of_static;
+        let has_this = class.is_some() && !statik && !specifiers.storage.friend;
         let this = has_this.then_some((signature.constant, signature.space));
         let name = self.label_name(&label);
         let written = definition.clone();

@@ -461,7 +461,7 @@ impl Checker {
             .iter()
             .enumerate()
             .filter(|(_, func)| func.stage.is_some() && func.is_entry());
-        let own = own.map(|(at, func)| (func.name.clone(), FuncId(at as u32)));
+        let own = own.map(|(at, _)| (self.entry_name(FuncId(at as u32)), FuncId(at as u32)));
         let all: Vec<_> = own.chain(self.exports.iter().cloned()).collect();
         let mut known: HashMap<String, FuncId> = HashMap::new();
         for (name, id) in all {

@@ -22,6 +22,8 @@ pub(super) enum MetalBuiltin {
     Function(String),
     /// Clang's own function that counts bits of an unsigned integer, a long one or not.
     Count(String, bool),
+    /// A function of the prelude.
+    Library(&'static str),
     /// The hidden buffer that `os_log` writes to, as a pointer to `device uint`.
     LogBuffer,
 }
@@ -33,11 +35,24 @@ const GETTERS: &[(&str, Input)] = &[
     ("num_simdgroups", Input::SimdgroupsPerThreadgroup),
 ];
 
+/// Clang's builtins that are functions of the prelude.
+const LIBRARY: &[(&str, &str)] = &[
+    ("assume", "__assumed"),
+    ("bswap16", "__swapped16"),
+    ("bswap32", "__swapped32"),
+    ("bswap64", "__swapped64"),
+    ("expect", "__expected"),
+    ("unreachable", "__unreached"),
+];
+
 impl Checker {
     pub(super) fn metal_builtin(&self, name: Name) -> Option<MetalBuiltin> {
         let name = self.context.names.text(name);
         if let Some(counts) = name.strip_prefix("__builtin_") {
             let plain = counts.trim_end_matches('l');
+            if let Some(row) = LIBRARY.iter().find(|row| row.0 == counts) {
+                return Some(MetalBuiltin::Library(row.1));
+            }
             let known = matches!(plain, "clz" | "ctz" | "popcount");
             return known.then(|| MetalBuiltin::Count(plain.to_owned(), plain != counts));
         }
@@ -46,6 +61,9 @@ impl Checker {
             let other = GETTERS.iter().find(|row| row.0 == what).map(|row| row.1);
             let input = || Input::ALL.iter().copied().find(|input| input.name() == what);
             return other.or_else(input).map(MetalBuiltin::Input);
+        }
+        if name == "simdgroup_matrix_8x8_multiply_accumulate" {
+            return Some(MetalBuiltin::Library("__matrix_product"));
         }
         if name == "log_buffer" {
             return Some(MetalBuiltin::LogBuffer);
@@ -61,6 +79,7 @@ impl Checker {
     ) -> Expr {
         match builtin {
             MetalBuiltin::Input(input) => self.input_as(*input, &arguments, span),
+            MetalBuiltin::Library(name) => self.call_library(name, arguments, span),
             MetalBuiltin::LogBuffer => {
                 let word = Qual::plain(Types::scalar(Scalar::U32));
                 let ty = self.types.pointer(Qual { space: Some(AddressSpace::Device), ..word });

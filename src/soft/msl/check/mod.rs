@@ -9,6 +9,7 @@ pub(crate) use constant::{
 };
 
 mod assign;
+mod auto;
 mod bindings;
 pub(crate) mod builtins;
 mod call;
@@ -18,6 +19,7 @@ mod construct;
 mod convert;
 mod copy;
 mod decl;
+mod destroy;
 pub(crate) mod entry;
 pub(crate) mod evaluate;
 mod expr;
@@ -283,7 +285,7 @@ struct Class {
     /// `int x = 1;`
     defaults: Vec<Option<Arc<ast::Simple>>>,
     /// A destructor that does something.
-    destructor: Option<Span>,
+    destructor: Option<FuncId>,
 }
 
 impl Class {
@@ -319,6 +321,8 @@ struct Body {
     loops: u32,
     /// The labels of the enclosing switches, innermost last.
     labels: Vec<FastSet<Option<i64>>>,
+    /// The objects that a destructor ends.
+    lives: destroy::Lives,
 }
 
 /// The results of the earlier phases.

@@ -161,6 +161,7 @@ impl Checker {
             qual = Qual::plain(self.types.intern(Ty::Reference(to, false)));
         }
         let span = item.span;
+        self.refuse_destructor(qual.ty, span);
         let value = self.implicit(item, qual, "initialize a variable of type");
         let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else { return };
         let text = self.text(name);

@@ -1,6 +1,7 @@
 //! Statements and function bodies (C++14 stmt.stmt, class.base.init).
 
 use super::constant::NotConstant;
+use super::destroy::Lives;
 use super::lookup::Found;
 use super::{Body, Checker, Entity, FuncId, Owner, ScopeKind, VariableId};
 use crate::soft::ir::hash::{FastMap, FastSet};
@@ -41,6 +42,7 @@ impl Checker {
             breakable: 0,
             loops: 0,
             labels: Vec::new(),
+            lives: Lives::default(),
             initialised: None,
             entry,
         };
@@ -64,6 +66,7 @@ impl Checker {
                 self.redefinition(name, parameter.span);
                 self.bind_local(name, local, parameter.span);
             }
+            self.note_life(local, parameter.qual, parameter.span);
             if entry {
                 continue;
             }
@@ -95,6 +98,7 @@ impl Checker {
             for statement in &block.statements {
                 self.statement(statement, &mut statements);
             }
+            self.end_lives(0, &mut statements);
         }
         let mut body = self.body.take()?;
         let result = match body.result {
@@ -134,7 +138,8 @@ impl Checker {
             && let ty = self.types.intern(Ty::Struct(class))
             && list.contains(&Entity::Type(Qual::plain(ty)))
         {
-            let value = self.initializer(Qual::plain(ty), init, path.span);
+            let value =
+                self.made_for_object(|this| this.initializer(Qual::plain(ty), init, path.span));
             if let (Some(value), Some(this)) = (value, self.this_object(path.span)) {
                 out.push(assignment(this, value));
             }
@@ -173,16 +178,17 @@ impl Checker {
             let span = given.map_or(definition.span, |((path, ..), ..)| path.span);
             let value = match given {
                 Some(((_, ast::Init::Direct(arguments), _), ..)) if arguments.is_empty() => {
-                    Some(self.value_initialised(qual, span))
+                    self.made_for_object(|this| Some(this.value_initialised(qual, span)))
                 }
-                Some((one, at, _)) => {
-                    self.element_of(one, *at, |this| this.initializer(qual, &one.1, span))
-                }
+                Some((one, at, _)) => self.element_of(one, *at, |this| {
+                    this.made_for_object(|this| this.initializer(qual, &one.1, span))
+                }),
                 None if row.union => None,
                 None => {
-                    let value = self.member_default(class, index, span);
+                    let value =
+                        self.made_for_object(|this| Some(this.member_default(class, index, span)));
                     // A member without a default is uninitialised.
-                    (!matches!(value.kind, ExprKind::Zero)).then_some(value)
+                    value.filter(|value| !matches!(value.kind, ExprKind::Zero))
                 }
             };
             let (Some(value), Some(this)) = (value, self.this_object(span)) else { continue };
@@ -231,7 +237,7 @@ impl Checker {
     }
 
     fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
-        self.scoped(|this| {
+        self.living(|this| {
             let mut out = Vec::new();
             for statement in &block.statements {
                 this.statement(statement, &mut out);
@@ -244,7 +250,7 @@ impl Checker {
     fn branch(&mut self, statement: &ast::Stmt) -> Vec<Stmt> {
         match &statement.kind {
             Ast::Block(block) => self.block(block),
-            _ => self.scoped(|this| {
+            _ => self.living(|this| {
                 let mut out = Vec::new();
                 this.statement(statement, &mut out);
                 out
@@ -258,17 +264,17 @@ impl Checker {
         }
         let span = statement.span;
         self.at(span);
-        let mut push = |kind| out.push(Stmt { kind, span });
+        let push = |out: &mut Vec<Stmt>, kind| out.push(Stmt { kind, span });
         match &statement.kind {
             Ast::Empty => {}
             Ast::Expr(expr) => {
                 let expr = self.expr(expr);
-                push(StmtKind::Expr(expr));
+                push(out, StmtKind::Expr(expr));
             }
             Ast::Decl(declaration) => self.local_declaration(declaration, out),
-            Ast::Block(block) => push(StmtKind::Block(self.block(block))),
+            Ast::Block(block) => push(out, StmtKind::Block(self.block(block))),
             Ast::If { constant, init, condition, yes, no } => {
-                let block = self.scoped(|this| {
+                let block = self.living(|this| {
                     let mut out = Vec::new();
                     if let Some(init) = init {
                         this.statement(init, &mut out);
@@ -291,56 +297,55 @@ impl Checker {
                     out.push(Stmt { kind: StmtKind::If(condition, yes, no), span });
                     out
                 });
-                push(StmtKind::Block(block));
+                push(out, StmtKind::Block(block));
             }
             Ast::While { condition, body } => {
                 let kind = self.scoped(|this| {
                     let mut before = Vec::new();
-                    let condition = Some(this.condition(condition, &mut before));
+                    let condition = Some(this.loop_condition(condition, &mut before));
                     let body = this.loop_body(body);
                     StmtKind::Loop { condition, after: false, before, step: None, body }
                 });
-                push(kind);
+                push(out, kind);
             }
             Ast::Do { body, condition } => {
                 let body = self.loop_body(body);
                 let condition = self.expr(condition);
                 let condition = Some(self.condition_value(condition));
-                push(StmtKind::Loop {
-                    condition,
-                    after: true,
-                    before: Vec::new(),
-                    step: None,
-                    body,
-                });
+                push(
+                    out,
+                    StmtKind::Loop { condition, after: true, before: Vec::new(), step: None, body },
+                );
             }
             Ast::For { init, condition, step, body } => {
-                let block = self.scoped(|this| {
+                let block = self.living(|this| {
                     let mut out = Vec::new();
                     this.statement(init, &mut out);
                     let mut before = Vec::new();
-                    let condition = condition.as_ref().map(|c| this.condition(c, &mut before));
+                    let condition = condition.as_ref().map(|c| this.loop_condition(c, &mut before));
                     let step = step.as_ref().map(|step| this.expr(step));
                     let body = this.loop_body(body);
                     let kind = StmtKind::Loop { condition, after: false, before, step, body };
                     out.push(Stmt { kind, span });
                     out
                 });
-                push(StmtKind::Block(block));
+                push(out, StmtKind::Block(block));
             }
             Ast::RangeFor { variable, range, body } => {
                 let block = self.scoped(|this| this.range_for(variable, range, body, span));
-                push(StmtKind::Block(block));
+                push(out, StmtKind::Block(block));
             }
             Ast::Switch { condition, body } => {
-                let block = self.scoped(|this| {
+                let block = self.living(|this| {
                     let mut out = Vec::new();
                     let value = this.switch_value(condition, &mut out);
+                    this.enter_jumps(false);
                     if let Some(body) = this.this_body() {
                         body.breakable += 1;
                         body.labels.push(FastSet::default());
                     }
                     let inner = this.branch(body);
+                    this.leave_jumps();
                     if let Some(body) = this.this_body() {
                         body.breakable -= 1;
                         body.labels.pop();
@@ -348,39 +353,45 @@ impl Checker {
                     out.push(Stmt { kind: StmtKind::Switch(value, inner), span });
                     out
                 });
-                push(StmtKind::Block(block));
+                push(out, StmtKind::Block(block));
             }
             Ast::Case(value) => {
                 if let Some(value) = self.constant_int(value) {
-                    push(StmtKind::Case(Some(value as u64)));
+                    push(out, StmtKind::Case(Some(value as u64)));
                     self.label(Some(value), span);
                 }
             }
             Ast::Default => {
-                push(StmtKind::Case(None));
+                push(out, StmtKind::Case(None));
                 self.label(None, span);
             }
             Ast::Break => {
                 if self.body.as_ref().is_some_and(|body| body.breakable == 0) {
                     self.error(span, "'break' statement not in loop or switch statement");
                 }
-                push(StmtKind::Break);
+                self.end_lives_of_jump(false, out);
+                push(out, StmtKind::Break);
             }
             Ast::Continue => {
                 if self.body.as_ref().is_some_and(|body| body.loops == 0) {
                     self.error(span, "'continue' statement not in loop statement");
                 }
-                push(StmtKind::Continue);
+                self.end_lives_of_jump(true, out);
+                push(out, StmtKind::Continue);
             }
             Ast::Return(value) => {
-                let value = self.returned(value.as_ref(), span);
-                push(StmtKind::Return(value));
+                let value = self.made_for_object(|this| this.returned(value.as_ref(), span));
+                let value = self.end_lives_of_return(value, out);
+                push(out, StmtKind::Return(value));
             }
         }
     }
 
     /// A `case`, or a `default` without a value, in the enclosing switch (stmt.switch).
     fn label(&mut self, value: Option<i64>, span: Span) {
+        if self.jumps_into_life() {
+            self.error(span, "cannot jump from switch statement to this case label");
+        }
         let Some(body) = self.this_body() else { return };
         let message = match (body.labels.last_mut().map(|labels| labels.insert(value)), value) {
             (Some(true), _) => return,
@@ -397,7 +408,9 @@ impl Checker {
             body.loops += 1;
             body.breakable += 1;
         }
+        self.enter_jumps(true);
         let out = self.branch(body);
+        self.leave_jumps();
         if let Some(body) = self.this_body() {
             body.loops -= 1;
             body.breakable -= 1;
@@ -406,7 +419,7 @@ impl Checker {
     }
 
     /// The condition of an `if` or a loop; the declaration of its variable comes before.
-    fn condition(&mut self, condition: &Condition, before: &mut Vec<Stmt>) -> Expr {
+    pub(super) fn condition(&mut self, condition: &Condition, before: &mut Vec<Stmt>) -> Expr {
         let value = self.condition_operand(condition, before);
         self.condition_value(value)
     }
@@ -482,7 +495,10 @@ impl Checker {
                 ast::ExprKind::InitList(_) => self.list_value(wanted, value),
                 _ => {
                     let value = self.expr(value);
-                    self.implicit(value, wanted, "return a value of type")
+                    match self.moved_local(&value, wanted) {
+                        Some(moved) => moved,
+                        None => self.implicit(value, wanted, "return a value of type"),
+                    }
                 }
             }),
             // `decltype(auto)`: the first one is as any other of a known type.
@@ -493,7 +509,11 @@ impl Checker {
             }
             (Some(value), None) => {
                 let value = self.expr(value);
-                let value = self.rvalue(value);
+                let wanted = Qual::plain(value.qual.ty);
+                let value = match self.moved_local(&value, wanted) {
+                    Some(moved) => moved,
+                    None => self.rvalue(value),
+                };
                 self.deduce_result(value.qual);
                 Some(value)
             }
@@ -629,11 +649,16 @@ impl Checker {
             qual.space = Some(AddressSpace::Thread);
         }
         let value = if auto {
-            let (deduced, value) = self.auto_value(base, one, span);
+            let mut deduced = qual;
+            let value = self.made_for_object(|this| {
+                let (qual, value) = this.auto_value(base, one, span);
+                deduced = qual;
+                value
+            });
             qual = Qual { space: Some(AddressSpace::Thread), ..deduced };
             value
         } else {
-            self.initializer(qual, &one.init, span)
+            self.made_for_object(|this| this.initializer(qual, &one.init, span))
         };
         if let (Ty::Array(_, None), Some(value)) = (self.types.get(qual.ty), &value) {
             qual.ty = value.qual.ty;
@@ -641,10 +666,6 @@ impl Checker {
         if self.types.layout(qual.ty).is_none() && qual.ty != Types::UNKNOWN {
             let ty = self.types.name(qual.ty);
             self.error(span, format!("variable has incomplete type '{ty}'"));
-        }
-        // An initial value reports it itself.
-        if value.is_none() {
-            self.refuse_destructor(qual.ty, span);
         }
         if matches!(self.types.get(qual.ty), Ty::Reference(..)) && value.is_none() {
             let text = self.text(name);
@@ -705,76 +726,8 @@ impl Checker {
             body.items.extend(item.map(|item| (local, item)));
         }
         self.bind_local(name, local, span);
+        self.note_life(local, qual, span);
         out.push(Stmt { kind: StmtKind::Let(local, value), span });
-    }
-
-    /// `auto`, `auto*`, `const auto&` (dcl.spec.auto): the type of the initialiser, in the
-    /// declarator's shape.
-    pub(super) fn auto_value(
-        &mut self,
-        base: Qual,
-        one: &ast::InitDeclarator,
-        span: Span,
-    ) -> (Qual, Option<Expr>) {
-        let unknown = Qual::plain(Types::UNKNOWN);
-        // An array of references is reported with its type.
-        if let [ast::DeclaratorPart::Pointer { .. }, ast::DeclaratorPart::Array(..)]
-        | [ast::DeclaratorPart::Array(..)] = one.declarator.parts[..]
-        {
-            let name = one.declarator.name.as_ref().map(|name| self.path_text(name));
-            let name = name.unwrap_or_default();
-            self.error(span, format!("'{name}' declared as array of 'auto'"));
-            return (unknown, None);
-        }
-        let expr = match &one.init {
-            ast::Init::Copy(expr) => expr,
-            ast::Init::Direct(list) if list.len() == 1 => &list[0],
-            ast::Init::List(list) => match &list.kind {
-                ast::ExprKind::InitList(items) if items.len() == 1 => &items[0].1,
-                _ => list,
-            },
-            _ => {
-                self.error(
-                    span,
-                    "declaration of variable with deduced type 'auto' requires an initializer",
-                );
-                return (unknown, None);
-            }
-        };
-        if let (ast::ExprKind::InitList(_), ast::Init::Copy(_)) = (&expr.kind, &one.init)
-            && let Some(list) = self.listed_auto(expr)
-        {
-            let qual = Qual { constant: base.constant, ..Qual::plain(list.qual.ty) };
-            return (qual, Some(list));
-        }
-        if matches!(expr.kind, ast::ExprKind::InitList(_)) {
-            self.error(span, "cannot deduce the type of 'auto' from a list");
-            return (unknown, None);
-        }
-        let value = self.expr(expr);
-        if value.qual.ty == Types::UNKNOWN {
-            return (unknown, Some(self.error_expr(span)));
-        }
-        if let Some(&ast::DeclaratorPart::Reference { rvalue }) = one.declarator.parts.last() {
-            // `auto&&` of an lvalue is `&` ([dcl.spec.auto]/4).
-            let rvalue = rvalue && !self.source(&value).place;
-            let referred = Qual {
-                constant: value.qual.constant || base.constant,
-                space: base.space.or(value.qual.space),
-                ..value.qual
-            };
-            let qual = Qual::plain(self.types.intern(Ty::Reference(referred, rvalue)));
-            let bound = self.implicit(value, qual, "bind a reference of type");
-            return (qual, Some(bound));
-        }
-        let value = self.rvalue(value);
-        if value.qual.ty == Types::VOID {
-            self.error(span, "variable has incomplete type 'void'");
-            return (unknown, None);
-        }
-        let constant = base.constant && one.declarator.parts.is_empty();
-        let qual = Qual { constant, ..Qual::plain(value.qual.ty) };
-        (qual, Some(value))
     }
 }
 

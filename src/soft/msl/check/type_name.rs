@@ -313,6 +313,8 @@ impl Checker {
                 }
                 return self.named_type(&wide).ty;
             }
+            // The elements of a SIMD-group matrix, of which each lane has two.
+            ("vec", Some(scalar)) if numbers == [64] => Some(Ty::Vector(scalar, 2)),
             ("vec", Some(scalar)) => small(0).map(|width| Ty::Vector(scalar, width)),
             ("packed_vec", Some(scalar)) => small(0).map(|width| Ty::Packed(scalar, width)),
             ("matrix", Some(scalar)) => small(0)
@@ -398,8 +400,18 @@ impl Checker {
                 },
                 DeclaratorPart::Array(size, span) => self.array_of(qual, size.as_deref(), *span),
                 DeclaratorPart::Function(signature) => {
-                    let parameters: Vec<Qual> =
-                        signature.parameters.iter().map(|p| self.parameter_type(p)).collect();
+                    let mut parameters = Vec::new();
+                    for parameter in &signature.parameters {
+                        let Some(mentioned) = &parameter.expands else {
+                            parameters.push(self.parameter_type(parameter));
+                            continue;
+                        };
+                        let span = parameter.declarator.span;
+                        for at in 0..self.expansion_length(mentioned, span).unwrap_or(0) {
+                            let one = |this: &mut Self| this.parameter_type(parameter);
+                            parameters.push(self.with_element(mentioned, at, one));
+                        }
+                    }
                     Qual::plain(self.types.intern(Ty::Function(qual, parameters)))
                 }
             };

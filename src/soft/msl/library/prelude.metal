@@ -698,8 +698,28 @@ template <typename A, typename L, typename R> void simdgroup_multiply(thread sim
 template <typename A, typename L, typename R, typename C> void simdgroup_multiply_accumulate(thread simdgroup_matrix<A, 8, 8>& d, simdgroup_matrix<L, 8, 8> a, simdgroup_matrix<R, 8, 8> b, simdgroup_matrix<C, 8, 8> c) {
     d.thread_elements() = vec<A, 2>(__matrix_multiply_add(float2(a.thread_elements()), float2(b.thread_elements()), float2(c.thread_elements())));
 }
+template <typename A, typename L, typename R> vec<A, 2> __matrix_product(vec<L, 2> a, vec<R, 2> b, vec<A, 2> c, vec<A, 2>) {
+    return vec<A, 2>(__matrix_multiply_add(float2(a), float2(b), float2(c)));
+}
 template <typename A> simdgroup_matrix<A, 8, 8> operator*(simdgroup_matrix<A, 8, 8> a, simdgroup_matrix<A, 8, 8> b) {
     simdgroup_matrix<A, 8, 8> d;
     simdgroup_multiply(d, a, b);
     return d;
+}
+
+// Clang's builtins.
+template <typename A> void __assumed(A) {}
+template <typename... A> void __unreached(A...) {}
+template <typename A, typename B> long __expected(A value, B) { return long(value); }
+template <typename A> ushort __swapped16(A value) {
+    const ushort x = ushort(value);
+    return x >> 8 | x << 8;
+}
+template <typename A> uint __swapped32(A value) {
+    const uint x = uint(value);
+    return uint(__swapped16(x)) << 16 | __swapped16(x >> 16);
+}
+template <typename A> ulong __swapped64(A value) {
+    const ulong x = ulong(value);
+    return ulong(__swapped32(x)) << 32 | __swapped32(x >> 32);
 }

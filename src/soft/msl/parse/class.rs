@@ -197,8 +197,11 @@ impl Parser<'_> {
         let name = if self.is_ident(0) { Some(self.ident()?) } else { None };
         let underlying = match self.is(Punct::Colon) && place == Where::Declaration {
             true => {
-                self.advance();
-                Some(self.type_name()?)
+                // What follows is not a part of it: `typedef enum E : int E;`.
+                let at = self.advance().span;
+                let specifiers = self.specifiers(Where::TypeName)?;
+                let span = self.span_from(at);
+                Some(TypeName { specifiers, declarator: Declarator::default(), span })
             }
             false => None,
         };

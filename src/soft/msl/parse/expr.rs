@@ -54,7 +54,7 @@ fn is_foldable(operator: Punct) -> bool {
 }
 
 impl Parser<'_> {
-    fn node(&mut self, kind: ExprKind, span: Span) -> Parse<Expr> {
+    pub(super) fn node(&mut self, kind: ExprKind, span: Span) -> Parse<Expr> {
         let expr = Expr::new(kind, span);
         if expr.depth > MAX_EXPR_DEPTH {
             self.at = self.tokens.len() - 1;
@@ -232,9 +232,13 @@ impl Parser<'_> {
         })
     }
 
-    /// parenthesized: '(' type ')' unary | '(' fold ')' | postfix on '(' expression ')'
+    /// parenthesized: '(' type ')' unary | '(' fold ')' | '(' block ')' | postfix on '(' expression ')'
     fn parenthesized(&mut self) -> Parse<Expr> {
         let start = self.token().span;
+        if self.peek(1).is(Punct::LBrace) {
+            let value = self.statement_expression()?;
+            return self.postfix_operators(value);
+        }
         let Some(target) = self.parenthesized_type() else { return self.postfix() };
         if self.is(Punct::LBrace) {
             let list = self.init_list()?;
@@ -644,7 +648,7 @@ impl Parser<'_> {
 
 impl Expr {
     /// Moves the expression out, to replace it by a node that contains it.
-    fn take(&mut self) -> Expr {
+    pub(super) fn take(&mut self) -> Expr {
         let empty = ExprKind::Number(Literal::Int(0, LiteralType::Int));
         std::mem::replace(self, Expr { kind: empty, span: self.span, depth: 1 })
     }

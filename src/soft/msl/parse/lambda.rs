@@ -36,6 +36,34 @@ impl Parser<'_> {
         Ok(Expr::new(ExprKind::Lambda(Arc::new(lambda)), span))
     }
 
+    /// statement-expression: '(' block ')': the last statement is its value. A lambda that is called at once.
+    pub(super) fn statement_expression(&mut self) -> Parse<Expr> {
+        let start = self.advance().span;
+        let from = self.at;
+        let outer = self.scopes.current;
+        self.scopes.push();
+        let operator = self.call_operator(start);
+        self.scopes.current = outer;
+        let (mut operator, mentioned) = operator?;
+        // It would leave the function around it.
+        if let Some(token) = self.tokens[from..self.at].iter().find(|one| one.name == Name::RETURN)
+        {
+            return self.fail(token.span, "'return' in a statement expression is not supported");
+        }
+        self.expect(Punct::RParen)?;
+        if let Decl::Function(function) = &mut operator
+            && let Some(Function { body: Body::Block(block), .. }) = Arc::get_mut(function)
+            && let Some(last) = block.statements.last_mut()
+            && let StmtKind::Expr(value) = &mut last.kind
+        {
+            last.kind = StmtKind::Return(Some(value.take()));
+        }
+        let span = self.span_from(start);
+        let lambda = Lambda { default: Some(true), captures: Vec::new(), operator, mentioned };
+        let lambda = Expr::new(ExprKind::Lambda(Arc::new(lambda)), span);
+        self.node(ExprKind::Call(Box::new(lambda), Vec::new()), span)
+    }
+
     /// captures: '[' ('=' | '&')? (','? ('&'? name initializer? | '*'? 'this'))* ']'
     fn captures(&mut self) -> Parse<(Option<bool>, Vec<Capture>)> {
         self.expect(Punct::LBracket)?;

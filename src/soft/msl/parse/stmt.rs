@@ -90,9 +90,13 @@ impl Parser<'_> {
             Name::SWITCH => {
                 self.advance();
                 self.scoped(|this| {
-                    let condition = this.condition()?;
+                    // `switch (init; condition)` is a block with both (C++17 stmt.select).
+                    let (init, condition) = this.initialised_condition()?;
                     let body = Box::new(this.statement()?);
-                    Ok(StmtKind::Switch { condition, body })
+                    let kind = StmtKind::Switch { condition, body };
+                    let Some(init) = init else { return Ok(kind) };
+                    let span = this.span_from(token.span);
+                    Ok(StmtKind::Block(Block { statements: vec![*init, Stmt { kind, span }] }))
                 })
             }
             Name::CASE => {
@@ -147,18 +151,7 @@ impl Parser<'_> {
         self.advance();
         let constant = self.eat_name(Name::CONSTEXPR);
         self.scoped(|this| {
-            let init = this.look(|this| {
-                this.expect(Punct::LParen)?;
-                this.expression_or_declaration_then_semi()
-            });
-            let (init, condition) = if init.is_some() {
-                this.expect(Punct::LParen)?;
-                let init = Box::new(this.statement()?);
-                let condition = this.condition_rest()?;
-                (Some(init), condition)
-            } else {
-                (None, this.condition()?)
-            };
+            let (init, condition) = this.initialised_condition()?;
             let yes = Box::new(this.scoped(Self::statement)?);
             let no = match this.eat_name(Name::ELSE) {
                 true => Some(Box::new(this.scoped(Self::statement)?)),
@@ -166,6 +159,20 @@ impl Parser<'_> {
             };
             Ok(StmtKind::If { constant, init, condition, yes, no })
         })
+    }
+
+    /// initialised-condition: '(' statement? condition ')', of an `if` or a `switch`
+    fn initialised_condition(&mut self) -> Parse<(Option<Box<Stmt>>, Condition)> {
+        let init = self.look(|this| {
+            this.expect(Punct::LParen)?;
+            this.expression_or_declaration_then_semi()
+        });
+        if init.is_none() {
+            return Ok((None, self.condition()?));
+        }
+        self.expect(Punct::LParen)?;
+        let init = Box::new(self.statement()?);
+        Ok((Some(init), self.condition_rest()?))
     }
 
     /// Whether an `if` has an init-statement: something up to a ';' before the ')' closes.

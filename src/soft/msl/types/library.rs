@@ -112,6 +112,7 @@ pub(crate) const TENSOR_RECORD: &str = "__tensor_record";
 /// Types of other stages and of their commands (MSL 2.14 to 2.20): recognised, so that a file with them compiles.
 pub(crate) const OPAQUE_NAMES: &[&str] = &[
     "depth_stencil_state",
+    "int4b_format",
     "instance_acceleration_structure",
     "intersection_params",
     "mesh_grid_properties",
@@ -121,6 +122,7 @@ pub(crate) const OPAQUE_NAMES: &[&str] = &[
     "ray",
     "render_command",
     "render_pipeline_state",
+    "uint4b_format",
 ];
 
 /// The class templates among them (MSL 2.7, 2.9, 2.15 to 2.20).

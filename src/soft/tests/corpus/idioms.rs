@@ -92,5 +92,12 @@ fn idioms() {
     file.kernel("weights").at(1).input(&packed).each(32, |_| total + most * 1000.0 + 1.0);
 
     file.kernel("policies").expects(&[11.0625f32 + 7.0, 41.0 + 2.5]);
+
+    file.kernel("found_by_the_host").each(32, |lane| {
+        let taken = [5.0f32 + 3.0, 7.0, 2.0][lane % 3] + 4.0 + 4.0;
+        let product = 2.0 * (lane as f32 + 0.5) + 1.0;
+        let least = (lane as f32).min(4.0) + 3.0;
+        product + 100.0 * taken + 1e6 * (least + 9.0) + 1000.0 * (8.0 + 4.0 + 2.0 + 3.0 + 200.0)
+    });
     file.finish();
 }

@@ -184,6 +184,29 @@ fn copies() {
     file.finish();
 }
 
+/// The numbers that objects note, as the kernel packs them.
+fn noted(list: &[i64]) -> u64 {
+    list.iter().fold(1, |all: u64, &one| all.wrapping_mul(31).wrapping_add((one + 200) as u64))
+}
+
+#[test]
+fn destructors() {
+    let text = include_str!("../../../../tests/msl/destructors.metal");
+    let mut file = File::open("destructors.metal", text);
+    file.kernel("destructors").expects(&[
+        noted(&[1, 2, 3, -3, 4, -4, -2, -1]),
+        noted(&[1, 2, 3, -3, -2, -10, -1]),
+        noted(&[1, 2, 3, -3, -2, -1]),
+        noted(&[1, 101, 7, -101, 101, -101, -1]),
+        noted(&[4, 5, 6, -6, -5, -4]),
+        noted(&[1, 2, 9, -9, -2, 3, -3, 4, -4, -1]) + 9,
+        noted(&[1, 2, 9, -9, 8, -8, -2, -1]) + 5,
+        100 + 5,
+        noted(&[1, 2, -2, 3, -1]),
+    ]);
+    file.finish();
+}
+
 #[test]
 fn references() {
     let text = include_str!("../../../../tests/msl/references.metal");

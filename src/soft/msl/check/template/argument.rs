@@ -373,6 +373,11 @@ impl Checker {
     }
 
     fn fitted_value(&mut self, target: Qual, argument: Argument) -> Option<Argument> {
+        // A reference to a constant object has its value, which never changes.
+        let target = match *self.types.get(target.ty) {
+            Ty::Reference(to, _) => to,
+            _ => target,
+        };
         match argument {
             Argument::Value(ty, float, bits) => {
                 let constant = match float {

@@ -173,7 +173,27 @@ impl Checker {
                 }
                 return self.deduce(deduction, specifiers, rest, found.with(element));
             }
-            Some((DeclaratorPart::Function(_), _)) => return true,
+            Some((DeclaratorPart::Function(signature), rest)) => {
+                let Ty::Function(result, parameters) = self.types.get(found.ty).clone() else {
+                    return true;
+                };
+                // `R(A...)`: the result, then the parameters as a list of arguments.
+                let pattern = |one: &ast::Parameter| {
+                    let (specifiers, declarator) = (one.specifiers.clone(), one.declarator.clone());
+                    let span = declarator.span;
+                    let ty = TemplateArgument::Type(ast::TypeName { specifiers, declarator, span });
+                    match &one.expands {
+                        Some(mentioned) => {
+                            TemplateArgument::Expansion(Box::new(ty), mentioned.clone())
+                        }
+                        None => ty,
+                    }
+                };
+                let patterns: Vec<_> = signature.parameters.iter().map(pattern).collect();
+                let found: Vec<_> = parameters.into_iter().map(Argument::Type).collect();
+                return self.deduce(deduction, specifiers, rest, result)
+                    && self.deduce_arguments(deduction, &patterns, &found);
+            }
             None => {}
         }
         let BaseType::Named(path) = &specifiers.base else { return true };

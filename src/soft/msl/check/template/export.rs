@@ -63,7 +63,8 @@ impl Checker {
             }
             return;
         };
-        let name = self.host_name(simple, &first.declarator);
+        let attributes = simple.specifiers.attributes.iter().chain(&first.declarator.attributes);
+        let name = self.host_name(attributes);
         let name = name.unwrap_or_else(|| self.func(func).name.clone());
         if self.func(func).stage.is_none() {
             let stage = simple.specifiers.stage.or_else(|| self.stage_attribute(simple));
@@ -109,10 +110,15 @@ impl Checker {
         kernel.then_some(Stage::Kernel)
     }
 
-    fn host_name(&self, simple: &Simple, declarator: &Declarator) -> Option<String> {
-        let attributes = simple.specifiers.attributes.iter().chain(&declarator.attributes);
-        let attribute =
-            attributes.into_iter().find(|a| self.context.names.text(a.name.name) == "host_name")?;
+    /// The name under which the host finds an entry point, which its own attribute may be.
+    pub(crate) fn entry_name(&self, id: FuncId) -> String {
+        let func = self.func(id);
+        self.host_name(func.attributes.iter()).unwrap_or_else(|| func.name.clone())
+    }
+
+    fn host_name<'a>(&self, attributes: impl Iterator<Item = &'a Attribute>) -> Option<String> {
+        let mut attributes = attributes;
+        let attribute = attributes.find(|a| self.context.names.text(a.name.name) == "host_name")?;
         match &attribute.arguments.first()?.kind {
             ExprKind::Str(pieces) => {
                 let piece = |name: &Name| lex::string(self.context.names.text(*name));

@@ -4,7 +4,7 @@
 use super::super::{Checker, Entity, FuncId, ScopeId};
 use super::argument::Argument;
 use super::deduce::{Deduction, Ignored};
-use super::{Key, Made, Origin, Resource, TemplateId, pattern_of};
+use super::{Key, Made, Origin, Resource, TemplateId, is_static, pattern_of};
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::GlobalIndex;
 use crate::soft::msl::names::Name;
@@ -61,6 +61,7 @@ impl Checker {
         }
         self.templates.depth += 1;
         let specialising = std::mem::take(&mut self.templates.specialising);
+        let of_static = std::mem::replace(&mut self.templates.of_static, is_static(syntax));
         let (syntax, scope) = self.specialised_syntax(id, &key.1, syntax, scope);
         let origin = Origin { key: key.clone(), member: None, span, from: self.origin };
         let origin = self.templates.remember(origin);
@@ -71,6 +72,7 @@ impl Checker {
         });
         self.templates.depth -= 1;
         self.templates.specialising = specialising;
+        self.templates.of_static = of_static;
         let made = made.filter(|_| !diagnostics.has_errors());
         let kept = match made {
             Some(made) => Ok(made),

@@ -80,6 +80,8 @@ pub(super) struct Templates {
     budget: budget::Budget,
     /// A member of one instance of a class template is being declared, in place of the template's.
     pub(super) specialising: bool,
+    /// Whether an instance of a static member's template is declared: its specialisations do not say that they are static.
+    pub(in super::super) of_static: bool,
     /// The nesting of instances that are being declared.
     pub(super) depth: u32,
 }
@@ -223,7 +225,9 @@ impl Checker {
                 let name = self.label_name(&path.last().name);
                 self.new_template(template, name, scope);
             }
-            _ if full && path.last().arguments.is_some() => self.specialise(&path, template),
+            _ if full && (path.last().arguments.is_some() || self.names_templates(&path)) => {
+                self.specialise(&path, template);
+            }
             // `template <> void S<int>::f()` is a member of one instance.
             _ if full => {
                 let outer = std::mem::replace(&mut self.templates.specialising, true);
@@ -239,6 +243,16 @@ impl Checker {
             }
             _ => self.outside_member(&path, template),
         }
+    }
+
+    /// Whether a path names templates of functions, and nothing else.
+    fn names_templates(&mut self, path: &Path) -> bool {
+        let Found::Entities(list) = self.lookup_path(path) else { return false };
+        let is_one = |entity: &Entity| match *entity {
+            Entity::Template(id) => self.is_function_template(id),
+            _ => false,
+        };
+        !list.is_empty() && list.iter().all(is_one)
     }
 
     fn new_template(&mut self, template: &Arc<ast::Template>, name: Name, scope: ScopeId) {
@@ -443,4 +457,13 @@ fn with_defaults(definition: &Arc<ast::Template>, declared: &ast::Template) -> A
     let parameters = definition.parameters.iter().zip(&declared.parameters).map(merge).collect();
     let declaration = definition.declaration.clone();
     Arc::new(ast::Template { parameters, declaration, span: definition.span })
+}
+
+/// Whether a template is that of a static member.
+pub(super) fn is_static(template: &ast::Template) -> bool {
+    match &template.declaration {
+        Decl::Function(function) => function.specifiers.storage.statik,
+        Decl::Simple(simple) => simple.specifiers.storage.statik,
+        _ => false,
+    }
 }

@@ -1,0 +1,79 @@
+// Destructors of variables, parameters, members, bases and elements, however their scope is left (C++14 class.dtor).
+#include <metal_stdlib>
+using namespace metal;
+
+/// Appends its number to a list when it is made, and its negative when it ends.
+struct Noted {
+    thread int* list; int number;
+    Noted(thread int* l, int n) : list(l), number(n) { note(n); }
+    Noted(const thread Noted& other) : list(other.list), number(other.number + 100) { note(number); }
+    ~Noted() { note(-number); }
+    void note(int n) { list[++list[0]] = n; }
+};
+struct Base { Noted first; Base(thread int* l) : first(l, 1) {} ~Base() { first.note(-10); } };
+struct Derived : Base {
+    Noted second; Noted third = Noted(second.list, 3);
+    Derived(thread int* l) : Base(l), second(l, 2) {}
+    ~Derived() { if (second.number == 2) { return; } second.note(-20); }
+};
+struct Aggregate { Noted a; Noted b[2]; };
+template <typename T> struct Guard {
+    thread T& value; T old;
+    Guard(thread T& v, T next) : value(v), old(v) { value = next; }
+    ~Guard();
+};
+template <typename T> Guard<T>::~Guard() { value = old; }
+
+int taken(Noted object, thread int* list) { object.note(7); return list[0]; }
+Noted returned(thread int* list) { Noted local(list, 4); return local; }
+Noted made(thread int* list) { return Noted(list, 5); }
+int early(thread int* list, int at) {
+    Noted outer(list, 1);
+    for (int i = 0; i < 4; i++) {
+        Noted inner(list, 2 + i);
+        if (i == at) { continue; }
+        if (i == at + 1) { break; }
+        switch (i) { case 0: { Noted deep(list, 9); break; } default: break; }
+        if (at == 8) { Noted last(list, 8); return list[0]; }
+    }
+    return list[0];
+}
+
+/// The list as one number: each entry is a digit more, of those below 16.
+static ulong digits(thread int* list) {
+    ulong all = 1;
+    for (int i = 1; i <= list[0]; i++) { all = all * 31 + ulong(list[i] + 200); }
+    return all;
+}
+
+kernel void destructors(device ulong* out [[buffer(0)]]) {
+    int list[40];
+    list[0] = 0;
+    { Noted a(list, 1); Noted b(list, 2); { Noted c = Noted(list, 3); } Noted d{list, 4}; }
+    out[0] = digits(list);
+    list[0] = 0;
+    { Derived object(list); }
+    out[1] = digits(list);
+    list[0] = 0;
+    { Aggregate all = {Noted(list, 1), {Noted(list, 2), Noted(list, 3)}}; }
+    out[2] = digits(list);
+    list[0] = 0;
+    { Noted a(list, 1); taken(a, list); auto b = a; }
+    out[3] = digits(list);
+    list[0] = 0;
+    { Noted a = returned(list); const auto b = made(list); Noted c = a.number > 0 ? Noted(list, 6) : Noted(list, 7); }
+    out[4] = digits(list);
+    list[0] = 0;
+    int result = early(list, 1);
+    out[5] = digits(list) + ulong(result);
+    list[0] = 0;
+    result = early(list, 8);
+    out[6] = digits(list) + ulong(result);
+    int x = 1; float seen = 0;
+    { Guard<int> guard(x, 5); seen = x; if (x == 5) { Guard<float> inner(seen, 9.0f); x += int(seen); } }
+    out[7] = ulong(x) * 100 + ulong(seen);
+    auto copied = [&list](int n) { Noted local(list, n); return n; };
+    list[0] = 0;
+    if (Noted held(list, 1); copied(2) == 2) { held.note(3); }
+    out[8] = digits(list);
+}
