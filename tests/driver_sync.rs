@@ -145,6 +145,34 @@ fn a_queue_runs_in_order_by_itself() {
     assert_eq!(two.result(), ((2) + 2) * 2 + 3);
 }
 
+/// The second one is committed while the first one runs for a while, and has to wait for its end.
+#[test]
+fn a_command_buffer_runs_alone_in_its_queue() {
+    let rig = Rig::new();
+    let kernel = rig.kernel(
+        "kernel void turn(device uint *x, constant uint &n) { \
+         for (uint k = 0; k < n; k++) { x[0] = x[0] * 1664525u + 1013904223u; } }",
+    );
+    let turned = |n: u32, x: u32| {
+        (0..n).fold(x, |x, _| x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
+    };
+    let buffer = rig.gpu.buffer_with_data(&1u32.to_ne_bytes()).unwrap();
+    let all = [1_000_000u32, 10].map(|n| {
+        let commands = rig.queue.commands().unwrap();
+        let encoder = commands.encoder().unwrap();
+        encoder.bind(&kernel);
+        encoder.bind_buffer(&buffer, 0, 0);
+        encoder.push(&n.to_ne_bytes(), 1);
+        encoder.launch((1, 1, 1), (1, 1, 1));
+        encoder.finish();
+        commands
+    });
+    all.iter().for_each(Commands::submit);
+    all[0].finish().unwrap();
+    all[1].finish().unwrap();
+    assert_eq!(buffer.read_as(|x: &[u32]| x[0]), turned(1_000_010, 1));
+}
+
 /// Steps by 1, 2, … in one concurrent encoder, with something between the steps.
 fn concurrent(two: &Two, steps: u32, between: impl Fn(&aruminium::Encoder)) -> u32 {
     two.buffer.write_as(|x: &mut [u32]| x.fill(0));

@@ -173,10 +173,11 @@ fn a_submitted_command_buffer_without_wrappers_is_watched_to_its_end() {
     let clone = commands.clone();
     let (watch, of_clone) = (commands.watch(), clone.watch());
     commands.submit();
+    assert!(!watch.is_unsubmitted());
     drop(commands);
     std::thread::spawn(move || drop(clone)).join().unwrap();
     let is_over = watch.is_over() || watch.is_unsubmitted() || of_clone.is_over();
-    let waits = std::thread::spawn(move || of_clone.wait());
+    let waits = std::thread::spawn(move || of_clone.wait() && of_clone.is_over());
     gate.set_signaled_value(1);
     assert!(!is_over && waits.join().unwrap() && watch.wait() && watch.is_over());
 }

@@ -1,7 +1,9 @@
 //! Damaged checkpoints and recordings with a correct checksum: an error, or exactly the state that the bytes describe.
 
-use super::{ring_of, spawn};
+use super::{ECHO, ring, ring_of, spawn};
 use crate::ring::checkpoint::Checkpoint;
+use crate::ring::layout::{DEAD, HEADER, RingHeader};
+use crate::ring::message::{bytes_of, value_of};
 use crate::ring::post::Wanted;
 use crate::ring::{
     Actor, Launch, Priority, Recording, Ring, RingError, RingOptions, Supervision, TimeSource,
@@ -100,6 +102,70 @@ fn damaged_checkpoints_are_refused_or_restored_as_they_are() {
         assert!(matches!(restore(&contents[..end]), Err(RingError::Format(_))), "{end} bytes");
     }
     assert!(restore(&[&contents[..], &[0]].concat()).is_err());
+}
+
+/// Where the number of messages of a lane is in a checkpoint, its tail; its letters follow.
+fn tail_of_lane(ring: &Ring, contents: &[u8], number: usize) -> usize {
+    let state = ring.core.lock();
+    let (lane, side) = (state.lanes.get(number), state.side());
+    let words = [lane.from, lane.to, lane.mask, lane.stride, lane.head[side], lane.tail[side]];
+    let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+    let at = contents.windows(bytes.len()).position(|window| window == bytes);
+    at.expect("the checkpoint has the lane") + bytes.len() - 4
+}
+
+#[test]
+fn a_lane_has_at_most_as_much_mail_as_it_holds() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new().capacity(4));
+    actor.send_all(&[1, 2, 3, 4]).unwrap();
+    let mut contents = ring.checkpoint().unwrap().contents;
+    ring.restore(&Checkpoint { contents: contents.clone() }).unwrap();
+    let tail = tail_of_lane(&ring, &contents, 0);
+    let first = tail + 4;
+    // A header, the length of the message, and the message.
+    let letter = contents[first..first + HEADER + 8 + 4].to_vec();
+    contents.splice(first..first, letter);
+    contents[tail] += 1;
+    let error = ring.restore(&Checkpoint { contents }).unwrap_err().to_string();
+    assert!(error.contains("more mail than it holds"), "{error}");
+    assert_eq!(ring.run(2).unwrap().handled, 4);
+}
+
+/// A ring moves dead letters out of its lanes before a checkpoint can be made.
+#[test]
+fn a_dead_letter_in_a_lane_is_no_mail() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new());
+    actor.send_all(&[1, 2]).unwrap();
+    ring.run(2).unwrap();
+    let mut contents = ring.checkpoint().unwrap().contents;
+    let first = tail_of_lane(&ring, &contents, 1) + 4;
+    let mut header: RingHeader = value_of(&contents[first..first + HEADER]);
+    (header.flags, header.target) = (header.flags | DEAD, actor.id().0);
+    contents[first..first + HEADER].copy_from_slice(bytes_of(&header));
+    ring.restore(&Checkpoint { contents }).unwrap();
+    assert_eq!([0; 2].map(|_| actor.try_receive().unwrap()), [Some(2), None]);
+    let dead = ring.take_dead_letters();
+    assert_eq!((dead.len(), dead[0].message::<u32>()), (1, Some(1)));
+}
+
+#[test]
+fn a_checkpoint_neither_ends_actors_nor_begins_them_again() {
+    let with = |ends: bool| {
+        let ring = ring();
+        let actor = spawn(&ring, "echo", ECHO, Launch::new());
+        if ends {
+            actor.terminate().unwrap();
+        }
+        ring
+    };
+    for ends in [false, true] {
+        let (ring, other) = (with(ends), with(!ends));
+        let error = other.restore(&ring.checkpoint().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("actor `echo` is ") && error.contains(" there, and "), "{error}");
+        with(ends).restore(&ring.checkpoint().unwrap()).unwrap();
+    }
 }
 
 #[test]

@@ -477,11 +477,13 @@ fn suspects_are_the_actors_whose_records_do_not_clear_them() {
         spawn(&ring, "suspended", NOTHING, Launch::new()),
         spawn(&ring, "fails", fails, Launch::new()),
         spawn(&ring, "wide", &wide, Launch::new().grid(1, 2)),
+        spawn(&ring, "wide and suspended", &wide, Launch::new().grid(1, 2)),
     ];
     for actor in &actors {
         actor.send(1).unwrap();
     }
     actors[2].suspend().unwrap();
+    actors[5].suspend().unwrap();
     let mut state = actors[0].core.lock();
     let (plan, version) = (state.prepare(1).unwrap(), state.version);
     let dispatch = state.engine.take().unwrap();

@@ -2,7 +2,7 @@
 
 use super::{ECHO, SEND, ring, ring_of, spawn};
 use crate::ring::layout::RingHeader;
-use crate::ring::post::Wanted;
+use crate::ring::post::{MessageId, Wanted};
 use crate::ring::record::Op;
 use crate::ring::submit::{SubmissionError, SubmitGuard};
 use crate::ring::{
@@ -63,6 +63,9 @@ fn no_message_has_the_sequence_number_zero() {
     new.core.lock().sequence = 3 << 30;
     let id = new.send(1).unwrap();
     ring.restore(&checkpoint).unwrap();
+    assert_eq!(new.receipt(id).unwrap(), Receipt::NotFound);
+    // Nor is that number one of those before the first message.
+    let id = MessageId { restores: new.core.lock().restores, ..id };
     assert_eq!(new.receipt(id).unwrap(), Receipt::NotFound);
 }
 

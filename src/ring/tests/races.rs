@@ -284,10 +284,14 @@ fn a_capture_has_the_ticks_between_its_start_and_its_end() {
             Capture::shared().start_device(&gpu, &path).unwrap();
             (0..number).for_each(|_| _ = ring.tick().unwrap());
             Capture::shared().stop();
+            let check = || {
+                let text = std::fs::read_to_string(&path).unwrap();
+                assert_eq!(text.matches("\"type\":\"dispatch\"").count(), number, "{text}");
+            };
+            check();
             ring.tick().unwrap();
-            let text = std::fs::read_to_string(&path).unwrap();
+            check();
             std::fs::remove_file(&path).unwrap();
-            assert_eq!(text.matches("\"type\":\"dispatch\"").count(), number, "{text}");
         }
     });
     if let Some(output) = output {
@@ -567,6 +571,14 @@ fn calls_after_a_restored_checkpoint_have_their_own_replies() {
             assert_eq!(call.wait().unwrap(), message);
         }
     }
+    // Their calls are over, also when a later checkpoint has their messages again.
+    let call = actor.call(3);
+    let with_call = ring.checkpoint().unwrap();
+    ring.restore(&checkpoint).unwrap();
+    ring.restore(&with_call).unwrap();
+    ring.run(10).unwrap();
+    assert_eq!(actor.try_receive().unwrap(), Some(3));
+    drop(call);
     // A ring that gets their replies with a checkpoint makes other calls.
     ring.restore(&checkpoint).unwrap();
     let open = actor.call(9);

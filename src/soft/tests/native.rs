@@ -291,6 +291,19 @@ const BARRIERS: &[(&str, [u32; 3], &str)] = &[
          threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[l ^ 1];",
     ),
     (
+        "a branch on a bound that is computed for each thread",
+        [64, 2, 1],
+        "t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); if (l < (l ^ 32u)) { t[l] += 5; } \
+         threadgroup_barrier(mem_flags::mem_threadgroup); out[at] = t[l ^ 1];",
+    ),
+    (
+        "a variable that some threads assign between barriers",
+        [64, 2, 1],
+        "uint s = a[at] * 3; t[l] = s; threadgroup_barrier(mem_flags::mem_threadgroup); \
+         if (a[at] & 2) { s = l + 7; out[at] = s; } threadgroup_barrier(mem_flags::mem_threadgroup); \
+         out[at] += s * 5 + t[l ^ 1];",
+    ),
+    (
         "values beside a branch of the first threads",
         [64, 2, 1],
         "t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); uint v = l * 3 ^ n; if (l < 20) { t[l] += v; } \
