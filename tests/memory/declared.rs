@@ -167,9 +167,14 @@ fn a_watch_keeps_no_command_buffer_that_was_not_submitted() {
 
 #[test]
 fn a_submitted_command_buffer_without_wrappers_is_watched_to_its_end() {
+    const LARGE: usize = 32 << 20;
     let rig = Rig::new();
     let (gate, commands) = (rig.gpu.shared_event().unwrap(), rig.queue.commands().unwrap());
     commands.wait_for(&gate, 1);
+    // It takes a while once the gate is open.
+    let (buffer, copier) = (rig.gpu.buffer(LARGE).unwrap(), commands.copier().unwrap());
+    copier.fill(&buffer, (0..LARGE).into(), 7);
+    copier.finish();
     let clone = commands.clone();
     let (watch, of_clone) = (commands.watch(), clone.watch());
     commands.submit();
@@ -177,9 +182,10 @@ fn a_submitted_command_buffer_without_wrappers_is_watched_to_its_end() {
     drop(commands);
     std::thread::spawn(move || drop(clone)).join().unwrap();
     let is_over = watch.is_over() || watch.is_unsubmitted() || of_clone.is_over();
-    let waits = std::thread::spawn(move || of_clone.wait() && of_clone.is_over());
+    let waits = std::thread::spawn(move || of_clone.wait());
     gate.set_signaled_value(1);
-    assert!(!is_over && waits.join().unwrap() && watch.wait() && watch.is_over());
+    let ended = watch.wait() && watch.is_over();
+    assert!(!is_over && ended && waits.join().unwrap());
 }
 
 /// Memory that is lent for long is declared in every step.
