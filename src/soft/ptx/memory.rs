@@ -150,7 +150,9 @@ impl Memory {
         bytes: usize,
         private: bool,
     ) -> Result<Self, CudaError> {
+        // What only the device accesses is read over the bus again and again if it stays with the host.
         let home = match (bytes <= SMALL, private) {
+            (true, true) if bytes > PAGE && device.has_managed => Home::Device,
             (true, _) => Home::Host,
             (false, false) => Home::Moves,
             (false, true) => Home::Device,

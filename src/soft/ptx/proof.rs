@@ -544,7 +544,8 @@ impl Proof<'_> {
                 Some(from.plus((first.min(last), first.max(last))))
             }
             _ => {
-                int(inst.ty)?;
+                // Textures and samplers are numbers without operands.
+                args.first().and(int(inst.ty))?;
                 let (low, high) = a()?;
                 match inst.op {
                     Op::Neg => number(Some(-high), Some(-low)),

@@ -715,6 +715,19 @@ fn count(name: &str) -> usize {
 }
 
 #[test]
+fn short_private_memory_is_the_devices_unless_it_is_a_page() {
+    let gpu = gpu();
+    for (bytes, private, managed) in
+        [(32 << 10, true, 1), (32 << 10, false, 0), (4096, true, 0), (100_000, false, 1)]
+    {
+        count("");
+        let memory = Memory::new(&gpu.device, bytes, private).unwrap();
+        assert_eq!(count("cuMemAllocManaged"), managed, "{bytes} {private}");
+        drop(memory);
+    }
+}
+
+#[test]
 fn copies_and_fills_of_a_devices_memory_are_in_the_order_of_its_stream() {
     let gpu = gpu();
     let [a, b] = [false, true].map(|private| Memory::new(&gpu.device, 100_000, private).unwrap());

@@ -166,6 +166,14 @@ fn check(tight: bool, body: &str, m: [u32; 2]) -> bool {
 }
 
 #[test]
+fn arguments_that_are_textures_are_no_reason_against_a_proof() {
+    let thread = "uint i [[thread_position_in_grid]]";
+    let textures = format!("array<texture2d<float>, 3> t [[texture(0)]], {thread}");
+    let kernel = prepared(&source("x[i] = 1;").replace(thread, &textures));
+    assert_eq!([63, 64].map(|words| is_proven(&kernel, [1, 2], words)), [false, true]);
+}
+
+#[test]
 fn a_launch_that_is_proven_has_no_fault() {
     for &(tight, body) in BODIES {
         let proven = [[3, 1], [7, 5], [0, 0], [1, 9], [16, 2]].map(|m| check(tight, body, m));
