@@ -73,14 +73,17 @@ impl Ggml {
     }
 
     /// The arguments of a kernel, written in the order of the first package's struct `ggml_metal_kargs_…`, as this package's
-    /// struct has them: by the members' names. Members that it has beyond them are zero.
+    /// struct has them: by the members' names. Members that it has beyond them are zero. What the first package lacks is written in the order
+    /// of this one's struct.
     ///
     /// # Panics
     /// If the fields are not those of the first package's struct, or this one lacks one of them.
     pub fn arguments(&self, kernel: &str, kargs: &str, fields: Struct) -> Vec<u8> {
         let [first, _] = Self::all();
         let given = fields.bytes();
-        let (known, size) = members(first.files[0].text(), kargs);
+        let text = first.files[0].text();
+        let text = if is_declared(text, kargs) { text } else { self.file(kernel).text() };
+        let (known, size) = members(text, kargs);
         assert_eq!(size, given.len(), "the members of ggml_metal_kargs_{kargs}");
         let (own, size) = members(self.file(kernel).text(), kargs);
         let mut bytes = vec![0; size];
@@ -92,14 +95,31 @@ impl Ggml {
         }
         bytes
     }
+
+    /// Sets a member that the first package's struct lacks, if this one has it.
+    pub fn set(&self, kernel: &str, kargs: &str, arguments: &mut [u8], name: &str, value: &[u8]) {
+        let (own, _) = members(self.file(kernel).text(), kargs);
+        if let Some((_, bytes)) = own.into_iter().find(|one| one.0 == name) {
+            arguments[bytes].copy_from_slice(value);
+        }
+    }
 }
 
 /// A member's name and its bytes.
 type Member = (String, std::ops::Range<usize>);
 
+/// The end of a struct's declaration.
+fn end(kargs: &str) -> String {
+    format!("}} ggml_metal_kargs_{kargs};")
+}
+
+fn is_declared(text: &str, kargs: &str) -> bool {
+    text.contains(&end(kargs))
+}
+
 /// The members of a struct, as C lays them out, and its size.
 fn members(text: &str, kargs: &str) -> (Vec<Member>, usize) {
-    let end = text.find(&format!("}} ggml_metal_kargs_{kargs};"));
+    let end = text.find(&end(kargs));
     let end = end.unwrap_or_else(|| panic!("no struct ggml_metal_kargs_{kargs}"));
     let start = text[..end].rfind('{').map_or(0, |at| at + 1);
     let lines = text[start..end].lines().map(|line| line.split("//").next().unwrap_or_default());

@@ -5,6 +5,7 @@ pub mod blocks;
 pub mod complex;
 pub mod constants;
 pub mod elements;
+pub mod experts;
 pub mod ggml;
 pub mod layouts;
 pub mod mlx_metal;
@@ -23,6 +24,7 @@ mod bits;
 mod native;
 mod ran;
 mod report;
+mod why;
 
 /// The manifest that names the packages.
 pub const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");

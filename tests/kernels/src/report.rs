@@ -4,6 +4,7 @@ use crate::mlx_metal::{self, MlxMetal, families};
 use crate::packages::{PACKAGES, Registry};
 use crate::ran;
 use crate::survey::{LibraryFound, Reason, Surveyed, median, survey};
+use crate::why::why;
 use aruminium::{Gpu, autorelease_pool};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
@@ -185,10 +186,11 @@ fn not_run(surveys: &[(String, Vec<File>)]) -> String {
     rows.sort_by_key(|(_, (_, left))| std::cmp::Reverse(*left));
     let mut out = String::from(
         "\n## Compiled, but not run\n\nA family is the words of a kernel's name before the first that has a digit.\n\n\
-        | package | family | kernels | not run |\n| --- | --- | ---: | ---: |\n",
+        | package | family | kernels | not run | why |\n| --- | --- | ---: | ---: | --- |\n",
     );
     for ((title, family), (all, left)) in rows {
-        let _ = writeln!(out, "| {title} | `{family}` | {all} | {left} |");
+        let why = why(title, &family);
+        let _ = writeln!(out, "| {title} | `{family}` | {all} | {left} | {why} |");
     }
     out
 }

@@ -100,6 +100,11 @@ impl Kernels {
         self.library.function_names()
     }
 
+    /// Whether there is a kernel of this name.
+    pub fn has(&self, kernel: &str) -> bool {
+        self.names().iter().any(|name| name == kernel)
+    }
+
     /// The number that a macro of the source expands to.
     ///
     /// # Panics
@@ -111,7 +116,8 @@ impl Kernels {
     /// The same, if there is such a macro.
     pub fn number(&self, name: &str) -> Option<usize> {
         let mut lines = self.text.lines().filter_map(|line| line.trim().strip_prefix("#define "));
-        let value = |line: &str| line.trim().strip_prefix(name)?.trim().parse().ok();
+        let value =
+            |line: &str| line.trim().strip_prefix(name)?.split_whitespace().next()?.parse().ok();
         lines.find_map(value)
     }
 

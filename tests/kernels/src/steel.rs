@@ -27,6 +27,8 @@ pub struct Attention<'a> {
     pub number: Number,
     /// Whether its mask has a truth value for each key, rather than what is added to the score.
     pub mask_of_bits: bool,
+    /// Whether it only hides keys, and adds nothing to the scores of others.
+    pub hides_only: bool,
     /// Heads of the queries, and of keys and values.
     pub heads: (usize, usize),
     /// The queries and the keys of a tile.
@@ -37,6 +39,8 @@ pub struct Attention<'a> {
     pub width: usize,
     /// SIMD-groups of a threadgroup.
     pub groups: (usize, usize),
+    /// Bytes of threadgroup memory that the kernel does not declare.
+    pub memory: usize,
     /// The numbers after the scale in the parameters.
     pub scales: &'a [f32],
     /// Function constants that are false.
@@ -67,17 +71,20 @@ impl Attention<'_> {
         let key = number.some(2, BATCHES * groups * keys * side);
         let value = number.some(3, BATCHES * groups * keys * width);
         // Each query sees the first key, and some others.
-        let hidden = |(at, bits): (usize, u64)| match (at % keys, bits % 3, self.mask_of_bits) {
+        let hides_only = self.mask_of_bits || self.hides_only;
+        let hidden = |(at, bits): (usize, u64)| match (at % keys, bits % 3, hides_only) {
             (1.., 0, _) => f64::NEG_INFINITY,
             (.., true) => 0.0,
             (_, bits, false) => -(bits as f64) / 2.0,
         };
         let count = BATCHES * heads * queries * keys;
         let mask: Vec<f64> = noise(4).take(count).enumerate().map(hidden).collect();
-        let mask_bytes = match self.mask_of_bits {
+        let mut mask_bytes: Vec<u8> = match self.mask_of_bits {
             true => mask.iter().map(|&seen| u8::from(seen == 0.0)).collect(),
             false => number.encode(&mask),
         };
+        // Some kernels read the mask of queries past the last one, which they drop.
+        mask_bytes.resize(mask_bytes.len() + bq * keys * number.size(), 0);
         let scale = 1.0 / (side as f64).sqrt();
         let steps = |heads: usize, rows: usize, side: usize| {
             [heads * rows * side, rows * side, side].map(|step| step as u64)
@@ -103,6 +110,9 @@ impl Attention<'_> {
         }
         // Looking back, the last tile of queries reads tiles past the last key, masked: the memory has to exist.
         let padded = |values: &[f64], side: usize| [values, &vec![0.0; 64 * side]].concat();
+        if self.memory > 0 {
+            launch = launch.memory(0, self.memory);
+        }
         let launch = launch.numbers(number, &query).numbers(number, &padded(&key, side));
         let launch = launch.numbers(number, &padded(&value, width));
         let launch = launch.room(BATCHES * heads * queries * width * number.size());

@@ -4,6 +4,7 @@
 //! two of `half`'s steps where weights become `half`s.
 
 use kernels::blocks::{FORMATS, Format};
+use kernels::experts::Experts;
 use kernels::numbers::{Number, near};
 use kernels::products::{Rows, narrowed, near_products};
 use kernels::run::{Kernels, Launch};
@@ -18,7 +19,8 @@ fn kernels() -> &'static Kernels {
 
 /// The formats that this copy has.
 fn formats() -> impl Iterator<Item = &'static Format> {
-    FORMATS.iter().filter(|format| format.name != "mxfp4")
+    let has = |format: &Format| kernels().has(&format!("kernel_mul_mv_{}_f32", format.name));
+    FORMATS.iter().filter(move |format| has(format))
 }
 
 /// Rows of the matrix, columns of the other side, elements of a sum.
@@ -112,5 +114,70 @@ fn rows_by_number() {
         let expected: Vec<f64> = picks.iter().flat_map(row).collect();
         // Some kernels make a half of the scale's products.
         near(&kernel, &Number::F32.decode(&out), &expected, 1e-3);
+    }
+}
+
+const EXPERTS: Experts = Experts { all: 5, taken: 2, tokens: 7 };
+
+/// Matrices of experts in every format that the products by experts have, with the bytes of a unit.
+fn experts(rows: usize, elements: usize) -> Vec<(&'static str, usize, Rows)> {
+    let rows = EXPERTS.all * rows;
+    let quantised = formats().map(|f| (f.name, f.bytes, Rows::some(f, 61, rows, elements)));
+    let plain = [("f32", Number::F32), ("f16", Number::F16)];
+    let plain =
+        plain.map(|(name, number)| (name, number.size(), Rows::plain(number, 62, rows, elements)));
+    quantised.chain(plain).collect()
+}
+
+#[test]
+fn vectors_of_experts() {
+    let Experts { all, taken, tokens } = EXPERTS;
+    let (rows, elements) = (40, 512);
+    for (name, unit, matrix) in experts(rows, elements) {
+        let kernel = format!("kernel_mul_mv_id_{name}_f32");
+        let inputs = Number::F32.some(63, tokens * elements);
+        // Rows past the last one are read, and not written: there has to be something.
+        let padding = vec![0; matrix.row * 8];
+        let launch = kernels().launch(&kernel);
+        let launch = launch.bytes(&[matrix.bytes.as_slice(), &padding].concat());
+        let launch = launch.numbers(Number::F32, &inputs).room(rows * taken * tokens * 4);
+        let launch = sizes(launch.bytes(&EXPERTS.bytes()), &[taken, tokens, 4 * taken]);
+        let launch = sizes(launch, &[elements, rows, all, unit, matrix.row, matrix.row * rows]);
+        let column = 4 * elements;
+        let launch = sizes(launch, &[elements, 1, tokens, 1, 4, column, column]);
+        let launch = sizes(launch, &[rows, taken, 4 * rows]);
+        // Plain rows have a SIMD-group each.
+        let (of_group, threads) = match Number::named(name) {
+            Some(_) => (1, (32, 1, 1)),
+            None => (rows_of_group(name), (8, 8, 1)),
+        };
+        let groups = (rows.div_ceil(of_group), 1, taken * tokens);
+        let out = Number::F32.decode(&launch.memory(0, SHARED).groups(groups, threads, 2));
+        EXPERTS.near(&kernel, &out, (&matrix, &inputs), (rows, elements), 1e-5);
+    }
+}
+
+#[test]
+fn matrices_of_experts() {
+    let Experts { all, taken, tokens } = EXPERTS;
+    let (rows, elements) = (70, 512);
+    for (name, _, matrix) in experts(rows, elements) {
+        let kernel = format!("kernel_mul_mm_id_{name}_f32");
+        let inputs = Number::F32.some(64, tokens * elements);
+        let launch = kernels().launch(&kernel).bytes(&matrix.bytes);
+        let launch = launch.numbers(Number::F32, &inputs).room(rows * taken * tokens * 4);
+        let launch = sizes(launch.bytes(&EXPERTS.bytes()), &[taken, tokens, 4 * taken]);
+        let launch = sizes(launch, &[elements, all, matrix.row, matrix.row * rows]);
+        let column = 4 * elements;
+        let launch = sizes(launch, &[1, tokens, 1, 4, column, column]);
+        let launch = sizes(launch, &[rows, taken, 4 * rows]);
+        let groups = (tokens.div_ceil(32), rows.div_ceil(64), all);
+        // After the tiles, which tokens the expert has.
+        let launch = launch.memory(0, SHARED + 4 * tokens * taken + 8);
+        let out = Number::F32.decode(&launch.groups(groups, (128, 1, 1), 2));
+        let weights = narrowed(Number::F16, &matrix.weights);
+        let matrix = Rows { weights, ..matrix };
+        let tolerance = 2.0 * Number::F16.epsilon();
+        EXPERTS.near(&kernel, &out, (&matrix, &inputs), (rows, elements), tolerance);
     }
 }

@@ -30,11 +30,13 @@ fn many_queries() {
             kernel,
             number,
             mask_of_bits: rest.contains("_maskbool"),
+            hides_only: false,
             heads: (4, 2),
             tile: (part("bq"), part("bk")),
             side,
             width: side,
             groups: (part("wm"), part("wn")),
+            memory: 0,
             scales: &[1.0],
             unset: &[],
         };

@@ -16,9 +16,12 @@ fn soft_max() {
         for (rows, elements) in [(3usize, 7usize), (2, 64), (4, 1000)] {
             let (input, mask) =
                 (Number::F32.some(61, rows * elements), Number::F32.some(62, rows * elements));
-            for (name, number) in
-                [("f32", Some(Number::F32)), ("f16", Some(Number::F16)), ("f32", None)]
-            {
+            let names = ["f32", "f16", "f32", "f32_4", "f16_4", "f32_4"];
+            let masks = [Some(Number::F32), Some(Number::F16), None].repeat(2);
+            for (name, number) in names.into_iter().zip(masks) {
+                if name.ends_with("_4") && elements % 4 != 0 {
+                    continue;
+                }
                 let kernel = format!("kernel_soft_max_{name}");
                 let mask: Vec<f64> =
                     mask.iter().map(|&m| number.map_or(0.0, |number| number.rounded(m))).collect();
@@ -136,6 +139,71 @@ fn rope() {
                 }
                 // The angle is a product in `float` of up to 28 radians, from a fast `pow`.
                 near(&kernel, &number.decode(&out), &expected, 1e-4 + 2.0 * number.epsilon());
+            }
+        }
+    }
+}
+
+/// Positions of several kinds, for parts of a head, and of two, of which each half of a head has one.
+#[test]
+fn rope_of_several_positions() {
+    for ggml in Ggml::all() {
+        let (head, heads, places) = (64usize, 3usize, 5usize);
+        let positions: Vec<usize> = (0..4 * places).map(|at| at * 7 % 23).collect();
+        for (name, number) in [("f32", Number::F32), ("f16", Number::F16)] {
+            for (form, interleaved) in [("multi", false), ("multi", true), ("vision", false)] {
+                let kernel = format!("kernel_rope_{form}_{name}");
+                let vision = form == "vision";
+                // Numbers that are turned; pairs with each position.
+                let turned = if vision { head / 2 } else { 48 };
+                let parts = if vision { [16, 16, 0, 0] } else { [6, 5, 4, 9] };
+                let input = number.some(91, head * heads * places);
+                let steps = [1, head, head * heads, head * heads * places];
+                let steps = steps.map(|step| (step * number.size()) as u64);
+                let sides = [head, heads, places, 1].map(|side| side as i32);
+                let arguments = Struct::new().i32(sides).u64(steps).i32(sides).u64(steps);
+                let arguments = arguments.i32([0, turned as i32, 4096]);
+                let arguments = arguments.f32([10000.0, 1.0, 0.0, 1.0, 32.0, 1.0]);
+                let arguments = arguments.i32(parts).u8([0]);
+                let arguments = ggml.arguments(&kernel, "rope", arguments);
+                let launch = ggml.launch(&kernel).constant(800, interleaved).constant(801, false);
+                let bytes: Vec<u8> =
+                    positions.iter().flat_map(|&at| (at as u32).to_le_bytes()).collect();
+                let launch = launch.bytes(&arguments).numbers(number, &input).bytes(&bytes);
+                let launch = launch.again(1).room(input.len() * number.size());
+                let out = launch.groups((heads, places, 1), (32, 1, 1), 4);
+                let mut expected = input.clone();
+                for (at, row) in expected.chunks_mut(head).enumerate() {
+                    let position = |kind: usize| positions[kind * places + at / heads] as f64;
+                    let pairs = if vision { head / 2 } else { turned / 2 };
+                    for pair in 0..pairs {
+                        let sector = pair % parts.iter().sum::<i32>() as usize;
+                        let ends = parts.iter().scan(0, |sum, part| {
+                            *sum += *part as usize;
+                            Some(*sum)
+                        });
+                        let kind = match interleaved {
+                            // Every third pair, as far as each has some left.
+                            true => match sector % 3 {
+                                kind if sector < 3 * parts[kind] as usize => kind,
+                                _ => 3,
+                            },
+                            false => ends.take_while(|end| *end <= sector).count(),
+                        };
+                        let power = match (vision, kind) {
+                            (true, 0) => pair,
+                            (true, _) => pair - parts[0] as usize,
+                            (false, _) => pair,
+                        };
+                        let angle =
+                            position(kind) * 10000f64.powf(-2.0 * power as f64 / turned as f64);
+                        let (x, y) = (row[pair], row[pair + pairs]);
+                        row[pair] = x * angle.cos() - y * angle.sin();
+                        row[pair + pairs] = x * angle.sin() + y * angle.cos();
+                    }
+                }
+                let tolerance = 1e-4 + 2.0 * number.epsilon();
+                near(&kernel, &number.decode(&out), &expected, tolerance);
             }
         }
     }

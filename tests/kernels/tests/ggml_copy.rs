@@ -4,13 +4,13 @@
 //! that are made are not further from the numbers than the steps of their format allow: half a step, and one step
 //! where the largest number falls between two.
 
-use kernels::blocks::Format;
+use kernels::blocks::{FORMATS, Format};
 use kernels::ggml::Ggml;
-use kernels::numbers::{Number, near};
+use kernels::numbers::{Number, near, noise};
 use kernels::structs::Struct;
 
 /// Numbers of a row, rows, and matrices.
-const SIDES: [usize; 3] = [96, 5, 3];
+const SIDES: [usize; 3] = [256, 5, 3];
 
 /// Sides and steps of both, contiguous ones; a row consists of units, of which each thread copies one.
 fn arguments(units: usize, from: (usize, usize), to: (usize, usize)) -> Struct {
@@ -81,58 +81,106 @@ fn blocks_of(format: &Format) -> (usize, usize) {
 #[test]
 fn from_blocks() {
     for ggml in Ggml::all() {
-        for name in ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"] {
-            let format = Format::named(name);
+        let mut ran = 0;
+        for format in FORMATS {
             let blocks = format.some(2, count() / format.weights);
             for (to, number) in [("f32", Number::F32), ("f16", Number::F16)] {
-                let kernel = format!("kernel_cpy_{name}_{to}");
+                let kernel = format!("kernel_cpy_{}_{to}", format.name);
+                if !ggml.has(&kernel) {
+                    continue;
+                }
+                ran += 1;
                 let plain = (number.size(), SIDES[0] * number.size());
                 let out = copy(ggml, &kernel, SIDES[0] / 16, &blocks, blocks_of(format), plain);
                 near(&kernel, &number.decode(&out), &format.weights(&blocks), 2e-3);
             }
         }
+        let count = if ggml.package == "whisper-rs-sys" { 10 } else { 16 };
+        assert_eq!(ran, count, "{}: kernels for blocks", ggml.package);
     }
 }
 
 #[test]
 fn to_blocks() {
     for ggml in Ggml::all() {
-        // How many steps a format has from the smallest number of a block to the largest, or to either side of zero.
-        for (name, steps, has_least) in [
-            ("q4_0", 8.0, false),
-            ("q4_1", 15.0, true),
-            ("q5_0", 16.0, false),
-            ("q5_1", 31.0, true),
-            ("q8_0", 127.0, false),
-            // Its steps differ: the widest is 24 of 127.
-            ("iq4_nl", 127.0 / 24.0, false),
-        ] {
-            let format = Format::named(name);
-            let kernel = format!("kernel_cpy_f32_{name}");
+        let mut ran = 0;
+        for format in FORMATS {
+            let kernel = format!("kernel_cpy_f32_{}", format.name);
+            if !ggml.has(&kernel) {
+                continue;
+            }
             let values = Number::F32.some(3, count());
             let units = SIDES[0] / format.weights;
             let plain = (4, SIDES[0] * 4);
             let out =
                 copy(ggml, &kernel, units, &Number::F32.encode(&values), plain, blocks_of(format));
-            let made = format.weights(&out);
-            for (block, (made, values)) in made.chunks(32).zip(values.chunks(32)).enumerate() {
-                let most = values.iter().fold(f64::MIN, |a, &b| a.max(b));
-                let least = values.iter().fold(f64::MAX, |a, &b| a.min(b));
-                let range = if has_least { most - least } else { most.abs().max(least.abs()) };
-                let step = range / steps;
-                for (k, (made, value)) in made.iter().zip(values).enumerate() {
-                    // Scales are halves: a part in 2^11 of all steps.
-                    let allowed =
-                        step * if has_least || name == "q8_0" { 0.5 } else { 1.0 } + range / 1024.0;
-                    assert!(
-                        (made - value).abs() <= allowed,
-                        "{kernel}: block {block}, number {k} is {made}, not {value}"
-                    );
-                }
-                // On the whole they are near: no rounding goes one way only.
-                let off = made.iter().zip(values).map(|(a, b)| a - b).sum::<f64>() / 32.0;
-                assert!(off.abs() <= step / 3.0, "{kernel}: block {block} is off by {off}");
-            }
+            format.check_made(&kernel, &out, &values);
+            ran += 1;
         }
+        let count = if ggml.package == "whisper-rs-sys" { 6 } else { 9 };
+        assert_eq!(ran, count, "{}: kernels that make blocks", ggml.package);
+    }
+}
+
+/// Two arrays one after the other along each axis, of plain elements and of blocks.
+#[test]
+fn concatenations() {
+    for ggml in Ggml::all() {
+        let mut ran = 0;
+        let plain = [("", 4), ("_f32", 4), ("_f16", 2), ("_bf16", 2)];
+        let plain = plain.into_iter().chain([("_i8", 1), ("_i16", 2), ("_i32", 4), ("_i64", 8)]);
+        let blocks = FORMATS.iter().map(|format| (format!("_{}", format.name), format.bytes));
+        let all = plain.map(|(name, size)| (name.to_owned(), size)).chain(blocks);
+        for (name, size) in all {
+            let kernel = format!("kernel_concat{name}");
+            if !ggml.has(&kernel) {
+                continue;
+            }
+            for axis in 0..4 {
+                let first = [5usize, 3, 2, 2];
+                let (mut second, mut whole) = (first, first);
+                second[axis] = 4;
+                whole[axis] += 4;
+                let bytes = |seed: u64, sides: [usize; 4]| -> Vec<u8> {
+                    let count = sides.iter().product::<usize>() * size;
+                    noise(seed).take(count).map(|bits| bits as u8).collect()
+                };
+                let (x, y) = (bytes(1, first), bytes(2, second));
+                let array = |fields: Struct, sides: [usize; 4]| {
+                    let steps = [1, sides[0], sides[0] * sides[1], sides[0] * sides[1] * sides[2]];
+                    fields
+                        .i32(sides.map(|side| side as i32))
+                        .u64(steps.map(|step| (step * size) as u64))
+                };
+                let fields = array(array(array(Struct::new(), first), second), whole);
+                let fields = fields.i32([axis as i32]);
+                // Newer ones take a row in parts, of which there is one.
+                let mut arguments = ggml.arguments(&kernel, "concat", fields);
+                ggml.set(&kernel, "concat", &mut arguments, "nc0", &1i32.to_le_bytes());
+                let launch = ggml.launch(&kernel).bytes(&arguments).bytes(&x).bytes(&y);
+                let launch = launch.room(whole.iter().product::<usize>() * size);
+                let out = launch.groups((whole[1], whole[2], whole[3]), (4, 1, 1), 3);
+                let index = |sides: [usize; 4], place: [usize; 4]| {
+                    (0..4).rev().fold(0, |sum, axis| sum * sides[axis] + place[axis])
+                };
+                for (at, found) in out.chunks(size).enumerate() {
+                    let mut place = [0; 4];
+                    let mut rest = at;
+                    for (place, side) in place.iter_mut().zip(whole) {
+                        (*place, rest) = (rest % side, rest / side);
+                    }
+                    let (from, at_source) = if place[axis] < first[axis] {
+                        (&x, index(first, place))
+                    } else {
+                        place[axis] -= first[axis];
+                        (&y, index(second, place))
+                    };
+                    assert_eq!(found, &from[at_source * size..][..size], "{kernel}, axis {axis}");
+                }
+            }
+            ran += 1;
+        }
+        let count = if ggml.package == "whisper-rs-sys" { 1 } else { 12 };
+        assert_eq!(ran, count, "{}: concatenations", ggml.package);
     }
 }

@@ -316,6 +316,7 @@ const UNITS: &[Pair] = &[
         let x = x.min(1.5);
         x * sigmoid(1.75 * x) * (1.0 + y.clamp(-1.5, 1.5))
     }),
+    ("swiglu_clamp", |x, y| silu(x.min(1.5)) * y.clamp(-1.5, 1.5)),
     ("geglu_erf", |x, y| gelu_by_error_function(x) * y),
     ("geglu_quick", |x, y| x * sigmoid(1.702 * x) * y),
 ];
@@ -327,7 +328,8 @@ fn gated_units() {
             for (number, ty) in [(F32, "f32"), (F16, "f16")] {
                 let kernel = format!("kernel_{name}_{ty}");
                 if !ggml.has(&kernel) {
-                    assert_eq!((number, ggml.package), (F16, "whisper-rs-sys"), "{kernel}");
+                    assert_eq!(ggml.package, "whisper-rs-sys", "{kernel}");
+                    assert!(number == F16 || name == "swiglu_clamp", "{kernel}");
                     continue;
                 }
                 // The halves of rows, and of two arrays.
@@ -618,5 +620,77 @@ fn images_and_series() {
         let expected: Vec<f64> =
             (0..x.len()).map(|at| x[at] + y[chosen[at / width] * width + at % width]).collect();
         near(kernel, &F32.decode(&found), &expected, 1e-6);
+    }
+}
+
+#[test]
+fn moves_and_signals() {
+    for ggml in Ggml::all() {
+        // The older one has its value from a `float`.
+        let kernel = "kernel_memset_i64";
+        let (value, arguments) = match ggml.package {
+            "whisper-rs-sys" => (37, Struct::new().f32([37.0])),
+            _ => (0x0123_4567_89ab_cdef, Struct::new().u64([0x0123_4567_89ab_cdef])),
+        };
+        let launch = ggml.launch(kernel).bytes(&arguments.bytes());
+        let [found] = launch.room(80).grid((10, 1, 1), (8, 1, 1), [1]);
+        assert_eq!(found, u64::to_le_bytes(value).repeat(10), "{kernel}");
+        if ggml.package == "whisper-rs-sys" {
+            assert!(!ggml.has("kernel_roll_f32"));
+            continue;
+        }
+        let x = F32.some(1, 7 * 4 * 3 * 2);
+
+        // Each axis by a number of places, one of them backwards.
+        let kernel = "kernel_roll_f32";
+        let (sides, by) = ([7, 4, 3, 2], [3, -1, 2, 1]);
+        let fields = Struct::new().long_sides(sides).steps(sides, 4);
+        let fields = fields.long_sides(sides).steps(sides, 4).i32(by);
+        let launch = ggml.launch(kernel).bytes(&ggml.arguments(kernel, "roll", fields));
+        let found = launch.numbers(F32, &x).room(4 * x.len()).groups((4, 3, 2), (4, 1, 1), 2);
+        let expected: Vec<f64> = (0..x.len())
+            .map(|at| {
+                let place = [at % 7, at / 7 % 4, at / 28 % 3, at / 84];
+                let from = (0..4).rev().fold(0, |sum, axis| {
+                    let side = sides[axis] as i32;
+                    sum * sides[axis] + (place[axis] as i32 - by[axis]).rem_euclid(side) as usize
+                });
+                x[from]
+            })
+            .collect();
+        near(kernel, &F32.decode(&found), &expected, 0.0);
+
+        // Rows as the diagonals of matrices.
+        let kernel = "kernel_diag_f32";
+        let (from, to) = ([7, 1, 4, 3], [7, 7, 4, 3]);
+        let fields = Struct::new().sides(from).steps(from, 4).sides(to).steps(to, 4);
+        let launch = ggml.launch(kernel).bytes(&ggml.arguments(kernel, "diag", fields));
+        let found = launch.numbers(F32, &x).room(4 * 7 * 84).groups((7, 4, 3), (32, 1, 1), 2);
+        let value = |at: usize| if at % 7 == at / 7 % 7 { x[at / 49 * 7 + at % 7] } else { 0.0 };
+        let expected: Vec<f64> = (0..7 * 84).map(value).collect();
+        near(kernel, &F32.decode(&found), &expected, 0.0);
+
+        let kernel = "kernel_silu_back_f32";
+        let dy = F32.some(2, x.len());
+        let launch = ggml.launch(kernel).longs([x.len()]).numbers(F32, &dy).numbers(F32, &x);
+        let [found] = launch.room(4 * x.len()).grid((x.len(), 1, 1), (32, 1, 1), [3]);
+        let slope = |x: f64| sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x)));
+        let expected: Vec<f64> = x.iter().zip(&dy).map(|(&x, dy)| dy * slope(x)).collect();
+        near(kernel, &F32.decode(&found), &expected, 1e-5);
+
+        // A number and the square of a sine, with a frequency and a factor for each row.
+        for (number, ty) in [(F32, "f32"), (F16, "f16"), (BF16, "bf16")] {
+            let kernel = format!("kernel_snake_{ty}");
+            let x = number.some(3, 7 * 24);
+            let (often, much) = (F32.some(4, 24), F32.some(5, 24));
+            let fields = Struct::new().i32([7, 24]);
+            let launch = ggml.launch(&kernel).bytes(&ggml.arguments(&kernel, "snake", fields));
+            let launch = launch.numbers(number, &x).numbers(F32, &often).numbers(F32, &much);
+            let found = launch.room(x.len() * number.size()).groups((6, 1, 1), (32, 1, 1), 4);
+            let each = x.iter().enumerate();
+            let expected: Vec<f64> =
+                each.map(|(at, x)| x + (often[at / 7] * x).sin().powi(2) * much[at / 7]).collect();
+            near(&kernel, &number.decode(&found), &expected, 1e-5 + number.epsilon());
+        }
     }
 }

@@ -9,6 +9,7 @@ use kernels::numbers::{Number, near};
 use kernels::products::narrowed;
 use kernels::references::{attention, different, dot, largest};
 use kernels::run::{Kernels, Launch, lined};
+use kernels::steel::Attention;
 use kernels::structs::Struct;
 
 fn open(file: &str) -> Kernels {
@@ -419,4 +420,47 @@ fn rows_of_halves() {
         let out = launch.groups((heads, 1, 1), (1024, 1, 1), 2);
         near(kernel, &F32.decode(&out), &expected, 2e-5);
     }
+}
+
+/// Many queries by tiles, in the type of the keys, with masks of bits and of numbers.
+#[test]
+fn many_queries() {
+    let mut ran = 0;
+    for (file, by_eight) in
+        [("flash_attn_prefill.metal", false), ("flash_attn_prefill_d512.metal", true)]
+    {
+        let kernels = Kernels::open("mlx-native", file);
+        for (at, kernel) in kernels.names().iter().enumerate() {
+            let number = if kernel.contains("_bf16") { Number::BF16 } else { Number::F16 };
+            let side =
+                kernel.split("_d").last().and_then(|rest| rest.split('_').next()?.parse().ok());
+            let side = side.unwrap_or(512);
+            let attention = Attention {
+                kernel,
+                number,
+                mask_of_bits: kernel.ends_with("_boolmask"),
+                // The kernel for `half` reads its mask as `bfloat`s, which is right for zeros and infinities.
+                hides_only: by_eight && number == F16,
+                heads: (4, 2),
+                tile: match side {
+                    512 if by_eight => (8, 64),
+                    512 => (8, 8),
+                    _ => (32, 16),
+                },
+                side,
+                width: side,
+                groups: match side {
+                    512 if by_eight => (8, 1),
+                    512 => (1, 1),
+                    _ => (4, 1),
+                },
+                memory: if by_eight { 28672 } else { 0 },
+                scales: &[1.0],
+                unset: &[303, 304, 305],
+            };
+            attention.check(&kernels, at);
+            ran += 1;
+        }
+    }
+    assert_eq!(ran, 16, "kernels for many queries");
 }

@@ -101,13 +101,25 @@ impl Batches {
     }
 }
 
+/// File, type of weights, what a name ends with, and columns of a tile. Those of 128 read them as they are.
+const TILES: [(&str, &str, &str, usize); 7] = [
+    ("dense_mm_fallback.metal", "bf16", "fallback", 32),
+    ("dense_mm_fallback.metal", "f16", "fallback", 32),
+    ("dense_mm_fallback.metal", "f32", "fallback", 32),
+    ("dense_mm_bf16_tensor.metal", "bf16", "tensor", 32),
+    ("dense_mm_bf16_tensor.metal", "bf16", "tensor_v2", 128),
+    ("dense_mm_f16_tensor.metal", "f16", "tensor", 32),
+    ("dense_mm_f32_f32.metal", "f32", "tensor", 32),
+];
+
 #[test]
 fn batches_by_tiles() {
-    let kernels = open("dense_mm_fallback.metal");
-    for batches in BATCHES {
-        let Batches { m, n, k, weights: a, inputs: b } = batches;
-        for (name, number) in [("bf16", BF16), ("f16", F16), ("f32", F32)] {
-            let kernel = format!("hf2q_dense_mm_{name}_f32_fallback");
+    for (file, name, form, tile) in TILES {
+        let kernels = open(file);
+        let number = Number::named(name).unwrap_or(F32);
+        for batches in BATCHES {
+            let Batches { m, n, k, weights: a, inputs: b } = batches;
+            let kernel = format!("hf2q_dense_mm_{name}_f32_{form}");
             let (weights, inputs) = batches.inputs(number);
             let (row, column) = (k * number.size(), 4 * k);
             let arguments = Struct::new().i32([k as i32, a as i32]);
@@ -118,10 +130,11 @@ fn batches_by_tiles() {
             let launch = kernels.launch(&kernel).bytes(&arguments.u32([0]).bytes());
             let launch = launch.numbers(number, &weights).numbers(F32, &inputs);
             let launch = launch.room(b * m * n * 4).memory(0, 12288);
-            let groups = (m.div_ceil(32), n.div_ceil(64), b);
+            let groups = (m.div_ceil(tile), n.div_ceil(64), b);
             let out = launch.groups(groups, (128, 1, 1), 3);
             // The inputs become numbers of the weights' type.
-            let expected = batches.products(&weights, &narrowed(number, &inputs));
+            let part = if tile == 128 { F32 } else { number };
+            let expected = batches.products(&weights, &narrowed(part, &inputs));
             near(&kernel, &F32.decode(&out), &expected, tolerance(k, F32));
         }
     }

@@ -45,11 +45,13 @@ fn attention(family: &str) -> usize {
             kernel,
             number,
             mask_of_bits: arguments[arguments.len() - 2] == "bool",
+            hides_only: false,
             heads: (2, 1),
             tile: (size(1), size(2)),
             side,
             width: if split { side } else { size(4) },
             groups: if split { (size(4), size(5)) } else { (size(5), size(6)) },
+            memory: 0,
             scales: &[],
             unset: &[302, 303],
         };

@@ -3,7 +3,7 @@
 //! Tolerances are in units of the sum of the products' sizes: 1e-5 where everything is in `float`, 2^-9 where weights
 //! become halves on the way. Weights that are made halves and kept are good to a few units of them, relative above 1.
 
-use Number::{F16, F32, U32};
+use Number::{BF16, F16, F32, U32};
 use kernels::blocks::Format;
 use kernels::numbers::{Number, near};
 use kernels::products::{Rows, near_products, products};
@@ -114,27 +114,92 @@ fn matrix_times_some_vectors() {
     }
 }
 
+/// What a name ends with, and columns of a tile.
+const TILES: [(&str, &str, usize); 4] = [
+    ("quantized_matmul_mm.metal", "_f32", 32),
+    ("quantized_matmul_mm_tensor.metal", "_tensor_f32", 32),
+    ("quantized_matmul_mm_tensor.metal", "_tensor_v2_f32", 128),
+    ("quantized_matmul_mm_tensor.metal", "_tensor_64x32_f32", 32),
+];
+
+/// The arguments of a product by tiles: bytes of a row, rows, columns, elements, and bytes of an input's element.
+fn tile_arguments(
+    row: usize,
+    (rows, columns, elements): (usize, usize, usize),
+    size: usize,
+) -> Struct {
+    let (column, all) = ((size * elements) as u64, (size * elements * columns) as u64);
+    let start = Struct::new().i32([elements as i32, 1]).u64([row, row * rows, 0].map(|x| x as u64));
+    let start = start.i32([1]).u64([size as u64, column, all, 0]);
+    start.i32([rows as i32, columns as i32]).i16([1, 1])
+}
+
 #[test]
 fn matrix_times_matrix() {
-    let kernels = open("quantized_matmul_mm.metal");
     let formats =
         ["q4_0", "q5_0", "q5_1", "q8_0", "iq4_nl", "q2_K", "q3_K", "q4_K", "q5_K", "q6_K"];
-    for (rows, columns, elements) in [(1usize, 1usize, 256usize), (64, 32, 256), (70, 50, 512)] {
-        let inputs = F32.some(1, columns * elements);
+    let mut ran = 0;
+    for (file, form, tile) in TILES {
+        let kernels = open(file);
         for format in formats {
-            let kernel = format!("kernel_mul_mm_{format}_f32");
-            let matrix = Rows::some(Format::named(format), 2, rows, elements);
-            let row = matrix.row as u64;
-            let (column, all) = (4 * elements as u64, (4 * elements * columns) as u64);
-            let start = Struct::new().i32([elements as i32, 1]).u64([row, row * rows as u64, 0]);
-            let start = start.i32([1]).u64([4, column, all, 0]);
-            let start = start.i32([rows as i32, columns as i32]).i16([1, 1]);
-            let launch = kernels.launch(&kernel).bytes(&start.bytes()).bytes(&matrix.bytes);
-            let launch = launch.numbers(F32, &inputs).room(rows * columns * 4);
-            let groups = (columns.div_ceil(32), rows.div_ceil(64), 1);
-            let out = F32.decode(&launch.memory(0, 8192).groups(groups, (128, 1, 1), 3));
-            near_products(&kernel, &out, (&matrix.weights, &inputs), elements, by_tile(format));
+            let kernel = format!("kernel_mul_mm_{format}{form}");
+            if !kernels.has(&kernel) {
+                continue;
+            }
+            ran += 1;
+            for (rows, columns, elements) in [(1, 1, 256), (64, 32, 256), (70, 50, 512)] {
+                let inputs = F32.some(1, columns * elements);
+                let matrix = Rows::some(Format::named(format), 2, rows, elements);
+                let arguments = tile_arguments(matrix.row, (rows, columns, elements), 4).bytes();
+                let launch = kernels.launch(&kernel).bytes(&arguments).bytes(&matrix.bytes);
+                let launch = launch.numbers(F32, &inputs).room(rows * columns * 4);
+                let groups = (columns.div_ceil(tile), rows.div_ceil(64), 1);
+                let out = F32.decode(&launch.memory(0, 8192).groups(groups, (128, 1, 1), 3));
+                let both = (matrix.weights.as_slice(), inputs.as_slice());
+                near_products(&kernel, &out, both, elements, by_tile(format));
+            }
         }
+    }
+    assert_eq!(ran, 31, "products by tiles");
+
+    // Weights that are `half`s already.
+    let (kernels, kernel) = (open("quantized_matmul_mm_tensor.metal"), "hf2q_mul_mm_tensor_v2_f16");
+    let (rows, columns, elements) = (70, 50, 100);
+    let (matrix, inputs) = (Rows::plain(F16, 2, rows, elements), F32.some(1, columns * elements));
+    let arguments = tile_arguments(matrix.row, (rows, columns, elements), 4).bytes();
+    let launch = kernels.launch(kernel).bytes(&arguments).bytes(&matrix.bytes);
+    let launch = launch.numbers(F32, &inputs).room(rows * columns * 4).memory(0, 8192);
+    let out = launch.groups((columns.div_ceil(128), rows.div_ceil(64), 1), (128, 1, 1), 3);
+    let both = (matrix.weights.as_slice(), inputs.as_slice());
+    near_products(kernel, &F32.decode(&out), both, elements, F16.epsilon());
+}
+
+/// Inputs whose heads come first: a row of the product consists of parts of all of them.
+#[test]
+fn matrix_times_heads() {
+    let kernels = open("quantized_matmul_mm_tensor.metal");
+    let (rows, columns, heads, side) = (70, 50, 8, 64);
+    let elements = heads * side;
+    let inputs = BF16.some(1, columns * elements);
+    let by_head = |at: usize| {
+        let (head, column) = (at / side / columns, at / side % columns);
+        column * elements + head * side + at % side
+    };
+    let moved: Vec<f64> = (0..inputs.len()).map(|at| inputs[by_head(at)]).collect();
+    for format in ["q4_0", "q5_0", "q6_K", "q8_0", "f16"] {
+        let kernel = format!("kernel_mul_mm_{format}_tensor_bf16_perm021");
+        let matrix = match Number::named(format) {
+            Some(number) => Rows::plain(number, 2, rows, elements),
+            None => Rows::some(Format::named(format), 2, rows, elements),
+        };
+        let arguments = tile_arguments(matrix.row, (rows, columns, elements), 2);
+        let arguments = arguments.i32([side as i32, columns as i32]).bytes();
+        let launch = kernels.launch(&kernel).bytes(&arguments).bytes(&matrix.bytes);
+        let launch = launch.numbers(BF16, &moved).room(rows * columns * 4).memory(0, 8192);
+        let groups = (columns.div_ceil(32), rows.div_ceil(64), 1);
+        let out = F32.decode(&launch.groups(groups, (128, 1, 1), 3));
+        let both = (matrix.weights.as_slice(), inputs.as_slice());
+        near_products(&kernel, &out, both, elements, by_tile(format));
     }
 }
 
@@ -202,6 +267,8 @@ fn experts_times_vector() {
 #[test]
 fn experts_times_matrix() {
     let kernels = open("quantized_matmul_id_mm.metal");
+    let by_tensors = open("quantized_matmul_id_mm_tensor.metal");
+    let fused = open("fused_gate_up_silu_mm_id_q6_K.metal");
     let formats = [
         "q4_0", "q5_0", "q5_1", "q8_0", "iq4_nl", "iq4_xs", "q2_K", "q3_K", "q4_K", "q5_K", "q6_K",
     ];
@@ -224,8 +291,11 @@ fn experts_times_matrix() {
             near(&kernel, &U32.decode(&lists)[expert * tokens..][..of.len()], &of, 0.0);
         }
         let inputs = F32.some(1, tokens * elements);
-        for format in formats {
-            let kernel = format!("kernel_mul_mm_id_{format}_f32");
+        let groups = (tokens.div_ceil(32), rows.div_ceil(64), experts);
+        let each = formats.into_iter().flat_map(|format| [(format, false), (format, true)]);
+        for (format, is_tensor) in each {
+            let (kernels, form) = if is_tensor { (&by_tensors, "_tensor") } else { (&kernels, "") };
+            let kernel = format!("kernel_mul_mm_id_{format}{form}_f32");
             let matrix = Rows::some(Format::named(format), 2, experts * rows, elements);
             let row = matrix.row as u64;
             let start = Struct::new().i32([elements as i32, experts as i32]);
@@ -235,11 +305,39 @@ fn experts_times_matrix() {
             let launch = kernels.launch(&kernel).bytes(&start.bytes()).bytes(&matrix.bytes);
             let launch = launch.numbers(F32, &inputs).bytes(&counts).bytes(&lists);
             let launch = launch.room(ids.len() * rows * 4).memory(0, 8192);
-            let groups = (tokens.div_ceil(32), rows.div_ceil(64), experts);
             let out = F32.decode(&launch.groups(groups, (128, 1, 1), 5));
             let inputs = (inputs.as_slice(), elements);
             near_routed(&kernel, &out, (&matrix, rows), inputs, (&ids, count), by_tile(format));
         }
+
+        // The gate's product, times its sigmoid, times the other product.
+        let kernel = "kernel_fused_gate_up_silu_mm_id_q6_K_f32";
+        let format = Format::named("q6_K");
+        let [gate, up] = [2, 7].map(|seed| Rows::some(format, seed, experts * rows, elements));
+        let start = Struct::new().i32([elements as i32, experts as i32]);
+        let start = start.u64([gate.row, gate.row * rows, 0].map(|x| x as u64));
+        let start = start.i32([1, 0]).u64([4, 0, 4 * elements as u64, 0]);
+        let start = start.i32([count, tokens, rows, count].map(|x| x as i32)).u32([1, 1, 0]);
+        let launch = fused.launch(kernel).bytes(&start.bytes()).bytes(&gate.bytes).bytes(&up.bytes);
+        let launch = launch.numbers(F32, &inputs).bytes(&counts).bytes(&lists);
+        let launch = launch.room(ids.len() * rows * 4).memory(0, 16384);
+        let out = F32.decode(&launch.groups(groups, (128, 1, 1), 6));
+        let each = ids.iter().enumerate().flat_map(|(place, &expert)| {
+            let input = &inputs[place / count * elements..][..elements];
+            let of = |rows_of: &Rows| {
+                products(
+                    &rows_of.weights[expert * rows * elements..][..rows * elements],
+                    input,
+                    elements,
+                )
+            };
+            let (gate, up) = (of(&gate), of(&up));
+            gate.into_iter().zip(up).map(|(gate, up)| silu(gate) * up).collect::<Vec<_>>()
+        });
+        let expected: Vec<f64> = each.collect();
+        // Products of two sums of up to 30, whose weights are halves.
+        let most = expected.iter().fold(1.0f64, |most, x| most.max(x.abs()));
+        near(kernel, &out, &expected, most * F16.epsilon());
     }
     let block = Rows::some(Format::named("iq4_xs"), 5, 1, 256);
     let launch = kernels.launch("hf2q_dequant_iq4_xs_dump").bytes(&block.bytes).room(1024);

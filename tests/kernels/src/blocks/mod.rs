@@ -2,6 +2,7 @@
 
 mod grids;
 mod kquants;
+mod made;
 mod plain;
 mod tables;
 
@@ -55,6 +56,9 @@ pub const FORMATS: &[Format] = &[
     grids::IQ3_S,
     grids::IQ1_S,
     grids::IQ1_M,
+    plain::Q1_0,
+    plain::Q2_0,
+    plain::TQ2_0,
 ];
 
 impl Format {

@@ -1,4 +1,4 @@
-//! Blocks of 32 weights with one scale.
+//! Blocks with one scale: of 32 weights, or of more with one or two bits.
 
 use super::{Format, Scale, half, long, tables};
 
@@ -94,5 +94,41 @@ pub(super) const IQ4_NL: Format = Format {
         let values = tables::bytes("kvalues_iq4nl");
         let value = |k| f64::from(values[usize::from(nibble(&block[2..], k))] as i8);
         all(out, |k| half(block, 0) * value(k));
+    },
+};
+
+/// A bit a weight: the scale, or less than zero as much.
+pub(super) const Q1_0: Format = Format {
+    name: "q1_0",
+    weights: 128,
+    bytes: 18,
+    scale: Scale::Halves(&[0], 1.0),
+    decode: |block, out| {
+        let sign = |k: usize| if block[2 + k / 8] >> (k % 8) & 1 == 1 { 1.0 } else { -1.0 };
+        out.extend((0..128).map(|k| half(block, 0) * sign(k)));
+    },
+};
+
+/// Two bits a weight, four in a row in a byte.
+pub(super) const Q2_0: Format = Format {
+    name: "q2_0",
+    weights: 64,
+    bytes: 18,
+    scale: Scale::Halves(&[0], 1.0),
+    decode: |block, out| {
+        let bits = |k: usize| block[2 + k / 4] >> (k % 4 * 2) & 3;
+        out.extend((0..64).map(|k| half(block, 0) * (f64::from(bits(k)) - 1.0)));
+    },
+};
+
+/// Two bits a weight, four in a byte that are 32 apart; the scale is last.
+pub(super) const TQ2_0: Format = Format {
+    name: "tq2_0",
+    weights: 256,
+    bytes: 66,
+    scale: Scale::Halves(&[64], 1.0),
+    decode: |block, out| {
+        let bits = |k: usize| block[k / 128 * 32 + k % 32] >> (k % 128 / 32 * 2) & 3;
+        out.extend((0..256).map(|k| half(block, 64) * (f64::from(bits(k)) - 1.0)));
     },
 };
