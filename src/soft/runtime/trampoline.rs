@@ -10,6 +10,7 @@ use super::class::{imp_from_ptr, imp_to_ptr};
 use super::fatal::fatal;
 use crate::abi::{Bool, Id, Imp};
 use crate::soft::fork::lock;
+use crate::soft::system::{PRIVATE_ANONYMOUS, mmap};
 use std::ffi::{c_int, c_void};
 use std::sync::Mutex;
 
@@ -17,14 +18,6 @@ use std::sync::Mutex;
 const SLOT: usize = 16;
 
 unsafe extern "C" {
-    fn mmap(
-        at: *mut c_void,
-        length: usize,
-        access: c_int,
-        flags: c_int,
-        file: c_int,
-        offset: i64,
-    ) -> *mut c_void;
     fn mprotect(at: *mut c_void, length: usize, access: c_int) -> c_int;
     safe fn getpagesize() -> c_int;
     #[cfg(target_arch = "aarch64")]
@@ -74,7 +67,6 @@ impl Pages {
     fn new(in_memory: bool) -> Self {
         const READ_WRITE: c_int = 3;
         const READ_EXECUTE: c_int = 5;
-        const PRIVATE_ANONYMOUS: c_int = 0x22;
         let page = getpagesize() as usize;
         let code = code(page, in_memory);
         // SAFETY: the pages are new, and no more than the first is written here.

@@ -18,7 +18,7 @@ pub(crate) use os::{
 pub(crate) use os::{PRIVATE_ANONYMOUS, UNRESERVED};
 
 unsafe extern "C" {
-    fn mmap(
+    pub(crate) fn mmap(
         at: *mut c_void,
         length: usize,
         access: c_int,

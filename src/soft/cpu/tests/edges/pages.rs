@@ -1,21 +1,12 @@
 //! Memory between two pages that may not be accessed.
 
-use crate::soft::system;
+use crate::soft::system::{self, mmap, munmap};
 use std::ffi::{c_int, c_void};
 use std::ops::{Deref, DerefMut};
 use std::ptr::{null_mut, slice_from_raw_parts_mut};
 
 unsafe extern "C" {
-    fn mmap(
-        at: *mut c_void,
-        length: usize,
-        access: c_int,
-        flags: c_int,
-        file: c_int,
-        offset: i64,
-    ) -> *mut c_void;
     fn mprotect(at: *mut c_void, length: usize, access: c_int) -> c_int;
-    fn munmap(at: *mut c_void, length: usize) -> c_int;
     safe fn getpagesize() -> c_int;
 }
 
