@@ -130,4 +130,7 @@ kernel void spliced_lines(device int* out [[buffer(0)]]) {
                               over lines */ 4);
     // A comment that continues \
     out[0] = 1;
+    // So does a word that is an operator.
+    if (out[0] an\
+d out[0] > 0) { out[1] = 1; }
 }

@@ -1,6 +1,7 @@
 //! Tables by keys of the compiler's own: numbers of values and variables, instructions, names. Those of the standard library
 //! resist keys that an attacker chooses, and are generic down to the search, which takes long in a debug build; here
-//! only the comparison of keys is generic. Entries are in the order of insertion, until one is removed.
+//! only the comparison of keys is generic. Texts are hashed with a random number of the process; other keys are not, not even
+//! constants of a program. Entries are in the order of insertion, until one is removed.
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -16,7 +17,8 @@ pub(crate) struct FastMap<K, V> {
 /// Where the entries of a table are, by the hashes of their keys: open addressing with linear probing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
-    /// One more than the number of an entry, or 0; a power of two of them, of which half are in use at most.
+    /// For each slot, the number of its entry plus one, or 0 if it is free. Their number is a power of two, and at most half
+    /// of them are used.
     slots: Vec<u32>,
     /// The hash of each entry.
     hashes: Vec<u32>,
@@ -120,6 +122,15 @@ impl Places {
     }
 
     fn clear(&mut self) {
+        // Few entries in a table that was larger: only their slots.
+        if self.hashes.len() * 8 < self.slots.len() {
+            while let Some(last) = self.hashes.len().checked_sub(1) {
+                let slot = self.slot_of(last);
+                self.slots[slot] = 0;
+                self.hashes.truncate(last);
+            }
+            return;
+        }
         self.hashes.clear();
         self.slots.fill(0);
     }
@@ -129,17 +140,17 @@ impl Places {
 fn hash_of<Q: Hash + ?Sized>(key: &Q) -> u32 {
     let mut mixer = Mixer(0);
     key.hash(&mut mixer);
-    (mixer.0 >> 32) as u32 ^ mixer.0 as u32
+    mixer.short()
 }
 
-/// The hash of a text, which depends on a number that whoever wrote the text does not know.
+/// The hash of a text and of a number that the author of the text does not know.
 pub(crate) fn hash_of_text(text: &str, seed: u64) -> u32 {
     let mut mixer = Mixer(seed);
     mixer.write(text.as_bytes());
-    (mixer.0 >> 32) as u32 ^ mixer.0 as u32
+    mixer.short()
 }
 
-/// A number of the process that nobody else knows.
+/// A random number, the same for all of the process.
 pub(crate) fn seed() -> u64 {
     static SEED: OnceLock<u64> = OnceLock::new();
     *SEED.get_or_init(|| RandomState::new().build_hasher().finish())
@@ -476,6 +487,13 @@ struct Mixer(u64);
 /// An odd number without a pattern: the fraction of the golden ratio.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
+impl Mixer {
+    /// The upper half: folding the lower one in would cancel some keys whose halves are alike.
+    fn short(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
 impl Hasher for Mixer {
     fn finish(&self) -> u64 {
         self.0
@@ -531,12 +549,15 @@ mod tests {
 
     #[test]
     fn regular_keys_spread_over_a_table() {
-        let keys: [fn(u64) -> u32; 5] = [
+        let keys: [fn(u64) -> u32; 8] = [
             |at| hash_of(&(at as u32)),
             |at| hash_of(&(at << 40)),
             |at| hash_of(&(7u8, at * 4096)),
             |at| hash_of(&(at as u32, 0u64, [1u32, 2])),
             |at| hash_of_text(&format!("value{at}"), 0),
+            |at| hash_of(&(at << 32 | at)),
+            |at| hash_of(&((at + 1) << 32 | at)),
+            |at| hash_of(&(at * 0x0001_0001_0001_0001)),
         ];
         for (number, key) in keys.into_iter().enumerate() {
             let mut buckets = vec![0; 4096];
@@ -564,10 +585,10 @@ mod tests {
             (state >> 33) as u32 % below
         };
         for round in 0..200 {
-            let keys = 1 + random(60);
+            let keys = 1 + random(if round % 8 == 7 { 400 } else { 60 });
             let (mut map, mut want) = (FastMap::default(), HashMap::new());
             let (mut set, mut members) = (FastSet::default(), HashSet::new());
-            for step in 0..300 {
+            for step in 0..if keys > 60 { 2000 } else { 300 } {
                 let key = random(keys);
                 match random(8) {
                     0..3 => {
@@ -585,6 +606,19 @@ mod tests {
                     6 if step == 150 && round % 4 == 0 => {
                         map.clear();
                         want.clear();
+                    }
+                    6 if step % 50 == 7 => {
+                        map.retain(|key, value| key.0 % 3 != 0 && *value != 7);
+                        want.retain(|key, value| key % 3 != 0 && *value != 7);
+                        // Few of the entries that the table had: `clear` empties their slots.
+                        if set.len() > 8 {
+                            let few: Vec<u32> = members.drain().take(2).collect();
+                            set.clear();
+                            few.iter().for_each(|&key| assert!(set.insert(key)));
+                            members.extend(few);
+                            set.clear();
+                            members.clear();
+                        }
                     }
                     _ => {
                         if let Some(value) = map.get_mut(&Colliding(key)) {

@@ -280,8 +280,8 @@ pub(crate) struct Args {
 }
 
 impl std::hash::Hash for Inst {
-    /// A few words in all: tables of instructions are searched for every instruction. The list of operands is the same past
-    /// its end for all.
+    /// A few words in all: tables of instructions are searched for every instruction. Unused operands
+    /// are the same in all lists.
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         let [a, b, c, d, e, f] = self.args.list;
         let pair = |a: Value, b: Value| (b.0 as u64) << 32 | a.0 as u64;

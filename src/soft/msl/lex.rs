@@ -102,7 +102,7 @@ impl Token {
         matches!(self.kind, Kind::Punct(found) if found as u8 == punct as u8)
     }
 
-    /// An identifier or keyword.
+    /// Whether this is a certain identifier or keyword.
     pub(crate) fn is_name(&self, name: Name) -> bool {
         matches!(self.kind, Kind::Ident) && self.name.number() == name.number()
     }
@@ -196,7 +196,6 @@ pub(crate) fn lex(
         };
         if let Kind::Ident = kind
             && let Some(word) = name.alternative()
-            && !lexer.spliced
         {
             kind = Kind::Punct(ALTERNATIVES[word].1);
         }

@@ -59,7 +59,7 @@ known_names! {
 }
 
 impl Name {
-    /// The number, which a debug build compares sooner than the name.
+    /// The number, which a debug build compares faster than the name.
     pub(crate) const fn number(self) -> u32 {
         self.0
     }

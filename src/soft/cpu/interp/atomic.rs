@@ -145,7 +145,7 @@ impl<W: Word> Change<W> for CompareExchange {
 #[derive(Debug)]
 struct Atomic<W, C>(PhantomData<(W, C)>);
 
-/// The immediate of an atomic's second word: the form of the address, and whether the old value is used.
+/// The immediate of an atomic's second word: the form of the address, and whether the old value is not used.
 pub(crate) const fn form(lanes: Lanes, returns: bool) -> u64 {
     (lanes as u64) << 1 | !returns as u64
 }

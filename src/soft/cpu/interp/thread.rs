@@ -53,7 +53,8 @@ impl<E: Element, const WRITE: bool> Handler for Thread<E, WRITE> {
                 (i64::from(ins.imm as u32 & 0xff_ffff), i64::from((ins.imm >> 32) as i32));
             let operands = &*ip.add(length(width) - 1);
             let operands = [operands.a, operands.b, operands.c, operands.d];
-            let registers = operands.map(|offset| frame.add(offset as usize));
+            // Those past the width are no offsets.
+            let registers = operands.map(|offset| frame.wrapping_add(offset as usize));
             let base = get::<i64>(frame, ins.c).wrapping_add(displacement);
             let last = local_bytes - bytes;
             let allows = |offset: i64| 0 <= offset && offset <= last;

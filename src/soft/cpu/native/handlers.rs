@@ -2,9 +2,9 @@
 
 use super::lir::{Access, MatrixAccess, Operand, RegionRef};
 use super::machine::Saved;
-use crate::soft::cpu::interp;
 use crate::soft::cpu::interp::code::{Ins, Stop, Wave, Wrong};
-use crate::soft::cpu::interp::memory::{OFFSET_BITS, Target, place};
+use crate::soft::cpu::interp::memory::{Lanes, OFFSET_BITS, Target, place};
+use crate::soft::cpu::interp::{self, atomic};
 
 /// Does an atomic by the interpreter's handler for one address, lane after lane, after all addresses have been
 /// checked. An error has the lane that is wrong.
@@ -57,7 +57,7 @@ pub(super) unsafe fn atomic(
         }
         let words = [
             Ins { run, a: 0, b: 0, c: 0, d: pointer | place::POINTER, imm: 0 },
-            Ins { run, a: 512, b: 768, c: 0, d: 0, imm: 0 },
+            Ins { run, a: 512, b: 768, c: 0, d: 0, imm: atomic::form(Lanes::Uniform, true) },
         ];
         wave.exec = 1 << lane;
         // SAFETY: the operands are in this memory, and it checks the access.

@@ -98,7 +98,7 @@ impl Dead {
                 }
                 kept.push(stmt);
             } else if let Stmt::Do(value) = stmt {
-                // All else that becomes dead is before it, and is visited next.
+                // Its operands come before it and are still to be visited; assignments that a read kept are dead only in another run.
                 self.removed |= function.inst(value).op == Op::Get;
             }
         }

@@ -16,7 +16,7 @@ fn preprocessor() {
     file.kernel("nesting").each(40, |i| (4 * i + 2 * (i + 1)) as i32);
     file.kernel("pragmas").each(40, |i| (6 * i + 6 + 2) as i32);
     file.kernel("predefined").expects(&[700, 310, 1, 1, -1]);
-    file.kernel("spliced_lines").expects(&[5]);
+    file.kernel("spliced_lines").expects(&[5, 1]);
     file.finish();
 }
 
