@@ -1,4 +1,5 @@
-//! Frequent cases of stamps of reads and atomics: by all lanes at one address, with numbers instead of vectors.
+//! Frequent cases of stamps of reads and atomics, by all lanes: at one address, with numbers instead of vectors; and two vectors that access the
+//! same row.
 
 use super::Selection;
 use super::stamps::{Cells, Event, Planes, Stamped};
@@ -93,5 +94,64 @@ impl Selection<'_> {
         }
         self.emit(Ins::Jump(end));
         self.emit(Ins::Label(some));
+    }
+
+    /// The same of two vectors that access one row, as rows of threads in a tile do that need the same column or row of another one: only one vector
+    /// of stamps is tested, and the lanes of the second vector are in the first stamps.
+    pub(super) fn shared_in_one_row(
+        &mut self,
+        stamped: &Stamped<'_>,
+        event: Event,
+        planes: Planes,
+        cells: &Cells,
+        end: Label,
+    ) {
+        let Cells::Parts { starts, in_rows: true } = cells else { return };
+        let (&[one, two], true) = (&starts[..], self.strip.lanes == 16) else { return };
+        let (others, untouched) = (self.label(), self.label());
+        let lanes = self.constant(u32::MAX.into());
+        for (wide, a, b) in [(true, one, two), (false, event.lanes, lanes)] {
+            let (test, kind, d) = (Test::Eq, Num::Unsigned, self.int());
+            self.emit(Ins::Compare { test, kind, wide, d, a, b });
+            self.emit(Ins::JumpIf { zero: true, s: d, to: others });
+        }
+        let class = class_of(stamped.kind);
+        let start = self.start(event.quick, stamped.own);
+        let [writer, first] = [Plane::Writer, Plane::First]
+            .map(|plane| self.load_stamps(planes[plane as usize], cells, 0, 0));
+        let [over, new] = [writer, first].map(|stamp| self.is(Test::Lt, stamp, start));
+        let both = self.both(MaskOp::And, over, new);
+        // `AndNot` is the second where the first is false.
+        let rest = self.both(MaskOp::AndNot, both, self.exec[0]);
+        let masks = self.all_parts(&[rest]);
+        self.emit(Ins::JumpNone { masks, to: untouched });
+        let (since, level) = match stamped.own {
+            true => {
+                let at = Quick::LIMITS[1] + Quick::PHASE;
+                (self.quick_lanes(event.quick, at), OF_WAVES)
+            }
+            false => (start, OF_GROUPS),
+        };
+        let [level, bits, mine] = [level, CLASS, class].map(|bits| self.lane_constant(bits));
+        let second = self.load_stamps(planes[Plane::Second as usize], cells, 0, 0);
+        let recent = self.is(Test::Le, since, second);
+        let of_second = self.lane2(Lane2::And, second, level);
+        let enough = self.is(Test::Eq, of_second, level);
+        let of_first = self.lane2(Lane2::And, first, bits);
+        let alike = self.is(Test::Eq, of_first, mine);
+        let all = [recent, enough, alike];
+        let good = all.into_iter().fold(over, |a, b| self.both(MaskOp::And, a, b));
+        let rest = self.both(MaskOp::AndNot, good, self.exec[0]);
+        let masks = self.all_parts(&[rest]);
+        self.emit(Ins::JumpNone { masks, to: end });
+        self.emit(Ins::Jump(others));
+        self.emit(Ins::Label(untouched));
+        for (plane, class, part) in [(Plane::First, class, 1), (Plane::Second, OF_LANES, 0)] {
+            let stamps = self.new_stamps(event, class, part);
+            self.store_stamps(planes[plane as usize], cells, 0, 0, stamps, self.exec[0]);
+        }
+        self.log(event);
+        self.emit(Ins::Jump(end));
+        self.emit(Ins::Label(others));
     }
 }

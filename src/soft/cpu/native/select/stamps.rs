@@ -125,7 +125,7 @@ impl Selection<'_> {
         d
     }
 
-    fn quick_lanes(&mut self, base: Reg, disp: i32) -> Reg {
+    pub(super) fn quick_lanes(&mut self, base: Reg, disp: i32) -> Reg {
         let d = self.lane();
         let mem = MemRef { base: MemBase::Reg(base), index: None, disp };
         self.emit(Ins::LoadSpread { d, mem });
@@ -354,13 +354,13 @@ impl Selection<'_> {
     }
 
     /// A comparison of unsigned numbers.
-    fn is(&mut self, test: Test, a: Reg, b: Reg) -> Reg {
+    pub(super) fn is(&mut self, test: Test, a: Reg, b: Reg) -> Reg {
         let d = self.mask();
         self.emit(Ins::CompareLanes { test, kind: Num::Unsigned, d, a, b });
         d
     }
 
-    fn both(&mut self, op: MaskOp, a: Reg, b: Reg) -> Reg {
+    pub(super) fn both(&mut self, op: MaskOp, a: Reg, b: Reg) -> Reg {
         let d = self.mask();
         self.emit(Ins::MaskBin { op, d, a, b });
         d
@@ -370,7 +370,7 @@ impl Selection<'_> {
         masks[1..].iter().fold(masks[0], |a, &b| self.both(MaskOp::Or, a, b))
     }
 
-    fn load_stamps(&mut self, plane: Reg, cells: &Cells, word: u32, part: usize) -> Reg {
+    pub(super) fn load_stamps(&mut self, plane: Reg, cells: &Cells, word: u32, part: usize) -> Reg {
         let (d, disp) = (self.lane(), 4 * word as i32);
         let ins = match cells {
             Cells::Row(start) => {
@@ -397,7 +397,7 @@ impl Selection<'_> {
         d
     }
 
-    fn store_stamps(
+    pub(super) fn store_stamps(
         &mut self,
         plane: Reg,
         cells: &Cells,
@@ -430,7 +430,7 @@ impl Selection<'_> {
     }
 
     /// The limit below which stamps are of no interest.
-    fn start(&mut self, quick: Reg, own: bool) -> Reg {
+    pub(super) fn start(&mut self, quick: Reg, own: bool) -> Reg {
         self.quick_lanes(quick, Quick::LIMITS[usize::from(own)] + Quick::START)
     }
 
@@ -461,7 +461,7 @@ impl Selection<'_> {
     }
 
     /// The lanes' stamps of the event, with a class or a level.
-    fn new_stamps(&mut self, event: Event, class: u32, part: usize) -> Reg {
+    pub(super) fn new_stamps(&mut self, event: Event, class: u32, part: usize) -> Reg {
         let (next, spread) = (self.plus_constant(event.next, class.into()), self.lane());
         self.emit(Ins::Spread { d: spread, s: next });
         let lane = self.lane_home(Home::Iota { first: part as u32 * self.strip.lanes, factor: 1 });
@@ -624,6 +624,7 @@ impl Selection<'_> {
         let all = self.each_cell(stamped);
         let (untouched, end) = (self.label(), self.label());
         self.shared_at_one_address(stamped, event, planes, cells, end);
+        self.shared_in_one_row(stamped, event, planes, cells, end);
         // The frequent cases first. The first access since the start.
         let mut known = Vec::new();
         let rest = self.rest(&all, |this, word, part| {
