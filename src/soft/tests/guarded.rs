@@ -1,6 +1,6 @@
 //! Launches of kernels over memory between pages that end the process if they are accessed.
 
-use crate::soft::cpu::{Pages, Way, Workers, by_index::*};
+use crate::soft::cpu::{Pages, Program, Way, Workers, by_index::*};
 use crate::soft::ir::Module;
 use crate::soft::kernel::Fault;
 use crate::soft::msl::{self, ConstantValues, Options};
@@ -67,14 +67,22 @@ impl<const N: usize> Buffers<N> {
         &mut self,
         module: &Module,
         way: Way,
-        [grid, group]: [[u32; 3]; 2],
+        size: [[u32; 3]; 2],
         name: &str,
+    ) -> Result<(), Fault> {
+        self.run(&way.program(module).unwrap_or_else(|e| panic!("{name}: {e}")), size)
+    }
+
+    /// The same with the kernel's program.
+    pub(super) fn run(
+        &mut self,
+        program: &Program,
+        [grid, group]: [[u32; 3]; 2],
     ) -> Result<(), Fault> {
         let bindings: [Binding; N] = std::array::from_fn(|n| {
             let bytes = self.bytes(n);
             Binding { index: n as u32, base: bytes.as_mut_ptr(), bytes: bytes.len() as u64 }
         });
-        let program = way.program(module).unwrap_or_else(|e| panic!("{name}: {e}"));
         let launch = Launch::of(grid, group, &bindings);
         // SAFETY: the bindings are the buffers, which nothing else uses meanwhile.
         unsafe { program.launch_by_index(&launch, &Workers::new(1)) }

@@ -1,5 +1,6 @@
 //! Tests across modules: kernels from MSL text to results, random programs, and fuzzing.
 
+mod apart;
 mod calls;
 mod corpus;
 mod fuzz;
