@@ -33,6 +33,7 @@ pub(super) fn ends(function: &Function, body: &Block, next: &Block) -> bool {
             let one = function.inst(b);
             read.op == Op::Get
                 && read.imm == variable
+                && inside.contains(&a)
                 && one.op == Op::Const
                 && one.imm & 0xffff_ffff == 1
         };
@@ -50,11 +51,16 @@ pub(super) fn ends(function: &Function, body: &Block, next: &Block) -> bool {
             let step = added(function, function.inst(set).args[0], variable, &inside);
             step.is_some_and(|step| (1..=MAX_CONSTANT / sets.len() as i64).contains(&step))
         };
-        function.variables[variable as usize].ty.bytes() <= 4
+        is_counter(function.variables[variable as usize].ty)
             && sets.iter().all(|&set| adds(set))
             && sets.iter().any(|&set| always(set))
     };
     let fixed = |value: Value| is_fixed(function, value, &inside, &assigned, 8);
+    // The variable that a value is: one that was read before the loop is not what the counter is now.
+    let read_here = |value: Value| {
+        let inst = function.inst(value);
+        (inst.op == Op::Get && inside.contains(&value)).then_some(inst.imm)
+    };
     // Whether a comparison, or its opposite, says that a counter is below a limit.
     let below = |value: Value, truth: bool| {
         let inst = function.inst(value);
@@ -65,11 +71,10 @@ pub(super) fn ends(function: &Function, body: &Block, next: &Block) -> bool {
         };
         let constant = function.constant_index(limit);
         if constant.is_some_and(|limit| (0..=MAX_CONSTANT).contains(&limit)) {
-            let counter = function.inst(plain(function, counter));
-            return counter.op == Op::Get && grows(counter.imm);
+            let read = plain(function, counter);
+            return read_here(read).is_some_and(grows);
         }
-        let counter = function.inst(counter);
-        counter.op == Op::Get && counts(counter.imm) && fixed(limit)
+        read_here(counter).is_some_and(counts) && fixed(limit)
     };
     for stmt in body {
         match stmt {
@@ -97,7 +102,12 @@ pub(super) fn ends(function: &Function, body: &Block, next: &Block) -> bool {
     false
 }
 
-/// The largest constant that a counter grows by or to: a sum of two has 16 bits.
+/// Whether sums of two constants up to [`MAX_CONSTANT`] do not wrap in a type.
+fn is_counter(ty: Type) -> bool {
+    matches!(ty, Type::Scalar(scalar) if scalar.is_int() && (2..=4).contains(&scalar.bytes()))
+}
+
+/// The largest constant that a counter grows by or to: a sum of two of them, less one, has 15 bits.
 const MAX_CONSTANT: i64 = 1 << 14;
 
 /// The constant by which a value is more than a variable, read in the loop: a sum of that and constants that are not negative.
@@ -108,7 +118,7 @@ fn added(function: &Function, value: Value, variable: u64, inside: &HashSet<Valu
         if inst.op == Op::Get {
             return (inst.imm == variable && inside.contains(&value)).then_some(step);
         }
-        if inst.op != Op::Add {
+        if inst.op != Op::Add || !is_counter(inst.ty) {
             return None;
         }
         let [a, b] = [inst.args[0], inst.args[1]];

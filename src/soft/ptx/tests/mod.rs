@@ -162,8 +162,16 @@ fn only_loops_that_may_not_end_look_whether_they_have_to_stop() {
         ("uint m = n[0]; for (uint i = 0; i < m; i++) { if (x[i] == 3) i--; x[i] = 1; }", true),
         ("uint m = n[0]; for (uint i = 0; i < m; i++) { m += 1; x[i] = m; }", true),
         ("for (uint i = 0; i < n[0]; i++) for (uint j = 0; j < n[1]; j++) x[i] += j;", true),
+        // What a counter was before the loop does not change, nor does a number that is set to one more than it.
+        ("uint i = n[2]; uint old = i; while (old < 8) { i++; x[8 + i % 8] = i; }", true),
+        ("uint i = n[2]; uint old = i; while (i < n[0]) { i = old + 1; x[0] = i; }", true),
+        // Numbers that wrap, or stay the same when something is added.
+        ("char2 v = char2(n[0]); while ((v < char2(127)).x) { v += char2(64); x[0] = v.x; }", true),
+        ("float t = x[0]; while (t < 1e-41f) { t += 1e-45f; x[1] = t; }", true),
     ] {
-        let source = format!("kernel void k(device uint *x, constant uint *n) {{ {body} }}");
+        let source = format!(
+            "using namespace metal; kernel void k(device uint *x, constant uint *n) {{ {body} }}"
+        );
         let sites = emitted(&source).sites;
         let found = sites.iter().any(|site| site.kind == emit::SiteKind::Stopped);
         assert_eq!(found, looks, "{body}");
