@@ -15,6 +15,8 @@ mod init;
 mod logs;
 #[path = "sanitize/order.rs"]
 mod order;
+#[path = "sanitize/packed.rs"]
+mod packed;
 #[path = "sanitize/queues.rs"]
 mod queues;
 #[path = "sanitize/races.rs"]

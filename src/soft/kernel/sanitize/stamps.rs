@@ -453,14 +453,14 @@ impl Events {
         self.is_on() && self.quick.next.get() >= self.quick.last.get()
     }
 
-    /// The site, the lanes and the segment of a stamp's event.
+    /// The site, the lanes and the segment of a stamp's event; `None` of a stamp that no event has.
     pub(super) fn get(&self, stamp: u32) -> Option<(u32, u32, Segment)> {
-        let log = self.log.as_ref()?;
+        let log = self.log.as_ref().filter(|_| stamp < self.quick.next.get())?;
         let at = (stamp.checked_sub(self.base)? / EVENT) as usize * 2;
         let segments = self.all_segments();
         let segment = segments.partition_point(|segment| segment.first <= stamp);
         let segment = *segments.get(segment.checked_sub(1)?)?;
-        // SAFETY: the stamp is of an event that was noted, in the log.
+        // SAFETY: the log has all events from its base to the next.
         let (site, lanes) =
             unsafe { (log.start.as_ptr().add(at).read(), log.start.as_ptr().add(at + 1).read()) };
         Some((site.wrapping_sub(1), lanes, segment))

@@ -283,10 +283,7 @@ impl Selection<'_> {
         let whole = |scale: i64| scale % unit == 0;
         let of_region = matches!(stamped.start, Start::Region(_));
         if !(of_region && whole(sum.constant) && sum.same.iter().all(|&(_, scale)| whole(scale))) {
-            let (low, one) = (self.int(), self.constant(1));
-            let imm = unit as i32 - 1;
-            self.emit(Ins::IntImm { op: IntOp::And, wide: false, d: low, a: access.offset, imm });
-            self.emit(Ins::CheckBelow { a: low, limit: one, site });
+            self.check_whole(access.offset, unit, site);
         }
         if sum.lanes.is_empty() {
             self.emit(Ins::CheckBelow { a: access.offset, limit, site });
@@ -316,6 +313,10 @@ impl Selection<'_> {
         let even = self.step(sum).filter(|&step| whole(step));
         let (offsets, apart) = if let Some(step) = even {
             let start = self.first_offset(&access.terms, access.offset, site, moved, sum.constant);
+            if !all_whole {
+                // The lanes are whole cells apart, but the first may begin within one.
+                self.check_whole(start, unit, site);
+            }
             let last = self
                 .plus_constant(start, step * i64::from(self.strip.lanes * self.strip.parts - 1));
             for a in [start, last] {
@@ -351,6 +352,14 @@ impl Selection<'_> {
             (offsets.into_iter().map(shifted).collect(), false)
         };
         Cells::Lanes { offsets, apart }
+    }
+
+    /// Calls the site if an offset is not a multiple of a cell's bytes.
+    fn check_whole(&mut self, offset: Reg, unit: i64, site: u32) {
+        let (low, one) = (self.int(), self.constant(1));
+        let imm = unit as i32 - 1;
+        self.emit(Ins::IntImm { op: IntOp::And, wide: false, d: low, a: offset, imm });
+        self.emit(Ins::CheckBelow { a: low, limit: one, site });
     }
 
     /// A comparison of unsigned numbers.
