@@ -129,4 +129,5 @@ pub(super) const DEFINED: &[&str] = &[
     "union { struct { int a; float b; } s; struct { int a; int c; } t; int k; } u; u.s.a = n; out = u.t.a;",
     "union U { float f; int i; } u, v; u.i = n; v = u; out = v.i; thread int &r = v.i; r = n; out += v.i;",
     "union { float f; int i; } u[2]; u[i & 1].f = x; out = u[i & 1].i;",
+    "switch (n & 1) { case 0: union { float f; int i; } u; u.f = x; break; case 1: u.i = n; out = u.i; }",
 ];

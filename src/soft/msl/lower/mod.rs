@@ -248,6 +248,7 @@ impl Lowering<'_> {
                 }
             }
         }
+        body.start_unions();
         body.block(&function.body);
         if result != Type::Void && !body.b.is_closed() {
             // Flowing off the end returns 0 (C++14 [stmt.return]/2: undefined).

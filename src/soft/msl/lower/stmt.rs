@@ -34,7 +34,7 @@ impl Body<'_, '_> {
                     (Slot::Memory(pointer), Some(init)) => self.put(pointer, init),
                     (Slot::Fixed(_) | Slot::Unset, Some(init)) => self.effect(init),
                 }
-                self.declare_unions(*local, row.qual.ty, init.as_ref());
+                self.declare_unions(*local, init.as_ref());
             }
             StmtKind::Block(block) => self.block(block),
             StmtKind::If(condition, yes, no) => {

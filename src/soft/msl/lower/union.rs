@@ -25,24 +25,42 @@ pub(super) struct Unions {
 type Member = (VarId, TyId, u32);
 
 impl Body<'_, '_> {
-    /// A local was declared; `init` is its initialiser.
-    pub(super) fn declare_unions(&mut self, local: LocalIndex, ty: TyId, init: Option<&Expr>) {
+    /// The function begins: of the unions in its locals nothing is known, which is so until their declaration, as a `switch` may jump over it.
+    pub(super) fn start_unions(&mut self) {
         if !self.module.special.checks.has(Checks::UNDEFINED) {
             return;
         }
-        let mut offsets = Vec::new();
-        self.unions_in(ty, 0, &mut offsets);
-        for offset in offsets {
-            let variable = self.b.variable("", Type::U32);
-            self.unions.known.push((local, offset, variable));
-            let member = match init.map(|init| &init.kind) {
-                Some(ExprKind::UnionValue(member, _)) => *member,
-                _ => u32::MAX,
-            };
-            let bit = 1u32.checked_shl(member).unwrap_or(0);
+        let function = self.function.clone();
+        let types: Vec<TyId> = function.locals.iter().map(|local| local.qual.ty).collect();
+        for (local, ty) in (0..).map(LocalIndex).zip(types).skip(function.parameters as usize) {
+            let mut offsets = Vec::new();
+            self.unions_in(ty, 0, &mut offsets);
+            for offset in offsets {
+                let variable = self.b.variable("", Type::U32);
+                self.unions.known.push((local, offset, variable));
+                let nothing = self.b.int(Scalar::U32, 0);
+                self.b.set(variable, nothing);
+            }
+        }
+    }
+
+    /// A local was declared; `init` is its initialiser.
+    pub(super) fn declare_unions(&mut self, local: LocalIndex, init: Option<&Expr>) {
+        let member = match init.map(|init| &init.kind) {
+            Some(ExprKind::UnionValue(member, _)) => *member,
+            _ => u32::MAX,
+        };
+        let bit = 1u32.checked_shl(member).unwrap_or(0);
+        for variable in self.unions_of(local) {
             let bit = self.b.int(Scalar::U32, bit.into());
             self.b.set(variable, bit);
         }
+    }
+
+    /// The variables of the unions in a local.
+    fn unions_of(&self, local: LocalIndex) -> Vec<VarId> {
+        let all = self.unions.known.iter().filter(|known| known.0 == local);
+        all.map(|known| known.2).collect()
     }
 
     /// The offsets of the unions in a type, outside of arrays and other unions.
@@ -69,7 +87,7 @@ impl Body<'_, '_> {
                     let is =
                         |known: &&(LocalIndex, u32, VarId)| (known.0, known.1) == (local, offset);
                     let (_, row) = self.module.types.structure(base.qual.ty)?;
-                    let variable = self.unions.known.iter().rev().find(is)?.2;
+                    let variable = self.unions.known.iter().find(is)?.2;
                     row.union.then_some((local, (variable, base.qual.ty, *index)))
                 };
                 self.member(base).or_else(of_union)
@@ -164,9 +182,7 @@ impl Body<'_, '_> {
             self.unions.direct.remove(at);
             return;
         }
-        let all = self.unions.known.iter().filter(|known| known.0 == local);
-        let variables: Vec<VarId> = all.map(|known| known.2).collect();
-        for variable in variables {
+        for variable in self.unions_of(local) {
             let escaped = self.b.int(Scalar::U32, ESCAPED.into());
             self.b.set(variable, escaped);
         }
