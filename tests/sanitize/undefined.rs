@@ -108,6 +108,17 @@ pub(super) const UNDEFINED: &[(ReportKind, &str, &str)] = &[
         "union U { float f; short2 s; }; for (int k = 0; k < 2; k++) { U u = { 1 }; if (k == 1) u.s.x += 1; out += u.f; }",
         "union U { float f; short2 s; }; for (int k = 0; k < 2; k++) { U u = { 1 }; if (k == 1) u.s = 1; out += k == 1 ? u.s.x : u.f; }",
     ),
+    // Members beside a union are written.
+    case(
+        ReportKind::UnionMember,
+        "struct { int a[2]; float2 v; union { float f; int i; }; } s; s.f = x; s.a[n & 1] = 3; s.v.x = x; out = s.i;",
+        "struct { int a[2]; float2 v; union { float f; int i; }; } s; s.i = n; s.a[n & 1] = 3; s.v.x = x; out = s.i;",
+    ),
+    case(
+        ReportKind::UnionMember,
+        "union { struct { int a; float b; } s; struct { int a; int c; } t; } u; u.s.a = n; u.s.b = x; out = u.t.c;",
+        "union { struct { int a; float b; } s; struct { int a; int c; } t; } u; u.s.a = n; u.s.b = x; out = u.t.a;",
+    ),
 ];
 
 /// Functions of the library whose results are defined for every argument.
@@ -129,5 +140,6 @@ pub(super) const DEFINED: &[&str] = &[
     "union { struct { int a; float b; } s; struct { int a; int c; } t; int k; } u; u.s.a = n; out = u.t.a;",
     "union U { float f; int i; } u, v; u.i = n; v = u; out = v.i; thread int &r = v.i; r = n; out += v.i;",
     "union { float f; int i; } u[2]; u[i & 1].f = x; out = u[i & 1].i;",
+    "struct A { int a; }; struct B { int b; }; union { struct { A a; float f; } s; struct { B b; int c; } t; } u; u.s.a.a = n; out = u.t.b.b;",
     "switch (n & 1) { case 0: union { float f; int i; } u; u.f = x; break; case 1: u.i = n; out = u.i; }",
 ];

@@ -5,7 +5,7 @@
 //! of the local is taken, nothing is known any more.
 
 use super::super::hir::{Expr, ExprKind, LocalIndex};
-use super::super::types::{Ty, TyId};
+use super::super::types::{Field, Ty, TyId, Types};
 use super::Body;
 use crate::soft::ir::{Checks, Finding, Op, Probe, Scalar, Type, Value, VarId};
 
@@ -21,8 +21,15 @@ pub(super) struct Unions {
     direct: Vec<LocalIndex>,
 }
 
-/// A member of a union in a local: the variable, the union's type, and the number of the member.
-type Member = (VarId, TyId, u32);
+/// A member of a union in a local.
+struct Member {
+    variable: VarId,
+    /// The union's type, and the number of the member.
+    ty: TyId,
+    index: u32,
+    /// If the member is a struct, of which a part is meant, the number of that part.
+    part: Option<u32>,
+}
 
 impl Body<'_, '_> {
     /// The function begins: of the unions in its locals nothing is known, which is so until their declaration, as a `switch` may jump over it.
@@ -82,15 +89,16 @@ impl Body<'_, '_> {
     fn member(&self, place: &Expr) -> Option<(LocalIndex, Member)> {
         match &place.kind {
             ExprKind::Field(base, index) => {
-                let of_union = || {
-                    let (local, offset) = self.offset_in_local(base)?;
-                    let is =
-                        |known: &&(LocalIndex, u32, VarId)| (known.0, known.1) == (local, offset);
-                    let (_, row) = self.module.types.structure(base.qual.ty)?;
-                    let variable = self.unions.known.iter().find(is)?.2;
-                    row.union.then_some((local, (variable, base.qual.ty, *index)))
-                };
-                self.member(base).or_else(of_union)
+                if let Some((local, member)) = self.member(base) {
+                    let part = member.part.or(Some(*index));
+                    return Some((local, Member { part, ..member }));
+                }
+                let (local, offset) = self.offset_in_local(base)?;
+                let is = |known: &&(LocalIndex, u32, VarId)| (known.0, known.1) == (local, offset);
+                let (ty, index) = (base.qual.ty, *index);
+                let (_, row) = self.module.types.structure(ty)?;
+                let variable = self.unions.known.iter().find(is)?.2;
+                row.union.then_some((local, Member { variable, ty, index, part: None }))
             }
             ExprKind::Element(base, _) | ExprKind::Swizzle(base, _) => self.member(base),
             _ => None,
@@ -117,14 +125,14 @@ impl Body<'_, '_> {
         if let ExprKind::Local(local) = place.kind {
             return self.unions.direct.push(local);
         }
-        let Some((local, (variable, ty, index))) = self.member(place) else {
+        let Some((local, member)) = self.member(place) else {
             // A part of a struct with unions.
             self.unions.direct.extend(self.root(place));
             return;
         };
         self.unions.direct.push(local);
-        let allowed = ESCAPED | self.like(ty, index);
-        let last = self.b.get(variable);
+        let allowed = ESCAPED | self.like(&member);
+        let last = self.b.get(member.variable);
         let [allowed, zero] = [allowed, 0].map(|bits| self.b.int(Scalar::U32, bits.into()));
         let fits = self.b.emit(Op::And, Type::U32, &[last, allowed], 0);
         let [is_known, differs] = [(last, Op::Ne), (fits, Op::Eq)]
@@ -139,8 +147,8 @@ impl Body<'_, '_> {
     /// An lvalue is read and then written.
     pub(super) fn change_member(&mut self, place: &Expr) {
         self.read_member(place);
-        if let Some((_, (variable, _, index))) = self.member(place) {
-            self.set_member(variable, 1 << index);
+        if let Some((_, member)) = self.member(place) {
+            self.set_member(member.variable, 1 << member.index);
         }
     }
 
@@ -149,22 +157,20 @@ impl Body<'_, '_> {
         if self.unions.known.is_empty() {
             return;
         }
-        let Some((local, (variable, _, index))) = self.member(place) else {
-            if let Some((local, start)) = self.offset_in_local(place) {
-                // All of a struct or union, with unions of which nothing is known now.
-                let end = start + self.size(place.qual.ty);
-                let known = self.unions.known.clone();
-                for (of, offset, variable) in known {
-                    if of == local && (start..end).contains(&offset) {
-                        self.set_member(variable, 0);
-                    }
-                }
-                self.unions.direct.push(local);
+        // Its other parts stay as they are.
+        self.unions.direct.extend(self.root(place));
+        if let Some((_, member)) = self.member(place) {
+            return self.set_member(member.variable, 1 << member.index);
+        }
+        let Some((local, start)) = self.offset_in_local(place) else { return };
+        // All of a struct or union, with unions of which nothing is known now.
+        let end = start + self.size(place.qual.ty);
+        let known = self.unions.known.clone();
+        for (of, offset, variable) in known {
+            if of == local && (start..end).contains(&offset) {
+                self.set_member(variable, 0);
             }
-            return;
-        };
-        self.unions.direct.push(local);
-        self.set_member(variable, 1 << index);
+        }
     }
 
     /// A member was written last, unless the address was taken.
@@ -198,12 +204,12 @@ impl Body<'_, '_> {
         }
     }
 
-    /// The members that may be read as another one: those of its type, structs that begin alike, and all as bytes.
-    fn like(&self, ty: TyId, index: u32) -> u32 {
+    /// The members that may be read as this one: those of its type, structs that are alike as far as it is read, and all as bytes.
+    fn like(&self, member: &Member) -> u32 {
         let types = self.module.types;
-        let Some((_, row)) = types.structure(ty) else { return u32::MAX };
+        let Some((_, row)) = types.structure(member.ty) else { return u32::MAX };
         let all: Vec<TyId> = row.fields().iter().map(|field| field.qual.ty).collect();
-        let own = all[index as usize];
+        let own = all[member.index as usize];
         let mut element = own;
         while let Ty::Array(of, _) = *types.get(element) {
             element = of;
@@ -211,9 +217,23 @@ impl Body<'_, '_> {
         if types.size(element) == 1 && self.ty(element).width() == 1 {
             return u32::MAX;
         }
-        let first = |ty: TyId| Some(types.structure(ty)?.1.fields().first()?.qual.ty);
-        let begins = |other: TyId| first(own).is_some() && first(own) == first(other);
-        let is_like = |&(_, &other): &(usize, &TyId)| other == own || begins(other);
+        let is_like =
+            |&(_, &other): &(usize, &TyId)| other == own || begins(types, own, other, member.part);
         all.iter().enumerate().filter(is_like).fold(0, |bits, (nth, _)| bits | 1 << nth)
     }
+}
+
+/// Whether two structs have a common initial sequence (C++14 [class.mem]/19) that reaches to the end of a part of the first, or of all of it.
+fn begins(types: &Types, own: TyId, other: TyId, part: Option<u32>) -> bool {
+    let fields =
+        |ty| types.structure(ty).filter(|(_, row)| !row.union).map(|(_, row)| row.fields());
+    let (Some(own), Some(other)) = (fields(own), fields(other)) else { return false };
+    let alike = |(one, two): &(&Field, &Field)| {
+        let (first, second) = (one.qual.ty, two.qual.ty);
+        let is_same = first == second
+            || begins(types, first, second, None) && begins(types, second, first, None);
+        is_same && one.bits == two.bits
+    };
+    let common = own.iter().zip(other).take_while(alike).count();
+    part.map_or(own.len(), |part| part as usize + 1) <= common
 }
