@@ -378,12 +378,12 @@ impl Source {
         let reflected = |(argument, used): &(entry::Argument, bool)| {
             Some(Argument { used: *used, ..reflected(argument)? })
         };
-        let attributes = arguments.iter().flat_map(|(argument, used)| {
+        let attributes = arguments.iter().flat_map(|(argument, _)| {
             argument.attributes.iter().map(|attribute| StageAttribute {
                 name: attribute.name.clone(),
                 index: attribute.index as usize,
                 data_type: data_type(attribute.scalar) + attribute.width as usize - 1,
-                used: *used,
+                used: attribute.used,
             })
         });
         Ok((arguments.iter().filter_map(reflected).collect(), attributes.collect()))
@@ -494,7 +494,7 @@ pub(super) struct StageAttribute {
     pub(super) index: usize,
     /// A number of `MTLDataType`.
     pub(super) data_type: usize,
-    /// Whether the function uses its input.
+    /// Whether the function uses it.
     pub(super) used: bool,
 }
 

@@ -47,10 +47,18 @@ pub(crate) struct Uses {
     pub(crate) pointed: BTreeSet<InstanceIndex>,
     /// The locals of which more than the value is used: they may be assigned.
     pub(crate) places: BTreeSet<LocalIndex>,
-    /// All locals that are used, if the caller wants them.
-    locals: Option<BTreeSet<LocalIndex>>,
+    /// All parts of locals that are used, if the caller wants them.
+    locals: Option<BTreeSet<(LocalIndex, Part)>>,
     /// The number of expressions and statements.
     pub(crate) size: usize,
+}
+
+/// A part of a local.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    Whole,
+    /// A member of a structure.
+    Member(u32),
 }
 
 impl Expr {
@@ -77,16 +85,16 @@ impl Uses {
         uses
     }
 
-    /// The locals that statements use, parameters among them.
-    pub(crate) fn locals_of(block: &[Stmt]) -> BTreeSet<LocalIndex> {
+    /// The parts of locals that statements use, parameters among them.
+    pub(crate) fn locals_of(block: &[Stmt]) -> BTreeSet<(LocalIndex, Part)> {
         let mut uses = Uses { locals: Some(BTreeSet::new()), ..Uses::default() };
         uses.block(block);
         uses.locals.unwrap_or_default()
     }
 
-    fn local(&mut self, local: LocalIndex) {
+    fn local(&mut self, local: LocalIndex, part: Part) {
         if let Some(locals) = &mut self.locals {
-            locals.insert(local);
+            locals.insert((local, part));
         }
     }
 
@@ -126,12 +134,20 @@ impl Uses {
             Error | Constant(_) | List(..) | Overloaded(_) | Zero => {}
             Local(local) => {
                 self.places.insert(*local);
-                self.local(*local);
+                self.local(*local, Part::Whole);
             }
+            Field(a, member) => match a.kind {
+                Local(local) => {
+                    self.size += 1;
+                    self.places.insert(local);
+                    self.local(local, Part::Member(*member));
+                }
+                _ => self.expr(a),
+            },
             Load(a) => match a.as_local() {
                 Some(local) => {
                     self.size += 1;
-                    self.local(local);
+                    self.local(local, Part::Whole);
                 }
                 None => self.expr(a),
             },
@@ -139,7 +155,6 @@ impl Uses {
                 self.globals.insert(*global);
             }
             Deref(a)
-            | Field(a, _)
             | Swizzle(a, _)
             | ThreadElements(a)
             | Temporary(a)

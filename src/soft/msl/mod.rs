@@ -347,7 +347,7 @@ impl Library {
     }
 
     /// The arguments of a function of a stage of rendering with these values of function constants, and for each whether the
-    /// function uses it.
+    /// function uses it; of a stage's input, the attributes that exist.
     pub(crate) fn stage_arguments(
         &self,
         name: &str,
@@ -359,10 +359,17 @@ impl Library {
             .map_err(|error| broken(&error, checker.recover(), &self.sources))?;
         drop(checker);
         let mut arguments = arguments.map_err(|error| CompileError::new(&error, &self.sources))?;
-        if arguments.iter().any(|(argument, _)| argument.condition.is_some()) {
+        let is_conditional = |(argument, _): &(entry::Argument, bool)| {
+            let of_attributes = argument.attributes.iter().map(|attribute| attribute.condition);
+            of_attributes.chain([argument.condition]).any(|condition| condition.is_some())
+        };
+        if arguments.iter().any(is_conditional) {
             let program = self.program(func, Role::Function)?;
             let special = Specialisation::new(&program, &|constant| constants.get(constant));
-            arguments.retain(|(argument, _)| !special.is_absent(argument));
+            arguments.retain(|(argument, _)| !special.is_absent(argument.condition));
+            for (argument, _) in &mut arguments {
+                argument.attributes.retain(|attribute| !special.is_absent(attribute.condition));
+            }
         }
         Ok(arguments)
     }

@@ -180,6 +180,9 @@ fn types_of_other_stages_are_errors_only_where_they_are_used() {
         let CompileError(report, _) = library.kernel(name, &none).unwrap_err();
         assert!(report.contains("not supported"), "{name}: {report}");
     }
+    let CompileError(report, _) = library.kernel("staged", &none).unwrap_err();
+    let remedy = "'stage_in' of a kernel is not supported: pass a buffer of its structures";
+    assert!(report.contains(remedy), "{report}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub(crate) use library::*;
 pub(crate) use spelling::{MAX_NAME, UNKNOWN, scalar_name, space_name};
 
 use super::ast::AddressSpace;
+use super::hir::GlobalIndex;
 use super::names::Name;
 use super::source::Span;
 use super::texture::Texture;
@@ -103,6 +104,16 @@ pub(crate) struct Field {
     pub(crate) id: Option<u32>,
     /// `[[attribute(n)]]`: which attribute of a stage's input it is.
     pub(crate) attribute: Option<u32>,
+    /// `[[function_constant(c)]]`: the attribute exists only when the constant is true.
+    pub(crate) condition: Option<GlobalIndex>,
+}
+
+impl Field {
+    /// A member that is not a base and not a bit-field, without attributes.
+    pub(crate) fn new(name: Option<Name>, qual: Qual, offset: u32, span: Span) -> Self {
+        let (base, bits, id, attribute, condition) = (false, None, None, None, None);
+        Self { name, qual, offset, span, base, bits, id, attribute, condition }
+    }
 }
 
 /// The bits of a bit-field in its unit (C++14 class.bit).

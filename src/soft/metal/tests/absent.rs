@@ -243,6 +243,49 @@ fn arguments_of_rendering_depend_on_function_constants() {
                 *values, "setConstantValue:type:atIndex:", (&raw const value).cast() => *const c_void,
                 53 => usize, 0 => usize; ()
             );
+/// Which members of its input a function uses, and which of them exist, is told member by member.
+#[test]
+fn attributes_depend_on_function_constants_and_on_their_use() {
+    let library = library(
+        "constant bool has_at [[function_constant(0)]];
+        constant bool has_none = !has_at;
+        struct In {
+            float3 position [[attribute(0)]];
+            float2 at [[attribute(1), function_constant(has_at)]];
+            float2 other [[attribute(2), function_constant(has_none)]];
+            float3 normal [[attribute(3)]];
+        };
+        vertex float4 vs(In in [[stage_in]]) { return float4(in.position, has_at ? in.at.x : 1); }
+        float all(In in) { return in.position.x; }
+        vertex float4 passed(In in [[stage_in]]) { return all(in); }",
+    );
+    pool(|| {
+        for (value, expected) in [(true, "at"), (false, "other")] {
+            let values = new("MTLFunctionConstantValues");
+            send!(
+                *values, "setConstantValue:type:atIndex:", (&raw const value).cast() => *const c_void,
+                53 => usize, 0 => usize; ()
+            );
+            for (name, active) in [("vs", [true, value, false]), ("passed", [true; 3])] {
+                let mut error = Id::NIL;
+                let function = Own::new(send!(
+                    *library, "newFunctionWithName:constantValues:error:", *string(name) => Id,
+                    *values => Id, &raw mut error => *mut Id; Id
+                ));
+                let list = send!(*function, "vertexAttributes"; Id);
+                let attribute = |nth: usize| {
+                    let one = send!(list, "objectAtIndex:", nth => usize; Id);
+                    (text(send!(one, "name"; Id)), send!(one, "isActive"; Bool).get())
+                };
+                assert_eq!(send!(list, "count"; usize), 3, "{name} {value}");
+                let names = ["position", expected, "normal"].map(str::to_owned);
+                let expected: Vec<_> = names.into_iter().zip(active).collect();
+                assert_eq!([attribute(0), attribute(1), attribute(2)][..], expected, "{name}");
+            }
+        }
+    });
+}
+
             let mut error = Id::NIL;
             let function = Own::new(send!(
                 *library, "newFunctionWithName:constantValues:error:", *string("vs") => Id,

@@ -218,6 +218,11 @@ impl Checker {
                     *of = Some(number);
                 }
             }
+            if let condition @ Some(_) = self.depends_on(&attributes)
+                && let Some(field) = self.types.class_mut(id).last_field()
+            {
+                field.condition = condition;
+            }
             let default = !matches!(one.init, Init::None);
             self.classes[at].defaults.push(default.then(|| simple.clone()));
         }
@@ -271,10 +276,7 @@ impl Checker {
         row.align = row.align.max(align);
         row.size = end.max(offset + size);
         row.bit_end = None;
-        row.push(
-            Field { name, qual, offset, span, base, bits: None, id: None, attribute: None },
-            parts,
-        );
+        row.push(Field { base, ..Field::new(name, qual, offset, span) }, parts);
         if needed > MAX_SIZE {
             let name = self.types.class_name(&self.types.class(id).name);
             let message = format!(
@@ -333,9 +335,7 @@ impl Checker {
         }
         let offset = start / size * (size / 8);
         let bits = Some(Bits { shift: start % size, width: bits });
-        let field =
-            Field { name, qual, offset, span, base: false, bits, id: None, attribute: None };
-        row.push(field, Parts::default());
+        row.push(Field { bits, ..Field::new(name, qual, offset, span) }, Parts::default());
         true
     }
 

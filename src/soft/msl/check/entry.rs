@@ -6,7 +6,7 @@ use crate::soft::ir::shape::TensorKind;
 use crate::soft::ir::{Input, Scalar, Shape, limits};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
 use crate::soft::msl::diagnostics::{Diagnostics, Severity};
-use crate::soft::msl::hir::{LocalIndex, Uses};
+use crate::soft::msl::hir::{ExprKind, GlobalIndex, LocalIndex, Part, Uses};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access as TextureAccess, Texture};
 use crate::soft::msl::types::{Field, Qual, TENSOR_RECORD, Ty, TyId, Types, scalar_name};
@@ -63,7 +63,7 @@ pub(crate) struct Argument {
     /// `[[stage_in]]`: the attributes that its members are.
     pub(crate) attributes: Vec<StageAttribute>,
     /// `[[function_constant(c)]]`: the argument exists only when the constant is true.
-    pub(crate) condition: Option<crate::soft::msl::hir::GlobalIndex>,
+    pub(crate) condition: Option<GlobalIndex>,
 }
 
 /// A member of a stage's input that the host describes.
@@ -75,6 +75,12 @@ pub(crate) struct StageAttribute {
     /// The type: a scalar or a vector.
     pub(crate) scalar: Scalar,
     pub(crate) width: u32,
+    /// Which member it is.
+    pub(crate) member: u32,
+    /// Whether the function uses it.
+    pub(crate) used: bool,
+    /// `[[function_constant(c)]]`: the attribute exists only when the constant is true.
+    pub(crate) condition: Option<GlobalIndex>,
 }
 
 /// Reflection of an entry point, for the host.
@@ -154,7 +160,7 @@ impl Checker {
     }
 
     /// The arguments of a stage of rendering, and for each whether the body uses it, which is assumed of a body with
-    /// errors. Parameters that the host does not bind are of no kind.
+    /// errors. Of a stage's input, that is known of each attribute. Parameters that the host does not bind are of no kind.
     pub(crate) fn stage_arguments(
         &mut self,
         id: FuncId,
@@ -173,10 +179,19 @@ impl Checker {
         // One error is about the stage itself.
         let body = body.filter(|_| of_body.count(Severity::Error) == 1);
         let used = body.map(|function| Uses::locals_of(&function.body));
-        let is_used =
-            |at: usize| used.as_ref().is_none_or(|locals| locals.contains(&LocalIndex(at as u32)));
-        let arguments = reflection.arguments.into_iter().enumerate();
-        Ok(arguments.map(|(at, argument)| (argument, is_used(at))).collect())
+        let is_used = |at: usize, is: &dyn Fn(Part) -> bool| {
+            let of_argument =
+                |(local, part): &(_, Part)| *local == LocalIndex(at as u32) && is(*part);
+            used.as_ref().is_none_or(|parts| parts.iter().any(of_argument))
+        };
+        let arguments = reflection.arguments.into_iter().enumerate().map(|(at, mut argument)| {
+            for attribute in &mut argument.attributes {
+                let member = Part::Member(attribute.member);
+                attribute.used = is_used(at, &|part| part == Part::Whole || part == member);
+            }
+            (argument, is_used(at, &|_| true))
+        });
+        Ok(arguments.collect())
     }
 
     fn argument(
@@ -205,14 +220,8 @@ impl Checker {
             function_table: false,
             tensor: None,
             attributes: Vec::new(),
-            condition: None,
+            condition: self.depends_on(attributes),
         };
-        if let Some(attribute) = self.attribute(attributes, &["function_constant"])
-            && let Some(name) = attribute.arguments.first().cloned()
-            && let crate::soft::msl::hir::ExprKind::Global(global) = self.expr(&name).kind
-        {
-            argument.condition = Some(global);
-        }
         let target = match *self.types.get(qual.ty) {
             Ty::Pointer(to) => Some((to, false)),
             Ty::Reference(to, _) => Some((to, true)),
@@ -286,15 +295,26 @@ impl Checker {
         argument
     }
 
+    /// The constant that attributes depend on: `[[function_constant(c)]]`.
+    pub(super) fn depends_on(&mut self, attributes: &[&Attribute]) -> Option<GlobalIndex> {
+        let attribute = self.attribute(attributes, &["function_constant"])?;
+        let name = attribute.arguments.first()?.clone();
+        match self.expr(&name).kind {
+            ExprKind::Global(global) => Some(global),
+            _ => None,
+        }
+    }
+
     /// The attributes that the members of a stage's input are.
     fn stage_attributes(&self, ty: TyId) -> Vec<StageAttribute> {
         let Some((_, class)) = self.types.structure(ty) else { return Vec::new() };
-        let attribute = |field: &Field| {
+        let attribute = |(member, field): (usize, &Field)| {
             let (name, index) = (self.text(field.name?), field.attribute?);
             let (scalar, width) = self.types.arithmetic(field.qual.ty)?;
-            Some(StageAttribute { name, index, scalar, width })
+            let (member, condition) = (member as u32, field.condition);
+            Some(StageAttribute { name, index, scalar, width, member, used: true, condition })
         };
-        class.fields().iter().filter_map(attribute).collect()
+        class.fields().iter().enumerate().filter_map(attribute).collect()
     }
 
     /// The index of a buffer or of threadgroup memory, if an attribute states it.
@@ -508,7 +528,12 @@ impl Checker {
                 ArgumentKind::Unsupported if parameter.qual.ty != Types::UNKNOWN => {
                     let what = match *self.types.get(parameter.qual.ty) {
                         Ty::Opaque(what) => Some(format!("'{what}' is")),
-                        Ty::Struct(_) if stage_in => Some("'stage_in' of a kernel is".to_owned()),
+                        Ty::Struct(_) if stage_in => {
+                            let message = "'stage_in' of a kernel is not supported: pass a buffer of its structures and \
+                                           index it by [[thread_position_in_grid]]";
+                            self.context.diagnostics.unsupported(parameter.span, message);
+                            continue;
+                        }
                         Ty::Struct(_) if self.holds(parameter.qual.ty, is_resource) => {
                             Some("structure of buffers, textures or samplers is".to_owned())
                         }

@@ -5,7 +5,7 @@
 //! changes the checker, so kernels of one library take turns. The result shares the tables of the checker
 //! and never changes; kernels are lowered from it at the same time as others are checked.
 
-use super::entry::{Argument, Reflection};
+use super::entry::Reflection;
 use super::evaluate::{Evaluations, Facts, Item, evaluate, evaluate_item};
 use super::{Checker, FuncId, Global, State};
 use crate::soft::ir::Checks;
@@ -167,10 +167,10 @@ impl<'a> Specialisation<'a> {
         row.value.or_else(|| self.evaluate(row.init.as_ref()?))
     }
 
-    /// Whether an argument does not exist because its function constant is false (MSL 5.8.1.4).
-    pub(crate) fn is_absent(&self, argument: &Argument) -> bool {
+    /// Whether what depends on a function constant does not exist because the constant is false (MSL 5.8.1.4).
+    pub(crate) fn is_absent(&self, condition: Option<GlobalIndex>) -> bool {
         let is_true = |value| matches!(value, Some(Constant::Int(value)) if value != 0);
-        argument.condition.is_some_and(|global| !is_true(self.global_value(global)))
+        condition.is_some_and(|global| !is_true(self.global_value(global)))
     }
 
     pub(crate) fn global(&self, global: GlobalIndex) -> &Global {

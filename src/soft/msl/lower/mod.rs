@@ -442,7 +442,7 @@ impl Body<'_, '_> {
         for (at, argument) in reflection.arguments.iter().enumerate() {
             let local = LocalIndex(at as u32);
             let qual = self.function.locals[at].qual;
-            let absent = self.module.special.is_absent(argument);
+            let absent = self.module.special.is_absent(argument.condition);
             let ty = self.ty(qual.ty);
             let value = match argument.kind {
                 ArgumentKind::Sampler if absent && argument.count.is_none() => {
