@@ -6,7 +6,6 @@
 use super::Failure;
 use crate::abi::Id;
 use crate::soft::fork::lock;
-use crate::soft::runtime::class::Lacking;
 use crate::soft::runtime::declare::ErrorOut;
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -37,8 +36,8 @@ fn report(name: &dyn Display, selector: &str, last: usize) {
 macro_rules! lists {
     ($($(#[$doc:meta])* $name:ident { $($selector:tt)* })+) => {$(
         $(#[$doc])*
-        pub(super) static $name: Lacking = Lacking {
-            selectors: $crate::soft::runtime::class::Selectors::These(&[$($selector)*]),
+        pub(super) static $name: $crate::soft::runtime::class::Lacking = $crate::soft::runtime::class::Lacking {
+            selectors: &[$($selector)*],
             report,
         };
     )+};

@@ -2,17 +2,17 @@
 //!
 //! They are about what soft Metal does not have. Such a message is reported on standard error, once, and returns
 //! nil or zero. An `error:` argument gets an error, and a `completionHandler:` is called with one. The answer to
-//! `respondsToSelector:` is no. What is in the lists is compared with the headers by a test.
+//! `respondsToSelector:` is no. The lists are compared with the headers by a test. `absent_classes.rs` has those of
+//! classes without methods of their own.
 
 use super::errors::{Error, LibraryError};
 use super::foundation::{ErrorOut, HeldBlock, compile_aside, lists, reported};
 use crate::abi::{Id, Imp};
 use crate::soft::runtime::block::BlockRef;
-use crate::soft::runtime::class::{Lacking, Selectors};
 use std::fmt::Display;
 
 /// Reports a message.
-fn report(name: &dyn Display, selector: &str, last: usize) {
+pub(super) fn report(name: &dyn Display, selector: &str, last: usize) {
     let error = Error::new(LibraryError::Unsupported, reported(name));
     let last: *mut Id = std::ptr::with_exposed_provenance_mut(last);
     if selector.ends_with("error:") {
@@ -37,21 +37,6 @@ fn complete(block: Option<HeldBlock>, error: &Error<LibraryError>, with_reflecti
         call(block.id(), Id::NIL, second, error.id());
     }
 }
-
-/// Of a class that has no methods of its own.
-pub(super) static WHOLE: Lacking = Lacking { selectors: Selectors::AllBut(&[]), report };
-
-/// The same without what returns a struct in memory.
-pub(super) static WHOLE_BUT_SIZES: Lacking = Lacking {
-    selectors: Selectors::AllBut(&[
-        "maxSampleCount",
-        "requiredThreadsPerMeshThreadgroup",
-        "requiredThreadsPerObjectThreadgroup",
-        "requiredThreadsPerThreadgroup",
-        "screenSize",
-    ]),
-    report,
-};
 
 lists! {
     /// `MTLDevice`: rendering, ray tracing, archives of Metal 4, sparse and shared memory, files, and libraries of

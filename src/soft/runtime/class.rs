@@ -82,32 +82,20 @@ pub(crate) struct Declaration {
 ///
 /// Their results come back in registers.
 pub(crate) struct Lacking {
-    /// Their selectors.
-    pub(crate) selectors: Selectors,
+    /// Their selectors; those of messages to a class itself begin with a plus sign.
+    pub(crate) selectors: &'static [&'static str],
     /// Reports a message: what it is called in Objective-C, its selector, and the last of its arguments in case it
     /// and those before it are integers or pointers.
     pub(crate) report: fn(&dyn fmt::Display, &str, usize),
 }
 
-/// The selectors of messages; those of messages to a class itself begin with a plus sign.
-pub(crate) enum Selectors {
-    /// Those that are listed.
-    These(&'static [&'static str]),
-    /// All but those that are listed.
-    AllBut(&'static [&'static str]),
-}
-
-impl Selectors {
+impl Lacking {
     /// Whether a message to a class or to one of its objects is among them.
-    pub(crate) fn contain(&self, of_class: bool, selector: &str) -> bool {
-        let is = |listed: &&str| match listed.strip_prefix('+') {
+    pub(crate) fn contains(&self, of_class: bool, selector: &str) -> bool {
+        self.selectors.iter().any(|listed| match listed.strip_prefix('+') {
             Some(name) => of_class && name == selector,
             None => !of_class && *listed == selector,
-        };
-        match self {
-            Self::These(list) => list.iter().any(is),
-            Self::AllBut(list) => !list.iter().any(is),
-        }
+        })
     }
 }
 
@@ -314,7 +302,7 @@ impl ClassData {
     /// The feature with this selector that the class or a superclass lacks.
     pub(super) fn lacking(&'static self, selector: &str) -> Option<&'static Lacking> {
         let mut lacks = self.ancestry().filter_map(|class| class.declaration?.lacks);
-        lacks.find(|lacks| lacks.selectors.contain(self.meta, selector))
+        lacks.find(|lacks| lacks.contains(self.meta, selector))
     }
 
     /// Makes the links of a class, and of its superclasses before it.

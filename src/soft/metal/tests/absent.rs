@@ -87,6 +87,22 @@ fn classes_without_methods_report_their_messages() {
     }
 }
 
+/// A message that no header declares is not one of those.
+#[test]
+fn classes_without_methods_do_not_know_other_messages() {
+    let test = "soft::metal::tests::absent::classes_without_methods_do_not_know_other_messages";
+    let run = || {
+        let object = new("MTLPrimitiveAccelerationStructureDescriptor");
+        send!(*object, "setUsage:error:", 1 => usize, *string("no error pointer") => Id; ());
+    };
+    let Some(output) = crate::child::in_child(test, &[], run) else { return };
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{printed}");
+    let message =
+        "-[MTLPrimitiveAccelerationStructureDescriptor setUsage:error:]: unrecognized selector";
+    assert!(printed.contains(message) && !printed.contains(NEEDLE), "{printed}");
+}
+
 /// A program may fetch every function of a library when it starts. Those that render have no code.
 #[test]
 fn functions_of_rendering_exist_without_code() {
@@ -227,22 +243,6 @@ fn a_vertex_function_lists_its_attributes() {
     });
 }
 
-/// An argument whose function constant is false does not exist.
-#[test]
-fn arguments_of_rendering_depend_on_function_constants() {
-    let library = library(
-        "constant bool c [[function_constant(0)]];
-        constant bool d = !c;
-        vertex float4 vs(constant float4 &a [[buffer(0), function_constant(c)]],
-            constant float4 &b [[buffer(0), function_constant(d)]], constant float4 &all [[buffer(1)]]) { return all; }",
-    );
-    pool(|| {
-        for (value, expected) in [(true, "a"), (false, "b")] {
-            let values = new("MTLFunctionConstantValues");
-            send!(
-                *values, "setConstantValue:type:atIndex:", (&raw const value).cast() => *const c_void,
-                53 => usize, 0 => usize; ()
-            );
 /// Which members of its input a function uses, and which of them exist, is told member by member.
 #[test]
 fn attributes_depend_on_function_constants_and_on_their_use() {
@@ -286,6 +286,22 @@ fn attributes_depend_on_function_constants_and_on_their_use() {
     });
 }
 
+/// An argument whose function constant is false does not exist.
+#[test]
+fn arguments_of_rendering_depend_on_function_constants() {
+    let library = library(
+        "constant bool c [[function_constant(0)]];
+        constant bool d = !c;
+        vertex float4 vs(constant float4 &a [[buffer(0), function_constant(c)]],
+            constant float4 &b [[buffer(0), function_constant(d)]], constant float4 &all [[buffer(1)]]) { return all; }",
+    );
+    pool(|| {
+        for (value, expected) in [(true, "a"), (false, "b")] {
+            let values = new("MTLFunctionConstantValues");
+            send!(
+                *values, "setConstantValue:type:atIndex:", (&raw const value).cast() => *const c_void,
+                53 => usize, 0 => usize; ()
+            );
             let mut error = Id::NIL;
             let function = Own::new(send!(
                 *library, "newFunctionWithName:constantValues:error:", *string("vs") => Id,

@@ -2,7 +2,7 @@
 
 use super::{Id, Imp, Sel, send};
 use crate::abi::{Bool, Protocol};
-use crate::soft::runtime::class::{ClassData, Selectors, listed};
+use crate::soft::runtime::class::{ClassData, listed};
 use crate::soft::runtime::entry;
 use std::collections::{HashMap, HashSet};
 
@@ -63,8 +63,7 @@ fn unnamed(types: &str) -> String {
 fn is_lacked(class: &'static ClassData, of_class: bool, selector: &str) -> bool {
     let mut classes = std::iter::successors(Some(class), |class| class.superclass());
     let lacks = |class: &'static ClassData| class.declaration()?.lacks;
-    classes
-        .any(|class| lacks(class).is_some_and(|lacks| lacks.selectors.contain(of_class, selector)))
+    classes.any(|class| lacks(class).is_some_and(|lacks| lacks.contains(of_class, selector)))
 }
 
 #[test]
@@ -207,6 +206,13 @@ fn is_in_registers(encoding: &str) -> bool {
     encoding.chars().filter(|c| "QqdD".contains(*c)).count() <= 2
 }
 
+/// Whether the last argument is what its name says to a report, which writes an error there or calls a handler.
+fn is_reported_by_suffix(selector: &str, arguments: &str) -> bool {
+    let last = arguments.rsplit(' ').next().unwrap_or_default();
+    (!selector.ends_with("error:") || last.starts_with("^@"))
+        && (!selector.ends_with("completionHandler:") || last == "@?")
+}
+
 /// Every message that the headers declare for a class here and its objects has a method, or is listed among
 /// those that the class lacks, and nothing else is listed.
 #[test]
@@ -217,11 +223,8 @@ fn every_message_of_the_headers_has_a_method_or_is_listed() {
     for class in classes() {
         let declaration = class.declaration().unwrap();
         let name = class.to_string();
-        let (own, whole): (&[&str], _) = match declaration.lacks.map(|lacks| &lacks.selectors) {
-            None => (&[], false),
-            Some(Selectors::These(list)) => (*list, false),
-            Some(Selectors::AllBut(_)) => (&[], true),
-        };
+        let own = declaration.lacks.map_or(&[][..], |lacks| lacks.selectors);
+        let is_absent = declaration.methods.is_empty();
         let protocols = declaration.protocols.iter().map(|name| name.to_str().unwrap());
         let owners: HashSet<&str> = protocols.flat_map(with_adopted).chain([&*name]).collect();
         let mut declared = HashSet::new();
@@ -241,18 +244,23 @@ fn every_message_of_the_headers_has_a_method_or_is_listed() {
             let is_listed = is_lacked(class, level == "class", selector);
             declared.insert(entry);
             match (responds, is_listed) {
-                (true, true) if whole => {}
                 (true, true) => wrong.push(format!("{name} {selector}: listed, with a method")),
-                (false, false) if whole && !is_in_registers(fact[4]) => {}
+                (false, false) if is_absent && !is_in_registers(fact[4]) => {}
                 (false, false) => wrong.push(format!("{name} {level} {selector} -> {}", fact[4])),
                 (false, true) if !is_in_registers(fact[4]) => {
                     wrong.push(format!("{name} {selector}: its result is in memory"));
                 }
+                (false, true) if !is_reported_by_suffix(selector, fact[5]) => {
+                    wrong.push(format!("{name} {selector}: of type {}", fact[5]));
+                }
                 _ => {}
             }
         }
-        let is_known =
-            |selector: &str| declared.contains(selector) || SENT_BY_METAL_RS.contains(&selector);
+        let is_known = |selector: &str| {
+            declared.contains(selector)
+                || SENT_BY_METAL_RS.contains(&selector)
+                || (is_absent && selector == COPYING)
+        };
         let unknown = own.iter().filter(|selector| !is_known(selector));
         wrong.extend(unknown.map(|selector| format!("{name} {selector}: in no header")));
     }
