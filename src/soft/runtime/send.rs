@@ -4,7 +4,7 @@ use super::class::{ClassData, Kind};
 use super::fatal::{MethodName, fatal};
 use super::object;
 use super::send_arch::{REGISTERS, forward};
-use crate::abi::{Class, Encode, Id, Imp, Sel};
+use crate::abi::{Class, Encode, Family, Id, Imp, Sel};
 #[cfg(target_arch = "x86_64")]
 use std::ffi::c_void;
 
@@ -123,6 +123,11 @@ pub(super) unsafe extern "C-unwind" fn unanswered(registers: *const usize, stack
         }
     };
     (lacks.report)(&MethodName::new(class, selector), name, last);
+    // A method for initialisation owns its receiver, and returns nil in its place.
+    if !class.is_meta() && Family::of(name) == Family::Init {
+        // SAFETY: the sender has given up the object.
+        unsafe { object::release(receiver) }
+    }
 }
 
 unsafe extern "C-unwind" fn unrecognized(receiver: Id, selector: Sel) -> ! {

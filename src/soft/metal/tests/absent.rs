@@ -103,6 +103,25 @@ fn classes_without_methods_do_not_know_other_messages() {
     assert!(printed.contains(message) && !printed.contains(NEEDLE), "{printed}");
 }
 
+/// A message for initialisation that returns nil frees its receiver.
+#[test]
+fn objects_that_cannot_be_initialised_are_freed() {
+    for (of, selector) in [
+        ("MTLFunctionStitchingInputNode", "initWithArgumentIndex:"),
+        ("NSMutableString", "initWithCString:"),
+    ] {
+        let object = send!(class(of), "alloc"; Id);
+        let mut weak = Id::NIL;
+        // SAFETY: a variable that stays where it is, and an object; the message consumes the object.
+        unsafe {
+            objc_initWeak(&raw mut weak, object);
+            assert!(send!(object, selector, 0 => usize; Id).is_nil());
+            assert!(objc_loadWeakRetained(&raw mut weak).is_nil(), "{of} {selector}");
+            objc_destroyWeak(&raw mut weak);
+        }
+    }
+}
+
 /// A program may fetch every function of a library when it starts. Those that render have no code.
 #[test]
 fn functions_of_rendering_exist_without_code() {
