@@ -11,9 +11,8 @@ mod constants;
 use crate::objc::link;
 use std::arch::naked_asm;
 
-/// Writes a symbol that jumps to a function. Exceptions pass through those that send messages. If the symbol had C's ABI,
-/// which is declared not to unwind, a program that is linked statically and optimised as a whole could lose the clean-up
-/// of its calls.
+/// Writes a symbol that jumps to a function. Exceptions unwind through the senders. `extern "C"` would mark the symbol as
+/// not unwinding, and optimisation of a whole program could then remove the clean-up of callers.
 macro_rules! jump {
     ($(#[$attribute:meta])* $name:ident to $function:path) => {
         #[doc = concat!("`", stringify!($name), "` for other programs.")]

@@ -1,7 +1,7 @@
 //! MTLStageInputOutputDescriptor, the descriptors of a pipeline's buffers, and the attributes that a function reads.
 //!
-//! Kernels with `[[stage_in]]` arguments are refused, and buffers of either mutability are used alike, so these
-//! only have their properties.
+//! The descriptors only have their properties: kernels with `[[stage_in]]` arguments are refused, and buffers of either
+//! mutability are used alike. The attributes are what the compiler found in a function's input.
 
 use super::compiler::StageAttribute;
 use super::foundation::{NSObject, Strong, Text, lock, soft_class};

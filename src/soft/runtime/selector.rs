@@ -75,7 +75,8 @@ pub(super) fn intern_known(lock: &mut Lock) {
     }
 }
 
-/// The selector of a name that has been registered. Names of methods are, so an object has no method of another name.
+/// The selector of a name that has been registered. Declared methods register theirs when the class's links are made; call
+/// `ClassData::links` first.
 pub(super) fn registered(name: &CStr, lock: &Lock) -> Option<Sel> {
     lock.selectors.0.get(name).copied()
 }
