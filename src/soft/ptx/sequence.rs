@@ -147,6 +147,8 @@ pub(super) struct Sequence {
     /// In memory of the host, so that it costs nothing to see that there was no fault.
     records: Memory,
     pending: Vec<Pending>,
+    /// When the first of them was submitted.
+    began: Instant,
     /// Whether the watchdog has stopped some of them.
     stopped: bool,
 }
@@ -200,6 +202,7 @@ impl Sequence {
             control: Block::new(device, CONTROL)?,
             records: Memory::new(device, RECORD * MAX_LAUNCHES, false)?,
             pending: Vec::new(),
+            began: Instant::now(),
             stopped: false,
             device: Arc::clone(device),
         };
@@ -237,9 +240,10 @@ impl Sequence {
     }
 
     /// Makes the times new before the first work.
-    fn begin(&self) {
+    fn begin(&mut self) {
         assert!(self.pending.len() < MAX_LAUNCHES, "the caller was asked to wait for the launches");
         if self.pending.is_empty() {
+            self.began = Instant::now();
             for at in [record::BEGAN, record::ENDED] {
                 // SAFETY: the record has that word, and nothing runs.
                 unsafe { self.record(0).add(at).cast::<u64>().write(0) };
@@ -247,13 +251,12 @@ impl Sequence {
         }
     }
 
-    /// How long the device worked, if it noted when it began and when it had ended.
+    /// How long the device worked, if it noted when it had ended.
     fn lasted(&self) -> Option<Duration> {
         // SAFETY: as above; a device wrote there.
         let [began, ended] = [record::BEGAN, record::ENDED]
             .map(|at| unsafe { self.record(0).add(at).cast::<u64>().read_volatile() });
-        let known = began != 0 && ended >= began;
-        known.then(|| Duration::from_nanos(ended - began))
+        duration(began, ended, self.began.elapsed())
     }
 
     fn state(&self, must_wait: bool) -> Submitted {
@@ -566,7 +569,34 @@ impl Drop for Sequence {
     }
 }
 
+/// How long a sequence of launches took: by the times that the device noted, 0 where it did not, or by the host's. Where only one threadgroup
+/// begins the device notes no start.
+fn duration(began: u64, ended: u64, by_host: Duration) -> Option<Duration> {
+    match (began, ended) {
+        (_, 0) => None,
+        (0, _) => Some(by_host),
+        _ => ended.checked_sub(began).map(Duration::from_nanos),
+    }
+}
+
 /// The fault for an error of the driver's.
 pub(super) fn device_fault(facts: &Facts, error: &CudaError) -> Fault {
     facts.fault(FaultKind::Device { what: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+    use std::time::Duration;
+
+    #[test]
+    fn work_whose_start_the_device_did_not_note_has_the_time_of_the_host() {
+        let host = Duration::from_millis(7);
+        assert_eq!(duration(1_000, 26_000, host), Some(Duration::from_micros(25)));
+        assert_eq!(duration(0, 26_000, host), Some(host));
+        // Of short work the device notes no end, and a clock may be set back.
+        for (began, ended) in [(1_000, 0), (0, 0), (26_000, 1_000)] {
+            assert_eq!(duration(began, ended, host), None);
+        }
+    }
 }

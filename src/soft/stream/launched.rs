@@ -31,7 +31,11 @@ pub(crate) type Worked = Option<(f64, f64)>;
 /// The work that was submitted and not waited for.
 pub(super) struct Launched<'a> {
     work: Vec<Work>,
-    /// When the device did what was waited for, if it measures that.
+    /// When the first of it was submitted.
+    submitted_at: f64,
+    /// When the first of all work began, as far as is known.
+    began: Option<f64>,
+    /// When the device did what was waited for, if it measured any of that.
     pub(super) worked: Worked,
     /// The session that the command buffer's checked kernels share.
     pub(super) session: &'a Session,
@@ -41,7 +45,7 @@ pub(super) struct Launched<'a> {
 
 impl<'a> Launched<'a> {
     pub(super) fn new(session: &'a Session, log: &'a Log) -> Self {
-        Self { work: Vec::new(), worked: None, session, log }
+        Self { work: Vec::new(), submitted_at: 0.0, began: None, worked: None, session, log }
     }
 
     /// Submits a launch.
@@ -86,13 +90,12 @@ impl<'a> Launched<'a> {
     ) -> Result<(), CommandError> {
         match submitted {
             Ok(Submitted::Done) => Ok(()),
-            Ok(Submitted::Running) => {
+            Ok(state) => {
+                if self.work.is_empty() {
+                    self.submitted_at = now();
+                }
                 self.work.push(work());
-                Ok(())
-            }
-            Ok(Submitted::Full) => {
-                self.work.push(work());
-                self.finish()
+                if matches!(state, Submitted::Full) { self.finish() } else { Ok(()) }
             }
             // A fault of earlier work comes first.
             Err(fault) => self.finish().and(Err(fault.into())),
@@ -105,11 +108,15 @@ impl<'a> Launched<'a> {
         let result = last.finish();
         let work = std::mem::take(&mut self.work);
         match result {
-            Ok(None) => Ok(()),
-            Ok(Some(lasted)) => {
+            Ok(lasted) => {
                 let end = now();
-                let begin = end - lasted.as_secs_f64();
-                self.worked = Some((self.worked.map_or(begin, |(first, _)| first), end));
+                // What the device did not measure began when it was submitted, for all that is known.
+                let begin = lasted.map_or(self.submitted_at, |lasted| end - lasted.as_secs_f64());
+                let earlier = self.worked.map(|(first, _)| first).or(self.began);
+                let first = *self.began.insert(earlier.unwrap_or(begin));
+                if lasted.is_some() || self.worked.is_some() {
+                    self.worked = Some((first, end));
+                }
                 Ok(())
             }
             Err((number, fault)) => Err(match work.get(number) {
@@ -137,7 +144,8 @@ mod tests {
     use std::sync::Mutex;
     use std::time::Duration;
 
-    /// A device that runs nothing before it is waited for, of two launches at most, and where the kernel `bad` has a fault.
+    /// A device that runs nothing before it is waited for, of two launches at most, and where the kernel `bad` has a fault. It does not
+    /// measure how long it worked where the last kernel is `short`.
     #[derive(Clone, Default)]
     struct Slow {
         submitted: Arc<Mutex<Vec<String>>>,
@@ -173,13 +181,15 @@ mod tests {
         }
 
         fn finish(&self) -> Finished {
+            let mut lasted = None;
             for (number, name) in self.0.submitted.lock().unwrap().drain(..).enumerate() {
+                lasted = (name != "short").then_some(Duration::from_millis(3));
                 if name == "bad" {
                     return Err((number, self.fault(&name)));
                 }
                 self.0.done.lock().unwrap().push(name);
             }
-            Ok(Some(Duration::from_millis(3)))
+            Ok(lasted)
         }
     }
 
@@ -271,6 +281,29 @@ mod tests {
         let (begin, end) = launched.worked.expect("the device measures its time");
         assert!(begin >= before + 0.001 - 0.003 && begin <= end - 0.004, "{}", end - begin);
         assert!(end <= now());
+    }
+
+    #[test]
+    fn work_that_the_device_did_not_measure_is_in_its_time() {
+        let device = Slow::default();
+        let (session, log) = (Session::default(), Log::default());
+        for (names, measured) in
+            [(["a", "short"], true), (["short", "a"], true), (["short", "short"], false)]
+        {
+            let mut launched = Launched::new(&session, &log);
+            let before = now();
+            for name in names {
+                // SAFETY: nothing is bound.
+                unsafe { launched.submit(&device.kernel(name), &launch(1)).unwrap() };
+                std::thread::sleep(Duration::from_millis(5));
+                launched.finish().unwrap();
+            }
+            assert_eq!(launched.worked.is_some(), measured, "{names:?}");
+            let Some((begin, end)) = launched.worked else { continue };
+            // The measured work has 3 ms, the other one the 5 ms from when it was submitted.
+            assert!(begin >= before && end <= now(), "{names:?}");
+            assert!(end - begin >= 0.008, "{names:?}: {}", end - begin);
+        }
     }
 
     #[test]

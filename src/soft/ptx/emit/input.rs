@@ -221,7 +221,7 @@ impl Emit<'_> {
         ptx!(text, "ld.param.u32 {launch}, [args+{}];", layout::NUMBER);
         ptx!(text, "max.u32 {launch}, {launch}, {number};");
         ptx!(text, "setp.eq.and.u32 {first}, {launch}, 1, {notes};");
-        // A single threadgroup does not: its time is the one that the host measures.
+        // A single threadgroup does not, since its work may be shorter than that: the host measures how long such a sequence takes.
         let (groups, [x, y, z]) = (word(text), place.groups);
         ptx!(text, "or.b32 {groups}, {x}, {y};");
         ptx!(text, "or.b32 {groups}, {groups}, {z};");
