@@ -6,11 +6,11 @@ use crate::soft::ir::passes::{
     EXPANDED, Pass, Pipeline, SCALAR, adjacent, dead, inline, invariant, once, unroll,
 };
 
-/// Loops that were too long before arrays became variables. Iterations that are written several times have fewer tests.
-const UNROLLED: &[Pass] = &[
+/// For loops that were too long before arrays became variables. Those that are partially unrolled have fewer tests.
+pub(super) const UNROLLED: &[Pass] = &[
     ("dead scalar", dead::run),
     ("unroll scalar", unroll::run),
-    ("unroll in parts", unroll::in_parts),
+    ("unroll partially", unroll::partial),
 ];
 
 /// The limits of loops are computed before them.

@@ -25,10 +25,12 @@ const MAX_CODE_FOR_ARRAYS: usize = 8192;
 const MAX_IN_ALL: usize = 1 << 16;
 /// Operations between the counter and the test, at most.
 const DEEPEST: u32 = 8;
-/// How often an iteration is written in a loop that may end before its last one, the most iterations of that, and the most statements of one.
-const PARTS: usize = 4;
-const MAX_IN_PARTS: usize = 1 << 10;
-const MAX_PART: usize = 32;
+/// How often the body of a partially unrolled loop is written.
+const FACTOR: usize = 4;
+/// The most iterations of a loop that is partially unrolled.
+const MAX_PARTIAL_ITERATIONS: usize = 1 << 10;
+/// The most statements of its body.
+const MAX_PARTIAL_BODY: usize = 32;
 
 /// Unrolls in a function without calls.
 pub(crate) fn run(function: &mut Function) {
@@ -39,20 +41,20 @@ pub(crate) fn run(function: &mut Function) {
     pass.function.body = body;
 }
 
-/// Writes several iterations of short loops that only compute, and may end before the last iteration: only one of the iterations tests the counter.
-/// Such a loop has no loads, so nothing else pays for it.
-pub(crate) fn in_parts(function: &mut Function) {
+/// Unrolls partially: the body of a short loop is written several times, and only the first copy tests the counter. This is for loops that
+/// only compute, and whose test is of more than the counter. Loops that access memory take so long that one test less makes no difference.
+pub(crate) fn partial(function: &mut Function) {
     let body = std::mem::take(&mut function.body);
     let constants = Constants::of(function);
     let mut pass = Unroll { function, constants, inside: FastSet::default() };
-    let body = pass.block_in_parts(body);
+    let body = pass.partial_block(body);
     pass.function.body = body;
 }
 
 struct Unroll<'a> {
     function: &'a mut Function,
     constants: Constants,
-    /// The instructions of the loop that is analysed: only what these read is its counter.
+    /// The instructions of the loop that is analysed. What was read before the loop is another value of the counter.
     inside: FastSet<Value>,
 }
 
@@ -84,14 +86,14 @@ impl Unroll<'_> {
         out
     }
 
-    fn block_in_parts(&mut self, block: Block) -> Block {
+    fn partial_block(&mut self, block: Block) -> Block {
         let mut out = Block::with_capacity(block.len());
         for stmt in block {
-            let mut stmt = stmt.map_blocks(|inner| self.block_in_parts(inner));
+            let mut stmt = stmt.map_blocks(|inner| self.partial_block(inner));
             if let Stmt::Loop { body, next, .. } = &mut stmt {
                 self.inside = instructions(body).chain(instructions(next)).collect();
-                if let Some(known) = self.parts_of(&out, body, next) {
-                    self.write_parts(&known, body, next);
+                if let Some(known) = self.tests_of_counter(&out, body, next) {
+                    self.copy_body(&known, body, next);
                 }
             }
             out.push(stmt);
@@ -99,13 +101,20 @@ impl Unroll<'_> {
         out
     }
 
-    /// For a loop that may be written in parts the values of its test that are the same in all iterations: those of the counter alone.
-    fn parts_of(&self, before: &Block, body: &Block, next: &Block) -> Option<Vec<(Value, u64)>> {
+    /// Conditions of the counter alone that hold, or do not, in all iterations that a loop may have: those before its test, with their results. `None` if the loop cannot be partially unrolled.
+    fn tests_of_counter(
+        &self,
+        before: &Block,
+        body: &Block,
+        next: &Block,
+    ) -> Option<Vec<(Value, u64)>> {
         let function = &*self.function;
         let is_simple = |stmt: &Stmt| match *stmt {
             Stmt::Do(value) => {
                 let op = function.inst(value).op;
-                matches!(op, Op::Get | Op::Set) || op.row().effect == Effect::Pure
+                // A function of the library becomes many instructions.
+                matches!(op, Op::Get | Op::Set)
+                    || op.row().effect == Effect::Pure && !op.is_library()
             }
             _ => false,
         };
@@ -114,49 +123,56 @@ impl Unroll<'_> {
         let all = body[..test].iter().chain(&body[test + 1..]).chain(next);
         if then[..] != [Stmt::Break]
             || !otherwise.is_empty()
-            || count(body) + count(next) > MAX_PART
+            || count(body) + count(next) > MAX_PARTIAL_BODY
             || !all.clone().all(is_simple)
         {
             return None;
         }
-        // The counter is assigned once, after the test and after all that reads it.
-        let (counter, step) = next.iter().chain(&body[test + 1..]).find_map(|stmt| {
-            let Stmt::Do(value) = *stmt else { return None };
-            let inst = function.inst(value);
-            let counter = VarId(inst.imm as u32);
-            let assigned = [&body[..], &next[..]].map(|part| assignments(function, part, counter));
-            let step = *inst.args.first()?;
-            (inst.op == Op::Set && assigned.iter().sum::<usize>() == 1).then_some(())?;
-            let now = self.initial(before, counter)?;
-            self.value(step, counter, now, DEEPEST).map(|_| (counter, step))
-        })?;
         let tests: Vec<Value> = instructions(&body[..test])
             .filter(|&value| function.ty(value) == Type::Scalar(Scalar::Bool))
             .collect();
-        let mut now = self.initial(before, counter)?;
-        let mut known: Vec<Option<u64>> =
-            tests.iter().map(|&value| self.value(value, counter, now, DEEPEST)).collect();
-        for iterations in 0..=MAX_IN_PARTS {
-            if let Some(ends) = self.value(*condition, counter, now, DEEPEST) {
-                let known = tests.into_iter().zip(known);
-                let known: Vec<(Value, u64)> =
-                    known.filter_map(|(test, value)| Some((test, value?))).collect();
-                let whole = iterations != 0 && iterations.is_multiple_of(PARTS);
-                return (ends != 0 && whole && !known.is_empty()).then_some(known);
+        // The counter is assigned once in an iteration, after the test: what is before the test reads one value.
+        next.iter().chain(&body[test + 1..]).find_map(|stmt| {
+            let Stmt::Do(value) = *stmt else { return None };
+            let inst = function.inst(value);
+            let counter = VarId(inst.imm as u32);
+            let is_counter = inst.op == Op::Set
+                && assignments(function, body, counter) + assignments(function, next, counter) == 1;
+            let counter = (is_counter.then_some(counter)?, self.initial(before, counter)?);
+            self.same_results(&tests, *condition, counter, inst.args[0])
+        })
+    }
+
+    /// The same, for a variable that may be the counter, and what it begins with.
+    fn same_results(
+        &self,
+        tests: &[Value],
+        condition: Value,
+        (counter, mut now): (VarId, u64),
+        step: Value,
+    ) -> Option<Vec<(Value, u64)>> {
+        let result = |test: Value, now: u64| self.value(test, counter, now, DEEPEST);
+        let mut same: Vec<(Value, u64)> =
+            tests.iter().filter_map(|&test| Some((test, result(test, now)?))).collect();
+        for iterations in 0..=MAX_PARTIAL_ITERATIONS {
+            if let Some(ends) = result(condition, now) {
+                let whole = iterations != 0 && iterations.is_multiple_of(FACTOR);
+                return (ends != 0 && whole && !same.is_empty()).then_some(same);
             }
-            for (value, known) in tests.iter().zip(&mut known) {
-                *known = known.filter(|_| self.value(*value, counter, now, DEEPEST) == *known);
+            same.retain(|&(test, bits)| result(test, now) == Some(bits));
+            if same.is_empty() {
+                return None;
             }
-            now = self.value(step, counter, now, DEEPEST)?;
+            now = result(step, now)?;
         }
         None
     }
 
-    /// Writes several iterations into a loop. In all but the first the values of `known` are constants.
-    fn write_parts(&mut self, known: &[(Value, u64)], body: &mut Block, next: &mut Block) {
+    /// Copies the body of a loop. In all copies but the first the results in `known` are constants.
+    fn copy_body(&mut self, known: &[(Value, u64)], body: &mut Block, next: &mut Block) {
         let (first, step) = (std::mem::take(body), std::mem::take(next));
-        for part in 0..PARTS {
-            let known = known.iter().filter(|_| part != 0).map(|&(value, bits)| {
+        for number in 0..FACTOR {
+            let known = known.iter().filter(|_| number != 0).map(|&(value, bits)| {
                 (value, self.constants.get(self.function, Scalar::Bool, bits))
             });
             let known = known.collect();
@@ -164,7 +180,7 @@ impl Unroll<'_> {
             let mut copy = Copy { function, counter: None, known, map };
             body.extend(copy.block(first.clone()));
             let step = copy.block(step.clone());
-            if part + 1 == PARTS { *next = step } else { body.extend(step) }
+            if number + 1 == FACTOR { *next = step } else { body.extend(step) }
         }
     }
 
@@ -173,14 +189,14 @@ impl Unroll<'_> {
         let function = &*self.function;
         let test = body.iter().take_while(|stmt| matches!(stmt, Stmt::Do(_))).count();
         let Some(Stmt::If(condition, then, otherwise)) = body.get(test) else { return None };
-        let leaves = then[..] == [Stmt::Break] && otherwise.is_empty();
+        let ends = then[..] == [Stmt::Break] && otherwise.is_empty();
         let pure = body[..test].iter().all(|stmt| {
             matches!(stmt, Stmt::Do(value) if {
                 let inst = function.inst(*value);
                 inst.op == Op::Get || inst.op.row().effect == Effect::Pure
             })
         });
-        if !leaves || !pure || parts(&body[test + 1..]) || parts(next) {
+        if !ends || !pure || leaves(&body[test + 1..]) || leaves(next) {
             return None;
         }
         next.iter().enumerate().find_map(|(at, stmt)| {
@@ -362,10 +378,10 @@ impl Unroll<'_> {
 }
 
 /// Whether a block breaks or continues the loop that it is part of.
-fn parts(block: &[Stmt]) -> bool {
+fn leaves(block: &[Stmt]) -> bool {
     block.iter().any(|stmt| match stmt {
         Stmt::Break | Stmt::Continue => true,
-        Stmt::If(_, a, b) => parts(a) || parts(b),
+        Stmt::If(_, a, b) => leaves(a) || leaves(b),
         _ => false,
     })
 }
@@ -395,7 +411,7 @@ fn count(block: &Block) -> usize {
     statements(block).count()
 }
 
-/// One iteration: a copy of the code in which the counter is a constant, if it is, and so are the values in `known`.
+/// Copies one iteration. The values in `known` become constants, and so does the counter where it is given.
 struct Copy<'a> {
     function: &'a mut Function,
     counter: Option<(VarId, Value)>,
@@ -541,7 +557,7 @@ mod tests {
 
     #[test]
     fn one_of_four_iterations_tests_the_counter() {
-        for (iterations, old, parts) in [
+        for (iterations, old, copies) in [
             (8, false, 4),
             (7, false, 4),
             (5, false, 1),
@@ -550,10 +566,10 @@ mod tests {
             (8, true, 1),
         ] {
             let mut f = computing(iterations, old);
-            in_parts(&mut f);
+            partial(&mut f);
             let text = f.to_string();
-            assert_eq!(text.matches("break").count(), parts, "{iterations}: {text}");
-            assert_eq!(text.matches("le ").count(), parts, "{iterations}: {text}");
+            assert_eq!(text.matches("break").count(), copies, "{iterations}: {text}");
+            assert_eq!(text.matches("le ").count(), copies, "{iterations}: {text}");
             assert_eq!(text.matches("lt ").count(), 1, "{iterations}: {text}");
         }
     }

@@ -7,6 +7,7 @@ mod published;
 mod sampling;
 mod snapshots;
 mod textures;
+mod unrolled;
 
 use super::emit::{self, Options};
 use crate::soft::ir::with_stack;
