@@ -448,7 +448,53 @@ fn argument(
 
 #[cfg(test)]
 mod tests {
-    use super::{PROGRESS_REPORTS, alignment, progress_masks};
+    use super::{
+        PROGRESS_REPORTS, Reports, alignment, argument, is_regular, layout, pieces, progress_masks,
+    };
+    use crate::soft::kernel::Launch;
+
+    #[test]
+    fn the_positions_of_a_regular_launch_are_the_hardwares_in_all_of_its_pieces() {
+        for (grid, group, regular) in [
+            ([1024, 1, 1], [256, 1, 1], true),
+            ([64, 64, 64], [8, 8, 8], true),
+            ([64, 64, 64], [1, 1, 64], true),
+            ([u32::MAX, 1, 1], [1, 1, 1], true),
+            ([1, 65_535, 65_535], [1, 1, 1], true),
+            // Smaller threadgroups at an edge.
+            ([1000, 1, 1], [256, 1, 1], false),
+            ([64, 63, 64], [8, 8, 8], false),
+            ([64, 64, 65], [8, 8, 8], false),
+            ([100, 1, 1], [256, 1, 1], false),
+            // More threadgroups than CUDA launches at once.
+            ([1, 65_536, 1], [1, 1, 1], false),
+            ([1, 1, 65_536], [1, 1, 1], false),
+            ([1, 131_070, 1], [1, 2, 1], true),
+            // CUDA has no threadgroups as deep.
+            ([1, 1, 1024], [1, 1, 128], false),
+        ] {
+            let launch = Launch {
+                grid,
+                group,
+                bindings: &[],
+                residents: &[],
+                resident_textures: &[],
+                watchdog: None,
+                strict: false,
+                session: None,
+                profile: None,
+                order: None,
+                locate: None,
+            };
+            let reports = Reports { record: 0, stop: 0, progress: 0, faulted: 0, number: 1 };
+            let special = pieces(&launch).any(|piece| {
+                let bytes = argument(&launch, &reports, &[], (&[], 0), &[], &piece);
+                bytes[layout::SPECIAL..layout::SPECIAL + 4] != [0; 4]
+            });
+            assert_eq!(is_regular(&launch), regular, "{grid:?} {group:?}");
+            assert_eq!(special, !regular, "{grid:?} {group:?}");
+        }
+    }
 
     #[test]
     fn a_few_thousand_threadgroups_of_a_large_grid_note_that_they_have_started() {

@@ -9,9 +9,11 @@ use crate::soft::ir::{Address, Effect, Function, Op, Space, Stmt, Value};
 const BYTES: u32 = 16;
 /// The first compute capability that has such copies.
 const MIN_TARGET: u32 = 80;
+/// How far a load and the end of the copies that begin with it are apart, in statements: looking further would take long in long code.
+const MAX_STATEMENTS: usize = 256;
 
 /// Copies, and what is between them.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Copies {
     /// The statements up to the last copy.
     count: usize,
@@ -21,7 +23,7 @@ struct Copies {
     parts: Vec<Value>,
 }
 
-/// Whether two stores of 16 bytes are of memory that does not overlap: that of different allocations, or at different constant distances from one place.
+/// Whether two stores of 16 bytes are of memory that does not overlap: that of different allocations, or at different constant distances from one address.
 fn are_apart(function: &Function, a: Value, b: Value) -> bool {
     let [a, b] = [a, b].map(|store| Address::of(function, function.inst(store).args[0]));
     let [from, to] = [a.base, b.base].map(|base| function.inst(base));
@@ -60,8 +62,9 @@ impl Emit<'_> {
 
     fn find_copies(&self, block: &[Stmt]) -> Copies {
         let function = self.function;
-        let (mut copies, mut now, mut open) = (Copies::default(), Copies::default(), Vec::new());
-        for (at, stmt) in block.iter().enumerate() {
+        // What was found, and how much of it is complete: all that was loaded is stored.
+        let (mut copies, mut complete, mut open) = (Copies::default(), (0, 0), Vec::new());
+        for (at, stmt) in block.iter().take(MAX_STATEMENTS).enumerate() {
             let Stmt::Do(value) = *stmt else { break };
             let inst = function.inst(value);
             match inst.op {
@@ -72,17 +75,17 @@ impl Emit<'_> {
                     let (pointer, stored) = (inst.args[0], inst.args[1]);
                     let fits = function.ty(pointer).space() == Some(Space::Threadgroup)
                         && self.alignment(pointer) >= BYTES
-                        && now.pairs.iter().all(|&(store, _)| are_apart(function, store, value));
+                        && copies.pairs.iter().all(|&(store, _)| are_apart(function, store, value));
                     let Some((load, parts)) = self.only_loaded(stored).filter(|_| fits) else {
                         break;
                     };
                     let Some(position) = open.iter().position(|one| *one == load) else { break };
                     open.remove(position);
-                    now.pairs.push((value, load));
-                    now.parts.extend(parts);
+                    copies.pairs.push((value, load));
+                    copies.parts.extend(parts);
                     if open.is_empty() {
-                        now.count = at + 1;
-                        copies = now.clone();
+                        copies.count = at + 1;
+                        complete = (copies.pairs.len(), copies.parts.len());
                     }
                 }
                 Op::Get | Op::Set => {}
@@ -90,6 +93,8 @@ impl Emit<'_> {
                 _ => break,
             }
         }
+        copies.pairs.truncate(complete.0);
+        copies.parts.truncate(complete.1);
         copies
     }
 

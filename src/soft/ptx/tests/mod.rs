@@ -8,6 +8,7 @@ mod sampling;
 mod snapshots;
 mod textures;
 mod unrolled;
+mod values;
 
 use super::emit::{self, Options};
 use crate::soft::ir::with_stack;
@@ -80,6 +81,7 @@ fn every_kernel_of_the_corpus_is_taken_by_the_assembler() {
                 strict,
                 checked: true,
                 pushed,
+                regular: number > 1,
                 ..Options::default()
             };
             // A sample for other targets, and for memory that may not be aligned.
@@ -228,12 +230,13 @@ fn a_thread_that_ends_names_a_barrier_only_if_all_others_wait_there() {
 
 /// The text of the kernel `k` for a launch that is proven to access nothing out of bounds, with whole SIMD-groups.
 fn unchecked(source: &str, target: u32) -> String {
-    let (threads, alignment, pushed, whole) = (256, 16, u64::MAX, true);
-    let options = Options { target, threads, alignment, pushed, whole, ..Options::default() };
+    whole(source, Options { target, alignment: 16, ..Options::default() })
+}
+
+/// The same with some options.
+fn whole(source: &str, options: Options) -> String {
     let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{source}");
-    let text = texts("k", &source, options, 1).remove(0).1.expect("text");
-    assert_eq!(refused(&text, target), None, "{text}");
-    text
+    text_of(&source, Options { threads: 256, pushed: u64::MAX, whole: true, ..options })
 }
 
 #[test]
@@ -262,33 +265,79 @@ fn barriers_between_loads_order_nothing() {
 
 #[test]
 fn sixteen_bytes_go_to_threadgroup_memory_without_a_register() {
-    let copied = |body: &str, target: u32| {
-        let text = unchecked(
+    let copied_for = |body: &str, options: Options| {
+        let text = whole(
             &format!(
                 "kernel void k(device float4 *x, device const float4 *a, uint i [[thread_position_in_threadgroup]]) {{
                     threadgroup float4 s[64]; threadgroup float4 t[64]; {body}
                     threadgroup_barrier(mem_flags::mem_threadgroup);
                     x[i] = t[63 - i] + s[63 - i]; }}"
             ),
-            target,
+            options,
         );
+        if let Some(waits) = text.rfind("cp.async.wait_all") {
+            assert!(waits < text.find("barrier.sync").expect("a barrier"), "{text}");
+        }
         let count = |what: &str| text.matches(what).count();
         (count("cp.async.cg"), count("cp.async.wait_all"), count("ld.global.v4"))
     };
-    assert_eq!(copied("t[i] = a[i]; s[i] = a[i + 64];", 80), (2, 1, 0));
+    let options = |target: u32| Options { target, alignment: 16, ..Options::default() };
+    let copied = |body: &str, target: u32| copied_for(body, options(target));
+    let two = "t[i] = a[i]; s[i] = a[i + 64];";
+    assert_eq!(copied(two, 80), (2, 1, 0));
+    // Memory that may not be aligned, and accesses that are checked.
+    assert_eq!(copied_for(two, Options { alignment: 8, ..options(80) }).0, 0);
+    assert_eq!(copied_for(two, Options { checked: true, ..options(80) }).0, 0);
     assert_eq!(
         copied("float4 one = a[i], two = a[i + 64]; t[i] = one; s[i] = two;", 80),
         (2, 1, 0)
     );
     assert_eq!(copied("t[i] = a[i]; t[i + 32] = a[i + 64];", 80), (2, 1, 0));
     // Older GPUs have no such copies.
-    assert_eq!(copied("t[i] = a[i]; s[i] = a[i + 64];", 75), (0, 0, 2));
+    assert_eq!(copied(two, 75), (0, 0, 2));
     // The loaded value is used elsewhere, or is not what is stored.
     assert_eq!(copied("float4 one = a[i]; t[i] = one; s[i] = one;", 80), (0, 0, 1));
     assert_eq!(copied("t[i] = a[i] + 1; s[i] = 0;", 80), (0, 0, 1));
-    // Copies that may be to one place are in order.
+    // Copies that may be to one address are in order.
     assert_eq!(copied("t[i] = a[i]; t[i ^ 1] = a[i + 64]; s[i] = 0;", 80), (2, 2, 0));
     assert_eq!(copied("t[i] = a[i]; t[i] = a[i + 64]; s[i] = 0;", 80), (2, 2, 0));
+}
+
+#[test]
+fn a_launch_of_whole_threadgroups_has_no_code_for_others() {
+    let source = "kernel void k(device uint *x, uint i [[thread_position_in_grid]]) { x[i] = i; }";
+    for regular in [false, true] {
+        let text = text_of(
+            source,
+            Options { regular, target: 80, threads: 256, alignment: 16, ..Options::default() },
+        );
+        // The hardware's number of threads is read, and a division is, only where a thread may have another position.
+        assert_eq!(text.contains("%ntid"), !regular, "{text}");
+        assert_eq!(text.contains("[args+92]"), !regular, "{text}");
+    }
+}
+
+#[test]
+fn lanes_that_leave_a_loop_where_others_may_go_on_vote() {
+    // How often lanes vote where some leave in each way, and where all do.
+    for (leave, some, all) in [("break", 6, 3), ("continue", 5, 4), ("return", 6, 4)] {
+        for (condition, votes) in [("x[i] == 3", some), ("n[1] == 3", all)] {
+            let text = unchecked(
+                &format!(
+                    "kernel void k(device uint *x, constant uint *n, uint i [[thread_position_in_grid]]) {{
+                        for (uint k = 0; k < n[0]; k++) {{
+                            x[i] += simd_sum(k); if ({condition}) {leave}; x[i] += simd_sum(x[i]); }}
+                        x[i] += simd_sum(x[i]); }}"
+                ),
+                80,
+            );
+            assert_eq!(
+                text.matches("vote.sync.ballot").count(),
+                votes,
+                "{leave} {condition}\n{text}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -299,43 +348,6 @@ fn one_of_four_iterations_counts_where_a_loop_only_computes() {
     assert_eq!(inner.matches("setp.lt.u32").count(), 1, "{inner}");
     // It ends by itself: it does not read the address of the word that stops a launch.
     assert!(!text.contains("[args+8]"), "{text}");
-}
-
-#[test]
-fn a_sum_with_a_product_that_needs_no_rounding_is_one_instruction() {
-    for (sum, fused) in [
-        ("x[i] + float(h[i]) * float(h[i + 1])", true),
-        ("float(c[i]) * float(s[i]) + x[i]", true),
-        ("0.0f + x[i] * float(n[i])", true),
-        // The product has more bits, or may be rounded to 0.
-        ("x[i] + float(s[i]) * float(s[i + 1])", false),
-        ("x[i] + x[i + 1] * float(h[i])", false),
-        ("0.0f + x[i] * float(h[i])", false),
-        ("-0.0f + x[i] * float(n[i])", false),
-        ("x[i] - float(h[i]) * float(h[i + 1])", false),
-    ] {
-        let text = unchecked(
-            &format!(
-                "kernel void k(device float *x, device const half *h, device const char *c, device const short *s,
-                    device const uint *n, uint i [[thread_position_in_grid]]) {{ x[i] = {sum}; }}"
-            ),
-            80,
-        );
-        assert_eq!(text.contains("fma.rn.f32"), fused, "{sum}\n{text}");
-    }
-    // The bits are the same for all signs, zeros, and the smallest numbers.
-    let numbers =
-        [0.0f32, -0.0, 1.0, -1.5, 1e-45, -1e-45, 1e-38, 3e38, f32::INFINITY, 0.1, -7.7e-42];
-    for a in numbers {
-        for b in [0, 1, -1, 3, -128, 255, 65_521, i32::MIN] {
-            let (a, b) = (std::hint::black_box(a), b as f32);
-            let (apart, fused) = (0.0 + a * b, a.mul_add(b, 0.0));
-            assert!(
-                apart.to_bits() == fused.to_bits() || apart.is_nan() && fused.is_nan(),
-                "{a} {b}"
-            );
-        }
-    }
 }
 
 #[test]
