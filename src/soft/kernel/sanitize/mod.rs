@@ -543,7 +543,7 @@ impl Checker<'_> {
         let (lanes, bytes) = (&shifted[..], bytes << shift);
         let kind = state.sites[site as usize].kind;
         let value = |lane: u32| value(lane).map(folded);
-        let whole = Whole { own, kind, bytes, lanes, value: &value };
+        let whole = Whole { own, kind, bytes, shift, lanes, value: &value };
         let events = &state.events;
         let cell = |number: u64| planes.iter().find_map(|planes| planes.cell(number));
         events.quick.access(&whole, cell, || {
@@ -700,8 +700,8 @@ impl Checker<'_> {
         let stamps = Stamps { events, planes };
         let mut counted = None;
         let is_fenced = |group: u32| fences.contains_key(&group);
-        let (address, bytes) = (at.address << shift, at.bytes << shift);
-        shadow.access(&stamps, address, bytes, new, is_fenced, |old, new, apart| {
+        let range = (at.address << shift, at.bytes << shift);
+        shadow.access(&stamps, range, shift, new, is_fenced, |old, new, apart| {
             if apart == Apart::Groups && fenced(fences, old, new) {
                 return;
             }

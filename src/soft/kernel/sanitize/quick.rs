@@ -12,6 +12,8 @@ pub(super) struct Whole<'a> {
     pub(super) own: bool,
     pub(super) kind: AccessKind,
     pub(super) bytes: u32,
+    /// How many times a cell is halved.
+    pub(super) shift: u32,
     /// The active lanes, each with its address, which is a multiple of four.
     pub(super) lanes: &'a [(u32, u64)],
     /// The value that a lane writes.
@@ -85,9 +87,8 @@ impl Quick {
         let mut values = Vec::new();
         for (at, &lane) in cells.lane.iter().enumerate() {
             let Some(value) = (whole.value)(lane) else { return false };
-            values.push(
-                value.wrapping_add(value_at((4 * cells.word[at]).wrapping_neg(), whole.bytes)),
-            );
+            let delta = (4 * cells.word[at]).wrapping_neg();
+            values.push(value.wrapping_add(value_at(delta, whole.bytes, whole.shift)));
             let reader = |stamp| {
                 limits.is_after(stamp) || Self::is_mine(stamp, self.segment.get(), LANE, lane)
             };

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use super::stamps::{
     CLASS, COMPLEX, EVENT, Events, LANE, MIXED, OF_GROUPS, OF_LANES, OF_WAVES, Plane, Planes,
-    StampCell, class_of, value_at,
+    StampCell, class_of, value_at, value_moved,
 };
 use crate::soft::ir::AccessKind;
 use crate::soft::ir::hash::FastMap;
 
 /// One access, as far as it matters to later ones.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     /// The threadgroup, numbered over all launches that nothing orders.
     pub(super) group: u32,
@@ -144,12 +144,13 @@ impl Shadow {
         Self { own: true, ..Self::default() }
     }
 
-    /// Notes an access, and calls `found` for each earlier one that it races with.
+    /// Notes an access to an address and bytes from there, where cells are halved `shift` times, and calls `found` for each earlier one that it
+    /// races with.
     pub(super) fn access(
         &mut self,
         stamps: &Stamps<'_>,
-        address: u64,
-        bytes: u32,
+        (address, bytes): (u64, u32),
+        shift: u32,
         mut new: Record,
         is_fenced: impl Fn(u32) -> bool,
         mut found: impl FnMut(&Record, &Record, Apart),
@@ -157,7 +158,7 @@ impl Shadow {
         let value = new.value;
         for (number, mask) in cells(address, bytes) {
             let delta = address.wrapping_sub(number * 4) as u32;
-            (new.mask, new.value) = (mask, value.wrapping_add(value_at(delta, bytes)));
+            (new.mask, new.value) = (mask, value.wrapping_add(value_at(delta, bytes, shift)));
             let stamped = stamps.cell(number);
             let before = match stamped.filter(|cell| !cell.is_complex()) {
                 Some(cell) => stamps.records(cell, self.own, &new),
@@ -312,12 +313,12 @@ pub(super) fn shifted(range: &Range<u64>, shift: u32) -> Range<u64> {
     range.start << shift..range.end.saturating_mul(1 << shift)
 }
 
-/// Records of cells that are halved `from` times, as those of cells that are halved `to` times.
+/// Records of cells that are halved `from` times, in the order of their numbers, as those of cells that are halved `to` times.
 pub(super) fn resized(records: Vec<(u64, Record)>, from: u32, to: u32) -> Vec<(u64, Record)> {
     if from == to {
         return records;
     }
-    let mut all = Vec::new();
+    let mut all: Vec<(u64, Record)> = Vec::new();
     for (cell, record) in records {
         let bytes = (0..4).filter(|byte| record.mask >> byte & 1 != 0);
         let mut cells: Vec<(u64, u8)> = Vec::new();
@@ -330,7 +331,19 @@ pub(super) fn resized(records: Vec<(u64, Record)>, from: u32, to: u32) -> Vec<(u
                 }
             }
         }
-        all.extend(cells.into_iter().map(|(number, mask)| (number, Record { mask, ..record })));
+        for (number, mask) in cells {
+            // The value is that of a cell which begins elsewhere.
+            let moved = ((cell * 4) >> from).wrapping_sub((number * 4) >> to) as u32;
+            let new =
+                Record { mask, value: record.value.wrapping_add(value_moved(moved)), ..record };
+            // Smaller cells have the same record for each part of what was one access.
+            let is_same =
+                |old: &&mut (u64, Record)| (old.0, Record { mask, ..old.1 }) == (number, new);
+            match all.iter_mut().rev().take_while(|old| old.0 >= number).find(is_same) {
+                Some(known) => known.1.mask |= mask,
+                None => all.push((number, new)),
+            }
+        }
     }
     all
 }

@@ -64,10 +64,16 @@ pub(crate) fn class_of(kind: AccessKind) -> u32 {
     number << CLASS_SHIFT
 }
 
-/// The numbers that are added to the value of a write in each of its four bytes, so that equal numbers there are equal values, bytes and
-/// addresses. `delta` is the distance from these four bytes to the start.
-pub(crate) const fn value_at(delta: u32, bytes: u32) -> u32 {
-    (delta ^ bytes << 8).wrapping_mul(0x85eb_ca6b)
+/// The numbers that are added to the value of a write in each of its cells, so that equal numbers there are equal values, bytes and
+/// addresses. `delta` is the distance from the cell to the start and `bytes` the length, both in the planes.
+pub(crate) const fn value_at(delta: u32, bytes: u32, shift: u32) -> u32 {
+    let delta = (delta as i32 >> shift) as u32;
+    value_moved(delta).wrapping_add((bytes >> shift).wrapping_mul(0x27d4_eb2f))
+}
+
+/// What is added to the value of a write in a cell where a cell that begins so many bytes before it is meant.
+pub(crate) const fn value_moved(bytes: u32) -> u32 {
+    bytes.wrapping_mul(0x85eb_ca6b)
 }
 
 /// The SIMD-groups of a threadgroup.

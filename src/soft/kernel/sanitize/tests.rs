@@ -482,3 +482,61 @@ fn cells_of_other_sizes_know_the_same() {
         count = now;
     }
 }
+
+/// Launches that nothing orders store one value to the same bytes, in cells of several sizes.
+#[test]
+fn cells_of_other_sizes_know_the_same_values() {
+    let base = 0x7200_1000_0000;
+    for (start, bytes) in [(0, 4), (2, 2), (5, 1), (8, 8), (3, 4)] {
+        for (first, second) in (0..3).flat_map(|first| (0..3).map(move |second| (first, second))) {
+            for value in [7, 8] {
+                let session = Session::default();
+                let checks = Checks::RACES.with(Checks::BENIGN);
+                for (shift, value) in [(first, 7), (second, value)] {
+                    let mut checker = session.launch("k", checks, extent([1; 3], [1; 3]), false);
+                    let memory = Some((false, base..base + 64));
+                    checker.regions(&[None, memory], 0, Some([shift; 2]));
+                    checker.enter(0);
+                    checker.begin(0);
+                    let site = checker.site(None, AccessKind::Write);
+                    access_in(&mut checker, false, (0, site), bytes, &[(0, base + start)], value);
+                }
+                let kinds: Vec<_> = session.reports().iter().map(|report| report.kind).collect();
+                let expected = if value == 7 { ReportKind::SameValue } else { ReportKind::Race };
+                assert_eq!(kinds, [expected], "{start}, {bytes}: {first}, {second}");
+            }
+        }
+    }
+}
+
+/// What cells of single bytes know of one access is one access to a cell of four.
+#[test]
+fn parts_of_an_access_are_put_together() {
+    let mut shadow = Shadow::default();
+    let (events, planes) = (Events::default(), []);
+    let stamps = Stamps { events: &events, planes: &planes };
+    let new = |lane| Record {
+        group: 0,
+        epoch: 0,
+        inner: 0,
+        met: 0,
+        step: 1,
+        site: 0,
+        lanes: 3,
+        value: 7,
+        wave: 0,
+        lane,
+        mask: 0,
+        kind: AccessKind::Write,
+        stamp: 0,
+        is_passing: false,
+    };
+    // Lane 0 has bytes 2 to 5, lane 1 bytes 6 and 7.
+    for (lane, start, bytes) in [(0, 2u64, 4), (1, 6, 2)] {
+        shadow.access(&stamps, (start << 2, bytes << 2), 2, new(lane), |_| false, |_, _, _| {});
+    }
+    let all = resized(shadow.take().collect(), 2, 0);
+    let found: Vec<_> =
+        all.iter().map(|(cell, record)| (*cell, record.lane, record.mask)).collect();
+    assert_eq!(found, [(0, 0, 0b1100), (1, 0, 0b0011), (1, 1, 0b1100)]);
+}

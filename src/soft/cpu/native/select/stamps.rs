@@ -592,7 +592,8 @@ impl Selection<'_> {
 
     /// The stamps that lanes write to a word, in the form of its plane.
     fn value_of(&mut self, stamped: &Stamped<'_>, values: &[Reg], word: u32, part: usize) -> Reg {
-        let up = self.lane_constant(value_at((4 * word).wrapping_neg(), stamped.in_plane()));
+        let delta = (4 * word).wrapping_neg();
+        let up = self.lane_constant(value_at(delta, stamped.in_plane(), stamped.shift));
         self.lane2(Lane2::Add, values[part], up)
     }
 
