@@ -22,8 +22,8 @@ pub(crate) struct Memory {
     /// Whether its resource was released. Command buffers that do not retain references keep the memory alive, but may
     /// not use it any more.
     released: AtomicBool,
-    /// Whether it is known what was written there.
-    is_tracked: AtomicBool,
+    /// The number under which it is known what was written there; 0 if it is not.
+    tracked: AtomicU64,
     /// The label of its resource.
     pub(crate) label: Label,
 }
@@ -81,9 +81,9 @@ impl Memory {
             Owner::Part { whole, offset, .. } => whole.address + *offset as u64,
             Owner::Pages(_) | Owner::Device(..) | Owner::Program { .. } => next_address(length),
         };
-        let (released, is_tracked) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (released, tracked) = (AtomicBool::new(false), AtomicU64::new(0));
         let label = Label::default();
-        Arc::new(Self { length, address, owner, processor, released, is_tracked, label })
+        Arc::new(Self { length, address, owner, processor, released, tracked, label })
     }
 
     /// Zeroed pages; `None` if the system does not have that many.
@@ -203,13 +203,15 @@ impl Memory {
 
     /// Nothing but kernels and blits writes to the memory, so that checks know what was written.
     pub(crate) fn track(&self) {
-        self.is_tracked.store(true, Release);
-        track(self.base(), self.length);
+        self.tracked.store(track(self.base(), self.length), Release);
     }
 
     /// Something else writes there.
     pub(crate) fn untrack(&self) {
-        untrack(self.base());
+        let number = self.tracked.load(Acquire);
+        if number != 0 {
+            untrack(self.base(), number);
+        }
     }
 
     /// Notes that the resource was released.
@@ -233,9 +235,7 @@ impl kernel::Owner for Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         forget(self.base(), self.length);
-        if *self.is_tracked.get_mut() {
-            untrack(self.base());
-        }
+        self.untrack();
         match &mut self.owner {
             Owner::Pages(pages) => freed(self.processor, pages.bytes()),
             Owner::Device(_, bytes) => freed(self.processor, *bytes),

@@ -3,18 +3,21 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The bytes of a buffer that were written, a bit for each.
 struct Written {
+    number: u64,
     bytes: u64,
     bits: Vec<u64>,
 }
 
-/// The buffers, by address.
+/// The buffers, by address; none overlaps another.
 static BUFFERS: Mutex<BTreeMap<u64, Written>> = Mutex::new(BTreeMap::new());
 static ANY: AtomicBool = AtomicBool::new(false);
+/// How often memory was tracked.
+static TRACKED: AtomicU64 = AtomicU64::new(0);
 /// Whether kernels look at it: from the first one that is checked with `init` on.
 static WANTED: AtomicBool = AtomicBool::new(false);
 
@@ -38,18 +41,27 @@ pub(crate) fn is_any_tracked() -> bool {
     ANY.load(Relaxed)
 }
 
-/// Nothing was written to this memory yet.
-pub(crate) fn track(base: *const u8, bytes: usize) {
+/// Nothing was written to this memory yet. Of buffers there whose memory may be used again, nothing is known any more. The result is not 0, and
+/// is what [`untrack`] takes.
+pub(crate) fn track(base: *const u8, bytes: usize) -> u64 {
     ANY.store(true, Relaxed);
-    let bits = vec![0; bytes.div_ceil(64)];
+    let number = TRACKED.fetch_add(1, Relaxed) + 1;
+    let (base, bytes, bits) = (base as u64, bytes as u64, vec![0; bytes.div_ceil(64)]);
     if let Some(mut buffers) = buffers() {
-        buffers.insert(base as u64, Written { bytes: bytes as u64, bits });
+        let before = buffers.range(..base + bytes).rev();
+        let over = before.take_while(|(start, other)| *start + other.bytes > base);
+        let over: Vec<u64> = over.map(|(start, _)| *start).collect();
+        over.iter().for_each(|start| drop(buffers.remove(start)));
+        buffers.insert(base, Written { number, bytes, bits });
     }
+    number
 }
 
-/// The memory is freed, or others write there too.
-pub(crate) fn untrack(base: *const u8) {
-    if let Some(mut buffers) = buffers() {
+/// The memory that was tracked under this number is freed, or others write there too.
+pub(crate) fn untrack(base: *const u8, number: u64) {
+    if let Some(mut buffers) = buffers()
+        && buffers.get(&(base as u64)).is_some_and(|buffer| buffer.number == number)
+    {
         buffers.remove(&(base as u64));
     }
 }
@@ -139,7 +151,8 @@ impl Own {
 
     /// A threadgroup begins.
     pub(super) fn clear(&self) {
-        self.bytes.iter().for_each(|byte| byte.set(0));
+        // SAFETY: the cells may be written through a shared reference, and 0 is a byte.
+        unsafe { self.bytes.as_ptr().cast::<u8>().cast_mut().write_bytes(0, self.bytes.len()) };
     }
 
     /// Bytes are written, or written with what is itself uninitialised.
@@ -162,7 +175,7 @@ mod tests {
     fn bytes_are_unwritten_until_they_are_marked() {
         // Nothing is there: the addresses are of this test alone.
         let at = |offset: usize| (0x7100_0000_0000 + offset) as *const u8;
-        track(at(0), 200);
+        let number = track(at(0), 200);
         let unwritten = |offset| unwritten(at(offset) as u64, 8);
         assert_eq!([0, 192, 196, 200].map(unwritten), [0xff, 0xff, 0xf, 0]);
         mark(at(60), 70);
@@ -173,7 +186,26 @@ mod tests {
         assert_eq!([120, 124, 128, 184, 188].map(unwritten), [0xf, 0, 0, 0, 0xf0]);
         copy(at(1000), at(120), 4);
         assert_eq!(unwritten(120), 0);
-        untrack(at(0));
+        untrack(at(0), number);
         assert_eq!(unwritten(0), 0);
+    }
+
+    /// A buffer of a heap is aliasable, and another one takes its place.
+    #[test]
+    fn memory_that_is_used_again_is_that_of_the_last_buffer() {
+        let at = |offset: usize| (0x7100_1000_0000 + offset) as *const u8;
+        let unwritten = |offset| unwritten(at(offset) as u64, 4);
+        for start in [0, 64] {
+            let first = track(at(64), 128);
+            let second = track(at(start), 96);
+            mark(at(start), 96);
+            assert_eq!([start, start + 92, 160].map(unwritten), [0; 3], "{start}");
+            untrack(at(64), first);
+            assert_eq!([start, start + 96].map(unwritten), [0; 2], "{start}");
+            track(at(start), 96);
+            untrack(at(start), second);
+            assert_eq!(unwritten(start), 0xf, "{start}");
+            mark(at(start), 96);
+        }
     }
 }
