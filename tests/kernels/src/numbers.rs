@@ -116,7 +116,7 @@ pub fn noise(seed: u64) -> impl Iterator<Item = u64> {
 /// Checks that numbers are within `tolerance` of others, times their own size where that is above 1.
 ///
 /// # Panics
-/// If one is not, with the first such number and their count; where the sanitizer's reports are recorded it is printed instead.
+/// If one is not, with the first such number and their count; if the sanitizer has found a race that is expected it is printed instead.
 #[track_caller]
 pub fn near(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}: the number of elements");
@@ -130,7 +130,7 @@ pub fn near(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     if let Some((at, (found, expected))) = all.clone().find(wrong) {
         let count = all.filter(wrong).count();
         let text = format!("{what}: element {at} is {found}, not {expected}; {count} differ");
-        assert!(crate::reports::are_recorded(), "{text}");
+        assert!(crate::reports::has_raced(), "{text}");
         eprintln!("{text}");
     }
 }

@@ -1,7 +1,8 @@
 //! The sanitizer's reports about the kernels, compared with `reports.tsv`, which has the reason of each. Tests append to one
 //! file, if an environment variable names one; `kernels --reports FILE` compares it.
 
-use aruminium::{Commands, Report};
+use aruminium::{Commands, Report, ReportKind};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -17,10 +18,14 @@ const EXPECTED: &str = include_str!("../reports.tsv");
 /// A kind, a source and lines: a fault has the same ones in all kernels that are instances of one template.
 type Key = [String; 3];
 
-/// Whether reports are recorded. Then kernels run in an order that none of them promises to work in, so that the results of those that
-/// race may be wrong.
-pub(crate) fn are_recorded() -> bool {
-    env::var_os(FILE).is_some()
+thread_local! {
+    static HAS_RACED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a kernel that this thread, a test, has run had a race that is expected. Checked kernels run in an order that none of them
+/// promises to work in, so that what is computed with a race may be wrong.
+pub(crate) fn has_raced() -> bool {
+    HAS_RACED.get()
 }
 
 /// Records the reports of a command buffer whose kernels are of this source.
@@ -34,6 +39,10 @@ pub(crate) fn note(source: &str, commands: &Commands) {
     for report in &reports {
         let Report { kind, kernel, message, .. } = report;
         let lines = lines(report);
+        let key = [format!("{kind:?}"), source.to_owned(), lines.clone()];
+        if *kind == ReportKind::Race && rows(EXPECTED).any(|(expected, _)| expected == key) {
+            HAS_RACED.set(true);
+        }
         let _ = writeln!(text, "{kind:?}\t{source}\t{lines}\t{kernel}\t{message}");
     }
     let file = fs::OpenOptions::new().create(true).append(true).open(&path);
