@@ -4,7 +4,8 @@ use super::queues::{READS, WRITES};
 use super::{checked, reports_of};
 use crate::gpu::Rig;
 use aruminium::{
-    Buffer, Checks, Commands, Fence, Pipeline, Report, ReportKind, ResourceOptions, SharedEvent,
+    Buffer, Checks, Commands, Fence, NSRange, Pipeline, Report, ReportKind, ResourceOptions,
+    SharedEvent,
 };
 
 struct Encoders {
@@ -159,4 +160,107 @@ fn fences_and_events_order_command_buffers_of_a_queue() {
     assert_eq!(finish(&[&one]), []);
     all.encode(&other, &all.reads, [&all.untracked, &all.tracked], NONE);
     assert_eq!(finish(&[&other]), []);
+}
+
+/// Command buffers of one queue that wait at a gate until all are committed, so that the program cannot see that one of them is done.
+struct Gated {
+    gate: SharedEvent,
+    commands: Vec<Commands>,
+}
+
+impl Gated {
+    fn new(all: &Encoders, count: usize) -> Self {
+        let gate = all.rig.gpu.shared_event().unwrap();
+        let commands: Vec<Commands> = (0..count).map(|_| all.commands()).collect();
+        commands.iter().for_each(|commands| commands.wait_for(&gate, 1));
+        Self { gate, commands }
+    }
+
+    /// How many reports there are.
+    fn run(&self) -> usize {
+        self.commands.iter().for_each(|commands| commands.submit());
+        self.gate.set_signaled_value(1);
+        self.commands.iter().map(|commands| reports_of(commands).len()).sum()
+    }
+}
+
+/// The fences of command buffers that touch no such memory themselves, or have many encoders.
+#[test]
+fn fences_order_through_all_command_buffers() {
+    let all = Encoders::new();
+    for is_ordered in [true, false] {
+        let wait = |fence| if is_ordered { vec![fence] } else { Vec::new() };
+        let [one, two] = [(); 2].map(|()| all.fence());
+        let gated = Gated::new(&all, 3);
+        let [first, second, third] = &gated.commands[..] else { unreachable!() };
+        all.encode(first, &all.writes, [&all.untracked; 2], (&[], &[&one]));
+        all.encode(second, &all.writes, [&all.tracked; 2], (&wait(&one), &[&two]));
+        let room = all.rig.gpu.buffer(1024).unwrap();
+        all.encode(third, &all.reads, [&all.untracked, &room], (&[&two], &[]));
+        assert_eq!(gated.run(), usize::from(!is_ordered), "tracked, {is_ordered}");
+
+        let fence = all.fence();
+        let gated = Gated::new(&all, 2);
+        let [first, second] = &gated.commands[..] else { unreachable!() };
+        for _ in 0..39 {
+            all.encode(first, &all.writes, [&all.tracked; 2], NONE);
+        }
+        all.encode(first, &all.writes, [&all.untracked; 2], (&[], &[&fence]));
+        all.encode(second, &all.reads, [&all.untracked, &room], (&wait(&fence), &[]));
+        assert_eq!(gated.run(), usize::from(!is_ordered), "40 encoders, {is_ordered}");
+
+        // An encoder that copies.
+        let [one, two] = [(); 2].map(|()| all.fence());
+        let commands = all.commands();
+        all.encode(&commands, &all.writes, [&all.untracked; 2], (&[], &[&one]));
+        let copier = commands.copier().unwrap();
+        wait(&one).iter().for_each(|fence| copier.wait_for_fence(fence));
+        copier.fill(&all.tracked, NSRange::from(0..4), 0);
+        copier.update_fence(&two);
+        copier.finish();
+        all.encode(&commands, &all.reads, [&all.untracked, &room], (&[&two], &[]));
+        assert_eq!(finish(&[&commands]).len(), usize::from(!is_ordered), "a copy, {is_ordered}");
+    }
+}
+
+#[test]
+fn a_wait_is_for_updates_that_were_recorded_before() {
+    let all = Encoders::new();
+    let (fence, room) = (all.fence(), all.rig.gpu.buffer(1024).unwrap());
+    let commands = all.commands();
+    all.encode(&commands, &all.reads, [&all.untracked, &room], (&[&fence], &[]));
+    all.encode(&commands, &all.writes, [&all.untracked; 2], (&[], &[&fence]));
+    assert_eq!(finish(&[&commands]).len(), 1);
+}
+
+/// Memory that Metal tracks orders two encoders if one of them writes to it, in one command buffer and in two.
+#[test]
+fn only_hazards_of_tracked_memory_order_encoders() {
+    let all = Encoders::new();
+    let source =
+        "kernel void plus(device uint *data [[buffer(0)]], device const uint *other [[buffer(1)]],
+            uint i [[thread_position_in_grid]]) {
+        data[i] = other[i] + NUMBER;
+    }";
+    let [one, two] = ["1", "2"]
+        .map(|number| checked(&all.rig.gpu, &source.replace("NUMBER", number), Checks::RACES));
+    let room = all.rig.gpu.buffer(1024).unwrap();
+    for count in [1, 2] {
+        let run = |second: &dyn Fn(&Commands)| {
+            let gated = Gated::new(&all, count);
+            all.encode(&gated.commands[0], &one, [&all.untracked, &all.tracked], NONE);
+            second(&gated.commands[count - 1]);
+            gated.run()
+        };
+        // Both read the tracked memory; the second writes to it, or has nothing to do with it.
+        let cases: [(&Pipeline, [&Buffer; 2], usize); 3] = [
+            (&two, [&all.untracked, &all.tracked], 1),
+            (&all.reads, [&all.untracked, &all.tracked], 0),
+            (&all.reads, [&all.untracked, &room], 1),
+        ];
+        for (pipeline, data, races) in cases {
+            let found = run(&|commands| all.encode(commands, pipeline, data, NONE));
+            assert_eq!(found, races, "{count} command buffers");
+        }
+    }
 }

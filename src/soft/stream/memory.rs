@@ -234,7 +234,7 @@ impl kernel::Owner for Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        forget(self.base(), self.length);
+        forget(&raw const *self as u64, self.base(), self.length);
         self.untrack();
         match &mut self.owner {
             Owner::Pages(pages) => freed(self.processor, pages.bytes()),

@@ -10,29 +10,58 @@ use super::recording::{Command, FenceUse, Grid, Object, PixelCopy, Recording, Se
 use super::table::{ObjectIndex, Slot};
 use crate::soft::kernel::sanitize::{EncoderOrder, is_active};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Consecutive commands that stay together.
 struct Item {
     commands: Segment,
     /// The encoder that recorded them; `None` for commands between encoders (events), which everything waits for.
     encoder: Option<usize>,
-    /// The tracked memory that they touch.
-    memory: Vec<*const Memory>,
+    /// The tracked memory that they touch, and whether they may write there.
+    memory: Vec<(*const Memory, bool)>,
 }
 
 /// More encoders than these keep their order: finding another takes the cube of their number.
 const MAX: usize = 32;
 
+/// Whether some memory was untracked when kernels were checked: then command buffers without such memory count, too, as they may be what
+/// orders two others.
+static IS_ANY_UNTRACKED: AtomicBool = AtomicBool::new(false);
+
 /// Puts commands into the order in which they run. If nothing is untracked, that is the order in which they were
 /// recorded.
 pub(crate) fn put_in_order(recording: &mut Recording) {
-    let is_checked = is_active();
-    let least = if is_checked { 1 } else { 2 };
-    if recording.untracked.is_empty() || !(least..=MAX).contains(&recording.segments.len()) {
+    let count = recording.segments.len();
+    let is_turned = !recording.untracked.is_empty() && (2..=MAX).contains(&count);
+    let mut is_noted = is_active() && count > 0;
+    if is_noted {
+        let is_untracked = !recording.untracked.is_empty();
+        let any = IS_ANY_UNTRACKED.fetch_or(is_untracked, Relaxed) || is_untracked;
+        is_noted = any || !recording.fences.is_empty();
+    }
+    if !(is_turned || is_noted) {
         return;
     }
     let items = items(recording);
+    let order = match is_turned {
+        true => turned(recording, &items),
+        false => (0..items.len()).collect(),
+    };
+    if is_noted {
+        note(recording, &items, &order);
+    }
     let mut commands = Vec::with_capacity(recording.commands.len());
+    for &number in &order {
+        let Segment { start, end } = items[number].commands;
+        commands.extend_from_slice(&recording.commands[start..end]);
+    }
+    recording.commands = commands;
+    // A recording that begins with a wait comes here again when it continues: segments no longer fit.
+    recording.segments.clear();
+}
+
+/// The numbers of items in the order in which they run: a later one first, unless something orders them.
+fn turned(recording: &Recording, items: &[Item]) -> Vec<usize> {
     let mut order = Vec::with_capacity(items.len());
     let mut left: Vec<usize> = (0..items.len()).collect();
     while !left.is_empty() {
@@ -42,17 +71,9 @@ pub(crate) fn put_in_order(recording: &mut Recording) {
                 .iter()
                 .all(|first| !must_wait(recording, &items[*first], &items[left[*nth]]))
         });
-        let number = left.remove(free.unwrap_or(0));
-        let next = &items[number].commands;
-        commands.extend_from_slice(&recording.commands[next.start..next.end]);
-        order.push(number);
+        order.push(left.remove(free.unwrap_or(0)));
     }
-    if is_checked {
-        note(recording, &items, &order);
-    }
-    recording.commands = commands;
-    // A recording that begins with a wait comes here again when it continues: segments no longer fit.
-    recording.untracked.clear();
+    order
 }
 
 /// Notes which encoders nothing orders, for the checks: `order` has the numbers of the items as they run.
@@ -66,13 +87,19 @@ fn note(recording: &mut Recording, items: &[Item], order: &[usize]) {
                 let earlier = encoders[nth].0;
                 earlier < number && must_wait(recording, &items[earlier], item)
             };
-            let after = (0..encoders.len()).filter(comes_after).collect();
+            let after = match recording.segments.len() > MAX {
+                // Those of so many count as ordered.
+                true => encoders.len().checked_sub(1).into_iter().collect(),
+                false => (0..encoders.len()).filter(comes_after).collect(),
+            };
+            let memory =
+                item.memory.iter().map(|&(memory, writes)| (memory as u64, writes)).collect();
             let fences = |waits: bool| {
                 let of = recording.fences.iter().filter(|fence| fence.segment == encoder);
                 of.filter(|fence| fence.waits == waits).map(|fence| fence.fence).collect()
             };
             let (waits, updates) = (fences(true), fences(false));
-            encoders.push((number, EncoderOrder { start, after, waits, updates }));
+            encoders.push((number, EncoderOrder { start, after, waits, updates, memory }));
         }
         start += item.commands.end - item.commands.start;
     }
@@ -83,7 +110,16 @@ fn note(recording: &mut Recording, items: &[Item], order: &[usize]) {
         }
         _ => None,
     });
-    recording.untracked_ranges = ranges.collect();
+    let mut ranges: Vec<_> = ranges.collect();
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, kept| {
+        let meet = next.start <= kept.end;
+        if meet {
+            kept.end = kept.end.max(next.end);
+        }
+        meet
+    });
+    recording.untracked_ranges = ranges;
     recording.encoders = encoders.into_iter().map(|(_, encoder)| encoder).collect();
 }
 
@@ -113,72 +149,80 @@ fn must_wait(recording: &Recording, first: &Item, second: &Item) -> bool {
         recording.fences.iter().filter(of_encoder).map(|fence| fence.fence)
     };
     fences(from, false).any(|updated| fences(to, true).any(|waited| updated == waited))
-        || first.memory.iter().any(|memory| second.memory.contains(memory))
+        || first.memory.iter().any(|&(memory, writes)| {
+            let hazard = |&(other, also): &(_, bool)| other == memory && (writes || also);
+            second.memory.iter().any(hazard)
+        })
 }
 
-/// The tracked memory that commands touch.
-fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
-    let mut objects = Vec::new();
+/// The tracked memory that commands touch, and whether they may write there.
+fn touched(recording: &Recording, commands: &[Command]) -> Vec<(*const Memory, bool)> {
+    let mut objects: Vec<(ObjectIndex, bool)> = Vec::new();
+    let always = || recording.always_resident.iter().map(|&object| (object, true));
     for command in commands {
         match *command {
             Command::Dispatch { pipeline, slots, grid, .. } => {
                 match grid {
-                    Grid::Indirect { object, .. } => objects.push(object),
+                    Grid::Indirect { object, .. } => objects.push((object, false)),
                     Grid::GroupsAt(_) | Grid::ThreadsAt(_) => {
-                        objects.extend(&recording.always_resident);
+                        objects.extend(always());
                     }
                     Grid::Threads(_) => {}
                 }
-                let count = recording.pipeline_at(pipeline).map_or(0, |pipeline| pipeline.slots());
-                for slot in &recording.slots[slots as usize..][..count] {
-                    // The resources that it may reach follow its arguments.
-                    if let Slot::Residents { start, end } = *slot {
-                        let residents = &recording.residents[start as usize..end as usize];
-                        objects.extend(residents.iter().map(|resident| resident.0));
-                        objects.extend(&recording.always_resident);
-                    }
-                    if let Slot::Buffer { object, .. }
-                    | Slot::Part { object, .. }
-                    | Slot::Texture { object } = slot
-                    {
-                        objects.push(*object);
+                let Some(pipeline) = recording.pipeline_at(pipeline) else { continue };
+                let mut parameters = pipeline.kernel.parameters();
+                for slot in &recording.slots[slots as usize..][..pipeline.slots()] {
+                    let parameter = parameters.next();
+                    match *slot {
+                        // The resources that it may reach follow its arguments.
+                        Slot::Residents { start, end } => {
+                            objects.extend(&recording.residents[start as usize..end as usize]);
+                            objects.extend(always());
+                        }
+                        Slot::Buffer { object, .. } | Slot::Part { object, .. } => {
+                            let writes = parameter.is_none_or(|(parameter, _)| parameter.writable);
+                            objects.push((object, writes));
+                        }
+                        Slot::Texture { object } => objects.push((object, true)),
+                        _ => {}
                     }
                 }
             }
             Command::Execute(index) => {
                 let Execution { commands, span, inherited, residents: (start, end), .. } =
                     recording.executions[index as usize];
-                objects.push(commands);
+                objects.push((commands, false));
                 if let Span::Indirect { object, .. } = span {
-                    objects.push(object);
+                    objects.push((object, false));
                 }
                 let slots =
                     inherited.map_or(&[][..], |at| &recording.slots[at as usize..][..INHERITED]);
                 objects.extend(slots.iter().filter_map(|slot| match slot {
-                    Slot::Buffer { object, .. } | Slot::Part { object, .. } => Some(*object),
+                    Slot::Buffer { object, .. } | Slot::Part { object, .. } => {
+                        Some((*object, true))
+                    }
                     _ => None,
                 }));
-                let residents = &recording.residents[start as usize..end as usize];
-                objects.extend(residents.iter().map(|resident| resident.0));
-                objects.extend(&recording.always_resident);
+                objects.extend(&recording.residents[start as usize..end as usize]);
+                objects.extend(always());
             }
-            Command::CopyBuffer { from, to, .. } => objects.extend([from, to]),
+            Command::CopyBuffer { from, to, .. } => objects.extend(copied(from, to)),
             Command::FillBuffer { buffer, .. } | Command::Sample { buffer, .. } => {
-                objects.push(buffer)
+                objects.push((buffer, true))
             }
             Command::CopyPixels(index) => objects.extend(match recording.pixels[index as usize] {
-                PixelCopy::ToTexture { from, to, .. } => [from.buffer, to.texture],
-                PixelCopy::FromTexture { from, to, .. } => [from.texture, to.buffer],
-                PixelCopy::Between { from, to, .. } => [from.texture, to.texture],
+                PixelCopy::ToTexture { from, to, .. } => copied(from.buffer, to.texture),
+                PixelCopy::FromTexture { from, to, .. } => copied(from.texture, to.buffer),
+                PixelCopy::Between { from, to, .. } => copied(from.texture, to.texture),
             }),
-            Command::GenerateMipmaps(texture) => objects.push(texture),
+            Command::GenerateMipmaps(texture) => objects.push((texture, true)),
             Command::CopyToAddress { from, .. } => {
-                objects.push(from);
-                objects.extend(&recording.always_resident);
+                objects.push((from, false));
+                objects.extend(always());
             }
             Command::CopyTensor(index) => {
                 let copy = &recording.tensors[index as usize];
-                objects.extend([copy.from.object, copy.to.object]);
+                objects.extend(copied(copy.from.object, copy.to.object));
             }
             Command::Concurrent
             | Command::Serial
@@ -188,8 +232,19 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
             | Command::Note(_) => {}
         }
     }
-    let memory = objects.into_iter().filter_map(|object| memory_at(recording, object));
-    memory.filter(|memory| !recording.untracked.contains(memory)).collect()
+    let memory = objects
+        .into_iter()
+        .filter_map(|(object, writes)| Some((memory_at(recording, object)?, writes)));
+    let mut all: Vec<_> =
+        memory.filter(|(memory, _)| !recording.untracked.contains(memory)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The objects of a copy.
+fn copied(from: ObjectIndex, to: ObjectIndex) -> [(ObjectIndex, bool); 2] {
+    [(from, false), (to, true)]
 }
 
 fn memory_at(recording: &Recording, index: ObjectIndex) -> Option<*const Memory> {
@@ -230,7 +285,7 @@ mod tests {
     fn is_kept(first: Command, second: Command) -> bool {
         let (mut recording, _memory) = recording(&[first, second]);
         put_in_order(&mut recording);
-        assert!(recording.commands.len() == 2 && recording.untracked.is_empty());
+        assert!(recording.commands.len() == 2 && recording.segments.is_empty());
         recording.commands == [first, second]
     }
 
@@ -269,6 +324,17 @@ mod tests {
                 }
             }
         }
+        // Two reads of one object are in no order.
+        let copies = [2, 3].map(|to| Command::CopyBuffer {
+            from: 1,
+            from_offset: 0,
+            to,
+            to_offset: 0,
+            length: 1,
+        });
+        let (mut readers, _memory) = recording(&copies);
+        put_in_order(&mut readers);
+        assert_eq!(readers.commands, [copies[1], copies[0]]);
         // Untracked memory orders nothing.
         assert!(!is_kept(fill(0), Command::GenerateMipmaps(0)));
     }

@@ -193,7 +193,7 @@ impl State {
         }
     }
 
-    /// Halves cells of device memory so many times. What is known stays, cells of other sizes are converted.
+    /// Halves cells of device memory `shift` times. What is known stays, cells of other sizes are converted.
     fn halve(&mut self, shift: u32) {
         if shift == self.shift {
             return;
@@ -274,7 +274,7 @@ impl Session {
         let records = match &all[..] {
             [] => Vec::new(),
             _ => {
-                let is_wanted = |address: u64| all.iter().any(|range| range.contains(&address));
+                let is_wanted = |address: u64| queues::is_in(&all, address);
                 state.device.take().filter(|(cell, _)| is_wanted(cell * 4)).collect()
             }
         };

@@ -29,11 +29,14 @@ impl Session {
             let mut encoders = lock(&self.encoders);
             let waited = self.waited.get();
             let before = order.after.iter().filter_map(|&nth| encoders.0.get(nth));
-            let encoder = Encoder::new(before.chain([&waited]), &order.waits, untracked);
-            let done = encoder.done(&order.updates);
+            let encoder = Encoder::new(before.chain([&waited]), self.queue, order, untracked);
+            let done = encoder.done();
             self.clock.join(&done);
             encoders.0.push(done);
             encoders.1 = Some(encoder);
+            if encoders.0.len() == all.len() {
+                queues::encoders_begun(self.queue, all, &encoders.0);
+            }
         }
     }
 
@@ -44,9 +47,7 @@ impl Session {
         let encoders = lock(&self.encoders);
         let encoder = encoders.1.as_ref();
         let is_untracked = |(cell, _): &(u64, Record)| {
-            encoder.is_some_and(|encoder| {
-                encoder.untracked.iter().any(|range| range.contains(&(cell * 4)))
-            })
+            encoder.is_some_and(|encoder| queues::is_in(&encoder.untracked, cell * 4))
         };
         let (untracked, others): (Vec<_>, Vec<_>) = records.into_iter().partition(is_untracked);
         if let Some(encoder) = encoder {

@@ -14,25 +14,52 @@ use super::{Run, Site};
 use crate::soft::ir::AccessKind;
 use crate::soft::ir::hash::FastMap;
 
-/// For each queue the tick up to which everything that it did comes before.
+/// What comes before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ticks(Vec<(u64, u64)>);
+pub(super) struct Ticks {
+    /// For each queue the tick up to which everything that it did does.
+    queues: BTreeMap<u64, u64>,
+    /// Encoders, by number: the start of each range of them, and its end. What is done is soon one range.
+    encoders: BTreeMap<u64, u64>,
+}
 
 impl Ticks {
+    const NONE: Self = Self { queues: BTreeMap::new(), encoders: BTreeMap::new() };
+
     /// Work that comes before `other` comes before this, too.
     fn join(&mut self, other: &Self) {
-        other.0.iter().for_each(|&(queue, tick)| self.add(queue, tick));
+        other.queues.iter().for_each(|(&queue, &tick)| self.add(queue, tick));
+        other.encoders.iter().for_each(|(&start, &end)| self.add_encoders(start, end));
     }
 
     fn add(&mut self, queue: u64, tick: u64) {
-        match self.0.iter_mut().find(|known| known.0 == queue) {
-            Some(known) => known.1 = known.1.max(tick),
-            None => self.0.push((queue, tick)),
+        if queue >= FIRST_ENCODER {
+            return self.add_encoders(queue, queue + 1);
         }
+        let known = self.queues.entry(queue).or_default();
+        *known = tick.max(*known);
+    }
+
+    fn add_encoders(&mut self, mut start: u64, mut end: u64) {
+        // With the ranges that it meets it is one range.
+        while let Some((&from, &to)) = self.encoders.range(..=end).next_back()
+            && to >= start
+        {
+            if from <= start && end <= to {
+                return;
+            }
+            self.encoders.remove(&from);
+            (start, end) = (start.min(from), end.max(to));
+        }
+        self.encoders.insert(start, end);
     }
 
     fn is_after(&self, batch: &Batch) -> bool {
-        self.0.iter().any(|&(queue, tick)| queue == batch.queue && tick >= batch.tick)
+        let queue = batch.queue;
+        if queue >= FIRST_ENCODER {
+            return self.encoders.range(..=queue).next_back().is_some_and(|(_, &end)| queue < end);
+        }
+        self.queues.get(&queue).is_some_and(|&tick| tick >= batch.tick)
     }
 }
 
@@ -73,7 +100,7 @@ impl SharedClock {
 }
 
 /// The work that the program has observed to be done.
-static SEEN: SharedClock = SharedClock(Mutex::new(Ticks(Vec::new())));
+static SEEN: SharedClock = SharedClock(Mutex::new(Ticks::NONE));
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static TICKS: AtomicU64 = AtomicU64::new(0);
 /// The queues that were made. Those that have ended count, too: what they published is compared with what comes later.
@@ -105,10 +132,21 @@ pub(super) fn all_seen() -> Ticks {
 
 /// The clocks of fences, by their numbers.
 static FENCES: Mutex<BTreeMap<u64, Ticks>> = Mutex::new(BTreeMap::new());
-/// The numbers of encoders are above those of queues.
-static ENCODERS: AtomicU64 = AtomicU64::new(1 << 40);
+/// The number of the first encoder: they are above those of queues.
+const FIRST_ENCODER: u64 = 1 << 40;
+static ENCODERS: AtomicU64 = AtomicU64::new(FIRST_ENCODER);
 
-/// An encoder of a command buffer that uses memory whose hazards the program tracks itself.
+/// The clocks of memory whose hazards Metal tracks, by the memory and the queue.
+static TRACKED: Mutex<BTreeMap<(u64, u64), Uses>> = Mutex::new(BTreeMap::new());
+
+/// The encoders that wrote to some memory, and all that used it.
+#[derive(Default)]
+struct Uses {
+    writes: Ticks,
+    all: Ticks,
+}
+
+/// An encoder of a command buffer, where memory is used whose hazards the program tracks itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EncoderOrder {
     /// Its first command.
@@ -118,6 +156,8 @@ pub(crate) struct EncoderOrder {
     /// The fences that it waits for, and those that it updates.
     pub(crate) waits: Vec<u64>,
     pub(crate) updates: Vec<u64>,
+    /// The addresses of the tracked memory that it uses, and whether it may write there.
+    pub(crate) memory: Vec<(u64, bool)>,
 }
 
 /// An encoder that uses memory whose hazards the program tracks itself: what it does there is ordered by fences, events and
@@ -128,34 +168,62 @@ pub(super) struct Encoder {
     pub(super) number: u64,
     /// What is ordered before it.
     pub(super) clock: Ticks,
-    /// The addresses of that memory.
+    /// The addresses of that memory, in order and apart.
     pub(super) untracked: Vec<Range<u64>>,
 }
 
 impl Encoder {
-    /// An encoder after what the clocks say, which waits for fences.
+    /// An encoder of a queue after what the clocks say, and after the fences and the memory that its order names.
     pub(super) fn new<'a>(
         after: impl Iterator<Item = &'a Ticks>,
-        waits: &[u64],
+        queue: u64,
+        order: &EncoderOrder,
         untracked: &[Range<u64>],
     ) -> Self {
         let mut clock = Ticks::default();
         after.for_each(|ticks| clock.join(ticks));
         let fences = lock(&FENCES);
-        waits.iter().filter_map(|fence| fences.get(fence)).for_each(|ticks| clock.join(ticks));
+        order.waits.iter().filter_map(|fence| fences.get(fence)).for_each(|it| clock.join(it));
         drop(fences);
+        let tracked = lock(&TRACKED);
+        for &(memory, writes) in &order.memory {
+            if let Some(uses) = tracked.get(&(memory, queue)) {
+                clock.join(if writes { &uses.all } else { &uses.writes });
+            }
+        }
+        drop(tracked);
         let number = ENCODERS.fetch_add(1, Relaxed);
         Self { number, clock, untracked: untracked.to_vec() }
     }
 
-    /// The clock of what comes after all of it; the fences get it, too.
-    pub(super) fn done(&self, updates: &[u64]) -> Ticks {
+    /// The clock of what comes after all of it.
+    pub(super) fn done(&self) -> Ticks {
         let mut done = self.clock.clone();
         done.add(self.number, u64::MAX);
-        let mut fences = lock(&FENCES);
-        updates.iter().for_each(|&fence| fences.entry(fence).or_default().join(&done));
         done
     }
+}
+
+/// All encoders of a command buffer have begun: their fences and their memory get the clocks of what comes after them. Not before, as a wait
+/// for a fence that an encoder updates later may be executed after it.
+pub(super) fn encoders_begun(queue: u64, all: &[EncoderOrder], done: &[Ticks]) {
+    let (mut fences, mut tracked) = (lock(&FENCES), lock(&TRACKED));
+    for (order, done) in all.iter().zip(done) {
+        order.updates.iter().for_each(|&fence| fences.entry(fence).or_default().join(done));
+        for &(memory, writes) in &order.memory {
+            let uses = tracked.entry((memory, queue)).or_default();
+            uses.all.join(done);
+            if writes {
+                uses.writes.join(done);
+            }
+        }
+    }
+}
+
+/// Whether an address is in one of some ranges, which are in order and apart.
+pub(super) fn is_in(ranges: &[Range<u64>], address: u64) -> bool {
+    let above = ranges.partition_point(|range| range.start <= address);
+    above.checked_sub(1).is_some_and(|at| address < ranges[at].end)
 }
 
 /// Accesses that are published together: those of launches that nothing orders.
@@ -243,9 +311,17 @@ pub(super) fn published_at(address: u64) -> usize {
     lock(&PUBLISHED).get(&(cell / CELLS)).and_then(|page| page.get(&cell)).map_or(0, Vec::len)
 }
 
-/// Memory is freed: what is allocated there next is other memory.
-pub(crate) fn forget(base: *const u8, bytes: usize) {
-    if !is_active() || bytes == 0 {
+/// Memory is freed: what is allocated there next is other memory. The first is the address by which encoders name it.
+pub(crate) fn forget(memory: u64, base: *const u8, bytes: usize) {
+    if !is_active() {
+        return;
+    }
+    let mut tracked = lock(&TRACKED);
+    let keys: Vec<_> =
+        tracked.range((memory, 0)..=(memory, u64::MAX)).map(|(&key, _)| key).collect();
+    keys.iter().for_each(|key| drop(tracked.remove(key)));
+    drop(tracked);
+    if bytes == 0 {
         return;
     }
     let (first, last) = (base as u64 / 4, (base as u64 + bytes as u64 - 1) / 4);
@@ -259,5 +335,45 @@ pub(crate) fn forget(base: *const u8, bytes: usize) {
                 published.remove(&number);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoders_that_are_done_are_one_range() {
+        // Each number once, in an order that leaves gaps for long.
+        let mut ticks = Ticks::default();
+        for at in (0..1000).map(|at| at * 7 % 1000) {
+            ticks.add(FIRST_ENCODER + at, u64::MAX);
+        }
+        assert_eq!(ticks.encoders, BTreeMap::from([(FIRST_ENCODER, FIRST_ENCODER + 1000)]));
+        let mut other = Ticks::default();
+        for at in [2, 5, 6, 1001] {
+            other.add(FIRST_ENCODER + at, u64::MAX);
+        }
+        other.add(3, 7);
+        other.add(3, 6);
+        let is_after = |ticks: &Ticks, queue: u64| {
+            let (sites, launches) = (Vec::new(), Vec::new());
+            ticks.is_after(&Batch { queue, of: 0, tick: 7, sites, launches })
+        };
+        let found: Vec<u64> = (0..8).filter(|at| is_after(&other, FIRST_ENCODER + at)).collect();
+        assert_eq!(found, [2, 5, 6]);
+        assert!(is_after(&other, 3) && !is_after(&other, 2));
+        ticks.join(&other);
+        assert_eq!(ticks.encoders.len(), 2);
+        ticks.add(FIRST_ENCODER + 1000, u64::MAX);
+        assert_eq!(ticks.encoders, BTreeMap::from([(FIRST_ENCODER, FIRST_ENCODER + 1002)]));
+    }
+
+    #[test]
+    fn addresses_are_found_in_ranges() {
+        let ranges = [4..8, 10..11];
+        let found: Vec<u64> = (0..20).filter(|&at| is_in(&ranges, at)).collect();
+        assert_eq!(found, [4, 5, 6, 7, 10]);
+        assert!(!is_in(&[], 0));
     }
 }

@@ -250,7 +250,7 @@ fn repeated_writes_of_a_queue_are_few_records() {
     // Of the last two values, one is another one.
     for value in [998, 999] {
         assert_eq!(value_written_by(12, address, Some(value)).reports().len(), 1);
-        forget(address as *const u8, 4);
+        forget(0, address as *const u8, 4);
         (998..1000).for_each(|value| drop(value_written_by(11, address, Some(value))));
     }
 }
@@ -267,9 +267,9 @@ fn queues_race_unless_a_clock_or_new_memory_is_between() {
     assert_eq!(reports(&written_by(2, at(0))), 1);
     for (base, bytes, left) in [(at(1), 4, 0), (at(1) - 4096, 4096, 1), (at(1) - 5000, 9000, 0)] {
         let mine = written_by(3, at(1));
-        forget(base as *const u8, bytes);
+        forget(0, base as *const u8, bytes);
         assert_eq!(reports(&written_by(4, at(1))), left, "{base:#x} {bytes}");
-        forget(at(1) as *const u8, 4);
+        forget(0, at(1) as *const u8, 4);
         assert_eq!(reports(&mine), 0);
     }
     let (first, clock) = (written_by(5, at(2)), SharedClock::default());
