@@ -32,7 +32,7 @@ pub(crate) const LANE: u32 = 31;
 /// The bits of the class, and of the level.
 pub(crate) const CLASS: u32 = 3 << CLASS_SHIFT;
 pub(crate) const CLASS_SHIFT: u32 = 5;
-/// Whether accesses are stamped whose cells have so many bytes in a plane.
+/// Whether accesses are stamped whose cells have this number of bytes in a plane.
 pub(crate) const fn fits(bytes: u32) -> bool {
     bytes.is_multiple_of(4) && bytes >= 4 && bytes <= 4 * MOST_CELLS as u32
 }
@@ -71,7 +71,7 @@ pub(crate) const fn value_at(delta: u32, bytes: u32, shift: u32) -> u32 {
     value_moved(delta).wrapping_add((bytes >> shift).wrapping_mul(0x27d4_eb2f))
 }
 
-/// What is added to the value of a write in a cell where a cell that begins so many bytes before it is meant.
+/// What is added to the value of a write in a cell where one is meant that begins this number of bytes before it.
 pub(crate) const fn value_moved(bytes: u32) -> u32 {
     bytes.wrapping_mul(0x85eb_ca6b)
 }

@@ -132,7 +132,7 @@ pub(super) struct Own {
 
 /// The value of a byte that was written; otherwise it is 0.
 const IS_WRITTEN: u8 = 0xff;
-/// Machine code may read as many bytes more.
+/// Machine code may read this number of bytes more.
 const SLACK: usize = 16;
 
 impl Own {

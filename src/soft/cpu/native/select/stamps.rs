@@ -85,7 +85,7 @@ pub(super) struct Event {
 }
 
 impl Selection<'_> {
-    /// Whether machine code can test an access whose cells have so many bytes in a plane.
+    /// Whether machine code can test an access whose cells have this number of bytes in a plane.
     pub(super) fn can_stamp(&self, kind: AccessKind, bytes: u32, known: bool) -> bool {
         let is_known = known || kind != AccessKind::Write;
         self.stamps.is_some() && is_known && fits(bytes)

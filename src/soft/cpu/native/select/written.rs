@@ -7,7 +7,7 @@ use crate::soft::cpu::native::shape::{Start, Sum};
 use crate::soft::ir::Scalar;
 use crate::soft::kernel::sanitize::stamps::QuickLayout as Quick;
 
-/// What is known of an access to threadgroup memory: its place in the code, how its address is made, and how many bytes of each lane it has.
+/// What is known of an access to threadgroup memory: the number of its site, how its address is made, and how many bytes of each lane it has.
 pub(super) struct Noted<'a> {
     pub(super) site: u32,
     pub(super) start: Start,
@@ -24,7 +24,7 @@ enum Bytes {
     Lanes(Vec<Reg>),
 }
 
-/// Whether accesses of so many bytes are done here.
+/// Whether accesses of this number of bytes are done here.
 pub(super) fn can_note(bytes: u32) -> bool {
     matches!(bytes, 1 | 2 | 4 | 8 | 12 | 16)
 }
