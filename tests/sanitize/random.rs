@@ -58,6 +58,8 @@ enum Step {
 #[derive(Debug)]
 struct Program {
     threads: u64,
+    /// The type of the words, of four bytes, two or one.
+    word: &'static str,
     /// How often the steps are repeated.
     repeats: u64,
     steps: Vec<Step>,
@@ -95,19 +97,20 @@ impl Program {
             open.push(access);
             steps.push(Step::Access(access));
         }
+        let word = ["uint", "ushort", "uchar"][(seed % 3) as usize];
         let repeats = 1 + numbers.below(2);
         steps.push(Step::Barrier { tile: true, device: true });
-        Self { threads, repeats, steps }
+        Self { threads, word, repeats, steps }
     }
 
     /// The kernel, without the step of a number.
     fn source(&self, without: Option<usize>) -> String {
-        let threads = self.threads;
+        let (threads, word) = (self.threads, self.word);
         let mut text = format!(
             "kernel void k(device uint *data [[buffer(0)]], uint t [[thread_index_in_threadgroup]],
                     uint g [[threadgroup_position_in_grid]]) {{
-                threadgroup uint tile[{threads}];
-                device uint *part = data + 512 + g * {threads};
+                threadgroup {word} tile[{threads}];
+                device {word} *part = (device {word} *)(data + 512) + g * {threads};
                 uint sum = 0;
                 for (uint k = 0; k < {}; k++) {{\n",
             self.repeats
@@ -122,6 +125,8 @@ impl Program {
                         format!("if (t % {divisor} == {rest}) ")
                     });
                     match write {
+                        // No two steps write one value, also as a byte.
+                        true if self.word != "uint" => format!("{only}{word} = {number} + 1;\n"),
                         true => format!("{only}{word} = 1000 * {number} + t;\n"),
                         false => format!("{only}sum += {word};\n"),
                     }
