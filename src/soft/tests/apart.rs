@@ -86,8 +86,10 @@ const TYPES: &[(&str, i64, &str)] = &[
     ("uint4", 16, "x.x + x.y * 3 + x.z * 5 + x.w * 7"),
 ];
 
-/// Which threads access memory.
-const MASKS: &[(&str, fn(i64) -> bool)] = &[
+/// Which lanes access memory.
+type Mask = (&'static str, fn(i64) -> bool);
+
+const MASKS: &[Mask] = &[
     ("true", |_| true),
     ("w < 8", |w| w < 8),
     ("w % 16 < 8", |w| w % 16 < 8),
