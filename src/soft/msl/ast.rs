@@ -512,6 +512,8 @@ pub(crate) struct Lambda {
     pub(crate) operator: Decl,
     /// The names in the body, of which a default captures the variables.
     pub(crate) mentioned: Mentioned,
+    /// It stands for a statement expression.
+    pub(crate) statements: bool,
 }
 
 /// `x`, `&x` and `x = init`; `this` has the keyword's name, and `*this` is its object.

@@ -13,6 +13,9 @@ use crate::soft::msl::types::{self, Qual, StructId, StructName, Ty, TyId, Types}
 /// The name of the classes of lambdas, which a program cannot spell.
 const CLOSURE: &str = "(lambda)";
 
+/// The name of the classes of statement expressions.
+const STATEMENTS: &str = "(statement expression)";
+
 /// A member of a closure and its initial value.
 struct Captured {
     name: Name,
@@ -23,7 +26,11 @@ struct Captured {
 impl Checker {
     pub(super) fn lambda(&mut self, lambda: &ast::Lambda, span: Span) -> Expr {
         let captured = self.captured(lambda, span);
-        let name = StructName::plain(CLOSURE);
+        if lambda.statements && self.body.is_none() {
+            self.error(span, "statement expression not allowed at file scope");
+            return self.error_expr(span);
+        }
+        let name = StructName::plain(if lambda.statements { STATEMENTS } else { CLOSURE });
         let id = self.types.add_class(types::Struct::new(name, false));
         let scope = self.new_scope(ScopeKind::Class(id), self.scope);
         self.classes.push(Class::new(scope));
@@ -211,7 +218,13 @@ impl Checker {
     }
 
     fn is_closure(&self, class: StructId) -> bool {
-        &*self.types.class(class).name.text == CLOSURE
+        matches!(&*self.types.class(class).name.text, CLOSURE | STATEMENTS)
+    }
+
+    /// Whether the body that is being checked is that of a statement expression.
+    pub(super) fn is_in_statement_expression(&self) -> bool {
+        let this = self.body.as_ref().and_then(|body| body.this);
+        this.is_some_and(|(class, _)| &*self.types.class(class).name.text == STATEMENTS)
     }
 
     /// The member of a closure that is its captured `this`.

@@ -367,14 +367,14 @@ impl Checker {
             }
             Ast::Break => {
                 if self.body.as_ref().is_some_and(|body| body.breakable == 0) {
-                    self.error(span, "'break' statement not in loop or switch statement");
+                    self.leaves_nothing("'break' statement not in loop or switch statement", span);
                 }
                 self.end_lives_of_jump(false, out);
                 push(out, StmtKind::Break);
             }
             Ast::Continue => {
                 if self.body.as_ref().is_some_and(|body| body.loops == 0) {
-                    self.error(span, "'continue' statement not in loop statement");
+                    self.leaves_nothing("'continue' statement not in loop statement", span);
                 }
                 self.end_lives_of_jump(true, out);
                 push(out, StmtKind::Continue);
@@ -384,6 +384,14 @@ impl Checker {
                 let value = self.end_lives_of_return(value, out);
                 push(out, StmtKind::Return(value));
             }
+        }
+    }
+
+    /// Reports a jump without a statement that it leaves.
+    fn leaves_nothing(&mut self, message: &str, span: Span) {
+        match self.is_in_statement_expression() {
+            true => self.unsupported(span, "leaving a statement expression by a jump is"),
+            false => self.error(span, message),
         }
     }
 

@@ -124,9 +124,11 @@ impl Parser<'_> {
             _ => None,
         };
         let outer_name = std::mem::replace(&mut self.class_name, plain);
+        let in_statements = std::mem::take(&mut self.in_statements);
         let outer_in = self.declare_in.take();
         let members = self.bracketed(|this| this.members(scope));
         self.class_name = outer_name;
+        self.in_statements = in_statements;
         self.declare_in = outer_in;
         let members = members?;
         self.expect(Punct::RBrace)?;

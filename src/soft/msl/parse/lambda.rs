@@ -26,30 +26,16 @@ impl Parser<'_> {
     pub(super) fn lambda(&mut self) -> Parse<Expr> {
         let start = self.token().span;
         let (default, captures) = self.captures()?;
-        let outer = self.scopes.current;
-        self.scopes.push();
-        let operator = self.call_operator(start);
-        self.scopes.current = outer;
-        let (operator, mentioned) = operator?;
+        let (operator, mentioned) = self.operator_scope(start, false)?;
         let span = self.span_from(start);
-        let lambda = Lambda { default, captures, operator, mentioned };
+        let lambda = Lambda { default, captures, operator, mentioned, statements: false };
         Ok(Expr::new(ExprKind::Lambda(Arc::new(lambda)), span))
     }
 
     /// statement-expression: '(' block ')': the last statement is its value. A lambda that is called at once.
     pub(super) fn statement_expression(&mut self) -> Parse<Expr> {
         let start = self.advance().span;
-        let from = self.at;
-        let outer = self.scopes.current;
-        self.scopes.push();
-        let operator = self.call_operator(start);
-        self.scopes.current = outer;
-        let (mut operator, mentioned) = operator?;
-        // It would leave the function around it.
-        if let Some(token) = self.tokens[from..self.at].iter().find(|one| one.name == Name::RETURN)
-        {
-            return self.fail(token.span, "'return' in a statement expression is not supported");
-        }
+        let (mut operator, mentioned) = self.operator_scope(start, true)?;
         self.expect(Punct::RParen)?;
         if let Decl::Function(function) = &mut operator
             && let Some(Function { body: Body::Block(block), .. }) = Arc::get_mut(function)
@@ -59,7 +45,9 @@ impl Parser<'_> {
             last.kind = StmtKind::Return(Some(value.take()));
         }
         let span = self.span_from(start);
-        let lambda = Lambda { default: Some(true), captures: Vec::new(), operator, mentioned };
+        let captures = Vec::new();
+        let lambda =
+            Lambda { default: Some(true), captures, operator, mentioned, statements: true };
         let lambda = Expr::new(ExprKind::Lambda(Arc::new(lambda)), span);
         self.node(ExprKind::Call(Box::new(lambda), Vec::new()), span)
     }
@@ -104,6 +92,17 @@ impl Parser<'_> {
         }
         self.expect(Punct::RBracket)?;
         Ok((default, captures))
+    }
+
+    /// The call operator of a lambda, or of the statements of a statement expression, in a scope of its own.
+    fn operator_scope(&mut self, start: Span, statements: bool) -> Parse<(Decl, Mentioned)> {
+        let outer = self.scopes.current;
+        let around = std::mem::replace(&mut self.in_statements, statements);
+        self.scopes.push();
+        let operator = self.call_operator(start);
+        self.scopes.current = outer;
+        self.in_statements = around;
+        operator
     }
 
     fn call_operator(&mut self, start: Span) -> Parse<(Decl, Mentioned)> {

@@ -40,6 +40,8 @@ struct Parser<'a> {
     in_arguments: bool,
     /// The class whose body is being parsed: its name followed by '(' is a constructor.
     class_name: Option<Name>,
+    /// Directly in a statement expression, not in a function in it.
+    in_statements: bool,
     /// The scope of a class or enum that specifiers define.
     declare_in: Option<decl::Around>,
     depth: u32,
@@ -84,6 +86,7 @@ pub(crate) fn parse(
         expansions: FastMap::default(),
         in_arguments: false,
         class_name: None,
+        in_statements: false,
         declare_in: None,
         depth: 0,
         wasted: 0,

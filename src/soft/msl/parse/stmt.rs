@@ -115,6 +115,10 @@ impl Parser<'_> {
                 self.expect(Punct::Semi)?;
                 Ok(if token.name == Name::BREAK { StmtKind::Break } else { StmtKind::Continue })
             }
+            // It would leave the function around it.
+            Name::RETURN if self.in_statements => {
+                self.fail(token.span, "'return' in a statement expression is not supported")
+            }
             Name::RETURN => {
                 self.advance();
                 let value = match self.token().kind {
@@ -181,10 +185,12 @@ impl Parser<'_> {
         loop {
             match self.token().kind {
                 Kind::Punct(Punct::Semi) if depth == 0 => return Ok(()),
-                Kind::Punct(Punct::RParen) if depth == 0 => return self.failed(),
-                Kind::Punct(Punct::LParen | Punct::LBracket) => depth += 1,
-                Kind::Punct(Punct::RParen | Punct::RBracket) => depth = depth.saturating_sub(1),
-                Kind::Punct(Punct::LBrace | Punct::RBrace) | Kind::Eof => return self.failed(),
+                Kind::Punct(Punct::RParen | Punct::RBrace) if depth == 0 => return self.failed(),
+                Kind::Punct(Punct::LParen | Punct::LBracket | Punct::LBrace) => depth += 1,
+                Kind::Punct(Punct::RParen | Punct::RBracket | Punct::RBrace) => {
+                    depth = depth.saturating_sub(1);
+                }
+                Kind::Eof => return self.failed(),
                 _ => {}
             }
             self.advance();
