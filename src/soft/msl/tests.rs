@@ -347,6 +347,25 @@ fn each_rule_is_reported() {
 }
 
 #[test]
+fn declarations_and_definitions_are_one_entity() {
+    let none = ConstantValues::default();
+    let text = "
+        extern constant int N;
+        constant int N [[function_constant(3)]];
+        kernel void f(device int* o);
+        [[host_name(\"a\")]] kernel void f(device int* o) { o[0] = N; }
+        [[host_name(\"b\")]] kernel void g(device int* o);
+        kernel void g(device int* o) { o[0] = 1; }";
+    let library = compile(text, &Options::default()).map_err(|error| error.0).unwrap();
+    let constants = library.function_constants.iter().map(|one| (&*one.name, one.index));
+    assert_eq!(constants.collect::<Vec<_>>(), [("N", 3)]);
+    library.kernel("b", &none).map_err(|error| error.0).unwrap();
+    let error = library.kernel("a", &none).map(|_| ()).map_err(|error| error.0).unwrap_err();
+    assert!(error.contains("'N'"), "{error}");
+    assert!(library.kernel("f", &none).is_err() && library.kernel("g", &none).is_err());
+}
+
+#[test]
 fn templates_recurse_to_a_depth_of_two_thousand() {
     // The work grows with the square of a list's length: `benches/pathological.rs` has lists of 2,000.
     let numbers: Vec<String> = (0..300).map(|number| number.to_string()).collect();

@@ -231,10 +231,6 @@ impl Checker {
             qual.space = Some(AddressSpace::Constant);
         }
         qual.constant |= qual.space == Some(AddressSpace::Constant);
-        if let Some(index) = function_constant {
-            let global = GlobalIndex(self.globals.len() as u32);
-            self.check_function_constant(index, global, qual, &text, span);
-        }
         let mut deduced = None;
         if let BaseType::Auto | BaseType::Decltype(None) = simple.specifiers.base {
             let (of_value, value) = self.auto_value(base, one, span);
@@ -285,12 +281,16 @@ impl Checker {
         };
         let attributes = simple.specifiers.attributes.iter().chain(&one.declarator.attributes);
         self.alignment(qual.ty, attributes);
-        let global = GlobalIndex(self.globals.len() as u32);
+        let declared = self.declared_elsewhere(name, qual).filter(|_| !in_class);
+        let global = declared.unwrap_or(GlobalIndex(self.globals.len() as u32));
+        if let Some(index) = function_constant {
+            self.check_function_constant(index, global, qual, &text, span);
+        }
         let init = init.map(Arc::new);
         let row = Global { name: text, qual, span, init, function_constant, value };
-        if let Some(declared) = self.declared_elsewhere(name, qual) {
-            if row.init.is_some() {
-                Arc::make_mut(&mut self.globals)[declared.0 as usize] = Arc::new(row);
+        if declared.is_some() {
+            if row.init.is_some() || row.function_constant.is_some() {
+                Arc::make_mut(&mut self.globals)[global.0 as usize] = Arc::new(row);
             }
             return;
         }
@@ -423,6 +423,8 @@ impl Checker {
         definition: Option<Arc<ast::Function>>,
     ) -> Option<FuncId> {
         self.at(declarator.span);
+        // Classes in the signature have members of their own.
+        let of_static = std::mem::take(&mut self.templates.of_static);
         let signature = declarator.function()?.clone();
         let path = declarator.name.as_ref()?;
         if specifiers.storage.virtual_ {
@@ -450,6 +452,7 @@ impl Checker {
         for (name, span) in later.collect::<Vec<_>>() {
             self.refuse_newer(&name, span);
         }
+        self.check_host_name(&attributes, stage);
         // Errors in a graphics stage's signature are deferred with those of its body.
         let graphics = !matches!(stage, None | Some(Stage::Kernel | Stage::Visible));
         let outer_diagnostics = graphics.then(|| std::mem::take(&mut self.context.diagnostics));
@@ -554,7 +557,7 @@ impl Checker {
             _ => self.path_text(path),
         };
         let prefix = self.scopes[scope.0 as usize].prefix.clone();
-        let statik = specifiers.storage.statik || self.templates.of_static;
+        let statik = specifiers.storage.statik || of_static;
         let has_this = class.is_some() && !statik && !specifiers.storage.friend;
         let this = has_this.then_some((signature.constant, signature.space));
         let name = self.label_name(&label);
@@ -681,6 +684,12 @@ impl Checker {
                 let text = func.name.clone();
                 self.error(func.span, format!("redefinition of '{text}'"));
                 return id;
+            }
+            // Attributes may be on any of the declarations.
+            for attribute in func.attributes {
+                if known.attributes.iter().all(|one| one.name.name != attribute.name.name) {
+                    known.attributes.push(attribute);
+                }
             }
             if func.definition.is_some() {
                 known.definition = func.definition;

@@ -576,7 +576,7 @@ impl Checker {
         (self.scope, self.body, self.origin) = (GLOBAL_SCOPE, None, None);
         (self.depth, self.templates.depth, self.unevaluated) = (0, 0, 0);
         (self.folded, self.defaults) = (0, 0);
-        self.converting = false;
+        (self.converting, self.templates.of_static) = (false, false);
         for instance in &mut self.instances {
             if matches!(instance.state, State::Checking) {
                 instance.state = State::Unchecked;

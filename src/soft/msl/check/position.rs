@@ -9,8 +9,8 @@ pub(super) struct Elsewhere<'a> {
     checker: &'a mut Checker,
     scope: ScopeId,
     origin: Option<OriginId>,
-    /// The previous body, and its nesting of unevaluated operands.
-    body: Option<(Option<Body>, u32)>,
+    /// The previous body, its nesting of unevaluated operands, and whether a static member of a template is declared.
+    body: Option<(Option<Body>, u32, bool)>,
 }
 
 impl Checker {
@@ -28,7 +28,8 @@ impl Checker {
 
     /// Enters another scope, outside any body.
     pub(super) fn outside_of_body(&mut self, scope: ScopeId) -> Elsewhere<'_> {
-        let left = (self.body.take(), std::mem::take(&mut self.unevaluated));
+        let of_static = std::mem::take(&mut self.templates.of_static);
+        let left = (self.body.take(), std::mem::take(&mut self.unevaluated), of_static);
         let mut guard = self.in_scope(scope);
         guard.body = Some(left);
         guard
@@ -39,7 +40,8 @@ impl Drop for Elsewhere<'_> {
     fn drop(&mut self) {
         self.checker.scope = self.scope;
         self.checker.origin = self.origin;
-        if let Some((body, unevaluated)) = self.body.take() {
+        if let Some((body, unevaluated, of_static)) = self.body.take() {
+            self.checker.templates.of_static = of_static;
             self.checker.body = body;
             self.checker.unevaluated = unevaluated;
         }

@@ -64,12 +64,14 @@ impl Checker {
             return;
         };
         let attributes = simple.specifiers.attributes.iter().chain(&first.declarator.attributes);
-        let name = self.host_name(attributes);
+        let attributes: Vec<Attribute> = attributes.cloned().collect();
+        let name = self.host_name(attributes.iter());
         let name = name.unwrap_or_else(|| self.func(func).name.clone());
         if self.func(func).stage.is_none() {
             let stage = simple.specifiers.stage.or_else(|| self.stage_attribute(simple));
             self.functions[func.0 as usize].stage = stage;
         }
+        self.check_host_name(&attributes, self.func(func).stage);
         self.exports.push((name, func));
     }
 
@@ -110,10 +112,26 @@ impl Checker {
         kernel.then_some(Stage::Kernel)
     }
 
-    /// The name under which the host finds an entry point, which its own attribute may be.
+    /// The name under which the host finds an entry point: that of its attribute, or its own.
     pub(crate) fn entry_name(&self, id: FuncId) -> String {
         let func = self.func(id);
         self.host_name(func.attributes.iter()).unwrap_or_else(|| func.name.clone())
+    }
+
+    /// The host looks for functions of a stage by a string.
+    pub(in super::super) fn check_host_name(&mut self, list: &[Attribute], stage: Option<Stage>) {
+        for attribute in list {
+            if self.context.names.text(attribute.name.name) != "host_name" {
+                continue;
+            }
+            if self.host_name(std::iter::once(attribute)).is_none() || attribute.arguments.len() > 1
+            {
+                self.error(attribute.name.span, "'host_name' attribute requires a string");
+            } else if stage.is_none() {
+                let message = "'host_name' attribute only applies to entry points";
+                self.error(attribute.name.span, message);
+            }
+        }
     }
 
     fn host_name<'a>(&self, attributes: impl Iterator<Item = &'a Attribute>) -> Option<String> {

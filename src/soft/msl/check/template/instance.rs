@@ -61,18 +61,18 @@ impl Checker {
         }
         self.templates.depth += 1;
         let specialising = std::mem::take(&mut self.templates.specialising);
-        let of_static = std::mem::replace(&mut self.templates.of_static, is_static(syntax));
+        let of_static = is_static(syntax);
         let (syntax, scope) = self.specialised_syntax(id, &key.1, syntax, scope);
         let origin = Origin { key: key.clone(), member: None, span, from: self.origin };
         let origin = self.templates.remember(origin);
         let (made, diagnostics) = self.silently(|this| {
             let mut there = this.outside_of_body(scope);
             there.origin = Some(origin);
+            there.templates.of_static = of_static;
             there.declare_instance(&syntax, &key)
         });
         self.templates.depth -= 1;
         self.templates.specialising = specialising;
-        self.templates.of_static = of_static;
         let made = made.filter(|_| !diagnostics.has_errors());
         let kept = match made {
             Some(made) => Ok(made),

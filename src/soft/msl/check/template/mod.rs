@@ -225,7 +225,9 @@ impl Checker {
                 let name = self.label_name(&path.last().name);
                 self.new_template(template, name, scope);
             }
-            _ if full && (path.last().arguments.is_some() || self.names_templates(&path)) => {
+            _ if full
+                && (path.last().arguments.is_some() || self.names_templates(&path, template)) =>
+            {
                 self.specialise(&path, template);
             }
             // `template <> void S<int>::f()` is a member of one instance.
@@ -245,14 +247,23 @@ impl Checker {
         }
     }
 
-    /// Whether a path names templates of functions, and nothing else.
-    fn names_templates(&mut self, path: &Path) -> bool {
+    /// Whether a specialisation without arguments is one of a template of functions, not of a plain member of a
+    /// class template's instance.
+    fn names_templates(&mut self, path: &Path, template: &ast::Template) -> bool {
+        // `template <> template <typename U> U S<int>::g(U x)` is a template itself.
+        if deduce::signature_of(template).is_none() {
+            return false;
+        }
+        let of_instance = path.parts.iter().any(|part| part.arguments.is_some());
         let Found::Entities(list) = self.lookup_path(path) else { return false };
         let is_one = |entity: &Entity| match *entity {
             Entity::Template(id) => self.is_function_template(id),
             _ => false,
         };
-        !list.is_empty() && list.iter().all(is_one)
+        match of_instance {
+            true => !list.is_empty() && list.iter().all(is_one),
+            false => list.iter().any(is_one),
+        }
     }
 
     fn new_template(&mut self, template: &Arc<ast::Template>, name: Name, scope: ScopeId) {
