@@ -77,3 +77,69 @@ kernel void destructors(device ulong* out [[buffer(0)]]) {
     if (Noted held(list, 1); copied(2) == 2) { held.note(3); }
     out[8] = digits(list);
 }
+
+// ---- objects that are parts, copies, arguments and results ----
+
+struct Zeroed { int n; Zeroed() : n(1) {} ~Zeroed() { n = 0; } };
+struct Array { Zeroed all[2]; };
+struct One { Noted part; };
+struct Later { thread int* list; Noted a = Noted(list, 1); Noted b = Noted(a.list, 2); };
+struct Two { Noted a; Noted b; };
+struct Tick { thread int* count; ~Tick() { *count += 1; } };
+struct Moved {
+    thread int* list; int number;
+    Moved(thread int* l, int n) : list(l), number(n) {}
+    Moved(const thread Moved&) = delete;
+    Moved(thread Moved&& other) : list(other.list), number(other.number + 100) {}
+    ~Moved() { list[++list[0]] = -number; }
+};
+struct Deleted { ~Deleted() = delete; };
+struct Harmless { ~Harmless() {} };
+struct Plain { int n; ~Plain() = default; };
+static_assert(!is_trivially_destructible<Array>::value && !is_trivially_destructible<Harmless>::value && is_trivially_destructible<Plain>::value, "");
+static_assert(is_destructible<Array>::value && is_destructible<thread int&>::value && !is_destructible<Deleted[2]>::value, "");
+static_assert(!is_trivially_copyable<Tick>::value && is_trivially_copyable<Plain>::value && !is_literal_type<Tick>::value && !is_destructible<void>::value, "");
+
+Moved moved(thread int* list) { Moved local(list, 4); return local; }
+One of_array(thread int* list) { One all[2] = {{Noted(list, 1)}, {Noted(list, 2)}}; return all[1]; }
+template <typename F> int applied(F f) { return f(); }
+int read(const thread Noted& object) { return object.number; }
+
+kernel void kept(device ulong* out [[buffer(0)]]) {
+    int list[40], count = 0;
+    list[0] = 0;
+    { One all[2] = {{Noted(list, 1)}, {Noted(list, 2)}}; One b = all[1]; }
+    out[0] = digits(list);
+    list[0] = 0;
+    { One b = of_array(list); }
+    out[1] = digits(list);
+    list[0] = 0;
+    taken(Noted(list, 1), list);
+    taken(made(list), list);
+    out[2] = digits(list);
+    list[0] = 0;
+    { Later later = {list}; }
+    out[3] = digits(list);
+    list[0] = 0;
+    { auto [x, y] = Two{Noted(list, 1), Noted(list, 2)}; x.note(9); }
+    out[4] = digits(list);
+    list[0] = 0;
+    { Moved m = moved(list); }
+    out[5] = digits(list);
+    { Tick all[3][1500]; for (int i = 0; i < 4500; i++) { all[i / 1500][i % 1500].count = &count; } }
+    out[6] = ulong(count);
+    count = 0;
+    { Tick tick = {&count}; auto f = [tick]() { return 2; }; f(); applied([tick]() { return 3; }); applied(f); }
+    { Tick tick = {&count}; Tick other = {&count}; other = tick; }
+    out[7] = ulong(count);
+    int x = 1, seen = 0;
+    if (Guard<int> guard{x, 5}; x == 5) { seen += x; }
+    switch (int n{3}; n) { case 3: seen += 10; }
+    if (auto v = [&] { return x; }(); v) { seen += 100; }
+    seen += 1000 * ({ auto f = [](int a) { if (a > 1) { return a + 1; } return a; }; for (;;) { break; } f(2); });
+    out[8] = ulong(seen);
+    { Zeroed objects[2]; Array array; out[9] = ulong(objects[1].n + array.all[1].n); }
+    list[0] = 0;
+    switch (x) { case 1: { Noted inner(list, 1); } for (int i = 0; i < 2; i++) { case 2: list[++list[0]] = 7; Noted each(list, 3); } }
+    out[10] = digits(list);
+}

@@ -366,6 +366,31 @@ fn declarations_and_definitions_are_one_entity() {
 }
 
 #[test]
+fn the_order_of_instantiation_has_no_effect() {
+    let sources = [
+        // The destructor's class is known only after its object's initial value.
+        "template <typename T> struct Guard { thread T& v; Guard(thread T& x) : v(x) {} ~Guard() { v = 0; } };
+         template <typename T> Guard<T> make_guard(thread T& x) { return Guard<T>(x); }
+         kernel void k(device int* o) { int x = 1; { auto g = make_guard(x); } o[0] = x; }",
+        // A function that is checked while a static member is declared.
+        "#include <metal_stdlib>
+         constexpr int count() { struct L { int n; int get() const { return n; } }; return L{3}.get(); }
+         struct S { template <typename T> static metal::array<T, count()> of(T x) { metal::array<T, count()> all = {}; all[2] = x; return all; } };
+         kernel void k(device int* o) { o[0] = S::of(o[1])[2]; }",
+        // Specialisations of templates of members, beside plain members with the same names.
+        "template <typename T> struct S { T a; template <typename U> U g(U x) { return x; } };
+         template <> template <typename U> U S<int>::g(U x) { return x + U(1); }
+         struct P { static int of(int x) { return x; } template <typename T> static T of(T x, T y) { return x; } };
+         template <> float P::of(float x, float y) { return x + y; }
+         kernel void k(device float* o) { S<int> s; o[0] = s.g(1.0f) + P::of(1) + P::of(1.0f, 2.0f); }",
+    ];
+    for text in sources {
+        let library = compile(text, &Options::default()).map_err(|error| error.0).unwrap();
+        library.kernel("k", &ConstantValues::default()).map_err(|error| error.0).unwrap();
+    }
+}
+
+#[test]
 fn templates_recurse_to_a_depth_of_two_thousand() {
     // The work grows with the square of a list's length: `benches/pathological.rs` has lists of 2,000.
     let numbers: Vec<String> = (0..300).map(|number| number.to_string()).collect();

@@ -21,6 +21,7 @@ traits! {
     Const "__is_const" 1;
     Constructible "__is_constructible" 1;
     Convertible "__is_convertible __is_convertible_to" 2;
+    Destructible "__is_destructible" 1;
     Empty "__is_empty" 1;
     Enum "__is_enum" 1;
     Final "__is_final" 1;
@@ -44,6 +45,7 @@ traits! {
     Trivial "__is_trivial" 1;
     TriviallyAssignable "__is_trivially_assignable" 2;
     TriviallyConstructible "__is_trivially_constructible" 1;
+    TriviallyDestructible "__is_trivially_destructible" 1;
     TriviallyCopyable "__is_trivially_copyable" 1;
     Union "__is_union" 1;
     Unsigned "__is_unsigned" 1;

@@ -47,12 +47,32 @@ impl Checker {
                 return None;
             }
         };
+        let mut bound = Qual::plain(Types::UNKNOWN);
+        let value = self.made_for_object(|this| {
+            let (qual, value) = this.bound_value(bindings, base, expr)?;
+            bound = qual;
+            Some(value)
+        });
+        let qual = Qual { space: Some(AddressSpace::Thread), ..bound };
+        let local = self.new_local(String::new(), qual);
+        out.push(Stmt { kind: StmtKind::Let(local, Some(value?)), span });
+        self.note_cleanup(local, qual, span);
+        Some(self.through_reference(Expr { kind: ExprKind::Local(local), qual, place: true, span }))
+    }
+
+    /// The type and the value of the object.
+    fn bound_value(
+        &mut self,
+        bindings: &ast::Bindings,
+        base: Qual,
+        expr: &ast::Expr,
+    ) -> Option<(Qual, Expr)> {
         let value = self.expr(expr);
         if value.qual.ty == Types::UNKNOWN {
             return None;
         }
         let ty = value.qual.ty;
-        let (qual, value) = if bindings.reference {
+        Some(if bindings.reference {
             let rvalue = bindings.rvalue && !self.source(&value).place;
             let constant = value.qual.constant || base.constant || !value.place && !rvalue;
             let space = Some(value.qual.space_or_thread());
@@ -66,12 +86,7 @@ impl Checker {
                 false => value,
             };
             (Qual { constant: base.constant, ..Qual::plain(ty) }, value)
-        };
-        self.refuse_destructor(qual.ty, span);
-        let qual = Qual { space: Some(AddressSpace::Thread), ..qual };
-        let local = self.new_local(String::new(), qual);
-        out.push(Stmt { kind: StmtKind::Let(local, Some(value)), span });
-        Some(self.through_reference(Expr { kind: ExprKind::Local(local), qual, place: true, span }))
+        })
     }
 
     fn parts_of(&mut self, object: &Expr, span: Span) -> Option<Vec<Expr>> {

@@ -30,7 +30,12 @@ const UNSUPPORTED: &[&str] =
     &["dfdx", "dfdy", "fwidth", "discard_fragment", "simdgroup_async_copy"];
 
 impl Checker {
+    /// A call; by-value parameters get the objects that are made for them.
     pub(super) fn call(&mut self, callee: &ast::Expr, arguments: &[ast::Expr], span: Span) -> Expr {
+        self.made_by(|this| this.checked_call(callee, arguments, span))
+    }
+
+    fn checked_call(&mut self, callee: &ast::Expr, arguments: &[ast::Expr], span: Span) -> Expr {
         match &callee.kind {
             ast::ExprKind::Path(path) => {
                 if let Some(special) = self.special_call(path, arguments, span) {
@@ -116,10 +121,9 @@ impl Checker {
             self.error(span, message);
             return self.error_expr(span);
         }
-        let convert = |(argument, parameter): (Expr, &Qual)| {
-            self.implicit(argument, *parameter, "initialize a parameter of type")
-        };
+        let convert = |(argument, parameter): (Expr, &Qual)| self.passed(argument, *parameter);
         let values = arguments.into_iter().zip(parameters).map(convert).collect();
+        self.refuse_destructor(result.ty, span);
         self.wrap_result(ExprKind::Invoke(Box::new(pointer), values), result, span)
     }
 
@@ -422,12 +426,23 @@ impl Checker {
                 }
                 (None, None) => break,
             };
-            let text = "initialize a parameter of type";
-            // The function destroys its parameters.
-            let value = self.made_for_object(|this| Some(this.implicit(argument, qual, text)));
-            values.extend(value);
+            values.push(self.passed(argument, qual));
         }
         values
+    }
+
+    /// The initial value of a parameter, which the function destroys.
+    fn passed(&mut self, argument: Expr, parameter: Qual) -> Expr {
+        let check = |this: &mut Self| {
+            let value = this.implicit(argument, parameter, "initialize a parameter of type");
+            this.made_part(&value);
+            value
+        };
+        // An operand is not checked as a part of a call.
+        match self.records_objects() {
+            true => check(self),
+            false => self.made_by(check),
+        }
     }
 
     /// The result of a call; an lvalue if the function returns a reference.
@@ -510,6 +525,14 @@ impl Checker {
             return Expr { kind: ExprKind::ThreadElements(Box::new(object)), qual, place, span };
         }
         let object = self.part_named(object, member, span);
+        if let Label::Destructor(_) = member.last().name
+            && let Some(parts) = self.parts_of_class(object.qual.ty)
+            && parts.iter().any(|&part| self.destructor_of(part).is_some())
+        {
+            let what = "an explicit call of a destructor whose members or bases have one is";
+            self.unsupported(span, what);
+            return self.error_expr(span);
+        }
         if let (Some((class, _)), Label::Name(name)) =
             (self.types.structure(object.qual.ty), &member.last().name)
             && let Some(path) = self.field_path(class, *name)

@@ -78,7 +78,6 @@ impl Checker {
         let mut parts = Vec::new();
         let mut total = 0;
         for argument in arguments {
-            let argument = self.rvalue(argument);
             let argument = match self.types.structure(argument.qual.ty) {
                 Some(_) => {
                     let name = self.types.name(argument.qual.ty);
@@ -95,7 +94,7 @@ impl Checker {
                         return self.error_expr(span);
                     }
                 }
-                None => argument,
+                None => self.rvalue(argument),
             };
             let Some((_, lanes)) = self.types.arithmetic(argument.qual.ty) else {
                 let (from, to) = (self.types.name(argument.qual.ty), self.types.name(ty));

@@ -434,6 +434,7 @@ impl Checker {
                     return copy;
                 }
                 let ty = expr.qual.ty;
+                self.refuse_destructor(ty, span);
                 // A load of `c ? a : b` becomes `c ? load a : load b`, so that neither needs to be in memory.
                 let expr = match expr.kind {
                     ExprKind::Conditional(condition, yes, no) if !self.types.is_aggregate(ty) => {

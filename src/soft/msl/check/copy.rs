@@ -116,6 +116,7 @@ impl Checker {
             self.stored(Expr { kind, qual: array.qual.with(element), place: true, span })
         };
         let parts = (0..count).map(part).collect();
+        self.refuse_destructor(array.qual.ty, span);
         self.value(ExprKind::Aggregate(parts), array.qual.ty, span)
     }
 
@@ -128,6 +129,7 @@ impl Checker {
                 this.stored(member)
             });
             let parts = parts.collect();
+            this.refuse_destructor(ty, span);
             this.value(ExprKind::Aggregate(parts), ty, span)
         })
     }
@@ -135,7 +137,11 @@ impl Checker {
     /// The value of an object: of an array its elements, of a reference itself, not the object that it refers to.
     pub(super) fn stored(&mut self, place: Expr) -> Expr {
         let (ty, span) = (place.qual.ty, place.span);
-        self.copied(&place).unwrap_or_else(|| self.value(ExprKind::Load(Box::new(place)), ty, span))
+        if let Some(copy) = self.copied(&place) {
+            return copy;
+        }
+        self.refuse_destructor(ty, span);
+        self.value(ExprKind::Load(Box::new(place)), ty, span)
     }
 
     /// Whether a class has no copy assignment of its own, or a defaulted one.
@@ -179,8 +185,9 @@ impl Checker {
                         .map(|object| this.raw_field(object.clone(), at as u32, span));
                     let one = match array {
                         true => {
-                            let (qual, from) = (to.qual, this.stored(from));
-                            let kind = ExprKind::Assign(Box::new(to), Box::new(from));
+                            let (qual, value) = (to.qual, ExprKind::Load(Box::new(from)));
+                            let value = this.value(value, part, span);
+                            let kind = ExprKind::Assign(Box::new(to), Box::new(value));
                             Expr { kind, qual, place: true, span }
                         }
                         false => this.assign(to, from, span),

@@ -260,6 +260,12 @@ impl Checker {
             let ty = self.types.name(qual.ty);
             self.error(span, format!("variable has incomplete type '{ty}'"));
         }
+        if qual.space == Some(AddressSpace::Threadgroup)
+            && self.has_destructors
+            && self.destructor_of(qual.ty).is_some()
+        {
+            self.unsupported(span, "a threadgroup variable with a destructor is");
+        }
         if qual.space == Some(AddressSpace::Constant) {
             self.constant_bytes += u64::from(self.types.size(qual.ty));
             if self.constant_bytes > MAX_CONSTANT_BYTES {

@@ -532,6 +532,7 @@ impl Checker {
         for (index, part) in parts.into_iter().enumerate().rev() {
             let mut member = self.field(object.clone(), &[index as u32], span);
             member.qual.constant = false;
+            self.made_part(&part);
             let qual = member.qual;
             let kind = ExprKind::Assign(Box::new(member), Box::new(part));
             let assigned = Expr { kind, qual, place: true, span };

@@ -43,6 +43,7 @@ impl Checker {
         let ty = self.types.intern(Ty::Struct(id));
         self.outside(scope, |this| this.declare(&lambda.operator));
         let values = captured.into_iter().map(|one| one.value).collect();
+        self.refuse_destructor(ty, span);
         self.value(ExprKind::Aggregate(values), ty, span)
     }
 

@@ -286,6 +286,8 @@ struct Class {
     defaults: Vec<Option<Arc<ast::Simple>>>,
     /// A destructor that does something.
     destructor: Option<FuncId>,
+    /// Whether it declares a destructor that is not defaulted there, also one that does nothing.
+    provides_destructor: bool,
 }
 
 impl Class {
@@ -296,6 +298,7 @@ impl Class {
             conversions: Vec::new(),
             defaults: Vec::new(),
             destructor: None,
+            provides_destructor: false,
         }
     }
 }
@@ -321,8 +324,8 @@ struct Body {
     loops: u32,
     /// The labels of the enclosing switches, innermost last.
     labels: Vec<FastSet<Option<i64>>>,
-    /// The objects that a destructor ends.
-    lives: destroy::Lives,
+    /// The objects to destroy.
+    cleanups: destroy::Cleanups,
 }
 
 /// The results of the earlier phases.

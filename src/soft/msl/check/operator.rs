@@ -205,7 +205,11 @@ impl Checker {
                 self.compound(operator, operand, one, span)
             }
             Punct::Not => {
-                let value = self.rvalue(operand);
+                // A class is converted, not copied.
+                let value = match self.types.structure(operand.qual.ty) {
+                    Some(_) => operand,
+                    None => self.rvalue(operand),
+                };
                 self.unary_value(punct, value, span)
             }
             _ => {

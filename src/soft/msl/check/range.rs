@@ -161,12 +161,16 @@ impl Checker {
             qual = Qual::plain(self.types.intern(Ty::Reference(to, false)));
         }
         let span = item.span;
-        self.refuse_destructor(qual.ty, span);
-        let value = self.implicit(item, qual, "initialize a variable of type");
+        if self.has_destructors && self.destructor_of(qual.ty).is_some() {
+            self.unsupported(span, "a variable with a destructor in a range-based 'for' is");
+        }
+        let value = self.made_for_object(|this| {
+            Some(this.implicit(item, qual, "initialize a variable of type"))
+        });
         let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else { return };
         let text = self.text(name);
         let local = self.new_local(text, Qual { space: Some(AddressSpace::Thread), ..qual });
         self.bind_local(name, local, one.declarator.span);
-        out.push(Stmt { kind: StmtKind::Let(local, Some(value)), span });
+        out.push(Stmt { kind: StmtKind::Let(local, value), span });
     }
 }

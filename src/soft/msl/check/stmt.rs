@@ -1,7 +1,7 @@
 //! Statements and function bodies (C++14 stmt.stmt, class.base.init).
 
 use super::constant::NotConstant;
-use super::destroy::Lives;
+use super::destroy::Cleanups;
 use super::lookup::Found;
 use super::{Body, Checker, Entity, FuncId, Owner, ScopeKind, VariableId};
 use crate::soft::ir::hash::{FastMap, FastSet};
@@ -42,7 +42,7 @@ impl Checker {
             breakable: 0,
             loops: 0,
             labels: Vec::new(),
-            lives: Lives::default(),
+            cleanups: Cleanups::default(),
             initialised: None,
             entry,
         };
@@ -66,7 +66,7 @@ impl Checker {
                 self.redefinition(name, parameter.span);
                 self.bind_local(name, local, parameter.span);
             }
-            self.note_life(local, parameter.qual, parameter.span);
+            self.note_cleanup(local, parameter.qual, parameter.span);
             if entry {
                 continue;
             }
@@ -98,7 +98,7 @@ impl Checker {
             for statement in &block.statements {
                 self.statement(statement, &mut statements);
             }
-            self.end_lives(0, &mut statements);
+            self.end_scope(0, &mut statements);
         }
         let mut body = self.body.take()?;
         let result = match body.result {
@@ -237,7 +237,7 @@ impl Checker {
     }
 
     fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
-        self.living(|this| {
+        self.scoped_with_cleanups(|this| {
             let mut out = Vec::new();
             for statement in &block.statements {
                 this.statement(statement, &mut out);
@@ -250,7 +250,7 @@ impl Checker {
     fn branch(&mut self, statement: &ast::Stmt) -> Vec<Stmt> {
         match &statement.kind {
             Ast::Block(block) => self.block(block),
-            _ => self.living(|this| {
+            _ => self.scoped_with_cleanups(|this| {
                 let mut out = Vec::new();
                 this.statement(statement, &mut out);
                 out
@@ -274,7 +274,7 @@ impl Checker {
             Ast::Decl(declaration) => self.local_declaration(declaration, out),
             Ast::Block(block) => push(out, StmtKind::Block(self.block(block))),
             Ast::If { constant, init, condition, yes, no } => {
-                let block = self.living(|this| {
+                let block = self.scoped_with_cleanups(|this| {
                     let mut out = Vec::new();
                     if let Some(init) = init {
                         this.statement(init, &mut out);
@@ -318,7 +318,7 @@ impl Checker {
                 );
             }
             Ast::For { init, condition, step, body } => {
-                let block = self.living(|this| {
+                let block = self.scoped_with_cleanups(|this| {
                     let mut out = Vec::new();
                     this.statement(init, &mut out);
                     let mut before = Vec::new();
@@ -336,7 +336,7 @@ impl Checker {
                 push(out, StmtKind::Block(block));
             }
             Ast::Switch { condition, body } => {
-                let block = self.living(|this| {
+                let block = self.scoped_with_cleanups(|this| {
                     let mut out = Vec::new();
                     let value = this.switch_value(condition, &mut out);
                     this.enter_jumps(false);
@@ -369,19 +369,19 @@ impl Checker {
                 if self.body.as_ref().is_some_and(|body| body.breakable == 0) {
                     self.leaves_nothing("'break' statement not in loop or switch statement", span);
                 }
-                self.end_lives_of_jump(false, out);
+                self.cleanups_of_jump(false, out);
                 push(out, StmtKind::Break);
             }
             Ast::Continue => {
                 if self.body.as_ref().is_some_and(|body| body.loops == 0) {
                     self.leaves_nothing("'continue' statement not in loop statement", span);
                 }
-                self.end_lives_of_jump(true, out);
+                self.cleanups_of_jump(true, out);
                 push(out, StmtKind::Continue);
             }
             Ast::Return(value) => {
                 let value = self.made_for_object(|this| this.returned(value.as_ref(), span));
-                let value = self.end_lives_of_return(value, out);
+                let value = self.cleanups_of_return(value, out);
                 push(out, StmtKind::Return(value));
             }
         }
@@ -397,7 +397,7 @@ impl Checker {
 
     /// A `case`, or a `default` without a value, in the enclosing switch (stmt.switch).
     fn label(&mut self, value: Option<i64>, span: Span) {
-        if self.jumps_into_life() {
+        if self.jumps_past_object() {
             self.error(span, "cannot jump from switch statement to this case label");
         }
         let Some(body) = self.this_body() else { return };
@@ -734,7 +734,7 @@ impl Checker {
             body.items.extend(item.map(|item| (local, item)));
         }
         self.bind_local(name, local, span);
-        self.note_life(local, qual, span);
+        self.note_cleanup(local, qual, span);
         out.push(Stmt { kind: StmtKind::Let(local, value), span });
     }
 }

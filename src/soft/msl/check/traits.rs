@@ -72,6 +72,10 @@ impl Checker {
                     && self.is_trivially_copied(first.ty)
                     && self.has_standard_layout(first.ty)
             }
+            Trait::Destructible => self.ends(first.ty) && self.is_destructible(first.ty),
+            Trait::TriviallyDestructible => {
+                self.ends(first.ty) && !self.provides_destructor(first.ty)
+            }
             Trait::TriviallyCopyable => self.is_trivially_copied(first.ty),
             Trait::StandardLayout => self.has_standard_layout(first.ty),
             Trait::Literal => self.is_literal(first.ty),
@@ -194,6 +198,11 @@ impl Checker {
         ty
     }
 
+    /// Whether a type has objects, or is a reference to them.
+    fn ends(&self, ty: TyId) -> bool {
+        !matches!(self.types.get(ty), Ty::Void | Ty::Function(..))
+    }
+
     fn is_object(&self, ty: TyId) -> bool {
         !matches!(self.types.get(ty), Ty::Void | Ty::Reference(..) | Ty::Function(..))
     }
@@ -224,7 +233,9 @@ impl Checker {
             Some(parts) => {
                 let own = self.own_copies(ty);
                 let any = !(own.any_deleted_constructor && own.any_deleted_assignment);
-                any && !own.any_provided && parts.iter().all(|&part| self.is_trivially_copied(part))
+                any && !own.any_provided
+                    && !self.provides_destructor(ty)
+                    && parts.iter().all(|&part| self.is_trivially_copied(part))
             }
         }
     }
@@ -256,6 +267,7 @@ impl Checker {
         };
         let constructors = &self.classes[class.0 as usize].constructors;
         row.complete
+            && !self.provides_destructor(ty)
             && (self.is_aggregate(class) || constructors.iter().any(constant))
             && row.fields().iter().all(|field| self.is_literal(field.qual.ty))
     }
