@@ -31,13 +31,7 @@ const REASONS: &[(&str, &str, &str)] = &[
 
 /// Families that nobody has written a reference for yet.
 const NO_REFERENCE: &[(&str, &[&str])] = &[
-    (
-        "llama-cpp-sys-2",
-        &[
-            "kernel",
-            "kernel_get_rows",
-        ],
-    ),
+    ("llama-cpp-sys-2", &["kernel", "kernel_get_rows"]),
     (
         "mlx-native",
         &[
@@ -82,13 +76,7 @@ const NO_REFERENCE: &[(&str, &[&str])] = &[
             "tq_dequantize_kv",
         ],
     ),
-    (
-        "whisper-rs-sys",
-        &[
-            "kernel",
-            "kernel_get_rows",
-        ],
-    ),
+    ("whisper-rs-sys", &["kernel", "kernel_get_rows"]),
 ];
 
 /// The reason for the kernels of a family that do not run.
