@@ -105,6 +105,8 @@ One of_array(thread int* list) { One all[2] = {{Noted(list, 1)}, {Noted(list, 2)
 template <typename F> int applied(F f) { return f(); }
 int read(const thread Noted& object) { return object.number; }
 
+struct Counted { thread int& left; int n; operator int() const { return n; } ~Counted() { left--; } };
+
 kernel void kept(device ulong* out [[buffer(0)]]) {
     int list[40], count = 0;
     list[0] = 0;
@@ -142,4 +144,13 @@ kernel void kept(device ulong* out [[buffer(0)]]) {
     list[0] = 0;
     switch (x) { case 1: { Noted inner(list, 1); } for (int i = 0; i < 2; i++) { case 2: list[++list[0]] = 7; Noted each(list, 3); } }
     out[10] = digits(list);
+    int left = 1;
+    {
+        Counted c = {left, 3};
+        int sum = c + 1;
+        sum += c;
+        sum += 2 * c + (c == 3) + (left ? c : 1) + (c && left) * 10;
+        out[11] = ulong(sum);
+    }
+    out[11] = out[11] * 10 + ulong(left);
 }

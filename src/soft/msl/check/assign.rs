@@ -107,7 +107,7 @@ impl Checker {
             return self.error_expr(span);
         }
         let Some(operator) = binary_operator(punct) else { return self.error_expr(span) };
-        let right = self.operand_value(right);
+        let right = self.operand_or_object(right);
         let qual = left.qual;
         if matches!(self.types.get(qual.ty), Ty::Pointer(_) | Ty::Matrix(..)) {
             // The rules of `+` and `-`, then a store.

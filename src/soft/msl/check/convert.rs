@@ -112,6 +112,14 @@ impl Checker {
         }
     }
 
+    /// The same of an operand that may be an object of a class: that is converted, and not copied.
+    pub(super) fn operand_or_object(&mut self, expr: Expr) -> Expr {
+        match self.types.structure(expr.qual.ty) {
+            Some(_) => expr,
+            None => self.operand_value(expr),
+        }
+    }
+
     /// The rank of the conversion of `from` to `to`, if there is one.
     pub(super) fn rank(&mut self, from: Source, to: Qual) -> Option<Rank> {
         if from.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {

@@ -216,7 +216,7 @@ impl Checker {
         let Some((class, row)) = self.types.structure(ty) else { return };
         let (union, count) = (row.union, row.fields().len() as u32);
         let own = self.classes[class.0 as usize].destructor;
-        if let Some(id) = own {
+        if own.is_some() || union {
             if let Some(body) = self.this_body() {
                 body.cleanups.calls += 1;
             }
@@ -225,6 +225,8 @@ impl Checker {
                             out of their scope, are";
                 return self.unsupported(span, what);
             }
+        }
+        if let Some(id) = own {
             let call = self.call_function(id, Some(object.clone()), Vec::new(), span);
             out.push(Stmt { kind: StmtKind::Expr(call), span });
         }

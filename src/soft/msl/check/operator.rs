@@ -205,11 +205,7 @@ impl Checker {
                 self.compound(operator, operand, one, span)
             }
             Punct::Not => {
-                // A class is converted, not copied.
-                let value = match self.types.structure(operand.qual.ty) {
-                    Some(_) => operand,
-                    None => self.rvalue(operand),
-                };
+                let value = self.operand_or_object(operand);
                 self.unary_value(punct, value, span)
             }
             _ => {
@@ -344,7 +340,7 @@ impl Checker {
             return self.logical(punct, left, right, span);
         }
         let Some(operator) = binary_operator(punct) else { return self.error_expr(span) };
-        let (left, right) = (self.operand_value(left), self.operand_value(right));
+        let (left, right) = (self.operand_or_object(left), self.operand_or_object(right));
         let (left, right) = (self.as_arithmetic(left, &right), right);
         let right = self.as_arithmetic(right, &left);
         if let Some(operation) = self.pointer_operation(operator, &left, &right) {
@@ -694,7 +690,7 @@ impl Checker {
         }
         let (yes, no) = match yes.qual.ty == no.qual.ty {
             true => (self.rvalue(yes), self.rvalue(no)),
-            false => (self.operand_value(yes), self.operand_value(no)),
+            false => (self.operand_or_object(yes), self.operand_or_object(no)),
         };
         let types = (yes.qual.ty, no.qual.ty);
         let Some((yes, no)) = self.unify(yes, no) else {
@@ -702,6 +698,7 @@ impl Checker {
             self.error(span, format!("incompatible operand types ('{a}' and '{b}')"));
             return self.error_expr(span);
         };
+        let (yes, no) = (self.rvalue(yes), self.rvalue(no));
         let ty = yes.qual.ty;
         self.value(ExprKind::Conditional(condition, Box::new(yes), Box::new(no)), ty, span)
     }
