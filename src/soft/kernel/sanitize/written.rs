@@ -41,8 +41,8 @@ pub(crate) fn is_any_tracked() -> bool {
     ANY.load(Relaxed)
 }
 
-/// Nothing was written to this memory yet. Of buffers there whose memory may be used again, nothing is known any more. The result is not 0, and
-/// is what [`untrack`] takes.
+/// Nothing was written to this memory yet. If there are buffers whose memory is used again by this one, nothing is known of any of them from now
+/// on: commands that were recorded before may still use the old ones. The result is not 0, and is what [`untrack`] takes.
 pub(crate) fn track(base: *const u8, bytes: usize) -> u64 {
     ANY.store(true, Relaxed);
     let number = TRACKED.fetch_add(1, Relaxed) + 1;
@@ -52,7 +52,9 @@ pub(crate) fn track(base: *const u8, bytes: usize) -> u64 {
         let over = before.take_while(|(start, other)| *start + other.bytes > base);
         let over: Vec<u64> = over.map(|(start, _)| *start).collect();
         over.iter().for_each(|start| drop(buffers.remove(start)));
-        buffers.insert(base, Written { number, bytes, bits });
+        if over.is_empty() {
+            buffers.insert(base, Written { number, bytes, bits });
+        }
     }
     number
 }
@@ -101,8 +103,9 @@ pub(crate) fn copy(from: *const u8, to: *const u8, bytes: usize) {
         drop(buffers);
         return mark(to, bytes);
     };
-    // The source may overlap the target, so all of it is read first.
-    let was_written = |at: u64| source.bits[(at / 64) as usize] >> (at % 64) & 1 != 0;
+    // The source may overlap the target, so all of it is read first. Past its end is memory of which nothing is known.
+    let was_written =
+        |at: u64| at >= source.bytes || source.bits[(at / 64) as usize] >> (at % 64) & 1 != 0;
     let all: Vec<bool> = (offset..offset + bytes as u64).map(was_written).collect();
     drop(buffers);
     let mut start = 0;
@@ -190,22 +193,25 @@ mod tests {
         assert_eq!(unwritten(0), 0);
     }
 
-    /// A buffer of a heap is aliasable, and another one takes its place.
+    /// A buffer of a heap is aliasable, and another one is made over it.
     #[test]
-    fn memory_that_is_used_again_is_that_of_the_last_buffer() {
+    fn nothing_is_known_of_memory_that_two_buffers_have() {
         let at = |offset: usize| (0x7100_1000_0000 + offset) as *const u8;
         let unwritten = |offset| unwritten(at(offset) as u64, 4);
         for start in [0, 64] {
             let first = track(at(64), 128);
             let second = track(at(start), 96);
-            mark(at(start), 96);
             assert_eq!([start, start + 92, 160].map(unwritten), [0; 3], "{start}");
             untrack(at(64), first);
-            assert_eq!([start, start + 96].map(unwritten), [0; 2], "{start}");
-            track(at(start), 96);
+            let third = track(at(start), 96);
             untrack(at(start), second);
             assert_eq!(unwritten(start), 0xf, "{start}");
-            mark(at(start), 96);
+            // A copy of more than the buffer has.
+            let target = track(at(4096), 256);
+            copy(at(start), at(4096), 200);
+            assert_eq!([4096, 4096 + 96, 4096 + 200].map(unwritten), [0xf, 0, 0xf], "{start}");
+            untrack(at(4096), target);
+            untrack(at(start), third);
         }
     }
 }
