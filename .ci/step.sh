@@ -39,9 +39,13 @@ need_zig() {
     need_wheel "$folder" "ziglang==$version"
 }
 
+need_pip() {
+    python3 -m pip --version >/dev/null 2>&1 || need python3 python3-pip
+}
+
 # need_wheel FOLDER PACKAGE==VERSION: installs a Python package into a folder of its own.
 need_wheel() {
-    python3 -m pip --version >/dev/null 2>&1 || need python3-pip
+    need_pip
     alone install_wheel "$@"
 }
 install_wheel() {
