@@ -323,6 +323,21 @@ pub(crate) enum Init {
     List(Expr),
 }
 
+impl Init {
+    /// The only value, from which a type can be deduced.
+    pub(crate) fn single(&self) -> Option<&Expr> {
+        match self {
+            Self::Copy(expr) => Some(expr),
+            Self::Direct(list) if list.len() == 1 => list.first(),
+            Self::List(list) => Some(match &list.kind {
+                ExprKind::InitList(items) if items.len() == 1 => &items[0].1,
+                _ => list,
+            }),
+            Self::None | Self::Direct(_) => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) specifiers: Specifiers,

@@ -25,20 +25,11 @@ impl Checker {
             self.error(span, format!("'{name}' declared as array of 'auto'"));
             return (unknown, None);
         }
-        let expr = match &one.init {
-            ast::Init::Copy(expr) => expr,
-            ast::Init::Direct(list) if list.len() == 1 => &list[0],
-            ast::Init::List(list) => match &list.kind {
-                ast::ExprKind::InitList(items) if items.len() == 1 => &items[0].1,
-                _ => list,
-            },
-            _ => {
-                self.error(
-                    span,
-                    "declaration of variable with deduced type 'auto' requires an initializer",
-                );
-                return (unknown, None);
-            }
+        let Some(expr) = one.init.single() else {
+            let message =
+                "declaration of variable with deduced type 'auto' requires an initializer";
+            self.error(span, message);
+            return (unknown, None);
         };
         if let (ast::ExprKind::InitList(_), ast::Init::Copy(_)) = (&expr.kind, &one.init)
             && let Some(list) = self.listed_auto(expr)

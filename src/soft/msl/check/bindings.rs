@@ -35,17 +35,9 @@ impl Checker {
     fn bound_object(&mut self, bindings: &ast::Bindings, out: &mut Vec<Stmt>) -> Option<Expr> {
         let span = bindings.span;
         let base = self.specifiers(&bindings.specifiers);
-        let expr = match &bindings.init {
-            ast::Init::Copy(expr) => expr,
-            ast::Init::Direct(list) if list.len() == 1 => &list[0],
-            ast::Init::List(list) => match &list.kind {
-                ast::ExprKind::InitList(items) if items.len() == 1 => &items[0].1,
-                _ => list,
-            },
-            _ => {
-                self.error(span, "decomposition declaration requires an initializer");
-                return None;
-            }
+        let Some(expr) = bindings.init.single() else {
+            self.error(span, "decomposition declaration requires an initializer");
+            return None;
         };
         let mut bound = Qual::plain(Types::UNKNOWN);
         let value = self.made_for_object(|this| {
