@@ -97,3 +97,23 @@ pub(crate) struct Launch<'a> {
     /// Finds the source position of an instruction; set by [`Kernel::submit`](super::Kernel::submit).
     pub(crate) locate: Option<&'a Locate<'a>>,
 }
+
+#[cfg(test)]
+impl Launch<'_> {
+    /// One with no arguments, which nothing watches.
+    pub(crate) fn bare(grid: [u32; 3], group: [u32; 3]) -> Self {
+        Self {
+            grid,
+            group,
+            bindings: &[],
+            residents: &[],
+            resident_textures: &[],
+            watchdog: None,
+            strict: false,
+            order: None,
+            session: None,
+            profile: None,
+            locate: None,
+        }
+    }
+}

@@ -473,19 +473,7 @@ mod tests {
             // CUDA has no threadgroups as deep.
             ([1, 1, 1024], [1, 1, 128], false),
         ] {
-            let launch = Launch {
-                grid,
-                group,
-                bindings: &[],
-                residents: &[],
-                resident_textures: &[],
-                watchdog: None,
-                strict: false,
-                session: None,
-                profile: None,
-                order: None,
-                locate: None,
-            };
+            let launch = Launch::bare(grid, group);
             let reports = Reports { record: 0, stop: 0, progress: 0, faulted: 0, number: 1 };
             let special = pieces(&launch).any(|piece| {
                 let bytes = argument(&launch, &reports, &[], (&[], 0), &[], &piece);

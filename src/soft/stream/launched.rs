@@ -232,19 +232,7 @@ mod tests {
 
     /// A launch of threadgroups of this many threads.
     fn launch(threads: u32) -> Launch<'static> {
-        Launch {
-            grid: [1; 3],
-            group: [threads; 3],
-            bindings: &[],
-            residents: &[],
-            resident_textures: &[],
-            watchdog: None,
-            strict: false,
-            session: None,
-            profile: None,
-            order: None,
-            locate: None,
-        }
+        Launch::bare([1; 3], [threads; 3])
     }
 
     #[test]

@@ -464,6 +464,15 @@ mod tests {
     use crate::soft::ir::FunctionBuilder;
 
     /// `for (i = 0; i < iterations; i++) array[i] = i`
+    /// The end of a loop that adds a number to its counter.
+    fn end_counting(b: &mut FunctionBuilder, counter: VarId, step: Value) {
+        b.begin_next();
+        let now = b.get(counter);
+        let next = b.add(now, step);
+        b.set(counter, next);
+        b.end_loop();
+    }
+
     fn counting(iterations: u32) -> Function {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let array = b.local("array", 256);
@@ -476,11 +485,7 @@ mod tests {
         b.break_if(done);
         let at = b.index(array, now, 4);
         b.store(at, now);
-        b.begin_next();
-        let now = b.get(i);
-        let more = b.add(now, one);
-        b.set(i, more);
-        b.end_loop();
+        end_counting(&mut b, i, one);
         b.finish()
     }
 
@@ -518,11 +523,7 @@ mod tests {
         b.break_if(done);
         let at = b.index(array, now, 4);
         b.store(at, now);
-        b.begin_next();
-        let now = b.get(i);
-        let more = b.add(now, one);
-        b.set(i, more);
-        b.end_loop();
+        end_counting(&mut b, i, one);
         let mut f = b.finish();
         run(&mut f);
         let text = f.to_string();
@@ -547,11 +548,7 @@ mod tests {
         b.break_if(done);
         let twice = b.add(number, number);
         b.set(x, twice);
-        b.begin_next();
-        let now = b.get(i);
-        let next = b.add(now, two);
-        b.set(i, next);
-        b.end_loop();
+        end_counting(&mut b, i, two);
         b.finish()
     }
 
@@ -586,11 +583,7 @@ mod tests {
             let now = b.get(i);
             let done = b.op(Op::Le, &[most, if old { before } else { now }]);
             b.break_if(done);
-            b.begin_next();
-            let now = b.get(i);
-            let more = b.add(now, one);
-            b.set(i, more);
-            b.end_loop();
+            end_counting(&mut b, i, one);
             let mut f = b.finish();
             run(&mut f);
             assert_eq!(f.to_string().contains("loop"), whole);
@@ -615,11 +608,7 @@ mod tests {
                 let sum = b.add(read, old);
                 b.set(x, sum);
             }
-            b.begin_next();
-            let now = b.get(i);
-            let more = b.add(now, one);
-            b.set(i, more);
-            b.end_loop();
+            end_counting(&mut b, i, one);
             let mut f = b.finish();
             run(&mut f);
             assert_eq!(!f.to_string().contains("loop"), indexed);

@@ -303,19 +303,8 @@ fn compiled(gpu: &Gpu, source: &str) -> Box<dyn Executable> {
 
 /// A launch of four threads.
 fn launch_of<'a>(bindings: &'a [Binding<'a>]) -> Launch<'a> {
-    Launch {
-        grid: [4, 1, 1],
-        group: [4, 1, 1],
-        bindings,
-        residents: &[],
-        resident_textures: &[],
-        watchdog: Some(Duration::from_millis(20)),
-        strict: false,
-        order: None,
-        session: None,
-        profile: None,
-        locate: None,
-    }
+    let watchdog = Some(Duration::from_millis(20));
+    Launch { bindings, watchdog, ..Launch::bare([4, 1, 1], [4, 1, 1]) }
 }
 
 /// The 32-bit values of a bound buffer.

@@ -107,19 +107,8 @@ pub(super) fn run(
         bytes: bytes.len() as u64,
         address: 0,
     }));
-    let launch = Launch {
-        grid: [threads, 1, 1],
-        group: [threads.min(limits::THREADS), 1, 1],
-        bindings: &bindings,
-        residents: &residents,
-        resident_textures: &[],
-        watchdog: None,
-        strict: false,
-        order: None,
-        session: None,
-        profile: None,
-        locate: None,
-    };
+    let [grid, group] = [threads, threads.min(limits::THREADS)].map(|threads| [threads, 1, 1]);
+    let launch = Launch { bindings: &bindings, residents: &residents, ..Launch::bare(grid, group) };
     // SAFETY: everything that is bound outlives the launch.
     unsafe { kernel.launch(&launch) }.unwrap_or_else(|fault| panic!("{fault}"));
 }
