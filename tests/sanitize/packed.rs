@@ -3,8 +3,8 @@
 use super::{Rig, checked, in_child, reports};
 use aruminium::{Checks, DispatchType, Report, ReportKind};
 
-/// A kernel in which each thread accesses four bytes, `start` elements after its own word, and then a word of the SIMD-group before. The words of two
-/// SIMD-groups are apart.
+/// A kernel in which each thread accesses the four bytes that are `start` elements after its own word, and then a word that the previous SIMD-group
+/// accesses first. There is a gap between the words of two SIMD-groups.
 fn kernel(ty: &str, packed: &str, count: u32, writes: bool, between: &str) -> String {
     let gap = 8 * count;
     let at = format!("*(device {packed} *)(data + ({count} * i + {gap} * s + start))");

@@ -306,7 +306,7 @@ impl<K: Hash + Eq, V> FastMap<K, V> {
         Some(self.entries.swap_remove(at).1)
     }
 
-    /// The entry of a key, to add it if there is none.
+    /// The entry of a key, which may have to be added.
     pub(crate) fn entry(&mut self, key: K) -> Entry<'_, K, V> {
         let hash = hash_of(&key);
         let at = self.find(&key, hash);

@@ -52,7 +52,7 @@ known_names! {
     // The types of a lambda's `auto` parameters.
     AUTO_0 "auto:1" AUTO_1 "auto:2" AUTO_2 "auto:3" AUTO_3 "auto:4" AUTO_4 "auto:5" AUTO_5 "auto:6"
     AUTO_6 "auto:7" AUTO_7 "auto:8"
-    // Words that are operators (C++14 [lex.digraph], table 2), as `lex::ALTERNATIVES` has them.
+    // Words that are operators (C++14 [lex.digraph], table 2), in the order of `lex::ALTERNATIVES`.
     AND "and" AND_EQ "and_eq" BITAND "bitand" BITOR "bitor" COMPL "compl" NOT "not" NOT_EQ "not_eq" OR "or" OR_EQ "or_eq"
     XOR "xor" XOR_EQ "xor_eq"
     THREAD_ELEMENTS "thread_elements" SIMD "simd" RAYTRACING "raytracing" BEGIN "begin" END "end"

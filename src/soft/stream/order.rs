@@ -88,7 +88,7 @@ fn note(recording: &mut Recording, items: &[Item], order: &[usize]) {
                 earlier < number && must_wait(recording, &items[earlier], item)
             };
             let after = match recording.segments.len() > MAX {
-                // Those of so many count as ordered.
+                // More than that count as ordered.
                 true => encoders.len().checked_sub(1).into_iter().collect(),
                 false => (0..encoders.len()).filter(comes_after).collect(),
             };

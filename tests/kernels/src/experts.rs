@@ -21,7 +21,7 @@ impl Experts {
         (0..self.tokens * taken).map(|at| (at / taken * 3 + at % taken * 2) % self.all).collect()
     }
 
-    /// They as `int`s.
+    /// The choices as the bytes of `int`s.
     pub fn bytes(self) -> Vec<u8> {
         self.choices().into_iter().flat_map(|expert| (expert as i32).to_le_bytes()).collect()
     }

@@ -25,7 +25,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     (
         "",
         "kernel_flash_attn_ext",
-        "heads that are no whole number of the format's blocks, which cannot be stored, or more than 32 KiB of threadgroup memory: ggml cannot launch them either",
+        "heads whose length is not a multiple of the format's blocks, which cannot be stored, or more than 32 KiB of threadgroup memory: ggml cannot launch them either",
     ),
 ];
 

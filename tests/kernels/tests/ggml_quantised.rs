@@ -38,7 +38,7 @@ fn vector_shape(ggml: &Ggml, kernel: &str, format: &Format) -> (usize, usize, us
 /// Room for the tables that some kernels copy to threadgroup memory, and for the sums of SIMD-groups.
 const SHARED: usize = 8192;
 
-/// Matrix times columns: sizes and steps of both sides and sizes of the result. A row of the matrix consists of units of so many bytes,
+/// Matrix times columns: sizes and steps of both sides and sizes of the result. A row of the matrix consists of units of `unit` bytes,
 /// and so do the columns.
 fn vector_arguments(
     (unit, row): (usize, usize),
@@ -371,7 +371,7 @@ fn small_products() {
     }
 }
 
-/// Products of a few columns by 8 × 8 matrices: so many tiles of 8 rows, and one or two of 8 columns.
+/// Products of a few columns by 8 × 8 matrices: tiles of 8 rows, and one or two tiles of 8 columns.
 #[test]
 fn few_columns() {
     for ggml in Ggml::all() {

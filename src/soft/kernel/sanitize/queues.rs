@@ -151,7 +151,7 @@ struct Uses {
 pub(crate) struct EncoderOrder {
     /// Its first command.
     pub(crate) start: usize,
-    /// The encoders that it comes after, which run earlier, by their places in the list.
+    /// The encoders that it comes after, which run earlier, by their indices in the list.
     pub(crate) after: Vec<usize>,
     /// The fences that it waits for, and those that it updates.
     pub(crate) waits: Vec<u64>,

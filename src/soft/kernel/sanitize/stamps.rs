@@ -99,7 +99,7 @@ pub(crate) struct Limits {
     pub(crate) start: Cell<u32>,
     /// The first stamp of this threadgroup.
     pub(crate) group: Cell<u32>,
-    /// From there on, as many are ordered before: the earlier phases of this threadgroup.
+    /// How many of the stamps from there on are of earlier phases of this threadgroup, which are ordered before.
     pub(crate) done: Cell<u32>,
     /// The first of this phase. A phase ends with a barrier of the threadgroup that orders the memory.
     pub(crate) phase: Cell<u32>,
@@ -264,7 +264,7 @@ impl Limits {
     }
 }
 
-/// From an event on, a SIMD-group runs, and has passed as many barriers.
+/// From an event on, a SIMD-group runs that has passed a number of barriers.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Segment {

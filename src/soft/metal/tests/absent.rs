@@ -262,7 +262,7 @@ fn a_vertex_function_lists_its_attributes() {
     });
 }
 
-/// Which members of its input a function uses, and which of them exist, is told member by member.
+/// Whether a member of a function's input exists, and whether the function uses it, does not depend on other members.
 #[test]
 fn attributes_depend_on_function_constants_and_on_their_use() {
     let library = library(

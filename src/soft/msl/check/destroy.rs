@@ -268,7 +268,7 @@ impl Checker {
         out.push(Stmt { kind, span });
     }
 
-    /// The condition of a loop, whose variable each iteration makes.
+    /// The condition of a loop, which makes its variable anew in each iteration.
     pub(super) fn loop_condition(&mut self, condition: &Condition, out: &mut Vec<Stmt>) -> Expr {
         let before = self.cleanups();
         let value = self.condition(condition, out);

@@ -9,7 +9,7 @@ pub(super) struct Elsewhere<'a> {
     checker: &'a mut Checker,
     scope: ScopeId,
     origin: Option<OriginId>,
-    /// The previous body, its nesting of unevaluated operands, and whether a static member of a template is declared.
+    /// The previous body, its nesting of unevaluated operands, and whether a static member of a template is being declared.
     body: Option<(Option<Body>, u32, bool)>,
 }
 
