@@ -114,8 +114,8 @@ variables! {
             "set by the launcher: its own path, as it was put in the place of the compiler wrapper";
         "ARUMINIUM_LAUNCHER_NEXT", Any, "unset",
             "set by the launcher: the compiler wrapper that the user had set, which the launcher's own calls";
-        "ARUMINIUM_TEST_SCALE", Words(&["small", "more", "many", "full"]), "unset",
-            "for this repository's tests: `small` makes long loops short, `more`, `many` and `full` make random tests longer";
+        "ARUMINIUM_TEST_SCALE", Words(&["small", "many", "full"]), "unset",
+            "for this repository's tests: `small` makes long loops short, `many` and `full` make random tests longer";
         "ARUMINIUM_TEST_SEED", Number(0, usize::MAX), "0",
             "for this repository's tests: where random tests begin";
         "ARUMINIUM_TEST_RUNNER", Any, "unset",
