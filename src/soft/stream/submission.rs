@@ -98,7 +98,8 @@ impl Submission {
         let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
         let mut submission: Arc<Self> = spare.unwrap_or_default();
         let own = Arc::get_mut(&mut submission).expect("only this thread has it");
-        (own.retained, own.session) = (retained, Session::new(queue));
+        own.retained = retained;
+        own.session.set_queue(queue);
         own.recordings = Some(Arc::clone(recordings));
         let state = own.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         (state.recording, state.trace) = (Some(recording), trace);

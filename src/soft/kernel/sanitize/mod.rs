@@ -253,9 +253,9 @@ impl State {
 }
 
 impl Session {
-    /// The checks of a command buffer of a queue.
-    pub(crate) fn new(queue: u64) -> Self {
-        Self { queue, ..Self::default() }
+    /// From now on these are the checks of a command buffer of this queue.
+    pub(crate) fn set_queue(&mut self, queue: u64) {
+        self.queue = queue;
     }
 
     /// The state, locked, if a checked kernel was launched.

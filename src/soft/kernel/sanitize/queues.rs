@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::shadow::Record;
 use super::{Run, Site};
@@ -63,9 +63,10 @@ impl Ticks {
     }
 }
 
-/// A clock that threads share: that of an event, or of a queue.
+/// A clock that threads share: that of an event, or of a queue. It is made when something comes before it, so that programs without
+/// checks pay nothing for it.
 #[derive(Debug, Default)]
-pub(crate) struct SharedClock(Mutex<Ticks>);
+pub(crate) struct SharedClock(OnceLock<Box<Mutex<Ticks>>>);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,15 +74,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl SharedClock {
     pub(super) fn get(&self) -> Ticks {
-        lock(&self.0).clone()
+        self.0.get().map_or(Ticks::NONE, |ticks| lock(ticks).clone())
+    }
+
+    fn ticks(&self) -> MutexGuard<'_, Ticks> {
+        lock(self.0.get_or_init(Box::default))
     }
 
     pub(super) fn join(&self, other: &Ticks) {
-        lock(&self.0).join(other);
+        self.ticks().join(other);
     }
 
     pub(super) fn add(&self, queue: u64, tick: u64) {
-        lock(&self.0).add(queue, tick);
+        self.ticks().add(queue, tick);
     }
 
     /// The program sees it: what it commits from now on comes after.
@@ -100,7 +105,7 @@ impl SharedClock {
 }
 
 /// The work that the program has observed to be done.
-static SEEN: SharedClock = SharedClock(Mutex::new(Ticks::NONE));
+static SEEN: SharedClock = SharedClock(OnceLock::new());
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static TICKS: AtomicU64 = AtomicU64::new(0);
 /// The queues that were made. Those that have ended count, too: what they published is compared with what comes later.

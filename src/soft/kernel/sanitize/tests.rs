@@ -225,7 +225,8 @@ fn written_by(queue: u64, address: u64) -> Session {
 }
 
 fn value_written_by(queue: u64, address: u64, value: Option<u64>) -> Session {
-    let session = Session::new(queue);
+    let mut session = Session::default();
+    session.set_queue(queue);
     let mut checker = session.launch("k", Checks::RACES, extent([1; 3], [1; 3]), false);
     checker.enter(0);
     let site = checker.site(None, AccessKind::Write);
@@ -274,7 +275,8 @@ fn queues_race_unless_a_clock_or_new_memory_is_between() {
     }
     let (first, clock) = (written_by(5, at(2)), SharedClock::default());
     first.before(&clock);
-    let second = Session::new(6);
+    let mut second = Session::default();
+    second.set_queue(6);
     second.after(&clock);
     assert_eq!(second.clock.get(), first.clock.get());
 }
