@@ -680,7 +680,7 @@ flags! {
         /// It writes.
         WRITE = 2,
     }
-    /// What a tensor is used for.
+    /// The uses of a tensor.
     ///
     /// ```
     /// let both = aruminium::TensorUsage::COMPUTE | aruminium::TensorUsage::MACHINE_LEARNING;

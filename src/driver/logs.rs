@@ -105,8 +105,8 @@ impl LogMessage {
 }
 
 impl Commands {
-    /// What the command buffer's kernels have logged so far; complete once it has completed. The messages are in the order of launches,
-    /// those of a launch in the order of threads, those of a thread in the order in which it wrote them.
+    /// The messages that the command buffer's kernels have logged so far; all of them once it has completed. They are in the
+    /// order of launches, those of a launch in the order of threads, those of a thread in the order in which it wrote them.
     ///
     /// A command buffer has room for 1 MiB of messages, unless it or its queue was made with a log state (`MTLLogState`) of another
     /// size. If some had no room, the last message says how many.

@@ -123,7 +123,7 @@ unsafe impl Send for Queue4 {}
 unsafe impl Sync for Queue4 {}
 
 metal_class! {
-    /// What is to be called when committed work is done.
+    /// The handlers to be called when committed work is done.
     pub(crate) class CommitOptions: MTL4CommitOptions;
 
     fn new() -> CommitOptions = class [new];

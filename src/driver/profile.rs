@@ -120,7 +120,7 @@ pub struct MemoryProfile {
     pub scattered: Accesses,
     /// The least and the greatest distance between lanes of the strided accesses, in bytes.
     pub stride: Option<(u64, u64)>,
-    /// Of threadgroup memory with 32 banks of 4 bytes: how many more times than necessary the fullest bank is accessed.
+    /// With 32 banks of 4 bytes in threadgroup memory: how many more times than necessary the fullest bank is accessed.
     pub bank_conflicts: u64,
 }
 

@@ -82,7 +82,7 @@ of_source! {
         |source| source.set_timer(start, interval);
     /// Merges a value into the data of a source.
     dispatch_source_merge_data(value: usize) |source| source.merge(value);
-    /// What the handler was called for: how often a timer has fired, or the data.
+    /// The data that the handler was called for, or how often a timer has fired.
     dispatch_source_get_data() -> usize |source| source.data();
     /// The handle of a source: these kinds have none.
     dispatch_source_get_handle() -> usize |_source| 0;

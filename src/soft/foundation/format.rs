@@ -1,7 +1,7 @@
 //! Formats: texts with arguments in them, for `stringWithFormat:` and its like.
 //!
-//! What `printf` formats is passed on to the C library; objects and strings are ours. `long double` is the one type of C's
-//! that is not read: its conversions are those of `double`.
+//! The conversions of `printf` are passed on to the C library; those of objects and strings are made here. Of C's types only
+//! `long double` is not read: its conversions are those of `double`.
 
 use super::array::text_of;
 use super::variadic::{Variadic, variadic};
@@ -100,7 +100,7 @@ impl Format {
         }
     }
 
-    /// What follows a percent sign; none for one that stands for itself, and for what is no conversion.
+    /// The conversion after a percent sign; none for `%%`, and for text that is not a conversion.
     fn conversion(&mut self, chars: &mut Peekable<Chars<'_>>) -> Option<Conversion> {
         let mut position = None;
         let mut ahead = chars.clone();
@@ -265,7 +265,7 @@ impl Conversion {
         }
     }
 
-    /// What the C library prints, with a width and a precision before the value.
+    /// The text that the C library prints, with a width and a precision before the value.
     fn printed(
         &self,
         length: &str,

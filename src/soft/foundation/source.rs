@@ -11,7 +11,7 @@ use crate::soft::runtime::object::{Retained, Strong};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-/// What makes a source call its handler.
+/// The events for which a source calls its handler.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     Timer,
@@ -49,9 +49,9 @@ struct State {
     timer: Option<(Instant, Option<Duration>)>,
     /// Counts the times that the timer was set: what waits for an earlier setting does nothing.
     setting: usize,
-    /// What was merged since the handler was called last, or how often the timer fired.
+    /// The data merged since the handler was called last, or how often the timer fired.
     pending: usize,
-    /// What the handler that runs was called for.
+    /// The data that the running handler was called for.
     data: usize,
     /// Whether a job of the handler waits or runs.
     busy: bool,
@@ -116,7 +116,7 @@ impl Source {
         let _old = std::mem::replace(&mut lock(&self.0.state).end, handler);
     }
 
-    /// What the handler was called for.
+    /// The data that the handler was called for.
     pub(super) fn data(&self) -> usize {
         lock(&self.0.state).data
     }
@@ -266,7 +266,7 @@ impl Drop for Source {
         state.cancelled = true;
         state.object = None;
         let handlers = (state.event.take(), state.end.take());
-        // What handlers own may use the source.
+        // Dropping what the handlers own may use the source.
         drop(state);
         drop(handlers);
     }

@@ -102,7 +102,7 @@ impl Places {
         let moved = self.slot_of(last);
         self.slots[moved] = number as u32 + 1;
         self.hashes.swap_remove(number);
-        // What follows moves up, unless it would come before its own slot.
+        // The entries that follow move up, unless that would be before their own slots.
         let slots = &mut self.slots[..];
         let mask = slots.len() - 1;
         slots[free] = 0;

@@ -226,7 +226,7 @@ impl Probe {
         Self::shifts(inst).is_some()
     }
 
-    /// What an instruction that reports that the kernel begins says about the cells of device and of threadgroup memory.
+    /// The sizes of cells of device and of threadgroup memory, as shifts, if the instruction reports that the kernel begins.
     pub(crate) fn shifts(inst: &Inst) -> Option<[u8; 2]> {
         match Self::from_imm(inst.imm).filter(|_| inst.op == Op::Probe)? {
             Self::Start { shifts } => Some(shifts),

@@ -11,7 +11,7 @@ use super::function_descriptors::MTLFunctionDescriptor;
 /// Declares classes, their superclasses, and the selectors that they have no methods for.
 macro_rules! absent {
     ($($name:ident: $superclass:ident { $($selector:literal)* })+) => {$(
-        /// What the class lacks.
+        /// The messages that the class lacks.
         #[allow(non_snake_case)] // The class's own name.
         mod $name {
             use crate::soft::metal::absent::report;

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 const READ_ONLY: usize = 0;
 const WRITE_ONLY: usize = 2;
 
-/// Of `MTLDataType`: what is not data.
+/// Values of `MTLDataType` that are not data.
 const TEXTURE: usize = 58;
 const SAMPLER: usize = 59;
 const POINTER: usize = 60;

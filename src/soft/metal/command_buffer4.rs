@@ -97,7 +97,7 @@ pub(super) struct CommandBuffer4 {
     encoded: Mutex<Option<Encoded>>,
 }
 
-/// What is encoded, or being encoded.
+/// The work that is encoded, or being encoded.
 struct Encoded {
     submission: Arc<Submission>,
     allocator: Strong<CommandAllocator>,
@@ -253,7 +253,7 @@ impl CommandBuffer4 {
         }
     }
 
-    /// What is being encoded. Where nothing is, the message has no effect but a report.
+    /// The work that is being encoded. If there is none, the message is reported and has no effect.
     fn open(&self, selector: &str) -> Option<Arc<Submission>> {
         let encoded = lock(&self.encoded);
         let open = encoded.as_ref().filter(|encoded| !encoded.ended);

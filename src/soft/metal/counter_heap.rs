@@ -13,7 +13,7 @@ use crate::soft::stream::recording::{Command, Ordered, Recording};
 use std::sync::{Arc, Mutex};
 
 properties! {
-    /// What a heap of counters has.
+    /// The kind and the number of a heap's counters.
     class MTL4CounterHeapDescriptor(CounterHeapDescriptor, CounterHeapFields);
     [type, setType:] kind: isize = 0;
     [count, setCount:] count: usize = 0;

@@ -321,7 +321,7 @@ fn binding_type(argument: &Argument) -> usize {
 /// A number of `MTLBindingAccess`.
 fn access(argument: &Argument) -> usize {
     match argument.access {
-        // What is bound is a record of the tensor, which is read.
+        // The argument is a record of the tensor, which is read.
         _ if argument.tensor.is_some_and(|tensor| tensor.writable) => 1,
         Access::ReadOnly => 0,
         Access::ReadWrite => 1,

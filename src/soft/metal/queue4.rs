@@ -27,12 +27,12 @@ properties! {
     [feedbackQueue, setFeedbackQueue:] feedback: Option<Retained> = None;
 }
 
-/// What is to be called after a commit.
+/// The handlers to be called after a commit.
 #[derive(Default)]
 pub(super) struct CommitOptions(Mutex<Vec<Arc<HeldBlock>>>);
 
 soft_class! {
-    /// What is to be called after a commit.
+    /// The handlers to be called after a commit.
     pub(super) class MTL4CommitOptions(CommitOptions): NSObject;
     init [init] = CommitOptions::default;
     [addFeedbackHandler:] = |options: &CommitOptions, block: Option<HeldBlock>| {

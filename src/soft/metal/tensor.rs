@@ -192,7 +192,7 @@ pub(super) struct Tensor {
     offset: usize,
     /// The buffer that they are in, if the program made it.
     buffer: Option<Strong<Buffer>>,
-    /// What kernels read about it.
+    /// The record that kernels read.
     pub(super) record: Arc<Memory>,
     pub(super) element: Element,
     sizes: Vec<usize>,
@@ -255,7 +255,7 @@ pub(super) struct Elements {
 }
 
 impl Elements {
-    /// What a recorded copy has of them.
+    /// The part of them that a recorded copy stores.
     pub(super) fn recorded(self, tensor: &Object<Tensor>, recording: &mut Recording) -> Part {
         let object = recording.memory(&tensor.memory, || is_untracked::<Tensor>(tensor));
         Part { object, offset: self.offset, strides: self.strides }
@@ -351,7 +351,7 @@ impl Tensor {
             ));
         }
         let strides = scaled(&self.strides, self.element.bytes);
-        // What is too large is not in memory.
+        // An address that is too large is outside of the memory.
         let offset = origin.iter().zip(&strides).fold(self.offset, |offset, (at, stride)| {
             offset.saturating_add(at.saturating_mul(*stride))
         });

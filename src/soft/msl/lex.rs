@@ -134,7 +134,7 @@ struct Lexer<'a> {
     diagnostics: &'a mut Diagnostics,
 }
 
-/// What the words mean that are operators, in the order of their numbers.
+/// The operators that are written as words, in the order of their numbers.
 const ALTERNATIVES: [(Name, Punct); 11] = [
     (Name::AND, Punct::AndAnd),
     (Name::AND_EQ, Punct::AmpEq),

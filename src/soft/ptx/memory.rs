@@ -150,7 +150,7 @@ impl Memory {
         bytes: usize,
         private: bool,
     ) -> Result<Self, CudaError> {
-        // What only the device accesses is read over the bus again and again if it stays with the host.
+        // If memory that only the device accesses stayed with the host, each access would go over the bus.
         let home = match (bytes <= SMALL, private) {
             (true, true) if bytes > PAGE && device.has_managed => Home::Device,
             (true, _) => Home::Host,

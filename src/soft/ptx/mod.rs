@@ -235,7 +235,7 @@ impl Drop for Code {
 }
 
 impl Ready {
-    /// What code for a kind of launch depends on, but for what the launch passes.
+    /// The options that the code for a kind of launch depends on, without the arguments of the launch.
     fn options(&self, alignment: u32, threads: u32, strict: bool) -> Options {
         // Few threads may have more registers each.
         let threads = if threads <= 256 { 256 } else { limits::THREADS };

@@ -21,7 +21,7 @@ pub(super) struct Extent {
     pub(super) writable: bool,
 }
 
-/// What a launch knows.
+/// The facts of a launch that its proofs start from.
 pub(super) struct Known<'a> {
     pub(super) grid: [u32; 3],
     pub(super) group: [u32; 3],
@@ -31,7 +31,7 @@ pub(super) struct Known<'a> {
     pub(super) carried: &'a [Option<&'a [u8]>],
 }
 
-/// What is known about a value.
+/// A fact about a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fact {
     Unknown,
@@ -42,7 +42,7 @@ enum Fact {
 }
 
 impl Fact {
-    /// What is known of one of two values.
+    /// The fact that holds for either of two values.
     fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Number(a, b), Self::Number(c, d)) => Self::Number(a.min(c), b.max(d)),
@@ -419,7 +419,7 @@ impl Proof<'_> {
         }
     }
 
-    /// What is added to a variable by a sum of it, as it is read `inside` the loop, and something else.
+    /// The limits of a number, if the value is its sum with a variable that is read `inside` the loop.
     fn sum(&self, inside: &HashSet<Value>, variable: u64, value: Value) -> Option<(i128, i128)> {
         let bytes = self.function.variables[variable as usize].ty.bytes();
         let inst = self.function.inst(self.plain(value, bytes));
@@ -571,7 +571,7 @@ impl Proof<'_> {
                     }
                     Op::And => {
                         let (first, last) = b()?;
-                        // What is not negative is a limit.
+                        // An operand that is not negative limits the result.
                         match (low >= 0, first >= 0) {
                             (true, true) => number(Some(0), Some(high.min(last))),
                             (true, false) => number(Some(0), Some(high)),

@@ -504,7 +504,7 @@ unsafe extern "C-unwind" fn set_nil(this: Id, _: Sel, key: Id) {
 unsafe fn each(array: Id, mut run: impl FnMut(Id)) {
     // SAFETY: the caller's.
     unsafe {
-        // What is called may change the array.
+        // The called method may change the array.
         let mut at = 0;
         while at < send::<usize>(array, "count") {
             run(send_with(array, "objectAtIndex:", at));

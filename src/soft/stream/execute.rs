@@ -478,7 +478,7 @@ pub(super) fn launch<'a>(
         false => Residents::default(),
     };
     if written::is_any_tracked() && !kernel.checks().has(Checks::INIT) {
-        // What a kernel writes that notes nothing is not known.
+        // A kernel without the check does not record its writes: all that it may write counts as written.
         for (binding, (parameter, _)) in bindings.iter().zip(kernel.parameters()) {
             if let Binding::Memory { base, bytes, .. } = *binding
                 && parameter.writable

@@ -110,7 +110,7 @@ impl<'a> Launched<'a> {
         match result {
             Ok(lasted) => {
                 let end = now();
-                // What the device did not measure began when it was submitted, for all that is known.
+                // Work that the device did not measure may have begun as early as it was submitted.
                 let begin = lasted.map_or(self.submitted_at, |lasted| end - lasted.as_secs_f64());
                 let earlier = self.worked.map(|(first, _)| first).or(self.began);
                 let first = *self.began.insert(earlier.unwrap_or(begin));

@@ -329,7 +329,7 @@ mod tests {
         [Argument { bytes, parts: vec![part] }]
     }
 
-    /// What C's library makes of a format and a number.
+    /// The text that C's library makes of a format and a number.
     macro_rules! c {
         ($format:expr, $value:expr) => {{
             let (format, mut text) = (CString::new($format).unwrap(), [0u8; 2000]);

@@ -44,7 +44,7 @@ pub(crate) struct Submission {
     pub(crate) retained: bool,
     /// Findings of checked kernels.
     pub(crate) session: Session,
-    /// What its kernels log.
+    /// The messages that its kernels log.
     pub(crate) log: Log,
     /// `None` in one that is spare.
     recordings: Option<Arc<RecordingPool>>,

@@ -5,7 +5,7 @@ use super::guarded::{Buffers, kernel};
 use crate::soft::cpu::Way;
 use crate::test_random::Random;
 
-/// What an index is made of in a thread: its number in the threadgroup, and a uniform number that is not known.
+/// The parts of an index in a thread: its number in the threadgroup, and a uniform number that is not known.
 #[derive(Clone, Copy)]
 struct Thread {
     t: i64,

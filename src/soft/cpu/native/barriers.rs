@@ -15,7 +15,7 @@ pub(crate) struct Kept {
     pub(crate) in_memory: bool,
 }
 
-/// What is saved at barriers, and what where it is computed.
+/// The values that are saved at barriers, and those that are saved where they are computed.
 #[derive(Debug)]
 pub(crate) struct Barriers<'a> {
     code: &'a Code,

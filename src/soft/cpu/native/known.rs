@@ -69,7 +69,7 @@ impl Shapes {
         }
     }
 
-    /// What an instruction's results differ by from the first lane's.
+    /// The differences of an instruction's results from the first lane's.
     fn differences(&self, function: &Function, inst: &Inst) -> Option<OfLanes> {
         let [a, b] = [0, 1].map(|at| inst.args.get(at).copied());
         if matches!(inst.op, Op::Convert | Op::Bitcast) {
@@ -221,7 +221,7 @@ impl Shapes {
             }
             _ => None,
         };
-        // What does not fit wraps.
+        // Sums that do not fit wrap.
         Some(found.filter(|found| all.0 <= found.0 && found.1 <= all.1).unwrap_or(all))
     }
 }

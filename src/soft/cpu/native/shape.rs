@@ -113,7 +113,7 @@ impl Shapes {
         }
     }
 
-    /// What is added to the first lane's number in each lane, modulo 2^32.
+    /// The number that each lane adds to the first lane's, modulo 2^32.
     pub(crate) fn apart(&self, value: Value) -> Option<OfLanes> {
         match self.shape(value) {
             Shape::Same => Some([0; 32]),

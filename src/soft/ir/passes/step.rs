@@ -200,7 +200,7 @@ impl Step<'_> {
             return out.push(Stmt::Do(value));
         }
         if let Some(scalar @ (Scalar::I32 | Scalar::U32)) = number.scalar() {
-            // What a read has become: its start is one.
+            // The distance in the sum that replaced a read of the variable.
             let distance_of = |step: &Self, read: Value| {
                 let (_, start, by) = sum(step.function, read)?;
                 let start = step.function.inst(start);

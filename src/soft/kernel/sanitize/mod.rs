@@ -560,7 +560,7 @@ impl Checker<'_> {
         self.own_bytes(&range).map_or(0, written::Own::unwritten)
     }
 
-    /// What is known of bytes of threadgroup memory.
+    /// The records of bytes of threadgroup memory.
     fn own_bytes(&self, range: &Range<u64>) -> Option<&[Cell<u8>]> {
         self.written.iter().find_map(|own| own.bytes_of(range))
     }

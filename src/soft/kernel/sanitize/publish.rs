@@ -1,4 +1,4 @@
-//! What command buffers publish of their accesses, so that those of other queues, and of other encoders, are compared with it.
+//! The accesses that command buffers publish, so that those of other queues, and of other encoders, are compared with them.
 
 use std::ops::Range;
 

@@ -14,7 +14,7 @@ use super::{Run, Site};
 use crate::soft::ir::AccessKind;
 use crate::soft::ir::hash::FastMap;
 
-/// What comes before.
+/// A vector clock: the work that comes before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ticks {
     /// For each queue the tick up to which everything that it did does.
@@ -171,7 +171,7 @@ pub(crate) struct EncoderOrder {
 pub(super) struct Encoder {
     /// It stands for a queue.
     pub(super) number: u64,
-    /// What is ordered before it.
+    /// The work that is ordered before it.
     pub(super) clock: Ticks,
     /// The addresses of that memory, in order and apart.
     pub(super) untracked: Vec<Range<u64>>,
@@ -289,8 +289,8 @@ pub(super) fn publish(
     }
 }
 
-/// Of earlier writes that are ordered before a new one, and wrote other values, the last one of a queue implies those before it: a
-/// write that has the value of the new one has not that of the last one. So a cell has few records, however often it is written.
+/// Drops earlier writes that are ordered before a new one and wrote other values, except for each queue's last one, which implies
+/// them: a write of the new value does not write that one's. So a cell has few records, however often it is written.
 fn drop_implied_writes(here: &mut Vec<Published>, batch: &Batch, clock: &Ticks, new: &Record) {
     if new.kind != AccessKind::Write {
         return;

@@ -364,7 +364,7 @@ impl Stamps<'_> {
     fn records(&self, cell: StampCell<'_>, own: bool, new: &Record) -> Vec<Record> {
         let mut records = self.of(cell, own, self.events.quick.limits(own).start.get());
         for record in &mut records {
-            // Of the instruction that is running.
+            // A record of the instruction that is running.
             if record.stamp / EVENT == new.stamp / EVENT {
                 record.step = new.step;
             }

@@ -71,7 +71,7 @@ pub(crate) const fn value_at(delta: u32, bytes: u32, shift: u32) -> u32 {
     value_moved(delta).wrapping_add((bytes >> shift).wrapping_mul(0x27d4_eb2f))
 }
 
-/// What is added to the value of a write in a cell where one is meant that begins this number of bytes before it.
+/// Added to the value of a write in a cell, if the write begins this number of bytes before the cell.
 pub(crate) const fn value_moved(bytes: u32) -> u32 {
     bytes.wrapping_mul(0x85eb_ca6b)
 }
@@ -144,7 +144,7 @@ pub(crate) struct Quick {
 pub(crate) struct Row {
     pub(crate) planes: [*mut u8; Plane::COUNT],
     pub(crate) limits: [u64; MOST_CELLS],
-    /// Of threadgroup memory under `init`: a byte for each that is not 0 if it was written, and how many there are.
+    /// For threadgroup memory under `init`: a byte for each of its bytes, not 0 if that was written; and how many there are.
     pub(crate) written: *const Cell<u8>,
     pub(crate) bytes: u64,
 }
@@ -524,7 +524,7 @@ impl Events {
         for segment in &mut segments {
             segment.first = moved(segment.first);
         }
-        // Of those that have no events left, the last one counts.
+        // A segment without events begins where the next one does; only that one stays.
         segments.dedup_by(|later, earlier| {
             let same = later.first == earlier.first;
             if same {

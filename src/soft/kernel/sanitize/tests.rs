@@ -511,7 +511,7 @@ fn cells_of_other_sizes_know_the_same_values() {
     }
 }
 
-/// What cells of single bytes know of one access is one access to a cell of four.
+/// The cells of single bytes that one access covers become one access to a cell of four.
 #[test]
 fn parts_of_an_access_are_put_together() {
     let mut shadow = Shadow::default();

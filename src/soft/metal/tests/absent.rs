@@ -66,7 +66,7 @@ fn classes_without_methods_report_their_messages() {
             assert!(!responds(*object, "usage") && responds(*object, "hash"));
             let name = "MTLAccelerationStructureDescriptor";
             assert!(send!(*object, "isKindOfClass:", class(name) => Id; Bool).get());
-            // What a superclass has works.
+            // Methods of a superclass work.
             let function = new("MTLIntersectionFunctionDescriptor");
             send!(*function, "setName:", *string("hit") => Id; ());
             assert_eq!(text(send!(*function, "name"; Id)), "hit");

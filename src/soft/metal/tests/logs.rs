@@ -12,7 +12,7 @@ kernel void logs(uint i [[thread_position_in_grid]]) {
     if (i == 1) mine.log_fault(\"fault %u\", i);
 }";
 
-/// What handlers were called with: subsystem, category, level, text.
+/// The arguments that handlers were called with: subsystem, category, level, text.
 static CALLS: Mutex<Vec<(String, String, isize, String)>> = Mutex::new(Vec::new());
 
 unsafe extern "C" fn note(_: *const Block, subsystem: Id, category: Id, level: isize, message: Id) {

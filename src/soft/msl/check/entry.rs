@@ -343,7 +343,7 @@ impl Checker {
         })
     }
 
-    /// What a tensor of the host (MSL 2.20.2.1) is of, if a type is one.
+    /// The kind of a tensor of the host (MSL 2.20.2.1), if a type is one.
     pub(super) fn tensor(&self, ty: TyId) -> Option<TensorKind> {
         let (id, class) = self.types.structure(ty)?;
         let [field] = class.fields() else { return None };

@@ -199,7 +199,7 @@ impl Parser<'_> {
         let name = if self.is_ident(0) { Some(self.ident()?) } else { None };
         let underlying = match self.is(Punct::Colon) && place == Where::Declaration {
             true => {
-                // What follows is not a part of it: `typedef enum E : int E;`.
+                // The next name is not a part of the type: `typedef enum E : int E;`.
                 let at = self.advance().span;
                 let specifiers = self.specifiers(Where::TypeName)?;
                 let span = self.span_from(at);

@@ -13,7 +13,7 @@ pub(super) fn before_reads(function: &Function) -> Vec<bool> {
 /// Whether each variable is assigned on all ways to a place; `None` if there is no way.
 type Assigned = Option<Vec<bool>>;
 
-/// What is assigned where two ways meet.
+/// The variables that are assigned where two paths meet.
 fn both(a: Assigned, b: Assigned) -> Assigned {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.iter().zip(b).map(|(&a, b)| a && b).collect()),
@@ -24,7 +24,7 @@ fn both(a: Assigned, b: Assigned) -> Assigned {
 struct Walk<'a> {
     function: &'a Function,
     first: Vec<bool>,
-    /// What is assigned where the innermost loop is left, and where one of its iterations is ended.
+    /// The variables that are assigned where the innermost loop is left, and where one of its iterations ends.
     left: Assigned,
     ended: Assigned,
 }

@@ -62,7 +62,7 @@ impl Emit<'_> {
 
     fn find_copies(&self, block: &[Stmt]) -> Copies {
         let function = self.function;
-        // What was found, and how much of it is complete: all that was loaded is stored.
+        // The copies so far, and how many of them are complete: all that was loaded is stored.
         let (mut copies, mut complete, mut open) = (Copies::default(), (0, 0), Vec::new());
         for (at, stmt) in block.iter().take(MAX_STATEMENTS).enumerate() {
             let Stmt::Do(value) = *stmt else { break };

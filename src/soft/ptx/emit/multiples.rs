@@ -105,7 +105,7 @@ impl Multiples {
                 _ => 0,
             }
         };
-        // What is known becomes less with each round, until nothing changes.
+        // Each round can only lower the multiples; it ends when none changes.
         let mut values = vec![MOST; function.insts.len()];
         // A variable that no assignment comes before may be any number.
         let assigned = assigned::before_reads(function);
@@ -134,7 +134,7 @@ impl Multiples {
         }
     }
 
-    /// What an index times a stride is a multiple of, up to 16.
+    /// The largest power of two, up to 16, that divides an index times a stride.
     pub(super) fn scaled(&self, index: Value, stride: u64) -> u64 {
         let exponent = self.values[index.index()] + (stride | 1 << SIXTEEN).trailing_zeros();
         1 << exponent.min(SIXTEEN)

@@ -75,7 +75,7 @@ fn narrow(function: &Function, factor: Value) -> Option<(Scalar, Vec<Value>)> {
 /// The products of a block and what is between them.
 struct Run<'a> {
     function: &'a Function,
-    /// What is not written yet, in order, and for a variable that is read the value that it has.
+    /// The values that are not written yet, in order; and for each variable that is read, its value.
     pending: Vec<Value>,
     assigned: HashMap<Value, Value>,
     inside: HashSet<Value>,

@@ -672,7 +672,7 @@ fn what_is_proven_of_bytes_that_a_command_carries_is_not_of_others() {
     let source = "kernel void k(constant uint2 *a [[buffer(0)]], constant uint2 *b [[buffer(1)]], device uint *x [[buffer(2)]],
         uint i [[thread_position_in_grid]]) { if (i < a[0].x) x[i] = b[0].x; }";
     let (mut few, mut many, mut x) = ([4, 0], [1000, 0], [0; 4]);
-    // What has an address is a buffer, and no bytes that the command carries.
+    // An argument with an address is a buffer; inline bytes have none.
     let buffer = |words: &mut [u32]| {
         let base = words.as_mut_ptr().cast();
         Binding::Memory { base, bytes: 8, address: 1 << 32 }

@@ -165,7 +165,7 @@ fn only_loops_that_may_not_end_look_whether_they_have_to_stop() {
         ("uint m = n[0]; for (uint i = 0; i < m; i++) { if (x[i] == 3) i--; x[i] = 1; }", true),
         ("uint m = n[0]; for (uint i = 0; i < m; i++) { m += 1; x[i] = m; }", true),
         ("for (uint i = 0; i < n[0]; i++) for (uint j = 0; j < n[1]; j++) x[i] += j;", true),
-        // What a counter was before the loop does not change, nor does a number that is set to one more than it.
+        // The value of a counter before the loop does not change, nor does a number that is set to one more than that.
         ("uint i = n[2]; uint old = i; while (old < 8) { i++; x[8 + i % 8] = i; }", true),
         ("uint i = n[2]; uint old = i; while (i < n[0]) { i = old + 1; x[0] = i; }", true),
         // Numbers that wrap, or stay the same when something is added.
@@ -246,7 +246,7 @@ fn barriers_between_loads_order_nothing() {
     for (body, barriers) in [
         (format!("{barrier} {load} {barrier} {load} {barrier}"), 2),
         (format!("{barrier} {load} {barrier} {load} {barrier} {load} {barrier}"), 2),
-        // What is written before or after one is ordered.
+        // Writes before or after a barrier are ordered by it.
         (format!("{barrier} t[i] = 1; {barrier} {load} {barrier}"), 3),
         (format!("{barrier} {load} {barrier} t[i] = 1; {barrier}"), 3),
         (format!("{barrier} {load} {barrier} if (k == 7) x[1] = 1; {barrier}"), 3),
@@ -472,7 +472,7 @@ fn an_index_is_below_its_limit_where_the_access_fits() {
             );
         }
     }
-    // Of longer memory the largest index is checked again, in 64 bits.
+    // In longer memory the largest index is checked again, in 64 bits.
     assert_eq!(emit::Limit::of_index(0, 4, 4, 0).of(1 << 40), u32::MAX.into());
     let text =
         emitted("kernel void k(device uint *x, uint i [[thread_position_in_grid]]) { x[i] = 1; }");

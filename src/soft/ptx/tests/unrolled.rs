@@ -1,4 +1,4 @@
-//! What unrolling after arrays became variables makes of loops: it computes the same as before, as the interpreter says.
+//! Loops that are unrolled after arrays became variables: in the interpreter they compute the same as before.
 
 use super::super::pipeline::{PIPELINE, UNROLLED};
 use crate::soft::cpu::by_index::{Binding, Launch};
@@ -24,7 +24,7 @@ fn after(module: &Module, pipeline: &Pipeline) -> Function {
     with_stack(|| passes::run(module, pipeline)).expect("code").swap_remove(0)
 }
 
-/// What the threads of a kernel write.
+/// The results that the threads of a kernel write.
 fn results(module: &Module) -> Vec<u32> {
     let mut out = vec![0u32; 2 * THREADS as usize];
     // Some threads never leave early, some at once, most in between.
@@ -95,7 +95,7 @@ fn partially_unrolled_loops_compute_the_same() {
             ),
             4,
         ),
-        // What is constant in the first iterations only.
+        // Values that are constant in the first iterations only.
         (
             format!(
                 "bool few; for (uint i = 0; (few = i < 30) | (i < 64) && {stays}; i++) {{ {grows} y += few ? 3 : x; }}"

@@ -172,7 +172,7 @@ fn a_mutable_string_changes() {
     }
     assert_eq!(text(own).len(), 10_000);
 
-    // What keeps a string keeps its text of that time.
+    // An object that copies a string has the text of that time.
     let (domain, key) =
         (send!(string("a"), "mutableCopy"; Id), send!(string("k"), "mutableCopy"; Id));
     let error = send!(

@@ -262,7 +262,7 @@ fn variables_of_numbers_have_the_size_of_their_encoding() {
     }
 }
 
-/// What is not as large as its type says is no variable of a key, and names of classes in types are no obstacle.
+/// A variable that is not as large as its type says is not found by a key; names of classes in types are skipped.
 #[test]
 fn types_of_variables_are_read_as_compilers_write_them() {
     // SAFETY: the class is new.

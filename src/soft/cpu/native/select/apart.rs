@@ -9,7 +9,7 @@ use crate::soft::cpu::native::shape::{Start, Sum};
 use crate::soft::ir::facts::affine::is_within;
 use crate::soft::ir::{Scalar, Value};
 
-/// What an access does.
+/// The form of an access.
 pub(super) struct Form {
     pub(super) value: Value,
     pub(super) scalar: Scalar,
@@ -245,7 +245,7 @@ impl Selection<'_> {
         if load == Load::Each {
             for (number, words) in words.chunks(4).enumerate() {
                 let mut words = words.to_vec();
-                // What else the last 16 bytes have is not used.
+                // The rest of the last 16 bytes is not used.
                 words.resize_with(4, || self.lane());
                 self.quads(&words, |_, lane| MemRef {
                     disp: (from[lane as usize] + QUAD * number as i64) as i32,

@@ -154,7 +154,7 @@ pub(crate) struct Selection<'a> {
     strip_inputs: Vec<usize>,
     /// If accesses are stamped: how many times a cell of device and of threadgroup memory is halved.
     stamps: Option<[u8; 2]>,
-    /// What is noted of the lanes of a stamped access since the last label.
+    /// The lanes of a stamped access, as recorded since the last label.
     noted: Option<Noted>,
 }
 
@@ -178,7 +178,7 @@ fn selection(run: &Run, strip: Strip) -> Selection<'_> {
     let lanes = Lanes { count: strip.lanes * strip.parts, rows: strip.rows };
     let shapes =
         Shapes::of(function, &source.uniform, lanes, |value| run.computed.contains(&value));
-    // What was loaded may be valid in active lanes only, and any lane stands for its vector.
+    // A loaded value may be valid in active lanes only, and any lane represents its vector.
     let part = Lanes { count: strip.lanes, rows: true };
     let is_parted = strip.part_rows && !strip.rows;
     let part_shapes = is_parted.then(|| Shapes::of(function, &source.uniform, part, |_| false));

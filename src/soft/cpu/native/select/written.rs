@@ -7,7 +7,7 @@ use crate::soft::cpu::native::shape::{Start, Sum};
 use crate::soft::ir::Scalar;
 use crate::soft::kernel::sanitize::stamps::QuickLayout as Quick;
 
-/// What is known of an access to threadgroup memory: the number of its site, how its address is made, and how many bytes of each lane it has.
+/// An access to threadgroup memory: the number of its site, how its address is computed, and how many bytes each lane accesses.
 pub(super) struct Noted<'a> {
     pub(super) site: u32,
     pub(super) start: Start,

@@ -572,7 +572,7 @@ impl Checker {
         Ok(())
     }
 
-    /// What an argument deduces from: its type, and whether it is an lvalue.
+    /// The type that is deduced from, for an argument, and whether this is an lvalue.
     fn for_deduction(&mut self, argument: &Expr) -> (Qual, bool) {
         if let hir::ExprKind::List(_, number) = argument.kind
             && let Some(element) = self.one_element_type(number)
