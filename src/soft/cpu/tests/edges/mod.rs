@@ -554,7 +554,9 @@ impl Bench {
         let mut masks = MASKS.iter().cycle();
         // The patterns share the lengths: each length is tested with at least one of them.
         let step = patterns.len().min(if self.kernel.ty.width() == 1 { 4 } else { 7 });
-        for (number, &pattern) in patterns.iter().enumerate() {
+        let numbered = patterns.iter().enumerate();
+        let tested = |number| patterns.len() == 1 || is_tested(number, bytes);
+        for (number, &pattern) in numbered.filter(|&(number, _)| tested(number)) {
             let span = (0..32).map(pattern).max().unwrap_or(0) * scale;
             let lengths = ((number % step) as i64..16).step_by(step).enumerate();
             for (_, more) in lengths.filter(|&(k, _)| k == 0 || is_tested(k, bytes + scale)) {
@@ -636,8 +638,8 @@ const fn vector(scalar: Scalar, width: u32) -> Type {
     Type::of(scalar, width)
 }
 
-/// Whether the memory of this number among those of all lengths is tested: on an emulated CPU it is every fourth, another
-/// one for each `kind` of access.
+/// Whether the case of this number (a length of memory, a pattern, a distance) is tested: on an emulated CPU it is every fourth,
+/// another one for each `kind` of access.
 fn is_tested(number: usize, kind: i64) -> bool {
     crate::test_scale::scaled(20) > 1 || (number as i64 + kind) % 4 == 0
 }
