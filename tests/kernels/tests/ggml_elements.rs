@@ -4,7 +4,7 @@
 
 use kernels::ggml::Ggml;
 use kernels::numbers::{Number, near, noise};
-use kernels::references::{gelu, sigmoid, silu};
+use kernels::references::{dot, gelu, sigmoid, silu};
 use kernels::run::Launch;
 use kernels::structs::Struct;
 
@@ -392,6 +392,36 @@ fn norms() {
                     .collect();
                 near(&kernel, &F32.decode(&found), &expected, 2e-5);
             }
+        }
+        // Rows over their lengths, which are at least the last argument. The packages have a kernel each, and structs of their own.
+        let (names, fields) = match ggml.package {
+            "whisper-rs-sys" => {
+                let fields = Struct::new().i32([elements as i32, elements as i32 / 4]);
+                (vec!["kernel_l2_norm_f32"], vec![fields.u64([row]).f32([1e-5])])
+            }
+            _ => {
+                let fields = [1, 4].map(|width| {
+                    let side = |own: Struct| {
+                        let own = own.i32([elements as i32 / width, rows as i32, 1, 1]);
+                        own.u64([4 * width as u64, row, all, all])
+                    };
+                    side(side(Struct::new())).f32([1e-5])
+                });
+                (vec!["kernel_l2_norm_f32_f32", "kernel_l2_norm_f32_f32_4"], fields.to_vec())
+            }
+        };
+        for (kernel, fields) in names.into_iter().zip(fields) {
+            let launch = ggml.launch(kernel).bytes(&fields.bytes()).numbers(F32, &x);
+            let launch = launch.room(4 * rows * elements).memory(0, 128);
+            let found = launch.groups((rows, 1, 1), (64, 1, 1), 2);
+            let expected: Vec<f64> = x
+                .chunks(elements)
+                .flat_map(|row| {
+                    let length = dot(row, row).sqrt();
+                    row.iter().map(move |x| x / length).collect::<Vec<_>>()
+                })
+                .collect();
+            near(kernel, &F32.decode(&found), &expected, 1e-5);
         }
         // Groups of two channels of 5 by 4, the last of one.
         let kernel = "kernel_group_norm_f32";

@@ -214,6 +214,18 @@ fn rows_by_number() {
             // Some kernels make a half of the scale's products.
             near(&kernel, &Number::F32.decode(&out), &expected, 1e-3);
         }
+        // Integers stay integers.
+        let (kernel, picks) = ("kernel_get_rows_i32", [3usize, 39, 0]);
+        let numbers = Number::U32.some(52, rows * elements);
+        let (row, all) = (4 * elements as u64, (4 * rows * elements) as u64);
+        let arguments = Struct::new().i32([elements as i32; 2]).u64([row, all, all]).i32([3]);
+        let arguments = arguments.u64([4, 12, 12, row, 3 * row, 3 * row]);
+        let launch = ggml.launch(kernel).bytes(&ggml.arguments(kernel, "get_rows", arguments));
+        let launch = launch.numbers(Number::U32, &numbers).words(picks).room(12 * elements);
+        let out = launch.groups((6, 1, 1), (256, 1, 1), 3);
+        let row = |pick: usize| numbers[pick * elements..][..elements].to_vec();
+        let expected: Vec<f64> = picks.into_iter().flat_map(row).collect();
+        near(kernel, &Number::U32.decode(&out), &expected, 0.0);
     }
 }
 

@@ -272,3 +272,116 @@ fn parts_of_chunks() {
     });
     near(kernel, &BF16.decode(&w), &expected, 2.0 * 2f64.powi(-8));
 }
+
+/// Rows of numbers, one for each position and head.
+struct Rows<'a> {
+    numbers: &'a [f64],
+    heads: usize,
+    width: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn at(&self, position: usize, head: usize) -> &'a [f64] {
+        &self.numbers[(position * self.heads + head) * self.width..][..self.width]
+    }
+}
+
+#[test]
+fn states_and_results_of_chunks() {
+    const CHUNK: usize = 64;
+    let (chunks, groups, heads, values) = (2, 1, 2, 32);
+    let length = chunks * CHUNK;
+    // The logarithm of what is left at each position of its chunk: nothing goes at its end. The kernel has no barrier between
+    // the reads of a state and its scaling by that, so that only a factor of 1 has a result.
+    let left: Vec<f64> = (0..length * heads)
+        .map(|at| F32.rounded(-0.01 * ((CHUNK - 1 - at / heads % CHUNK) * (1 + at % heads)) as f64))
+        .collect();
+    let left_of = |position: usize, head: usize| left[position * heads + head];
+    for (keys, suffix) in [(128, ""), (256, "_k256")] {
+        let sizes = [1, length, groups, heads, keys, values, CHUNK, chunks];
+        let k = some(BF16, 1, length * groups * keys, 0.1);
+        let k_of = Rows { numbers: &k, heads: groups, width: keys };
+        let mut states = some(BF16, 5, chunks * heads * values * keys, 0.25);
+        let mut news = some(BF16, 6, length * heads * values, 0.5);
+
+        // The states of 256 keys take 36 KiB of threadgroup memory, which no GPU has.
+        if keys == 128 {
+            let w = some(BF16, 2, length * heads * keys, 0.1);
+            let u = some(BF16, 3, length * heads * values, 0.5);
+            let first = F32.some(4, heads * values * keys);
+            let what = "gated_delta_net_chunk_inter_state_bf16";
+            let kernels = open("gated_delta_net_chunk.metal");
+            let launch = kernels.launch(what).numbers(BF16, &k).numbers(BF16, &w);
+            let launch = launch.numbers(BF16, &u).numbers(F32, &left).numbers(F32, &first);
+            let launch = launch.room(states.len() * 2).room(news.len() * 2);
+            let launch = launch.room(first.len() * 4).words(sizes);
+            let launch = launch.memory(0, values * keys * 4 + values * CHUNK * 2);
+            let out = launch.results((1, heads, 1), (128, 1, 1), [5, 6, 7]);
+            let [w_of, u_of] =
+                [(&w, keys), (&u, values)].map(|(numbers, width)| Rows { numbers, heads, width });
+            let mut last = first.clone();
+            for head in 0..heads {
+                let state = &mut last[head * values * keys..][..values * keys];
+                for chunk in 0..chunks {
+                    states[(chunk * heads + head) * values * keys..][..values * keys]
+                        .copy_from_slice(state);
+                    let end = left_of((chunk + 1) * CHUNK - 1, head);
+                    let before = state.to_vec();
+                    state.iter_mut().for_each(|x| *x *= end.exp());
+                    for position in chunk * CHUNK..(chunk + 1) * CHUNK {
+                        for value in 0..values {
+                            let row = &before[value * keys..][..keys];
+                            let new =
+                                u_of.at(position, head)[value] - dot(w_of.at(position, head), row);
+                            news[(position * heads + head) * values + value] = new;
+                            let part = BF16.rounded(new * (end - left_of(position, head)).exp());
+                            let to = &mut state[value * keys..][..keys];
+                            to.iter_mut()
+                                .zip(k_of.at(position, 0))
+                                .for_each(|(x, k)| *x += part * k);
+                        }
+                    }
+                }
+            }
+            // A number on the edge of two of `bfloat` may become either.
+            near(what, &BF16.decode(&out[0]), &states, 1e-2);
+            near(what, &BF16.decode(&out[1]), &news, 1e-2);
+            near(what, &F32.decode(&out[2]), &last, 2e-2);
+            states.iter_mut().chain(&mut news).for_each(|x| *x = BF16.rounded(*x));
+        }
+
+        let q = some(BF16, 7, length * groups * keys, 0.1);
+        let q_of = Rows { numbers: &q, heads: groups, width: keys };
+        let new_of = Rows { numbers: &news, heads, width: values };
+        let scale = 0.125;
+        let what = format!("gated_delta_net_chunk_o_bf16{suffix}");
+        let kernels = open(&format!("gated_delta_net_chunk_o{suffix}.metal"));
+        let launch = kernels.launch(&what).numbers(BF16, &q).numbers(BF16, &k);
+        let launch = launch.numbers(BF16, &news).numbers(BF16, &states).numbers(F32, &left);
+        let launch = launch.room(news.len() * 2);
+        let mut all = [0; 11];
+        all[..8].copy_from_slice(&sizes);
+        all[10] = (scale as f32).to_bits() as usize;
+        let launch = launch.words(all).memory(0, CHUNK * CHUNK * 2);
+        let out = launch.groups((1, chunks, heads), (256, 1, 1), 5);
+        let mut expected = vec![0.0; news.len()];
+        for (position, head) in (0..length).flat_map(|at| (0..heads).map(move |head| (at, head))) {
+            let chunk = position / CHUNK;
+            let own = left_of(position, head);
+            let weight = |other: usize| {
+                let product = dot(q_of.at(position, 0), k_of.at(other, 0));
+                BF16.rounded(product * (own - left_of(other, head)).exp())
+            };
+            let weights: Vec<f64> = (chunk * CHUNK..=position).map(weight).collect();
+            for value in 0..values {
+                let state = &states[((chunk * heads + head) * values + value) * keys..][..keys];
+                let before = dot(q_of.at(position, 0), state) * own.exp();
+                let inside = weights.iter().zip(chunk * CHUNK..);
+                let inside: f64 =
+                    inside.map(|(weight, at)| weight * new_of.at(at, head)[value]).sum();
+                expected[(position * heads + head) * values + value] = (before + inside) * scale;
+            }
+        }
+        near(&what, &BF16.decode(&out), &expected, 5e-3);
+    }
+}

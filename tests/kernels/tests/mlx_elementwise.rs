@@ -278,3 +278,13 @@ fn adam() {
         }
     }
 }
+
+#[test]
+fn narrowed_gradients() {
+    let kernels = Kernels::open("mlx-native", "flash_attn_train_bwd.metal");
+    let x = F32.some(7, 300);
+    let launch = kernels.launch("f32_to_bf16_cast").numbers(F32, &x).room(600).words([300]);
+    let out = launch.groups(lined(300).0, lined(300).1, 1);
+    let expected: Vec<f64> = x.iter().map(|&x| BF16.rounded(x)).collect();
+    near("f32_to_bf16_cast", &BF16.decode(&out), &expected, 0.0);
+}

@@ -96,6 +96,69 @@ fn sums_in_parts() {
     assert!(ran >= 26, "{ran} kernels ran");
 }
 
+#[test]
+fn sums_in_parts_by_tensors() {
+    let (kernels, instances) =
+        sampled("steel_gemm_splitk_nax", |one| one.arguments()[1..].join(" "));
+    const PARTS: usize = 3;
+    for (at, instance) in instances.iter().enumerate() {
+        let arguments = instance.arguments();
+        let element = Element::named(arguments[0]);
+        let [bm, bn, bk, wm, wn] = numbers(&arguments, 1);
+        let turned = (is(arguments[6]), is(arguments[7]));
+        let whole = at % 2 == 0;
+        let (m, n) = if whole { (bm, bn) } else { (bm + 5, bn + 7) };
+        // The last part has what remains.
+        let (part, rest) = (bk, if whole { 0 } else { 11 });
+        let k = PARTS * part - rest;
+        let both = Operands::some(element, turned, (m, n, k), 1);
+        let ((a, b), (across, down)) = (both.leading(), both.tiles(bm, bn));
+        let sizes = [m, n, k, a, b, n, across, down, PARTS, m * n, part, 0, part / bk];
+        let sizes = Struct::new().i32(sizes.map(|size| size as i32)).bytes();
+        let launch = kernels.launch(&instance.name).constant(200, whole).constant(201, whole);
+        let launch = launch.bytes(&element.encode(&both.a)).bytes(&element.encode(&both.b));
+        let launch = launch.room(PARTS * m * n * 4).bytes(&sizes);
+        let found = launch.groups((across * down * PARTS, 1, 1), (32, wn, wm), 2);
+        let expected = (0..PARTS).flat_map(|at| {
+            let end = k.min((at + 1) * part);
+            both.each(|row, column| both.sum(row, column, at * part..end))
+        });
+        let to = Element::named("float");
+        to.check(&instance.name, &found, &rounded(to, expected), tolerance(to));
+    }
+    assert!(instances.len() >= 16, "{} kernels ran", instances.len());
+}
+
+#[test]
+fn products_of_few_rows_by_tensors() {
+    let (kernels, instances) = sampled("steel_gemm_thin_nax", |one| one.name.clone());
+    for instance in &instances {
+        let arguments = instance.arguments();
+        let element = Element::named(arguments[0]);
+        let [um, un, sm, sn, ks] = numbers(&arguments, 1);
+        let (bm, bn, step) = (16 * um * sm, 16 * un * sn, 64 * ks);
+        for (m, n, k) in [(bm, 2 * bn, 2 * step), (bm + 5, bn + 7, step + 20)] {
+            let both = Operands::some(element, (false, is(arguments[6])), (m, n, k), 1);
+            let ((a, b), (across, down)) = (both.leading(), both.tiles(bm, bn));
+            let sizes = [m, n, k, a, b, n, across, down].map(|size| size as i32);
+            let sizes = Struct::new().i32(sizes).u64([0, 0, 0]);
+            let sizes = sizes.i32([0, k.div_ceil(step) as i32, 0]).bytes();
+            let launch = kernels.launch(&instance.name).constant(100, false).constant(110, false);
+            let launch = launch.constant(200, m.is_multiple_of(bm));
+            let launch = launch.constant(201, n.is_multiple_of(bn));
+            let launch = launch.constant(202, k.is_multiple_of(step));
+            let launch = launch.bytes(&element.encode(&both.a)).bytes(&element.encode(&both.b));
+            let launch = launch.at(3).room(m * n * element.size()).bytes(&sizes);
+            let threads = (32 * sm * sn * ks, 1, 1);
+            let found = launch.groups((across * down, 1, 1), threads, 3);
+            let expected = both.each(|row, column| both.sum(row, column, 0..k));
+            let expected = rounded(element, expected);
+            element.check(&instance.name, &found, &expected, tolerance(element));
+        }
+    }
+    assert!(instances.len() >= 8, "{} kernels ran", instances.len());
+}
+
 /// A mask: a number for each block. Powers of two change no rounding.
 struct Mask {
     bytes: Vec<u8>,
@@ -193,9 +256,18 @@ fn masked_blocks() {
 
 #[test]
 fn chosen_matrices() {
-    let (kernels, instances) = sampled("steel_gather_mm", |one| {
-        format!("{} {}", one.template(), one.arguments()[1..].join(" "))
-    });
+    // Plain ones, and those for Metal 4's tensors, which choose by rows only.
+    for (family, least) in [("steel_gather_mm", (8, 2)), ("steel_gather_mm_nax", (0, 6))] {
+        let (by_index, by_rows) = chosen(family);
+        let ran = (by_index, by_rows);
+        assert!(by_index >= least.0 && by_rows >= least.1, "{family}: {ran:?} kernels ran");
+    }
+}
+
+/// How many kernels ran that choose by index, and by rows.
+fn chosen(family: &str) -> (usize, usize) {
+    let (kernels, instances) =
+        sampled(family, |one| format!("{} {}", one.template(), one.arguments()[1..].join(" ")));
     let (mut by_index, mut by_rows) = (0, 0);
     for instance in &instances {
         let arguments = instance.arguments();
@@ -203,15 +275,19 @@ fn chosen_matrices() {
         let [bm, bn, bk, wm, wn] = numbers(&arguments, 1);
         let turned = (is(arguments[6]), is(arguments[7]));
         const MATRICES: usize = 3;
-        let (m, n, k) = (2 * bm + 5, bn + 7, 2 * bk + 3);
+        // SIMD-groups with tensors wait for each other in other places where they have a part of a tile.
+        let whole = family.ends_with("nax");
+        let (m, n) = if whole { (2 * bm, bn) } else { (2 * bm + 5, bn + 7) };
+        let k = 2 * bk + 3;
         let both = Operands::some(element, turned, (m, n, k), MATRICES);
         let (across, down) = both.tiles(bm, bn);
         let launch = kernels.launch(&instance.name).constant(10, false).constant(200, false);
         let launch = launch.constant(201, false).constant(202, false);
         let launch = launch.bytes(&element.encode(&both.a)).bytes(&element.encode(&both.b));
-        let (found, expected) = if instance.template() == "gather_mm_rhs" {
+        let (found, expected) = if instance.template().starts_with("gather_mm_rhs") {
             // The rows from each offset on, up to the next, are multiplied by one matrix; one matrix has none.
-            let offsets = [0, 11, 11];
+            let end = if whole { bm } else { 11 };
+            let offsets = [0, end, end];
             let launch = launch.words(offsets).room(m * n * element.size());
             let steps = [0, (k * n) as u64, 0];
             let launch = launch.bytes(&both.parameters((bm, bn, bk), steps)).words([MATRICES]);
@@ -242,13 +318,20 @@ fn chosen_matrices() {
         };
         element.check(&instance.name, &found, &rounded(element, expected), tolerance(element));
     }
-    assert!(by_index >= 8 && by_rows >= 2, "{by_index} kernels by index, {by_rows} by rows ran");
+    (by_index, by_rows)
 }
 
 #[test]
 fn segments_of_sums() {
-    let (kernels, instances) = sampled("steel_segmented_mm", |one| one.arguments()[1..].join(" "));
-    assert!(instances.len() >= 20, "{} kernels", instances.len());
+    // Plain ones, and those for Metal 4's tensors.
+    for (family, count) in [("steel_segmented_mm", 20), ("steel_segmented_mm_nax", 12)] {
+        let ran = segmented(family);
+        assert!(ran >= count, "{family}: {ran} kernels ran");
+    }
+}
+
+fn segmented(family: &str) -> usize {
+    let (kernels, instances) = sampled(family, |one| one.arguments()[1..].join(" "));
     for (at, instance) in instances.iter().enumerate() {
         let arguments = instance.arguments();
         let element = Element::named(arguments[0]);
@@ -275,13 +358,18 @@ fn segments_of_sums() {
         let launch = launch.bytes(&element.encode(&both.a)).bytes(&element.encode(&both.b));
         let launch = launch.bytes(&words).room(segments.len() * m * n * element.size());
         let launch = launch.bytes(&both.parameters((bm, bn, bk), [0, 0, (m * n) as u64]));
-        let found = launch.groups((across, down, segments.len()), (32, wn, wm), 3);
+        let groups = match instance.template() {
+            "segmented_mm_nax" if bk <= 64 => (segments.len(), across, down),
+            _ => (across, down, segments.len()),
+        };
+        let found = launch.groups(groups, (32, wn, wm), 3);
         let of_segment = |(start, end): (usize, usize)| {
             both.each(|row, column| both.sum(row, column, start..end))
         };
         let expected: Vec<Complex> = segments.into_iter().flat_map(of_segment).collect();
         element.check(&instance.name, &found, &rounded(element, expected), tolerance(element));
     }
+    instances.len()
 }
 
 #[test]

@@ -352,3 +352,22 @@ fn sums_with_a_shared_expert() {
         }
     }
 }
+
+#[test]
+fn places_of_products() {
+    // The kernel is unfinished: it writes zeros where the products of each expert's tokens will be.
+    let kernels = open("moe_mm_id_q4_0.metal");
+    let (experts, rows, columns) = (3, 100, 40);
+    let tokens = [40, 0, 33];
+    let own = Struct::new().i32([32, experts as i32]).u64([18, 1800, 5400]).i32([1]);
+    let own = own.u64([4, 128, 128, 128]).i32([1, columns as i32, rows as i32, columns as i32]);
+    let what = "moe_mm_id_q4_0_f32_skeleton";
+    let launch = kernels.launch(what).bytes(&own.i16([1, 1]).bytes()).bytes(&[]).bytes(&[]);
+    let launch = launch.words(tokens).bytes(&[]).room(experts * rows * columns * 4);
+    let out = launch.memory(0, 16).groups((2, 2, experts), (128, 1, 1), 5);
+    for (at, value) in out.chunks(4).enumerate() {
+        let (expert, column) = (at / rows / columns, at / rows % columns);
+        let written = value == [0; 4];
+        assert_eq!(written, column < tokens[expert], "{what}: element {at}");
+    }
+}
