@@ -32,12 +32,16 @@ fn report(name: &dyn Display, selector: &str, last: usize) {
     }
 }
 
-/// Writes the lists of a file, whose `report` reports what is in them.
+/// Writes the lists of a file, whose `report` reports what is in them. Selectors of messages whose result is a struct in memory
+/// come last, each with the struct's bytes.
 macro_rules! lists {
-    ($($(#[$doc:meta])* $name:ident { $($selector:tt)* })+) => {$(
+    ($($(#[$doc:meta])* $name:ident {
+        $($selector:literal,)* $(structs $($of_struct:literal: $bytes:literal,)+)?
+    })+) => {$(
         $(#[$doc])*
         pub(super) static $name: $crate::soft::runtime::class::Lacking = $crate::soft::runtime::class::Lacking {
-            selectors: &[$($selector)*],
+            selectors: &[$($selector),*],
+            structs: &[$($(($of_struct, $bytes)),+)?],
             report,
         };
     )+};
@@ -307,6 +311,7 @@ lists! {
     /// `NSNumber`.
     NUMBER {
         "descriptionWithLocale:",
+        structs "decimalValue": 20,
     }
     /// `NSProcessInfo`.
     PROCESS_INFO {
@@ -376,5 +381,6 @@ lists! {
         "+valueWithSize:",
         "pointValue",
         "sizeValue",
+        structs "edgeInsetsValue": 32, "rectValue": 32,
     }
 }

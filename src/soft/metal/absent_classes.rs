@@ -1,8 +1,8 @@
 //! Classes of Metal's headers for what soft Metal does not have, and the messages that the headers declare for them.
 //!
 //! They have no methods but those of their superclasses. A program may ask for them by their names and make objects, as on
-//! Apple's systems; a message of their own is reported with class and selector, once, and returns nil or zero. A message
-//! whose result is a struct in memory is not listed, and ends the program. The lists are compared with the headers by a test.
+//! Apple's systems; a message of their own is reported with class and selector, once, and returns nil or zero. The lists are
+//! compared with the headers by a test.
 
 use super::compiler4::{MTL4FunctionDescriptor, MTL4PipelineDescriptor};
 use super::foundation::{NSObject, soft_class};
@@ -10,14 +10,16 @@ use super::function_descriptors::MTLFunctionDescriptor;
 
 /// Declares classes, their superclasses, and the selectors that they have no methods for.
 macro_rules! absent {
-    ($($name:ident: $superclass:ident { $($selector:literal)* })+) => {$(
+    ($($name:ident: $superclass:ident {
+        $($selector:literal)* $(structs $($of_struct:literal: $bytes:literal)+)?
+    })+) => {$(
         /// The messages that the class lacks.
         #[allow(non_snake_case)] // The class's own name.
         mod $name {
             use crate::soft::metal::absent::report;
             use crate::soft::metal::foundation::lists;
 
-            lists! { LACKS { $($selector,)* } }
+            lists! { LACKS { $($selector,)* $(structs $($of_struct: $bytes,)+)? } }
         }
 
         soft_class! { pub(super) class $name: $superclass, lacks $name::LACKS; }
@@ -258,6 +260,7 @@ absent! {
         "setSupportFragmentBinaryLinking:" "setSupportIndirectCommandBuffers:" "setSupportMeshBinaryLinking:"
         "setSupportObjectBinaryLinking:" "supportFragmentBinaryLinking" "supportIndirectCommandBuffers"
         "supportMeshBinaryLinking" "supportObjectBinaryLinking"
+        structs "requiredThreadsPerMeshThreadgroup": 24 "requiredThreadsPerObjectThreadgroup": 24
     }
     MTL4RenderPassDescriptor: NSObject {
         "colorAttachments" "copyWithZone:" "defaultRasterSampleCount" "depthAttachment" "getSamplePositions:count:"
@@ -306,6 +309,7 @@ absent! {
         "setStaticLinkingDescriptor:" "setSupportBinaryLinking:" "setThreadgroupSizeMatchesTileSize:"
         "setTileFunctionDescriptor:" "staticLinkingDescriptor" "supportBinaryLinking" "threadgroupSizeMatchesTileSize"
         "tileFunctionDescriptor"
+        structs "requiredThreadsPerThreadgroup": 24
     }
     MTLLogicalToPhysicalColorAttachmentMap: NSObject {
         "copyWithZone:" "getPhysicalIndexForLogicalIndex:" "reset" "setPhysicalIndex:forLogicalIndex:"
@@ -327,6 +331,7 @@ absent! {
         "setRequiredThreadsPerMeshThreadgroup:" "setRequiredThreadsPerObjectThreadgroup:" "setShaderValidation:"
         "setStencilAttachmentPixelFormat:" "setSupportIndirectCommandBuffers:" "shaderValidation"
         "stencilAttachmentPixelFormat" "supportIndirectCommandBuffers"
+        structs "requiredThreadsPerMeshThreadgroup": 24 "requiredThreadsPerObjectThreadgroup": 24
     }
     MTLRasterizationRateLayerArray: NSObject {
         "objectAtIndexedSubscript:" "setObject:atIndexedSubscript:"
@@ -334,10 +339,12 @@ absent! {
     MTLRasterizationRateLayerDescriptor: NSObject {
         "copyWithZone:" "horizontal" "horizontalSampleStorage" "initWithSampleCount:"
         "initWithSampleCount:horizontal:vertical:" "setSampleCount:" "vertical" "verticalSampleStorage"
+        structs "maxSampleCount": 24
     }
     MTLRasterizationRateMapDescriptor: NSObject {
         "+rasterizationRateMapDescriptorWithScreenSize:" "+rasterizationRateMapDescriptorWithScreenSize:layer:"
         "copyWithZone:" "label" "layerAtIndex:" "layerCount" "layers" "setLabel:" "setLayer:atIndex:" "setScreenSize:"
+        structs "screenSize": 24
     }
     MTLRasterizationRateSampleArray: NSObject {
         "objectAtIndexedSubscript:" "setObject:atIndexedSubscript:"
@@ -360,5 +367,6 @@ absent! {
         "setPreloadedLibraries:" "setRasterSampleCount:" "setRequiredThreadsPerThreadgroup:" "setShaderValidation:"
         "setSupportAddingBinaryFunctions:" "setThreadgroupSizeMatchesTileSize:" "setTileFunction:" "shaderValidation"
         "supportAddingBinaryFunctions" "threadgroupSizeMatchesTileSize" "tileBuffers" "tileFunction"
+        structs "requiredThreadsPerThreadgroup": 24
     }
 }

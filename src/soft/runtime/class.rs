@@ -79,23 +79,26 @@ pub(crate) struct Declaration {
 
 /// Messages that a class's header declares and the class has no methods for. Such a message is reported and
 /// returns nil or zero, whereas one that no header declares ends the program.
-///
-/// Their results come back in registers.
 pub(crate) struct Lacking {
-    /// Their selectors; those of messages to a class itself begin with a plus sign.
+    /// The selectors of those whose results come back in registers; those of messages to a class itself begin with a plus sign.
     pub(crate) selectors: &'static [&'static str],
+    /// The selectors of those whose result is a struct in memory, and how many bytes it has.
+    pub(crate) structs: &'static [(&'static str, usize)],
     /// Reports a message: what it is called in Objective-C, its selector, and the last of its arguments in case it
     /// and those before it are integers or pointers.
     pub(crate) report: fn(&dyn fmt::Display, &str, usize),
 }
 
 impl Lacking {
-    /// Whether a message to a class or to one of its objects is among them.
-    pub(crate) fn contains(&self, of_class: bool, selector: &str) -> bool {
-        self.selectors.iter().any(|listed| match listed.strip_prefix('+') {
+    /// How many bytes of memory the result of a message has, if a message to a class or to one of its objects is among them.
+    pub(crate) fn bytes_of(&self, of_class: bool, selector: &str) -> Option<usize> {
+        let is_listed = |listed: &str| match listed.strip_prefix('+') {
             Some(name) => of_class && name == selector,
-            None => !of_class && *listed == selector,
-        })
+            None => !of_class && listed == selector,
+        };
+        let one = self.structs.iter().find(|(listed, _)| is_listed(listed));
+        one.map(|(_, bytes)| *bytes)
+            .or_else(|| self.selectors.iter().any(|listed| is_listed(listed)).then_some(0))
     }
 }
 
@@ -299,10 +302,10 @@ impl ClassData {
         self.declaration
     }
 
-    /// The feature with this selector that the class or a superclass lacks.
-    pub(super) fn lacking(&'static self, selector: &str) -> Option<&'static Lacking> {
+    /// The list that has this selector of those of the class and its superclasses, and how many bytes of memory the result has.
+    pub(crate) fn lacking(&'static self, selector: &str) -> Option<(&'static Lacking, usize)> {
         let mut lacks = self.ancestry().filter_map(|class| class.declaration?.lacks);
-        lacks.find(|lacks| lacks.contains(self.meta, selector))
+        lacks.find_map(|lacks| Some((lacks, lacks.bytes_of(self.meta, selector)?)))
     }
 
     /// Makes the links of a class, and of its superclasses before it.

@@ -5,8 +5,6 @@ use super::fatal::{MethodName, fatal};
 use super::object;
 use super::send_arch::{REGISTERS, forward};
 use crate::abi::{Class, Encode, Family, Id, Imp, Sel};
-#[cfg(target_arch = "x86_64")]
-use std::ffi::c_void;
 
 /// The slow path of `objc_msgSend`, after a miss in the cache: returns the implementation, or a function
 /// that reports an unrecognized selector.
@@ -87,29 +85,33 @@ unsafe fn class_of_living(receiver: Id, selector: Sel) -> &'static ClassData {
 pub(super) const FORWARDER: Imp = forward;
 
 /// The same for methods that return a struct in memory.
-// SAFETY: `Imp` is called only after a cast to a method's type; the address of the result comes first.
+// SAFETY: `Imp` is called only after a cast to a method's type; the address of the result comes first, and is returned.
 #[cfg(target_arch = "x86_64")]
 pub(super) const FORWARDER_STRET: Imp = unsafe {
-    std::mem::transmute::<unsafe extern "C-unwind" fn(*mut c_void, Id, Sel) -> !, Imp>(
-        unrecognized_stret,
+    std::mem::transmute::<unsafe extern "C-unwind" fn(*mut u8, Id, Sel) -> *mut u8, Imp>(
+        forward_stret,
     )
 };
 
-/// Reports a message that the receiver's class lacks. If no header declares the message, it is an exception for a caller
-/// that catches one, or the end of the program.
+/// Reports a message that the receiver's class lacks, and clears its result if that is in memory. If no header declares the
+/// message, it is an exception for a caller that catches one, or the end of the program.
 ///
 /// # Safety
 ///
 /// `registers` has the arguments that came in the general registers, `REGISTERS` of them, and `stack` is where the
-/// others are. The first two are an object and a selector.
-pub(super) unsafe extern "C-unwind" fn unanswered(registers: *const usize, stack: *const usize) {
+/// others are. The first two are an object and a selector. `result` is where the method called by that selector puts a
+/// struct, or null.
+pub(super) unsafe extern "C-unwind" fn unanswered(
+    registers: *const usize,
+    stack: *const usize,
+    result: *mut u8,
+) {
     // SAFETY: the caller's.
     let (receiver, selector) =
         unsafe { (*registers.cast::<Id>(), *registers.add(1).cast::<Sel>()) };
     // SAFETY: a sender passes an object.
-    let class = unsafe { object::class_of(receiver) };
-    let name = super::selector::name(selector).map_or("", |name| name.to_str().unwrap_or(""));
-    let Some(lacks) = class.lacking(name) else {
+    let (class, name) = unsafe { class_and_name(receiver, selector) };
+    let Some((lacks, bytes)) = class.lacking(name) else {
         // SAFETY: as above.
         unsafe { unrecognized(receiver, selector) }
     };
@@ -123,11 +125,46 @@ pub(super) unsafe extern "C-unwind" fn unanswered(registers: *const usize, stack
         }
     };
     (lacks.report)(&MethodName::new(class, selector), name, last);
+    if bytes > 0 && !result.is_null() {
+        // SAFETY: the sender has made room for such a result there.
+        unsafe { result.write_bytes(0, bytes) }
+    }
     // A method for initialisation owns its receiver, and returns nil in its place.
     if !class.is_meta() && Family::of(name) == Family::Init {
         // SAFETY: the sender has given up the object.
         unsafe { object::release(receiver) }
     }
+}
+
+/// The same for a message whose sender expects a struct in memory.
+///
+/// # Safety
+///
+/// `result` has room for the struct that the method called by that selector returns; the others are an object and a selector.
+#[cfg(target_arch = "x86_64")]
+unsafe extern "C-unwind" fn forward_stret(result: *mut u8, receiver: Id, selector: Sel) -> *mut u8 {
+    // SAFETY: the caller's.
+    let (class, name) = unsafe { class_and_name(receiver, selector) };
+    let Some((lacks, bytes @ 1..)) = class.lacking(name) else {
+        // SAFETY: as above.
+        unsafe { unrecognized(receiver, selector) }
+    };
+    // None of these messages has an argument that is reported to.
+    (lacks.report)(&MethodName::new(class, selector), name, 0);
+    // SAFETY: the caller's.
+    unsafe { result.write_bytes(0, bytes) }
+    result
+}
+
+/// The class of a receiver, and the name of a selector.
+///
+/// # Safety
+///
+/// They are an object and a selector.
+unsafe fn class_and_name(receiver: Id, selector: Sel) -> (&'static ClassData, &'static str) {
+    let name = super::selector::name(selector).map_or("", |name| name.to_str().unwrap_or(""));
+    // SAFETY: the caller's.
+    (unsafe { object::class_of(receiver) }, name)
 }
 
 unsafe extern "C-unwind" fn unrecognized(receiver: Id, selector: Sel) -> ! {
@@ -137,16 +174,6 @@ unsafe extern "C-unwind" fn unrecognized(receiver: Id, selector: Sel) -> ! {
     #[cfg(feature = "export")]
     super::exception::raise("NSInvalidArgumentException", &why);
     fatal(format_args!("{why}"))
-}
-
-#[cfg(target_arch = "x86_64")]
-unsafe extern "C-unwind" fn unrecognized_stret(
-    _result: *mut c_void,
-    receiver: Id,
-    selector: Sel,
-) -> ! {
-    // SAFETY: a sender passes an object.
-    unsafe { unrecognized(receiver, selector) }
 }
 
 /// A function that is called only after a cast to its own type, and that an exception may leave.

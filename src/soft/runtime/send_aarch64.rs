@@ -191,6 +191,7 @@ pub(super) unsafe extern "C" fn forward() {
         "stp x6, x7, [sp, 64]",
         "add x0, sp, 16",
         "add x1, sp, 80",
+        "mov x2, x8",
         "bl {unanswered}",
         "mov x0, 0",
         "mov x1, 0",

@@ -264,6 +264,7 @@ pub(super) unsafe extern "C" fn forward() {
         "push rdi",
         "mov rdi, rsp",
         "lea rsi, [rbp + 16]",
+        "xor edx, edx",
         "call {unanswered}",
         "xor eax, eax",
         "xor edx, edx",

@@ -87,6 +87,47 @@ fn classes_without_methods_report_their_messages() {
     }
 }
 
+/// Sends a message without arguments whose result is a struct in memory, to an object or to what `objc_msgSendSuper` is passed.
+fn send_for_size(send: Imp, to: *const c_void, selector: &str, result: &mut MTLSize) {
+    // SAFETY: the test names a method of this type. On x86_64 the result's address comes first, and is returned.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        {
+            type Send = extern "C" fn(*mut MTLSize, *const c_void, Sel) -> *mut MTLSize;
+            let to = std::mem::transmute::<Imp, Send>(send)(result, to, sel(selector));
+            assert!(std::ptr::eq(to, result));
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            type Send = extern "C" fn(*const c_void, Sel) -> MTLSize;
+            *result = std::mem::transmute::<Imp, Send>(send)(to, sel(selector));
+        }
+    }
+}
+
+/// A struct that comes back in memory is cleared.
+#[test]
+fn a_struct_in_memory_is_zero() {
+    #[cfg(target_arch = "x86_64")]
+    let (send, send_super): (Imp, Imp) = (objc_msgSend_stret, objc_msgSendSuper_stret);
+    #[cfg(target_arch = "aarch64")]
+    let (send, send_super): (Imp, Imp) = (objc_msgSend, objc_msgSendSuper);
+    for (of, selector) in [
+        ("MTLRasterizationRateMapDescriptor", "screenSize"),
+        ("MTLMeshRenderPipelineDescriptor", "requiredThreadsPerMeshThreadgroup"),
+    ] {
+        let object = new(of);
+        let with_class = [object.as_ptr(), class(of).as_ptr()];
+        for (send, to) in
+            [(send, object.as_ptr().cast_const()), (send_super, with_class.as_ptr().cast())]
+        {
+            let mut size = MTLSize { width: 1, height: 2, depth: 3 };
+            send_for_size(send, to, selector, &mut size);
+            assert_eq!(size, MTLSize::default(), "{of} {selector}");
+        }
+    }
+}
+
 /// A message that no header declares is not one of those.
 #[test]
 fn classes_without_methods_do_not_know_other_messages() {
