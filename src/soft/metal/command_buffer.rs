@@ -6,6 +6,7 @@ use super::compute_encoder::ComputeEncoder;
 use super::counters::Samples;
 use super::datum::Datum;
 use super::encoder;
+use super::encoder_info::ENCODER_EXECUTION_STATUS;
 use super::errors::ns_error_of_command;
 use super::event::signal_of;
 use super::foundation::{
@@ -203,6 +204,9 @@ impl CommandBuffer {
         if let Some(log_state) = &log_state {
             log_state.limit(&submission.log);
         }
+        if error_options & ENCODER_EXECUTION_STATUS != 0 {
+            submission.note_encoders();
+        }
         Strong::new(Self {
             queue,
             submission,
@@ -222,7 +226,9 @@ impl CommandBuffer {
     fn error(&self) -> Option<Strong<Failure>> {
         let mut error = lock(&self.error);
         if error.is_none() {
-            *error = self.submission.error().as_ref().map(ns_error_of_command);
+            let with_encoders = self.error_options & ENCODER_EXECUTION_STATUS != 0;
+            let ended = self.submission.error();
+            *error = ended.map(|ended| ns_error_of_command(&ended, with_encoders));
         }
         error.clone()
     }

@@ -1,6 +1,7 @@
 //! Errors: Metal's domains and codes, and NSErrors.
 
 use super::datum::{Datum, KERNEL_FAULT};
+use super::encoder_info::{self, ENCODERS};
 use super::foundation::{ErrorOut, Failure, Strong};
 use crate::soft::stream::error::{CommandError, ErrorCode};
 
@@ -88,10 +89,11 @@ impl<D: Domain> Error<D> {
     }
 }
 
-/// The NSError of a command buffer.
-pub(super) fn ns_error_of_command(error: &CommandError) -> Strong<Failure> {
+/// The NSError of a command buffer, with how far its encoders came if that is wanted.
+pub(super) fn ns_error_of_command(error: &CommandError, with_encoders: bool) -> Strong<Failure> {
     let fault = error.fault.iter().map(|fault| (KERNEL_FAULT, Datum::from(&**fault).object()));
-    Failure::object(ErrorCode::NAME, error.code.code(), &error.message, fault)
+    let encoders = with_encoders.then(|| (ENCODERS, encoder_info::list(&error.encoders)));
+    Failure::object(ErrorCode::NAME, error.code.code(), &error.message, fault.chain(encoders))
 }
 
 /// The NSError of a command buffer of Metal 4, whose domain has fewer codes.
@@ -115,6 +117,7 @@ pub(super) fn or_error<P, D: Domain>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::soft::stream::progress::Progress;
 
     #[test]
     fn numbers_are_metals() {
@@ -128,6 +131,9 @@ mod tests {
         let codes: Vec<_> =
             ErrorCode::TABLE.iter().map(|(name, code)| (*name, code.code())).collect();
         check("MTLCommandBufferError", &codes);
+        let states: Vec<_> =
+            Progress::TABLE.iter().map(|(name, state)| (*name, *state as isize)).collect();
+        check("MTLCommandEncoderErrorState", &states);
         check("MTLLibraryError", LibraryError::TABLE);
         check("MTLBinaryArchiveError", ArchiveError::TABLE);
         check("MTLCaptureError", CaptureError::TABLE);

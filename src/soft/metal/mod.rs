@@ -29,6 +29,7 @@ mod descriptors;
 mod device;
 mod dispatch;
 mod encoder;
+mod encoder_info;
 #[allow(non_snake_case)] // C's names.
 pub(crate) mod entry;
 mod errors;

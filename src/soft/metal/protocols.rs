@@ -30,7 +30,6 @@ soft_protocol! {
     protocol MTL4RenderCommandEncoder: [MTL4CommandEncoder] {}
     protocol MTLAccelerationStructure: [MTLResource] {}
     protocol MTLAccelerationStructureCommandEncoder: [MTLCommandEncoder] {}
-    protocol MTLCommandBufferEncoderInfo: [NSObject] {}
     protocol MTLDepthStencilState: [NSObject] {}
     protocol MTLDrawable: [NSObject] {}
     protocol MTLDynamicLibrary: [NSObject] {}

@@ -1,5 +1,6 @@
 //! Why a command buffer failed.
 
+use super::progress::EncoderProgress;
 use crate::soft::kernel::{Fault, FaultKind};
 use std::fmt;
 
@@ -34,11 +35,13 @@ pub(crate) struct CommandError {
     pub(crate) message: String,
     /// The fault of a kernel, as data.
     pub(crate) fault: Option<Box<Fault>>,
+    /// How far the encoders had come, if that is recorded.
+    pub(crate) encoders: Vec<EncoderProgress>,
 }
 
 impl CommandError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fault: None }
+        Self { code, message: message.into(), fault: None, encoders: Vec::new() }
     }
 
     /// A command that cannot be carried out as it was recorded.
@@ -74,6 +77,7 @@ impl From<Fault> for CommandError {
                 ErrorCode::InvalidResource
             }
         };
-        Self { code, message: fault.to_string(), fault: Some(Box::new(fault)) }
+        let message = fault.to_string();
+        Self { fault: Some(Box::new(fault)), ..Self::new(code, message) }
     }
 }

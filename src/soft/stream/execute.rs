@@ -7,6 +7,7 @@ use super::indirect;
 use super::launched::{Launched, Worked};
 use super::memory::Memory;
 use super::pipeline::Pipeline;
+use super::progress::encoders;
 use super::queue::nanoseconds;
 use super::recording::{Command, Grid, Object, Ordered, PixelCopy, Pixels, Recording, Rows};
 use super::residents::Residents;
@@ -53,14 +54,18 @@ fn run_commands(
     worked: &mut Worked,
 ) -> Step {
     let mut launched = Launched::new(&submission.session, &submission.log);
-    launched.worked = *worked;
-    let step = walk(recording, next, trace, &mut launched);
+    (launched.worked, launched.first) = (*worked, *next);
+    let mut step = walk(recording, next, trace, &mut launched);
     let finished = launched.finish();
     *worked = launched.worked;
-    match finished {
-        Ok(()) => step,
-        Err(error) => Step::Done(Err(error)),
+    if let Err(error) = finished {
+        step = Step::Done(Err(error));
     }
+    if let Step::Done(Err(error)) = &mut step {
+        let end = (*next + 1).min(recording.commands.len());
+        error.encoders = encoders(recording, &(launched.first..end));
+    }
+    step
 }
 
 fn walk(
@@ -185,6 +190,9 @@ fn run_one<'a>(
     bindings: &mut Vec<Binding<'a>>,
     launched: &mut Launched<'_>,
 ) -> Result<(), CommandError> {
+    if launched.is_empty() {
+        launched.first = index;
+    }
     // Work that a device does in order need not be waited for.
     let ordered = matches!(
         recording.commands[index],

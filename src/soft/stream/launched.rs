@@ -31,6 +31,8 @@ pub(crate) type Worked = Option<(f64, f64)>;
 /// The work that was submitted and not waited for.
 pub(super) struct Launched<'a> {
     work: Vec<Work>,
+    /// The first command that is not known to have completed.
+    pub(super) first: usize,
     /// When the first of it was submitted.
     submitted_at: f64,
     /// When the first of all work began, as far as is known.
@@ -45,7 +47,13 @@ pub(super) struct Launched<'a> {
 
 impl<'a> Launched<'a> {
     pub(super) fn new(session: &'a Session, log: &'a Log) -> Self {
-        Self { work: Vec::new(), submitted_at: 0.0, began: None, worked: None, session, log }
+        let work = Vec::new();
+        Self { work, first: 0, submitted_at: 0.0, began: None, worked: None, session, log }
+    }
+
+    /// Whether all that was submitted has been waited for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.work.is_empty()
     }
 
     /// Submits a launch.

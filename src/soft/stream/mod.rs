@@ -2,7 +2,7 @@
 //!
 //! Metal's classes check arguments and record; everything here is plain data and threads, and names no class. From the
 //! ground up: [`pages`], [`memory`], [`heap`] and [`image`] hold what kernels access; [`event`] counts; [`table`] is what
-//! is bound and [`recording`] what was recorded, [`order`] orders its encoders, [`execute`] runs it, [`log`] reads what its kernels log, and [`trace`] writes it down; [`submission`] is a
+//! is bound and [`recording`] what was recorded, [`order`] orders its encoders, [`execute`] runs it, [`progress`] says how far it came, [`log`] reads what its kernels log, and [`trace`] writes it down; [`submission`] is a
 //! command buffer from its first encoder to its end, and [`queue`] runs submissions in order on [`threads`] while
 //! [`stall`] ends waits that cannot succeed.
 
@@ -22,6 +22,7 @@ mod order;
 pub(crate) mod pages;
 pub(crate) mod pipeline;
 mod printf;
+pub(crate) mod progress;
 pub(crate) mod queue;
 pub(crate) mod recording;
 mod reports;

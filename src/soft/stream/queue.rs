@@ -10,11 +10,12 @@ use super::execute;
 use super::label::Label;
 use super::launched::Worked;
 use super::order;
+use super::progress::encoders;
 use super::recording::RecordingPool;
 use super::reports;
 use super::settings::Settings;
 use super::stall::{self, Busy, Watched};
-use super::submission::{Handler, Stage, Submission, Ticket, status};
+use super::submission::{Handler, Stage, State, Submission, Ticket, status};
 use super::threads::{self, Jobs, RUNNER};
 use super::trace::{Ending, Trace};
 use crate::soft::fork::{AFTER_FORK, is_forked, lock};
@@ -426,6 +427,13 @@ impl Queue {
         }
         if let Err(error) = outcome.result {
             submission.fail_locked(&mut state, error);
+        }
+        let State { error, recording, next, .. } = &mut *state;
+        // Where nothing ran since, it came as far as before.
+        if let (Some(error), Some(recording)) = (error, recording)
+            && error.encoders.is_empty()
+        {
+            error.encoders = encoders(recording, &(*next..*next));
         }
         if let Some((trace, commands)) = outcome.trace {
             let ending = Ending {

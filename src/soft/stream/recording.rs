@@ -91,7 +91,7 @@ pub(crate) enum Command {
     Note(u32),
 }
 
-/// Encoders, debug groups and signposts, recorded for captures only.
+/// Encoders, debug groups and signposts, recorded for captures, and for errors that say how far encoders came.
 #[derive(Default)]
 pub(crate) struct Notes {
     pub(crate) list: Vec<Note>,
@@ -205,7 +205,7 @@ pub(crate) struct Recording {
     recent: [[(*const (), ObjectIndex); WAYS]; HASHES],
     /// The argument table of the open encoder.
     pub(crate) table: Table,
-    /// Present while the command buffer is captured.
+    /// Present if the command buffer is captured, or if its error is to say how far its encoders came.
     pub(crate) notes: Option<Box<Notes>>,
 }
 
@@ -243,7 +243,7 @@ impl Recording {
         }
     }
 
-    /// Records a note if the command buffer is captured.
+    /// Records a note if there are notes.
     #[inline]
     pub(crate) fn note(&mut self, note: impl FnOnce(&Notes) -> Note) {
         if let Some(notes) = &mut self.notes {

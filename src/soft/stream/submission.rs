@@ -115,6 +115,13 @@ impl Submission {
         submission
     }
 
+    /// Has an error say how far the encoders came.
+    pub(crate) fn note_encoders(&self) {
+        if let Some(recording) = &mut self.lock().recording {
+            recording.notes.get_or_insert_default();
+        }
+    }
+
     /// The same work for a queue.
     pub(super) fn for_queue(&self, trace: Option<Box<Trace>>, queue: u64) -> Option<Arc<Self>> {
         let own = Self::new(self.recordings.as_ref()?, true, trace, queue);
@@ -242,7 +249,7 @@ impl Submission {
         }
     }
 
-    /// Changes the open debug groups, if the command buffer is captured.
+    /// Changes the open debug groups, if there are notes.
     pub(crate) fn change_debug_groups(&self, change: impl FnOnce(&mut Vec<String>)) {
         let mut state = self.lock();
         let recording = state.recording.as_mut();

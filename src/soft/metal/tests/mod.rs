@@ -19,6 +19,7 @@ mod logs;
 mod metal4;
 mod misuse;
 mod order;
+mod progress;
 mod settings;
 mod sync;
 mod textures;
