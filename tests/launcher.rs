@@ -235,23 +235,56 @@ fn compilers_and_their_wrappers_are_called_with_the_library() {
     assert_eq!(call(&[&wrapper, &stub]), after);
 }
 
-/// A crate of a version that the launcher does not know, and a build script of another name, are refused.
+/// A crate of a version that the launcher does not know, and a build script of another name, are refused; a newer release of a
+/// known version is compiled, and reported.
 #[test]
-fn what_the_launcher_does_not_know_is_refused() {
+fn what_the_launcher_does_not_know_is_reported() {
+    let source = file("versions", "package/src/lib.rs", "");
+    let root = source.parent().unwrap().parent().unwrap();
     let call = |package: &str, version: &str, name: &str, source: &str| {
-        let mut command = command(&["rustc", "--crate-name", name, source]);
-        command.env("ARUMINIUM_LAUNCHER_LIBRARY", env!("CARGO_TARGET_TMPDIR"));
+        let mut command = command(&["rustc", "--crate-type=lib", "--crate-name", name, source]);
+        command.arg("--out-dir").arg(root).current_dir(root);
+        command.env("ARUMINIUM_LAUNCHER_LIBRARY", root.with_file_name("library"));
         command.env("CARGO_PKG_NAME", package).env("CARGO_PKG_VERSION", version);
-        let output = command.env("CARGO_MANIFEST_DIR", "/").output().unwrap();
+        let output = command.env("CARGO_MANIFEST_DIR", root).output().unwrap();
         (output.status.code(), text(&output.stderr))
     };
     let (code, error) = call("objc2-metal", "9.9.9", "objc2_metal", "src/lib.rs");
-    let expected = "aruminium: the crate objc2_metal 9.9.9 is of a version that this launcher does not know (it knows 0.3.x)";
+    let expected = "aruminium: the crate objc2_metal 9.9.9 is of a version that this launcher does not know (it was tried with 0.3.2)";
     assert!(code == Some(1) && error.starts_with(expected), "{error}");
+    let (code, error) = call("objc2-metal", "0.3.99", "objc2_metal", "src/lib.rs");
+    let expected = "aruminium: the crate objc2_metal 0.3.99 is newer than the release that this launcher was tried with, 0.3.2";
+    assert!(code == Some(0) && error.starts_with(expected), "{error}");
+    let known = call("objc2-metal", "0.3.2", "objc2_metal", "src/lib.rs");
+    assert_eq!(known, (Some(0), String::new()));
     let helper = "objc2-exception-helper";
     let (code, error) = call(helper, "0.1.1", "build_script_build", "make.rs");
     let expected = "the build script of objc2_exception_helper 0.1.1 is not called build.rs";
     assert!(code == Some(1) && error.contains(expected), "{error}");
+}
+
+/// A program names a framework as the documentation of `objc2-metal` says, and its build script another one.
+#[test]
+fn programs_that_name_frameworks_are_compiled() {
+    let folder = library("framework");
+    let linked = "#[link(name = \"CoreGraphics\", kind = \"framework\")]\n\
+                  unsafe extern \"C\" { fn function() -> i32; }\n";
+    let call = |main: &str| {
+        let source = file("framework", "package/src/main.rs", &format!("{linked}{main}"));
+        let root = source.parent().unwrap().parent().unwrap();
+        let mut command = command(&["rustc", "--crate-name", "main", "src/main.rs", "--out-dir"]);
+        command.arg(root).args(["-l", "framework=QuartzCore", "-lframework=AppKit"]);
+        command.env("ARUMINIUM_LAUNCHER_LIBRARY", &folder).current_dir(root);
+        let output = command.env("CARGO_MANIFEST_DIR", root).output().unwrap();
+        (output.status.code(), text(&output.stderr), root.join("main"))
+    };
+    let (code, error, program) = call("fn main() { std::process::exit(unsafe { function() }) }");
+    assert_eq!((code, error), (Some(0), String::new()));
+    assert_eq!(run(&folder).arg(program).status().unwrap().code(), Some(7));
+    // Errors name the program's own file.
+    let (code, error, program) = call("fn main() { unsafe { function() + true } }");
+    let place = format!("--> {}:3:", program.with_file_name("src/main.rs").display());
+    assert!(code == Some(1) && error.contains(&place) && !error.contains("E0455"), "{error}");
 }
 
 #[test]

@@ -1,16 +1,27 @@
-//! Copies of the family's sources in the folder of the library, in which `kind = "framework"` is replaced.
+//! Copies of packages in the folder of the library, in whose sources `kind = "framework"` is replaced.
 
 use super::Failure;
 use super::library::{part, write_script};
-use std::ffi::OsStr;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// The text after `kind =` in the attributes that are rewritten, and its replacement: the compiler accepts
 /// frameworks for Apple's targets only.
 const REPLACED: (&str, &str) = ("\"framework\"", "\"dylib\"");
+
+/// What is copied.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// A crate of the family. A source that names a framework in another way is an error.
+    Member,
+    /// A package of the user's. Files that are no sources, which may be large, are links to its own.
+    Program,
+}
 
 /// A package's own folder, and the folder of its copy.
 pub(super) struct Copy {
@@ -20,7 +31,7 @@ pub(super) struct Copy {
 
 impl Copy {
     /// The copy of a package as its files are. It is made unless it exists.
-    pub(super) fn of(folder: &Path, root: &Path) -> Result<Self, Failure> {
+    pub(super) fn of(folder: &Path, root: &Path, kind: Kind) -> Result<Self, Failure> {
         let failed = |error: io::Error| format!("{}: the copy failed: {error}", root.display());
         let name = root.file_name().ok_or("Cargo named no package")?;
         let mut files = Vec::new();
@@ -28,21 +39,33 @@ impl Copy {
         files.sort();
         // Other packages have folders of this name, and the files of a fork change.
         let mut hasher = DefaultHasher::new();
-        root.hash(&mut hasher);
+        (root, kind).hash(&mut hasher);
+        let package = format!("{}-{:016x}", name.display(), hasher.finish());
         for path in &files {
             let about = fs::metadata(root.join(path)).map_err(failed)?;
             (path, about.len(), about.modified().ok()).hash(&mut hasher);
         }
-        let name = format!("{}-{:016x}", name.display(), hasher.finish());
-        let done = Self { root: root.to_path_buf(), copy: folder.join("src").join(name) };
+        let name = format!("{package}-{:016x}", hasher.finish());
+        let copies = folder.join("src");
+        let done = Self { root: root.to_path_buf(), copy: copies.join(&name) };
         if done.copy.is_dir() {
             return Ok(done);
+        }
+        if kind == Kind::Program {
+            // It is edited often: what is there is of an earlier state.
+            for old in fs::read_dir(&copies).into_iter().flatten().flatten() {
+                if old.file_name().as_encoded_bytes().starts_with(package.as_bytes()) {
+                    _ = fs::remove_dir_all(old.path());
+                }
+            }
         }
         let part = part(&done.copy);
         for path in &files {
             let from = root.join(path);
-            let rewritten = copy_file(&from, &part.join(path)).map_err(failed)?;
-            if let Some(line) = rewritten.left {
+            let rewritten = copy_file(&from, &part.join(path), kind).map_err(failed)?;
+            if let Some(line) = rewritten.left
+                && kind == Kind::Member
+            {
                 _ = fs::remove_dir_all(&part);
                 return Err(format!(
                     "{}:{line}: the crate names a framework in a way that this launcher does not rewrite: use another \
@@ -50,11 +73,7 @@ impl Copy {
                     from.display()
                 ));
             }
-            for framework in rewritten.frameworks {
-                fs::create_dir_all(folder.join("link"))
-                    .and_then(|()| write_script(folder, &framework))
-                    .map_err(failed)?;
-            }
+            write_scripts(folder, &rewritten.frameworks)?;
         }
         match fs::rename(&part, &done.copy) {
             // Another compiler has made the same copy meanwhile.
@@ -64,8 +83,25 @@ impl Copy {
         Ok(done)
     }
 
+    /// The arguments of the compiler with the copy's sources in place of the package's own.
+    pub(super) fn in_place(&self, arguments: &[OsString]) -> Result<Vec<OsString>, Failure> {
+        let here = env::current_dir().map_err(|error| format!("the current folder: {error}"))?;
+        let place = |argument: &OsString| {
+            self.place(argument, &here).map_or_else(|| argument.clone(), PathBuf::into)
+        };
+        Ok(arguments.iter().map(place).collect())
+    }
+
+    /// The options by which the compiler names the package's own files in what it says.
+    pub(super) fn shown_as_the_original(&self) -> [OsString; 2] {
+        let mut paths = self.copy.clone().into_os_string();
+        paths.push("=");
+        paths.push(&self.root);
+        ["--remap-path-prefix".into(), paths]
+    }
+
     /// Where the copy has a source that the compiler is given; none for other arguments. Paths start from `here`.
-    pub(super) fn place(&self, argument: &OsStr, here: &Path) -> Option<PathBuf> {
+    fn place(&self, argument: &OsStr, here: &Path) -> Option<PathBuf> {
         let path = here.join(argument);
         let inside = path.strip_prefix(&self.root).ok()?;
         path.extension().is_some_and(|end| end == "rs").then(|| self.copy.join(inside))
@@ -102,13 +138,27 @@ fn list(root: &Path, inside: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> 
     Ok(())
 }
 
-fn copy_file(from: &Path, to: &Path) -> io::Result<Rewritten> {
+/// Writes linker scripts for frameworks.
+pub(super) fn write_scripts(folder: &Path, frameworks: &[String]) -> Result<(), Failure> {
+    let write = |framework| {
+        fs::create_dir_all(folder.join("link"))?;
+        write_script(folder, framework)
+    };
+    let failed = |error| format!("{}: {error}", folder.display());
+    frameworks.iter().try_for_each(|framework| write(framework).map_err(failed))
+}
+
+fn copy_file(from: &Path, to: &Path, kind: Kind) -> io::Result<Rewritten> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
     }
+    let is_source = from.extension().is_some_and(|end| end == "rs");
+    if kind == Kind::Program && !is_source {
+        return symlink(from, to).map(|()| Rewritten::default());
+    }
     let bytes = fs::read(from)?;
     match std::str::from_utf8(&bytes) {
-        Ok(text) if from.extension().is_some_and(|end| end == "rs") => {
+        Ok(text) if is_source => {
             let rewritten = Rewritten::of(text);
             fs::write(to, &rewritten.text)?;
             Ok(rewritten)
@@ -186,7 +236,7 @@ mod tests {
 
     /// The text of the library's source in the copy of a package.
     fn copied(cache: &Path, root: &Path) -> String {
-        let copy = Copy::of(cache, root).unwrap();
+        let copy = Copy::of(cache, root, Kind::Member).unwrap();
         fs::read_to_string(copy.place(OsStr::new("src/lib.rs"), root).unwrap()).unwrap()
     }
 
@@ -240,12 +290,32 @@ mod tests {
         let top = folder("frameworks");
         let (cache, root) = (top.join("cache"), top.join("objc2-app-kit"));
         package(&root, "#[link(name = \"QuartzCore\", kind = \"framework\")] extern {}");
-        Copy::of(&cache, &root).unwrap();
+        Copy::of(&cache, &root, Kind::Member).unwrap();
         let script = fs::read_to_string(cache.join("link/libQuartzCore.so")).unwrap();
         assert!(script.contains("libaruminium.so.0"), "{script}");
         package(&root, "\nlink!(\"AppKit\", \"framework\");");
-        let error = Copy::of(&cache, &root).err().unwrap();
+        let error = Copy::of(&cache, &root, Kind::Member).err().unwrap();
         assert!(error.contains("src/lib.rs:2: the crate names a framework"), "{error}");
+        fs::remove_dir_all(top).unwrap();
+    }
+
+    /// A package of the user's may name a framework in another way, where it is not compiled for instance; what is no source
+    /// is not copied; and a copy of an earlier state is removed.
+    #[test]
+    fn a_program_has_one_copy_of_its_sources() {
+        let top = folder("programs");
+        let (cache, root) = (top.join("cache"), top.join("triangle"));
+        fs::create_dir_all(&root).unwrap();
+        fs::write(root.join("weights"), "large").unwrap();
+        package(&root, "link!(\"AppKit\", \"framework\");");
+        Copy::of(&cache, &root, Kind::Program).unwrap();
+        package(&root, "#[link(name = \"CoreGraphics\", kind = \"framework\")] extern {}");
+        let Copy { copy, .. } = Copy::of(&cache, &root, Kind::Program).unwrap();
+        let source = fs::read_to_string(copy.join("src/lib.rs")).unwrap();
+        assert_eq!(source, "#[link(name = \"CoreGraphics\", kind = \"dylib\")] extern {}");
+        assert_eq!(fs::read_link(copy.join("weights")).unwrap(), root.join("weights"));
+        assert_eq!(fs::read_dir(cache.join("src")).unwrap().count(), 1);
+        assert!(cache.join("link/libCoreGraphics.so").is_file());
         fs::remove_dir_all(top).unwrap();
     }
 
@@ -260,8 +330,8 @@ mod tests {
         }
         fs::write(root.join("target/CACHEDIR.TAG"), "").unwrap();
         // Links that lead upwards, and nowhere.
-        std::os::unix::fs::symlink("..", root.join("src/up")).unwrap();
-        std::os::unix::fs::symlink("nothing", root.join("src/lost")).unwrap();
+        symlink("..", root.join("src/up")).unwrap();
+        symlink("nothing", root.join("src/lost")).unwrap();
         let mut files = Vec::new();
         list(&root, Path::new(""), &mut files).unwrap();
         assert_eq!(files, [Path::new("src/lib.rs")]);
@@ -274,7 +344,7 @@ mod tests {
         let top = folder("places");
         let root = top.join("third party/metal");
         package(&root, "");
-        let copy = Copy::of(&top.join("cache"), &root).unwrap();
+        let copy = Copy::of(&top.join("cache"), &root, Kind::Member).unwrap();
         let place = |argument: &str| copy.place(OsStr::new(argument), &top);
         assert_eq!(place("third party/metal/src/lib.rs"), Some(copy.copy.join("src/lib.rs")));
         let whole = root.join("src/lib.rs");

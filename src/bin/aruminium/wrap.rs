@@ -1,14 +1,15 @@
 //! The compiler wrapper: compiles the crates that bind to Apple's libraries as for an Apple system, and links
 //! programs to the library.
 
-use super::copies::Copy;
-use super::family::{CFGS, DEPLOYMENT, NO_SCRIPT, OWN_CFG, is_member};
+use super::copies::{Copy, Kind, write_scripts};
+use super::family::{CFGS, DEPLOYMENT, Known, NO_SCRIPT, OWN_CFG, known};
 use super::{COMMANDS, Failure};
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 /// The variable that has the folder of the library, while this program is a wrapper.
 pub(super) const FOLDER: &str = "ARUMINIUM_LAUNCHER_LIBRARY";
@@ -35,51 +36,29 @@ pub(super) fn is_compiler(arguments: &[OsString]) -> bool {
 
 /// Runs the compiler.
 pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
-    let value = |arguments: &[OsString], option: &str| {
-        let at = arguments.iter().position(|argument| argument == option)?;
-        arguments.get(at + 1)?.to_str().map(str::to_owned)
-    };
     let mut is_own = arguments.iter().any(|argument| argument == "--print=cfg");
     let mut copied = None;
-    if let Some(name) = value(&arguments, "--crate-name") {
-        let package = |what: &str| env::var(format!("CARGO_{what}")).unwrap_or_default();
+    let name = value(&arguments, "--crate-name");
+    let root = PathBuf::from(package("MANIFEST_DIR"));
+    if let Some(name) = &name {
+        let library = package("PKG_NAME").replace('-', "_");
         // The library of a package, not a program or a test of that name in another one.
-        let own = package("PKG_NAME").replace('-', "_") == name;
-        if own && is_member(&name, &package("PKG_VERSION"))? {
-            let copy = Copy::of(folder, Path::new(&package("MANIFEST_DIR")))?;
-            let here =
-                env::current_dir().map_err(|error| format!("the current folder: {error}"))?;
-            for argument in &mut arguments {
-                if let Some(place) = copy.place(argument, &here) {
-                    *argument = place.into();
-                }
-            }
-            copied = Some((copy, name.clone()));
+        let own = library == *name;
+        if own && is_member(name)? {
+            let copy = Copy::of(folder, &root, Kind::Member)?;
+            arguments = copy.in_place(&arguments)?;
+            copied = Some(copy);
             for cfg in CFGS {
                 arguments.extend(["--cfg".into(), cfg.into()]);
             }
             // The compiler warns that these are not for users to set, which is the point here.
             arguments.extend(["-A", "explicit_builtin_cfgs_in_flags"].map(OsString::from));
         }
-        let member = package("PKG_NAME").replace('-', "_");
-        if name == "build_script_build"
-            && member == NO_SCRIPT
-            && is_member(&member, &package("PKG_VERSION"))?
-        {
-            let empty = folder.join("empty.rs");
-            super::library::write(&empty, "fn main() {}\n")
-                .map_err(|error| format!("{}: {error}", empty.display()))?;
-            let scripts = arguments.iter_mut().filter(|text| Path::new(text).ends_with("build.rs"));
-            let replaced = scripts.map(|script| *script = empty.clone().into()).count();
-            if replaced == 0 {
-                return Err(format!(
-                    "the build script of {member} {} is not called build.rs, so this launcher does not replace it: use \
-                     another version of the crate, and report this one",
-                    package("PKG_VERSION")
-                ));
-            }
+        if name == "build_script_build" && library == NO_SCRIPT && is_member(&library)? {
+            replace_script(folder, &mut arguments)?;
         }
         is_own |= own && name == env!("CARGO_PKG_NAME");
+        link_frameworks(folder, &mut arguments)?;
         let mut search = OsString::from("-Lnative=");
         search.push(folder.join("link"));
         arguments.push(search);
@@ -87,24 +66,136 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
     if is_own {
         arguments.extend(["--cfg", OWN_CFG].map(OsString::from));
     }
+    let mut compiler = compiler(&arguments);
+    if let Some(copy) = copied {
+        return run_on(&copy, &arguments, compiler);
+    }
+    if name.is_none() {
+        let error = compiler.exec();
+        return Err(failed(&compiler, &error));
+    }
+    match run_until_refused(&mut compiler).map_err(|error| failed(&compiler, &error))? {
+        Some(status) => Ok(exit_code(status)),
+        None => {
+            let copy = Copy::of(folder, &root, Kind::Program)?;
+            let mut arguments = copy.in_place(&arguments)?;
+            arguments.extend(copy.shown_as_the_original());
+            let compiler = self::compiler(&arguments);
+            run_on(&copy, &arguments, compiler)
+        }
+    }
+}
+
+/// Runs the compiler on a package of the user's, and passes on what it says up to the error that it accepts frameworks for
+/// Apple's targets only. `None` if it ended with that.
+fn run_until_refused(compiler: &mut Command) -> io::Result<Option<ExitStatus>> {
+    const REFUSED: &str = "E0455";
+    let mut child = compiler.stderr(Stdio::piped()).spawn()?;
+    let (mut said, mut held) = (io::stderr().lock(), Vec::new());
+    for line in BufReader::new(child.stderr.take().expect("it is piped")).split(b'\n') {
+        let mut line = line?;
+        line.push(b'\n');
+        if held.is_empty() && !String::from_utf8_lossy(&line).contains(REFUSED) {
+            said.write_all(&line)?;
+        } else {
+            held.extend(line);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && !held.is_empty() {
+        return Ok(None);
+    }
+    // The text was another one's.
+    said.write_all(&held)?;
+    Ok(Some(status))
+}
+
+/// What Cargo says of the package that is compiled.
+fn package(what: &str) -> String {
+    env::var(format!("CARGO_{what}")).unwrap_or_default()
+}
+
+/// The value of an option of the compiler's.
+fn value(arguments: &[OsString], option: &str) -> Option<String> {
+    let at = arguments.iter().position(|argument| argument == option)?;
+    arguments.get(at + 1)?.to_str().map(str::to_owned)
+}
+
+/// Whether the package that is compiled is of the family. A release that is newer than those that were tried is reported.
+fn is_member(name: &str) -> Result<bool, Failure> {
+    Ok(match known(name, &package("PKG_VERSION"))? {
+        Known::Stranger => false,
+        Known::Tried => true,
+        Known::Newer(report) => {
+            eprintln!("aruminium: {report}");
+            true
+        }
+    })
+}
+
+/// Puts an empty build script in the place of the package's own.
+fn replace_script(folder: &Path, arguments: &mut [OsString]) -> Result<(), Failure> {
+    let empty = folder.join("empty.rs");
+    super::library::write(&empty, "fn main() {}\n")
+        .map_err(|error| format!("{}: {error}", empty.display()))?;
+    let scripts = arguments.iter_mut().filter(|text| Path::new(text).ends_with("build.rs"));
+    if scripts.map(|script| *script = empty.clone().into()).count() == 0 {
+        return Err(format!(
+            "the build script of {NO_SCRIPT} {} is not called build.rs, so this launcher does not replace it: use \
+             another version of the crate, and report this one",
+            package("PKG_VERSION")
+        ));
+    }
+    Ok(())
+}
+
+/// Has the frameworks that build scripts ask for (`-l framework=Metal`) be dynamic libraries.
+fn link_frameworks(folder: &Path, arguments: &mut [OsString]) -> Result<(), Failure> {
+    let mut is_library = false;
+    for argument in arguments {
+        let text = argument.to_str().unwrap_or_default();
+        let library = if is_library { Some(text) } else { text.strip_prefix("-l") };
+        is_library = text == "-l";
+        if let Some(name) = library.and_then(|library| library.strip_prefix("framework=")) {
+            write_scripts(folder, &[name.to_owned()])?;
+            *argument =
+                format!("{}dylib={name}", if text.starts_with("-l") { "-l" } else { "" }).into();
+        }
+    }
+    Ok(())
+}
+
+/// The compiler, behind the wrapper that the user had set.
+fn compiler(arguments: &[OsString]) -> Command {
     let next = env::var_os(NEXT).filter(|next| !next.is_empty());
-    let mut all = next.into_iter().chain(arguments.iter().cloned());
-    let program = all.next().unwrap_or_default();
-    let failed = |error: std::io::Error| format!("{}: {error}", program.display());
-    let mut command = Command::new(&program);
+    let mut all = next.iter().chain(arguments);
+    let mut command = Command::new(all.next().map(OsString::as_os_str).unwrap_or_default());
     command.args(all).env(DEPLOYMENT.0, DEPLOYMENT.1);
-    let Some((copy, name)) = copied else { return Err(failed(command.exec())) };
-    let status = command.status().map_err(failed)?;
+    command
+}
+
+fn failed(compiler: &Command, error: &io::Error) -> Failure {
+    format!("{}: {error}", compiler.get_program().display())
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
+    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Runs the compiler on a copy.
+fn run_on(copy: &Copy, arguments: &[OsString], mut compiler: Command) -> Result<ExitCode, Failure> {
+    let status = compiler.status().map_err(|error| failed(&compiler, &error))?;
     // Cargo names the list of what was read by these options.
     let extra =
         arguments.iter().find_map(|option| option.to_str()?.strip_prefix("extra-filename="));
     if status.success()
-        && let Some(out) = value(&arguments, "--out-dir")
+        && let (Some(out), Some(name)) =
+            (value(arguments, "--out-dir"), value(arguments, "--crate-name"))
     {
         let list = Path::new(&out).join(format!("{name}{}.d", extra.unwrap_or_default()));
         if list.is_file() {
             copy.restore(&list).map_err(|error| format!("{}: {error}", list.display()))?;
         }
     }
-    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+    Ok(exit_code(status))
 }

@@ -13,6 +13,10 @@ use std::ptr::NonNull;
 use std::sync::mpsc;
 use std::time::Duration;
 
+// As the documentation of `objc2-metal` says: `MTLCreateSystemDefaultDevice` needs it on a Mac.
+#[link(name = "CoreGraphics", kind = "framework")]
+unsafe extern "C" {}
+
 type Device = Retained<ProtocolObject<dyn MTLDevice>>;
 type Buffer = Retained<ProtocolObject<dyn MTLBuffer>>;
 type Pipeline = Retained<ProtocolObject<dyn MTLComputePipelineState>>;
