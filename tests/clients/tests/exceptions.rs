@@ -3,6 +3,7 @@
 use objc2::exception::{Exception, catch, throw};
 use objc2::rc::{Retained, Weak};
 use objc2::runtime::NSObject;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn exception(object: &Retained<NSObject>) -> Retained<Exception> {
@@ -10,19 +11,27 @@ fn exception(object: &Retained<NSObject>) -> Retained<Exception> {
     unsafe { Retained::cast_unchecked(object.clone()) }
 }
 
+/// Counts when it is dropped.
+struct Counter<'a>(&'a Cell<u32>);
+
+impl Drop for Counter<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
 #[test]
 fn what_is_thrown_is_caught() {
     let object = NSObject::new();
     let weak = Weak::from_retained(&object);
-    let mut reached = Vec::new();
+    let dropped = Cell::new(0);
     let result = catch(AssertUnwindSafe(|| {
-        let text = String::from("dropped on the way");
-        reached.push(text.len());
+        let _dropped_on_the_way = Counter(&dropped);
         throw(exception(&object))
     }));
     let caught: Retained<Exception> = result.map(|()| ()).unwrap_err().expect("not nil");
     assert_eq!(Retained::as_ptr(&caught).cast(), Retained::as_ptr(&object));
-    assert_eq!((reached, catch(|| 7).unwrap()), (vec![18], 7));
+    assert_eq!((dropped.get(), catch(|| 7).unwrap()), (1, 7));
     drop((caught, object));
     assert!(weak.load().is_none(), "each owner has released it");
 }
@@ -31,9 +40,12 @@ fn what_is_thrown_is_caught() {
 #[test]
 #[cfg(not(debug_assertions))]
 fn an_unknown_message_is_an_exception() {
-    let object = NSObject::new();
-    let result: Result<(), _> =
-        catch(AssertUnwindSafe(|| unsafe { objc2::msg_send![&object, noSuchMessage] }));
+    let (object, dropped) = (NSObject::new(), Cell::new(0));
+    let result: Result<(), _> = catch(AssertUnwindSafe(|| {
+        let _dropped_on_the_way = Counter(&dropped);
+        unsafe { objc2::msg_send![&object, noSuchMessage] }
+    }));
+    assert_eq!(dropped.get(), 1);
     let exception = result.unwrap_err().expect("not nil");
     let text = exception.to_string();
     assert!(text.contains("-[NSObject noSuchMessage]: unrecognized selector"), "{text}");
