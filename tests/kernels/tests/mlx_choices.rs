@@ -5,7 +5,7 @@
 
 use Number::{BF16, F32, U32};
 use kernels::numbers::{Number, near};
-use kernels::references::{different, dot, largest};
+use kernels::references::{different, dot, largest, rms_norm, softmax};
 use kernels::run::{Kernels, Launch};
 use kernels::structs::Struct;
 
@@ -358,5 +358,82 @@ fn best_keys() {
     for query in 0..queries {
         let expected: Vec<f64> = best(query, 0..keys).iter().map(|at| at + 7.0).collect();
         near(what, &out[query * row + column..][..BEST], &expected, 0.0);
+    }
+}
+
+/// The weighted mean of rows: for each feature the weights are the softmax of its scores.
+fn pooled(rows: &[(&[f64], Vec<f64>)]) -> Vec<f64> {
+    let mean = |feature: usize| {
+        let scores: Vec<f64> = rows.iter().map(|(_, scores)| scores[feature]).collect();
+        let weights = softmax(&scores);
+        weights.iter().zip(rows).map(|(weight, (values, _))| weight * values[feature]).sum()
+    };
+    (0..rows[0].0.len()).map(mean).collect()
+}
+
+#[test]
+fn compressed_keys() {
+    let kernels = open("deepseek_compressor.metal");
+    let what = "deepseek_compressor_bf16";
+    // From the first token on, and after others, whose last rows are a state; with a ratio of 4, blocks overlap.
+    for (ratio, start, tokens) in [(4, 0, 11), (4, 8, 9), (8, 0, 17), (8, 16, 16)] {
+        let (width, slots) = (300usize, 12usize);
+        let halves = if ratio == 4 { 2 } else { 1 };
+        let projected = halves * width;
+        let (values, scores) = (F32.some(1, tokens * projected), F32.some(2, tokens * projected));
+        let (places, norm) = (F32.some(3, ratio * projected), F32.some(4, width));
+        let state = halves * ratio * projected;
+        let (old_values, old_scores) = (F32.some(5, state), F32.some(6, state));
+        let blocks = tokens / ratio;
+        let own = [1, tokens, start, ratio, width, slots].map(|number| number as u32);
+        let own = Struct::new().u32(own).f32([1e-6]).u32([1]).bytes();
+        let launch = kernels.launch(what).bytes(&own).numbers(F32, &values).numbers(F32, &scores);
+        let launch = launch.numbers(F32, &places).numbers(F32, &norm);
+        let launch = launch.numbers(F32, &old_values).numbers(F32, &old_scores);
+        let launch = launch.room(blocks * width * 2).room(slots * width * 2);
+        let all = launch.results((blocks, 1, 1), (256, 1, 1), [5, 6, 7, 8]);
+        let half = |row: usize, second: bool| {
+            let first = row * projected + if second { width } else { 0 };
+            let place = first % (ratio * projected);
+            let scores = scores[first..first + width].iter().zip(&places[place..place + width]);
+            (&values[first..first + width], scores.map(|(x, y)| x + y).collect::<Vec<f64>>())
+        };
+        let mut expected = Vec::new();
+        for block in 0..blocks {
+            let mut rows = Vec::new();
+            for token in (0..ratio).filter(|_| halves == 2) {
+                match block {
+                    0 if start == 0 => {}
+                    0 => {
+                        let old = token * projected..token * projected + width;
+                        rows.push((&old_values[old.clone()], old_scores[old].to_vec()));
+                    }
+                    _ => rows.push(half((block - 1) * ratio + token, false)),
+                }
+            }
+            rows.extend((0..ratio).map(|token| half(block * ratio + token, halves == 2)));
+            let row: Vec<f64> = pooled(&rows).iter().map(|&x| BF16.rounded(x)).collect();
+            expected.extend(rms_norm(&row, &norm, 1e-6));
+        }
+        let step = 1e-5 + BF16.epsilon();
+        near(what, &BF16.decode(&all[2]), &expected, step);
+        let cached = &BF16.decode(&all[3])[start / ratio * width..][..blocks * width];
+        near(what, cached, &expected, step);
+        // The state has the last block's rows, then those that begin the next one.
+        let (values_now, scores_now) = (F32.decode(&all[0]), F32.decode(&all[1]));
+        for row in 0..halves * ratio {
+            let (token, part) = (row % ratio, blocks * ratio + row % ratio);
+            let from = match halves == 2 && row < ratio {
+                true => (blocks - 1) * ratio + token,
+                false if part < tokens => part,
+                false => continue,
+            };
+            for second in (0..halves).map(|half| half == 1) {
+                let (wanted, sums) = half(from, second);
+                let to = row * projected + if second { width } else { 0 };
+                near(what, &values_now[to..to + width], wanted, 0.0);
+                near(what, &scores_now[to..to + width], &sums, 1e-6);
+            }
+        }
     }
 }
