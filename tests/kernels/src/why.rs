@@ -18,11 +18,6 @@ const REASONS: &[(&str, &str, &str)] = &[
         "heads of 72 and 80 numbers: the kernel ignores those past a multiple of 32, and candle does not launch it",
     ),
     (
-        "candle-metal-kernels",
-        "kernel_flash_attn_ext",
-        "no reference yet; candle does not launch it",
-    ),
-    (
         "mlx-native",
         "gated_delta_net_chunk_inter_state",
         "36 KiB of threadgroup memory, which the package requests and no GPU has",
