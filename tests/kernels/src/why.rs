@@ -13,11 +13,6 @@ const REASONS: &[(&str, &str, &str)] = &[
         "reads indices through a null pointer, which is a fault; candle sorts with the kernels that return indices",
     ),
     (
-        "candle-metal-kernels",
-        "sdpa_vector",
-        "heads of 72 and 80 numbers: the kernel ignores those past a multiple of 32, and candle does not launch it",
-    ),
-    (
         "mlx-native",
         "gated_delta_net_chunk_inter_state",
         "36 KiB of threadgroup memory, which the package requests and no GPU has",
