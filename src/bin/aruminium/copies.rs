@@ -83,21 +83,18 @@ impl Copy {
         Ok(done)
     }
 
-    /// The arguments of the compiler with the copy's sources in place of the package's own.
+    /// The arguments of the compiler with the copy's sources in place of the package's own, whose paths it names all the same in what
+    /// it says.
     pub(super) fn in_place(&self, arguments: &[OsString]) -> Result<Vec<OsString>, Failure> {
         let here = env::current_dir().map_err(|error| format!("the current folder: {error}"))?;
         let place = |argument: &OsString| {
             self.place(argument, &here).map_or_else(|| argument.clone(), PathBuf::into)
         };
-        Ok(arguments.iter().map(place).collect())
-    }
-
-    /// The options by which the compiler names the package's own files in what it says.
-    pub(super) fn shown_as_the_original(&self) -> [OsString; 2] {
         let mut paths = self.copy.clone().into_os_string();
         paths.push("=");
         paths.push(&self.root);
-        ["--remap-path-prefix".into(), paths]
+        let named_as_before = ["--remap-path-prefix".into(), paths];
+        Ok(arguments.iter().map(place).chain(named_as_before).collect())
     }
 
     /// Where the copy has a source that the compiler is given; none for other arguments. Paths start from `here`.

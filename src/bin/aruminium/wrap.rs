@@ -78,8 +78,7 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
         Some(status) => Ok(exit_code(status)),
         None => {
             let copy = Copy::of(folder, &root, Kind::Program)?;
-            let mut arguments = copy.in_place(&arguments)?;
-            arguments.extend(copy.shown_as_the_original());
+            let arguments = copy.in_place(&arguments)?;
             let compiler = self::compiler(&arguments);
             run_on(&copy, &arguments, compiler)
         }
