@@ -28,6 +28,7 @@ const AFFINE: usize = 147;
 const AFFINE_TILES: usize = 56;
 const FLOATS: usize = 12;
 const FLOAT_PRODUCTS: usize = 132;
+const FLOAT_TILES: usize = 12;
 
 fn tolerance(element: Element) -> f64 {
     1e-4 + 2.0 * element.epsilon()
@@ -355,6 +356,13 @@ impl Floats {
         let weights = codes.iter().enumerate().map(weight).collect();
         Self { bytes: packed(&codes, bits), scales, global, weights }
     }
+
+    /// The error of sums of some hundred terms, by the largest weight. With tensors, weights are rounded to `bfloat`.
+    fn tolerance(&self, element: Element, by_tensors: bool) -> f64 {
+        let most = self.weights.iter().fold(1f64, |most, weight| most.max(weight.abs()));
+        let rounding = if by_tensors { 2f64.powi(-10) } else { 0.0 };
+        (2e-5 + 32.0 * element.epsilon() + rounding) * most * 16.0
+    }
 }
 
 #[test]
@@ -410,11 +418,137 @@ fn products_with_4_and_8_bit_floats() {
         let found = launch.groups(size, (32, 2, 1), 4);
         let sizes = (inputs, outputs, vectors);
         let expected = vector_products(element, &floats.weights, &x, sizes);
-        // Of 512 terms, by the largest of them.
-        let most = floats.weights.iter().fold(1f64, |most, weight| most.max(weight.abs()));
-        let tolerance = (2e-5 + 32.0 * element.epsilon()) * most * 16.0;
-        element.check(&instance.name, &found, &expected, tolerance);
+        element.check(&instance.name, &found, &expected, floats.tolerance(element, false));
         ran += 1;
     }
     assert!(ran >= FLOAT_PRODUCTS, "{ran} kernels ran");
+}
+
+#[test]
+fn products_by_tiles_with_4_and_8_bit_floats() {
+    let (kernels, instances) = sampled("fp_quantized_nax", |one| {
+        format!("{} {}", one.template(), one.arguments()[1..].join(" "))
+    });
+    let mut ran = 0;
+    for instance in instances.iter().filter(|one| one.template() == "fp_qmm_t_nax") {
+        let arguments = instance.arguments();
+        let element = Element::named(arguments[0]);
+        let (group, bits) = (number(arguments[1]), number(arguments[2]));
+        let [aligned, batched, is_global] = [3, 4, 10].map(|at| arguments[at] == "true");
+        let [bm, bk, bn, wm, wn] = [5, 6, 7, 8, 9].map(|at| number(arguments[at]));
+        let batches = if batched { 2 } else { 1 };
+        let (rows, inputs) = (bm + 3, bk.max(group));
+        let outputs = if aligned { bn } else { bn - bn / 4 };
+        let floats = Floats::some(bits, group, is_global, batches * outputs * inputs);
+        let x = element.some(12, batches * rows * inputs);
+        let launch = kernels.launch(&instance.name).constant(200, false);
+        let launch = launch.constant(201, aligned).constant(202, true).bytes(&floats.bytes);
+        let launch = launch.bytes(&floats.scales).floats([floats.global]);
+        let launch = launch.bytes(&element.encode(&x));
+        let launch = launch.room(batches * rows * outputs * element.size());
+        let launch = launch.words([inputs]).words([outputs]).words([rows]);
+        let launch = launch.words([1]).words([batches]).longs([rows * inputs]);
+        let launch = launch.words([1]).words([batches]).longs([outputs * inputs * bits / 32]);
+        let launch = launch.longs([outputs * inputs / group]);
+        let size = (outputs.div_ceil(bn), rows.div_ceil(bm), batches);
+        let found = launch.groups(size, (32, wn, wm), 4);
+        let expected = vector_products(element, &floats.weights, &x, (inputs, outputs, rows));
+        element.check(&instance.name, &found, &expected, floats.tolerance(element, true));
+        ran += 1;
+    }
+    assert!(ran >= FLOAT_TILES, "{ran} kernels ran");
+}
+
+/// The weights of several matrices.
+enum Weights {
+    Affine(Affine),
+    Floats(Floats),
+}
+
+#[test]
+fn chosen_matrices_of_quantised_weights() {
+    for (family, template, least) in [
+        ("quantized", "affine_gather_qmm_t", 14),
+        ("fp_quantized", "fp_gather_qmm_t", 4),
+        ("quantized_nax", "affine_gather_qmm_t_nax", 14),
+        ("fp_quantized_nax", "fp_gather_qmm_t_nax", 4),
+    ] {
+        let ran = chosen_weights(family, template);
+        assert!(ran >= least, "{template}: {ran} kernels ran");
+    }
+}
+
+fn chosen_weights(family: &str, template: &str) -> usize {
+    // Two matrices of inputs and three of weights; the products of three pairs of them.
+    const INPUTS: usize = 2;
+    const MATRICES: usize = 3;
+    let (of_x, of_weights) = ([1, 0, 1], [2, 0, 1]);
+    // Weights of each width in bits, with whole tiles of columns and parts of one.
+    let (kernels, instances) = sampled(family, |one| match one.template() == template {
+        true => one.arguments()[2..4].join(" "),
+        false => String::new(),
+    });
+    let mut ran = 0;
+    for instance in instances.iter().filter(|one| one.template() == template) {
+        let arguments = instance.arguments();
+        let element = Element::named(arguments[0]);
+        let (group, bits) = (number(arguments[1]), number(arguments[2]));
+        let aligned = arguments[3] == "true";
+        let sizes: Vec<usize> = arguments[4..].iter().filter_map(|one| one.parse().ok()).collect();
+        // Where the template's arguments end before them tiles are of 32, and so they are in all other kernels.
+        let [bm, bk, bn, wm, wn] = match sizes[..] {
+            [bm, bk, bn, wm, wn, ..] => [bm, bk, bn, wm, wn],
+            _ => [32, 32, 32, 2, 2],
+        };
+        let is_global = arguments[4..].contains(&"true");
+        // A part of a tile of rows.
+        let (rows, inputs) = (19, 2 * bk.max(group));
+        let outputs = if aligned { bn } else { bn - bn / 4 };
+        let (count, groups) = (outputs * inputs, outputs * inputs / group);
+        let x = element.some(12, INPUTS * rows * inputs);
+        let weights = match template.starts_with("affine") {
+            true => Weights::Affine(Affine::some(element, bits, group, MATRICES * count)),
+            false => Weights::Floats(Floats::some(bits, group, is_global, MATRICES * count)),
+        };
+        let launch = kernels.launch(&instance.name).constant(200, false);
+        let launch = launch.constant(201, aligned).constant(202, true);
+        let launch = match &weights {
+            Weights::Affine(matrix) => {
+                let launch = launch.bytes(&matrix.bytes).bytes(&element.encode(&matrix.scales));
+                launch.bytes(&element.encode(&matrix.biases))
+            }
+            Weights::Floats(floats) => {
+                let launch = launch.bytes(&floats.bytes).bytes(&floats.scales);
+                launch.floats([floats.global; MATRICES])
+            }
+        };
+        let launch = launch.bytes(&element.encode(&x)).words(of_x).words(of_weights);
+        let launch = launch.room(of_x.len() * rows * outputs * element.size());
+        let launch = launch.words([inputs]).words([outputs]).words([rows]);
+        let launch = launch.words([1]).words([INPUTS]).longs([rows * inputs]);
+        let launch = launch.words([1]).words([MATRICES]).longs([count * bits / 32]);
+        let launch = launch.longs([groups]);
+        let launch = match &weights {
+            Weights::Affine(_) => launch.longs([groups]),
+            Weights::Floats(_) => launch,
+        };
+        let launch = launch.words([1]).words([of_x.len()]).longs([1]).longs([1]);
+        let size = (outputs.div_ceil(bn), rows.div_ceil(bm), of_x.len());
+        let found = launch.groups(size, (32, wn, wm), 6);
+        let (numbers, tolerance) = match &weights {
+            Weights::Affine(matrix) => (&matrix.weights, 4e-3 + 64.0 * element.epsilon()),
+            Weights::Floats(floats) => {
+                (&floats.weights, floats.tolerance(element, family.ends_with("nax")))
+            }
+        };
+        let product = |(&of_x, &of_weights): (&usize, &usize)| {
+            let x = &x[of_x * rows * inputs..][..rows * inputs];
+            let weights = &numbers[of_weights * count..][..count];
+            vector_products(element, weights, x, (inputs, outputs, rows))
+        };
+        let expected: Vec<Value> = of_x.iter().zip(&of_weights).flat_map(product).collect();
+        element.check(&instance.name, &found, &expected, tolerance);
+        ran += 1;
+    }
+    ran
 }
