@@ -8,11 +8,20 @@ use kernels::operands::rounded;
 
 #[test]
 fn gated_delta_nets() {
+    // Plain ones, by token and by chunk, and those for Metal 4's tensors.
+    for (family, least) in [("gated_delta", [6, 6, 0]), ("gated_delta_nax", [0, 0, 6])] {
+        let ran = nets(family);
+        let enough = ran.iter().zip(least).all(|(ran, least)| *ran >= least);
+        assert!(enough, "{family}: {ran:?} kernels ran by token, by chunk and by tensors");
+    }
+}
+
+/// How many kernels ran that go by token, by chunk, and by chunk with tensors.
+fn nets(family: &str) -> [usize; 3] {
     // Of each number of heads, with any step.
-    let (kernels, instances) = sampled("gated_delta", |one| {
-        format!("{} {}", one.template(), one.arguments()[1..5].join(" "))
-    });
-    let (mut by_token, mut by_chunk) = (0, 0);
+    let (kernels, instances) =
+        sampled(family, |one| format!("{} {}", one.template(), one.arguments()[1..5].join(" ")));
+    let mut ran = [0; 3];
     let float = Element::named("float");
     for instance in &instances {
         let arguments = instance.arguments();
@@ -43,10 +52,17 @@ fn gated_delta_nets() {
         let launch = launch.bytes(&float.encode(&rounded(float, before.iter().copied())));
         let launch = launch.bytes(&encoded(&decay)).bytes(&encoded(&beta));
         let launch = launch.room(v.len() * element.size()).room(before.len() * 4).words([tokens]);
-        let chunked = instance.template() == "gated_delta_fused_chunk";
-        let rows = if chunked { values / 8 } else { values };
+        // The rows of a state that a SIMD-group has.
+        let (kind, own) = match instance.template() {
+            "gated_delta_fused_chunk" => (1, 8),
+            "gated_delta_fused_nax" => (2, 16),
+            _ => (0, 1),
+        };
+        // Buffers for derivatives, which are not requested.
+        let launch = if kind == 2 { launch.room(4).room(4).room(4) } else { launch };
+        let rows = values / own;
         let [out, state] = launch.grid((32, rows, sequences * heads), (32, 4, 1), [6, 7]);
-        *(if chunked { &mut by_chunk } else { &mut by_token }) += 1;
+        ran[kind] += 1;
         assert!(step > 0, "{}", instance.name);
 
         let mut expected = vec![0.0; v.len()];
@@ -71,5 +87,5 @@ fn gated_delta_nets() {
         // The chunked form solves for the differences of a chunk in `float`, too.
         float.check(&format!("{}: state", instance.name), &state, &rounded(float, after), 2e-4);
     }
-    assert!(by_token >= 6 && by_chunk >= 6, "{by_token} by token and {by_chunk} by chunk ran");
+    ran
 }
