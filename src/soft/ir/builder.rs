@@ -57,6 +57,12 @@ impl FunctionBuilder {
         Self { function, open, span: Span::default(), free: FastMap::default(), params }
     }
 
+    /// Reserves memory for as many instructions as another function has, which this one will resemble.
+    pub(crate) fn reserved_for(mut self, function: &Function) -> Self {
+        self.function.insts.reserve(function.insts.len());
+        self
+    }
+
     /// Finishes the function.
     ///
     /// Raises an [`internal_error()`] if a block is still open.

@@ -295,6 +295,8 @@ impl std::hash::Hash for Inst {
 }
 
 impl Args {
+    /// The most operands.
+    pub(crate) const MAX: usize = 6;
     /// No operands.
     pub(crate) const NONE: Self = Self { list: [Value(u32::MAX); 6], len: 0 };
 

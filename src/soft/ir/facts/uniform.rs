@@ -31,29 +31,41 @@ pub(crate) struct Divergence {
     pub(crate) continues: bool,
 }
 
-/// A set of variables. It has words up to the last that ever had a member, so that an empty set takes no memory: most
-/// branches assign few variables.
+/// A set of variables. Most functions have few: their sets take no memory apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Set(Vec<u64>);
+struct Set {
+    /// The first 64.
+    low: u64,
+    /// Words of the others, up to the last that ever had a member.
+    more: Vec<u64>,
+}
 
 impl Set {
     fn has(&self, variable: usize) -> bool {
-        self.0.get(variable / 64).is_some_and(|word| word >> (variable % 64) & 1 != 0)
+        let word = match variable / 64 {
+            0 => self.low,
+            at => self.more.get(at - 1).copied().unwrap_or(0),
+        };
+        word >> (variable % 64) & 1 != 0
     }
 
     fn put(&mut self, variable: usize, member: bool) {
         let (at, bit) = (variable / 64, 1 << (variable % 64));
-        if member {
-            self.grow(at + 1);
-            self.0[at] |= bit;
-        } else if let Some(word) = self.0.get_mut(at) {
-            *word &= !bit;
+        if member && at > 0 {
+            self.grow(at);
         }
+        let word = match at {
+            0 => &mut self.low,
+            at if at <= self.more.len() => &mut self.more[at - 1],
+            _ => return,
+        };
+        *word = if member { *word | bit } else { *word & !bit };
     }
 
     fn join(&mut self, other: &Self) {
-        self.grow(other.0.len());
-        let (words, others) = (&mut self.0[..], &other.0[..]);
+        self.low |= other.low;
+        self.grow(other.more.len());
+        let (words, others) = (&mut self.more[..], &other.more[..]);
         let mut at = 0;
         while at < others.len() {
             words[at] |= others[at];
@@ -62,8 +74,8 @@ impl Set {
     }
 
     fn grow(&mut self, words: usize) {
-        if self.0.len() < words {
-            self.0.resize(words, 0);
+        if self.more.len() < words {
+            self.more.resize(words, 0);
         }
     }
 }

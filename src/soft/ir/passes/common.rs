@@ -9,7 +9,8 @@ use crate::soft::ir::{Block, Effect, Function, Inst, Op, Space, Span, Stmt, Type
 
 /// Merges in a function.
 pub(crate) fn run(function: &mut Function) {
-    rewrite(function, &mut Common { known: FastMap::default(), open: Vec::new(), writes: 0 });
+    let (known, open, before) = (FastMap::default(), Vec::new(), Vec::new());
+    rewrite(function, &mut Common { known, open, before, writes: 0 });
 }
 
 /// A value, and for reads of memory the number of writes before it.
@@ -18,8 +19,10 @@ type Known = (Value, u32);
 struct Common {
     /// A computation.
     known: FastMap<Inst, Known>,
-    /// For each open block, the entries that it added, with the entries that they replaced.
-    open: Vec<Vec<(Inst, Option<Known>)>>,
+    /// Where the additions of each open block begin.
+    open: Vec<usize>,
+    /// The entries that the open blocks added, with the entries that they replaced.
+    before: Vec<(Inst, Option<Known>)>,
     /// Writes to memory so far, in the order of the tree.
     writes: u32,
 }
@@ -66,7 +69,7 @@ impl Rewrite for Common {
             return Change::Replace(known);
         }
         let before = self.known.insert(key, (value, now));
-        self.open.last_mut().expect("a block is open").push((key, before));
+        self.before.push((key, before));
         Change::Keep
     }
 
@@ -75,7 +78,7 @@ impl Rewrite for Common {
     }
 
     fn enter(&mut self, function: &Function, around: Around<'_>) {
-        self.open.push(Vec::new());
+        self.open.push(self.before.len());
         if let Around::Body(body, next) | Around::Next(body, next) = around
             && (writes(function, body) || writes(function, next))
         {
@@ -85,7 +88,8 @@ impl Rewrite for Common {
     }
 
     fn leave(&mut self, _: &Function, _: bool) {
-        for (key, before) in self.open.pop().expect("a block is open").into_iter().rev() {
+        let added = self.open.pop().expect("a block is open");
+        for (key, before) in self.before.drain(added..).rev() {
             match before {
                 Some(before) => self.known.insert(key, before),
                 None => self.known.remove(&key),

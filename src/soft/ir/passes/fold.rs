@@ -6,7 +6,7 @@ use crate::soft::ir::{Args, Block, Effect, Function, Inst, Op, Scalar, Stmt, Typ
 
 /// Folds in a scalarised function.
 pub(crate) fn run(function: &mut Function) {
-    let constants = Constants::of(function);
+    let constants = Constants::default();
     rewrite(function, &mut Fold { constants });
 }
 
@@ -51,9 +51,11 @@ impl Rewrite for Fold {
 
 /// The constant that is the result of an operation on constants.
 fn computed(function: &Function, inst: &Inst) -> Option<(Scalar, u64)> {
-    let bits: Vec<u64> =
-        inst.args.iter().map(|&arg| constant(function, arg)).collect::<Option<_>>()?;
-    result(function, inst, &bits)
+    let mut bits = [0; Args::MAX];
+    for (bits, &arg) in bits.iter_mut().zip(&inst.args[..]) {
+        *bits = constant(function, arg)?;
+    }
+    result(function, inst, &bits[..inst.args.len()])
 }
 
 /// The result of an operation on operands with these bits.

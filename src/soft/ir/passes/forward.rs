@@ -1,7 +1,6 @@
 //! Forwarding: a read of a variable becomes the value that was assigned to it, if that is the same on every
 //! path to the read. Variables that are assigned once become values, and their assignments are dead.
 
-use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::walk::statements;
 
 use super::rewrite::{Around, Change, Rewrite, rewrite};
@@ -10,69 +9,77 @@ use crate::soft::ir::{Block, Function, Inst, Op, Stmt, Value};
 /// Forwards in a function.
 pub(crate) fn run(function: &mut Function) {
     let mut pass = Forward {
-        known: FastMap::default(),
+        known: vec![None; function.variables.len()],
         makers: vec![0; function.insts.len()],
         blocks: 0,
         open: Vec::new(),
+        before: Vec::new(),
+        loops: Vec::new(),
         ended: Vec::new(),
     };
     rewrite(function, &mut pass);
 }
 
 struct Forward {
-    /// Variables and the values that they are known to hold.
-    known: FastMap<u32, Value>,
+    /// For each variable, the value that it is known to hold.
+    known: Vec<Option<Value>>,
     /// The number of the block that each value is defined in.
     makers: Vec<u32>,
     /// How many blocks began.
     blocks: u32,
     open: Vec<Open>,
+    /// The changes to `known` by the open blocks, with the values before them.
+    before: Changes,
+    /// The variables that each open loop assigns.
+    loops: Vec<Vec<u32>>,
     /// For the blocks of the statement that is about to end: how they change what is known, if their ends are reached.
     ended: Vec<Option<Changes>>,
 }
 
-/// An open block: its number, and what was known before each change that it made.
+/// An open block: its number, and where its changes begin.
 struct Open {
     number: u32,
-    before: Changes,
+    changes: usize,
 }
 
 /// Variables, and the values that they are known to hold.
 type Changes = Vec<(u32, Option<Value>)>;
 
 impl Forward {
-    fn open(&mut self) -> &mut Open {
-        self.open.last_mut().expect("a block is open")
-    }
-
     /// Changes the known value of a variable, until the block ends. Returns whether it is a change.
     fn learn(&mut self, variable: u32, value: Option<Value>) -> bool {
-        let before = match value {
-            Some(value) => self.known.insert(variable, value),
-            None => self.known.remove(&variable),
-        };
+        let before = std::mem::replace(&mut self.known[variable as usize], value);
         if before != value {
-            self.open().before.push((variable, before));
+            self.before.push((variable, before));
         }
         before != value
     }
 
     fn make(&mut self, value: Value) {
-        self.makers[value.index()] = self.open().number;
+        self.makers[value.index()] = self.open.last().expect("a block is open").number;
     }
 
-    /// Forgets the variables that blocks assign.
-    fn forget(&mut self, function: &Function, blocks: [&Block; 2]) {
-        for block in blocks {
-            for stmt in statements(block) {
-                if let Stmt::Do(value) = stmt
-                    && let Inst { op: Op::Set, imm, .. } = function.inst(*value)
-                {
-                    self.learn(*imm as u32, None);
-                }
-            }
+    /// Forgets the variables that the innermost open loop assigns.
+    fn forget(&mut self) {
+        let assigned = self.loops.pop().expect("a loop is open");
+        assigned.iter().for_each(|&variable| _ = self.learn(variable, None));
+        self.loops.push(assigned);
+    }
+}
+
+/// The variables that blocks assign.
+fn assigned(function: &Function, blocks: [&Block; 2]) -> Vec<u32> {
+    let mut all = Vec::new();
+    for stmt in blocks.into_iter().flat_map(|block| statements(block)) {
+        if let Stmt::Do(value) = stmt
+            && let Inst { op: Op::Set, imm, .. } = function.inst(*value)
+        {
+            all.push(*imm as u32);
         }
     }
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 impl Rewrite for Forward {
@@ -84,8 +91,8 @@ impl Rewrite for Forward {
                 true => Change::Keep,
                 false => Change::Remove,
             },
-            Op::Get => match self.known.get(&variable) {
-                Some(&known) => Change::Replace(known),
+            Op::Get => match self.known[variable as usize] {
+                Some(known) => Change::Replace(known),
                 None => {
                     self.learn(variable, Some(value));
                     self.make(value);
@@ -101,37 +108,38 @@ impl Rewrite for Forward {
 
     fn enter(&mut self, function: &Function, around: Around<'_>) {
         self.blocks += 1;
-        self.open.push(Open { number: self.blocks, before: Vec::new() });
+        self.open.push(Open { number: self.blocks, changes: self.before.len() });
         match around {
             Around::Branch => {}
-            // An earlier iteration may have assigned, and a `continue` reaches the end from anywhere in the body.
-            Around::Body(body, next) | Around::Next(body, next) => {
-                self.forget(function, [body, next]);
+            // An earlier iteration may have assigned.
+            Around::Body(body, next) => {
+                self.loops.push(assigned(function, [body, next]));
+                self.forget();
             }
+            // A `continue` reaches it from anywhere in the body.
+            Around::Next(..) => self.forget(),
         }
     }
 
     fn leave(&mut self, _: &Function, reached: bool) {
-        let Open { number, before } = self.open.pop().expect("a block is open");
+        let Open { number, changes } = self.open.pop().expect("a block is open");
         self.ended.push(reached.then(|| {
             // Values that the block made are not visible after it.
             let visible = |value: &Value| self.makers[value.index()] != number;
-            let after = |variable| self.known.get(&variable).copied().filter(visible);
-            let mut after: Changes =
-                before.iter().map(|&(variable, _)| (variable, after(variable))).collect();
+            let after = |&(variable, _): &(u32, _)| {
+                (variable, self.known[variable as usize].filter(visible))
+            };
+            let mut after: Changes = self.before[changes..].iter().map(after).collect();
             after.sort_unstable_by_key(|change| change.0);
             after.dedup();
             after
         }));
-        for (variable, value) in before.into_iter().rev() {
-            match value {
-                Some(value) => self.known.insert(variable, value),
-                None => self.known.remove(&variable),
-            };
+        for (variable, value) in self.before.drain(changes..).rev() {
+            self.known[variable as usize] = value;
         }
     }
 
-    fn after(&mut self, function: &Function, stmt: &Stmt) {
+    fn after(&mut self, _: &Function, stmt: &Stmt) {
         let (second, first) = (self.ended.pop().flatten(), self.ended.pop().flatten());
         match stmt {
             Stmt::If(..) => match (first, second) {
@@ -141,7 +149,7 @@ impl Rewrite for Forward {
                             let other = others.binary_search_by_key(&variable, |change| change.0);
                             let other = match other {
                                 Ok(at) => others[at].1,
-                                Err(_) => self.known.get(&variable).copied(),
+                                Err(_) => self.known[variable as usize],
                             };
                             self.learn(variable, value.filter(|_| value == other));
                         }
@@ -154,7 +162,10 @@ impl Rewrite for Forward {
                     }
                 }
             },
-            Stmt::Loop { body, next, .. } => self.forget(function, [body, next]),
+            Stmt::Loop { .. } => {
+                self.forget();
+                self.loops.pop();
+            }
             _ => {}
         }
     }

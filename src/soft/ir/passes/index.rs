@@ -15,7 +15,7 @@ const MAX_TERMS: usize = 8;
 /// Rewrites the indices of a scalarised function.
 pub(crate) fn run(function: &mut Function) {
     let body = std::mem::take(&mut function.body);
-    let constants = Constants::of(function);
+    let constants = Constants::default();
     let mut pass = Indices { function, constants };
     let body = pass.block(body);
     pass.function.body = body;

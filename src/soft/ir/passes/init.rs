@@ -19,7 +19,7 @@ pub(crate) fn run(function: &mut Function, checks: Checks) {
         return;
     }
     let body = std::mem::take(&mut function.body);
-    let constants = Constants::of(function);
+    let constants = Constants::default();
     let (values, locals) = (function.insts.len(), function.locals.len());
     let variables = function.variables.len();
     let shadowed = Shadowed::of(function);

@@ -271,7 +271,8 @@ impl<'a> Inline<'a> {
     fn begin(&mut self, function: &Function) -> Vec<Value> {
         let params = function.params.clone();
         let count = params.len() as u32;
-        self.out = FunctionBuilder::new(&function.name, params, function.result);
+        let out = FunctionBuilder::new(&function.name, params, function.result);
+        self.out = out.reserved_for(function);
         (0..count).map(|index| self.out.param(index)).collect()
     }
 

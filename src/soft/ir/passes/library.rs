@@ -14,7 +14,7 @@ pub(crate) fn run(function: &mut Function, library: &Library) -> bool {
         return false;
     }
     let body = std::mem::take(&mut function.body);
-    let constants = Constants::of(function);
+    let constants = Constants::default();
     function.body = Expand { function, library, constants }.block(body);
     true
 }

@@ -90,7 +90,7 @@ pub(crate) fn count(
 
 fn add(function: &mut Function, checks: (bool, bool), counters: Option<Counters<'_>>) {
     let body = std::mem::take(&mut function.body);
-    let constants = Constants::of(function);
+    let constants = Constants::default();
     let (lane, span, of_matrix) = (None, Span::default(), false);
     let (races, init) = checks;
     let mut pass = Add { function, constants, races, init, counters, of_matrix, lane, span };

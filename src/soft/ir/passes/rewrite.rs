@@ -198,13 +198,12 @@ fn ends(block: &[Stmt]) -> bool {
     matches!(block.last(), Some(Stmt::Break | Stmt::Continue | Stmt::Return(_)))
 }
 
-/// A constant instruction, made once for each value.
+/// A constant instruction, made once for each value. Those that the function has are found when the first one is needed.
 #[derive(Debug, Default)]
-pub(crate) struct Constants(FastMap<(Scalar, u64), Value>);
+pub(crate) struct Constants(Option<FastMap<(Scalar, u64), Value>>);
 
 impl Constants {
-    /// Those that a function has.
-    pub(crate) fn of(function: &Function) -> Self {
+    fn of(function: &Function) -> FastMap<(Scalar, u64), Value> {
         let mut known = FastMap::default();
         let insts = &function.insts[..];
         let mut at = 0;
@@ -214,12 +213,13 @@ impl Constants {
             }
             at += 1;
         }
-        Self(known)
+        known
     }
 
     /// The instruction for a constant.
     pub(crate) fn get(&mut self, function: &mut Function, scalar: Scalar, bits: u64) -> Value {
-        *self.0.entry((scalar, bits)).or_insert_with(|| {
+        let known = self.0.get_or_insert_with(|| Self::of(function));
+        *known.entry((scalar, bits)).or_insert_with(|| {
             let span = Default::default();
             let ty = Type::Scalar(scalar);
             function.insts.push(Inst { op: Op::Const, ty, args: Args::NONE, imm: bits, span });

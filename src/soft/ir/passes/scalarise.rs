@@ -8,7 +8,8 @@ use crate::soft::ir::{Function, FunctionBuilder, Inst, Op, Rule, Scalar, Type, V
 
 /// Rewrites a function without calls.
 pub(crate) fn run(function: &Function) -> Function {
-    let mut out = FunctionBuilder::new(&function.name, function.params.clone(), function.result);
+    let out = FunctionBuilder::new(&function.name, function.params.clone(), function.result);
+    let mut out = out.reserved_for(function);
     let variables = function
         .variables
         .iter()
@@ -94,8 +95,8 @@ impl<'a> Rebuild<'a> for Scalarise<'a> {
     fn value(&mut self, value: Value) -> Value {
         let parts = self.of(value);
         let width = self.function.ty(value).width() as usize;
-        let list: Vec<Value> = (0..width).map(|component| parts.at(component)).collect();
-        self.vector(&list)
+        let list = Parts::of((0..width).map(|component| parts.at(component)));
+        self.vector(list.get())
     }
 }
 

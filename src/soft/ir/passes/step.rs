@@ -163,7 +163,7 @@ impl Step<'_> {
             distance[split.index()] = made.last().copied();
         }
         let body = std::mem::take(&mut function.body);
-        let body = Step { constants: Constants::of(function), function, distance }.block(body);
+        let body = Step { constants: Constants::default(), function, distance }.block(body);
         function.body = body;
         made
     }

@@ -13,7 +13,7 @@ pub(crate) fn run(function: &mut Function, checks: Checks) {
         return;
     }
     let body = std::mem::take(&mut function.body);
-    let constants = Constants::of(function);
+    let constants = Constants::default();
     let mut pass = Add { function, constants, span: Span::default() };
     let body = pass.block(body);
     function.body = body;

@@ -35,7 +35,7 @@ const MAX_PARTIAL_BODY: usize = 32;
 /// Unrolls in a function without calls.
 pub(crate) fn run(function: &mut Function) {
     let body = std::mem::take(&mut function.body);
-    let constants = Constants::of(function);
+    let constants = Constants::default();
     let mut pass = Unroll { function, constants, inside: FastSet::default() };
     let body = pass.block(body);
     pass.function.body = body;
@@ -45,7 +45,7 @@ pub(crate) fn run(function: &mut Function) {
 /// only compute, and whose test is of more than the counter. Loops that access memory take so long that one test less makes no difference.
 pub(crate) fn partial(function: &mut Function) {
     let body = std::mem::take(&mut function.body);
-    let constants = Constants::of(function);
+    let constants = Constants::default();
     let mut pass = Unroll { function, constants, inside: FastSet::default() };
     let body = pass.partial_block(body);
     pass.function.body = body;

@@ -258,7 +258,7 @@ impl<'a> Lowering<'a> {
             function,
             uniform,
             uses: Uses::find(function, uniform, others),
-            code: Vec::new(),
+            code: Vec::with_capacity(function.insts.len()),
             labels: Vec::new(),
             registers,
             values: vec![None; function.insts.len()],
