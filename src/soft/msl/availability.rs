@@ -31,6 +31,7 @@ const SINCE: &[(&str, u32)] = &[
     ("visible", 230),
     ("stitchable", 240),
     ("lambda expression", 320),
+    ("recursive function call", 240),
     ("atomic function of a texture", 310),
     ("tensor", 400),
     ("cooperative_tensor", 400),

@@ -38,6 +38,7 @@ mod overloaded;
 mod position;
 pub(crate) mod program;
 mod range;
+mod recursion;
 mod sampler;
 mod stmt;
 mod tail;
