@@ -157,6 +157,23 @@ pub(crate) struct Specifiers {
     pub(crate) span: Span,
 }
 
+impl Specifiers {
+    /// None at all.
+    pub(crate) fn absent(span: Span) -> Self {
+        Self {
+            base: BaseType::Absent,
+            constant: false,
+            volatile: false,
+            space: None,
+            coherent: None,
+            storage: Storage::default(),
+            stage: None,
+            attributes: Vec::new(),
+            span,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct TypeName {
     pub(crate) specifiers: Specifiers,
@@ -201,7 +218,7 @@ pub(crate) enum DeclaratorPart {
     Function(Arc<Signature>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Signature {
     pub(crate) parameters: Vec<Parameter>,
     /// The qualifiers of `this`.
@@ -214,7 +231,26 @@ pub(crate) struct Signature {
     pub(crate) mutable: bool,
 }
 
-#[derive(Debug)]
+impl Signature {
+    /// No parameters.
+    pub(crate) fn empty() -> Self {
+        Self {
+            parameters: Vec::new(),
+            constant: false,
+            space: None,
+            reference: None,
+            trailing: None,
+            mutable: false,
+        }
+    }
+
+    /// The parameters alone.
+    pub(crate) fn only_parameters(&self) -> Self {
+        Self { parameters: self.parameters.clone(), ..Self::empty() }
+    }
+}
+
+#[derive(Clone, Debug)]
 pub(crate) struct Parameter {
     pub(crate) specifiers: Specifiers,
     pub(crate) declarator: Declarator,

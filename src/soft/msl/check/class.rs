@@ -168,7 +168,7 @@ impl Checker {
         }
         for (index, one) in simple.declarators.iter().enumerate() {
             if simple.specifiers.storage.statik {
-                self.global(simple, base, index);
+                self.global(simple, (base, None), index);
                 continue;
             }
             self.refuse_auto(&simple.specifiers, "in non-static struct member");

@@ -1,6 +1,7 @@
 //! Declarations at namespace and class scope (C++14 dcl.dcl, class; MSL 4.2, 5).
 
 use super::lookup::Found;
+use super::template::TemplateId;
 use super::{
     Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, MAX_CONSTANT_BYTES, Owner,
     Parameter, ParameterPack, REOPENED_SCOPE, ScopeKind, Variable, VariableId,
@@ -177,7 +178,10 @@ impl Checker {
     /// Variables, typedefs and prototypes.
     fn simple(&mut self, simple: &Simple) {
         self.at(simple.span);
-        let base = self.specifiers(&simple.specifiers);
+        if self.declare_guide(&[], simple) {
+            return;
+        }
+        let (base, deduced) = self.variable_specifiers(&simple.specifiers);
         for (index, one) in simple.declarators.iter().enumerate() {
             if simple.specifiers.storage.typedef {
                 self.refuse_auto(&simple.specifiers, "in typedef");
@@ -189,14 +193,19 @@ impl Checker {
             } else if one.declarator.function().is_some() {
                 self.function_declaration(&simple.specifiers, &one.declarator, None);
             } else {
-                self.global(simple, base, index);
+                self.global(simple, (base, deduced), index);
             }
         }
     }
 
     /// A variable at program scope: `constant` only (MSL 4.2), or a threadgroup variable or table of a
     /// function.
-    pub(super) fn global(&mut self, simple: &Simple, base: Qual, index: usize) {
+    pub(super) fn global(
+        &mut self,
+        simple: &Simple,
+        (base, template): (Qual, Option<TemplateId>),
+        index: usize,
+    ) {
         let one = &simple.declarators[index];
         // A specialisation of a variable template is declared with its arguments.
         let Some(name) = one.declarator.name.as_ref().and_then(Path::plain_template) else {
@@ -232,8 +241,12 @@ impl Checker {
         }
         qual.constant |= qual.space == Some(AddressSpace::Constant);
         let mut deduced = None;
-        if let BaseType::Auto | BaseType::Decltype(None) = simple.specifiers.base {
-            let (of_value, value) = self.auto_value(base, one, span);
+        let is_auto = matches!(simple.specifiers.base, BaseType::Auto | BaseType::Decltype(None));
+        if is_auto || template.is_some() {
+            let (of_value, value) = match template {
+                Some(id) => self.deduced_value(id, simple, one),
+                None => self.auto_value(base, one, span),
+            };
             qual = Qual { constant: qual.constant, space: qual.space, ..of_value };
             deduced = value;
         }

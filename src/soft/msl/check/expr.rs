@@ -133,9 +133,15 @@ impl Checker {
                 self.member(object, member, span)
             }
             ExprKind::Construct { target, arguments, braces } => {
-                if let Some(guide) = self.guide(target) {
-                    let values = self.arguments(arguments);
-                    return self.call_path(&guide, values, span);
+                if target.declarator.parts.is_empty()
+                    && let Some(id) = self.placeholder(&target.specifiers)
+                {
+                    let init = match &arguments[..] {
+                        [list] if *braces => ast::Init::List(list.clone()),
+                        _ => ast::Init::Direct(arguments.clone()),
+                    };
+                    let made = self.deduced_object(id, &target.specifiers, &init, span);
+                    return made.and_then(|made| made.1).unwrap_or_else(|| self.error_expr(span));
                 }
                 let target = self.type_name(target);
                 match &arguments[..] {

@@ -27,21 +27,7 @@ impl Checker {
         };
         for (designator, item) in written {
             for item in self.expanded(std::slice::from_ref(item)) {
-                let (item, source) = match item.kind {
-                    ast::ExprKind::InitList(_) => {
-                        let (inner, number) = self.checked_list(&item);
-                        let qual = Qual::plain(Types::VOID);
-                        (inner, Source { list: Some(number), ..self.source_of(qual) })
-                    }
-                    _ => {
-                        let span = item.span;
-                        let value = self.expr(&item);
-                        let source = self.source(&value);
-                        self.checked_items.push(value);
-                        let number = self.checked_items.len() as u32 - 1;
-                        (ast::Expr::new(ast::ExprKind::Checked(number), span), source)
-                    }
-                };
+                let (item, source) = self.checked_element(item);
                 items.push((designator.clone(), item));
                 elements.push((designator.clone(), source));
             }
@@ -49,6 +35,20 @@ impl Checker {
         self.lists.push(elements.into());
         let list = ast::Expr::new(ast::ExprKind::InitList(items), list.span);
         (list, self.lists.len() as u32 - 1)
+    }
+
+    /// An expression or list that is checked, and its value as overload resolution sees it.
+    pub(super) fn checked_element(&mut self, item: ast::Expr) -> (ast::Expr, Source) {
+        if matches!(item.kind, ast::ExprKind::InitList(_)) {
+            let (inner, number) = self.checked_list(&item);
+            let qual = Qual::plain(Types::VOID);
+            return (inner, Source { list: Some(number), ..self.source_of(qual) });
+        }
+        let value = self.expr(&item);
+        let source = self.source(&value);
+        self.checked_items.push(value);
+        let number = self.checked_items.len() as u32 - 1;
+        (ast::Expr::new(ast::ExprKind::Checked(number), item.span), source)
     }
 
     /// The rank of the conversion of a list, if there is one.

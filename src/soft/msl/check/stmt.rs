@@ -3,6 +3,7 @@
 use super::constant::NotConstant;
 use super::destroy::Cleanups;
 use super::lookup::Found;
+use super::template::TemplateId;
 use super::{Body, Checker, Entity, FuncId, Owner, ScopeKind, VariableId};
 use crate::soft::ir::hash::{FastMap, FastSet};
 use crate::soft::msl::ast::{self, AddressSpace, Condition, Decl, StmtKind as Ast};
@@ -575,7 +576,7 @@ impl Checker {
     }
 
     fn local_variables(&mut self, simple: &Arc<ast::Simple>, out: &mut Vec<Stmt>) {
-        let base = self.specifiers(&simple.specifiers);
+        let (base, deduced) = self.variable_specifiers(&simple.specifiers);
         for (index, one) in simple.declarators.iter().enumerate() {
             let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else {
                 self.error(one.declarator.span, "expected unqualified-id");
@@ -606,7 +607,7 @@ impl Checker {
                 continue;
             }
             if shared {
-                self.global(simple, base, index);
+                self.global(simple, (base, deduced), index);
                 // All threads of the group share it, and each writes its initial value.
                 if qual.space == Some(AddressSpace::Threadgroup)
                     && !matches!(one.init, ast::Init::None)
@@ -634,7 +635,7 @@ impl Checker {
                 );
                 continue;
             }
-            self.local_variable(simple, one, base, name, qual, out);
+            self.local_variable(simple, one, (base, deduced), name, qual, out);
         }
     }
 
@@ -642,7 +643,7 @@ impl Checker {
         &mut self,
         simple: &ast::Simple,
         one: &ast::InitDeclarator,
-        base: Qual,
+        (base, template): (Qual, Option<TemplateId>),
         name: Name,
         qual: Qual,
         out: &mut Vec<Stmt>,
@@ -650,6 +651,7 @@ impl Checker {
         let span = one.declarator.span;
         let decltype = matches!(simple.specifiers.base, ast::BaseType::Decltype(None));
         let auto = matches!(simple.specifiers.base, ast::BaseType::Auto)
+            || template.is_some()
             || decltype && !matches!(one.init, ast::Init::Copy(_));
         let mut qual = Qual { space: Some(AddressSpace::Thread), ..qual };
         if let (true, ast::Init::Copy(expr)) = (decltype, &one.init) {
@@ -659,7 +661,10 @@ impl Checker {
         let value = if auto {
             let mut deduced = qual;
             let value = self.made_for_object(|this| {
-                let (qual, value) = this.auto_value(base, one, span);
+                let (qual, value) = match template {
+                    Some(id) => this.deduced_value(id, simple, one),
+                    None => this.auto_value(base, one, span),
+                };
                 deduced = qual;
                 value
             });

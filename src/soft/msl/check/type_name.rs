@@ -1,6 +1,7 @@
 //! Resolves the spelling of a type to the type (C++14 dcl.type, dcl.meaning; MSL 2, 4).
 
 use super::lookup::Found;
+use super::template::TemplateId;
 use super::{Checker, Entity};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::*;
@@ -53,6 +54,19 @@ impl Checker {
         Qual { constant: qual.constant || specifiers.storage.constexpr, ..qual }
     }
 
+    /// The same for variables: with a class template's name alone, each has a type of its own.
+    pub(super) fn variable_specifiers(
+        &mut self,
+        specifiers: &Specifiers,
+    ) -> (Qual, Option<TemplateId>) {
+        let deduced = self.placeholder(specifiers);
+        let qual = match deduced {
+            Some(_) => self.specifiers(&Specifiers { base: BaseType::Auto, ..specifiers.clone() }),
+            None => self.specifiers(specifiers),
+        };
+        (qual, deduced)
+    }
+
     /// The same for a function, whose `constexpr` does not apply to its result (dcl.constexpr).
     pub(super) fn result_specifiers(&mut self, specifiers: &Specifiers) -> Qual {
         let mut qual = match &specifiers.base {
@@ -89,6 +103,7 @@ impl Checker {
                 Qual::plain(Types::UNKNOWN)
             }
         };
+        qual = self.extended_vector(qual, &specifiers.attributes);
         if let Some(span) = specifiers.coherent {
             self.refuse_newer("coherent", span);
         }
@@ -122,7 +137,11 @@ impl Checker {
                 let rvalue = checked.is_xvalue();
                 Qual::plain(self.types.intern(Ty::Reference(checked.qual, rvalue)))
             }
-            false => checked.qual,
+            // A variable of a function has the type that it is declared with.
+            false => match checked.qual.space {
+                Some(AddressSpace::Thread) => Qual { space: None, ..checked.qual },
+                _ => checked.qual,
+            },
         }
     }
 
@@ -372,7 +391,7 @@ impl Checker {
 
     /// Applies a declarator's parts to the base type.
     pub(super) fn declared_type(&mut self, base: Qual, declarator: &Declarator) -> Qual {
-        let mut qual = base;
+        let mut qual = self.extended_vector(base, &declarator.attributes);
         for part in &declarator.parts {
             qual = match part {
                 DeclaratorPart::Pointer { constant, volatile, space, span } => {
@@ -491,6 +510,26 @@ impl Checker {
                 Qual::plain(Types::UNKNOWN)
             }
             _ => qual,
+        }
+    }
+
+    /// Clang's attribute `ext_vector_type(4)`, which makes a scalar type one of vectors.
+    fn extended_vector(&mut self, qual: Qual, attributes: &[Attribute]) -> Qual {
+        let names = |one: &&Attribute| self.context.names.text(one.name.name) == "ext_vector_type";
+        let Some(attribute) = attributes.iter().find(names) else { return qual };
+        if qual.ty == Types::UNKNOWN {
+            return qual;
+        }
+        let width = attribute.arguments.first().and_then(|width| self.constant_int(width));
+        match (self.types.as_scalar(qual.ty), width) {
+            (Some(scalar), Some(width @ 2..=4)) => {
+                qual.with(self.types.vector(scalar, width as u32))
+            }
+            _ => {
+                let message = "'ext_vector_type' makes vectors of 2, 3 or 4 scalars";
+                self.error(attribute.name.span, message);
+                qual.with(Types::UNKNOWN)
+            }
         }
     }
 

@@ -430,8 +430,15 @@ impl Parser<'_> {
         };
         match path.parts.last().map(|part| &part.name) {
             Some(Label::Name(_)) => {
+                // A guide for a class template's arguments has a result.
+                let template =
+                    |name| matches!(self.scopes.lookup(name), Some(Known::ClassTemplate(_)));
+                let guide = declarator.function().is_some_and(|own| own.trailing.is_some())
+                    && self.is(Punct::Semi)
+                    && path.plain().is_some_and(template);
                 path.plain().is_some_and(|name| self.class_name == Some(name))
                     || constructor_path(path)
+                    || guide
             }
             Some(Label::Destructor(_) | Label::Conversion(_)) => true,
             _ => false,

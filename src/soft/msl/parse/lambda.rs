@@ -108,14 +108,7 @@ impl Parser<'_> {
     fn call_operator(&mut self, start: Span) -> Parse<(Decl, Mentioned)> {
         let mut signature = match self.is(Punct::LParen) {
             true => self.signature()?,
-            false => Signature {
-                parameters: Vec::new(),
-                constant: false,
-                space: None,
-                reference: None,
-                trailing: None,
-                mutable: false,
-            },
+            false => Signature::empty(),
         };
         // They are hints, as of inlining.
         self.skip_attributes()?;
@@ -153,17 +146,7 @@ impl Parser<'_> {
                 mentioned.push(token.name);
             }
         }
-        let specifiers = Specifiers {
-            base: BaseType::Auto,
-            constant: false,
-            volatile: false,
-            space: None,
-            coherent: None,
-            storage: Storage::default(),
-            stage: None,
-            attributes: Vec::new(),
-            span: start,
-        };
+        let specifiers = Specifiers { base: BaseType::Auto, ..Specifiers::absent(start) };
         let span = self.span_from(start);
         let body = Body::Block(block);
         let function = Function { specifiers, declarator, initializers: Vec::new(), body, span };

@@ -208,6 +208,28 @@ impl Parser<'_> {
         closes && (self.peek(after).is(Punct::LBracket) || self.peek(after).is(Punct::LParen))
     }
 
+    /// Whether a guide for a class template's arguments begins here: `Pair(T, T) -> Pair<T>`.
+    fn guide_follows(&self) -> bool {
+        let template =
+            matches!(self.scopes.lookup(self.token().name), Some(Known::ClassTemplate(_)));
+        if !template || !self.peek(1).is(Punct::LParen) {
+            return false;
+        }
+        let (mut ahead, mut open) = (1, 0);
+        loop {
+            match self.peek(ahead).kind {
+                Kind::Punct(Punct::LParen) => open += 1,
+                Kind::Punct(Punct::RParen) => open -= 1,
+                Kind::Punct(Punct::Semi | Punct::LBrace) | Kind::Eof => return false,
+                _ => {}
+            }
+            ahead += 1;
+            if open == 0 {
+                return self.peek(ahead).is(Punct::Arrow);
+            }
+        }
+    }
+
     /// type-name: specifiers abstract-declarator
     pub(super) fn type_name(&mut self) -> Parse<TypeName> {
         let start = self.token().span;
@@ -228,17 +250,7 @@ impl Parser<'_> {
 
     fn specifiers_inner(&mut self, place: Where) -> Parse<Specifiers> {
         let start = self.token().span;
-        let mut specifiers = Specifiers {
-            base: BaseType::Absent,
-            constant: false,
-            volatile: false,
-            space: None,
-            coherent: None,
-            storage: Storage::default(),
-            stage: None,
-            attributes: Vec::new(),
-            span: start,
-        };
+        let mut specifiers = Specifiers::absent(start);
         let mut words = Words::default();
         loop {
             self.attributes(&mut specifiers.attributes)?;
@@ -400,6 +412,9 @@ impl Parser<'_> {
                     && place == Where::Declaration
                     && self.peek(1).is(Punct::LParen)
                 {
+                    return Ok(None);
+                }
+                if place == Where::Declaration && self.guide_follows() {
                     return Ok(None);
                 }
                 let (at, scope) = (self.at, self.scopes.current);

@@ -178,7 +178,7 @@ impl Checker {
                 (_, Some(_)) => {
                     let base = self.specifiers(&simple.specifiers);
                     let before = self.globals.len();
-                    self.global(simple, base, 0);
+                    self.global(simple, (base, None), 0);
                     // The initialiser may have declared other variables before this one.
                     let count = self.globals.len();
                     (count > before).then(|| Made::Variable(GlobalIndex(count as u32 - 1)))

@@ -9,6 +9,7 @@ mod argument;
 mod budget;
 mod deduce;
 mod export;
+mod guide;
 mod instance;
 mod order;
 mod origin;
@@ -20,7 +21,7 @@ pub(super) use origin::OriginId;
 
 use super::lookup::Found;
 use super::{Checker, Entity, FuncId, ScopeId, ScopeKind};
-use crate::soft::ir::hash::FastMap;
+use crate::soft::ir::hash::{FastMap, FastSet};
 use crate::soft::ir::{self, Scalar};
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::diagnostics::Diagnostics;
@@ -64,6 +65,9 @@ enum Made {
 #[derive(Debug, Default)]
 pub(super) struct Templates {
     all: Vec<Declared>,
+    /// The names of class templates.
+    classes: FastSet<Name>,
+    guides: FastMap<TemplateId, guide::Guides>,
     /// Instances, or their errors.
     made: FastMap<Key, Result<Made, Diagnostics>>,
     /// The template and arguments of each class that is an instance, for deduction.
@@ -169,26 +173,6 @@ impl Checker {
             && self.is_function_template(id)
     }
 
-    /// The function that makes an object of a class template without arguments: `tensor(pointer, sizes)` calls
-    /// `__guide_tensor`, which is declared beside the template.
-    pub(super) fn guide(&mut self, target: &TypeName) -> Option<Path> {
-        let BaseType::Named(path) = &target.specifiers.base else { return None };
-        if path.last().arguments.is_some() || !target.declarator.parts.is_empty() {
-            return None;
-        }
-        let Found::Entities(list) = self.lookup_path(path) else { return None };
-        let Some(&Entity::Template(id)) = list.first() else { return None };
-        let Declared { scope, name, .. } = self.templates.all[id.0 as usize];
-        let guide = format!("__guide_{}", self.text(name));
-        let guide = self.context.names.intern(&guide);
-        if self.is_function_template(id) || self.lookup_in(scope, guide).is_empty() {
-            return None;
-        }
-        let mut path = path.clone();
-        path.parts.last_mut()?.name = Label::Name(guide);
-        Some(path)
-    }
-
     pub(super) fn is_function_template(&self, id: TemplateId) -> bool {
         deduce::signature_of(&self.templates.all[id.0 as usize].syntax).is_some()
     }
@@ -209,6 +193,11 @@ impl Checker {
         let scope = self.scope;
         if let Decl::Alias { name, .. } = &template.declaration {
             return self.new_template(template, name.name, scope);
+        }
+        if let Decl::Simple(simple) = &template.declaration
+            && self.declare_guide(&template.parameters, simple)
+        {
+            return;
         }
         let Some(path) = declared_path(&template.declaration) else { return };
         let full = template.parameters.is_empty();
@@ -289,6 +278,9 @@ impl Checker {
             }
         }
         let id = TemplateId(self.templates.all.len() as u32);
+        if is_class(template) {
+            self.templates.classes.insert(name);
+        }
         self.templates.all.push(Declared {
             syntax: template.clone(),
             scope,
