@@ -361,6 +361,7 @@ template <int N, constant Modulus& M> struct Residue {
 extern constant int elsewhere;
 int read_elsewhere() { return elsewhere; }
 constant int elsewhere = 9;
+extern constant int elsewhere;
 
 [[host_name("found_by_the_host")]] kernel void named_otherwise(device float* out [[buffer(BufferIndexResult)]], uint lane [[thread_index_in_simdgroup]]) {
     int taken = 0;
@@ -370,9 +371,10 @@ constant int elsewhere = 9;
         default: taken = n; break;
     }
     if (__builtin_expect(taken == 5, 1)) { taken += __builtin_bswap32(0x01000000) + int(__builtin_bswap16(0x200)); }
-    __builtin_assume(taken > 0);
+    // The condition is not evaluated.
+    __builtin_assume(taken++ > 0);
     Storage<float> c; Storage<half> a; Storage<float> b;
-    c.t = metal::vec<float, 2>(1);
+    *c.thread_elements() = metal::vec<float, 2>(1);
     *a.thread_elements() = metal::make_diagonal_simdgroup_matrix<half>(2.0h).thread_elements();
     *b.thread_elements() = metal::vec<float, 2>(lane, lane + 0.5f);
     c.multiply(a, b);

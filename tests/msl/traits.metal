@@ -50,6 +50,17 @@ HOLDS(is_trivially_copyable_v<NoAssignment> && !is_trivially_copyable_v<NoCopy> 
 HOLDS(is_standard_layout_v<Base> && !is_standard_layout_v<TwoParts> && !is_standard_layout_v<FirstIsBase> && is_standard_layout_v<Derived> && !is_standard_layout_v<void>);
 HOLDS(is_literal_type_v<void> && is_literal_type_v<Base> && !is_literal_type_v<Derived> && is_literal_type_v<Constant> && is_pod_v<Base> && !is_pod_v<TwoParts>);
 HOLDS(is_same_v<invoke_result_t<Callable, int>, float> && is_same_v<type_identity_t<int>, int>);
+struct OnlyMoves { int n; OnlyMoves(thread OnlyMoves&& o) : n(o.n) {} };
+struct OfNoCopy { NoCopy one[2]; };
+struct NoEnd { ~NoEnd() = delete; };
+struct OfNoEnd { NoEnd one; };
+struct NoStart { int n; NoStart() = delete; };
+struct NeedsValue { const int n; };
+struct HasValue { const int n = 1; thread int* p; };
+HOLDS(!is_copy_constructible_v<OnlyMoves> && is_move_constructible_v<OnlyMoves> && !is_copy_constructible_v<OfNoCopy> && !is_copy_assignable_v<OfNoCopy>);
+HOLDS(!is_constructible_v<OfNoEnd> && !is_constructible_v<NoStart> && !is_constructible_v<NeedsValue> && is_constructible_v<HasValue> && !is_copy_assignable_v<NeedsValue>);
+HOLDS(is_constructible_v<Either> && is_constructible_v<WithDefault[3]> && !is_constructible_v<Derived[3]> && !is_constructible_v<thread int&> && !is_constructible_v<int()>);
+HOLDS(!is_same_v<vec<float, 64>, float2>);
 // Variable templates with specialisations, full, partial and of packs, and arguments with address spaces.
 template <typename T> struct Boxed {};
 template <typename T, typename... L> struct Bag {};

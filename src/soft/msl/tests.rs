@@ -379,7 +379,7 @@ fn the_order_of_instantiation_has_no_effect() {
          kernel void k(device int* o) { o[0] = S::of(o[1])[2]; }",
         // Specialisations of templates of members, beside plain members with the same names.
         "template <typename T> struct S { T a; template <typename U> U g(U x) { return x; } };
-         template <> template <typename U> U S<int>::g(U x) { return x + U(1); }
+         template <> template <> float S<int>::g(float x) { return x + 1; }
          struct P { static int of(int x) { return x; } template <typename T> static T of(T x, T y) { return x; } };
          template <> float P::of(float x, float y) { return x + y; }
          kernel void k(device float* o) { S<int> s; o[0] = s.g(1.0f) + P::of(1) + P::of(1.0f, 2.0f); }",

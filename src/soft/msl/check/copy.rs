@@ -43,6 +43,29 @@ impl Checker {
         self.source_of(first.qual).qual.ty == ty && rest.iter().all(|one| one.default.is_some())
     }
 
+    /// Whether what copies an object of a class is deleted: by the class, or because a member or base has none ([class.copy]/11
+    /// and 23). The object may be a value, which is moved where the class can.
+    pub(super) fn is_copy_deleted(&mut self, ty: TyId, copy: CopyFunction, value: bool) -> bool {
+        let ty = self.innermost(ty);
+        let Some((_, row)) = self.types.structure(ty) else { return false };
+        let fixed =
+            |qual: Qual| qual.constant || matches!(self.types.get(qual.ty), Ty::Reference(..));
+        let fixed = row.fields().iter().any(|field| fixed(field.qual));
+        let parts: Vec<TyId> = row.fields().iter().map(|field| field.qual.ty).collect();
+        let own = self.copy_functions(ty, copy);
+        let moves = |&id: &FuncId| {
+            matches!(self.types.get(self.func(id).parameters[0].qual.ty), Ty::Reference(_, true))
+        };
+        let (movers, copiers): (Vec<FuncId>, Vec<FuncId>) = own.iter().copied().partition(moves);
+        let used = if value && !movers.is_empty() { movers } else { copiers };
+        if used.is_empty() && !own.is_empty() || used.iter().any(|&id| self.func(id).deleted) {
+            return true;
+        }
+        used.iter().all(|&id| self.func(id).is_defaulted())
+            && (copy == CopyFunction::Assignment && fixed
+                || parts.into_iter().any(|part| self.is_copy_deleted(part, copy, value)))
+    }
+
     /// Records that a program has a class whose copies are not those of its bytes.
     pub(super) fn note_copy(&mut self, id: FuncId) {
         let Some(class) = self.func(id).class else { return };

@@ -254,7 +254,8 @@ impl Checker {
         if qual.space == Some(AddressSpace::Constant) && function_constant.is_none() {
             // Its own name is in scope, but has no value yet; its initialiser is checked outside
             // any function, so that no local can be used.
-            let checked = deduced.or_else(|| self.initializer(qual, &one.init, span));
+            let checked = deduced
+                .or_else(|| self.made_for_object(|this| this.initializer(qual, &one.init, span)));
             qual.ty = checked.as_ref().map_or(qual.ty, |init| init.qual.ty);
             // A static member may be defined outside of its class.
             let elsewhere = simple.specifiers.storage.external || in_class;
@@ -273,11 +274,15 @@ impl Checker {
             let ty = self.types.name(qual.ty);
             self.error(span, format!("variable has incomplete type '{ty}'"));
         }
-        if qual.space == Some(AddressSpace::Threadgroup)
-            && self.has_destructors
-            && self.destructor_of(qual.ty).is_some()
-        {
-            self.unsupported(span, "a threadgroup variable with a destructor is");
+        if self.has_destructors && self.destructor_of(qual.ty).is_some() {
+            match (qual.space, &self.body) {
+                (Some(AddressSpace::Threadgroup), _) => {
+                    self.unsupported(span, "a threadgroup variable with a destructor is");
+                }
+                // The values of constants outside of functions refuse it themselves.
+                (_, Some(_)) => self.unsupported(span, "a constant object with a destructor is"),
+                _ => {}
+            }
         }
         if qual.space == Some(AddressSpace::Constant) {
             self.constant_bytes += u64::from(self.types.size(qual.ty));
@@ -300,6 +305,11 @@ impl Checker {
         };
         let attributes = simple.specifiers.attributes.iter().chain(&one.declarator.attributes);
         self.alignment(qual.ty, attributes);
+        // A declaration may also come after the definition.
+        let only_declares = simple.specifiers.storage.external && init.is_none();
+        if only_declares && function_constant.is_none() && self.declared(name, qual).is_some() {
+            return;
+        }
         let declared = self.declared_elsewhere(name, qual).filter(|_| !in_class);
         let global = declared.unwrap_or(GlobalIndex(self.globals.len() as u32));
         if let Some(index) = function_constant {
@@ -321,12 +331,18 @@ impl Checker {
 
     /// The variable that an earlier `extern` declaration of this scope names, and that has no value yet.
     fn declared_elsewhere(&self, name: Name, qual: Qual) -> Option<GlobalIndex> {
+        let at = self.declared(name, qual)?;
+        let known = &self.globals[at.0 as usize];
+        (known.init.is_none() && known.function_constant.is_none()).then_some(at)
+    }
+
+    /// The variable of this scope at program scope that has a name and a type.
+    fn declared(&self, name: Name, qual: Qual) -> Option<GlobalIndex> {
         let own = self.scopes[self.scope.0 as usize].names.get(&name)?;
         own.iter().find_map(|entity| match *entity {
             Entity::Global(at) => {
-                let known = &self.globals[at.0 as usize];
-                let open = known.init.is_none() && known.function_constant.is_none();
-                (open && self.body.is_none() && known.qual == qual).then_some(at)
+                let same = self.globals[at.0 as usize].qual == qual;
+                (same && self.body.is_none()).then_some(at)
             }
             _ => None,
         })

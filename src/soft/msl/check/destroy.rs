@@ -55,12 +55,12 @@ impl Checker {
             return made.push((span, ty));
         }
         let name = self.types.name(ty);
-        // At program scope, objects with names are constants.
+        // Outside of bodies there are constants, those of functions among them.
         let message = match self.body {
             Some(_) => {
                 format!("making an object of '{name}' without a name, which has a destructor, is")
             }
-            None => format!("an object of '{name}' at program scope, which has a destructor, is"),
+            None => format!("a constant object of '{name}', which has a destructor, is"),
         };
         self.unsupported(span, message);
         let destructor = self.func(destructor).span;
@@ -324,14 +324,11 @@ impl Checker {
         let Owner::Body(_, id) = self.body.as_ref()?.owner else { return None };
         let func = self.func(id);
         let parameters = func.parameters.len() + usize::from(func.this.is_some());
+        if !fits || (local.0 as usize) < parameters {
+            return None;
+        }
         // The class must have something to move or copy it by.
-        let moves = |&id: &FuncId| {
-            matches!(self.types.get(self.func(id).parameters[0].qual.ty), Ty::Reference(_, true))
-        };
-        let movers: Vec<FuncId> = own.iter().copied().filter(moves).collect();
-        let used = if movers.is_empty() { &own } else { &movers };
-        let deleted = used.iter().any(|&id| self.func(id).deleted);
-        if !fits || deleted || (local.0 as usize) < parameters {
+        if self.is_copy_deleted(ty, CopyFunction::Constructor, true) {
             return None;
         }
         self.this_body()?.cleanups.moved = Some(local);

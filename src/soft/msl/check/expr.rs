@@ -215,8 +215,8 @@ impl Checker {
             ExprKind::Fold(fold) => self.fold(fold, span),
             ExprKind::Lambda(lambda) => {
                 self.refuse_newer("lambda expression", span);
-                if self.body.is_none() && (lambda.default.is_some() || !lambda.captures.is_empty())
-                {
+                let captures = lambda.default.is_some() || !lambda.captures.is_empty();
+                if self.body.is_none() && captures && !lambda.statements {
                     let message = "a lambda outside of a function has nothing to capture";
                     self.error(span, message);
                     return self.error_expr(span);

@@ -196,12 +196,18 @@ impl Checker {
             return self.listed(qual.ty, element, items, list.span);
         }
         if let Some(class) = class.filter(|_| constructed) {
-            let exprs: Vec<ast::Expr> = items.iter().map(|(_, one)| one.clone()).collect();
+            let mut exprs: Vec<ast::Expr> = items.iter().map(|(_, one)| one.clone()).collect();
             if self.takes_lists(class) && !items.is_empty() {
                 let checked = self.list_argument(list);
                 let source = self.source(&checked);
                 if let Some(id) = self.list_constructor(class, source) {
                     return self.construct_with(id, qual.ty, vec![checked], list.span);
+                }
+                // Each element is checked once.
+                if let ExprKind::List(written, _) = checked.kind
+                    && let ast::ExprKind::InitList(items) = written.kind
+                {
+                    exprs = items.into_iter().map(|(_, one)| one).collect();
                 }
             }
             let values = self.arguments(&exprs);

@@ -25,11 +25,11 @@ struct Captured {
 
 impl Checker {
     pub(super) fn lambda(&mut self, lambda: &ast::Lambda, span: Span) -> Expr {
-        let captured = self.captured(lambda, span);
         if lambda.statements && self.body.is_none() {
             self.error(span, "statement expression not allowed at file scope");
             return self.error_expr(span);
         }
+        let captured = self.captured(lambda, span);
         let name = StructName::plain(if lambda.statements { STATEMENTS } else { CLOSURE });
         let id = self.types.add_class(types::Struct::new(name, false));
         let scope = self.new_scope(ScopeKind::Class(id), self.scope);

@@ -22,6 +22,8 @@ pub(super) enum MetalBuiltin {
     Function(String),
     /// Clang's own function that counts bits of an unsigned integer, a long one or not.
     Count(String, bool),
+    /// Clang's `__builtin_assume`.
+    Assume,
     /// A function of the prelude.
     Library(&'static str),
     /// The hidden buffer that `os_log` writes to, as a pointer to `device uint`.
@@ -37,7 +39,6 @@ const GETTERS: &[(&str, Input)] = &[
 
 /// Clang's builtins that are functions of the prelude.
 const LIBRARY: &[(&str, &str)] = &[
-    ("assume", "__assumed"),
     ("bswap16", "__swapped16"),
     ("bswap32", "__swapped32"),
     ("bswap64", "__swapped64"),
@@ -50,6 +51,9 @@ impl Checker {
         let name = self.context.names.text(name);
         if let Some(counts) = name.strip_prefix("__builtin_") {
             let plain = counts.trim_end_matches('l');
+            if counts == "assume" {
+                return Some(MetalBuiltin::Assume);
+            }
             if let Some(row) = LIBRARY.iter().find(|row| row.0 == counts) {
                 return Some(MetalBuiltin::Library(row.1));
             }
@@ -80,6 +84,16 @@ impl Checker {
         match builtin {
             MetalBuiltin::Input(input) => self.input_as(*input, &arguments, span),
             MetalBuiltin::Library(name) => self.call_library(name, arguments, span),
+            MetalBuiltin::Assume => {
+                // The condition is checked, and not evaluated.
+                let Ok([condition]) = <[Expr; 1]>::try_from(arguments) else {
+                    self.no_match("__builtin_assume", span);
+                    return self.error_expr(span);
+                };
+                let bool = Qual::plain(Types::scalar(Scalar::Bool));
+                self.implicit(condition, bool, "initialize a parameter of type");
+                self.value(ExprKind::Zero, Types::VOID, span)
+            }
             MetalBuiltin::LogBuffer => {
                 let word = Qual::plain(Types::scalar(Scalar::U32));
                 let ty = self.types.pointer(Qual { space: Some(AddressSpace::Device), ..word });

@@ -115,8 +115,13 @@ impl Checker {
                 };
                 (place || class.is_some())
                     && second.is_some_and(|from| {
-                        let copied = self.source_of(from).qual.ty == target.ty;
-                        let deleted = copied && self.own_copies(target.ty).any_deleted_assignment;
+                        let source = self.source_of(from);
+                        let deleted = source.qual.ty == target.ty
+                            && self.is_copy_deleted(
+                                target.ty,
+                                CopyFunction::Assignment,
+                                !source.place,
+                            );
                         !deleted && self.converts(from, Qual::plain(target.ty))
                     })
             }
@@ -139,12 +144,14 @@ impl Checker {
     }
 
     fn is_constructible(&mut self, target: Qual, from: &[Qual]) -> bool {
-        if target.ty == Types::VOID {
+        if !self.ends(target.ty) || !self.is_destructible(target.ty) {
             return false;
         }
         if let [one] = from {
-            let copied = self.source_of(*one).qual.ty == target.ty;
-            if copied && self.own_copies(target.ty).any_deleted_constructor {
+            let source = self.source_of(*one);
+            if source.qual.ty == target.ty
+                && self.is_copy_deleted(target.ty, CopyFunction::Constructor, !source.place)
+            {
                 return false;
             }
             if self.converts(*one, target) {
@@ -155,18 +162,37 @@ impl Checker {
             let number = |qual: Qual| self.types.arithmetic(qual.ty).is_some();
             let size = self.types.layout(target.ty).is_some();
             return match from {
-                [] => size,
+                [] => match *self.types.get(target.ty) {
+                    Ty::Array(element, Some(_)) => {
+                        self.is_constructible(Qual::plain(element), from)
+                    }
+                    Ty::Reference(..) => false,
+                    _ => size,
+                },
                 [one] => number(*one) && number(target),
                 _ => false,
             };
         };
-        let aggregate = !row.union && row.complete;
+        let (union, complete) = (row.union, row.complete);
+        let fields: Vec<Qual> = row.fields().iter().map(|field| field.qual).collect();
         let constructors = self.classes[class.0 as usize].constructors.clone();
         if constructors.is_empty() {
-            return aggregate && from.is_empty();
+            // A member without an initial value must be one that needs none ([class.ctor]/4).
+            let defaults: Vec<bool> =
+                self.classes[class.0 as usize].defaults.iter().map(Option::is_some).collect();
+            let mut members = fields.into_iter().enumerate();
+            return complete
+                && from.is_empty()
+                && (union
+                    || members.all(|(at, member)| {
+                        let given = defaults.get(at).is_some_and(|given| *given);
+                        let class = self.types.structure(self.innermost(member.ty)).is_some();
+                        given || (class || !member.constant) && self.is_constructible(member, &[])
+                    }));
         }
         let sources: Vec<Source> = from.iter().map(|&qual| self.source_of(qual)).collect();
-        self.choose_constructor(&constructors, &sources).is_ok()
+        let chosen = self.choose_constructor(&constructors, &sources);
+        chosen.is_ok_and(|id| !self.func(id).deleted)
     }
 
     /// A class's declarations about copies of its objects.

@@ -324,7 +324,7 @@ impl Checker {
             // A vector of one component is its scalar.
             ("vec", Some(scalar)) if numbers == [1] => Some(Ty::Scalar(scalar)),
             // Wider ones have no names and no functions in the library; they are a class of it.
-            ("vec", Some(_)) if matches!(numbers[..], [8 | 16]) => {
+            ("vec", Some(_)) if matches!(numbers[..], [8 | 16 | 64]) => {
                 let mut wide = path.clone();
                 let name = self.context.names.intern(WIDE_VECTOR);
                 if let Some(last) = wide.parts.last_mut() {
@@ -332,8 +332,6 @@ impl Checker {
                 }
                 return self.named_type(&wide).ty;
             }
-            // The elements of a SIMD-group matrix, of which each lane has two.
-            ("vec", Some(scalar)) if numbers == [64] => Some(Ty::Vector(scalar, 2)),
             ("vec", Some(scalar)) => small(0).map(|width| Ty::Vector(scalar, width)),
             ("packed_vec", Some(scalar)) => small(0).map(|width| Ty::Packed(scalar, width)),
             ("matrix", Some(scalar)) => small(0)

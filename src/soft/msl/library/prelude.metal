@@ -300,9 +300,7 @@ UNARY_TRAIT(is_final, __is_final(A))
 UNARY_TRAIT(is_signed, __is_signed(A))
 UNARY_TRAIT(is_unsigned, __is_unsigned(A))
 UNARY_TRAIT(is_default_constructible, __is_constructible(A))
-UNARY_TRAIT(is_copy_constructible, __is_constructible(A, A))
 UNARY_TRAIT(is_move_constructible, __is_constructible(A, A))
-UNARY_TRAIT(is_copy_assignable, __is_assignable(thread A&, A))
 UNARY_TRAIT(is_move_assignable, __is_assignable(thread A&, A))
 UNARY_TRAIT(is_destructible, __is_destructible(A))
 UNARY_TRAIT(is_trivially_default_constructible, __is_trivially_constructible(A))
@@ -391,6 +389,10 @@ ADD(add_lvalue_reference, A&)
 ADD(add_rvalue_reference, A&&)
 ADD(add_pointer, remove_reference_t<A>*)
 #undef ADD
+template <typename A> struct is_copy_constructible : bool_constant<__is_constructible(A, add_lvalue_reference_t<const A>)> {};
+template <typename A> constexpr constant bool is_copy_constructible_v = __is_constructible(A, add_lvalue_reference_t<const A>);
+template <typename A> struct is_copy_assignable : bool_constant<__is_assignable(add_lvalue_reference_t<A>, add_lvalue_reference_t<const A>)> {};
+template <typename A> constexpr constant bool is_copy_assignable_v = __is_assignable(add_lvalue_reference_t<A>, add_lvalue_reference_t<const A>);
 template <typename A> struct decay { typedef remove_cv_t<remove_addrspace_t<A>> type; };
 #define DECAY(space) \
     template <typename A> struct decay<space A&> : decay<A> {}; \
@@ -599,26 +601,28 @@ public:
     constexpr uint size() const { return __count; }
 };
 
-// `vec` of 8 and 16 components, which Metal's compiler has without their functions.
-template <typename A, int M> struct alignas(sizeof(A) * M) __wide_vec {
-    A elements[M];
+// `vec` of 8 and 16 components, which Metal's compiler has without their functions, and of the 64 elements of a SIMD-group matrix,
+// of which a lane has two (MSL 2.4 leaves the layout open).
+constexpr int __elements_of(int count) { return count == 64 ? 2 : count; }
+template <typename A, int M> struct alignas(sizeof(A) * __elements_of(M)) __wide_vec {
+    A elements[__elements_of(M)];
     constexpr __wide_vec() = default;
-    constexpr __wide_vec(A value) thread : elements{} { for (int i = 0; i < M; ++i) { elements[i] = value; } }
-    template <typename C, typename = enable_if_t<!is_same_v<A, C>>> explicit __wide_vec(__wide_vec<C, M> other) thread : elements{} { for (int i = 0; i < M; ++i) { elements[i] = A(other.elements[i]); } }
+    constexpr __wide_vec(A value) thread : elements{} { for (int i = 0; i < __elements_of(M); ++i) { elements[i] = value; } }
+    template <typename C, typename = enable_if_t<!is_same_v<A, C>>> explicit __wide_vec(__wide_vec<C, M> other) thread : elements{} { for (int i = 0; i < __elements_of(M); ++i) { elements[i] = A(other.elements[i]); } }
 #define AT(element, object) element& operator[](size_t at) object { return elements[at]; }
     AT(thread A, thread) AT(const thread A, const thread) AT(device A, device) AT(const device A, const device)
     AT(constant A, const constant) AT(threadgroup A, threadgroup) AT(const threadgroup A, const threadgroup)
 #undef AT
 };
 #define WIDE(op) \
-    template <typename A, int M> __wide_vec<A, M> operator op(__wide_vec<A, M> a, __wide_vec<A, M> b) { for (int i = 0; i < M; ++i) { a.elements[i] = a.elements[i] op b.elements[i]; } return a; } \
+    template <typename A, int M> __wide_vec<A, M> operator op(__wide_vec<A, M> a, __wide_vec<A, M> b) { for (int i = 0; i < __elements_of(M); ++i) { a.elements[i] = a.elements[i] op b.elements[i]; } return a; } \
     template <typename A, int M> __wide_vec<A, M> operator op(__wide_vec<A, M> a, type_identity_t<A> b) { return a op __wide_vec<A, M>(b); } \
     template <typename A, int M> __wide_vec<A, M> operator op(type_identity_t<A> a, __wide_vec<A, M> b) { return __wide_vec<A, M>(a) op b; } \
     template <typename A, int M> thread __wide_vec<A, M>& operator op##=(thread __wide_vec<A, M>& a, __wide_vec<A, M> b) { return a = a op b; } \
     template <typename A, int M> thread __wide_vec<A, M>& operator op##=(thread __wide_vec<A, M>& a, type_identity_t<A> b) { return a = a op __wide_vec<A, M>(b); }
 WIDE(+) WIDE(-) WIDE(*) WIDE(/)
 #undef WIDE
-template <typename A, int M> __wide_vec<A, M> operator-(__wide_vec<A, M> a) { for (int i = 0; i < M; ++i) { a.elements[i] = -a.elements[i]; } return a; }
+template <typename A, int M> __wide_vec<A, M> operator-(__wide_vec<A, M> a) { for (int i = 0; i < __elements_of(M); ++i) { a.elements[i] = -a.elements[i]; } return a; }
 
 // <metal_visible_function_table> (MSL 2.15): the number of the entries, then handles (specs/functions.md).
 template <typename A> struct visible_function_table {
@@ -701,6 +705,12 @@ template <typename A, typename L, typename R, typename C> void simdgroup_multipl
 template <typename A, typename L, typename R> vec<A, 2> __matrix_product(vec<L, 2> a, vec<R, 2> b, vec<A, 2> c, vec<A, 2>) {
     return vec<A, 2>(__matrix_multiply_add(float2(a), float2(b), float2(c)));
 }
+template <typename A, typename L, typename R> __wide_vec<A, 64> __matrix_product(__wide_vec<L, 64> a, __wide_vec<R, 64> b, __wide_vec<A, 64> c, __wide_vec<A, 64> d) {
+    const vec<A, 2> product = __matrix_product(vec<L, 2>(a[0], a[1]), vec<R, 2>(b[0], b[1]), vec<A, 2>(c[0], c[1]), vec<A, 2>());
+    d[0] = product.x;
+    d[1] = product.y;
+    return d;
+}
 template <typename A> simdgroup_matrix<A, 8, 8> operator*(simdgroup_matrix<A, 8, 8> a, simdgroup_matrix<A, 8, 8> b) {
     simdgroup_matrix<A, 8, 8> d;
     simdgroup_multiply(d, a, b);
@@ -708,7 +718,6 @@ template <typename A> simdgroup_matrix<A, 8, 8> operator*(simdgroup_matrix<A, 8,
 }
 
 // Clang's builtins.
-template <typename A> void __assumed(A) {}
 template <typename... A> void __unreached(A...) {}
 template <typename A, typename B> long __expected(A value, B) { return long(value); }
 template <typename A> ushort __swapped16(A value) {

@@ -198,6 +198,14 @@ fn recursion() {
 }
 
 #[test]
+fn specialisations() {
+    let text = include_str!("../../../../tests/msl/specialisations.metal");
+    let mut file = File::open("specialisations.metal", text);
+    file.kernel("specialised").expects(&[2.0f32 + 20.0 + 200.0, 2730.0, 9624.0, 544.0, 1562.0]);
+    file.finish();
+}
+
+#[test]
 fn deduction() {
     let text = include_str!("../../../../tests/msl/deduction.metal");
     let mut file = File::open("deduction.metal", text);

@@ -373,11 +373,15 @@ impl Checker {
     }
 
     fn fitted_value(&mut self, target: Qual, argument: Argument) -> Option<Argument> {
-        // A reference to a constant object has its value, which never changes.
-        let target = match *self.types.get(target.ty) {
-            Ty::Reference(to, _) => to,
-            _ => target,
-        };
+        // A reference to a constant object has its value, which never changes. It binds to objects of its own type.
+        if let Ty::Reference(to, _) = *self.types.get(target.ty) {
+            let ty = match argument {
+                Argument::Value(ty, ..) => ty,
+                Argument::Object(global) => self.globals[global.0 as usize].qual.ty,
+                other => return self.fitted_value(to, other),
+            };
+            return (ty == to.ty).then_some(argument);
+        }
         match argument {
             Argument::Value(ty, float, bits) => {
                 let constant = match float {

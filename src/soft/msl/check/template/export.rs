@@ -66,7 +66,8 @@ impl Checker {
         let attributes = simple.specifiers.attributes.iter().chain(&first.declarator.attributes);
         let attributes: Vec<Attribute> = attributes.cloned().collect();
         let name = self.host_name(attributes.iter());
-        let name = name.unwrap_or_else(|| self.func(func).name.clone());
+        // An instance has the attributes of its template.
+        let name = name.unwrap_or_else(|| self.entry_name(func));
         if self.func(func).stage.is_none() {
             let stage = simple.specifiers.stage.or_else(|| self.stage_attribute(simple));
             self.functions[func.0 as usize].stage = stage;

@@ -194,6 +194,13 @@ impl Checker {
         if let Decl::Alias { name, .. } = &template.declaration {
             return self.new_template(template, name.name, scope);
         }
+        // `template <> template <> float S<int>::of<float>(float x)`: a member template of one instance.
+        if let Decl::Template(inner) = &template.declaration
+            && template.parameters.is_empty()
+            && inner.parameters.is_empty()
+        {
+            return self.declare_template(inner);
+        }
         if let Decl::Simple(simple) = &template.declaration
             && self.declare_guide(&template.parameters, simple)
         {
@@ -218,6 +225,13 @@ impl Checker {
                 && (path.last().arguments.is_some() || self.names_templates(&path, template)) =>
             {
                 self.specialise(&path, template);
+            }
+            _ if full
+                && matches!(&template.declaration, Decl::Template(inner) if !inner.parameters.is_empty()) =>
+            {
+                let message = "a member template that differs for one instance of its class template is not supported: \
+                               specialise the class template";
+                self.error(path.span, message);
             }
             // `template <> void S<int>::f()` is a member of one instance.
             _ if full => {
