@@ -23,6 +23,13 @@ impl Checks {
     /// The names of those that report, in the order of the bits.
     pub(crate) const NAMES: &'static [&'static str] = &["races", "benign", "undefined", "init"];
 
+    /// What is chosen, in words.
+    pub(crate) fn names(self) -> String {
+        let chosen = |&(bit, _): &(usize, &&str)| self.0 >> bit & 1 != 0;
+        let all = Self::NAMES.iter().chain(&["profile"]).enumerate();
+        all.filter(chosen).map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+    }
+
     /// The checks in a number, without bits that name none.
     pub(crate) const fn of_bits(bits: u32) -> Self {
         Self(bits & (Self::PROFILE.0 | (Self::PROFILE.0 - 1)))
@@ -311,6 +318,7 @@ mod tests {
     fn checks_have_names() {
         let both = Checks::named(["races", " benign", "order=3"]);
         assert_eq!(both, Checks::RACES.with(Checks::BENIGN));
+        assert_eq!(both.with(Checks::PROFILE).names(), "races, benign, profile");
         assert!(both.any() && both.has(Checks::RACES) && !Checks::BENIGN.any());
         assert_eq!(Checks::of_bits(u32::MAX).0, (2 << Checks::NAMES.len()) - 1);
         assert!(Checks::PROFILE.any() && !Checks::PROFILE.report() && Checks::INIT.report());

@@ -253,6 +253,11 @@ pub(crate) enum CompileError {
         /// The missing feature.
         what: String,
     },
+    /// The kernel is to be checked or counted, and the device does neither.
+    Checked {
+        /// What is to be done.
+        checks: Checks,
+    },
     /// There is no machine code that could be listed.
     NoListing {
         /// Why.
@@ -298,6 +303,11 @@ impl fmt::Display for CompileError {
             Self::Unsupported { what } => {
                 write!(out, "it uses {what}, which this device does not support yet")
             }
+            Self::Checked { checks } => write!(
+                out,
+                "it has checks or counts ({}), which only the CPU makes: open that with `ARUMINIUM_SOFT_DEVICE=cpu`",
+                checks.names()
+            ),
             Self::NoListing { why } => write!(out, "there is no machine code of it: {why}"),
             Self::TooLarge(large) => large.fmt(out),
             Self::Undeclared { kind, index } => {

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ir::facts::reach;
 use super::ir::facts::written::{Written, written};
-use super::ir::{AllocationKind, Checks, Function, LocalMemory, Module, Span, passes, with_stack};
+use super::ir::{AllocationKind, Function, LocalMemory, Module, Span, passes, with_stack};
 use super::kernel::{
     Backend, CompileError, CompileOptions, DeviceMemory, Executable, Fault, FaultKind, Finished,
     Launch, Parameter, Reach, Submitted, limits,
@@ -97,7 +97,11 @@ impl Backend for Gpu {
         module: &Module,
         options: &CompileOptions,
     ) -> Result<Box<dyn Executable>, CompileError> {
-        let function = prepare(module, options.checks)?;
+        let checks = options.checks;
+        if checks.any() {
+            return Err(CompileError::Checked { checks });
+        }
+        let function = prepare(module)?;
         let sizes = emit::inline_sizes(module, &function);
         let tensor = options.fast_math
             && self.device.target >= MIN_TENSOR
@@ -149,9 +153,8 @@ impl Backend for Gpu {
 }
 
 /// Runs the passes.
-fn prepare(module: &Module, checks: Checks) -> Result<Function, CompileError> {
-    let pipeline = passes::Pipeline { checks, ..pipeline::PIPELINE };
-    let mut functions = with_stack(|| passes::run(module, &pipeline))?;
+fn prepare(module: &Module) -> Result<Function, CompileError> {
+    let mut functions = with_stack(|| passes::run(module, &pipeline::PIPELINE))?;
     let function = functions.swap_remove(0);
     let (_, bytes) = super::ir::facts::stack_slots::assign_offsets(&function, true);
     if bytes > MAX_THREAD_MEMORY {

@@ -278,7 +278,6 @@ struct Emit<'a> {
     routines: BTreeSet<Routine>,
     /// Whether pointers may be to regions that are in a table.
     far: bool,
-    unsupported: Option<Unsupported>,
 }
 
 /// Writes a kernel.
@@ -340,17 +339,11 @@ impl<'a> Emit<'a> {
             result: Vec::new(),
             routines: BTreeSet::new(),
             far: is_far(function),
-            unsupported: None,
         }
     }
 }
 
 impl Emit<'_> {
-    /// Notes why the kernel has no text. The first reason counts.
-    fn unsupported(&mut self, what: &str) {
-        self.unsupported.get_or_insert_with(|| Unsupported(what.to_owned()));
-    }
-
     /// The registers of a value, one a component.
     fn value(&mut self, value: Value) -> Vec<Reg> {
         if self.values[value.index()].is_empty() && self.function.inst(value).op.is_free() {
@@ -460,16 +453,13 @@ impl Emit<'_> {
                     routine.name()
                 )));
             };
-            out += &routine::emit(self.module, &code, self.options, routine)?;
+            out += &routine::emit(self.module, &code, self.options, routine);
         }
         Ok(out)
     }
 
     /// Declarations, directives and code.
     fn finish(self) -> Result<Emitted, Unsupported> {
-        if let Some(unsupported) = self.unsupported {
-            return Err(unsupported);
-        }
         use std::fmt::Write;
         let Options { target, threads, .. } = self.options;
         let bytes = layout::bytes(&self.inline_sizes, self.options.pushed, self.given_limits.len());

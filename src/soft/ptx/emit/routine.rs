@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::super::text::{Kind, Reg, ptx};
-use super::{Emit, Options, Unsupported};
+use super::{Emit, Options};
 use crate::soft::ir::{Function, Module, Routine, Type};
 
 /// The result of a function, in declarations and calls.
@@ -32,7 +32,7 @@ pub(super) fn emit(
     function: &Function,
     options: Options,
     routine: Routine,
-) -> Result<String, Unsupported> {
+) -> String {
     let mut emit = Emit::new(module, function, options);
     emit.is_routine = true;
     if function.result != Type::Void {
@@ -44,9 +44,6 @@ pub(super) fn emit(
         ptx!(emit.text, "st.param.{kind} [result], {regs};");
     }
     ptx!(emit.text, "ret;");
-    if let Some(unsupported) = emit.unsupported {
-        return Err(unsupported);
-    }
     let kinds = function.params.iter().map(|ty| ty.scalar().map_or(Kind::Long, Kind::of));
     let parameters: Vec<String> =
         kinds.enumerate().map(|(k, kind)| format!(".param .{} p{k}", kind.name())).collect();
@@ -60,8 +57,7 @@ pub(super) fn emit(
         let _ = writeln!(out, "\t.local .align 16 .b8 locals[{}];", emit.thread_bytes);
     }
     out += &emit.text.finish();
-    out += "}\n";
-    Ok(out)
+    out + "}\n"
 }
 
 impl Emit<'_> {

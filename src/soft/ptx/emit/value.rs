@@ -79,8 +79,7 @@ impl Emit<'_> {
                 return;
             }
             Op::Probe | Op::Unwritten => {
-                self.unsupported("checks of the sanitizer");
-                return;
+                internal_error("PTX: a probe in a kernel without checks".to_owned())
             }
             op if is_atomic(op) => self.atomic(&inst),
             op if is_across(op) => self.across(&inst),

@@ -32,7 +32,7 @@ fn texts(
         let (module, _) =
             library.kernel(name, &ConstantValues::default()).map_err(|error| error.0)?;
         let function =
-            super::prepare(&module, Default::default()).map_err(|error| error.to_string())?;
+            super::prepare(&module).map_err(|error| error.to_string())?;
         let emitted = with_stack(|| emit::emit(&module, &function, options));
         emitted.map(|emitted| emitted.text).map_err(|unsupported| unsupported.0)
     };
@@ -139,7 +139,7 @@ fn emitted_for(source: &str, strict: bool) -> emit::Emitted {
     let library = msl::compile(source, &msl::Options::default()).unwrap_or_else(|e| panic!("{e}"));
     let (module, _) =
         library.kernel("k", &ConstantValues::default()).unwrap_or_else(|error| panic!("{error}"));
-    let function = super::prepare(&module, Default::default()).expect("code");
+    let function = super::prepare(&module).expect("code");
     let options = Options {
         target: 80,
         threads: 256,
@@ -495,7 +495,7 @@ fn bytes_that_a_command_carries_are_in_the_parameter_if_a_kernel_only_loads_them
         let source = format!("kernel void k(device uint *x, constant uint *n) {{ {body} }}");
         let library = msl::compile(&source, &msl::Options::default()).expect("code");
         let (module, _) = library.kernel("k", &ConstantValues::default()).expect("a kernel");
-        let function = super::prepare(&module, Default::default()).expect("code");
+        let function = super::prepare(&module).expect("code");
         assert_eq!(emit::inline_sizes(&module, &function)[1], at, "{body}");
     }
     let text = of_bench("saxpy", true);

@@ -103,7 +103,7 @@ fn prepared(source: &str) -> (Module, Function) {
     let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{source}");
     let library = msl::compile(&source, &msl::Options::default()).unwrap_or_else(|e| panic!("{e}"));
     let (module, _) = library.kernel("k", &ConstantValues::default()).expect("a kernel");
-    let function = super::super::prepare(&module, Default::default()).expect("code");
+    let function = super::super::prepare(&module).expect("code");
     assert!(emit::inline_sizes(&module, &function)[2] >= 8, "{source}");
     (module, function)
 }

@@ -106,7 +106,7 @@ fn try_one(
     let options =
         Options { target, threads, alignment, strict, checked: true, pushed, ..Options::default() };
     let Ok((module, _)) = library.kernel(kernel, values) else { return };
-    let Ok(function) = super::super::prepare(&module, Default::default()) else { return };
+    let Ok(function) = super::super::prepare(&module) else { return };
     let kernel = format!("{file}: {kernel}");
     let emitted = with_stack(|| emit::emit(&module, &function, options));
     let start = Instant::now();
