@@ -1,12 +1,10 @@
 //! Kernels that others published, from the packages of `tests/kernels`: matrix products of candle and ggml.
 
-use std::io;
-
 use aruminium::fp16::{cast_f16_f32, cast_f32_f16, f32_to_fp16, fp16_to_f32};
 use aruminium::{Encoder, GpuError, ShaderLib};
 
 use crate::opencl::{Argument, OpenCl};
-use crate::packages::{PACKAGES, Registry};
+use crate::packages::Registry;
 use crate::place::{Place, floats, multiply, on_all_cores};
 use crate::products::{
     Q4_0, Q8_0, VectorProduct, WEIGHTS, gemm_arguments, gemm_constants, gemm_size,
@@ -52,21 +50,12 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
             return Ok(());
         }
     };
-    let library = |package, file| place.gpu.compile(&source(&registry, package, file)?);
+    let library = |package, file| place.gpu.compile(&registry.source(package, file)?);
     let gemms = library("candle-metal-kernels", "mlx_gemm.metal")?;
     gemm_f32(place, &gemms)?;
     gemm_f16(place, &gemms)?;
     let ggml = library("whisper-rs-sys", "ggml-metal.metal")?;
     FORMATS.iter().try_for_each(|format| times_vector(place, &ggml, format))
-}
-
-/// The text of a package's source, as its program compiles it.
-fn source(registry: &Registry, package: &str, file: &str) -> io::Result<String> {
-    let missing = || io::Error::other(format!("no {file} in {package}"));
-    let package = PACKAGES.iter().find(|known| known.name == package).ok_or_else(missing)?;
-    let sources = registry.sources(package)?;
-    let found = sources.into_iter().find(|source| source.path.ends_with(file));
-    Ok(package.defines() + &found.ok_or_else(missing)?.text)
 }
 
 const OPENCL_GRID: (usize, usize, usize) = (SIDE, SIDE, 1);

@@ -9,16 +9,22 @@ use aruminium::fp16::f32_to_fp16;
 use aruminium::{
     Buffer, ConstantValues, Encoder, Gpu, GpuError, Pipeline, Queue, autorelease_pool,
 };
+use packages::Registry;
 use products::{Q4_0, Q8_0, Size, VectorProduct, WEIGHTS};
 use products::{gemm_arguments, gemm_constants, gemm_size};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+// Only sources that were written are read.
+#[allow(dead_code)]
+#[path = "../../tests/kernels/src/packages.rs"]
+mod packages;
 #[path = "../products/mod.rs"]
 mod products;
 
-/// How often each row is measured.
+/// How often each row is measured at least, and how many launches are measured together: a row of single launches is measured more often.
 const ROUNDS: usize = 7;
+const LAUNCHES: usize = 200;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -125,7 +131,10 @@ impl Rig {
         let compile = kernel.made + first.saturating_sub(second);
         println!("first compile {}\t{:.0}", kernel.name, compile.as_secs_f64() * 1e6);
         let mut least = [f64::INFINITY; 2];
-        let (rounds, launches) = if self.once { (1, 1) } else { (ROUNDS, launches) };
+        let (rounds, launches) = match self.once {
+            true => (1, 1),
+            false => (ROUNDS.max(LAUNCHES / launches), launches),
+        };
         for _ in 0..rounds {
             let spent = self.spent(launches, &record)?;
             let each = spent.map(|spent| spent.as_secs_f64() * 1e6 / launches as f64);
@@ -276,9 +285,9 @@ fn main() -> Outcome {
     println!("# {}", rig.gpu.name());
     rig.own_rows()?;
     let Some(sources) = sources else { return Ok(()) };
-    let text = |file: &str| std::fs::read_to_string(Path::new(sources).join(file));
-    rig.gemm(&text("candle-metal-kernels/mlx_gemm.metal")?)?;
-    let ggml = text("whisper-rs-sys/ggml-metal.metal")?;
+    let registry = Registry::written(Path::new(sources))?;
+    rig.gemm(&registry.source("candle-metal-kernels", "mlx_gemm.metal")?)?;
+    let ggml = registry.source("whisper-rs-sys", "ggml-metal.metal")?;
     rig.times_vector(&ggml, "ggml q4_0", &Q4_0)?;
     rig.times_vector(&ggml, "ggml q8_0", &Q8_0)
 }

@@ -79,7 +79,8 @@ static bool once = false;
 template <typename F> void row(const std::string &name, int launches, F launch) {
     double least = 1e30;
     if (once) launches = 1;
-    for (int round = 0; round < (once ? 2 : 8); round++) {
+    int rounds = once ? 2 : std::max(8, 200 / launches);
+    for (int round = 0; round < rounds; round++) {
         cudaDeviceSynchronize();
         auto start = std::chrono::steady_clock::now();
         for (int k = 0; k < launches; k++) launch();

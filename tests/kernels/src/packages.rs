@@ -80,6 +80,16 @@ impl Registry {
         Ok(())
     }
 
+    /// The text that a package's program compiles for one file.
+    #[allow(dead_code)] // Only the benchmarks choose files.
+    pub fn source(&self, package: &str, file: &str) -> io::Result<String> {
+        let missing = || io::Error::other(format!("no {file} in {package}"));
+        let package = PACKAGES.iter().find(|known| known.name == package).ok_or_else(missing)?;
+        let sources = self.sources(package)?;
+        let found = sources.into_iter().find(|source| source.path.ends_with(file));
+        Ok(package.defines() + &found.ok_or_else(missing)?.text)
+    }
+
     fn fetched(manifest: &str) -> io::Result<Self> {
         cargo(&["fetch", "--locked", "--manifest-path", manifest])?;
         let answer =
