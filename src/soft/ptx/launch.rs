@@ -87,14 +87,13 @@ impl Ready {
         let alignment = alignment(memory.iter().flatten().map(|range| range.start));
         let submit = || {
             let options = self.options(alignment, threads as u32, launch.strict);
-            let extents = self.extents(&bound, &regions);
             let options = Options {
                 pushed,
                 multiples: self.multiples(&bound, pushed),
                 whole: has_whole_simdgroups(launch),
                 regular: is_regular(launch),
                 tensor: self.tensor && has_whole_rows(launch),
-                checked: options.checked && !self.is_proven(launch, &bound, pushed, &extents),
+                checked: options.checked && !self.is_proven(launch, &bound, pushed, &regions),
                 ..options
             };
             let code = self.code(options)?;
@@ -171,7 +170,7 @@ impl Ready {
     }
 
     /// The memory of each allocation.
-    fn extents(&self, bound: &[Binding<'_>], regions: &[Region]) -> Vec<Extent> {
+    fn extents(&self, bound: &[Binding<'_>], regions: &[Region]) -> impl Iterator<Item = Extent> {
         let allocations = self.facts.module.allocations.iter().zip(bound).zip(regions);
         let extent =
             |((allocation, binding), region): ((&Allocation, &Binding<'_>), &Region)| match (
@@ -187,7 +186,22 @@ impl Ready {
                 }
                 _ => Extent { bytes: region.bytes, writable: true },
             };
-        allocations.map(extent).collect()
+        allocations.map(extent)
+    }
+
+    /// For each allocation the bytes that the command carries in the kernel's parameter.
+    fn carried<'a>(
+        &self,
+        bound: &'a [Binding<'_>],
+        pushed: u64,
+    ) -> impl Iterator<Item = Option<&'a [u8]>> {
+        bound.iter().enumerate().map(move |(number, binding)| {
+            inline_start(&self.inline_sizes, pushed, number)?;
+            let Binding::Memory { base, .. } = *binding else { return None };
+            let size = self.inline_sizes[number] as usize;
+            // SAFETY: it has that many bytes at least, which can be read.
+            Some(unsafe { std::slice::from_raw_parts(base, size) })
+        })
     }
 
     /// Whether no access of a launch can be out of bounds, as far as that is known.
@@ -196,44 +210,34 @@ impl Ready {
         launch: &Launch<'_>,
         bound: &[Binding<'_>],
         pushed: u64,
-        extents: &[Extent],
+        regions: &[Region],
     ) -> bool {
         if !self.may_prove || launch.strict {
             return false;
         }
-        let carried: Vec<Option<&[u8]>> = bound
-            .iter()
-            .enumerate()
-            .map(|(number, binding)| {
-                inline_start(&self.inline_sizes, pushed, number)?;
-                let Binding::Memory { base, .. } = *binding else { return None };
-                // SAFETY: it has that many bytes at least, which can be read.
-                Some(unsafe {
-                    std::slice::from_raw_parts(base, self.inline_sizes[number] as usize)
-                })
-            })
-            .collect();
+        let Launch { grid, group, .. } = *launch;
+        let key = || {
+            let sizes = [grid, group].into_iter().flatten().map(u64::from);
+            let lengths = self.extents(bound, regions).map(|extent| extent.bytes);
+            let carried = self.carried(bound, pushed).flatten().flat_map(|bytes| {
+                let word = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
+                let words = bytes.chunks(8).map(move |part| part.iter().rev().fold(0, word));
+                std::iter::once(u64::MAX).chain(words)
+            });
+            sizes.chain([pushed]).chain(lengths).chain(carried)
+        };
         // Most launches are like the one before.
-        let mut key: Vec<u64> =
-            [launch.grid, launch.group].concat().into_iter().map(u64::from).collect();
-        key.push(pushed);
-        key.extend(extents.iter().map(|extent| extent.bytes));
-        for bytes in carried.iter().flatten() {
-            key.push(u64::MAX);
-            let word =
-                |part: &[u8]| part.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-            key.extend(bytes.chunks(8).map(word));
-        }
         let mut last = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, proven)) = &*last
-            && *known == key
+            && known.iter().copied().eq(key())
         {
             return *proven;
         }
-        let Launch { grid, group, .. } = *launch;
-        let known = Known { grid, group, extents, carried: &carried };
+        let extents: Vec<Extent> = self.extents(bound, regions).collect();
+        let carried: Vec<Option<&[u8]>> = self.carried(bound, pushed).collect();
+        let known = Known { grid, group, extents: &extents, carried: &carried };
         let proven = with_stack(|| proof::holds(&self.function, &known));
-        *last = Some((key, proven));
+        *last = Some((key().collect(), proven));
         proven
     }
 
