@@ -414,3 +414,60 @@ fn a_kernel_follows_pointers_in_memory() {
         assert_eq!((fault.offset, fault.size), (Some(256), Some(256)));
     }
 }
+
+#[test]
+fn tiles_of_halves_are_multiplied_whatever_the_distance_of_their_rows() {
+    const STEPS: usize = 5;
+    let rig = Rig::new();
+    // Tiles of a step: two left factors below each other, and a right one. Their products and sums are exact.
+    let value = |at: usize| ((at * 7 + at / 64 * 3) % 9) as f32 / 8.0 - 0.5;
+    let halves: Vec<u8> = (0..192 * STEPS)
+        .flat_map(|at| aruminium::fp16::f32_to_fp16(value(at)).to_ne_bytes())
+        .collect();
+    let input = rig.gpu.buffer_with_data(&halves).unwrap();
+    let sum = |at: usize| -> f32 {
+        let (row, column) = (at / 8, at % 8);
+        let product = |k: usize| {
+            let tiles = 192 * (k / 8);
+            value(tiles + 8 * row + k % 8) * value(tiles + 128 + 8 * (k % 8) + column)
+        };
+        (0..8 * STEPS).map(product).sum()
+    };
+    let expected: Vec<f32> = (0..128).map(sum).collect();
+    // Rows of eight, and rows that are aligned to 16 bytes, to 4 and to 2.
+    for row in [8, 24, 10, 9] {
+        let pipeline = rig.kernel(&format!(
+            "kernel void k(device const half *x, device float *y, constant uint &n, uint i [[thread_index_in_threadgroup]]) {{
+                threadgroup half a[16 * {row}], b[8 * {row}];
+                uint quad = i / 4, at = ((quad & 4) + i / 2 % 4) * {row} + (quad & 2) * 2 + i % 2 * 2;
+                threadgroup const half *p = a + at, *q = b + at;
+                simdgroup_half8x8 left[2], right;
+                simdgroup_float8x8 sum[2] = {{simdgroup_float8x8(0), simdgroup_float8x8(0)}};
+                for (uint k = 0; k < n; k++) {{
+                    threadgroup_barrier(mem_flags::mem_threadgroup);
+                    for (uint j = 0, e = i; j < 4; j++, e += 32) a[e / 8 * {row} + e % 8] = x[192 * k + e];
+                    for (uint j = 0, e = i; j < 2; j++, e += 32) b[e / 8 * {row} + e % 8] = x[192 * k + 128 + e];
+                    threadgroup_barrier(mem_flags::mem_threadgroup);
+                    for (uint e = 0; e < 2; e++) {{
+                        left[0].thread_elements()[e] = p[e];
+                        left[1].thread_elements()[e] = p[8 * {row} + e];
+                        right.thread_elements()[e] = q[e];
+                    }}
+                    for (uint j = 0; j < 2; j++) simdgroup_multiply_accumulate(sum[j], left[j], right, sum[j]);
+                }}
+                simdgroup_store(sum[0], y, 8);
+                simdgroup_store(sum[1], y + 64, 8);
+            }}"
+        ));
+        let output = rig.gpu.buffer(512).unwrap();
+        rig.run(|encoder| {
+            encoder.bind(&pipeline);
+            encoder.bind_buffer(&input, 0, 0);
+            encoder.bind_buffer(&output, 0, 1);
+            encoder.push(&(STEPS as u32).to_ne_bytes(), 2);
+            encoder.launch((32, 1, 1), (32, 1, 1));
+        })
+        .unwrap();
+        assert_eq!(output.read_f32(<[f32]>::to_vec), expected, "rows of {row}");
+    }
+}

@@ -394,7 +394,7 @@ impl Emit<'_> {
     /// Reads a scalar, a vector or a pointer.
     pub(super) fn load(&mut self, value: Value, inst: &Inst) -> Vec<Reg> {
         let (ty, pointer) = (inst.ty, inst.args[0]);
-        if let Some(regs) = self.load_pushed(pointer, ty) {
+        if let Some(regs) = self.load_pushed(pointer, ty).or_else(|| self.fragment(value)) {
             return regs;
         }
         let target = self.target_of_load(value, inst);

@@ -7,6 +7,7 @@ mod barrier;
 mod convert;
 mod copies;
 mod flow;
+mod fragments;
 mod inline_bytes;
 mod input;
 mod joined;

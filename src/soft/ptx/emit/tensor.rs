@@ -45,7 +45,7 @@ pub(crate) fn uses_tensor_cores(function: &Function) -> bool {
 }
 
 /// The narrow type that both factors of a product were converted from.
-fn factors(function: &Function, product: Value) -> Option<Scalar> {
+pub(super) fn factors(function: &Function, product: Value) -> Option<Scalar> {
     let inst = function.inst(product);
     if inst.op != Op::MatrixMultiplyAdd {
         return None;
@@ -56,7 +56,7 @@ fn factors(function: &Function, product: Value) -> Option<Scalar> {
 }
 
 /// The values that a factor was converted from, and their type: two scalars or a vector.
-fn narrow(function: &Function, factor: Value) -> Option<(Scalar, Vec<Value>)> {
+pub(super) fn narrow(function: &Function, factor: Value) -> Option<(Scalar, Vec<Value>)> {
     let inst = function.inst(factor);
     let converted = |value: Value| {
         let inst = function.inst(value);
@@ -245,6 +245,9 @@ impl Emit<'_> {
         if let Some(reg) = run.left.get(&factor) {
             return *reg;
         }
+        if let Some((reg, false)) = self.loaded_fragment(factor) {
+            return reg;
+        }
         let (_, narrow) = narrow(run.function, factor)
             .unwrap_or_else(|| crate::soft::ir::internal_error("PTX: a factor of f32".to_owned()));
         let halves: Vec<Reg> = narrow.into_iter().flat_map(|value| self.value(value)).collect();
@@ -258,6 +261,9 @@ impl Emit<'_> {
     fn right_factor(&mut self, run: &mut Run<'_>, factor: Value) -> Reg {
         if let Some(reg) = run.right.get(&factor) {
             return *reg;
+        }
+        if let Some((reg, true)) = self.loaded_fragment(factor) {
+            return reg;
         }
         let (from, reg) = (self.left_factor(run, factor), self.text.reg(Kind::Word));
         ptx!(self.text, "movmatrix.sync.aligned.m8n8.trans.b16 {reg}, {from};");

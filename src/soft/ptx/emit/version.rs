@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::super::text::{Kind, Label, Reg, ptx};
 use super::flow::exchanges;
+use super::fragments::Fragments;
 use super::memory::{Limit, Target};
 use super::{Emit, Root, SLACK};
 use crate::soft::ir::facts::affine::{Counted, Leaf, Linear, Poly, Stretch, Term, is_within};
@@ -50,12 +51,24 @@ struct MovingAddress {
 pub(super) struct Versions {
     paths: Vec<MovingAddress>,
     checked: HashMap<Value, (usize, i64)>,
+    pub(super) fragments: Fragments,
 }
 
 impl Versions {
     /// Whether an access was checked before its loop.
     pub(super) fn is_checked(&self, access: Value) -> bool {
         self.checked.contains_key(&access)
+    }
+
+    /// The address of a path, before the loop.
+    pub(super) fn address(&self, path: usize) -> Reg {
+        self.paths[path].address
+    }
+
+    /// The path of an access whose address does not move, and the access's distance.
+    pub(super) fn fixed_path(&self, access: Value) -> Option<(usize, i64)> {
+        let &(path, distance) = self.checked.get(&access)?;
+        matches!(self.paths[path].step, Step::Bytes(0)).then_some((path, distance))
     }
 }
 
@@ -127,6 +140,7 @@ impl Emit<'_> {
             self.check_group(group, last, bad);
         }
         if joint {
+            self.find_fragments(&body[test + 1..], bad);
             // All lanes take the same version, and the same number of iterations, even if memory has changed between their loads.
             let (mask, same, which) =
                 (self.mask(), self.text.reg(Kind::Predicate), self.text.reg(Kind::Word));

@@ -6,6 +6,7 @@ mod proof;
 mod published;
 mod sampling;
 mod snapshots;
+mod tensor;
 mod textures;
 mod unrolled;
 mod values;
@@ -31,8 +32,7 @@ fn texts(
     let text = |name: &str| {
         let (module, _) =
             library.kernel(name, &ConstantValues::default()).map_err(|error| error.0)?;
-        let function =
-            super::prepare(&module).map_err(|error| error.to_string())?;
+        let function = super::prepare(&module).map_err(|error| error.to_string())?;
         let emitted = with_stack(|| emit::emit(&module, &function, options));
         emitted.map(|emitted| emitted.text).map_err(|unsupported| unsupported.0)
     };
@@ -651,63 +651,12 @@ fn without_checks_no_access_is_compared_with_a_limit() {
     }
 }
 
-/// Products of the matrices that a thread loads, of a type, with one right factor.
-fn products(scalar: &str) -> String {
-    format!(
-        "kernel void k(device {scalar} *x, device float *y, uint g [[threadgroup_position_in_grid]]) {{
-            metal::simdgroup_matrix<{scalar}, 8, 8> a, b, c;
-            metal::simdgroup_matrix<float, 8, 8> s(0), t(0);
-            for (uint i = 0; i < 4; i++) {{
-                simdgroup_load(a, x + 192 * i, 8);
-                simdgroup_load(b, x + 192 * i + 64, 8);
-                simdgroup_load(c, x + 192 * i + 128, 8);
-                simdgroup_multiply_accumulate(s, a, c, s);
-                simdgroup_multiply_accumulate(t, b, c, t);
-            }}
-            simdgroup_store(s, y + 128 * g, 8);
-            simdgroup_store(t, y + 128 * g + 64, 8); }}"
-    )
-}
-
 /// The text of the only kernel of a source with certain options, which the assembler accepts.
 fn text_of(source: &str, options: Options) -> String {
     let (_, text) = texts("source", source, options, 1).remove(0);
     let text = text.unwrap_or_else(|what| panic!("{what}"));
     assert_eq!(refused(&text, options.target), None, "{text}");
     text
-}
-
-#[test]
-fn tensor_cores_multiply_two_matrices_of_halves_at_once() {
-    for target in [80, 90] {
-        let options = Options {
-            target,
-            threads: 256,
-            alignment: 16,
-            checked: true,
-            tensor: true,
-            ..Options::default()
-        };
-        for (scalar, ty) in [("half", "f16"), ("bfloat", "bf16")] {
-            let text = text_of(&products(scalar), options);
-            let name = format!("mma.sync.aligned.m16n8k8.row.col.f32.{ty}.{ty}.f32 ");
-            // In the version of the loop without checks, and in that with checks.
-            let (found, transposed) =
-                (text.matches(&name).count(), text.matches("movmatrix").count());
-            assert!(found >= 1 && found == transposed, "{found}, {transposed}: {text}");
-            assert!(!text.contains("shfl") && !text.contains("fma"), "{text}");
-            let exact = text_of(&products(scalar), Options { tensor: false, ..options });
-            assert!(exact.contains("fma.rn.f32") && !exact.contains("mma.sync"), "{exact}");
-        }
-        // Floats are exact, and so are products where some lanes may be elsewhere.
-        let text = text_of(&products("float"), options);
-        assert!(text.contains("fma.rn.f32") && !text.contains("mma.sync"), "{text}");
-        let source =
-            products("half").replacen("g [[", "l [[thread_position_in_grid]], uint g [[", 1);
-        let source = source.replacen("]]) {", "]]) { if (l % 3 == 0) return;", 1);
-        let text = text_of(&source, options);
-        assert!(text.contains("fma.rn.f32") && !text.contains("mma.sync"), "{text}");
-    }
 }
 
 #[test]
