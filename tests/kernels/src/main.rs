@@ -1,7 +1,8 @@
 //! `kernels FILE` writes the page that lists what compiles and runs, and `kernels --check FILE` compares it, but for times; `kernels --sources FOLDER` writes the sources; `kernels --native`
 //! prints how long machine code takes to make, and how much of each kernel it runs; a text after it chooses sources by their paths;
-//! `kernels --reports FILE` compares what the sanitizer reported with what is expected.
+//! `kernels --data FOLDER` writes all that the tests read; `kernels --reports FILE` compares what the sanitizer reported with what is expected.
 
+use kernels::mlx_metal::MlxMetal;
 use kernels::packages::Registry;
 use std::path::Path;
 use std::{env, fs, io};
@@ -11,6 +12,11 @@ fn main() -> io::Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["--sources", folder] => Registry::open(kernels::MANIFEST)?.write(Path::new(folder)),
+        ["--data", folder] => {
+            let folder = Path::new(folder);
+            Registry::open(kernels::MANIFEST)?.write(&folder.join("sources"))?;
+            MlxMetal::open()?.write(&folder.join("mlx-metal"))
+        }
         ["--native", ref text @ ..] if text.len() < 2 => {
             let gpu = aruminium::Gpu::open().map_err(io::Error::other)?;
             print!("{}", kernels::native(&gpu, &text.concat())?);
@@ -19,7 +25,8 @@ fn main() -> io::Result<()> {
         ["--reports", file] => match kernels::reports::compare(Path::new(file))? {
             same if same.is_empty() => Ok(()),
             difference => {
-                Err(io::Error::other(format!("reports differ from reports.tsv:\n{difference}")))
+                print!("{difference}");
+                Err(io::Error::other("reports differ from reports.tsv"))
             }
         },
         ["--check", file] => {
@@ -36,7 +43,7 @@ fn main() -> io::Result<()> {
             fs::write(file, kernels::report(&gpu)?)
         }
         _ => Err(io::Error::other(
-            "usage: kernels FILE | kernels --check FILE | kernels --sources FOLDER | kernels --native [TEXT] | kernels --reports FILE",
+            "usage: kernels FILE | kernels --check FILE | kernels --sources FOLDER | kernels --native [TEXT] | kernels --data FOLDER | kernels --reports FILE",
         )),
     }
 }

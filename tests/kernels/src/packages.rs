@@ -134,8 +134,13 @@ impl Registry {
             sources.push((path, text));
         }
         sources.retain(|(path, _)| !included.contains(path));
-        let name = |path: PathBuf| path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        Ok(sources.into_iter().map(|(path, text)| Source { path: name(path), text }).collect())
+        // Written sources have the macros already; without them, lines have the same numbers.
+        let defines = package.defines();
+        let source = |(path, text): (PathBuf, String)| Source {
+            path: path.strip_prefix(root).unwrap_or(&path).display().to_string(),
+            text: text.strip_prefix(&defines).map(str::to_owned).unwrap_or(text),
+        };
+        Ok(sources.into_iter().map(source).collect())
     }
 }
 

@@ -16,6 +16,9 @@ use std::{env, fs, io};
 /// The version that is fetched.
 pub const VERSION: &str = "0.32.4";
 
+const LIBRARY: &str = "mlx/lib/mlx.metallib";
+const INCLUDE: &str = "mlx/include";
+
 /// A group of kernels: its headers, and how its names are written as instances of templates.
 #[derive(Debug)]
 pub struct Family {
@@ -119,12 +122,25 @@ impl MlxMetal {
             Some(folder) => PathBuf::from(folder),
             None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/mlx-metal")),
         };
-        let library = folder.join("mlx/lib/mlx.metallib");
+        let library = folder.join(LIBRARY);
         let bytes = fs::read(&library).map_err(|error| {
             let path = library.display();
             io::Error::other(format!("{path}: {error}; tests/kernels/fetch-mlx-metal fetches it"))
         })?;
-        Ok(Self { include: folder.join("mlx/include"), names: function_names(&bytes) })
+        Ok(Self { include: folder.join(INCLUDE), names: function_names(&bytes) })
+    }
+
+    /// Writes what [`open`](Self::open) reads: the headers, and of the library, which is large, the records of names.
+    pub fn write(&self, to: &Path) -> io::Result<()> {
+        let mut table = Vec::new();
+        for name in &self.names {
+            let length = u16::try_from(name.len() + 1).map_err(io::Error::other)?;
+            table.extend([b"NAME", &length.to_le_bytes()[..], name.as_bytes(), b"\0TYPE"].concat());
+        }
+        let library = to.join(LIBRARY);
+        fs::create_dir_all(library.parent().unwrap_or(to))?;
+        fs::write(library, table)?;
+        copy_headers(&self.include, &to.join(INCLUDE))
     }
 
     /// The names of the library's functions.
@@ -186,6 +202,23 @@ fn function_names(library: &[u8]) -> Vec<String> {
         }
     }
     names
+}
+
+/// Copies the headers below a folder.
+fn copy_headers(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        let copy = to.join(path.file_name().unwrap_or_default());
+        match path.is_dir() {
+            true => copy_headers(&path, &copy)?,
+            false if path.extension().is_some_and(|extension| extension == "h") => {
+                fs::copy(&path, &copy)?;
+            }
+            false => {}
+        }
+    }
+    Ok(())
 }
 
 /// A text with the files of its `#include "…"` below `root` in their place, each once.
