@@ -5,6 +5,8 @@
 //! statements decides, whichever lanes execute them. A local whose address escapes is always live.
 
 use crate::soft::ir::{Block, Function, Op, Rule, Space, Stmt, Type, Value, walk};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// In functions with fewer bytes of locals each has memory of its own: the analysis does not pay.
 const MIN_BYTES: u64 = 8 << 10;
@@ -147,22 +149,32 @@ fn place(sizes: &[u64], lives: &[Option<Life>]) -> (Vec<u64>, u64) {
     let mut order: Vec<usize> = (0..sizes.len()).filter(|&local| lives[local].is_some()).collect();
     order.sort_by_key(|&local| lives[local]);
     let (mut starts, mut end) = (vec![0; sizes.len()], 0);
-    // Start, size and end of life, by start.
-    let mut taken: Vec<(u64, u64, u32)> = Vec::new();
+    // The free ranges, and the others by the end of the life of what is there.
+    let mut free = BTreeMap::from([(0, u64::MAX)]);
+    let mut taken: BinaryHeap<Reverse<(u32, u64, u64)>> = BinaryHeap::new();
     for local in order {
-        let Some((from, to)) = lives[local] else { continue };
-        taken.retain(|&(_, _, until)| until >= from);
-        let mut start = 0;
-        let at = taken.iter().position(|&(other, size, _)| {
-            let fits = start + sizes[local] <= other;
-            if !fits {
-                start = other + size;
+        let (Some((from, to)), size @ 1..) = (lives[local], sizes[local]) else { continue };
+        while let Some(&Reverse((last, mut start, mut until))) = taken.peek()
+            && last < from
+        {
+            taken.pop();
+            until = free.remove(&until).unwrap_or(until);
+            if let Some((&before, _)) =
+                free.range(..start).next_back().filter(|gap| *gap.1 == start)
+            {
+                start = before;
             }
-            fits
-        });
-        taken.insert(at.unwrap_or(taken.len()), (start, sizes[local], to));
+            free.insert(start, until);
+        }
+        let fits = free.iter().find(|&(start, end)| end - start >= size);
+        let (&start, &until) = fits.expect("the last free range has no end");
+        free.remove(&start);
+        if start + size < until {
+            free.insert(start + size, until);
+        }
+        taken.push(Reverse((to, start, start + size)));
         starts[local] = start;
-        end = end.max(start + sizes[local]);
+        end = end.max(start + size);
     }
     (starts, end)
 }
