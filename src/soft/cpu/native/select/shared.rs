@@ -97,7 +97,8 @@ impl Selection<'_> {
     }
 
     /// The same of two vectors that access one row, as rows of threads in a tile do that need the same column or row of another one: only one vector
-    /// of stamps is tested, and the lanes of the second vector are in the first stamps.
+    /// of stamps is tested, and the lanes of the second vector are in the first stamps. In threadgroup memory also the second SIMD-group of a phase
+    /// that accesses the row.
     pub(super) fn shared_in_one_row(
         &mut self,
         stamped: &Stamped<'_>,
@@ -108,7 +109,7 @@ impl Selection<'_> {
     ) {
         let Cells::Parts { starts, in_rows: true } = cells else { return };
         let (&[one, two], true) = (&starts[..], self.strip.lanes == 16) else { return };
-        let (others, untouched) = (self.label(), self.label());
+        let [others, untouched, second_group] = [(); 3].map(|()| self.label());
         let lanes = self.constant(u32::MAX.into());
         for (wide, a, b) in [(true, one, two), (false, event.lanes, lanes)] {
             let (test, kind, d) = (Test::Eq, Num::Unsigned, self.int());
@@ -139,12 +140,31 @@ impl Selection<'_> {
         let enough = self.is(Test::Eq, of_second, level);
         let of_first = self.lane2(Lane2::And, first, bits);
         let alike = self.is(Test::Eq, of_first, mine);
-        let all = [recent, enough, alike];
-        let good = all.into_iter().fold(over, |a, b| self.both(MaskOp::And, a, b));
+        let usual = self.both(MaskOp::And, over, alike);
+        let both = self.both(MaskOp::And, recent, enough);
+        let good = self.both(MaskOp::And, usual, both);
         let rest = self.both(MaskOp::AndNot, good, self.exec[0]);
         let masks = self.all_parts(&[rest]);
         self.emit(Ins::JumpNone { masks, to: end });
+        if stamped.own {
+            let wave = self.quick_lanes(event.quick, Quick::LIMITS[1] + Quick::WAVE);
+            let (earlier, known) =
+                (self.is(Test::Lt, first, wave), self.is(Test::Le, start, first));
+            let alone = self.both(MaskOp::AndNot, both, usual);
+            let good =
+                [earlier, known].into_iter().fold(alone, |a, b| self.both(MaskOp::And, a, b));
+            let rest = self.both(MaskOp::AndNot, good, self.exec[0]);
+            let masks = self.all_parts(&[rest]);
+            self.emit(Ins::JumpNone { masks, to: second_group });
+        }
         self.emit(Ins::Jump(others));
+        if stamped.own {
+            self.emit(Ins::Label(second_group));
+            let stamps = self.new_stamps(event, OF_WAVES, 1);
+            self.store_stamps(planes[Plane::Second as usize], cells, 0, 0, stamps, self.exec[0]);
+            self.log(event);
+            self.emit(Ins::Jump(end));
+        }
         self.emit(Ins::Label(untouched));
         for (plane, class, part) in [(Plane::First, class, 1), (Plane::Second, OF_LANES, 0)] {
             let stamps = self.new_stamps(event, class, part);
