@@ -4,6 +4,7 @@ use super::beyond::supports;
 use super::command::Commands;
 use super::error::{Fields, GpuError};
 use super::foundation::{NSArray, NSDictionary};
+use super::metal4::Commands4;
 use super::shader::Shader;
 use crate::objc::autorelease_pool;
 use crate::{msg, selector};
@@ -320,9 +321,32 @@ impl Commands {
     /// ```
     pub fn reports(&self) -> Result<Vec<Report>, GpuError> {
         supports(self, selector!(aruminiumReports), "reports of checks")?;
-        autorelease_pool(|| {
-            // SAFETY: soft Metal's command buffers return an array.
-            Ok(records(&unsafe { msg!(self, [aruminiumReports] -> NSArray) }, Report::of))
-        })
+        // SAFETY: soft Metal's command buffers return an array.
+        autorelease_pool(|| Ok(listed(&unsafe { msg!(self, [aruminiumReports] -> NSArray) })))
     }
+}
+
+impl Commands4 {
+    /// The findings in the checked kernels of the work that was committed last; complete once it is done. As
+    /// [`Commands::reports`].
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Unsupported`] on Apple's Metal.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let commands = gpu.commands4()?;
+    /// assert!(commands.reports().is_ok_and(|all| all.is_empty()) || cfg!(target_vendor = "apple"));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn reports(&self) -> Result<Vec<Report>, GpuError> {
+        supports(self, selector!(aruminiumReports), "reports of checks")?;
+        // SAFETY: as above.
+        autorelease_pool(|| Ok(listed(&unsafe { msg!(self, [aruminiumReports] -> NSArray) })))
+    }
+}
+
+fn listed(list: &NSArray) -> Vec<Report> {
+    records(list, Report::of)
 }

@@ -3,6 +3,7 @@
 use super::absent::COMMAND_BUFFER4;
 use super::compute_encoder4::ComputeEncoder4;
 use super::counter_heap::CounterHeap;
+use super::datum::Datum;
 use super::encoder::own;
 use super::foundation::{
     Label, NSObject, Object, Retained, Strong, Text, This, device, label, labelled, lock,
@@ -95,6 +96,8 @@ pub(super) struct CommandBuffer4 {
     processor: &'static Processor,
     label: Label,
     encoded: Mutex<Option<Encoded>>,
+    /// The work that was committed last.
+    committed: Mutex<Option<Arc<Submission>>>,
 }
 
 /// The work that is encoded, or being encoded.
@@ -147,6 +150,12 @@ soft_class! {
         buffer.begin("beginCommandBufferWithAllocator:options:", allocator, log_state);
     };
     [endCommandBuffer] = CommandBuffer4::end;
+    // Beyond Metal's API.
+    [aruminiumReports] = |buffer: &CommandBuffer4| {
+        let committed = lock(&buffer.committed);
+        let reports = committed.as_ref().map(|work| work.session.reports()).unwrap_or_default();
+        Datum::List(reports.iter().map(Datum::from).collect()).object()
+    };
     [computeCommandEncoder] = |this: This<'_, CommandBuffer4>| {
         let submission = this.open("computeCommandEncoder")?;
         ComputeEncoder4::open(&submission, this.retain())
@@ -198,7 +207,8 @@ pub(super) fn add_residents(recording: &mut Recording, members: &[Retained]) -> 
 
 impl CommandBuffer4 {
     pub(super) fn object(processor: &'static Processor) -> Strong<Self> {
-        Strong::new(Self { processor, label: Label::default(), encoded: Mutex::default() })
+        let (encoded, committed) = Default::default();
+        Strong::new(Self { processor, label: Label::default(), encoded, committed })
     }
 
     fn message(&self, selector: &str, why: &str) -> String {
@@ -294,6 +304,7 @@ impl CommandBuffer4 {
             .retain(|user| user.upgrade().is_some_and(|user| user.status() < status::COMPLETED));
         users.committed.push(Arc::downgrade(&committed));
         drop(users);
+        *lock(&self.committed) = Some(Arc::clone(&committed));
         if let Some(log_state) = &encoded.log_state {
             log_state.limit(&committed.log);
         }
