@@ -25,6 +25,8 @@ mod races;
 mod random;
 #[path = "sanitize/results.rs"]
 mod results;
+#[path = "sanitize/tiles.rs"]
+mod tiles;
 #[path = "sanitize/undefined.rs"]
 mod undefined;
 

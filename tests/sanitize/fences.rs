@@ -4,8 +4,9 @@ use super::queues::{READS, WRITES};
 use super::{checked, reports_of};
 use crate::gpu::Rig;
 use aruminium::{
-    Buffer, Checks, Commands, Fence, NSRange, Pipeline, Report, ReportKind, ResourceOptions,
-    SharedEvent,
+    ArgumentTableDescriptor, Buffer, Checks, Commands, DispatchType, Encoder, Fence, NSRange,
+    Pipeline, PixelFormat, Report, ReportKind, ResidencySetDescriptor, ResourceOptions,
+    SharedEvent, Stages, Texture, TextureDescriptor, TextureUsage,
 };
 
 struct Encoders {
@@ -49,6 +50,16 @@ impl Encoders {
         fences: Fences<'_>,
     ) {
         let encoder = commands.encoder().unwrap();
+        self.encode_in(encoder, pipeline, data, fences);
+    }
+
+    fn encode_in(
+        &self,
+        encoder: Encoder,
+        pipeline: &Pipeline,
+        data: [&Buffer; 2],
+        fences: Fences<'_>,
+    ) {
         fences.0.iter().for_each(|fence| encoder.wait_for_fence(fence));
         encoder.bind(pipeline);
         encoder.bind_buffer(data[0], 0, 0);
@@ -262,5 +273,132 @@ fn only_hazards_of_tracked_memory_order_encoders() {
             let found = run(&|commands| all.encode(commands, pipeline, data, NONE));
             assert_eq!(found, races, "{count} command buffers");
         }
+    }
+}
+
+/// A texture orders two encoders if one of them may write to it.
+#[test]
+fn textures_that_are_only_read_order_no_encoders() {
+    let all = Encoders::new();
+    let kernel = |access: &str, statement: &str| {
+        let source = format!(
+            "kernel void k(device uint *data [[buffer(0)]], texture2d<uint, access::{access}> image [[texture(0)]],
+                           uint i [[thread_position_in_grid]]) {{ {statement} }}"
+        );
+        checked(&all.rig.gpu, &source, Checks::RACES)
+    };
+    let [one, two] = ["1", "2"]
+        .map(|plus| kernel("read", &format!("data[i] = image.read(uint2(0)).x + {plus};")));
+    let writes = kernel("write", "data[i] = 3; image.write(uint4(i), uint2(0));");
+    let descriptor = TextureDescriptor::new_2d(PixelFormat::R32Uint, 4, 4);
+    descriptor.set_usage(TextureUsage::SHADER_READ | TextureUsage::SHADER_WRITE);
+    let texture = || all.rig.gpu.texture_with(&descriptor).unwrap();
+    let (image, other) = (&texture(), &texture());
+    let cases: [([(&Pipeline, &Texture); 2], usize); 4] = [
+        ([(&one, image), (&two, image)], 1),
+        ([(&writes, image), (&one, image)], 0),
+        ([(&one, image), (&writes, image)], 0),
+        ([(&writes, image), (&one, other)], 1),
+    ];
+    for (number, (pair, races)) in cases.into_iter().enumerate() {
+        for count in [1, 2] {
+            let gated = Gated::new(&all, count);
+            for (commands, (pipeline, texture)) in [0, count - 1].into_iter().zip(pair) {
+                let encoder = gated.commands[commands].encoder().unwrap();
+                encoder.bind_texture(texture, 0);
+                all.encode_in(encoder, pipeline, [&all.untracked; 2], NONE);
+            }
+            assert_eq!(gated.run(), races, "case {number}, {count} command buffers");
+        }
+    }
+}
+
+/// Fences of a command buffer in which a kernel fails are known, also of encoders after that.
+#[test]
+fn fences_of_a_command_buffer_that_fails_order() {
+    let all = Encoders::new();
+    let fails = all.rig.kernel("kernel void fails(device uint *data) { data[1 << 20] = 1; }");
+    let room = all.rig.gpu.buffer(1024).unwrap();
+    for is_ordered in [true, false] {
+        let [one, two, other, unused] = [(); 4].map(|()| all.fence());
+        let gated = Gated::new(&all, 2);
+        let [first, second] = &gated.commands[..] else { unreachable!() };
+        all.encode(first, &all.writes, [&all.untracked; 2], (&[], &[&one]));
+        all.encode(first, &fails, [&all.tracked; 2], (&[&one], &[&two]));
+        all.encode(first, &all.writes, [&all.tracked; 2], (&[&two], &[&other]));
+        let wait = if is_ordered { &one } else { &unused };
+        all.encode(second, &all.reads, [&all.untracked, &room], (&[wait], &[]));
+        gated.commands.iter().for_each(|commands| commands.submit());
+        gated.gate.set_signaled_value(1);
+        assert!(first.finish().is_err());
+        let found = first.reports().unwrap().len() + reports_of(second).len();
+        assert_eq!(found, usize::from(!is_ordered), "{is_ordered}");
+    }
+}
+
+/// Launches of a concurrent encoder run when it ends.
+#[test]
+fn a_fence_orders_a_concurrent_encoder() {
+    let all = Encoders::new();
+    let room = all.rig.gpu.buffer(1024).unwrap();
+    for is_ordered in [true, false] {
+        for concurrent in [[true, false], [false, true], [true, true]] {
+            let fence = all.fence();
+            let commands = all.commands();
+            let wait = if is_ordered { &[&fence][..] } else { &[] };
+            let encoder = |is_concurrent: bool| {
+                let kinds = [DispatchType::Serial, DispatchType::Concurrent];
+                commands.encoder_with(kinds[usize::from(is_concurrent)]).unwrap()
+            };
+            let first = [&all.untracked; 2];
+            all.encode_in(encoder(concurrent[0]), &all.writes, first, (&[], &[&fence]));
+            let second = [&all.untracked, &room];
+            all.encode_in(encoder(concurrent[1]), &all.reads, second, (wait, &[]));
+            let found = finish(&[&commands]).len();
+            assert_eq!(found, usize::from(!is_ordered), "{is_ordered}, {concurrent:?}");
+        }
+    }
+}
+
+/// In Metal 4 barriers order launches, in all encoders of a command buffer, and fences are barriers here.
+#[test]
+fn barriers_and_fences_of_metal_4_order_launches() {
+    let all = Encoders::new();
+    let gpu = &all.rig.gpu;
+    let (queue, allocator) = (gpu.queue4().unwrap(), gpu.command_allocator().unwrap());
+    let [data, room] = [(); 2].map(|()| gpu.buffer(1024).unwrap());
+    let resident = gpu.residency_set(&ResidencySetDescriptor::new()).unwrap();
+    [&data, &room].into_iter().for_each(|buffer| resident.add(buffer));
+    resident.commit();
+    queue.add_residency_set(&resident);
+    let descriptor = ArgumentTableDescriptor::new();
+    descriptor.set_buffers(2);
+    let table = gpu.argument_table(&descriptor).unwrap();
+    table.set_address(data.gpu_address(), 0);
+    table.set_address(room.gpu_address(), 1);
+    for (order, races) in [("nothing", 1), ("a barrier", 0), ("a fence", 0)] {
+        let (commands, fence) = (gpu.commands4().unwrap(), all.fence());
+        commands.begin(&allocator);
+        for pipeline in [&all.writes, &all.reads] {
+            let encoder = commands.encoder().unwrap();
+            match order {
+                "a barrier" => encoder.barrier_after_queue(Stages::DISPATCH, Stages::DISPATCH),
+                "a fence" => encoder.wait_for_fence(&fence, Stages::DISPATCH),
+                _ => {}
+            }
+            encoder.bind(pipeline);
+            encoder.bind_table(&table);
+            encoder.launch((64, 1, 1), (32, 1, 1));
+            if order == "a fence" {
+                encoder.update_fence(&fence, Stages::DISPATCH);
+            }
+            encoder.finish();
+        }
+        commands.end();
+        assert_eq!(commands.reports().unwrap(), [], "it is not committed");
+        // SAFETY: all that it uses lives until it is done.
+        unsafe { queue.run(&[&commands]) }.unwrap();
+        let found = commands.reports().unwrap();
+        assert_eq!(found.len(), races, "{order}: {found:?}");
     }
 }

@@ -19,25 +19,56 @@ impl Numbers {
     }
 }
 
-/// An access of the threads whose number has a remainder, all threads if it is `None`, each to another word.
+/// The threads of a row, where a threadgroup has rows: half a SIMD-group.
+const WIDTH: u64 = 16;
+
+/// The word that thread `t` accesses, or that at `x` in row `y`. No two threads write one word.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    /// `(factor * t + start) % threads`; the factor is odd and the number of threads a power of two.
+    Any { factor: u64, start: u64 },
+    /// `across * x + down * y + start`
+    InRows { across: u64, down: u64, start: u64 },
+}
+
+/// The threads that take part in an access.
+#[derive(Clone, Copy, Debug)]
+enum Only {
+    All,
+    /// Those whose number has a remainder.
+    Rest(u64, u64),
+    /// The first ones of each row.
+    Left(u64),
+    /// The rows whose number has a remainder.
+    Rows(u64, u64),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Access {
     write: bool,
     /// Threadgroup memory, or a part of a buffer that each threadgroup has for itself.
     tile: bool,
-    /// Thread `t` accesses word `(factor * t + start) % threads`; the factor is odd and the number of threads a power of two.
-    factor: u64,
-    start: u64,
-    only: Option<(u64, u64)>,
+    word: Word,
+    only: Only,
 }
 
 impl Access {
     fn word(&self, thread: u64, threads: u64) -> u64 {
-        (self.factor * thread + self.start) % threads
+        match self.word {
+            Word::Any { factor, start } => (factor * thread + start) % threads,
+            Word::InRows { across, down, start } => {
+                across * (thread % WIDTH) + down * (thread / WIDTH) + start
+            }
+        }
     }
 
     fn is_active(&self, thread: u64) -> bool {
-        self.only.is_none_or(|(divisor, rest)| thread % divisor == rest)
+        match self.only {
+            Only::All => true,
+            Only::Rest(divisor, rest) => thread % divisor == rest,
+            Only::Left(count) => thread % WIDTH < count,
+            Only::Rows(divisor, rest) => thread / WIDTH % divisor == rest,
+        }
     }
 
     fn conflicts(&self, other: &Self) -> bool {
@@ -58,6 +89,8 @@ enum Step {
 #[derive(Debug)]
 struct Program {
     threads: u64,
+    /// Whether its threadgroups have rows.
+    in_rows: bool,
     /// The type of the words, of four bytes, two or one.
     word: &'static str,
     /// How often the steps are repeated.
@@ -73,21 +106,33 @@ impl Program {
             numbers.below(2);
         }
         let threads = 32 << numbers.below(3);
+        let (in_rows, rows) = (seed % 2 == 1, threads / WIDTH);
         let mut steps = Vec::new();
         // The accesses since the last barrier that orders them.
         let mut open: Vec<Access> = Vec::new();
         for _ in 0..2 + numbers.below(6) {
-            let only = numbers.chance(40).then(|| {
-                let divisor = 2 + numbers.below(3);
-                (divisor, numbers.below(divisor))
-            });
-            let access = Access {
-                write: numbers.chance(50),
-                tile: numbers.chance(60),
-                factor: 1 + 2 * numbers.below(threads / 2),
-                start: numbers.below(threads),
-                only,
+            let divisor = 2 + numbers.below(3);
+            let only = match numbers.below(5) {
+                0 | 1 if !in_rows => Only::Rest(divisor, numbers.below(divisor)),
+                0 => Only::Left(1 + numbers.below(WIDTH)),
+                1 => Only::Rows(divisor, numbers.below(divisor)),
+                _ => Only::All,
             };
+            let write = numbers.chance(50);
+            let word = match numbers.below(4) {
+                _ if !in_rows => Word::Any {
+                    factor: 1 + 2 * numbers.below(threads / 2),
+                    start: numbers.below(threads),
+                },
+                // Columns become rows; each its own word; the same one for a row of threads; the same row for all.
+                0 => Word::InRows { across: rows, down: 1, start: 0 },
+                1 if !write => Word::InRows { across: 0, down: WIDTH, start: numbers.below(WIDTH) },
+                2 if !write => {
+                    Word::InRows { across: 1, down: 0, start: WIDTH * numbers.below(rows) }
+                }
+                _ => Word::InRows { across: 1, down: WIDTH, start: 0 },
+            };
+            let access = Access { write, tile: numbers.chance(60), word, only };
             if open.iter().any(|before| before.conflicts(&access)) {
                 let both = numbers.chance(30);
                 let (tile, device) = (access.tile || both, !access.tile || both);
@@ -100,7 +145,7 @@ impl Program {
         let word = ["uint", "ushort", "uchar"][(seed % 3) as usize];
         let repeats = 1 + numbers.below(2);
         steps.push(Step::Barrier { tile: true, device: true });
-        Self { threads, word, repeats, steps }
+        Self { threads, in_rows, word, repeats, steps }
     }
 
     /// The kernel, without the step of a number.
@@ -108,7 +153,8 @@ impl Program {
         let (threads, word) = (self.threads, self.word);
         let mut text = format!(
             "kernel void k(device uint *data [[buffer(0)]], uint t [[thread_index_in_threadgroup]],
-                    uint g [[threadgroup_position_in_grid]]) {{
+                    uint2 in [[thread_position_in_threadgroup]], uint2 group [[threadgroup_position_in_grid]]) {{
+                uint g = group.x + group.y, x = in.x, y = in.y;
                 threadgroup {word} tile[{threads}];
                 device {word} *part = (device {word} *)(data + 512) + g * {threads};
                 uint sum = 0;
@@ -118,12 +164,23 @@ impl Program {
         for (number, step) in self.steps.iter().enumerate().filter(|one| Some(one.0) != without) {
             text += &match *step {
                 Step::Access(access) => {
-                    let Access { write, tile, factor, start, only } = access;
+                    let Access { write, tile, word, only } = access;
                     let memory = if tile { "tile" } else { "part" };
-                    let word = format!("{memory}[({factor} * t + {start}) % {threads}]");
-                    let only = only.map_or_else(String::new, |(divisor, rest)| {
-                        format!("if (t % {divisor} == {rest}) ")
-                    });
+                    let index = match word {
+                        Word::Any { factor, start } => {
+                            format!("({factor} * t + {start}) % {threads}")
+                        }
+                        Word::InRows { across, down, start } => {
+                            format!("{across} * x + {down} * y + {start}")
+                        }
+                    };
+                    let word = format!("{memory}[{index}]");
+                    let only = match only {
+                        Only::All => String::new(),
+                        Only::Rest(divisor, rest) => format!("if (t % {divisor} == {rest}) "),
+                        Only::Left(count) => format!("if (x < {count}) "),
+                        Only::Rows(divisor, rest) => format!("if (y % {divisor} == {rest}) "),
+                    };
                     match write {
                         // No two steps write one value, also as a byte.
                         true if self.word != "uint" => format!("{only}{word} = {number} + 1;\n"),
@@ -197,8 +254,12 @@ fn check(rig: &Rig, seeds: std::ops::Range<u64>) {
             let found = reports(rig, DispatchType::Serial, |encoder| {
                 encoder.bind(&pipeline);
                 encoder.bind_buffer(&data, 0, 0);
-                encoder
-                    .launch((2 * program.threads as usize, 1, 1), (program.threads as usize, 1, 1));
+                let threads = program.threads as usize;
+                let (grid, group) = match program.in_rows {
+                    true => ((16, threads / 8, 1), (16, threads / 16, 1)),
+                    false => ((2 * threads, 1, 1), (threads, 1, 1)),
+                };
+                encoder.launch(grid, group);
             });
             let expected = program.races(without);
             assert!(found.iter().all(|report| report.kind == ReportKind::Race), "{found:#?}");

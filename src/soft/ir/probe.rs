@@ -82,7 +82,7 @@ pub(crate) enum Probe {
     Fence,
     /// A SIMD-group begins to run the kernel.
     Start {
-        /// How the accesses are stamped, in device and in threadgroup memory: a cell is four bytes shifted right by this.
+        /// How the accesses are stamped, in device and in threadgroup memory: a cell has `4 >> shift` bytes.
         shifts: [u8; 2],
     },
     /// The thread writes to these bytes, of which the checker notes that they were written.

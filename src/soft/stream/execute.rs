@@ -140,7 +140,6 @@ fn walk(
         }
         *next += 1;
     }
-    session.begin_encoders(&recording.encoders, &recording.untracked_ranges, *next);
     Step::Done(Ok(()))
 }
 

@@ -9,6 +9,7 @@ use super::memory::Memory;
 use super::recording::{Command, FenceUse, Grid, Object, PixelCopy, Recording, Segment};
 use super::table::{ObjectIndex, Slot};
 use crate::soft::kernel::sanitize::{EncoderOrder, is_active};
+use crate::soft::kernel::{Access, Argument};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -172,7 +173,7 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<(*const Memory, b
                 let Some(pipeline) = recording.pipeline_at(pipeline) else { continue };
                 let mut parameters = pipeline.kernel.parameters();
                 for slot in &recording.slots[slots as usize..][..pipeline.slots()] {
-                    let parameter = parameters.next();
+                    let declared = parameters.next();
                     match *slot {
                         // The resources that it may reach follow its arguments.
                         Slot::Residents { start, end } => {
@@ -180,10 +181,14 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<(*const Memory, b
                             objects.extend(always());
                         }
                         Slot::Buffer { object, .. } | Slot::Part { object, .. } => {
-                            let writes = parameter.is_none_or(|(parameter, _)| parameter.writable);
+                            let writes = declared.is_none_or(|(parameter, _)| parameter.writable);
                             objects.push((object, writes));
                         }
-                        Slot::Texture { object } => objects.push((object, true)),
+                        Slot::Texture { object } => {
+                            let reads =
+                                |(_, argument): (_, &Argument)| argument.access == Access::ReadOnly;
+                            objects.push((object, !declared.is_some_and(reads)));
+                        }
                         _ => {}
                     }
                 }

@@ -367,6 +367,7 @@ impl Queue {
             drop(running);
             match step {
                 execute::Step::Done(result) => {
+                    submission.session.end(&recording.encoders, &recording.untracked_ranges);
                     submission.session.before(&self.clock);
                     let trace = trace.map(|trace| {
                         let commands = trace.commands(&recording);

@@ -129,8 +129,9 @@ impl Submission {
         let unused = std::mem::replace(&mut to.recording, from.recording.take());
         (to.error, to.open) = (from.error.take(), from.open);
         if let Some(recording) = &mut to.recording {
-            // Nothing is tracked, and the recorded barriers are all that orders it.
+            // Nothing is tracked, and the recorded barriers are all that orders it: the end of an encoder does not.
             recording.untracked.clear();
+            recording.segments.clear();
         }
         self.set_status(&mut from, status::COMMITTED);
         drop((from, to));

@@ -28,7 +28,7 @@ pub(crate) fn start(function: &mut Function) {
     function.body.splice(0..0, start);
 }
 
-/// How many times a cell of device and of threadgroup memory is halved, so that each access has whole cells, if it is short.
+/// The shifts of cells of device and of threadgroup memory, which have `4 >> shift` bytes, with which each access has whole cells, if it is short.
 fn shifts(function: &Function) -> [u8; 2] {
     [Space::Device, Space::Threadgroup].map(|space| {
         let shift =

@@ -63,7 +63,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct State {
     /// Device memory, by address.
     device: Shadow,
-    /// How many times a cell of it is halved: an address shifted left by this has four bytes for each cell, in the shadow and the planes.
+    /// A cell of it has `4 >> shift` bytes: an address shifted left by this has four for each cell, in the shadow and the planes.
     shift: u32,
     /// The stamps of device memory, and their events.
     planes: Vec<Planes>,
@@ -193,8 +193,8 @@ impl State {
         }
     }
 
-    /// Halves cells of device memory `shift` times. What is known stays, cells of other sizes are converted.
-    fn halve(&mut self, shift: u32) {
+    /// Cells of device memory have `4 >> shift` bytes from now on. What is known stays, cells of other sizes are converted.
+    fn set_shift(&mut self, shift: u32) {
         if shift == self.shift {
             return;
         }
@@ -415,7 +415,7 @@ pub(crate) struct Checker<'a> {
     written: Vec<written::Own>,
     /// Whether machine code stamps accesses.
     is_stamped: bool,
-    /// How many times a cell of threadgroup memory is halved.
+    /// A cell of threadgroup memory has `4 >> own_shift` bytes.
     own_shift: u32,
     /// The stamps of threadgroup memory.
     planes: Vec<Planes>,
@@ -442,8 +442,8 @@ impl Checker<'_> {
     }
 
     /// The memory of the launch's regions, in the order of their numbers, and whether it is threadgroup memory; none of those that
-    /// threads do not share. `values` is the number of the kernel's values. If its accesses are stamped, `shifts` says how many times a cell of
-    /// device and of threadgroup memory is halved.
+    /// threads do not share. `values` is the number of the kernel's values. If its accesses are stamped, `shifts` are those of the cells of device
+    /// and of threadgroup memory.
     pub(crate) fn regions(
         &mut self,
         regions: &[Option<(bool, Range<u64>)>],
@@ -456,7 +456,7 @@ impl Checker<'_> {
             return;
         }
         if let Some([device, own]) = shifts {
-            self.state.halve(device.into());
+            self.state.set_shift(device.into());
             self.own_shift = own.into();
         }
         for (own, range) in regions.iter().flatten().filter(|(_, range)| !range.is_empty()) {
@@ -501,7 +501,7 @@ impl Checker<'_> {
         self.state.events.enter(group, self.is_stamped);
     }
 
-    /// How many times a cell is halved.
+    /// The shift of cells of threadgroup (`own`) or device memory.
     fn shift(&self, own: bool) -> u32 {
         if own { self.own_shift } else { self.state.shift }
     }
@@ -626,6 +626,9 @@ impl Checker<'_> {
             let state = &mut *self.state;
             let planes: Vec<&Planes> = self.planes.iter().chain(&state.planes).collect();
             state.events.renumber(&planes);
+            // Those of records name the events by their old numbers.
+            state.device.drop_stamps();
+            self.own.drop_stamps();
         }
         self.state.events.quick.step(lanes);
     }

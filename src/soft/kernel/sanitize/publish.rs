@@ -40,6 +40,11 @@ impl Session {
         }
     }
 
+    /// The command buffer ends, perhaps at an error: its other encoders begin, too, so that what their fences and their memory order is known.
+    pub(crate) fn end(&self, all: &[EncoderOrder], untracked: &[Range<u64>]) {
+        self.begin_encoders(all, untracked, usize::MAX);
+    }
+
     /// Compares accesses with those of other queues, which may be executed at the same time, and those of untracked memory with those of
     /// other encoders.
     pub(super) fn publish(&self, state: &mut State, records: Vec<(u64, Record)>) {

@@ -141,6 +141,43 @@ static FENCES: Mutex<BTreeMap<u64, Ticks>> = Mutex::new(BTreeMap::new());
 const FIRST_ENCODER: u64 = 1 << 40;
 static ENCODERS: AtomicU64 = AtomicU64::new(FIRST_ENCODER);
 
+/// A chain of encoders, each of which comes after the one before. Long chains have blocks of numbers, so that several chains which take
+/// turns are few ranges.
+struct Chain {
+    encoders: u64,
+    /// The end of the block that the last number is from.
+    end: u64,
+}
+
+/// The chains, by the numbers of their last encoders, but for the oldest ones.
+static CHAINS: Mutex<BTreeMap<u64, Chain>> = Mutex::new(BTreeMap::new());
+const MOST_CHAINS: usize = 1024;
+/// A block is a fraction of the chain's length. So shorter chains have none, and leave no numbers over when they end.
+const BLOCK: u64 = 8;
+
+/// A number for an encoder that comes after others: the next one of a chain of which the last encoder is among them.
+fn next_encoder(before: &Ticks) -> u64 {
+    let mut chains = lock(&CHAINS);
+    let mut last = before.encoders.values().rev().map(|end| end - 1);
+    let known = last.find_map(|last| Some((last, chains.remove(&last)?)));
+    let (number, chain) = match known {
+        Some((last, Chain { encoders, end })) if last + 1 < end => {
+            (last + 1, Chain { encoders: encoders + 1, end })
+        }
+        known => {
+            let encoders = known.map_or(0, |(_, chain)| chain.encoders);
+            let block = (encoders / BLOCK).max(1);
+            let start = ENCODERS.fetch_add(block, Relaxed);
+            (start, Chain { encoders: encoders + 1, end: start + block })
+        }
+    };
+    chains.insert(number, chain);
+    if chains.len() > MOST_CHAINS {
+        chains.pop_first();
+    }
+    number
+}
+
 /// The clocks of memory whose hazards Metal tracks, by the memory and the queue.
 static TRACKED: Mutex<BTreeMap<(u64, u64), Uses>> = Mutex::new(BTreeMap::new());
 
@@ -197,7 +234,7 @@ impl Encoder {
             }
         }
         drop(tracked);
-        let number = ENCODERS.fetch_add(1, Relaxed);
+        let number = next_encoder(&clock);
         Self { number, clock, untracked: untracked.to_vec() }
     }
 

@@ -12,7 +12,7 @@ pub(super) struct Whole<'a> {
     pub(super) own: bool,
     pub(super) kind: AccessKind,
     pub(super) bytes: u32,
-    /// How many times a cell is halved.
+    /// A cell has `4 >> shift` bytes.
     pub(super) shift: u32,
     /// The active lanes, each with its address, which is a multiple of four.
     pub(super) lanes: &'a [(u32, u64)],

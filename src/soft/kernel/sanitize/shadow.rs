@@ -144,7 +144,7 @@ impl Shadow {
         Self { own: true, ..Self::default() }
     }
 
-    /// Notes an access to an address and bytes from there, where cells are halved `shift` times, and calls `found` for each earlier one that it
+    /// Notes an access to an address and bytes from there, where cells have `4 >> shift` bytes, and calls `found` for each earlier one that it
     /// races with.
     pub(super) fn access(
         &mut self,
@@ -274,6 +274,15 @@ impl Shadow {
         self.pages.iter().map(|(page, all)| (page, &**all)).flat_map(of_page).collect()
     }
 
+    /// No stamp stands for a record from now on.
+    pub(super) fn drop_stamps(&mut self) {
+        let cells = self.pages.values_mut().flat_map(|page| page.iter_mut());
+        let records = cells.flat_map(|cell| {
+            cell.first.iter_mut().chain(cell.more.iter_mut().flat_map(|more| more.iter_mut()))
+        });
+        records.for_each(|record| record.stamp = 0);
+    }
+
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.pages.clear();
@@ -313,7 +322,7 @@ pub(super) fn shifted(range: &Range<u64>, shift: u32) -> Range<u64> {
     range.start << shift..range.end.saturating_mul(1 << shift)
 }
 
-/// Records of cells that are halved `from` times, in the order of their numbers, as those of cells that are halved `to` times.
+/// Records of cells of `4 >> from` bytes, in the order of their numbers, as those of cells of `4 >> to` bytes.
 pub(super) fn resized(records: Vec<(u64, Record)>, from: u32, to: u32) -> Vec<(u64, Record)> {
     if from == to {
         return records;

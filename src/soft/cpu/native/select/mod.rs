@@ -152,7 +152,7 @@ pub(crate) struct Selection<'a> {
     /// Set if the run is a body in phases, and the thread's inputs that have forms in this one.
     phases: Option<phases::State>,
     strip_inputs: Vec<usize>,
-    /// If accesses are stamped: how many times a cell of device and of threadgroup memory is halved.
+    /// If accesses are stamped: the shifts of cells of device and of threadgroup memory.
     stamps: Option<[u8; 2]>,
     /// The lanes of a stamped access, as recorded since the last label.
     noted: Option<Noted>,

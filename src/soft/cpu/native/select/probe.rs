@@ -92,7 +92,7 @@ impl Selection<'_> {
         self.call_if(wanted, site);
     }
 
-    /// How many times a cell of a pointer's memory is halved.
+    /// The shift of cells of a pointer's memory.
     fn shift(&self, pointer: Value) -> u32 {
         let own = usize::from(self.is_own(pointer));
         self.stamps.map_or(0, |shifts| shifts[own].into())

@@ -13,7 +13,7 @@ use crate::soft::kernel::sanitize::stamps::{
 
 const _: () = assert!(MAX_OFFSET == MAX_LANES);
 
-/// If the accesses of a kernel are stamped: how many times a cell of device and of threadgroup memory is halved.
+/// If the accesses of a kernel are stamped: the shifts of cells of device and of threadgroup memory.
 pub(super) fn shifts(function: &Function) -> Option<[u8; 2]> {
     function.insts.iter().find_map(Probe::shifts)
 }
@@ -25,7 +25,7 @@ pub(super) struct Stamped<'a> {
     pub(super) kind: AccessKind,
     pub(super) own: bool,
     pub(super) bytes: u32,
-    /// How many times a cell is halved.
+    /// A cell has `4 >> shift` bytes.
     pub(super) shift: u32,
     pub(super) start: Start,
     pub(super) sum: &'a Sum,
