@@ -183,6 +183,7 @@ fn place(sizes: &[u64], lives: &[Option<Life>]) -> (Vec<u64>, u64) {
 mod tests {
     use super::*;
     use crate::soft::ir::{FuncId, FunctionBuilder};
+    use crate::test_random::Random;
 
     const LARGE: u32 = 4 << 10;
 
@@ -245,5 +246,35 @@ mod tests {
         let function = b.finish();
         assert!(keeps_pointers(&function));
         assert_eq!(assign_offsets(&function, false).0, [0, u64::from(LARGE)]);
+    }
+
+    #[test]
+    fn locals_get_the_lowest_room_that_is_free() {
+        for seed in 0..300 {
+            let mut random = Random::new(seed);
+            let count = 1 + random.below(40);
+            let sizes: Vec<u64> = (0..count).map(|_| 4 * random.below(9) as u64).collect();
+            let mut lives: Vec<Life> = (0..count)
+                .map(|_| {
+                    let from = random.below(50) as u32;
+                    (from, from + random.below(20) as u32)
+                })
+                .collect();
+            lives.sort_unstable();
+            let (starts, end) = place(&sizes, &lives.iter().copied().map(Some).collect::<Vec<_>>());
+            let mut last = 0;
+            for local in (0..count).filter(|&local| sizes[local] > 0) {
+                let before = (0..local).filter(|&other| lives[other].1 >= lives[local].0);
+                let is_free = |start: &u64| {
+                    before.clone().all(|other| {
+                        start + sizes[local] <= starts[other]
+                            || starts[other] + sizes[other] <= *start
+                    })
+                };
+                assert_eq!((0..).step_by(4).find(is_free), Some(starts[local]), "{seed}: {local}");
+                last = last.max(starts[local] + sizes[local]);
+            }
+            assert_eq!(last, end, "{seed}");
+        }
     }
 }

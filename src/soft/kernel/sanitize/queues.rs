@@ -411,6 +411,22 @@ mod tests {
         assert_eq!(ticks.encoders, BTreeMap::from([(FIRST_ENCODER, FIRST_ENCODER + 1002)]));
     }
 
+    /// Chains that take turns are a few ranges each, and short ones leave no numbers over.
+    #[test]
+    fn encoders_of_chains_have_numbers_side_by_side() {
+        let mut chains = [(); 3].map(|()| Ticks::default());
+        for turn in 0..3000 {
+            let chain = &mut chains[turn % 3];
+            let number = next_encoder(chain);
+            assert!(!chain.encoders.values().any(|end| number < *end), "{number}");
+            chain.add(number, u64::MAX);
+        }
+        for chain in &chains {
+            let count: u64 = chain.encoders.iter().map(|(start, end)| end - start).sum();
+            assert!(count == 1000 && chain.encoders.len() < 60, "{:?}", chain.encoders);
+        }
+    }
+
     #[test]
     fn addresses_are_found_in_ranges() {
         let ranges = [4..8, 10..11];

@@ -542,3 +542,33 @@ fn parts_of_an_access_are_put_together() {
         all.iter().map(|(cell, record)| (*cell, record.lane, record.mask)).collect();
     assert_eq!(found, [(0, 0, 0b1100), (1, 0, 0b0011), (1, 1, 0b1100)]);
 }
+
+/// A record outlives its stamp's number, and does not become that stamp again.
+#[test]
+fn records_have_no_stamps_after_events_are_numbered_anew() {
+    let session = Session::default();
+    let base = 0x7200_2000_0000;
+    let regions = [None, Some((false, base..base + 64))];
+    let mut checker = session.launch("k", Checks::RACES, extent([64, 1, 1], [32, 1, 1]), false);
+    checker.regions(&regions, 0, Some([0; 2]));
+    let [write, read] = [AccessKind::Write, AccessKind::Read].map(|kind| checker.site(None, kind));
+    checker.enter(0);
+    checker.begin(0);
+    // Many events, so that no number after is that of the write; and a read of a byte, which has no stamp.
+    for _ in 0..100 {
+        access_in(&mut checker, false, (0, write), 4, &[(3, base + 8)], 5);
+    }
+    assert!(access_in(&mut checker, false, (0, write), 4, &[(3, base)], 5));
+    assert!(!access_in(&mut checker, false, (0, read), 1, &[(3, base)], 5));
+    let quick = &checker.state.events.quick;
+    quick.last.set(quick.next.get());
+    access_in(&mut checker, false, (0, read), 4, &[(3, base)], 5);
+    // Another threadgroup writes another value.
+    checker.enter(1);
+    checker.begin(0);
+    access_in(&mut checker, false, (0, write), 4, &[(0, base)], 6);
+    drop(checker);
+    let reports = session.reports();
+    let writes = reports.iter().filter(|report| report.accesses[0].kind.writes()).count();
+    assert_eq!((writes, reports.len()), (1, 2), "{reports:?}");
+}

@@ -646,18 +646,22 @@ fn messages_at_the_wrong_time_are_errors() {
     bench.finish().unwrap();
 }
 
+fn counter_heap() -> Own {
+    let descriptor = new("MTL4CounterHeapDescriptor");
+    send!(*descriptor, "setType:", 1 => isize; ());
+    send!(*descriptor, "setCount:", 3 => usize; ());
+    let mut error = Id::NIL;
+    Own::new(send!(
+        *device(), "newCounterHeapWithDescriptor:error:", *descriptor => Id, &raw mut error => *mut Id; Id
+    ))
+}
+
 #[test]
 fn copies_fills_and_timestamps() {
     let bench = Bench::new();
     let (x, y, times) = (buffer_of(&[7u32; 8]), buffer(32), buffer(16));
     bench.keep(*times);
-    let descriptor = new("MTL4CounterHeapDescriptor");
-    send!(*descriptor, "setType:", 1 => isize; ());
-    send!(*descriptor, "setCount:", 3 => usize; ());
-    let mut error = Id::NIL;
-    let heap = Own::new(send!(
-        *device(), "newCounterHeapWithDescriptor:error:", *descriptor => Id, &raw mut error => *mut Id; Id
-    ));
+    let heap = counter_heap();
     assert_eq!(send!(*device(), "sizeOfCounterHeapEntry:", 1 => isize; usize), 8);
     bench.begin();
     send!(*bench.commands, "writeTimestampIntoHeap:atIndex:", *heap => Id, 0 => usize; ());
@@ -691,6 +695,59 @@ fn copies_fills_and_timestamps() {
             *heap, "resolveCounterRange:", NSRange { location: 0, length: 3 } => NSRange; Id
         );
         assert_eq!(send!(data, "length"; usize), 24);
+    });
+}
+
+/// A race is found though a timestamp has the launches run apart, and after the process used memory whose hazards the program tracks
+/// itself, where the ends of encoders count.
+#[test]
+fn ends_of_encoders_order_nothing() {
+    let source = "kernel void fill(device uint *to [[buffer(0)]], uint i [[thread_position_in_grid]]) { to[i] = i; }
+        kernel void move(device const uint *from [[buffer(0)]], device uint *to [[buffer(1)]],
+                         uint i [[thread_position_in_grid]]) { to[i] = from[31 - i]; }";
+    let library = library(source);
+    let checked = |name: &str| {
+        let (function, mut error) = (function(*library, name), Id::NIL);
+        let function = Own::retain(send!(
+            *function, "aruminiumFunctionWithChecks:error:", 1 => usize, &raw mut error => *mut Id; Id
+        ));
+        Own::new(send!(
+            *device(), "newComputePipelineStateWithFunction:error:", *function => Id,
+            &raw mut error => *mut Id; Id
+        ))
+    };
+    let [first, second] = ["fill", "move"].map(|name| pool(|| checked(name)));
+    for options in [0usize, 0x100] {
+        let other = Own::new(
+            send!(*device(), "newBufferWithLength:options:", 128 => usize, options => usize; Id),
+        );
+        let commands = commands(*queue());
+        let encoder = encoder(*commands);
+        bind(*encoder, *first);
+        bind_buffer(*encoder, *other, 0, 0);
+        launch(*encoder, 32, 32);
+        end(*encoder);
+        assert_eq!(finish(*commands), Ok(()));
+    }
+    let bench = Bench::new();
+    let (data, to, heap) = (buffer(128), buffer(128), counter_heap());
+    bench.keep(*data);
+    bench.keep(*to);
+    let arguments = table(2, 0, 0);
+    set_buffer(*arguments, *data, 0, 0);
+    set_buffer(*arguments, *to, 0, 1);
+    bench.begin();
+    for pipeline in [&first, &second] {
+        let encoder = bench.encoder();
+        use_table(*encoder, **pipeline, *arguments);
+        launch(*encoder, 32, 32);
+        end(*encoder);
+        send!(*bench.commands, "writeTimestampIntoHeap:atIndex:", *heap => Id, 0 => usize; ());
+    }
+    bench.finish().unwrap();
+    pool(|| {
+        let reports = send!(*bench.commands, "aruminiumReports"; Id);
+        assert_eq!(send!(reports, "count"; usize), 1);
     });
 }
 
