@@ -38,18 +38,22 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cold]
 fn lock_held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    if is_forked() {
+        wait_in_child(&|| !matches!(mutex.try_lock(), Err(TryLockError::WouldBlock)));
+    }
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits in a forked process until a lock is free. No lock is then held by a thread that does not exist.
+fn wait_in_child(is_free: &dyn Fn() -> bool) {
     /// No lock is held this long by a thread that exists.
     const LONG: Duration = Duration::from_secs(1);
-    if !is_forked() {
-        return mutex.lock().unwrap_or_else(PoisonError::into_inner);
-    }
     let start = Instant::now();
     while start.elapsed() < LONG {
-        match mutex.try_lock() {
-            Ok(guard) => return guard,
-            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        if is_free() {
+            return;
         }
+        std::thread::sleep(Duration::from_millis(1));
     }
     let why = "a lock was held by another thread when fork was called";
     // Straight to the descriptor: a test harness captures what `eprintln!` writes.

@@ -3,8 +3,8 @@
 use super::format::text_of_format;
 use super::variadic::{Variadic, variadic};
 use super::{List, NSObject, Pairs, Text};
-use crate::abi::{Id, Imp, MethodEncoding};
-use crate::soft::runtime::declare::{This, Zone, encoding, soft_class};
+use crate::abi::{Id, Imp};
+use crate::soft::runtime::declare::{This, Zone, soft_class, types};
 use crate::soft::runtime::object::{Object, SoftClass, Strong};
 use crate::soft::runtime::pool;
 
@@ -22,10 +22,8 @@ soft_class! {
     init [initWithName:reason:userInfo:] = Exception::new;
     [copy] = itself;
     [copyWithZone:] = |this, _: Zone| itself(this);
-    raw [raise] = (RAISE, || MethodEncoding::new(encoding::<()>(), []));
-    raw_class [raise:format:] = (raise_format, || {
-        MethodEncoding::new(encoding::<()>(), [encoding::<Id>(), encoding::<Id>()])
-    });
+    raw [raise] = (RAISE, types!(()));
+    raw_class [raise:format:] = (raise_format, types!((), Id, Id));
     [callStackSymbols] = |_: &Exception| List::object([]);
     [callStackReturnAddresses] = |_: &Exception| List::object([]);
     [name] = |exception: &Exception| exception.name.clone();

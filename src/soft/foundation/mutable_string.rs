@@ -4,9 +4,8 @@
 
 use super::format::append_format;
 use super::string::{NSString, Text, units_in};
-use super::variadic::takes_format;
 use crate::abi::{Class, Id, NSRange};
-use crate::soft::runtime::declare::{This, Zone, soft_class};
+use crate::soft::runtime::declare::{This, Zone, soft_class, types};
 use crate::soft::runtime::object::{Object, Retained, Strong};
 use crate::soft::runtime::selector::known;
 use crate::soft::runtime::send::send;
@@ -25,7 +24,7 @@ soft_class! {
     [description] = snapshot;
 
     [appendString:] = |this: This<'_, Text>, more: &Object<Text>| append(&this, more);
-    raw [appendFormat:] = (append_format, takes_format::<()>);
+    raw [appendFormat:] = (append_format, types!((), Id));
     [insertString:atIndex:] = |this: This<'_, Text>, more: &Object<Text>, index: usize| {
         replace(this, NSRange { location: index, length: 0 }, more);
     };

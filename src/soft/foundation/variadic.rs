@@ -3,8 +3,7 @@
 //! The implementation of such a method stores the registers in which arguments are passed and calls a Rust function with
 //! a `va_list` that begins at the receiver.
 
-use crate::abi::{Encode, Id, MethodEncoding};
-use crate::soft::runtime::declare::encoding;
+use crate::abi::Id;
 use std::ffi::c_void;
 
 /// The arguments that have not been read: C's `va_list` (System V ABI for x86-64, 3.5.7).
@@ -118,11 +117,6 @@ impl Variadic {
             word
         }
     }
-}
-
-/// The encoding of a method that returns `R` and takes a format before the other arguments.
-pub(super) fn takes_format<R: Encode>() -> MethodEncoding {
-    MethodEncoding::new(encoding::<R>(), [encoding::<Id>()])
 }
 
 /// Writes the implementations of methods, and functions. Each calls a function with the arguments, a method's receiver and

@@ -4,6 +4,7 @@
 //! embedded frameworks are statics, those made at run time are leaked, as in Apple's runtime.
 
 use super::cache::Cache;
+use super::declare;
 use super::lock::{Guarded, Lock};
 use super::nsobject::NSObject;
 use super::object::Payload;
@@ -12,7 +13,7 @@ use super::property::Property;
 use super::protocol::{self, ProtocolData};
 use super::selector;
 use super::variable::Variable;
-use crate::abi::{Class, Imp, Method, MethodEncoding, Sel};
+use crate::abi::{Class, Imp, Method, Sel};
 use crate::soft::system::entries;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
@@ -107,7 +108,7 @@ pub(crate) struct Row {
     pub(crate) of_class: bool,
     pub(crate) selector: &'static CStr,
     pub(crate) imp: Imp,
-    pub(crate) types: fn() -> MethodEncoding,
+    pub(crate) types: declare::Types,
 }
 
 /// A method of a class. Methods live for ever.
@@ -120,7 +121,7 @@ pub(super) struct MethodData {
 
 enum Types {
     Given(CString),
-    Derived(fn() -> MethodEncoding, OnceLock<CString>),
+    Declared(declare::Types, OnceLock<CString>),
 }
 
 /// An implementation as a pointer that an atomic can hold.
@@ -158,9 +159,7 @@ impl MethodData {
     pub(super) fn types(&self) -> &CStr {
         match &self.types {
             Types::Given(text) => text,
-            Types::Derived(encoding, text) => text.get_or_init(|| {
-                CString::new(encoding().to_string()).expect("an encoding has no NUL")
-            }),
+            Types::Declared(types, text) => text.get_or_init(|| declare::encoded(types)),
         }
     }
 
@@ -296,6 +295,13 @@ impl ClassData {
         self.ancestry().find_map(|class| Some((class, class.declaration?.payload.as_ref()?)))
     }
 
+    /// Whether objects of this class carry the payload that `class` declares.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn has_payload_of(&'static self, class: &Self) -> bool {
+        self.payload().is_some_and(|(found, _)| std::ptr::eq(found, class))
+    }
+
     /// The class's declaration, if it is declared in source code.
     #[cfg(test)]
     pub(crate) fn declaration(&self) -> Option<&'static Declaration> {
@@ -322,7 +328,7 @@ impl ClassData {
         if let Some(declaration) = self.declaration {
             for row in declaration.methods.iter().filter(|row| row.of_class == self.meta) {
                 let selector = selector::intern(row.selector, lock);
-                let types = Types::Derived(row.types, OnceLock::new());
+                let types = Types::Declared(row.types, OnceLock::new());
                 links.methods.insert(selector, MethodData::new(self, selector, row.imp, types));
             }
             if !self.meta {

@@ -27,11 +27,10 @@ use super::fatal::{MethodName, fatal};
 use super::object::{self, Object, Retained, SoftClass, Strong};
 use super::pool;
 use crate::abi::{
-    Bool, Class, Encode, Encoding, Id, Imp, MTL4BufferRange, MTLOrigin, MTLRegion, MTLResourceID,
-    MTLSize, MTLSizeAndAlign, MTLTextureSwizzleChannels, MethodEncoding, NSRange, Protocol, Sel,
-    colons,
+    Bool, Class, Encode, Id, Imp, MTL4BufferRange, MTLOrigin, MTLRegion, MTLResourceID, MTLSize,
+    MTLSizeAndAlign, MTLTextureSwizzleChannels, MethodEncoding, NSRange, Protocol, Sel, colons,
 };
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ops::Deref;
 
 /// The message that is being handled, for error messages.
@@ -46,6 +45,23 @@ impl Call {
     pub(crate) fn fault(self, why: std::fmt::Arguments<'_>) -> ! {
         // SAFETY: a message's receiver is an object.
         fatal(format_args!("{}: {why}", unsafe { MethodName::of(self.receiver, self.selector) }))
+    }
+
+    /// Ends the program because the receiver does not have the payload of a class.
+    #[cold]
+    fn wrong_receiver(self, class: &ClassData) -> ! {
+        self.fault(format_args!("sent to an object that is not of class {class}"))
+    }
+
+    /// Ends the program because an argument, an object or nil, is not of a class.
+    #[cold]
+    fn wrong_argument(self, argument: Id, class: &ClassData) -> ! {
+        if argument.is_nil() {
+            self.fault(format_args!("nil was passed where {class} is needed"))
+        }
+        // SAFETY: it is an object.
+        let passed = unsafe { object::class_of(argument) };
+        self.fault(format_args!("{passed} was passed where {class} is needed"))
     }
 }
 
@@ -92,9 +108,7 @@ impl<P: SoftClass> Receiver for This<'_, P> {
         // SAFETY: the caller's.
         match unsafe { Object::from_receiver(call.receiver) } {
             Some(object) => This { object, call },
-            None => {
-                call.fault(format_args!("sent to an object that is not of class {}", P::class()))
-            }
+            None => call.wrong_receiver(P::class()),
         }
     }
 }
@@ -195,14 +209,7 @@ impl<P: SoftClass> Argument for Option<&Object<P>> {
             return None;
         }
         // SAFETY: the caller's.
-        match unsafe { Object::from_id(raw) } {
-            Some(object) => Some(object),
-            None => {
-                // SAFETY: it is an object.
-                let class = unsafe { object::class_of(raw) };
-                call.fault(format_args!("{class} was passed where {} is needed", P::class()))
-            }
-        }
+        Some(unsafe { <&Object<P>>::take(raw, call) })
     }
 }
 
@@ -211,9 +218,10 @@ impl<P: SoftClass> Argument for &Object<P> {
     type Raw = Id;
     unsafe fn take(raw: Id, call: Call) -> Self {
         // SAFETY: the caller's.
-        unsafe { <Option<Self> as Argument>::take(raw, call) }.unwrap_or_else(|| {
-            call.fault(format_args!("nil was passed where {} is needed", P::class()))
-        })
+        match unsafe { Object::from_id(raw) } {
+            Some(object) => object,
+            None => call.wrong_argument(raw, P::class()),
+        }
     }
 }
 
@@ -344,8 +352,8 @@ pub(crate) trait Method<const OWNED: bool, Signature>: Copy {
     const ARGUMENTS: usize;
     /// The C function.
     const IMP: Imp;
-    /// The type encoding.
-    fn types() -> MethodEncoding;
+    /// The types of the result and of the arguments.
+    const TYPES: Types;
 }
 
 /// A Rust function that makes the payload `P` of a new object.
@@ -356,13 +364,24 @@ pub(crate) trait Maker<const OWNED: bool, P, Signature>: Copy {
     const MAKE: Imp;
     /// The C function of an instance method that fills the receiver.
     const INIT: Imp;
-    /// The type encoding.
-    fn types() -> MethodEncoding;
+    /// The types of the result and of the arguments.
+    const TYPES: Types;
 }
 
-/// The parsed encoding of a type.
-pub(crate) fn encoding<T: Encode>() -> Encoding {
-    T::ENCODING.parse().expect("an `Encode` type has a well-formed encoding")
+/// The encodings of a method's result and arguments, without receiver and selector. Data, and no function: a class has many
+/// methods, of which a program asks few for their types.
+pub(crate) type Types = &'static [&'static str];
+
+/// The [`Types`] of some Rust types, the result's first.
+macro_rules! types {
+    ($($ty:ty),+) => { &[$(<$ty as $crate::abi::Encode>::ENCODING),+] };
+}
+
+/// The encoding of a method, as Objective-C writes it.
+pub(super) fn encoded(types: Types) -> CString {
+    let parse = |text: &&str| text.parse().expect("an `Encode` type has a well-formed encoding");
+    let method = MethodEncoding::new(parse(&types[0]), types[1..].iter().map(parse));
+    CString::new(method.to_string()).expect("an encoding has no NUL")
 }
 
 /// The only value of a function's own type.
@@ -404,9 +423,7 @@ macro_rules! arities {
                 // SAFETY: an `Imp` is called only after a cast to the method's own type.
                 unsafe { std::mem::transmute(imp) }
             };
-            fn types() -> MethodEncoding {
-                MethodEncoding::new(encoding::<R::Raw>(), [$(encoding::<$argument::Raw>()),*])
-            }
+            const TYPES: Types = types!(R::Raw $(, $argument::Raw)*);
         }
 
         impl<const OWNED: bool, P, F, R, $($argument),*> Maker<OWNED, P, fn($($argument),*) -> R> for F
@@ -463,9 +480,7 @@ macro_rules! arities {
                 // SAFETY: an `Imp` is called only after a cast to the method's own type.
                 unsafe { std::mem::transmute(imp) }
             };
-            fn types() -> MethodEncoding {
-                MethodEncoding::new(encoding::<Id>(), [$(encoding::<$argument::Raw>()),*])
-            }
+            const TYPES: Types = types!(Id $(, $argument::Raw)*);
         }
     )+};
 }
@@ -546,7 +561,7 @@ pub(crate) const fn method<const OWNED: bool, M: Method<OWNED, Signature>, Signa
         colons(selector) == M::ARGUMENTS,
         "the selector's colons and the method's arguments differ"
     );
-    Row { of_class, selector: c_name(selector), imp: M::IMP, types: M::types }
+    Row { of_class, selector: c_name(selector), imp: M::IMP, types: M::TYPES }
 }
 
 /// The row of a class method that returns a new object with this payload.
@@ -558,7 +573,7 @@ pub(crate) const fn make<const OWNED: bool, P, M: Maker<OWNED, P, Signature>, Si
         colons(selector) == M::ARGUMENTS,
         "the selector's colons and the method's arguments differ"
     );
-    Row { of_class: true, selector: c_name(selector), imp: M::MAKE, types: M::types }
+    Row { of_class: true, selector: c_name(selector), imp: M::MAKE, types: M::TYPES }
 }
 
 /// The row of an instance method that fills its receiver with this payload.
@@ -570,16 +585,12 @@ pub(crate) const fn init<P, M: Maker<true, P, Signature>, Signature>(
         colons(selector) == M::ARGUMENTS,
         "the selector's colons and the method's arguments differ"
     );
-    Row { of_class: false, selector: c_name(selector), imp: M::INIT, types: M::types }
+    Row { of_class: false, selector: c_name(selector), imp: M::INIT, types: M::TYPES }
 }
 
 /// The row of a method whose implementation is a function in assembly, with a variable number of arguments for example.
 /// `types` are the result's and those of the arguments that it always has.
-pub(crate) const fn raw(
-    of_class: bool,
-    selector: &'static str,
-    (imp, types): (Imp, fn() -> MethodEncoding),
-) -> Row {
+pub(crate) const fn raw(of_class: bool, selector: &'static str, (imp, types): (Imp, Types)) -> Row {
     Row { of_class, selector: c_name(selector), imp, types }
 }
 
@@ -681,4 +692,4 @@ macro_rules! soft_class {
     (@superclass $superclass:ident) => { Some(&$superclass) };
     (@first $first:expr $(, $rest:expr)*) => { $first };
 }
-pub(crate) use {soft_class, values};
+pub(crate) use {soft_class, types, values};

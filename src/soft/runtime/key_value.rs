@@ -4,7 +4,7 @@
 //! numbers, values and collections are made and read by messages.
 
 use super::class::{self, ClassData, MethodData};
-use super::declare::encoding;
+use super::declare::{Types, types};
 use super::fatal::fatal;
 use super::lock::Lock;
 use super::object::{self, class_of};
@@ -17,12 +17,12 @@ use std::ffi::{CStr, CString, c_char, c_void};
 /// Functions as methods: for each its row.
 macro_rules! methods {
     ($($row:ident = $function:ident($($ty:ty),*) -> $result:ty;)+) => {$(
-        pub(crate) const $row: (Imp, fn() -> MethodEncoding) = (
+        pub(crate) const $row: (Imp, Types) = (
             // SAFETY: an `Imp` is called only after a cast to the method's own type.
             unsafe {
                 std::mem::transmute::<unsafe extern "C-unwind" fn(Id, Sel, $($ty),*) -> $result, Imp>($function)
             },
-            || MethodEncoding::new(encoding::<$result>(), [$(encoding::<$ty>()),*]),
+            types!($result $(, $ty)*),
         );
     )+};
 }

@@ -203,12 +203,24 @@ pub(super) unsafe fn retain(object: Id) -> Id {
     }
     // SAFETY: the caller's.
     let (header, class) = unsafe { (header(object), class_of(object)) };
+    if class.kind == Kind::Counted && header.count.fetch_add(1, Relaxed) <= isize::MAX as usize {
+        return object;
+    }
+    // SAFETY: the caller's.
+    unsafe { retain_other(object, class) }
+}
+
+/// Retains what is not a counted object with an owner. Apart from [`retain`], which is compiled into its callers.
+///
+/// # Safety
+///
+/// `object` is an object of the class.
+#[cold]
+#[inline(never)]
+unsafe fn retain_other(object: Id, class: &ClassData) -> Id {
     match class.kind {
         Kind::Counted => {
-            if header.count.fetch_add(1, Relaxed) > isize::MAX as usize {
-                fatal(format_args!("-[{class} retain]: too many owners of {:p}", object.as_ptr()));
-            }
-            object
+            fatal(format_args!("-[{class} retain]: too many owners of {:p}", object.as_ptr()))
         }
         Kind::Immortal => object,
         // SAFETY: the object is a block.
@@ -259,20 +271,37 @@ pub(super) unsafe fn release(object: Id) {
     }
     // SAFETY: the caller's.
     let (header, class) = unsafe { (header(object), class_of(object)) };
+    let counted = class.kind == Kind::Counted;
+    let owners = if counted { header.count.fetch_sub(1, Release) } else { 0 };
+    if owners <= 1 {
+        // SAFETY: the caller's.
+        unsafe { release_last(object, class, owners) }
+    }
+}
+
+/// Deallocates a counted object that had one of its owners or none, and releases other objects. Apart from [`release`],
+/// which is compiled into its callers.
+///
+/// # Safety
+///
+/// `object` is an object of the class, whose owner has released it.
+#[inline(never)]
+unsafe fn release_last(object: Id, class: &ClassData, owners: usize) {
     match class.kind {
-        Kind::Counted => match header.count.fetch_sub(1, Release) {
+        Kind::Counted => match owners {
             0 => fatal(format_args!(
                 "-[{class} release]: {:p} was released more often than retained",
                 object.as_ptr()
             )),
-            1 => {
+            _ => {
                 // All uses of the object by other threads happen before it is deallocated.
                 fence(Acquire);
-                header.count.store(DEALLOCATING, Relaxed);
                 // SAFETY: this was the last owner.
-                unsafe { deallocate::deallocate(object) }
+                unsafe {
+                    header(object).count.store(DEALLOCATING, Relaxed);
+                    deallocate::deallocate(object);
+                }
             }
-            _ => {}
         },
         Kind::Immortal => {}
         // SAFETY: the object is a block.
@@ -369,7 +398,7 @@ impl<P: SoftClass> Object<P> {
     /// `object` is nil or an object, and lives for `'a`.
     pub(crate) unsafe fn from_id<'a>(object: Id) -> Option<&'a Self> {
         // SAFETY: the caller's.
-        (!object.is_nil()).then(|| unsafe { Self::from_receiver(object) }).flatten()
+        if object.is_nil() { None } else { unsafe { Self::from_receiver(object) } }
     }
 
     /// The same for the receiver of a message, which is not nil.
@@ -380,9 +409,7 @@ impl<P: SoftClass> Object<P> {
     pub(super) unsafe fn from_receiver<'a>(object: Id) -> Option<&'a Self> {
         // SAFETY: the caller's.
         let class = unsafe { class_of(object) };
-        let ours = std::ptr::eq(class, P::class())
-            || class.payload().is_some_and(|(class, _)| std::ptr::eq(class, P::class()));
-        match ours {
+        match std::ptr::eq(class, P::class()) || class.has_payload_of(P::class()) {
             // SAFETY: objects of this class were allocated with `P` as their payload.
             true => Some(unsafe { &*object.as_ptr().cast() }),
             // SAFETY: the caller's.
@@ -422,17 +449,23 @@ impl<P: SoftClass> Object<P> {
     }
 }
 
+/// Ends a program that uses an object between `alloc` and `init`.
+#[cold]
+fn not_initialised(class: &ClassData, object: Id) -> ! {
+    fatal(format_args!(
+        "an object of class {class} was used before it was initialised: {:p}",
+        object.as_ptr()
+    ))
+}
+
 impl<P: SoftClass> Deref for Object<P> {
     type Target = P;
 
     fn deref(&self) -> &P {
-        self.payload().unwrap_or_else(|| {
-            fatal(format_args!(
-                "an object of class {} was used before it was initialised: {:p}",
-                P::class(),
-                self.id().as_ptr()
-            ))
-        })
+        match self.payload() {
+            Some(payload) => payload,
+            None => not_initialised(P::class(), self.id()),
+        }
     }
 }
 

@@ -5,16 +5,16 @@
 //! them a header requires is not known here.
 
 use super::class::{self, ClassData};
-use super::declare::soft_class;
+use super::declare::{Types, encoded, soft_class};
 use super::lock::{Guarded, Lock};
 use super::nsobject::NSObject;
 #[cfg(feature = "export")]
 use super::property::{Described, Property};
 use super::selector;
-use crate::abi::{Bool, Class, Id, MethodEncoding, Protocol, Sel};
+use crate::abi::{Bool, Class, Id, Protocol, Sel};
 use crate::soft::system::entries;
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::sync::OnceLock;
 
 soft_class! {
@@ -43,7 +43,7 @@ pub(crate) struct Description {
 pub(crate) struct MethodRow {
     pub(crate) of_class: bool,
     pub(crate) selector: &'static CStr,
-    pub(crate) types: fn() -> MethodEncoding,
+    pub(crate) types: Types,
 }
 
 /// Declares what a protocol adopts and requires.
@@ -60,10 +60,7 @@ macro_rules! soft_protocol {
                 methods: &[$($crate::soft::runtime::protocol::MethodRow {
                     of_class: stringify!($($place)?).len() > 0,
                     selector: c_name(concat!($(stringify!($selector),)+ "\0")),
-                    types: || $crate::abi::MethodEncoding::new(
-                        $crate::soft::runtime::declare::encoding::<$result>(),
-                        [$($crate::soft::runtime::declare::encoding::<$argument>()),*],
-                    ),
+                    types: $crate::soft::runtime::declare::types!($result $(, $argument)*),
                 }),*],
             });
         };
@@ -116,7 +113,7 @@ fn declared_methods(name: &CStr) -> Vec<Required> {
     let rows = described.map_or(&[][..], |description| description.methods);
     let required = |row: &MethodRow| Required {
         selector: selector::intern(row.selector, &mut Lock::take()),
-        types: Box::leak(CString::new((row.types)().to_string()).unwrap_or_default().into()),
+        types: Box::leak(encoded(row.types).into()),
         required: true,
         instance: !row.of_class,
     };
