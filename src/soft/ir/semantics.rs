@@ -209,7 +209,6 @@ pub(crate) mod rows {
          ternary { $($op3:ident $scalar3:ident |$a3:ident: $A3:ty, $b3:ident: $B3:ty, $c3:ident: $C3:ty| -> $R3:ty $body3:block)* }
         ) => { paste::paste! {
             $(
-                #[derive(Debug)]
                 pub(crate) struct [<$op $scalar>];
                 impl Unary for [<$op $scalar>] {
                     type A = $A;
@@ -219,7 +218,6 @@ pub(crate) mod rows {
                 }
             )*
             $(
-                #[derive(Debug)]
                 pub(crate) struct [<$op2 $scalar2>];
                 impl Binary for [<$op2 $scalar2>] {
                     type A = $A2;
@@ -230,7 +228,6 @@ pub(crate) mod rows {
                 }
             )*
             $(
-                #[derive(Debug)]
                 pub(crate) struct [<$op3 $scalar3>];
                 impl Ternary for [<$op3 $scalar3>] {
                     type A = $A3;

@@ -99,13 +99,9 @@ impl<W: Word, F: Binary<A: Register, B: Register, R: Register>> Change<W> for F 
     }
 }
 
-#[derive(Debug)]
 struct Add;
-#[derive(Debug)]
 struct Load;
-#[derive(Debug)]
 struct Exchange;
-#[derive(Debug)]
 struct CompareExchange;
 
 impl<W: Word> Change<W> for Add {
@@ -142,7 +138,6 @@ impl<W: Word> Change<W> for CompareExchange {
 }
 
 /// An atomic on words `W`. The second word's immediate is [`form`].
-#[derive(Debug)]
 struct Atomic<W, C>(PhantomData<(W, C)>);
 
 /// The immediate of an atomic's second word: the form of the address, and whether the old value is not used.

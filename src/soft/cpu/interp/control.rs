@@ -39,7 +39,6 @@ unsafe fn again(ip: *const Ins, wave: &mut Wave) -> *const Ins {
 macro_rules! handlers {
     ($($(#[$doc:meta])* $name:ident |$ip:ident, $ins:ident, $frame:ident, $wave:ident| $body:block)*) => {$(
         $(#[$doc])*
-        #[derive(Debug)]
         pub(crate) struct $name;
 
         impl Handler for $name {

@@ -36,7 +36,6 @@ macro_rules! fetches {
     ($($(#[$doc:meta])* $name:ident ($operands:literal, $wide:literal, $results:literal)
         |$view:ident, $o:ident, $own:ident| $body:expr;)*) => {$(
         $(#[$doc])*
-        #[derive(Debug)]
         struct $name;
         impl Fetch for $name {
             const OPERANDS: usize = $operands;
@@ -94,7 +93,6 @@ fn position(operands: &[u64; MAX]) -> Position {
 }
 
 /// The handler of an operation.
-#[derive(Debug)]
 struct Lanes<F>(PhantomData<F>);
 
 impl<F: Fetch> Handler for Lanes<F> {
@@ -162,7 +160,6 @@ impl<F: Fetch> Handler for Lanes<F> {
 }
 
 /// A sampler of the launch: `imm` is its number.
-#[derive(Debug)]
 pub(crate) struct BoundSampler;
 
 impl Handler for BoundSampler {

@@ -33,7 +33,6 @@ impl GroupPlace<'_> {
 }
 
 /// An input that is uniform: `imm` is its number.
-#[derive(Debug)]
 struct UniformInput;
 
 impl Handler for UniformInput {
@@ -50,7 +49,6 @@ impl Handler for UniformInput {
 }
 
 /// The number of the SIMD-group.
-#[derive(Debug)]
 struct SimdgroupIndex;
 
 impl Handler for SimdgroupIndex {
@@ -67,7 +65,6 @@ impl Handler for SimdgroupIndex {
 /// Declares handlers of varying inputs.
 macro_rules! lane_inputs {
     ($($name:ident |$ins:ident, $wave:ident| $start:expr, |$k:ident, $from:ident| $body:expr;)*) => {$(
-        #[derive(Debug)]
         struct $name;
         impl Handler for $name {
             #[inline(always)]

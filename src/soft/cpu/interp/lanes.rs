@@ -102,7 +102,7 @@ pub(crate) fn spread(mask: u32) -> [u32; LANES] {
 /// # Safety
 /// `to` points to a register of the type.
 #[inline(always)]
-unsafe fn fill<R: Lane>(to: *mut u8, mut lane: impl FnMut(usize) -> R) {
+pub(crate) unsafe fn fill<R: Lane>(to: *mut u8, mut lane: impl FnMut(usize) -> R) {
     let mut cells = [const { MaybeUninit::uninit() }; LANES];
     for (k, cell) in cells.iter_mut().enumerate() {
         cell.write(lane(k).cell());
@@ -111,20 +111,39 @@ unsafe fn fill<R: Lane>(to: *mut u8, mut lane: impl FnMut(usize) -> R) {
     unsafe { R::write(to, &cells) }
 }
 
-/// Reads operands: `UNIFORM` ones once, the others in each lane.
+/// Room for 32 copies of a uniform operand.
+#[repr(align(64))]
+struct Copies([MaybeUninit<u64>; LANES]);
+
+impl Copies {
+    #[inline(always)]
+    const fn new() -> Self {
+        Self([MaybeUninit::uninit(); LANES])
+    }
+}
+
+/// The register of an operand. Where it is `uniform`, its value is in a slot, and is copied for all lanes: so one loop
+/// over registers does for all kinds of operands. A uniform mask is a mask.
 ///
 /// # Safety
 /// `at` points to a slot or a register of the type.
 #[inline(always)]
-unsafe fn operand<T: Lane, const UNIFORM: bool>(at: *const u8) -> impl Fn(usize) -> T {
-    // SAFETY: either is there; only the requested one is read.
-    let once = unsafe { T::read(at, 0) };
-    // SAFETY: as above.
-    move |k| if UNIFORM { once } else { unsafe { T::read(at, k) } }
+unsafe fn operand<T: Lane>(at: *const u8, uniform: bool, copies: &mut Copies) -> *const u8 {
+    #[inline(never)]
+    unsafe fn copy<T: Copy>(at: *const u8, copies: &mut Copies) -> *const u8 {
+        // SAFETY: a slot, and room for 32 values of up to 8 bytes.
+        unsafe { copies.0.as_mut_ptr().cast::<[T; LANES]>().write([*at.cast::<T>(); LANES]) };
+        copies.0.as_ptr().cast()
+    }
+    // SAFETY: the caller's.
+    match (uniform, size_of::<T>()) {
+        (true, 4) => unsafe { copy::<u32>(at, copies) },
+        (true, 8) => unsafe { copy::<u64>(at, copies) },
+        _ => at,
+    }
 }
 
 /// An operation on one operand.
-#[derive(Debug)]
 pub(crate) struct Lanes1<F>(PhantomData<F>);
 
 impl<F: Unary<A: Lane, R: Lane>> Handler for Lanes1<F> {
@@ -140,57 +159,54 @@ impl<F: Unary<A: Lane, R: Lane>> Handler for Lanes1<F> {
     }
 }
 
-/// An operation on two operands, `UA` and `UB` for those that are uniform.
-#[derive(Debug)]
-pub(crate) struct Lanes2<F, const UA: bool, const UB: bool>(PhantomData<F>);
+/// An operation on two operands. Bits 0 and 1 of `imm` say which of them are uniform.
+pub(crate) struct Lanes2<F>(PhantomData<F>);
 
-impl<F: Binary<A: Lane, B: Lane, R: Lane>, const UA: bool, const UB: bool> Handler
-    for Lanes2<F, UA, UB>
-{
+impl<F: Binary<A: Lane, B: Lane, R: Lane>> Handler for Lanes2<F> {
     #[inline(always)]
     unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
-            let a = operand::<F::A, UA>(frame.add(ins.b as usize));
-            let b = operand::<F::B, UB>(frame.add(ins.c as usize));
-            fill::<F::R>(frame.add(ins.a as usize), |k| F::lane(a(k), b(k)));
+            let mut copies = [const { Copies::new() }; 2];
+            let [for_a, for_b] = &mut copies;
+            let a = operand::<F::A>(frame.add(ins.b as usize), ins.imm & 1 != 0, for_a);
+            let b = operand::<F::B>(frame.add(ins.c as usize), ins.imm & 2 != 0, for_b);
+            let lane = |k| F::lane(F::A::read(a, k), F::B::read(b, k));
+            fill::<F::R>(frame.add(ins.a as usize), lane);
             ip.add(1)
         }
     }
 }
 
-/// An operation on three operands; the third is at `d`.
-#[derive(Debug)]
-pub(crate) struct Lanes3<F, const UA: bool, const UB: bool, const UC: bool>(PhantomData<F>);
+/// An operation on three operands; the third is at `d`. Bits 0 to 2 of `imm` say which of them are uniform.
+pub(crate) struct Lanes3<F>(PhantomData<F>);
 
-impl<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>, const UA: bool, const UB: bool, const UC: bool>
-    Handler for Lanes3<F, UA, UB, UC>
-{
+impl<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>> Handler for Lanes3<F> {
     #[inline(always)]
     unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
-            let a = operand::<F::A, UA>(frame.add(ins.b as usize));
-            let b = operand::<F::B, UB>(frame.add(ins.c as usize));
-            let c = operand::<F::C, UC>(frame.add(ins.d as usize));
-            fill::<F::R>(frame.add(ins.a as usize), |k| F::lane(a(k), b(k), c(k)));
+            let mut copies = [const { Copies::new() }; 3];
+            let [for_a, for_b, for_c] = &mut copies;
+            let a = operand::<F::A>(frame.add(ins.b as usize), ins.imm & 1 != 0, for_a);
+            let b = operand::<F::B>(frame.add(ins.c as usize), ins.imm & 2 != 0, for_b);
+            let c = operand::<F::C>(frame.add(ins.d as usize), ins.imm & 4 != 0, for_c);
+            let lane = |k| F::lane(F::A::read(a, k), F::B::read(b, k), F::C::read(c, k));
+            fill::<F::R>(frame.add(ins.a as usize), lane);
             ip.add(1)
         }
     }
 }
 
 /// An operation on a uniform operand.
-#[derive(Debug)]
 pub(crate) struct Once<F>(PhantomData<F>);
 
 /// The same, for two operands.
-#[derive(Debug)]
 pub(crate) struct Once2<F>(PhantomData<F>);
 
 /// The same, for three operands.
-#[derive(Debug)]
 pub(crate) struct Once3<F>(PhantomData<F>);
 
 impl<F: Unary<A: Lane, R: Lane>> Handler for Once<F> {
@@ -235,64 +251,50 @@ impl<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>> Handler for Once3<F> {
     }
 }
 
-/// Which operands of a lane operation are uniform; all of them makes it one operation.
-pub(crate) type Shape<'a> = &'a [bool];
+/// The `imm` of a lane operation: a bit for each operand that is uniform. Not all of them are.
+pub(crate) fn uniform_bits(uniform: &[bool]) -> u64 {
+    uniform.iter().rev().fold(0, |bits, &uniform| bits << 1 | u64::from(uniform))
+}
 
 macro_rules! handlers {
     (unary { $($op:ident $scalar:ident |$($arg:ident: $ty:ty),*| -> $R:ty $body:block)* }
      binary { $($op2:ident $scalar2:ident |$($arg2:ident: $ty2:ty),*| -> $R2:ty $body2:block)* }
      ternary { $($op3:ident $scalar3:ident |$($arg3:ident: $ty3:ty),*| -> $R3:ty $body3:block)* }
     ) => { paste::paste! {
-        /// The handler of a row of the table of semantics, if there is one for operands of that shape.
-        pub(crate) fn handler(op: Op, scalar: Scalar, shape: Shape<'_>) -> Option<Run> {
-            match (op, scalar) {
-                $((Op::$op, Scalar::$scalar) => unary::<rows::[<$op $scalar>]>(shape),)*
-                $((Op::$op2, Scalar::$scalar2) => binary::<rows::[<$op2 $scalar2>]>(shape),)*
-                $((Op::$op3, Scalar::$scalar3) => ternary::<rows::[<$op3 $scalar3>]>(shape),)*
-                _ => None,
-            }
+        /// The handlers of a row of the table of semantics, if there is one: for operands that are not all uniform, and
+        /// for those that are.
+        fn handlers(op: Op, scalar: Scalar) -> Option<[Run; 2]> {
+            Some(match (op, scalar) {
+                $((Op::$op, Scalar::$scalar) => unary::<rows::[<$op $scalar>]>(),)*
+                $((Op::$op2, Scalar::$scalar2) => {
+                    type Row = rows::[<$op2 $scalar2>];
+                    [function::<Lanes2<Row>>(), function::<Once2<Row>>()]
+                })*
+                $((Op::$op3, Scalar::$scalar3) => {
+                    type Row = rows::[<$op3 $scalar3>];
+                    [function::<Lanes3<Row>>(), function::<Once3<Row>>()]
+                })*
+                _ => return None,
+            })
         }
     } };
 }
 semantics!(handlers);
 
-fn unary<F: Unary<A: Lane, R: Lane>>(shape: Shape<'_>) -> Option<Run> {
-    match shape {
-        [true] => Some(function::<Once<F>>()),
-        [false] => Some(function::<Lanes1<F>>()),
-        _ => None,
-    }
+/// The handler of a row of the table of semantics, if there is one. All operands are uniform, or not all; of the latter
+/// the [bits](uniform_bits) say which are.
+pub(crate) fn handler(op: Op, scalar: Scalar, uniform: bool) -> Option<Run> {
+    handlers(op, scalar).map(|handlers| handlers[usize::from(uniform)])
 }
 
-fn binary<F: Binary<A: Lane, B: Lane, R: Lane>>(shape: Shape<'_>) -> Option<Run> {
-    match shape {
-        [true, true] => Some(function::<Once2<F>>()),
-        [true, false] => Some(function::<Lanes2<F, true, false>>()),
-        [false, true] => Some(function::<Lanes2<F, false, true>>()),
-        [false, false] => Some(function::<Lanes2<F, false, false>>()),
-        _ => None,
-    }
-}
-
-fn ternary<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>>(shape: Shape<'_>) -> Option<Run> {
-    match shape {
-        [true, true, true] => Some(function::<Once3<F>>()),
-        [false, false, false] => Some(function::<Lanes3<F, false, false, false>>()),
-        [true, false, false] => Some(function::<Lanes3<F, true, false, false>>()),
-        [false, true, false] => Some(function::<Lanes3<F, false, true, false>>()),
-        [false, false, true] => Some(function::<Lanes3<F, false, false, true>>()),
-        [true, false, true] => Some(function::<Lanes3<F, true, false, true>>()),
-        [false, true, true] => Some(function::<Lanes3<F, false, true, true>>()),
-        [true, true, false] => Some(function::<Lanes3<F, true, true, false>>()),
-        _ => None,
-    }
+fn unary<F: Unary<A: Lane, R: Lane>>() -> [Run; 2] {
+    [function::<Lanes1<F>>(), function::<Once<F>>()]
 }
 
 /// Rows of the conversions: from and to register types, and from wide to narrow values.
 macro_rules! conversions {
     ($($name:ident |$a:ident: $A:ty| -> $R:ty $body:block)*) => {
         $(
-            #[derive(Debug)]
             pub(crate) struct $name;
             impl Unary for $name {
                 type A = $A;
@@ -310,10 +312,11 @@ macro_rules! conversions {
 
         impl Conversion {
             /// The handler for a uniform or varying operand.
-            pub(crate) fn handler(self, uniform: bool) -> Option<Run> {
-                match self {
-                    $(Self::$name => unary::<$name>(&[uniform]),)*
-                }
+            pub(crate) fn handler(self, uniform: bool) -> Run {
+                let handlers = match self {
+                    $(Self::$name => unary::<$name>(),)*
+                };
+                handlers[usize::from(uniform)]
             }
         }
     };
@@ -456,45 +459,36 @@ impl Conversion {
     }
 }
 
-/// `c ? a : b` by the mask at `d`.
-#[derive(Debug)]
-pub(crate) struct Select<T, const UA: bool, const UB: bool>(PhantomData<T>);
+/// `c ? a : b` by the mask at `d`. Bits 0 and 1 of `imm` say which of `a` and `b` are uniform.
+pub(crate) struct Select<T>(PhantomData<T>);
 
-impl<const UA: bool, const UB: bool> Handler for Select<u32, UA, UB> {
-    #[inline(always)]
-    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            let ins = &*ip;
-            let mask = spread(get(frame, ins.d));
-            let a = operand::<u32, UA>(frame.add(ins.b as usize));
-            let b = operand::<u32, UB>(frame.add(ins.c as usize));
-            fill::<u32>(frame.add(ins.a as usize), |k| a(k) & mask[k] | b(k) & !mask[k]);
-            ip.add(1)
+macro_rules! selects {
+    ($($ty:ty)*) => {$(
+        impl Handler for Select<$ty> {
+            #[inline(always)]
+            unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+                // SAFETY: the contract of `Run`.
+                unsafe {
+                    let ins = &*ip;
+                    let mask = spread(get(frame, ins.d));
+                    let mut copies = [const { Copies::new() }; 2];
+                    let [for_a, for_b] = &mut copies;
+                    let a = operand::<$ty>(frame.add(ins.b as usize), ins.imm & 1 != 0, for_a);
+                    let b = operand::<$ty>(frame.add(ins.c as usize), ins.imm & 2 != 0, for_b);
+                    fill::<$ty>(frame.add(ins.a as usize), |k| {
+                        let mask = mask[k] as i32 as $ty;
+                        <$ty>::read(a, k) & mask | <$ty>::read(b, k) & !mask
+                    });
+                    ip.add(1)
+                }
+            }
         }
-    }
+    )*};
 }
 
-impl<const UA: bool, const UB: bool> Handler for Select<u64, UA, UB> {
-    #[inline(always)]
-    unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            let ins = &*ip;
-            let mask = spread(get(frame, ins.d));
-            let a = operand::<u64, UA>(frame.add(ins.b as usize));
-            let b = operand::<u64, UB>(frame.add(ins.c as usize));
-            fill::<u64>(frame.add(ins.a as usize), |k| {
-                let mask = mask[k] as i32 as i64 as u64;
-                a(k) & mask | b(k) & !mask
-            });
-            ip.add(1)
-        }
-    }
-}
+selects! { u32 u64 }
 
 /// `c ? a : b` for masks and slots: `d` is the mask, all three are taken whole.
-#[derive(Debug)]
 pub(crate) struct SelectSlot;
 
 impl Handler for SelectSlot {
@@ -511,22 +505,12 @@ impl Handler for SelectSlot {
     }
 }
 
-/// The select for registers of 4 or 8 bytes, by which operands are uniform.
-pub(crate) fn select(bytes: u32, ua: bool, ub: bool) -> Run {
-    match (bytes == 8, ua, ub) {
-        (false, false, false) => function::<Select<u32, false, false>>(),
-        (false, false, true) => function::<Select<u32, false, true>>(),
-        (false, true, false) => function::<Select<u32, true, false>>(),
-        (false, true, true) => function::<Select<u32, true, true>>(),
-        (true, false, false) => function::<Select<u64, false, false>>(),
-        (true, false, true) => function::<Select<u64, false, true>>(),
-        (true, true, false) => function::<Select<u64, true, false>>(),
-        (true, true, true) => function::<Select<u64, true, true>>(),
-    }
+/// The select for registers of 4 or 8 bytes.
+pub(crate) fn select(bytes: u32) -> Run {
+    if bytes == 8 { function::<Select<u64>>() } else { function::<Select<u32>>() }
 }
 
 /// Copies a register, or broadcasts a slot (`U`) to one, in the active lanes (`MASKED`) or in all.
-#[derive(Debug)]
 pub(crate) struct Move<T, const U: bool, const MASKED: bool>(PhantomData<T>);
 
 macro_rules! moves {
@@ -537,17 +521,16 @@ macro_rules! moves {
                 // SAFETY: the contract of `Run`.
                 unsafe {
                     let ins = &*ip;
-                    let from = operand::<$ty, U>(frame.add(ins.b as usize));
-                    let to = frame.add(ins.a as usize);
+                    let (from, to) = (frame.add(ins.b as usize), frame.add(ins.a as usize));
+                    let new = |k| <$ty>::read(from, if U { 0 } else { k });
                     if MASKED && wave.exec != u32::MAX {
-                        let old = operand::<$ty, false>(to);
                         let mask = spread(wave.exec);
                         fill::<$ty>(to, |k| {
                             let mask = mask[k] as i32 as $ty;
-                            from(k) & mask | old(k) & !mask
+                            new(k) & mask | <$ty>::read(to, k) & !mask
                         });
                     } else {
-                        fill::<$ty>(to, from);
+                        fill::<$ty>(to, new);
                     }
                     ip.add(1)
                 }
@@ -559,7 +542,6 @@ macro_rules! moves {
 moves! { u32 u64 }
 
 /// Copies a slot; with `MASKED` a mask, in the active lanes.
-#[derive(Debug)]
 pub(crate) struct MoveSlot<const MASKED: bool>;
 
 impl<const MASKED: bool> Handler for MoveSlot<MASKED> {

@@ -30,7 +30,6 @@ const fn lane_of(row: usize, column: usize) -> usize {
 
 /// The product of two matrices and a third: `a`, `b` the registers of the result, `c`, `d` those of the left
 /// side; in the word that follows, those of the right side and of the addend.
-#[derive(Debug)]
 pub(crate) struct MultiplyAdd;
 
 impl Handler for MultiplyAdd {
@@ -65,7 +64,6 @@ impl Handler for MultiplyAdd {
 
 /// A load or store: `a`, `b` the registers, `c` the slot of the pointer, `d` that of the elements from one row to
 /// the next; in the word that follows, `a` is that of the elements from one column to the next.
-#[derive(Debug)]
 struct Access<E, const WRITE: bool>(PhantomData<E>);
 
 impl<E: Element, const WRITE: bool> Handler for Access<E, WRITE> {

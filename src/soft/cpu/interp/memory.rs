@@ -10,13 +10,12 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::code::{Handler, Ins, LANES, Run, Wave, Wrong, function, get, take_lane};
-use super::indexed::{Index, Indexed, contiguous};
-use super::lanes::Lane;
-use super::prepared::{Found, Prepared};
-use super::thread::Thread;
+use super::indexed::{Index, indexed};
+use super::lanes::{Lane, fill};
+use super::prepared::{Found, prepared};
+use super::thread::thread;
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::ir::{Scalar, Type};
-use crate::soft::kernel::order::Random;
 
 /// Memory that a launch may access.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +55,18 @@ pub(crate) mod place {
     pub(crate) const OFFSET: u32 = 1 << 29;
     /// The 64-bit lane values are whole pointers.
     pub(crate) const LANE_POINTERS: u32 = 1 << 28;
+    /// The lowest of two bits that are one less than the number of components.
+    pub(crate) const WIDTH: u32 = 24;
+
+    /// The bits for a number of components, 1 to 4.
+    pub(crate) const fn width_bits(width: usize) -> u32 {
+        (width as u32 - 1) << WIDTH
+    }
+
+    /// The number of components.
+    pub(crate) const fn width(bits: u32) -> usize {
+        (bits >> WIDTH & 3) as usize + 1
+    }
 }
 
 /// A type in memory, and in a register.
@@ -112,17 +123,75 @@ impl Element for MemF16 {
     }
 }
 
-/// The registers of the components: `a`, or for vectors the four operands of the word that follows.
+/// What the accesses to elements of a type differ in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    /// The bytes of one in memory.
+    pub(crate) size: usize,
+    /// Whether it is a store.
+    pub(crate) write: bool,
+    /// [`adjacent`] for the type.
+    pub(crate) adjacent: unsafe fn(memory: *mut u8, registers: &Registers, width: usize),
+}
+
+impl Form {
+    /// The form of loads or stores of a type.
+    pub(crate) const fn of<E: Element, const WRITE: bool>() -> Self {
+        Self { size: size_of::<E::Memory>(), write: WRITE, adjacent: adjacent::<E, WRITE> }
+    }
+}
+
+/// The registers of an access's components; those past their number are no addresses.
+pub(crate) type Registers = [*mut u8; 4];
+
+/// The registers of `width` components: `a`, or for vectors the four operands of the word that follows.
 ///
 /// # Safety
 /// As [`Run`].
 #[inline(always)]
-pub(crate) unsafe fn registers<const W: usize>(ip: *const Ins, frame: *mut u8) -> [*mut u8; W] {
+pub(crate) unsafe fn registers(ip: *const Ins, frame: *mut u8, width: usize) -> Registers {
     // SAFETY: the contract of `Run`; vector accesses are followed by a word of operands.
-    unsafe {
-        let ins = &*ip.add(usize::from(W > 1));
-        let offsets = [ins.a, ins.b, ins.c, ins.d];
-        std::array::from_fn(|w| frame.add(offsets[w] as usize))
+    let ins = unsafe { &*ip.add(usize::from(width > 1)) };
+    [ins.a, ins.b, ins.c, ins.d].map(|offset| frame.wrapping_add(offset as usize))
+}
+
+/// Accesses 32 vectors of `width` components that are adjacent in memory.
+///
+/// # Safety
+/// The memory and the registers are valid.
+unsafe fn adjacent<E: Element, const WRITE: bool>(
+    memory: *mut u8,
+    registers: &Registers,
+    width: usize,
+) {
+    for (w, &register) in registers[..width].iter().enumerate() {
+        let memory = memory.cast::<E::Memory>().wrapping_add(w);
+        // Through an array, as the compiler cannot know that memory and registers do not overlap; scalars are copied whole.
+        let mut elements = [const { MaybeUninit::<E::Memory>::uninit() }; LANES];
+        // SAFETY: the caller's.
+        unsafe {
+            if WRITE {
+                for (k, element) in elements.iter_mut().enumerate() {
+                    element.write(E::store(E::Register::read(register, k)));
+                }
+                if width == 1 {
+                    memory.cast::<[_; LANES]>().write_unaligned(elements);
+                } else {
+                    for (k, element) in elements.iter().enumerate() {
+                        memory.add(k * width).write_unaligned(element.assume_init());
+                    }
+                }
+            } else {
+                if width == 1 {
+                    elements = memory.cast::<[_; LANES]>().read_unaligned();
+                } else {
+                    for (k, element) in elements.iter_mut().enumerate() {
+                        element.write(memory.add(k * width).read_unaligned());
+                    }
+                }
+                fill::<E::Register>(register, |k| E::load(elements[k].assume_init()));
+            }
+        }
     }
 }
 
@@ -211,14 +280,6 @@ impl Target {
     }
 }
 
-/// An access at one address.
-#[derive(Debug)]
-pub(crate) struct Uniform<E, const W: usize>(PhantomData<E>);
-
-/// A store to one address: of uniform values, or of varying ones, of which the last active lane's remain, or a random one's.
-#[derive(Debug)]
-pub(crate) struct StoreOne<E, const W: usize, const VARYING: bool>(PhantomData<E>);
-
 /// The addresses of an access in each lane.
 pub(crate) type Addresses = [*mut u8; LANES];
 
@@ -250,34 +311,70 @@ pub(crate) fn checked(
 /// Each lane at its own address; stores in the active lanes, the lowest first or in random order.
 ///
 /// # Safety
-/// The memory of each lane that `exec` has is there, for loads that of every lane; and the register.
-#[inline(never)]
-pub(crate) unsafe fn each<E: Element, const W: usize, const WRITE: bool>(
+/// The memory of each lane that is active is there, for loads that of every lane; and the registers.
+pub(crate) unsafe fn each(
+    form: &Form,
     addresses: &Addresses,
-    exec: u32,
-    random: &mut Option<Random>,
-    registers: [*mut u8; W],
+    wave: &mut Wave,
+    registers: &Registers,
+    width: usize,
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let mut elements = [const { [const { MaybeUninit::<E::Memory>::uninit() }; W] }; LANES];
-        let place = |k: usize| addresses[k].cast::<[MaybeUninit<E::Memory>; W]>();
-        if WRITE {
+        match width * form.size {
+            1 => each_of::<u8>(1, form, addresses, wave, registers, width),
+            2 => each_of::<u16>(1, form, addresses, wave, registers, width),
+            4 => each_of::<u32>(1, form, addresses, wave, registers, width),
+            8 => each_of::<u64>(1, form, addresses, wave, registers, width),
+            16 => each_of::<u128>(1, form, addresses, wave, registers, width),
+            bytes => each_of::<u8>(bytes, form, addresses, wave, registers, width),
+        }
+    }
+}
+
+/// The same for vectors that are copied as `count` words.
+///
+/// # Safety
+/// As [`each`].
+#[inline(always)]
+unsafe fn each_of<T: Copy>(
+    count: usize,
+    form: &Form,
+    addresses: &Addresses,
+    wave: &mut Wave,
+    registers: &Registers,
+    width: usize,
+) {
+    let mut room = [const { MaybeUninit::<[u64; 4]>::uninit() }; LANES];
+    let vectors = room.as_mut_ptr().cast::<T>();
+    // SAFETY: the caller's; there is room for 32 vectors of up to 32 bytes.
+    unsafe {
+        if form.write {
             // Narrows all values in vector code, then writes them one by one.
-            contiguous::<E, W, true>(elements.as_mut_ptr().cast(), registers);
-            let mut left = exec;
+            (form.adjacent)(vectors.cast(), registers, width);
+            let mut left = wave.exec;
             while left != 0 {
-                let k = take_lane(random, &mut left);
-                place(k).write_unaligned(elements[k]);
+                let k = take_lane(&mut wave.random, &mut left);
+                copy_words(vectors.add(k * count), addresses[k].cast(), count);
             }
         } else {
             // Reads all values, then widens them in vector code.
-            for (k, element) in elements.iter_mut().enumerate() {
-                *element = place(k).read_unaligned();
+            for (k, address) in addresses.iter().enumerate() {
+                copy_words(address.cast(), vectors.add(k * count), count);
             }
-            contiguous::<E, W, false>(elements.as_mut_ptr().cast(), registers);
+            (form.adjacent)(vectors.cast(), registers, width);
         }
     }
+}
+
+/// Copies words of any alignment. For a number that is known, one of them is a load and a store.
+///
+/// # Safety
+/// They are there, and do not overlap.
+#[inline(always)]
+unsafe fn copy_words<T: Copy>(from: *const T, to: *mut T, count: usize) {
+    // SAFETY: the caller's.
+    unsafe { from.cast::<u8>().copy_to_nonoverlapping(to.cast(), count * size_of::<T>()) }
 }
 
 /// The form of the lanes' addresses for [`pointers`].
@@ -361,18 +458,17 @@ fn out_of_bounds(
     wave.fault(ip, lane as u32, target.wrong(offsets[lane], bytes, write))
 }
 
-/// The only address of an access, or where to continue if it is out of bounds.
+/// The only address of an access of `bytes` bytes, or where to continue if it is out of bounds.
 ///
 /// # Safety
 /// As [`Run`].
-#[inline(always)]
-unsafe fn one_address<E: Element, const W: usize>(
+unsafe fn one_address(
     ip: *const Ins,
     frame: *const u8,
     wave: &mut Wave,
+    bytes: usize,
     write: bool,
-) -> Result<*mut E::Memory, *const Ins> {
-    let bytes = W * size_of::<E::Memory>();
+) -> Result<*mut u8, *const Ins> {
     // SAFETY: the contract of `Run`; the offset is checked.
     unsafe {
         let target = Target::of(&*ip, frame, wave, bytes, write);
@@ -380,34 +476,42 @@ unsafe fn one_address<E: Element, const W: usize>(
             let offsets = [target.offset; LANES];
             return Err(out_of_bounds(ip, wave, &target, &offsets, bytes as u32, write));
         }
-        Ok(target.base.add(target.offset as usize).cast::<E::Memory>())
+        Ok(target.base.add(target.offset as usize))
     }
 }
 
-impl<E: Element, const W: usize> Handler for Uniform<E, W> {
+/// A load from one address.
+struct LoadOne<E>(PhantomData<E>);
+
+impl<E: Element> Handler for LoadOne<E> {
     #[inline(always)]
     unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; the address is checked.
         unsafe {
-            let memory = match one_address::<E, W>(ip, frame, wave, false) {
-                Ok(memory) => memory,
+            let width = place::width((*ip).d);
+            let memory = match one_address(ip, frame, wave, width * size_of::<E::Memory>(), false) {
+                Ok(memory) => memory.cast::<E::Memory>(),
                 Err(next) => return next,
             };
-            for (w, register) in registers::<W>(ip, frame).into_iter().enumerate() {
+            for (w, &register) in registers(ip, frame, width)[..width].iter().enumerate() {
                 E::Register::write_slot(register, E::load(memory.add(w).read_unaligned()));
             }
-            ip.add(length(W))
+            ip.add(length(width))
         }
     }
 }
 
-impl<E: Element, const W: usize, const VARYING: bool> Handler for StoreOne<E, W, VARYING> {
+/// A store to one address: of uniform values, or of varying ones, of which the last active lane's remain, or a random one's.
+struct StoreOne<E, const VARYING: bool>(PhantomData<E>);
+
+impl<E: Element, const VARYING: bool> Handler for StoreOne<E, VARYING> {
     #[inline(always)]
     unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`; the address is checked.
         unsafe {
-            let memory = match one_address::<E, W>(ip, frame, wave, true) {
-                Ok(memory) => memory,
+            let width = place::width((*ip).d);
+            let memory = match one_address(ip, frame, wave, width * size_of::<E::Memory>(), true) {
+                Ok(memory) => memory.cast::<E::Memory>(),
                 Err(next) => return next,
             };
             let lane = match (&mut wave.random, VARYING) {
@@ -415,12 +519,37 @@ impl<E: Element, const W: usize, const VARYING: bool> Handler for StoreOne<E, W,
                 (None, true) => 31 - wave.exec.leading_zeros() as usize,
                 (Some(random), true) => random.bit(wave.exec) as usize,
             };
-            for (w, register) in registers::<W>(ip, frame).into_iter().enumerate() {
+            for (w, &register) in registers(ip, frame, width)[..width].iter().enumerate() {
                 memory.add(w).write_unaligned(E::store(E::Register::read(register, lane)));
             }
-            ip.add(length(W))
+            ip.add(length(width))
         }
     }
+}
+
+/// A handler that calls a function for all types, which takes the [`Form`].
+macro_rules! handlers {
+    ($($(#[$doc:meta])* $name:ident = $function:path;)*) => {$(
+        $(#[$doc])*
+        struct $name<E, const WRITE: bool>(PhantomData<E>);
+
+        impl<E: Element, const WRITE: bool> Handler for $name<E, WRITE> {
+            #[inline(always)]
+            unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+                // SAFETY: the contract of `Run`.
+                unsafe { $function(ip, frame, wave, const { &Form::of::<E, WRITE>() }) }
+            }
+        }
+    )*};
+}
+
+handlers! {
+    /// Adjacent or scattered lanes, by 32-bit indices.
+    Indexed = indexed;
+    /// The same, by addresses that were examined.
+    Prepared = prepared;
+    /// Thread memory.
+    Thread = thread;
 }
 
 /// Which of the handlers above an access needs.
@@ -430,7 +559,7 @@ pub(crate) enum Access {
     Indexed { write: bool },
     /// [`Prepared`]
     Prepared { write: bool },
-    /// [`Uniform`]
+    /// [`LoadOne`]
     Uniform,
     /// [`StoreOne`] of varying values
     StoreLast,
@@ -443,38 +572,28 @@ pub(crate) enum Access {
 impl Access {
     /// The handler for a value of type `ty`.
     pub(crate) fn handler(self, ty: Type) -> Run {
-        let width = ty.width();
         match ty.scalar() {
-            Some(Scalar::Bool) => self.sized::<MemBool>(width),
-            Some(Scalar::I8) => self.sized::<MemI8>(width),
-            Some(Scalar::U8) => self.sized::<MemU8>(width),
-            Some(Scalar::I16) => self.sized::<MemI16>(width),
-            Some(Scalar::U16) => self.sized::<MemU16>(width),
-            Some(Scalar::I32 | Scalar::U32 | Scalar::F32) => self.sized::<Mem32>(width),
-            Some(Scalar::F16) => self.sized::<MemF16>(width),
-            Some(Scalar::BF16) => self.sized::<MemBF16>(width),
-            Some(Scalar::I64 | Scalar::U64) | None => self.sized::<Mem64>(width),
+            Some(Scalar::Bool) => self.of::<MemBool>(),
+            Some(Scalar::I8) => self.of::<MemI8>(),
+            Some(Scalar::U8) => self.of::<MemU8>(),
+            Some(Scalar::I16) => self.of::<MemI16>(),
+            Some(Scalar::U16) => self.of::<MemU16>(),
+            Some(Scalar::I32 | Scalar::U32 | Scalar::F32) => self.of::<Mem32>(),
+            Some(Scalar::F16) => self.of::<MemF16>(),
+            Some(Scalar::BF16) => self.of::<MemBF16>(),
+            Some(Scalar::I64 | Scalar::U64) | None => self.of::<Mem64>(),
         }
     }
 
-    fn sized<E: Element>(self, width: u32) -> Run {
-        match width {
-            2 => self.shaped::<E, 2>(),
-            3 => self.shaped::<E, 3>(),
-            4 => self.shaped::<E, 4>(),
-            _ => self.shaped::<E, 1>(),
-        }
-    }
-
-    fn shaped<E: Element, const W: usize>(self) -> Run {
+    fn of<E: Element>(self) -> Run {
         match self {
-            Self::Indexed { write: false } => function::<Indexed<E, W, false>>(),
-            Self::Indexed { write: true } => function::<Indexed<E, W, true>>(),
-            Self::Prepared { write: false } => function::<Prepared<E, W, false>>(),
-            Self::Prepared { write: true } => function::<Prepared<E, W, true>>(),
-            Self::Uniform => function::<Uniform<E, W>>(),
-            Self::StoreLast => function::<StoreOne<E, W, true>>(),
-            Self::StoreOnce => function::<StoreOne<E, W, false>>(),
+            Self::Indexed { write: false } => function::<Indexed<E, false>>(),
+            Self::Indexed { write: true } => function::<Indexed<E, true>>(),
+            Self::Prepared { write: false } => function::<Prepared<E, false>>(),
+            Self::Prepared { write: true } => function::<Prepared<E, true>>(),
+            Self::Uniform => function::<LoadOne<E>>(),
+            Self::StoreLast => function::<StoreOne<E, true>>(),
+            Self::StoreOnce => function::<StoreOne<E, false>>(),
             Self::Thread { write: false, .. } => function::<Thread<E, false>>(),
             Self::Thread { write: true, .. } => function::<Thread<E, true>>(),
         }

@@ -7,7 +7,6 @@ use crate::soft::ir::Expected;
 
 /// Adds a uniform part, a scaled register of indices and a register of 64-bit lanes: `a = c + b * imm`,
 /// in lanes of 64 bits. `d` is 1 if the indices are signed.
-#[derive(Debug)]
 pub(crate) struct Scaled<const WIDE: bool>;
 
 impl<const WIDE: bool> Handler for Scaled<WIDE> {
@@ -37,7 +36,6 @@ impl<const WIDE: bool> Handler for Scaled<WIDE> {
 
 /// The same for uniform values: `a = c + b * imm`; `d` is 0 for unsigned, 1 for signed 32-bit indices, 2
 /// for 64-bit ones.
-#[derive(Debug)]
 pub(crate) struct ScaledOnce;
 
 impl Handler for ScaledOnce {
@@ -60,7 +58,6 @@ impl Handler for ScaledOnce {
 
 /// Converts pointers to addresses in the host's memory, so that pointers into a buffer that is bound twice
 /// compare correctly: `a` the result, `b` the pointer, in slots or in lanes.
-#[derive(Debug)]
 pub(crate) struct Address<const UNIFORM: bool>;
 
 impl<const UNIFORM: bool> Handler for Address<UNIFORM> {
@@ -96,7 +93,6 @@ pub(crate) mod form {
 
 /// Converts pointers and textures between their two forms: `a` the result, `b` the operand, in slots or in lanes.
 /// The immediate is an operation of [`form`], and the texture that is expected.
-#[derive(Debug)]
 pub(crate) struct Form<const UNIFORM: bool>;
 
 impl<const UNIFORM: bool> Handler for Form<UNIFORM> {

@@ -1,12 +1,9 @@
 //! Handlers of accesses by arbitrary varying addresses: the lanes' addresses are examined ("prepared") once for
 //! all accesses that are relative to them.
 
-use std::marker::PhantomData;
-
 use super::code::{Handler, Ins, LANES, Wave};
-use super::indexed::contiguous;
 use super::lanes::spread;
-use super::memory::{Addresses, Element, Target, checked, each, length, place, registers, split};
+use super::memory::{Addresses, Form, Target, checked, each, length, place, registers, split};
 
 /// The result of examining 32 addresses. Inactive lanes have the address of the first active one: lanes that are
 /// active at an access were active here, too.
@@ -54,7 +51,6 @@ const UNEVEN: u32 = u32::MAX;
 
 /// Examines the lanes' addresses: `a` the register for the result, `b` the register of 64-bit offsets, or of
 /// pointers if `WHOLE`.
-#[derive(Debug)]
 pub(crate) struct Prepare<const WHOLE: bool>;
 
 impl<const WHOLE: bool> Handler for Prepare<WHOLE> {
@@ -104,11 +100,6 @@ impl<const WHOLE: bool> Handler for Prepare<WHOLE> {
     }
 }
 
-/// An access by prepared lanes: `b` the result of [`Prepare`], `c` the slot of the uniform part, `d` the region and
-/// flags ([`place`]), and in the upper half of `imm` the displacement.
-#[derive(Debug)]
-pub(crate) struct Prepared<E, const W: usize, const WRITE: bool>(PhantomData<E>);
-
 /// The target of an access by prepared lanes.
 ///
 /// # Safety
@@ -132,38 +123,46 @@ unsafe fn target_of(
     }
 }
 
-impl<E: Element, const W: usize, const WRITE: bool> Handler for Prepared<E, W, WRITE> {
-    #[inline(always)]
-    unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; all lanes lie between the lowest and the highest, which are checked.
-        unsafe {
-            let ins = &*ip;
-            let bytes = W * size_of::<E::Memory>();
-            let found = &*frame.add(ins.b as usize).cast::<Found>();
-            let target = target_of(ins, frame, wave, found, bytes, WRITE);
-            let low = target.offset.wrapping_add(found.low);
-            // The lane that is out of bounds may be inactive by now: recheck lane by lane.
-            let addresses = if found.span == APART || !(0 <= low && low <= target.last - found.span)
-            {
-                match apart(ip, frame, wave, bytes, WRITE) {
-                    Ok(addresses) => addresses,
-                    Err(next) => return next,
-                }
-            } else {
-                let memory = target.base.add(low as usize);
-                if found.step == bytes as u32 && (!WRITE || wave.exec == u32::MAX) {
-                    contiguous::<E, W, WRITE>(memory.cast(), registers(ip, frame));
-                    return ip.add(length(W));
-                }
-                found.lanes.up.map(|up| memory.add(up as usize))
-            };
-            each::<E, W, WRITE>(&addresses, wave.exec, &mut wave.random, registers(ip, frame));
-            ip.add(length(W))
-        }
+/// An access by prepared lanes: `b` the result of [`Prepare`], `c` the slot of the uniform part, `d` the region and
+/// flags ([`place`]), and in the upper half of `imm` the displacement.
+///
+/// # Safety
+/// As [`Run`](super::code::Run).
+pub(crate) unsafe fn prepared(
+    ip: *const Ins,
+    frame: *mut u8,
+    wave: &mut Wave,
+    form: &Form,
+) -> *const Ins {
+    // SAFETY: the contract of `Run`; all lanes lie between the lowest and the highest, which are checked.
+    unsafe {
+        let ins = &*ip;
+        let width = place::width(ins.d);
+        let (bytes, registers) = (width * form.size, registers(ip, frame, width));
+        let next = ip.add(length(width));
+        let found = &*frame.add(ins.b as usize).cast::<Found>();
+        let target = target_of(ins, frame, wave, found, bytes, form.write);
+        let low = target.offset.wrapping_add(found.low);
+        // The lane that is out of bounds may be inactive by now: recheck lane by lane.
+        let addresses = if found.span == APART || !(0 <= low && low <= target.last - found.span) {
+            match apart(ip, frame, wave, bytes, form.write) {
+                Ok(addresses) => addresses,
+                Err(next) => return next,
+            }
+        } else {
+            let memory = target.base.add(low as usize);
+            if found.step == bytes as u32 && (!form.write || wave.exec == u32::MAX) {
+                (form.adjacent)(memory, &registers, width);
+                return next;
+            }
+            found.lanes.up.map(|up| memory.add(up as usize))
+        };
+        each(form, &addresses, wave, &registers, width);
+        next
     }
 }
 
-/// The addresses in the general case of [`Prepared`], each lane by itself; or where to continue after a fault.
+/// The addresses in the general case of [`prepared`], each lane by itself; or where to continue after a fault.
 ///
 /// # Safety
 /// As [`Run`](super::code::Run).

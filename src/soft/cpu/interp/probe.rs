@@ -182,7 +182,6 @@ impl Probes<'_> {
 }
 
 /// A probe: `b` the lanes' pointers, `c` what they store; `imm` is a [`Probe`].
-#[derive(Debug)]
 pub(crate) struct Observe;
 
 impl Handler for Observe {
@@ -201,7 +200,6 @@ impl Handler for Observe {
 }
 
 /// Which bytes of memory were not written: `a` a bit for each, `b` the lanes' pointers, `imm` how many bytes.
-#[derive(Debug)]
 pub(crate) struct Unwritten;
 
 impl Handler for Unwritten {

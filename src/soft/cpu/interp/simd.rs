@@ -62,7 +62,6 @@ unsafe fn active_lanes<F: Monoid>(from: *const u8, wave: &Wave) -> [F::T; LANES]
 }
 
 /// A reduction: halves are combined until one value is left, which is the result in all lanes.
-#[derive(Debug)]
 struct Reduce<F>(PhantomData<F>);
 
 impl<F: Monoid> Handler for Reduce<F> {
@@ -103,49 +102,61 @@ impl<F: Monoid> Handler for Reduce<F> {
 }
 
 /// A prefix operation: lanes add what is 1, 2, 4 and so on below them.
-#[derive(Debug)]
 struct Prefix<F, const INCLUSIVE: bool>(PhantomData<F>);
 
 impl<F: Monoid, const INCLUSIVE: bool> Handler for Prefix<F, INCLUSIVE> {
     #[inline(always)]
     unsafe fn run(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
-        unsafe {
-            let ins = &*ip;
-            let to = frame.add(ins.a as usize).cast::<F::T>();
-            let mut lanes = active_lanes::<F>(frame.add(ins.b as usize), wave);
-            let width = ins.imm as usize;
-            let mut distance = 1;
-            while distance < width {
-                // From the highest lane down, so that the lower ones are as they were.
-                for k in (0..LANES).rev().filter(|k| k % width >= distance) {
-                    lanes[k] = F::combine(lanes[k - distance], lanes[k]);
-                }
-                distance *= 2;
-            }
-            for (k, &lane) in lanes.iter().enumerate() {
-                *to.add(k) = match () {
-                    () if INCLUSIVE => lane,
-                    () if k.is_multiple_of(width) => F::NEUTRAL,
-                    () => lanes[k - 1],
-                };
-            }
-            ip.add(1)
-        }
+        unsafe { prefix::<F>(ip, frame, wave, INCLUSIVE) }
     }
 }
 
-/// The lane that a shuffle reads for lane `k`, in a group of `width` lanes.
+/// A [`Prefix`] of either kind.
+///
+/// # Safety
+/// As [`Run`].
+#[inline(never)]
+unsafe fn prefix<F: Monoid>(
+    ip: *const Ins,
+    frame: *mut u8,
+    wave: &Wave,
+    inclusive: bool,
+) -> *const Ins {
+    // SAFETY: the contract of `Run`.
+    unsafe {
+        let ins = &*ip;
+        let to = frame.add(ins.a as usize).cast::<F::T>();
+        let mut lanes = active_lanes::<F>(frame.add(ins.b as usize), wave);
+        let width = ins.imm as usize;
+        let mut distance = 1;
+        while distance < width {
+            // From the highest lane down, so that the lower ones are as they were.
+            for k in (0..LANES).rev().filter(|k| k % width >= distance) {
+                lanes[k] = F::combine(lanes[k - distance], lanes[k]);
+            }
+            distance *= 2;
+        }
+        for (k, &lane) in lanes.iter().enumerate() {
+            *to.add(k) = match () {
+                () if inclusive => lane,
+                () if k.is_multiple_of(width) => F::NEUTRAL,
+                () => lanes[k - 1],
+            };
+        }
+        ip.add(1)
+    }
+}
+
+/// The lane that a shuffle reads for lane `k`, by a number, in a group of `width` lanes.
 trait Source {
     fn source(k: usize, by: usize, width: usize) -> usize;
 }
 
 macro_rules! sources {
     ($($name:ident |$k:ident, $by:ident, $width:ident| $body:expr;)*) => {$(
-        #[derive(Debug)]
         struct $name;
         impl Source for $name {
-            #[inline(always)]
             fn source($k: usize, $by: usize, $width: usize) -> usize {
                 $body
             }
@@ -212,27 +223,39 @@ impl Shuffled for bool {
 }
 
 /// A shuffle by the lane numbers or distances in a register.
-#[derive(Debug)]
 struct Shuffle<T, S>(PhantomData<(T, S)>);
 
 impl<T: Shuffled, S: Source> Handler for Shuffle<T, S> {
     #[inline(always)]
     unsafe fn run(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
-        unsafe {
-            let ins = &*ip;
-            let from = *frame.add(ins.b as usize).cast::<T::Lanes>();
-            let by = *frame.add(ins.c as usize).cast::<[u32; LANES]>();
-            let width = ins.imm as usize;
-            let lanes = T::gather(|k| T::lane(&from, S::source(k, by[k] as usize, width)));
-            *frame.add(ins.a as usize).cast() = lanes;
-            ip.add(1)
-        }
+        unsafe { shuffled_by::<T>(ip, frame, S::source) }
+    }
+}
+
+/// A [`Shuffle`] of any kind.
+///
+/// # Safety
+/// As [`Run`].
+#[inline(never)]
+unsafe fn shuffled_by<T: Shuffled>(
+    ip: *const Ins,
+    frame: *mut u8,
+    source: fn(usize, usize, usize) -> usize,
+) -> *const Ins {
+    // SAFETY: the contract of `Run`.
+    unsafe {
+        let ins = &*ip;
+        let from = *frame.add(ins.b as usize).cast::<T::Lanes>();
+        let by = *frame.add(ins.c as usize).cast::<[u32; LANES]>();
+        let width = ins.imm as usize;
+        let lanes = T::gather(|k| T::lane(&from, source(k, by[k] as usize, width)));
+        *frame.add(ins.a as usize).cast() = lanes;
+        ip.add(1)
     }
 }
 
 /// The first active lane of each group, in all its lanes.
-#[derive(Debug)]
 struct First<T>(PhantomData<T>);
 
 impl<T: Shuffled> Handler for First<T> {
@@ -276,7 +299,6 @@ pub(crate) fn fill_source(
 }
 
 /// A shuffle that fills from a second register; the modulo's register is in the next word.
-#[derive(Debug)]
 struct Fill<T, const UP: bool>(PhantomData<T>);
 
 impl<T: Copy + Default, const UP: bool> Handler for Fill<T, UP> {
@@ -305,7 +327,6 @@ impl<T: Copy + Default, const UP: bool> Handler for Fill<T, UP> {
 /// Votes over the active lanes where the operand holds. `imm` is the width.
 macro_rules! votes {
     ($($name:ident $ty:ty: |$votes:ident, $active:ident| $body:block)*) => {$(
-        #[derive(Debug)]
         struct $name;
         impl Handler for $name {
             #[inline(always)]
@@ -345,7 +366,6 @@ votes! {
 }
 
 /// The ballot as a slot; of quad-groups as lanes.
-#[derive(Debug)]
 struct Ballot<const WIDE: bool>;
 
 impl<const WIDE: bool> Handler for Ballot<WIDE> {
@@ -371,7 +391,6 @@ impl<const WIDE: bool> Handler for Ballot<WIDE> {
 }
 
 /// The first active lane of a register, in a slot.
-#[derive(Debug)]
 struct FirstLane<T>(PhantomData<T>);
 
 impl<T: Copy> Handler for FirstLane<T> {

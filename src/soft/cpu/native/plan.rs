@@ -7,7 +7,6 @@ use crate::soft::ir::hash::{FastMap, FastSet};
 
 use super::select::{across, atomic};
 use super::shape::{self, Lanes, Shapes};
-use crate::soft::cpu::interp::lanes;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::semantics::row_scalar;
 use crate::soft::ir::walk::{instructions, statements};
@@ -456,12 +455,6 @@ fn has_code(function: &Function, inst: &Inst) -> bool {
         Scalar::Bool => {
             matches!(inst.op, Op::And | Op::Or | Op::Xor | Op::Not | Op::Eq | Op::Ne)
         }
-        _ => {
-            effect
-                && row_scalar(inst.op, scalar).is_some_and(|row| {
-                    let shape = vec![false; inst.args.len()];
-                    lanes::handler(inst.op, row, &shape).is_some()
-                })
-        }
+        _ => effect && row_scalar(inst.op, scalar).is_some(),
     }
 }

@@ -298,10 +298,10 @@ impl Lowering<'_> {
         let run = access.handler(ty);
         let first = if registers.len() == 1 { registers[0] } else { NONE };
         let flags = match access {
-            Access::Thread { lanewise, .. } => thread_flags(registers.len() as u32, lanewise),
+            Access::Thread { lanewise, .. } => thread_flags(lanewise),
             _ => address.flags,
         };
-        self.emit_access(run, first, address, flags);
+        self.emit_access(run, first, address, flags | place::width_bits(registers.len()));
         if registers.len() > 1 {
             // The components' registers are in a word of their own.
             let mut fields = [NONE; 4];

@@ -110,24 +110,25 @@ impl Lowering<'_> {
             unreachable!("{} of {scalar} has a row", inst.op.row().name)
         };
         let operands: Vec<Operand> = inst.args.iter().map(|&arg| self.operand(arg)).collect();
-        let shape: Vec<bool> = operands.iter().map(|operand| operand.uniform).collect();
-        let Some(run) = lanes::handler(inst.op, row, &shape) else {
-            unreachable!("{} takes {shape:?}", inst.op.row().name)
+        let uniform: Vec<bool> = operands.iter().map(|operand| operand.uniform).collect();
+        let once = uniform.iter().all(|&uniform| uniform);
+        let Some(run) = lanes::handler(inst.op, row, once) else {
+            unreachable!("{} of {row} has a handler", inst.op.row().name)
         };
         let to = self.destination(value);
         let mut fields = [to, NONE, NONE, NONE];
         for (field, operand) in fields[1..].iter_mut().zip(&operands) {
             *field = operand.field;
         }
-        self.emit_run(run, fields, 0);
+        self.emit_run(run, fields, lanes::uniform_bits(&uniform));
         if needs_narrowing(inst.op, scalar) {
             self.step(Conversion::narrowing(scalar), to, to, self.is_uniform(value));
         }
     }
 
     pub(super) fn step(&mut self, step: Option<Conversion>, to: Field, from: Field, uniform: bool) {
-        if let Some(run) = step.and_then(|step| step.handler(uniform)) {
-            self.emit_run(run, [to, from, NONE, NONE], 0);
+        if let Some(step) = step {
+            self.emit_run(step.handler(uniform), [to, from, NONE, NONE], 0);
         }
     }
 
@@ -136,19 +137,19 @@ impl Lowering<'_> {
         let a = self.field(inst.args[0]);
         let b = inst.args.get(1).map(|&arg| self.field(arg));
         let to = self.destination(value);
-        let mut emit = |op, fields: [Field; 4], shape: &[bool]| {
-            if let Some(run) = lanes::handler(op, Scalar::U32, shape) {
+        let mut emit = |op, fields: [Field; 4]| {
+            if let Some(run) = lanes::handler(op, Scalar::U32, true) {
                 self.emit_run(run, fields, 0);
             }
         };
         match (inst.op, b) {
             (Op::Eq, Some(b)) => {
-                emit(Op::Xor, [to, a, b, NONE], &[true; 2]);
-                emit(Op::Not, [to, to, NONE, NONE], &[true]);
+                emit(Op::Xor, [to, a, b, NONE]);
+                emit(Op::Not, [to, to, NONE, NONE]);
             }
-            (Op::Ne, Some(b)) => emit(Op::Xor, [to, a, b, NONE], &[true; 2]),
-            (op, Some(b)) => emit(op, [to, a, b, NONE], &[true; 2]),
-            (op, None) => emit(op, [to, a, NONE, NONE], &[true]),
+            (Op::Ne, Some(b)) => emit(Op::Xor, [to, a, b, NONE]),
+            (op, Some(b)) => emit(op, [to, a, b, NONE]),
+            (op, None) => emit(op, [to, a, NONE, NONE]),
         }
     }
 
@@ -160,8 +161,8 @@ impl Lowering<'_> {
         if self.is_uniform(value) || inst.ty == Type::BOOL {
             return self.emit::<lanes::SelectSlot>(fields, 0);
         }
-        let run = lanes::select(lane_bytes(inst.ty), a.uniform, b.uniform);
-        self.emit_run(run, fields, 0);
+        let uniform = lanes::uniform_bits(&[a.uniform, b.uniform]);
+        self.emit_run(lanes::select(lane_bytes(inst.ty)), fields, uniform);
     }
 
     fn convert(&mut self, value: Value, inst: &Inst) {
@@ -175,8 +176,8 @@ impl Lowering<'_> {
             if source.uniform {
                 return self.emit::<lanes::SelectSlot>(fields, 0);
             }
-            let run = lanes::select(lane_bytes(inst.ty), true, true);
-            return self.emit_run(run, fields, 0);
+            let uniform = lanes::uniform_bits(&[true; 2]);
+            return self.emit_run(lanes::select(lane_bytes(inst.ty)), fields, uniform);
         }
         self.steps(value, source, &Conversion::steps(from, to));
     }

@@ -210,8 +210,7 @@ impl Selection<'_> {
         if self.by_numbers(value, inst) {
             let args: Vec<Reg> = inst.args.iter().map(|&arg| self.number(arg)).collect();
             let d = self.int_op(inst.op, row, &args).unwrap_or_else(|| {
-                let shape = vec![true; args.len()];
-                let run = lanes::handler(inst.op, row, &shape);
+                let run = lanes::handler(inst.op, row, true);
                 let args =
                     inst.args.iter().zip(&args).map(|(&arg, &reg)| self.int_operand(arg, reg));
                 let args = args.collect();
@@ -224,8 +223,7 @@ impl Selection<'_> {
         let wide = row.bytes() == 8;
         let direct = if wide { wide::has_code(inst.op) } else { has_lanes(inst.op, row) };
         if !direct {
-            let shape = vec![false; args.len()];
-            let run = lanes::handler(inst.op, row, &shape);
+            let run = lanes::handler(inst.op, row, false);
             let args = inst.args.iter().zip(args);
             let args = args.map(|(&arg, regs)| self.lanes_operand(arg, regs)).collect();
             let mut regs = self.call_for_lanes(value, run, args);
