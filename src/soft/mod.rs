@@ -21,6 +21,7 @@ pub(crate) mod metal;
 pub(crate) mod msl;
 pub(crate) mod ptx;
 pub(crate) mod runtime;
+pub(crate) mod sorted;
 pub(crate) mod stream;
 pub(crate) mod system;
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         let done = catch_unwind(AssertUnwindSafe(|| work.take().map(|work| work())));
         result = Some((done, position()));
     };
-    on_large_stack(job);
+    on_large_stack(Box::new(job));
     match (result, work) {
         (Some((done, at)), _) => {
             // The report of an internal error says where the compiler was.
@@ -76,8 +76,7 @@ const MAX: usize = 4;
 
 /// Does a job, which does not panic, on a thread with a large stack, and waits for it. Does nothing if there is no such
 /// thread.
-fn on_large_stack(job: impl FnOnce() + Send) {
-    let job: Box<dyn FnOnce() + Send + '_> = Box::new(job);
+fn on_large_stack(job: Box<dyn FnOnce() + Send + '_>) {
     // SAFETY: only the lifetime changes. The job is called and dropped before this returns: it ends when the thread says that
     // it is done, or when the other end of the channel is gone, which the thread holds until after the job.
     let job = unsafe {

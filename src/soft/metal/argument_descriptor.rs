@@ -4,6 +4,7 @@ use super::foundation::{List, NSObject, Object, Strong, lock, soft_class};
 use super::properties::{SCALARS, properties};
 use crate::abi::Class;
 use crate::soft::ir::{Expected, HANDLE_BYTES, Layout, Member, MemberKind, Scalar};
+use crate::soft::sorted;
 use std::sync::Mutex;
 
 /// `MTLBindingAccess`.
@@ -86,7 +87,7 @@ pub(super) fn layout(descriptors: &List) -> Result<Layout, String> {
         let descriptor = unsafe { Object::<ArgumentDescriptor>::from_id(object.id()) };
         fields.push(descriptor.ok_or("the list has an object of another class")?.get());
     }
-    fields.sort_by_key(|fields| fields.index);
+    sorted::sort_by_key(&mut fields, |fields| fields.index);
     let mut layout = Layout { size: 0, align: 1, members: Vec::new() };
     let mut next = 0;
     for fields in fields {

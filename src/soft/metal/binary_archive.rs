@@ -15,7 +15,7 @@ use super::library::Library;
 use super::pipeline::{ComputePipelineState, Settings};
 use crate::soft::foundation::file;
 use crate::soft::kernel::Processor;
-use std::collections::BTreeSet;
+use crate::soft::sorted::SortedSet;
 use std::sync::Mutex;
 
 /// The first line of a file.
@@ -27,7 +27,7 @@ const LONGEST: u64 = 1 << 26;
 /// An archive.
 pub(super) struct BinaryArchive {
     processor: &'static Processor,
-    entries: Mutex<BTreeSet<u64>>,
+    entries: Mutex<SortedSet<u64>>,
     label: Label,
 }
 

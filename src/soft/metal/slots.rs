@@ -2,11 +2,11 @@
 //! looked at.
 
 use super::foundation::{Object, SoftClass, Strong, lock};
-use std::collections::BTreeMap;
+use crate::soft::sorted::SortedMap;
 use std::sync::Mutex;
 
 /// An array of descriptors by index.
-pub(super) struct Slots<P>(Mutex<BTreeMap<usize, Strong<P>>>);
+pub(super) struct Slots<P>(Mutex<SortedMap<usize, Strong<P>>>);
 
 impl<P> Default for Slots<P> {
     fn default() -> Self {
@@ -17,7 +17,7 @@ impl<P> Default for Slots<P> {
 impl<P: SoftClass + Default> Slots<P> {
     /// The descriptor of an index.
     pub(super) fn at(&self, index: usize) -> Strong<P> {
-        lock(&self.0).entry(index).or_insert_with(|| Strong::new(P::default())).clone()
+        lock(&self.0).get_or_insert_with(index, || Strong::new(P::default())).clone()
     }
 
     /// Sets the descriptor of an index; nil makes it a new one.

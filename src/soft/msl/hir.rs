@@ -4,7 +4,7 @@ use super::check::builtins::Builtin;
 use super::source::Span;
 use super::types::{Qual, TyId};
 use crate::soft::ir::Op;
-use std::collections::BTreeSet;
+use crate::soft::sorted::SortedSet;
 
 /// A local variable, parameter or `this` of a function.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -41,14 +41,14 @@ pub(crate) struct Function {
 /// The functions and program-scope variables that expressions use.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Uses {
-    pub(crate) functions: BTreeSet<InstanceIndex>,
-    pub(crate) globals: BTreeSet<GlobalIndex>,
+    pub(crate) functions: SortedSet<InstanceIndex>,
+    pub(crate) globals: SortedSet<GlobalIndex>,
     /// The functions whose addresses are used.
-    pub(crate) pointed: BTreeSet<InstanceIndex>,
+    pub(crate) pointed: SortedSet<InstanceIndex>,
     /// The locals of which more than the value is used: they may be assigned.
-    pub(crate) places: BTreeSet<LocalIndex>,
+    pub(crate) places: SortedSet<LocalIndex>,
     /// All parts of locals that are used, if the caller wants them.
-    locals: Option<BTreeSet<(LocalIndex, Part)>>,
+    locals: Option<SortedSet<(LocalIndex, Part)>>,
     /// The number of expressions and statements.
     pub(crate) size: usize,
 }
@@ -86,8 +86,8 @@ impl Uses {
     }
 
     /// The parts of locals that statements use, parameters among them.
-    pub(crate) fn locals_of(block: &[Stmt]) -> BTreeSet<(LocalIndex, Part)> {
-        let mut uses = Uses { locals: Some(BTreeSet::new()), ..Uses::default() };
+    pub(crate) fn locals_of(block: &[Stmt]) -> SortedSet<(LocalIndex, Part)> {
+        let mut uses = Uses { locals: Some(SortedSet::new()), ..Uses::default() };
         uses.block(block);
         uses.locals.unwrap_or_default()
     }

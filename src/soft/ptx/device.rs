@@ -1,6 +1,6 @@
 //! An NVIDIA GPU: its context, its limits, and memory of its own that is used again.
 
-use std::collections::BTreeMap;
+use crate::soft::sorted::SortedMap;
 use std::ffi::{CStr, c_int};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -40,7 +40,7 @@ pub(super) struct Device {
     /// The kernels of copies, fills and stamps, once there are some.
     transfers: OnceLock<transfer::Code>,
     /// Released memory by its length, and the bytes of all of it.
-    free: Mutex<(BTreeMap<usize, Vec<Address>>, usize)>,
+    free: Mutex<(SortedMap<usize, Vec<Address>>, usize)>,
     /// Streams that no launch uses now.
     streams: Mutex<Vec<Stream>>,
 }
@@ -202,7 +202,7 @@ impl Drop for Block {
         let mut free = self.device.free.lock().unwrap_or_else(PoisonError::into_inner);
         if free.1 + self.bytes <= MAX_FREE_BYTES {
             free.1 += self.bytes;
-            free.0.entry(self.bytes).or_default().push(self.address);
+            free.0.get_or_insert_with(self.bytes, Vec::new).push(self.address);
             return;
         }
         drop(free);

@@ -3,7 +3,6 @@
 //! Short buffers are memory of the host, which the GPU reads through its bus: to move pages forth and back takes longer than
 //! the accesses. The pages of longer ones move to where they are used.
 
-use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
@@ -13,6 +12,8 @@ use super::sequence::{self, Sequence};
 use super::staging::Range;
 use super::transfer::{self, overlaps};
 use crate::soft::kernel::{DeviceMemory, Fault, Finished, Source, Submitted, Transfer};
+use crate::soft::sorted;
+use crate::soft::sorted::SortedMap;
 
 /// The longest memory that stays with the host.
 const SMALL: usize = 64 << 10;
@@ -44,14 +45,14 @@ enum Home {
 #[derive(Default)]
 pub(super) struct Shared {
     /// Ranges that the device accesses at their own address, by their starts.
-    ranges: RwLock<BTreeMap<usize, Known>>,
+    ranges: RwLock<SortedMap<usize, Known>>,
     /// Memory that was released.
     free: Mutex<Free>,
 }
 
 #[derive(Default)]
 struct Free {
-    list: BTreeMap<(Home, usize), Vec<usize>>,
+    list: SortedMap<(Home, usize), Vec<usize>>,
     bytes: usize,
     /// The bytes of all memory that moves, whether released or not.
     moving: usize,
@@ -78,7 +79,7 @@ impl Shared {
     /// If the device accesses a range at its own address: what keeps it so.
     pub(super) fn find(&self, start: usize, bytes: usize) -> Option<Keep> {
         let ranges = self.ranges.read().unwrap_or_else(PoisonError::into_inner);
-        let (_, known) = ranges.range(..=start).next_back()?;
+        let (_, known) = ranges.last_up_to(&start)?;
         if start + bytes > known.end {
             return None;
         }
@@ -93,11 +94,12 @@ impl Shared {
     pub(super) fn parts(&self, range: Range) -> Vec<Range> {
         let end = range.start + range.bytes;
         let ranges = self.ranges.read().unwrap_or_else(PoisonError::into_inner);
-        let known = ranges.range(..end).rev().take_while(|(_, known)| known.end > range.start);
-        let mut cuts: Vec<usize> = known.flat_map(|(&start, known)| [start, known.end]).collect();
+        let known =
+            ranges.before(&end).iter().rev().take_while(|(_, known)| known.end > range.start);
+        let mut cuts: Vec<usize> = known.flat_map(|(start, known)| [*start, known.end]).collect();
         cuts.retain(|cut| (range.start + 1..end).contains(cut));
         cuts.extend([range.start, end]);
-        cuts.sort_unstable();
+        sorted::sort(&mut cuts);
         cuts.dedup();
         let part = |ends: &[usize]| Range { start: ends[0], bytes: ends[1] - ends[0], ..range };
         cuts.windows(2).map(part).collect()
@@ -106,7 +108,7 @@ impl Shared {
     /// Whether a range is of memory that stays with the host.
     fn stays(&self, start: usize) -> bool {
         let ranges = self.ranges.read().unwrap_or_else(PoisonError::into_inner);
-        let known = ranges.range(..=start).next_back();
+        let known = ranges.last_up_to(&start);
         known.is_some_and(|(_, known)| known.stays && start < known.end)
     }
 
@@ -285,7 +287,7 @@ impl Drop for Memory {
         let mut free = self.device.shared.free();
         if self.bytes <= LONGEST && free.bytes + self.bytes <= MAX_FREE_BYTES {
             free.bytes += self.bytes;
-            free.list.entry((self.home, self.bytes)).or_default().push(start);
+            free.list.get_or_insert_with((self.home, self.bytes), Vec::new).push(start);
             return;
         }
         if self.home != Home::Host {

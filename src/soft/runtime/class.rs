@@ -14,6 +14,7 @@ use super::protocol::{self, ProtocolData};
 use super::selector;
 use super::variable::Variable;
 use crate::abi::{Class, Imp, Method, Sel};
+use crate::soft::sorted;
 use crate::soft::system::entries;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
@@ -603,6 +604,6 @@ pub(super) fn dispose_pair(class: &'static ClassData) {
 /// The registered classes, in the order of their names.
 pub(super) fn all() -> Vec<&'static ClassData> {
     let mut all: Vec<_> = Lock::take().classes.0.values().copied().collect();
-    all.sort_by_key(|class| class.name);
+    sorted::sort_by_key(&mut all, |class| class.name);
     all
 }

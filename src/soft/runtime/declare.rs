@@ -377,11 +377,15 @@ macro_rules! types {
     ($($ty:ty),+) => { &[$(<$ty as $crate::abi::Encode>::ENCODING),+] };
 }
 
-/// The encoding of a method, as Objective-C writes it.
-pub(super) fn encoded(types: Types) -> CString {
+/// The encoding of a method.
+pub(crate) fn method_encoding(types: Types) -> MethodEncoding {
     let parse = |text: &&str| text.parse().expect("an `Encode` type has a well-formed encoding");
-    let method = MethodEncoding::new(parse(&types[0]), types[1..].iter().map(parse));
-    CString::new(method.to_string()).expect("an encoding has no NUL")
+    MethodEncoding::new(parse(&types[0]), types[1..].iter().map(parse))
+}
+
+/// The same, as Objective-C writes it.
+pub(super) fn encoded(types: Types) -> CString {
+    CString::new(method_encoding(types).to_string()).expect("an encoding has no NUL")
 }
 
 /// The only value of a function's own type.

@@ -397,8 +397,11 @@ impl<P: SoftClass> Object<P> {
     ///
     /// `object` is nil or an object, and lives for `'a`.
     pub(crate) unsafe fn from_id<'a>(object: Id) -> Option<&'a Self> {
+        if object.is_nil() {
+            return None;
+        }
         // SAFETY: the caller's.
-        if object.is_nil() { None } else { unsafe { Self::from_receiver(object) } }
+        unsafe { Self::from_receiver(object) }
     }
 
     /// The same for the receiver of a message, which is not nil.

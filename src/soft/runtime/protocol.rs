@@ -12,6 +12,7 @@ use super::nsobject::NSObject;
 use super::property::{Described, Property};
 use super::selector;
 use crate::abi::{Bool, Class, Id, Protocol, Sel};
+use crate::soft::sorted;
 use crate::soft::system::entries;
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -283,7 +284,7 @@ pub(super) fn register(protocol: &'static ProtocolData) {
 /// The registered protocols, in the order of their names.
 pub(super) fn all() -> Vec<&'static ProtocolData> {
     let mut all: Vec<_> = Lock::take().protocols.0.values().copied().collect();
-    all.sort_by_key(|protocol| protocol.name);
+    sorted::sort_by_key(&mut all, |protocol| protocol.name);
     all
 }
 

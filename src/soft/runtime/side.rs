@@ -8,6 +8,7 @@ use super::class::Kind;
 use super::object::{self, Retained, class_of};
 use crate::abi::Id;
 use crate::soft::fork;
+use crate::soft::sorted::SortedMap;
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering::*};
@@ -18,7 +19,7 @@ use std::sync::{Mutex, MutexGuard};
 pub(super) struct Side {
     /// The addresses of the variables that refer to the object.
     weak: Vec<usize>,
-    associated: BTreeMap<usize, Associated>,
+    associated: SortedMap<usize, Associated>,
     extra: usize,
 }
 

@@ -1,15 +1,15 @@
 //! `@synchronized`: a recursive lock for every object that is used as one.
 
 use crate::abi::Id;
-use std::collections::BTreeMap;
+use crate::soft::sorted::SortedMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 /// The locked objects by address: the thread that owns the lock, and how often it has taken it.
-static HELD: Mutex<BTreeMap<usize, (ThreadId, usize)>> = Mutex::new(BTreeMap::new());
+static HELD: Mutex<SortedMap<usize, (ThreadId, usize)>> = Mutex::new(SortedMap::new());
 static RELEASED: Condvar = Condvar::new();
 
-fn held() -> MutexGuard<'static, BTreeMap<usize, (ThreadId, usize)>> {
+fn held() -> MutexGuard<'static, SortedMap<usize, (ThreadId, usize)>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -21,7 +21,7 @@ pub(super) fn enter(object: Id) {
     let me = thread::current().id();
     let mut held = held();
     loop {
-        let (owner, times) = held.entry(object.as_ptr().addr()).or_insert((me, 0));
+        let (owner, times) = held.get_or_insert_with(object.as_ptr().addr(), || (me, 0));
         if *owner == me {
             *times += 1;
             return;

@@ -7,6 +7,7 @@ use super::memory::Memory;
 use super::printf::{self, Argument, Number};
 use crate::soft::fork::lock;
 use crate::soft::kernel::{Binding, Processor};
+use crate::soft::sorted;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -126,7 +127,7 @@ impl Log {
         }
         words[HEADER..end].fill(0);
         // Messages of one thread are in the order in which it wrote them.
-        messages.sort_by_key(|message| {
+        sorted::sort_by_key(&mut messages, |message| {
             let [x, y, z] = message.thread;
             (z, y, x)
         });

@@ -5,8 +5,8 @@
 //! requested.
 
 use crate::soft::fork::lock;
+use crate::soft::sorted::SortedMap;
 use crate::soft::system;
-use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering::*};
@@ -112,12 +112,12 @@ impl Drop for Pages {
 /// Released mappings, by length, and whether their addresses were exposed.
 #[derive(Default)]
 struct Pool {
-    lists: BTreeMap<usize, Vec<(Mapping, bool)>>,
+    lists: SortedMap<usize, Vec<(Mapping, bool)>>,
     /// The bytes of all of them.
     bytes: usize,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { lists: BTreeMap::new(), bytes: 0 });
+static POOL: Mutex<Pool> = Mutex::new(Pool { lists: SortedMap::new(), bytes: 0 });
 
 impl Pool {
     /// The mapping of this length that was released last.
@@ -138,7 +138,7 @@ impl Pool {
             *self = Self::default();
         }
         self.bytes += bytes;
-        self.lists.entry(bytes).or_default().push((mapping, exposed));
+        self.lists.get_or_insert_with(bytes, Vec::new).push((mapping, exposed));
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
         for number in 0..2 * MAX / LONGEST {
             pool.add(mapping(LONGEST / PAGE), false);
             assert_eq!(pool.bytes, (number % (MAX / LONGEST) + 1) * LONGEST);
-            assert_eq!(pool.bytes, pool.lists[&LONGEST].len() * LONGEST);
+            assert_eq!(pool.bytes, pool.lists.at(&LONGEST).len() * LONGEST);
         }
         pool.add(mapping(LONGEST / PAGE + 1), false);
         assert_eq!((pool.bytes, pool.lists.len()), (MAX, 1));

@@ -4,7 +4,7 @@ use super::settings::Settings;
 use super::table::Entry;
 use crate::soft::fork::lock;
 use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter, Processor, limits};
-use std::collections::BTreeMap;
+use crate::soft::sorted::SortedMap;
 use std::sync::{Arc, Mutex, Weak};
 
 /// The facts about a kernel that its dispatches need.
@@ -101,7 +101,7 @@ impl Pipeline {
 }
 
 /// The pipelines that indirect commands may use, by the numbers of their states.
-static INDIRECT: Mutex<BTreeMap<u64, Weak<Pipeline>>> = Mutex::new(BTreeMap::new());
+static INDIRECT: Mutex<SortedMap<u64, Weak<Pipeline>>> = Mutex::new(SortedMap::new());
 
 /// Lets indirect commands use a pipeline, until it is dropped.
 pub(crate) fn allow_indirect(number: u64, pipeline: &Arc<Pipeline>) {

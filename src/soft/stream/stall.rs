@@ -6,7 +6,7 @@
 
 use super::settings::Settings;
 use crate::soft::fork::lock;
-use std::collections::BTreeMap;
+use crate::soft::sorted::SortedMap;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,12 +44,12 @@ type GiveUp = Box<dyn FnOnce(u64, Duration) + Send>;
 
 /// The current waits, by number: the first is the oldest.
 struct Waits {
-    list: BTreeMap<u64, (Instant, GiveUp)>,
+    list: SortedMap<u64, (Instant, GiveUp)>,
     next: u64,
     watched: bool,
 }
 
-static WAITS: Mutex<Waits> = Mutex::new(Waits { list: BTreeMap::new(), next: 1, watched: false });
+static WAITS: Mutex<Waits> = Mutex::new(Waits { list: SortedMap::new(), next: 1, watched: false });
 static MORE: Condvar = Condvar::new();
 
 /// A wait that is watched as long as this lives.
@@ -119,8 +119,8 @@ fn end_stalled_waits(limit: Duration) -> ! {
         // One at a time: what runs after it may be what the others wait for.
         let mut waits = lock(&WAITS);
         let since = |start: Instant| now.duration_since(start.max(silent_since));
-        if let Some(oldest) = waits.list.first_entry().filter(|wait| since(wait.get().0) >= limit) {
-            let (number, (start, give_up)) = oldest.remove_entry();
+        let is_due = waits.list.values().next().is_some_and(|(start, _)| since(*start) >= limit);
+        if let Some((number, (start, give_up))) = is_due.then(|| waits.list.pop_first()).flatten() {
             drop(waits);
             give_up(number, since(start));
             pause = interval.min(GRACE);

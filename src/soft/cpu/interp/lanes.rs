@@ -135,12 +135,13 @@ unsafe fn operand<T: Lane>(at: *const u8, uniform: bool, copies: &mut Copies) ->
         unsafe { copies.0.as_mut_ptr().cast::<[T; LANES]>().write([*at.cast::<T>(); LANES]) };
         copies.0.as_ptr().cast()
     }
+    let copy = match (uniform, size_of::<T>()) {
+        (true, 4) => copy::<u32>,
+        (true, 8) => copy::<u64>,
+        _ => return at,
+    };
     // SAFETY: the caller's.
-    match (uniform, size_of::<T>()) {
-        (true, 4) => unsafe { copy::<u32>(at, copies) },
-        (true, 8) => unsafe { copy::<u64>(at, copies) },
-        _ => at,
-    }
+    unsafe { copy(at, copies) }
 }
 
 /// An operation on one operand.

@@ -5,6 +5,7 @@
 //! which live ranges begin, the lowest free one first: frames stay small and in the cache.
 
 use super::prepared::Found;
+use crate::soft::sorted;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -71,7 +72,7 @@ impl Registers {
         }
         let mut order: Vec<u32> = (0..self.lives.len() as u32).collect();
         order.retain(|&index| self.lives[index as usize].from != u32::MAX);
-        order.sort_by_key(|&index| self.lives[index as usize].from);
+        sorted::sort_by_key(&mut order, |&index| self.lives[index as usize].from);
         let mut offsets = vec![0; self.lives.len()];
         // Slots first, then lanes on vector boundaries.
         let (mut slots, mut lanes) = (Units::default(), Units::default());
@@ -113,7 +114,7 @@ struct LoopTree<'a> {
 impl LoopTree<'_> {
     fn new(loops: &[Extent]) -> LoopTree<'_> {
         let mut order: Vec<u32> = (0..loops.len() as u32).collect();
-        order.sort_by_key(|&index| {
+        sorted::sort_by_key(&mut order, |&index| {
             let (start, end) = loops[index as usize];
             (start, std::cmp::Reverse(end))
         });

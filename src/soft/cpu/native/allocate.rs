@@ -4,6 +4,7 @@
 //! loops that carry it. When there are more lives than registers, the one that is used least for its length
 //! is in memory instead, for all of it.
 
+use crate::soft::sorted;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -57,7 +58,7 @@ pub(crate) fn allocate(code: &Code, files: &Files) -> Allocation {
     let lives = lives(code);
     let mut order: Vec<u32> = (0..lives.len() as u32).collect();
     order.retain(|&index| lives[index as usize].from != u32::MAX);
-    order.sort_by_key(|&index| lives[index as usize].from);
+    sorted::sort_by_key(&mut order, |&index| lives[index as usize].from);
 
     let mut scan = Scan {
         code,
@@ -98,7 +99,7 @@ impl Nest {
         let loops = &code.loops;
         let mut order: Vec<u32> = (0..loops.len() as u32).collect();
         // Outer before inner.
-        order.sort_by_key(|&number| {
+        sorted::sort_by_key(&mut order, |&number| {
             let (start, end) = loops[number as usize];
             (start, std::cmp::Reverse(end))
         });

@@ -10,6 +10,7 @@ use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::hash::{FastMap, FastSet};
 use crate::soft::ir::walk::{instructions, loops, statements};
 use crate::soft::ir::{Effect, Function, Input, Inst, Op, Span, Stmt, Value, VarId};
+use crate::soft::sorted;
 
 /// A body as phases.
 pub(crate) struct Phases<'a> {
@@ -405,7 +406,7 @@ impl<'a> Find<'a, '_> {
             }
         }
         let mut entering: Vec<Value> = entering.into_iter().collect();
-        entering.sort_unstable();
+        sorted::sort(&mut entering);
         let variables = self.variables_of(stmts);
         steps.push(Step::Phase(Phase { stmts, entering, variables, ..Phase::default() }));
     }

@@ -7,7 +7,8 @@
 //! is monotone. The same works for statements without a loop, which are one iteration.
 
 use crate::soft::ir::hash::{FastMap, FastSet};
-use std::collections::BTreeMap;
+use crate::soft::sorted;
+use crate::soft::sorted::SortedMap;
 
 use crate::soft::ir::walk::{instructions, loops, outside_loops, statements_outside_loops};
 use crate::soft::ir::{Address, Block, Function, Op, Scalar, Stmt, Type, Value, VarId};
@@ -22,7 +23,7 @@ pub(crate) enum Leaf {
 
 /// A sum of products of leaves: each product with its factor. It is computed modulo 2^32 or 2^64.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Poly(pub(crate) BTreeMap<Vec<Leaf>, i64>);
+pub(crate) struct Poly(pub(crate) SortedMap<Vec<Leaf>, i64>);
 
 /// Products of a sum, and leaves of a product, at most.
 const MAX_PRODUCTS: usize = 8;
@@ -32,11 +33,15 @@ const MAX_DEPTH: u32 = 16;
 
 impl Poly {
     pub(crate) fn constant(number: i64) -> Self {
-        Self(if number == 0 { BTreeMap::new() } else { BTreeMap::from([(Vec::new(), number)]) })
+        if number == 0 { Self::default() } else { Self::product(Vec::new(), number) }
     }
 
     fn leaf(leaf: Leaf) -> Self {
-        Self(BTreeMap::from([(vec![leaf], 1)]))
+        Self::product(vec![leaf], 1)
+    }
+
+    fn product(leaves: Vec<Leaf>, factor: i64) -> Self {
+        Self([(leaves, factor)].into_iter().collect())
     }
 
     /// The number, if it is known.
@@ -50,7 +55,7 @@ impl Poly {
 
     fn plus(mut self, other: Self, factor: i64) -> Option<Self> {
         for (product, number) in other.0 {
-            let sum = self.0.entry(product).or_insert(0);
+            let sum = self.0.get_or_insert_with(product, || 0);
             *sum = sum.wrapping_add(number.wrapping_mul(factor));
         }
         self.0.retain(|_, number| *number != 0);
@@ -59,14 +64,14 @@ impl Poly {
 
     fn times(&self, other: &Self) -> Option<Self> {
         let mut result = Self::default();
-        for (a, x) in &self.0 {
-            for (b, y) in &other.0 {
+        for (a, x) in self.0.iter() {
+            for (b, y) in other.0.iter() {
                 let mut leaves = [&a[..], b].concat();
-                leaves.sort_unstable();
+                sorted::sort(&mut leaves);
                 if leaves.len() > MAX_LEAVES {
                     return None;
                 }
-                let product = Self(BTreeMap::from([(leaves, x.wrapping_mul(*y))]));
+                let product = Self::product(leaves, x.wrapping_mul(*y));
                 result = result.plus(product, 1)?;
             }
         }
@@ -424,7 +429,7 @@ impl<'a> Stretch<'a> {
         for (index, scale) in address.terms {
             self.add(&mut affine, index, scale, 0)?;
         }
-        affine.terms.sort_unstable();
+        sorted::sort(&mut affine.terms);
         Some(affine)
     }
 
@@ -603,7 +608,7 @@ mod tests {
             assert_eq!(found, (limit, step.unsigned_abs(), down, inclusive), "case {number}");
             let affine = stretch.affine(pointer).unwrap();
             let [term] = &affine.terms[..] else { panic!("case {number}: {affine:?}") };
-            let step = Poly(BTreeMap::from([(vec![Leaf::Value(n)], step)]));
+            let step = Poly::product(vec![Leaf::Value(n)], step);
             assert_eq!(term.linear.step, step, "case {number}");
             assert_eq!(stretch.accesses().len(), 1);
         }

@@ -5,6 +5,7 @@
 //! statements decides, whichever lanes execute them. A local whose address escapes is always live.
 
 use crate::soft::ir::{Block, Function, Op, Rule, Space, Stmt, Type, Value, walk};
+use crate::soft::sorted;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -147,7 +148,7 @@ impl<'a> Lives<'a> {
 /// Assigns each local to the lowest room that is free while it is alive.
 fn place(sizes: &[u64], lives: &[Option<Life>]) -> (Vec<u64>, u64) {
     let mut order: Vec<usize> = (0..sizes.len()).filter(|&local| lives[local].is_some()).collect();
-    order.sort_by_key(|&local| lives[local]);
+    sorted::sort_by_key(&mut order, |&local| lives[local]);
     let (mut starts, mut end) = (vec![0; sizes.len()], 0);
     // The free ranges, and the others by the end of the life of what is there.
     let mut free = BTreeMap::from([(0, u64::MAX)]);

@@ -5,6 +5,7 @@
 //! are adjacent to each other are left alone: those are contiguous already.
 
 use crate::soft::ir::hash::FastMap;
+use crate::soft::sorted;
 
 use crate::soft::ir::facts::uniform;
 use crate::soft::ir::{
@@ -84,7 +85,7 @@ impl Adjacent<'_> {
         // By the statement that a vector is to be loaded before.
         let mut wide: FastMap<usize, Vec<Vec<Member>>> = FastMap::default();
         for ((_, terms, scalar), mut members) in groups {
-            members.sort_unstable();
+            sorted::sort(&mut members);
             members.dedup_by_key(|&mut (distance, ..)| distance);
             let next_to = |a: &Member, b: &Member| b.0.wrapping_sub(a.0) == scalar.bytes().into();
             for run in members.chunk_by(next_to) {
@@ -107,7 +108,7 @@ impl Adjacent<'_> {
         for (at, value) in std::mem::take(open).into_iter().enumerate() {
             let mut loads = wide.remove(&at).unwrap_or_default();
             // The order of a HashMap is not deterministic.
-            loads.sort_unstable();
+            sorted::sort(&mut loads);
             for members in loads {
                 self.join(value, &members, out);
             }
@@ -184,7 +185,7 @@ impl Adjacent<'_> {
         let ty = Type::of(scalar, members.len() as u32);
         let mut in_order: Vec<(usize, u32, Value)> =
             (0..).zip(members).map(|(component, &(_, at, value))| (at, component, value)).collect();
-        in_order.sort_unstable();
+        sorted::sort(&mut in_order);
         let span = |value| self.function.inst(value).span;
         let loads = in_order.into_iter().map(|(_, component, value)| (component, span(value)));
         let loads = JoinedLoads::new(loads);

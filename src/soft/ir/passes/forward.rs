@@ -2,6 +2,7 @@
 //! path to the read. Variables that are assigned once become values, and their assignments are dead.
 
 use crate::soft::ir::walk::statements;
+use crate::soft::sorted;
 
 use super::rewrite::{Around, Change, Rewrite, rewrite};
 use crate::soft::ir::{Block, Function, Inst, Op, Stmt, Value};
@@ -130,7 +131,7 @@ impl Rewrite for Forward {
                 (variable, self.known[variable as usize].filter(visible))
             };
             let mut after: Changes = self.before[changes..].iter().map(after).collect();
-            after.sort_unstable_by_key(|change| change.0);
+            sorted::sort_by_key(&mut after, |change| change.0);
             after.dedup();
             after
         }));

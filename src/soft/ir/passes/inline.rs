@@ -11,6 +11,7 @@ use crate::soft::ir::{
     Block, FuncId, Function, FunctionBuilder, Inst, Module, Op, Scalar, Span, Stmt, Type, Value,
     VarId,
 };
+use crate::soft::sorted;
 
 /// Instructions after inlining, at most.
 const MAX: usize = 1 << 20;
@@ -168,7 +169,7 @@ fn callees_first(module: &Module, count: &[Count]) -> Vec<FuncId> {
         let before = waiting.len();
         let mut callees: Vec<FuncId> = count[id.index()].calls.keys().copied().collect();
         // The order of a map of hashes is not deterministic.
-        callees.sort_unstable();
+        sorted::sort(&mut callees);
         waiting.extend(callees.into_iter().filter(|callee| !done[callee.index()]));
         if waiting.len() > before {
             continue;

@@ -7,7 +7,7 @@
 
 use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::walk::{Rebuild, statements};
-use std::collections::BTreeMap;
+use crate::soft::sorted::SortedMap;
 
 use crate::soft::ir::{
     Block, Function, FunctionBuilder, Inst, Op, Scalar, Stmt, Type, Value, VarId,
@@ -44,8 +44,8 @@ fn promoted(function: &Function) -> Function {
     let mut pieces = Vec::new();
     for (local, found) in function.locals.iter().zip(&find.locals) {
         kept.push(found.stays.then(|| out.local_like(local.clone())));
-        let mut variables = BTreeMap::new();
-        for (&offset, &ty) in found.pieces.iter().filter(|_| !found.stays) {
+        let mut variables = SortedMap::new();
+        for &(offset, ty) in found.pieces.iter().filter(|_| !found.stays) {
             variables.insert(offset, (out.variable(&local.name, ty), ty));
         }
         pieces.push(variables);
@@ -65,7 +65,7 @@ struct Local {
     bytes: i64,
     stays: bool,
     /// The scalars and pointers in it, by offset.
-    pieces: BTreeMap<i64, Type>,
+    pieces: SortedMap<i64, Type>,
 }
 
 impl Local {
@@ -80,8 +80,8 @@ impl Local {
         {
             return false;
         }
-        let below = self.pieces.range(..end).next_back();
-        let overlaps = below.is_some_and(|(&at, known)| at + i64::from(known.bytes()) > offset);
+        let below = self.pieces.before(&end).last();
+        let overlaps = below.is_some_and(|(at, known)| at + i64::from(known.bytes()) > offset);
         if overlaps || offset < 0 || end > self.bytes || self.pieces.len() >= MAX_PIECES {
             // Out of bounds, it stays to be reported.
             self.stays = true;
@@ -95,7 +95,7 @@ impl Local {
     fn within(&self, start: i64, bytes: i64) -> Option<Vec<(i64, Type)>> {
         let end = start + bytes;
         let mut found = Vec::new();
-        for (&at, &ty) in self.pieces.range(..end) {
+        for &(at, ty) in self.pieces.before(&end) {
             let piece_end = at + i64::from(ty.bytes());
             if piece_end <= start {
                 continue;
@@ -260,7 +260,7 @@ impl Find<'_> {
                 at += i64::from(ty.bytes());
                 continue;
             }
-            let next = local.pieces.range(at..).next().map_or(end, |(&next, _)| next.min(end));
+            let next = local.pieces.not_before(&at).first().map_or(end, |&(next, _)| next.min(end));
             let word = at % 4 == 0 && at + 4 <= next;
             let ty = Type::Scalar(if word { Scalar::U32 } else { Scalar::U8 });
             changed |= local.note(at, ty);
@@ -278,7 +278,7 @@ struct Promote<'a> {
     /// The locals that stay in memory.
     kept: Vec<Option<Value>>,
     /// The variables of the others, by offset.
-    pieces: Vec<BTreeMap<i64, (VarId, Type)>>,
+    pieces: Vec<SortedMap<i64, (VarId, Type)>>,
     values: Vec<Option<Value>>,
 }
 
@@ -395,13 +395,13 @@ impl Promote<'_> {
     }
 
     fn read(&mut self, local: usize, offset: i64, ty: Type) -> Value {
-        let (variable, _) = self.pieces[local][&offset];
+        let &(variable, _) = self.pieces[local].at(&offset);
         let value = self.out.get(variable);
         self.cast(value, ty)
     }
 
     fn write(&mut self, local: usize, offset: i64, _: Type, value: Value) {
-        let (variable, ty) = self.pieces[local][&offset];
+        let &(variable, ty) = self.pieces[local].at(&offset);
         let value = self.cast(value, ty);
         self.out.set(variable, value);
     }
@@ -411,8 +411,10 @@ impl Promote<'_> {
         let bytes = i64::from(inst.imm as u32);
         let Some((local, start)) = to.or(from) else { return };
         let pieces: Vec<(i64, Type)> = self.pieces[local]
-            .range(start..start + bytes)
-            .map(|(&at, &(_, ty))| (at - start, ty))
+            .before(&(start + bytes))
+            .iter()
+            .filter(|&&(at, _)| at >= start)
+            .map(|&(at, (_, ty))| (at - start, ty))
             .collect();
         let mut values = Vec::new();
         for &(at, ty) in &pieces {

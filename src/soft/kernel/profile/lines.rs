@@ -1,10 +1,11 @@
 //! Lines of a profile: what was counted at their sites.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::{Count, Extent, Memory, hints};
 use crate::soft::ir::{AccessKind, Site, SiteKind, Space};
 use crate::soft::kernel::SourceText;
+use crate::soft::sorted::{SortedMap, SortedSet};
 
 /// The counts of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(crate) struct Summary {
     /// About the kernel as a whole.
     pub(crate) hints: Vec<String>,
     /// The text of the files, where it is known.
-    pub(super) files: BTreeMap<String, Option<String>>,
+    pub(super) files: SortedMap<String, Option<String>>,
 }
 
 /// The counts of a line.
@@ -75,12 +76,12 @@ impl Summary {
         source: &dyn SourceText,
         sites: impl Iterator<Item = (&'a Site, &'a Count)>,
     ) -> Self {
-        let mut lines: BTreeMap<(String, u32), Line> = BTreeMap::new();
+        let mut lines: SortedMap<(String, u32), Line> = SortedMap::new();
         // The runs and lanes of a line in each function: those of its part that ran most often.
         let mut most: HashMap<(String, u32, u32), (u64, u64)> = HashMap::new();
         for (site, count) in sites {
             let Some(at) = source.position(site.span) else { continue };
-            let line = lines.entry((at.file.clone(), at.line)).or_default();
+            let line = lines.get_or_insert_with((at.file.clone(), at.line), Line::default);
             line.add(site, count);
             if let SiteKind::Line(_) = site.kind {
                 let known = most.entry((at.file, at.line, site.function)).or_default();
@@ -112,8 +113,8 @@ impl Summary {
 
     /// The lines of each file to show, with their texts: those with counts, and some around them. `None` is a gap.
     pub(super) fn shown(&self) -> Vec<(&str, Vec<Option<Shown<'_>>>)> {
-        let of_file = |(file, text)| (String::as_str(file), self.shown_of(file, text));
-        self.files.iter().map(of_file).collect()
+        let files = self.files.iter();
+        files.map(|(file, text)| (file.as_str(), self.shown_of(file, text))).collect()
     }
 
     fn shown_of<'a>(&'a self, file: &str, text: &'a Option<String>) -> Vec<Option<Shown<'a>>> {
@@ -121,10 +122,10 @@ impl Summary {
         const AROUND: u32 = 3;
         let texts: Vec<&str> = text.as_deref().unwrap_or_default().lines().collect();
         let counted = self.lines.iter().filter(|line| line.file == file);
-        let counted: BTreeMap<u32, &Line> = counted.map(|line| (line.number, line)).collect();
+        let counted: SortedMap<u32, &Line> = counted.map(|line| (line.number, line)).collect();
         // Not all numbers up to the last: a `#line` directive may have made it large.
         let near = |&number: &u32| number.saturating_sub(AROUND)..=number.saturating_add(AROUND);
-        let near: BTreeSet<u32> = counted.keys().flat_map(near).collect();
+        let near: SortedSet<u32> = counted.keys().flat_map(near).collect();
         let mut shown: Vec<Option<Shown<'_>>> = Vec::new();
         let mut before = None;
         for number in near {

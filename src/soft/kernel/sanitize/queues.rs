@@ -13,36 +13,37 @@ use super::shadow::Record;
 use super::{Run, Site};
 use crate::soft::ir::AccessKind;
 use crate::soft::ir::hash::FastMap;
+use crate::soft::sorted::SortedMap;
 
 /// A vector clock: the work that comes before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ticks {
     /// For each queue the tick up to which everything that it did does.
-    queues: BTreeMap<u64, u64>,
+    queues: SortedMap<u64, u64>,
     /// Encoders, by number: the start of each range of them, and its end. What is done is soon one range.
-    encoders: BTreeMap<u64, u64>,
+    encoders: SortedMap<u64, u64>,
 }
 
 impl Ticks {
-    const NONE: Self = Self { queues: BTreeMap::new(), encoders: BTreeMap::new() };
+    const NONE: Self = Self { queues: SortedMap::new(), encoders: SortedMap::new() };
 
     /// Work that comes before `other` comes before this, too.
     fn join(&mut self, other: &Self) {
-        other.queues.iter().for_each(|(&queue, &tick)| self.add(queue, tick));
-        other.encoders.iter().for_each(|(&start, &end)| self.add_encoders(start, end));
+        other.queues.iter().for_each(|&(queue, tick)| self.add(queue, tick));
+        other.encoders.iter().for_each(|&(start, end)| self.add_encoders(start, end));
     }
 
     fn add(&mut self, queue: u64, tick: u64) {
         if queue >= FIRST_ENCODER {
             return self.add_encoders(queue, queue + 1);
         }
-        let known = self.queues.entry(queue).or_default();
+        let known = self.queues.get_or_insert_with(queue, || 0);
         *known = tick.max(*known);
     }
 
     fn add_encoders(&mut self, mut start: u64, mut end: u64) {
         // With the ranges that it meets it is one range.
-        while let Some((&from, &to)) = self.encoders.range(..=end).next_back()
+        while let Some(&(from, to)) = self.encoders.last_up_to(&end)
             && to >= start
         {
             if from <= start && end <= to {
@@ -57,7 +58,7 @@ impl Ticks {
     fn is_after(&self, batch: &Batch) -> bool {
         let queue = batch.queue;
         if queue >= FIRST_ENCODER {
-            return self.encoders.range(..=queue).next_back().is_some_and(|(_, &end)| queue < end);
+            return self.encoders.last_up_to(&queue).is_some_and(|&(_, end)| queue < end);
         }
         self.queues.get(&queue).is_some_and(|&tick| tick >= batch.tick)
     }
@@ -136,7 +137,7 @@ pub(super) fn all_seen() -> Ticks {
 }
 
 /// The clocks of fences, by their numbers.
-static FENCES: Mutex<BTreeMap<u64, Ticks>> = Mutex::new(BTreeMap::new());
+static FENCES: Mutex<SortedMap<u64, Ticks>> = Mutex::new(SortedMap::new());
 /// The number of the first encoder: they are above those of queues.
 const FIRST_ENCODER: u64 = 1 << 40;
 static ENCODERS: AtomicU64 = AtomicU64::new(FIRST_ENCODER);
@@ -251,7 +252,10 @@ impl Encoder {
 pub(super) fn encoders_begun(queue: u64, all: &[EncoderOrder], done: &[Ticks]) {
     let (mut fences, mut tracked) = (lock(&FENCES), lock(&TRACKED));
     for (order, done) in all.iter().zip(done) {
-        order.updates.iter().for_each(|&fence| fences.entry(fence).or_default().join(done));
+        order
+            .updates
+            .iter()
+            .for_each(|&fence| fences.get_or_insert_with(fence, Ticks::default).join(done));
         for &(memory, writes) in &order.memory {
             let uses = tracked.entry((memory, queue)).or_default();
             uses.all.join(done);
@@ -391,7 +395,7 @@ mod tests {
         for at in (0..1000).map(|at| at * 7 % 1000) {
             ticks.add(FIRST_ENCODER + at, u64::MAX);
         }
-        assert_eq!(ticks.encoders, BTreeMap::from([(FIRST_ENCODER, FIRST_ENCODER + 1000)]));
+        assert_eq!(ticks.encoders, SortedMap::from_iter([(FIRST_ENCODER, FIRST_ENCODER + 1000)]));
         let mut other = Ticks::default();
         for at in [2, 5, 6, 1001] {
             other.add(FIRST_ENCODER + at, u64::MAX);
@@ -408,7 +412,7 @@ mod tests {
         ticks.join(&other);
         assert_eq!(ticks.encoders.len(), 2);
         ticks.add(FIRST_ENCODER + 1000, u64::MAX);
-        assert_eq!(ticks.encoders, BTreeMap::from([(FIRST_ENCODER, FIRST_ENCODER + 1002)]));
+        assert_eq!(ticks.encoders, SortedMap::from_iter([(FIRST_ENCODER, FIRST_ENCODER + 1002)]));
     }
 
     /// Chains that take turns are a few ranges each, and short ones leave no numbers over.

@@ -8,6 +8,7 @@ use super::stamps::{
 };
 use crate::soft::ir::AccessKind;
 use crate::soft::ir::hash::FastMap;
+use crate::soft::sorted;
 
 /// One access, as far as it matters to later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,7 +308,7 @@ impl Shadow {
     /// Forgets everything: the records, with the numbers of their cells, in that order.
     pub(super) fn take(&mut self) -> impl Iterator<Item = (u64, Record)> {
         let mut pages: Vec<_> = std::mem::take(&mut self.pages).into_iter().collect();
-        pages.sort_unstable_by_key(|page| page.0);
+        sorted::sort_by_key(&mut pages, |page| page.0);
         pages.into_iter().flat_map(|(page, cells)| {
             cells.into_iter().zip(page * CELLS as u64..).flat_map(|(cell, number)| {
                 let records: Vec<Record> = cell.records().copied().collect();
@@ -416,7 +417,7 @@ impl Stamps<'_> {
         let planes =
             [(Plane::Writer, AccessKind::Write), (Plane::First, kind), (Plane::Second, kind)];
         let mut records: Vec<Record> = planes.into_iter().filter_map(record).collect();
-        records.sort_by_key(|record| record.stamp / EVENT);
+        sorted::sort_by_key(&mut records, |record| record.stamp / EVENT);
         records
     }
 }

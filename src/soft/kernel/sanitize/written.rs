@@ -1,7 +1,7 @@
 //! Which bytes of private buffers were written: only kernels and blits write there, so that it is known; and which of a threadgroup's memory.
 
+use crate::soft::sorted::SortedMap;
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ struct Written {
 }
 
 /// The buffers, by address; none overlaps another.
-static BUFFERS: Mutex<BTreeMap<u64, Written>> = Mutex::new(BTreeMap::new());
+static BUFFERS: Mutex<SortedMap<u64, Written>> = Mutex::new(SortedMap::new());
 static ANY: AtomicBool = AtomicBool::new(false);
 /// How often memory was tracked.
 static TRACKED: AtomicU64 = AtomicU64::new(0);
@@ -32,7 +32,7 @@ pub(crate) fn is_wanted() -> bool {
 }
 
 /// The buffers, if there are any.
-fn buffers() -> Option<MutexGuard<'static, BTreeMap<u64, Written>>> {
+fn buffers() -> Option<MutexGuard<'static, SortedMap<u64, Written>>> {
     ANY.load(Relaxed).then(|| BUFFERS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn track(base: *const u8, bytes: usize) -> u64 {
     let number = TRACKED.fetch_add(1, Relaxed) + 1;
     let (base, bytes, bits) = (base as u64, bytes as u64, vec![0; bytes.div_ceil(64)]);
     if let Some(mut buffers) = buffers() {
-        let before = buffers.range(..base + bytes).rev();
+        let before = buffers.before(&(base + bytes)).iter().rev();
         let over = before.take_while(|(start, other)| *start + other.bytes > base);
         let over: Vec<u64> = over.map(|(start, _)| *start).collect();
         over.iter().for_each(|start| drop(buffers.remove(start)));
@@ -75,8 +75,8 @@ pub(crate) fn mark(base: *const u8, bytes: usize) {
 
 fn set(base: *const u8, bytes: usize, written: bool) {
     let Some(mut buffers) = buffers() else { return };
-    let Some((start, buffer)) = buffers.range_mut(..=base as u64).next_back() else { return };
-    let from = base as u64 - start;
+    let Some((start, buffer)) = buffers.last_up_to_mut(&(base as u64)) else { return };
+    let from = base as u64 - *start;
     let end = buffer.bytes.min(from + bytes as u64);
     let mut at = from;
     while at < end {
@@ -92,7 +92,7 @@ fn set(base: *const u8, bytes: usize, written: bool) {
 pub(crate) fn copy(from: *const u8, to: *const u8, bytes: usize) {
     let Some(buffers) = buffers() else { return };
     let at = |base: *const u8| {
-        let (start, buffer) = buffers.range(..=base as u64).next_back()?;
+        let (start, buffer) = buffers.last_up_to(&(base as u64))?;
         let offset = base as u64 - start;
         (offset < buffer.bytes).then_some((offset, buffer))
     };
@@ -118,7 +118,7 @@ pub(crate) fn copy(from: *const u8, to: *const u8, bytes: usize) {
 /// The bytes of memory that were not written, a bit for each of at most 32; those of other memory were.
 pub(super) fn unwritten(address: u64, bytes: u32) -> u32 {
     let Some(buffers) = buffers() else { return 0 };
-    let Some((start, buffer)) = buffers.range(..=address).next_back() else { return 0 };
+    let Some((start, buffer)) = buffers.last_up_to(&address) else { return 0 };
     let was = |byte: u32| {
         let at = address - start + u64::from(byte);
         at >= buffer.bytes || buffer.bits[(at / 64) as usize] >> (at % 64) & 1 != 0

@@ -101,7 +101,7 @@ fn every_method_is_declared_as_apple_declares_it() {
         for row in declaration.methods {
             let level = if row.of_class { "class" } else { "instance" };
             let selector = row.selector.to_str().unwrap();
-            let types = (row.types)();
+            let types = crate::soft::runtime::declare::method_encoding(row.types);
             // The facts are of arm64, where a `BOOL` is C's `bool`; no method takes a `char`.
             let spelled = |encoding: &crate::abi::Encoding| match encoding.to_string() {
                 text if text == <crate::abi::Bool as crate::abi::Encode>::ENCODING => {

@@ -18,8 +18,8 @@ use crate::soft::msl::hir::{
 };
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Types};
+use crate::soft::sorted::SortedSet;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The kind of the function that a program starts with.
@@ -163,7 +163,7 @@ impl<'a> Specialisation<'a> {
     }
 
     /// The functions whose addresses are used, in order.
-    pub(crate) fn pointed(&self) -> BTreeSet<InstanceIndex> {
+    pub(crate) fn pointed(&self) -> SortedSet<InstanceIndex> {
         let checked = self.program.bodies.values().filter_map(|state| match state {
             State::Checked(function) => Some(&function.uses.pointed),
             _ => None,

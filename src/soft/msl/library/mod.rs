@@ -6,6 +6,7 @@ use crate::soft::ir::passes::{
     self, Pipeline, common, dead, flatten, fold, forward, inline, promote, scalarise,
 };
 use crate::soft::ir::{self, Checks, Function, Op, Routine, internal_error};
+use crate::soft::sorted;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -117,7 +118,7 @@ fn routine(routine: Routine) -> Arc<Function> {
 pub(super) fn applied(functions: &[Function]) -> ir::Library {
     let all = functions.iter().flat_map(|function| &function.insts);
     let mut ops: Vec<Op> = all.map(|inst| inst.op).filter(|op| op.is_library()).collect();
-    ops.sort_unstable();
+    sorted::sort(&mut ops);
     ops.dedup();
     ir::Library::of(ops.into_iter().map(|op| (op, code(op)))).with_routines(routine)
 }

@@ -8,6 +8,7 @@ use crate::soft::ir::{
 use crate::soft::msl::check::State;
 use crate::soft::msl::hir::{Expr, InstanceIndex};
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+use crate::soft::sorted;
 
 /// A function that a pointer may point to.
 #[derive(Clone, Copy)]
@@ -239,7 +240,7 @@ impl super::Lowering<'_> {
                 }
             }
         }
-        callees.sort_unstable_by_key(|callee| callee.handle);
+        sorted::sort_by_key(&mut callees, |callee| callee.handle);
         callees.dedup_by_key(|callee| callee.handle);
         callees
     }

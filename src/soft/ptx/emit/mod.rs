@@ -25,7 +25,7 @@ mod together;
 mod value;
 mod version;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::text::{Kind, Label, Reg, Text, ptx};
 use crate::soft::ir::facts::stack_slots::assign_offsets;
@@ -35,6 +35,7 @@ use crate::soft::ir::{
     AllocationKind, Function, JoinedLoads, Module, Op, Routine, Scalar, Space, Span, Type, Value,
     internal_error,
 };
+use crate::soft::sorted::SortedSet;
 pub(super) use barrier::position;
 pub(super) use inline_bytes::{
     inline_sizes, limit_inline_sizes, offset as inline_offset, start as inline_start,
@@ -276,7 +277,7 @@ struct Emit<'a> {
     /// The registers of a routine's result.
     result: Vec<Reg>,
     /// The routines that are called.
-    routines: BTreeSet<Routine>,
+    routines: SortedSet<Routine>,
     /// Whether pointers may be to regions that are in a table.
     far: bool,
 }
@@ -338,7 +339,7 @@ impl<'a> Emit<'a> {
             uses_lane_room: false,
             is_routine: false,
             result: Vec::new(),
-            routines: BTreeSet::new(),
+            routines: SortedSet::new(),
             far: is_far(function),
         }
     }

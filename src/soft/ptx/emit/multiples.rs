@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::{Options, assigned, inline_bytes};
 use crate::soft::ir::{Function, Inst, Op, Type, Value};
+use crate::soft::sorted;
 
 /// A number in the bytes that a command carries, on which addresses depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,7 +81,7 @@ fn of_addresses(function: &Function) -> Vec<Value> {
             left.extend(assigned.get(&inst.imm).into_iter().flatten());
         }
     }
-    found.sort_by_key(|value| value.index());
+    sorted::sort_by_key(&mut found, |value| value.index());
     found
 }
 

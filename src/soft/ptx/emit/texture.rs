@@ -5,13 +5,14 @@ use super::super::tables::{DESCRIPTION, HAS_WORDS};
 use super::super::text::{Kind, Reg, ptx};
 use super::{Emit, SiteKind, layout};
 use crate::soft::ir::{Function, Inst, Op, Routine, Scalar, TextureAtomic, Type};
+use crate::soft::sorted;
 
 /// The kinds of textures that a function expects in memory, in the order of their numbers.
 pub(crate) fn expected(function: &Function) -> Vec<u64> {
     let of =
         |inst: &Inst| (inst.op == Op::FromMemory && inst.ty.space().is_none()).then_some(inst.imm);
     let mut all: Vec<u64> = function.insts.iter().filter_map(of).collect();
-    all.sort_unstable();
+    sorted::sort(&mut all);
     all.dedup();
     all
 }

@@ -481,7 +481,7 @@ impl Emit<'_> {
         let sum = self.text.reg(kind);
         let constant = if bits == 32 { i64::from(constant as i32) } else { constant };
         ptx!(self.text, "mov.b{bits} {sum}, {constant};");
-        for (product, &factor) in &poly.0 {
+        for &(ref product, factor) in poly.0.iter() {
             let Some((&leaf, more)) = product.split_first() else { continue };
             let mut value = self.leaf(leaf);
             for &leaf in more {

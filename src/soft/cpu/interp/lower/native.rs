@@ -2,6 +2,7 @@
 //! fail in it.
 
 use crate::soft::ir::hash::{FastMap, FastSet};
+use crate::soft::sorted;
 use std::sync::Arc;
 
 use super::{Field, Lowering, NONE, Operand};
@@ -141,7 +142,7 @@ impl Lowering<'_> {
         }
         let mut leaving = Vec::new();
         let mut defined: Vec<Value> = contents.defined.iter().copied().collect();
-        defined.sort_unstable();
+        sorted::sort(&mut defined);
         for value in defined {
             if natives.plan.leaves[value.index()] {
                 self.destination(value);
@@ -151,7 +152,7 @@ impl Lowering<'_> {
         }
         let mut ids: Vec<(VarId, bool)> =
             contents.variables.iter().map(|(&id, &set)| (id, set)).collect();
-        ids.sort_unstable();
+        sorted::sort(&mut ids);
         // A body's variables are nowhere else.
         let own: Vec<RunVariable> = match natives.plan.body {
             true => ids.drain(..).map(|(id, _)| RunVariable::own(id, self.uniform)).collect(),

@@ -6,6 +6,7 @@ use super::{INT, LANES, Selection};
 use crate::soft::cpu::interp::simd;
 use crate::soft::cpu::native::lir::{Kind as Num, *};
 use crate::soft::ir::{Function, Inst, Op, Rule, Scalar, Value};
+use crate::soft::sorted;
 
 /// Whether there is code for an operation, if registers can hold its operands.
 pub(crate) fn has_code(function: &Function, inst: &Inst) -> bool {
@@ -452,7 +453,7 @@ impl Selection<'_> {
         let one = |selection: &mut Self, part: usize| {
             let source = |lane: usize| source(part * lanes + lane % lanes);
             let mut parts: Vec<usize> = (0..lanes).map(|lane| source(lane) / lanes).collect();
-            parts.sort_unstable();
+            sorted::sort(&mut parts);
             parts.dedup();
             if parts.len() > 1 && lanes == 16 {
                 let (index, d) = (selection.table(source), selection.lane());

@@ -8,6 +8,7 @@ use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::shape::{Start, Sum};
 use crate::soft::ir::facts::affine::is_within;
 use crate::soft::ir::{Scalar, Value};
+use crate::soft::sorted;
 
 /// The form of an access.
 pub(super) struct Form {
@@ -373,7 +374,7 @@ fn load_of(from: &[i64], scalar: Scalar, components: usize, words: usize) -> Loa
 /// Whether all offsets are at least so far apart.
 fn are_apart(from: &[i64], least: i64) -> bool {
     let mut from = from.to_vec();
-    from.sort_unstable();
+    sorted::sort(&mut from);
     from.windows(2).all(|pair| pair[1] - pair[0] >= least)
 }
 

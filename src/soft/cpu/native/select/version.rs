@@ -219,7 +219,7 @@ impl Selection<'_> {
     /// The step of an index from lane to lane, if all its terms are available.
     fn stride(&self, linear: &Linear) -> Option<i64> {
         let mut stride = 0i64;
-        for (product, &factor) in &linear.start.0 {
+        for &(ref product, factor) in linear.start.0.iter() {
             for &leaf in product {
                 self.is_there(leaf).then_some(())?;
                 let Leaf::Value(value) = leaf else { continue };
@@ -453,7 +453,7 @@ impl Selection<'_> {
             selection.emit(Ins::Int { op, wide, d, a, b });
             d
         };
-        for (product, &factor) in &poly.0 {
+        for &(ref product, factor) in poly.0.iter() {
             let bits = if wide { factor as u64 } else { u64::from(factor as u32) };
             let mut reg = None;
             for &leaf in product {
