@@ -355,6 +355,7 @@ impl Session {
             queues::activate();
         }
         let Extent { grid, group, arguments } = extent;
+        let source = lock(&self.encoders).1.as_ref().map_or(self.queue, |encoder| encoder.number);
         let made = self.made.get_or_init(Box::default);
         let mut state = lock(&made.state);
         let begun = state.launches.last().filter(|_| resumes).map(|run| run.first_group);
@@ -369,7 +370,7 @@ impl Session {
         Checker {
             state,
             found: &made.found,
-            queue: self.queue,
+            source,
             kernel: kernel.to_owned(),
             checks,
             own: Shadow::of_threadgroups(),
@@ -405,8 +406,8 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Checker<'a> {
     state: MutexGuard<'a, State>,
     found: &'a Mutex<Found>,
-    /// The number of the queue.
-    queue: u64,
+    /// The number of the encoder, where memory is used whose hazards the program tracks itself, or of the queue.
+    source: u64,
     kernel: String,
     checks: Checks,
     own: Shadow,
@@ -680,7 +681,7 @@ impl Checker<'_> {
         let kind = sites[site as usize].kind;
         // A value that is not known counts as different in every thread.
         let number = u64::from(group) << 10 | u64::from(wave) << 5 | u64::from(lane);
-        let number = number ^ self.queue << 42;
+        let number = number ^ self.source << 42;
         let value = value.unwrap_or_else(|| (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let new = Record {
             group,

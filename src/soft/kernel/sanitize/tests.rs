@@ -543,6 +543,48 @@ fn parts_of_an_access_are_put_together() {
     assert_eq!(found, [(0, 0, 0b1100), (1, 0, 0b0011), (1, 1, 0b1100)]);
 }
 
+/// An encoder of a queue with untracked memory at an address, where a thread writes a value: how many races are found.
+fn untracked_write(queue: u64, address: u64, [waits, updates]: [&[u64]; 2]) -> usize {
+    let mut session = Session::default();
+    session.set_queue(queue);
+    let (waits, updates) = (waits.to_vec(), updates.to_vec());
+    let all = [EncoderOrder { waits, updates, ..EncoderOrder::default() }];
+    let range = address..address + 4;
+    let untracked = std::slice::from_ref(&range);
+    activate();
+    session.begin_encoders(&all, untracked, 0);
+    let mut checker = session.launch("k", Checks::RACES, extent([1; 3], [1; 3]), false);
+    checker.enter(0);
+    let site = checker.site(None, AccessKind::Write);
+    checker.step(1);
+    let place = Place { own: false, address, bytes: 4, region: 1, name: &|| None, offset: 0 };
+    checker.access(0, 0, site, None, &place);
+    drop(checker);
+    session.end(&all, untracked);
+    session.before(&SharedClock::default());
+    session.reports().len()
+}
+
+/// Fences work in all queues of a device.
+#[test]
+fn fences_order_encoders_of_queues() {
+    // Fences and addresses of this test alone.
+    const FENCES: [u64; 2] = [u64::MAX - 1, u64::MAX];
+    for (number, queues) in [[21, 21], [21, 22]].into_iter().enumerate() {
+        let at = |nth: u64| 0x7400_0000_0000 + (number as u64) * 0x1_0000 + nth * 64;
+        let [fence, other] = FENCES.map(|fence| fence - 2 * number as u64);
+        assert_eq!(untracked_write(queues[0], at(0), [&[], &[fence]]), 0);
+        assert_eq!(untracked_write(queues[1], at(0), [&[fence], &[other]]), 0, "{queues:?}");
+        assert_eq!(untracked_write(queues[0], at(0), [&[other], &[]]), 0, "{queues:?}");
+        assert_eq!(untracked_write(queues[0], at(1), [&[], &[fence]]), 0);
+        for waits in [&[][..], &[fence - 100]] {
+            assert_eq!(untracked_write(queues[1], at(1), [waits, &[]]), 1, "{queues:?}");
+            forget(0, at(1) as *const u8, 4);
+            assert_eq!(untracked_write(queues[0], at(1), [&[], &[fence]]), 0);
+        }
+    }
+}
+
 /// A record outlives its stamp's number, and does not become that stamp again.
 #[test]
 fn records_have_no_stamps_after_events_are_numbered_anew() {
