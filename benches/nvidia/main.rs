@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 // Only sources that were written are read.
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 #[path = "../../tests/kernels/src/packages.rs"]
 mod packages;
 #[path = "../products/mod.rs"]
