@@ -123,7 +123,7 @@ impl ClassState for Memory {
         &self,
         object: &Object,
         message_use: MessageUse,
-        arguments: impl Fn(&mut ArgumentSink<'_>),
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
     ) {
         self.located.sending(object, message_use, arguments);
     }

@@ -132,7 +132,7 @@ impl ClassState for Resident {
         &self,
         queue: &Object,
         message_use: MessageUse,
-        arguments: impl Fn(&mut ArgumentSink<'_>),
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
     ) {
         change_queue(queue, message_use, arguments);
     }
@@ -358,7 +358,7 @@ impl ClassState for Submission {
         &self,
         object: &Object,
         message_use: MessageUse,
-        arguments: impl Fn(&mut ArgumentSink<'_>),
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
     ) {
         match message_use {
             MessageUse::Commit => {

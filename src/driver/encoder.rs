@@ -187,7 +187,7 @@ impl ClassState for Open {
         &self,
         _: &Object,
         message_use: MessageUse,
-        arguments: impl Fn(&mut ArgumentSink<'_>),
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
     ) {
         if message_use == MessageUse::End {
             self.open.set(false);

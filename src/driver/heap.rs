@@ -278,7 +278,7 @@ impl ClassState for Members {
         &self,
         _: &Object,
         message_use: MessageUse,
-        arguments: impl Fn(&mut ArgumentSink<'_>),
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
     ) {
         self.0.residents().sending(message_use, arguments);
     }

@@ -241,7 +241,7 @@ pub trait ClassState {
         &self,
         object: &Object,
         message_use: MessageUse,
-        arguments: impl Fn(&mut ArgumentSink<'_>),
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
     ) {
         let _ = (object, message_use, arguments);
     }

@@ -1,7 +1,7 @@
 //! The members of a residency set, for command buffers that use the set.
 
 use super::flight::{next_number, take_number};
-use super::record::RecordRef;
+use super::record::Record;
 use super::uses::{Allocations, Uses};
 use super::{ArgumentSink, MessageUse, lock};
 use crate::objc::object::Object;
@@ -29,7 +29,7 @@ struct Members {
 impl Members {
     /// The records that a use of the set covers: those of the present members, and of members that were removed after they were
     /// captured.
-    fn records(&self, captured: Option<u64>) -> impl Iterator<Item = &RecordRef> {
+    fn records(&self, captured: Option<u64>) -> impl Iterator<Item = &Arc<Record>> {
         let is_captured = move |one: &&Counted| captured.is_some_and(|begun| one.set.has(begun));
         let removed = self.removed.iter().filter(is_captured);
         self.present
@@ -204,19 +204,20 @@ struct Member {
     removed: bool,
 }
 
-/// Records that a set refers to.
+/// Records that a set refers to. They are counted like footprints, because the reference is not a use by a command buffer.
 #[derive(Debug, Default)]
 struct Counted {
-    records: Vec<RecordRef>,
+    records: Vec<Arc<Record>>,
     /// The uses that the records refer to.
     set: Arc<Encoded>,
 }
 
 impl Counted {
-    fn add(&mut self, records: Vec<RecordRef>, set: &Arc<Encoded>) {
+    fn add(&mut self, records: Vec<Arc<Record>>, set: &Arc<Encoded>) {
         self.set = Arc::clone(set);
         for record in records {
-            if !self.records.iter().any(|known| known.is_same(&record)) {
+            if !self.records.iter().any(|known| Arc::ptr_eq(known, &record)) {
+                record.count();
                 record.add_set(set);
                 self.records.push(record);
             }
@@ -238,6 +239,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         for record in &self.records {
             record.remove_set(&self.set);
+            record.discount();
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The memory that a command buffer uses, collected from the messages to its encoders.
 
-use super::lazy::LazyFootprint;
-use super::record::{EncodedRef, Footprint, RecordRef, drop_unused};
+use super::record::{Footprint, Record};
 use super::{MessageUse, Residents, Tracker};
 use crate::abi::Id;
 use std::cell::{Cell, RefCell};
@@ -21,7 +20,7 @@ pub(super) struct Uses {
 
 #[derive(Debug)]
 pub(super) struct Use {
-    pub(super) record: EncodedRef,
+    pub(super) record: Arc<Record>,
     pub(super) writes: bool,
     /// Only a residency set has the memory, which lists the command buffer instead of the record.
     by_set: bool,
@@ -38,20 +37,11 @@ impl Drop for Use {
     }
 }
 
-/// A stamp is a serial and the number of an entry, of this many bits.
-const ENTRY_BITS: u32 = 24;
-const ENTRIES: u64 = (1 << ENTRY_BITS) - 1;
+/// A stamp is a serial and a position of this many bits.
+const POSITION_BITS: u32 = 24;
+const POSITIONS: u64 = (1 << POSITION_BITS) - 1;
 /// A serial that no record's stamp has.
-const NO_SERIAL: u64 = !ENTRIES;
-
-/// The number of a record's entry in a list, counted from 1, if the record's stamp says that it is in the list.
-///
-/// A command buffer on another thread may overwrite the stamp: then the record is listed twice, which does no harm.
-#[inline(always)]
-fn entry(stamp: u64, serial: u64) -> Option<u32> {
-    let number = stamp ^ serial;
-    (number <= ENTRIES).then_some(number as u32)
-}
+const NO_SERIAL: u64 = !POSITIONS;
 
 impl Default for Uses {
     fn default() -> Self {
@@ -60,50 +50,59 @@ impl Default for Uses {
 }
 
 impl Uses {
-    /// Records a use; returns the number of its entry.
-    pub(super) fn record_use(&mut self, record: &RecordRef, writes: bool) -> u32 {
-        let number = self.entry(record).unwrap_or_else(|| self.add(record));
-        self.list[number as usize - 1].writes |= writes;
-        number
+    /// The position of a record, if its stamp says that it is in the list.
+    ///
+    /// A command buffer on another thread may overwrite the stamp: then the record is listed twice, which
+    /// does no harm.
+    #[inline(always)]
+    fn position(&self, record: &Record) -> Option<usize> {
+        let stamp = record.stamp.load(Relaxed);
+        (stamp & !POSITIONS == self.serial).then_some((stamp & POSITIONS) as usize)
     }
 
-    /// Records a use by a residency set that the command buffer uses since an epoch.
-    pub(super) fn record_set_use(&mut self, record: &RecordRef, begun: u64) {
-        match self.entry(record) {
-            Some(number) => {
-                let one = &mut self.list[number as usize - 1];
-                one.begun = one.begun.min(begun);
-            }
-            None => {
-                let record = EncodedRef::new(record);
-                _ = self.append(Use { record, writes: true, by_set: true, begun });
-            }
-        }
-    }
-
-    /// The number of a record's entry. Begins the list if it is empty.
-    fn entry(&mut self, record: &RecordRef) -> Option<u32> {
+    /// Records a use; returns its position in the list.
+    pub(super) fn record_use(&mut self, record: &Arc<Record>, writes: bool) -> usize {
         if self.list.is_empty() {
             self.begin();
         }
-        entry(record.stamp.load(Relaxed), self.serial)
+        let position = self.position(record).unwrap_or_else(|| self.add(record));
+        self.list[position].writes |= writes;
+        position
+    }
+
+    /// Records a use by a residency set that the command buffer uses since an epoch.
+    pub(super) fn record_set_use(&mut self, record: &Arc<Record>, begun: u64) {
+        if self.list.is_empty() {
+            self.begin();
+        }
+        match self.position(record) {
+            Some(position) => self.list[position].begun = self.list[position].begun.min(begun),
+            None => {
+                _ = self.append(Use {
+                    record: Arc::clone(record),
+                    writes: true,
+                    by_set: true,
+                    begun,
+                });
+            }
+        }
     }
 
     /// Appends a record to a list that has begun.
     #[inline(always)]
-    fn add(&mut self, record: &RecordRef) -> u32 {
-        let (record, begun) = (EncodedRef::new(record), record.begin());
+    fn add(&mut self, record: &Arc<Record>) -> usize {
+        let (record, begun) = (Arc::clone(record), record.begin());
         self.append(Use { record, writes: false, by_set: false, begun })
     }
 
     #[inline(always)]
-    fn append(&mut self, one: Use) -> u32 {
-        let number = self.list.len() + 1;
-        if number as u64 <= ENTRIES {
-            one.record.stamp.store(self.serial | number as u64, Relaxed);
+    fn append(&mut self, one: Use) -> usize {
+        let position = self.list.len();
+        if position as u64 <= POSITIONS {
+            one.record.stamp.store(self.serial | position as u64, Relaxed);
         }
         self.list.push(one);
-        number as u32
+        position
     }
 }
 
@@ -111,7 +110,7 @@ impl Uses {
     /// Begins a list.
     fn begin(&mut self) {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
-        self.serial = SERIAL.fetch_add(1, Relaxed) << ENTRY_BITS;
+        self.serial = SERIAL.fetch_add(1, Relaxed) << POSITION_BITS;
         self.list.reserve(8);
     }
 
@@ -121,11 +120,10 @@ impl Uses {
         Self { serial: NO_SERIAL, list }
     }
 
-    /// Drops the entries, which may run any code. The thread keeps the memory of the list, unless that is large: 48 KiB.
+    /// Drops the entries, which may run any code. The thread keeps the memory of the list, unless that is large.
     pub(super) fn retire(mut self) {
-        const MAX: usize = 2048;
+        const MAX: usize = 256;
         self.list.clear();
-        drop_unused();
         if (1..=MAX).contains(&self.list.capacity()) {
             _ = SPARE.try_with(|spare| spare.set(self.list));
         }
@@ -146,8 +144,8 @@ struct Encoding {
 }
 
 impl Encoding {
-    /// Records a use; returns the number of its entry.
-    fn record_use(&mut self, record: &RecordRef, writes: bool) -> u32 {
+    /// Records a use; returns its position in the list.
+    fn record_use(&mut self, record: &Arc<Record>, writes: bool) -> usize {
         if self.uses.list.is_empty() {
             self.uses = self.tracker.take();
         }
@@ -162,10 +160,8 @@ pub struct ArgumentSink<'a> {
     message_use: MessageUse,
     /// Whether a resource was among the arguments before.
     seen: bool,
-    /// The number in the encoder's list of the buffer that is bound; 0 if there is none.
+    /// The position in the encoder's list of the buffer that is bound, plus one; 0 if there is none.
     bound: u32,
-    /// The stamp of that buffer's record, if it is known and the buffer has one record.
-    stamp: Option<u64>,
     /// The last argument, if it is a number that can be an index.
     number: Option<usize>,
 }
@@ -174,8 +170,6 @@ pub struct ArgumentSink<'a> {
 #[derive(Debug)]
 enum Destination<'a> {
     Encoder(&'a EncoderUses),
-    /// None yet: the index and the stamp of the buffer that a message binds are read first, and mostly suffice.
-    Stamp,
     /// A residency set: commands that no encoder tracks may use them.
     Residency(&'a mut Allocations),
 }
@@ -184,7 +178,7 @@ enum Destination<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Allocations {
     /// The addresses of the objects, and the records of their memory.
-    pub(super) resources: Vec<(usize, Vec<RecordRef>)>,
+    pub(super) resources: Vec<(usize, Vec<Arc<Record>>)>,
     /// Residency sets, by their members.
     pub(super) sets: Vec<Arc<Residents>>,
 }
@@ -204,7 +198,7 @@ impl Allocations {
 impl<'a> ArgumentSink<'a> {
     #[inline(always)]
     fn new(to: Destination<'a>, message_use: MessageUse) -> Self {
-        Self { to, message_use, seen: false, bound: 0, stamp: None, number: None }
+        Self { to, message_use, seen: false, bound: 0, number: None }
     }
 
     /// A residency set, by its members.
@@ -214,29 +208,18 @@ impl<'a> ArgumentSink<'a> {
         }
     }
 
-    /// Whether the stamp of a resource is all that is to be read, which this does.
-    #[inline(always)]
-    pub(crate) fn reads_stamp(&mut self, footprint: &LazyFootprint) -> bool {
-        let is_all = matches!(self.to, Destination::Stamp);
-        if is_all {
-            self.stamp = footprint.stamp();
-        }
-        is_all
-    }
-
     /// A resource, and whether its own settings forbid that kernels write it.
     #[inline]
     pub(crate) fn resource(&mut self, object: Id, footprint: &Footprint, read_only: bool) {
         let uses = match &mut self.to {
             Destination::Encoder(uses) => uses,
-            Destination::Stamp => return,
             Destination::Residency(allocations) => {
                 let records = footprint.records().cloned().collect();
                 return allocations.resources.push((object.as_ptr().addr(), records));
             }
         };
         if self.message_use == MessageUse::Bind {
-            self.bound = uses.entry(footprint);
+            self.bound = uses.position(footprint);
             return;
         }
         let reads = match self.message_use {
@@ -284,7 +267,7 @@ pub(crate) struct EncoderUses {
     bound: Cell<u32>,
     /// A bit for each index whose buffer a launch may have written, where the list does not say so yet.
     unrecorded_writes: Cell<u32>,
-    /// For each index of a buffer: its number in the list; 0 if nothing is bound.
+    /// For each index of a buffer: its position in the list, plus one; 0 if nothing is bound.
     slots: [Cell<u32>; SLOTS],
     /// `None` before the encoder was made by a command buffer, and after its end.
     encoding: RefCell<Option<Encoding>>,
@@ -315,10 +298,9 @@ impl EncoderUses {
     pub(crate) fn sending(
         &self,
         message_use: MessageUse,
-        arguments: impl Fn(&mut ArgumentSink<'_>),
+        arguments: impl FnOnce(&mut ArgumentSink<'_>),
     ) {
         match message_use {
-            MessageUse::Bind if self.bind_known(&arguments) => return,
             MessageUse::End => return self.end(),
             MessageUse::Pipeline => self.written.set(u32::MAX),
             _ => {}
@@ -333,21 +315,14 @@ impl EncoderUses {
         }
     }
 
-    /// Binds a buffer if it has one record, which is in the list; this is what most messages do. Returns whether it did.
-    #[inline(always)]
-    fn bind_known(&self, arguments: impl Fn(&mut ArgumentSink<'_>)) -> bool {
-        let mut sink = ArgumentSink::new(Destination::Stamp, MessageUse::Bind);
-        arguments(&mut sink);
-        let known = sink.stamp.and_then(|stamp| entry(stamp, self.serial.get()));
-        if let Some(number) = known {
-            self.bind_slot(sink.number, number);
-        }
-        known.is_some()
-    }
-
     /// Binds a buffer to an index, for methods from whose arguments this does not follow.
     pub(crate) fn bind(&self, footprint: Option<&Footprint>, index: usize) {
-        self.bind_slot(Some(index), footprint.map_or(0, |footprint| self.entry(footprint)));
+        self.sending(MessageUse::Bind, |sink| {
+            if let Some(footprint) = footprint {
+                sink.resource(Id::NIL, footprint, false);
+            }
+            sink.number(Some(index));
+        });
     }
 
     /// Called when the encoder has ended: its uses go back to the command buffer.
@@ -365,12 +340,14 @@ impl EncoderUses {
         }
     }
 
-    /// The number of a buffer's first record in the list, to which it is added if necessary; 0 if nothing is tracked.
+    /// The position of a buffer's first record in the list, plus one; 0 if nothing is tracked.
     #[inline(always)]
-    fn entry(&self, footprint: &Footprint) -> u32 {
-        match entry(footprint.first.stamp.load(Relaxed), self.serial.get()) {
-            Some(number) if footprint.rest.is_empty() => number,
-            _ => self.add(footprint),
+    fn position(&self, footprint: &Footprint) -> u32 {
+        let stamp = footprint.first.stamp.load(Relaxed);
+        if stamp & !POSITIONS == self.serial.get() && footprint.rest.is_empty() {
+            (stamp & POSITIONS) as u32 + 1
+        } else {
+            self.add(footprint)
         }
     }
 
@@ -383,7 +360,7 @@ impl EncoderUses {
         }
         match &mut *self.encoding.borrow_mut() {
             // The list has begun, and the record's stamp says that it is not in it.
-            Some(encoding) => encoding.uses.add(&footprint.first),
+            Some(encoding) => encoding.uses.add(&footprint.first) as u32 + 1,
             None => 0,
         }
     }
@@ -394,10 +371,10 @@ impl EncoderUses {
     fn add_slowly(&self, footprint: &Footprint) -> u32 {
         let mut encoding = self.encoding.borrow_mut();
         let Some(encoding) = &mut *encoding else { return 0 };
-        let number = encoding.record_use(&footprint.first, false);
+        let position = encoding.record_use(&footprint.first, false);
         footprint.rest.iter().for_each(|record| _ = encoding.record_use(record, true));
         self.serial.set(encoding.uses.serial);
-        number
+        position as u32 + 1
     }
 
     /// Records all memory of a resource.
@@ -408,26 +385,26 @@ impl EncoderUses {
         self.serial.set(encoding.uses.serial);
     }
 
-    /// Records the memory of an entry as written; nothing for 0.
+    /// Records the memory at a position of the list, plus one, as written.
     #[inline(never)]
-    fn record_write(&self, number: u32) {
+    fn record_write(&self, position: u32) {
         if let Some(encoding) = &mut *self.encoding.borrow_mut()
-            && let Some(one) = encoding.uses.list.get_mut((number as usize).wrapping_sub(1))
+            && let Some(one) = encoding.uses.list.get_mut((position as usize).wrapping_sub(1))
         {
             one.writes = true;
         }
     }
 
-    /// Binds the memory of an entry; nothing for 0.
+    /// Binds the memory at a position of the list, plus one; nothing for 0.
     #[inline(always)]
-    fn bind_slot(&self, index: Option<usize>, number: u32) {
+    fn bind_slot(&self, index: Option<usize>, position: u32) {
         let Some((index, slot)) = index.and_then(|index| Some((index, self.slots.get(index)?)))
         else {
             // The index is unknown, or Metal will refuse it. If Metal accepts it, the buffer may be used in any way.
-            return self.record_write(number);
+            return self.record_write(position);
         };
         let before = slot.get();
-        if before == number {
+        if before == position {
             return;
         }
         let bit = 1 << index;
@@ -435,9 +412,9 @@ impl EncoderUses {
             self.unrecorded_writes.set(self.unrecorded_writes.get() & !bit);
             self.record_write(before);
         }
-        slot.set(number);
+        slot.set(position);
         let others = self.bound.get() & !bit;
-        self.bound.set(if number == 0 { others } else { others | bit });
+        self.bound.set(if position == 0 { others } else { others | bit });
     }
 
     /// A launch: everything bound is used in the way that the pipeline uses it.
