@@ -5,8 +5,6 @@
 pub(crate) const FAILED_CALL: u64 = (-1i64 << 47) as u64;
 /// Added, too, if the call is deeper than allowed.
 pub(crate) const TOO_DEEP: u64 = 1 << 45;
-/// The handle, in a call that is too deep, if a function called itself.
-pub(crate) const RECURSION: u64 = TOO_DEEP - 1;
 
 /// A call that found no function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,7 +46,7 @@ pub(crate) mod walk;
 pub(crate) use address::Address;
 pub(crate) use builder::FunctionBuilder;
 pub(crate) use expected::Expected;
-pub(crate) use function_pointer::{FAILED_CALL, FailedCall, RECURSION, TOO_DEEP};
+pub(crate) use function_pointer::{FAILED_CALL, FailedCall, TOO_DEEP};
 pub(crate) use input::Input;
 #[cfg(test)]
 pub(crate) use internal_error::inject_internal_error;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::soft::ir::{FailedCall, RECURSION, Span, limits};
+use crate::soft::ir::{FailedCall, Span, limits};
 
 /// The addresses of all resources are from here on.
 pub(crate) const FIRST_ADDRESS: i64 = 0x1_0000_0000;
@@ -120,11 +120,6 @@ impl Fault {
         let Some(FailedCall { handle, deep }) = FailedCall::of(offset) else { return };
         let known = linked.iter().find(|function| function.0 == handle);
         let why = match known {
-            _ if deep && handle == RECURSION => {
-                let why = "of a function that calls itself, more than 64 calls deep".to_owned();
-                self.kind = FaultKind::Call { why };
-                return;
-            }
             _ if deep => "at a greater depth than the pipeline's maxCallStackDepth".to_owned(),
             _ if handle == 0 => "that is null".to_owned(),
             Some((_, name)) => {
@@ -132,7 +127,7 @@ impl Fault {
             }
             None => "to a function that the pipeline does not link".to_owned(),
         };
-        self.kind = FaultKind::Call { why: format!("through a function pointer {why}") };
+        self.kind = FaultKind::Call { why };
     }
 }
 
@@ -158,7 +153,7 @@ impl fmt::Display for Fault {
                     Some(name) => write!(out, "'{name}', which has {size} bytes"),
                 }
             }
-            FaultKind::Call { why } => write!(out, "call {why}"),
+            FaultKind::Call { why } => write!(out, "call through a function pointer {why}"),
             FaultKind::Handle { what } => write!(out, "use of {what}"),
             FaultKind::Element { argument, index, length } => {
                 write!(out, "use of element {index} of '{argument}', which has {length}")

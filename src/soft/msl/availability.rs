@@ -31,7 +31,6 @@ const SINCE: &[(&str, u32)] = &[
     ("visible", 230),
     ("stitchable", 240),
     ("lambda expression", 320),
-    ("recursive function call", 240),
     ("deduced template arguments of a class", 400),
     ("atomic function of a texture", 310),
     ("tensor", 400),

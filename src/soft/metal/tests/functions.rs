@@ -311,27 +311,6 @@ fn calls_are_as_deep_as_the_pipeline_allows() {
 }
 
 #[test]
-fn recursion_has_a_greatest_depth() {
-    let source = "#include <metal_stdlib>
-        using namespace metal;
-        int sum(int n) {
-            if (n == 0) return 0;
-            return n + sum(n - 1);
-        }
-        kernel void k(device float *out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
-            out[i] = float(sum(int(i)));
-        }";
-    let library = library(source);
-    let pipeline = linked(*function(*library, "k"), &[], 1).unwrap();
-    let run = |n| run(*pipeline, n, Id::NIL, Id::NIL);
-    assert_eq!(run(65).unwrap()[64], 64.0 * 65.0 / 2.0);
-    let error = run(66).unwrap_err();
-    let expected = "call of a function that calls itself, more than 64 calls deep";
-    assert!(error.contains("thread (65, 0, 0)") && error.contains(expected), "{error}");
-    assert!(error.contains("program_source:5:"), "{error}");
-}
-
-#[test]
 fn functions_are_linked_later_or_refused() {
     let (kernels, functions) = (library(KERNELS), library(FUNCTIONS));
     let two = function(*functions, "by_two");

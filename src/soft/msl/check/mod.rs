@@ -38,7 +38,6 @@ mod overloaded;
 mod position;
 pub(crate) mod program;
 mod range;
-mod recursion;
 mod sampler;
 mod stmt;
 mod tail;

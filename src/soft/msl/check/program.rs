@@ -7,11 +7,10 @@
 
 use super::entry::Reflection;
 use super::evaluate::{Evaluations, Facts, Item, evaluate, evaluate_item};
-use super::{Checker, FuncId, Global, State, recursion};
+use super::{Checker, FuncId, Global, State};
 use crate::soft::ir::Checks;
 use crate::soft::ir::hash::FastMap;
 use crate::soft::msl::FunctionConstant;
-use crate::soft::msl::availability;
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::hir::{
     Constant, Expr, ExprKind, Function, GlobalIndex, InstanceIndex, LocalIndex, Uses,
@@ -38,8 +37,6 @@ pub(crate) struct Program {
     globals: Arc<Vec<Arc<Global>>>,
     /// The bodies that the kernel may reach, or their errors.
     bodies: FastMap<InstanceIndex, State>,
-    /// The functions that call themselves, directly or through others, and the number of each one's group.
-    recursive: FastMap<InstanceIndex, u32>,
     pub(crate) kernel: InstanceIndex,
     pub(crate) role: Role,
     pub(crate) name: String,
@@ -86,20 +83,10 @@ impl Checker {
         if let Some(error) = self.exceeded() {
             return Err(error);
         }
-        let recursive = recursion::groups(&bodies, kernel);
-        if let Some(language) = self.language
-            && !recursive.is_empty()
-            && let Some(message) = availability::refusal(language, "recursive function call")
-        {
-            let mut refused = Diagnostics::default();
-            refused.error(self.func(func).span, message);
-            return Err(refused);
-        }
         Ok(Program {
             types: self.types.clone(),
             globals: self.globals.clone(),
             bodies,
-            recursive,
             kernel,
             role,
             name: self.func(func).name.clone(),
@@ -113,13 +100,6 @@ impl Checker {
         if let Some(error) = self.exceeded() {
             self.context.diagnostics.append(error);
         }
-    }
-}
-
-impl Program {
-    /// The group of functions that call each other to which a function belongs, if it calls itself.
-    pub(crate) fn group(&self, index: InstanceIndex) -> Option<u32> {
-        self.recursive.get(&index).copied()
     }
 }
 

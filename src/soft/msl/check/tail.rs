@@ -1,5 +1,5 @@
 //! Tail recursion: a function without a result whose last step is a call of itself becomes a loop, as optimising
-//! compilers make it: of any depth, unlike other recursion.
+//! compilers make it. Other recursion is an error when a kernel needs it (MSL 1.5.4).
 
 use super::Checker;
 use crate::soft::msl::hir::{Expr, ExprKind, InstanceIndex, Local, LocalIndex, Stmt, StmtKind};

@@ -4,7 +4,7 @@ use super::Body;
 use super::place::Place;
 use crate::soft::ir::{Op, Scalar, Space, Type, Value};
 use crate::soft::msl::check::builtins::Builtin;
-use crate::soft::msl::hir::{Binary, Expr, ExprKind};
+use crate::soft::msl::hir::{Binary, Expr, ExprKind, InstanceIndex};
 use crate::soft::msl::types::{Ty, TyId, Types, atomic_storage};
 use std::ops::Range;
 
@@ -23,10 +23,7 @@ impl Body<'_, '_> {
     /// Stores a value to memory that its expression may read: computes it first, then copies it.
     pub(super) fn put_copied(&mut self, pointer: Value, expr: &Expr) {
         let value = self.value(expr);
-        match self.is_aggregate(expr.qual.ty) {
-            true => self.copy_object(pointer, value, expr.qual.ty),
-            false => self.store_value(&Place::Memory(pointer), value, expr.qual.ty),
-        }
+        self.copy_object(pointer, value, expr.qual.ty);
     }
 
     /// Computes a value directly into fresh memory.
@@ -133,6 +130,41 @@ impl Body<'_, '_> {
                 };
                 self.copy_object(pointer, value, ty);
             }
+        }
+    }
+
+    pub(super) fn construct(
+        &mut self,
+        index: InstanceIndex,
+        arguments: &[Expr],
+        pointer: Value,
+        ty: TyId,
+    ) {
+        let size = self.size(ty).max(1);
+        // A constructor's `this` is in thread memory; to any other memory the finished object is copied.
+        let own = self.b.ty(pointer).space() == Some(Space::Thread);
+        let object = if own { pointer } else { self.b.local("", size) };
+        let span = self.span;
+        let id = self.module.function_of(index);
+        self.module.calls.push((self.id, id, span));
+        let Some(function) = self.module.checked(index) else { return };
+        let mut values = vec![object];
+        for (argument, local) in arguments.iter().zip(&function.locals[1..]) {
+            let value = match self.is_aggregate(local.qual.ty) {
+                true => {
+                    let copy_size = self.size(argument.qual.ty).max(1);
+                    let copy = self.b.local("", copy_size);
+                    self.put(copy, argument);
+                    copy
+                }
+                false => self.value(argument),
+            };
+            values.push(value);
+        }
+        self.at(span);
+        self.b.call(id, &values, Type::Void);
+        if !own {
+            self.copy_object(pointer, object, ty);
         }
     }
 

@@ -1,10 +1,7 @@
 //! Calls: of functions that the program names, and through pointers (`specs/functions.md`).
 
-use super::place::Place;
-use super::{Body, Depth, Unit};
-use crate::soft::ir::{
-    self, FAILED_CALL, Op, RECURSION, Scalar, Space, TOO_DEEP, Type, Value, VarId,
-};
+use super::{Body, Unit};
+use crate::soft::ir::{self, FAILED_CALL, Op, Scalar, Space, TOO_DEEP, Type, Value, VarId};
 use crate::soft::msl::check::State;
 use crate::soft::msl::hir::{Expr, InstanceIndex};
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
@@ -35,35 +32,15 @@ impl Body<'_, '_> {
         into: Option<Value>,
     ) -> Option<Value> {
         let span = self.span;
+        let id = self.module.function_of(index);
+        self.module.calls.push((self.id, id, span));
         let function = self.module.checked(index)?;
-        let Some((id, depth)) = self.module.function_of(index) else {
-            return self.recursion_fault(function.result, into);
-        };
         let parameters: Vec<TyId> = function.locals.iter().map(|local| local.qual.ty).collect();
-        let values = self.passed(function.result, &parameters, arguments, into, depth);
+        let values = self.passed(function.result, &parameters, arguments, into);
         self.at(span);
-        if self.module.results_in_memory(function.result, depth) {
-            self.b.call(id, &values, Type::Void);
-            return match self.is_aggregate(function.result) {
-                true => Some(values[0]),
-                false => Some(self.load_value(&Place::Memory(values[0]), function.result)),
-            };
-        }
-        let result = self.ty(function.result);
-        self.b.call(id, &values, result)
-    }
-
-    /// A fault instead of a call that is too deep, and some value.
-    fn recursion_fault(&mut self, result: TyId, into: Option<Value>) -> Option<Value> {
-        self.fault(TOO_DEEP + RECURSION, None);
-        match (self.is_aggregate(result), self.ty(result)) {
-            (true, _) => into.or_else(|| {
-                let size = self.size(result).max(1);
-                Some(self.b.local("", size))
-            }),
-            (false, Type::Void) => None,
-            (false, ty) => Some(self.zero(ty)),
-        }
+        let result = self.in_register(function.result);
+        let returned = self.b.call(id, &values, result);
+        self.returned(function.result, &values, returned)
     }
 
     /// The arguments as the function takes them: before them the memory for an aggregate result.
@@ -73,56 +50,26 @@ impl Body<'_, '_> {
         parameters: &[TyId],
         arguments: &[Expr],
         into: Option<Value>,
-        depth: Depth,
     ) -> Vec<Value> {
         let mut values = Vec::new();
-        if self.module.results_in_memory(result, depth) {
+        if self.is_aggregate(result) {
             let size = self.size(result).max(1);
             values.push(into.unwrap_or_else(|| self.b.local("", size)));
         }
         for (argument, parameter) in arguments.iter().zip(parameters) {
-            values.push(self.as_passed(argument, *parameter, depth));
+            let value = match self.is_aggregate(*parameter) {
+                true => {
+                    // By value: the callee may change its copy.
+                    let size = self.size(argument.qual.ty).max(1);
+                    let copy = self.b.local("", size);
+                    self.put(copy, argument);
+                    copy
+                }
+                false => self.value(argument),
+            };
+            values.push(value);
         }
         values
-    }
-
-    /// An argument as the function takes it.
-    fn as_passed(&mut self, argument: &Expr, parameter: TyId, depth: Depth) -> Value {
-        if !self.module.passed_in_memory(parameter, depth) {
-            return self.value(argument);
-        }
-        // By value: the callee may change its copy.
-        let size = self.size(argument.qual.ty).max(1);
-        let copy = self.b.local("", size);
-        self.put(copy, argument);
-        copy
-    }
-
-    /// Calls a constructor, whose `this` is in thread memory; to any other memory the finished object is copied.
-    pub(super) fn construct(
-        &mut self,
-        index: InstanceIndex,
-        arguments: &[Expr],
-        pointer: Value,
-        ty: TyId,
-    ) {
-        let size = self.size(ty).max(1);
-        let own = self.b.ty(pointer).space() == Some(Space::Thread);
-        let object = if own { pointer } else { self.b.local("", size) };
-        let span = self.span;
-        let Some(function) = self.module.checked(index) else { return };
-        let Some((id, depth)) = self.module.function_of(index) else {
-            return self.fault(TOO_DEEP + RECURSION, None);
-        };
-        let mut values = vec![object];
-        for (argument, local) in arguments.iter().zip(&function.locals[1..]) {
-            values.push(self.as_passed(argument, local.qual.ty, depth));
-        }
-        self.at(span);
-        self.b.call(id, &values, Type::Void);
-        if !own {
-            self.copy_object(pointer, object, ty);
-        }
     }
 
     /// The type of a result that is returned in a register.
@@ -148,7 +95,7 @@ impl Body<'_, '_> {
         let Ty::Function(result, parameters) = types.get(to.ty).clone() else { return None };
         let handle = self.value(callee);
         let parameters: Vec<TyId> = parameters.iter().map(|parameter| parameter.ty).collect();
-        let values = self.passed(result.ty, &parameters, arguments, into, Depth::default());
+        let values = self.passed(result.ty, &parameters, arguments, into);
         self.at(span);
         let callees = self.module.callees(result, &parameters);
         let register = self.in_register(result.ty);
@@ -171,6 +118,7 @@ impl Body<'_, '_> {
         self.b.begin_if(condition);
         match callees {
             [one] => {
+                self.module.calls.push((self.id, one.id, self.span));
                 let value = self.b.call(one.id, &invocation.arguments, invocation.result);
                 if let (Some(variable), Some(value)) = (invocation.variable, value) {
                     self.b.set(variable, value);
@@ -189,16 +137,8 @@ impl Body<'_, '_> {
     /// A fault: the pointer points to no function that can be called here.
     fn no_function(&mut self, handle: Value) {
         let deep = if self.module.is_deepest() { TOO_DEEP } else { 0 };
-        self.fault(deep, Some(handle));
-    }
-
-    /// Writes to an address that no memory has (`ir/function_pointer.rs`).
-    fn fault(&mut self, reason: u64, handle: Option<Value>) {
-        let start = self.b.constant(Scalar::U64, FAILED_CALL + reason);
-        let address = match handle {
-            Some(handle) => self.b.add(start, handle),
-            None => start,
-        };
+        let start = self.b.constant(Scalar::U64, FAILED_CALL + deep);
+        let address = self.b.add(start, handle);
         let pointer = Type::Pointer(Space::Device);
         let pointer = self.b.emit(Op::IntToPointer, pointer, &[address], 0);
         let nothing = self.b.constant(Scalar::U8, 0);
@@ -209,7 +149,7 @@ impl Body<'_, '_> {
 impl super::Lowering<'_> {
     /// Whether functions that are called through pointers from here would be at too great a depth.
     fn is_deepest(&self) -> bool {
-        self.depth.pointers >= self.deepest
+        self.depth >= self.deepest
     }
 
     /// The handle of a function that a unit names itself; handles of linked functions are lower.
@@ -234,8 +174,7 @@ impl super::Lowering<'_> {
                 let own = &function.locals[..function.parameters as usize];
                 let own: Vec<TyId> = own.iter().map(|local| local.qual.ty).collect();
                 if self.signature(&special.program.types, function.result, &own) == wanted {
-                    let depth = Depth { pointers: self.depth.pointers + 1, recursion: 0 };
-                    let id = self.function_at((unit, index, depth));
+                    let id = self.function_at((unit, index, self.depth + 1));
                     callees.push(Callee { handle, id });
                 }
             }

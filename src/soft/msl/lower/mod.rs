@@ -51,20 +51,8 @@ pub(crate) struct Failure {
     pub(crate) diagnostics: Box<Diagnostics>,
 }
 
-/// A function of a unit, at a depth of calls.
-type Key = (usize, InstanceIndex, Depth);
-
-/// How many calls are open that may come back to a function that is running: it is lowered once for each number.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-struct Depth {
-    /// Through pointers.
-    pointers: u32,
-    /// Among functions that call each other.
-    recursion: u32,
-}
-
-/// The most calls among functions that call each other that are open at once.
-const MAX_RECURSION: u32 = 64;
+/// A function of a unit, at a depth of calls through pointers.
+type Key = (usize, InstanceIndex, u32);
 
 /// The state of lowering one kernel.
 struct Lowering<'a> {
@@ -72,10 +60,9 @@ struct Lowering<'a> {
     units: &'a [Unit<'a>],
     /// The most calls through pointers that are open at once.
     deepest: u32,
-    /// The unit and the depth of the function that is lowered, and its group if it calls itself.
+    /// The unit and the depth of the function that is lowered.
     unit: usize,
-    depth: Depth,
-    group: Option<u32>,
+    depth: u32,
     special: &'a Specialisation<'a>,
     types: &'a Types,
     diagnostics: Diagnostics,
@@ -86,6 +73,8 @@ struct Lowering<'a> {
     /// The IR function of each instance that was reached, and the instances still to be lowered.
     known: FastMap<Key, ir::FuncId>,
     waiting: Vec<Key>,
+    /// The call graph, for the check against recursion.
+    calls: Vec<(ir::FuncId, ir::FuncId, Span)>,
     globals: FastMap<(usize, GlobalIndex), AllocationId>,
 }
 
@@ -104,6 +93,7 @@ struct Body<'a, 'b> {
     module: &'b mut Lowering<'a>,
     function: Arc<hir::Function>,
     b: FunctionBuilder,
+    id: ir::FuncId,
     slots: Vec<Slot>,
     /// The memory for a struct result.
     result: Option<Value>,
@@ -124,8 +114,7 @@ pub(crate) fn lower(units: &[Unit<'_>], deepest: u32) -> Result<ir::Module, Fail
         units,
         deepest,
         unit: 0,
-        depth: Depth::default(),
-        group: special.program.group(instance),
+        depth: 0,
         special,
         types: &special.program.types,
         diagnostics: Diagnostics::default(),
@@ -135,9 +124,10 @@ pub(crate) fn lower(units: &[Unit<'_>], deepest: u32) -> Result<ir::Module, Fail
         functions: vec![None],
         known: FastMap::default(),
         waiting: Vec::new(),
+        calls: Vec::new(),
         globals: FastMap::default(),
     };
-    lowering.known.insert((0, instance, Depth::default()), ir::FuncId(0));
+    lowering.known.insert((0, instance, 0), ir::FuncId(0));
     let reflection = &special.program.reflection;
     let arguments = (special.program.role == Role::Kernel).then_some(reflection);
     lowering.instance(instance, ir::FuncId(0), arguments);
@@ -162,6 +152,7 @@ pub(crate) fn lower(units: &[Unit<'_>], deepest: u32) -> Result<ir::Module, Fail
             break;
         }
     }
+    lowering.find_recursion();
     if lowering.diagnostics.has_errors() {
         return Err(Failure { unit: 0, diagnostics: Box::new(lowering.diagnostics) });
     }
@@ -221,17 +212,14 @@ impl Lowering<'_> {
             ir::untyped(format!("'{}'", local.name));
         }
         let result_ty = self.type_of(function.result);
-        let by_pointer = self.results_in_memory(function.result, self.depth);
+        let by_pointer = self.types.is_aggregate(function.result);
         let mut parameters = Vec::new();
         if kernel.is_none() {
             if by_pointer {
                 parameters.push(Type::Pointer(Space::Thread));
             }
             for local in &function.locals[..function.parameters as usize] {
-                parameters.push(match self.passed_in_memory(local.qual.ty, self.depth) {
-                    true => Type::Pointer(Space::Thread),
-                    false => self.type_of(local.qual.ty),
-                });
+                parameters.push(self.type_of(local.qual.ty));
             }
         }
         let result = if by_pointer || kernel.is_some() { Type::Void } else { result_ty };
@@ -243,6 +231,7 @@ impl Lowering<'_> {
             module: self,
             function: function.clone(),
             b,
+            id,
             slots,
             result: result_pointer,
             open: Vec::new(),
@@ -278,34 +267,15 @@ impl Lowering<'_> {
     }
 
     /// Goes on with a function of another unit or depth.
-    fn enter(&mut self, (unit, index, depth): Key) {
+    fn enter(&mut self, (unit, _, depth): Key) {
         (self.unit, self.depth) = (unit, depth);
         self.special = self.units[unit].special;
-        self.group = self.special.program.group(index);
         self.types = &self.special.program.types;
     }
 
-    /// Whether an argument is passed as a pointer to a copy. What calls itself has only simple parameters and no result, so
-    /// that it can stay a function (`ir/passes/inline.rs`).
-    fn passed_in_memory(&self, ty: TyId, depth: Depth) -> bool {
-        let vector = || matches!(self.type_of(ty), Type::Vector(..));
-        self.types.is_aggregate(ty) || depth.recursion > 0 && vector()
-    }
-
-    /// Whether a result is written to memory of the caller's.
-    fn results_in_memory(&self, ty: TyId, depth: Depth) -> bool {
-        self.types.is_aggregate(ty) || depth.recursion > 0 && self.type_of(ty) != Type::Void
-    }
-
-    /// A function of the same unit and its depth, called by its name; `None` at too great a depth of recursion.
-    fn function_of(&mut self, index: InstanceIndex) -> Option<(ir::FuncId, Depth)> {
-        let group = self.special.program.group(index);
-        let recursion = match group {
-            Some(_) if group == self.group => self.depth.recursion + 1,
-            _ => 0,
-        };
-        let depth = Depth { recursion, ..self.depth };
-        (recursion <= MAX_RECURSION).then(|| (self.function_at((self.unit, index, depth)), depth))
+    /// A function of the same unit, called by its name.
+    fn function_of(&mut self, index: InstanceIndex) -> ir::FuncId {
+        self.function_at((self.unit, index, self.depth))
     }
 
     fn function_at(&mut self, key: Key) -> ir::FuncId {
@@ -317,6 +287,39 @@ impl Lowering<'_> {
         self.known.insert(key, id);
         self.waiting.push(key);
         id
+    }
+
+    /// MSL 1.5.4: no recursion.
+    fn find_recursion(&mut self) {
+        let mut callees: FastMap<ir::FuncId, Vec<(ir::FuncId, Span)>> = FastMap::default();
+        for &(from, to, span) in &self.calls {
+            callees.entry(from).or_default().push((to, span));
+        }
+        // Depth first: 1 is in progress, 2 is done. The stack is explicit, as call chains may be long.
+        let mut state = vec![0u8; self.functions.len()];
+        let mut stack = vec![(ir::FuncId(0), 0usize)];
+        state[0] = 1;
+        while let Some((at, next)) = stack.last_mut() {
+            let (from, index) = (*at, *next);
+            *next += 1;
+            match callees.get(&from).and_then(|list| list.get(index)) {
+                Some(&(to, span)) => match state[to.index()] {
+                    0 => {
+                        state[to.index()] = 1;
+                        stack.push((to, 0));
+                    }
+                    1 => {
+                        self.diagnostics.error(span, "recursive function calls are not supported");
+                        return;
+                    }
+                    _ => {}
+                },
+                None => {
+                    state[from.index()] = 2;
+                    stack.pop();
+                }
+            }
+        }
     }
 
     /// The memory of a variable at program scope.
@@ -403,7 +406,7 @@ impl Body<'_, '_> {
 
     fn bind_parameter(&mut self, local: LocalIndex, value: Value) {
         let row = self.function.locals[local.0 as usize].clone();
-        let slot = if self.module.passed_in_memory(row.qual.ty, self.module.depth) {
+        let slot = if self.is_aggregate(row.qual.ty) {
             Slot::Memory(value)
         } else if matches!(self.module.types.get(row.qual.ty), Ty::Reference(..))
             || !row.in_memory && !self.function.uses.places.contains(&local)

@@ -167,37 +167,6 @@ fn classes() {
 }
 
 #[test]
-fn recursion() {
-    let text = include_str!("../../../../tests/msl/recursion.metal");
-    let mut file = File::open("recursion.metal", text);
-    let list: Vec<i32> = (0..40).map(|i| (i * 37 + 11) % 101 - 50).collect();
-    let fibonacci = |n: usize| (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0;
-    file.kernel("recursion").input(&list).each(40, |i| {
-        let (low, high) = (list[..=i].iter().min(), list[..=i].iter().max());
-        let counted = (1..=i % 7).rev().sum::<usize>() as i32;
-        let counted = (0..i % 7).fold(counted, |sum, _| 2 * sum + 1);
-        let (mut x, mut y, mut z) = (1024, i as i32 + 1, 1);
-        (0..i % 6).for_each(|_| (x, y, z) = (x / 2, y + 1, z * 2));
-        let leaves = if i % 2 == 0 { 1 } else { 5 };
-        let nodes = (0..i % 4).fold(leaves, |nodes, _| 1 + 2 * nodes);
-        [
-            fibonacci(i % 13),
-            if i % 2 == 0 { 1 } else { 10 },
-            1000 * low.unwrap() + high.unwrap(),
-            x + 10 * y + 1000 * z,
-            counted,
-            nodes + i.div_ceil(3) as i32,
-            3i32.pow(i as u32 % 9) + (1 << (i % 9)),
-        ]
-    });
-    file.kernel("recursion_and_pointers").each(40, |i| {
-        let x = i as f32;
-        [x, 2.0 * x, 2.0 * x + 1.0][i % 3]
-    });
-    file.finish();
-}
-
-#[test]
 fn specialisations() {
     let text = include_str!("../../../../tests/msl/specialisations.metal");
     let mut file = File::open("specialisations.metal", text);
