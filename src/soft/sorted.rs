@@ -14,7 +14,20 @@ pub(crate) fn sort_by_key<T, K: Ord>(all: &mut [T], key: impl Fn(&T) -> K) {
     sort_by(all, &|a, b| key(a).cmp(&key(b)));
 }
 
+/// The most entries that are sorted in place, without an allocation.
+const FEW: usize = 8;
+
 fn sort_by<T>(all: &mut [T], compare: &dyn Fn(&T, &T) -> Ordering) {
+    if all.len() <= FEW {
+        for end in 1..all.len() {
+            let mut at = end;
+            while at > 0 && compare(&all[at - 1], &all[at]).is_gt() {
+                all.swap(at - 1, at);
+                at -= 1;
+            }
+        }
+        return;
+    }
     let mut order = order_of(all.len(), &|a, b| compare(&all[a], &all[b]));
     // Each place gets what belongs there, from where it was swapped to meanwhile.
     for place in 0..all.len() {

@@ -326,7 +326,11 @@ pub(crate) unsafe fn each(
             2 => each_of::<u16>(1, form, addresses, wave, registers, width),
             4 => each_of::<u32>(1, form, addresses, wave, registers, width),
             8 => each_of::<u64>(1, form, addresses, wave, registers, width),
+            6 => each_of::<[u16; 3]>(1, form, addresses, wave, registers, width),
+            12 => each_of::<[u32; 3]>(1, form, addresses, wave, registers, width),
             16 => each_of::<u128>(1, form, addresses, wave, registers, width),
+            24 => each_of::<[u64; 3]>(1, form, addresses, wave, registers, width),
+            32 => each_of::<[u64; 4]>(1, form, addresses, wave, registers, width),
             bytes => each_of::<u8>(bytes, form, addresses, wave, registers, width),
         }
     }
