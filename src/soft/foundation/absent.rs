@@ -6,6 +6,7 @@
 use super::Failure;
 use crate::abi::Id;
 use crate::soft::fork::lock;
+use crate::soft::runtime::class::bytes_of_doubles;
 use crate::soft::runtime::declare::ErrorOut;
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -32,11 +33,14 @@ fn report(name: &dyn Display, selector: &str, last: usize) {
     }
 }
 
-/// Writes the lists of a file, whose `report` reports what is in them. Selectors of messages whose result is a struct in memory
-/// come last, each with the struct's bytes.
+/// The bytes of memory of a rectangle, or of the insets from its edges, as a result.
+const FOUR_DOUBLES: usize = bytes_of_doubles(4, cfg!(target_arch = "aarch64"));
+
+/// Writes the lists of a file, whose `report` reports what is in them. Selectors of messages whose result is a struct of more than 16
+/// bytes come last, each with how many bytes of memory it has.
 macro_rules! lists {
     ($($(#[$doc:meta])* $name:ident {
-        $($selector:literal,)* $(structs $($of_struct:literal: $bytes:literal,)+)?
+        $($selector:literal,)* $(structs $($of_struct:literal: $bytes:expr,)+)?
     })+) => {$(
         $(#[$doc])*
         pub(super) static $name: $crate::soft::runtime::class::Lacking = $crate::soft::runtime::class::Lacking {
@@ -381,6 +385,6 @@ lists! {
         "+valueWithSize:",
         "pointValue",
         "sizeValue",
-        structs "edgeInsetsValue": 32, "rectValue": 32,
+        structs "edgeInsetsValue": FOUR_DOUBLES, "rectValue": FOUR_DOUBLES,
     }
 }

@@ -84,7 +84,8 @@ pub(crate) struct Declaration {
 pub(crate) struct Lacking {
     /// The selectors of those whose results come back in registers; those of messages to a class itself begin with a plus sign.
     pub(crate) selectors: &'static [&'static str],
-    /// The selectors of those whose result is a struct in memory, and how many bytes it has.
+    /// The selectors of those whose result is a struct of more than 16 bytes, and how many bytes of memory it has as a result: none if it
+    /// comes back in registers all the same ([`bytes_of_doubles`]).
     pub(crate) structs: &'static [(&'static str, usize)],
     /// Reports a message: what it is called in Objective-C, its selector, and the last of its arguments in case it
     /// and those before it are integers or pointers.
@@ -102,6 +103,13 @@ impl Lacking {
         one.map(|(_, bytes)| *bytes)
             .or_else(|| self.selectors.iter().any(|listed| is_listed(listed)).then_some(0))
     }
+}
+
+/// How many bytes of memory a struct of doubles has as a result. arm64 returns up to four of them in registers, and the sender then
+/// names no memory; x86_64 returns up to two.
+pub(crate) const fn bytes_of_doubles(count: usize, on_arm64: bool) -> usize {
+    let in_registers = if on_arm64 { 4 } else { 2 };
+    if count > in_registers { count * size_of::<f64>() } else { 0 }
 }
 
 /// A method in a declaration.

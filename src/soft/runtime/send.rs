@@ -126,7 +126,7 @@ pub(super) unsafe extern "C-unwind" fn unanswered(
     };
     (lacks.report)(&MethodName::new(class, selector), name, last);
     if bytes > 0 && !result.is_null() {
-        // SAFETY: the sender has made room for such a result there.
+        // SAFETY: the result is of a type that comes back in memory on this CPU, so the sender has made room there.
         unsafe { result.write_bytes(0, bytes) }
     }
     // A method for initialisation owns its receiver, and returns nil in its place.

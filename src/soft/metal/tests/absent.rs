@@ -87,45 +87,75 @@ fn classes_without_methods_report_their_messages() {
     }
 }
 
-/// Sends a message without arguments whose result is a struct in memory, to an object or to what `objc_msgSendSuper` is passed.
-fn send_for_size(send: Imp, to: *const c_void, selector: &str, result: &mut MTLSize) {
+/// Sends a message without arguments whose result is a struct, to an object or to what `objc_msgSendSuper` is passed.
+fn send_for_struct<R>(send: Imp, to: *const c_void, selector: &str, result: &mut R) {
     // SAFETY: the test names a method of this type. On x86_64 the result's address comes first, and is returned.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         {
-            type Send = extern "C" fn(*mut MTLSize, *const c_void, Sel) -> *mut MTLSize;
-            let to = std::mem::transmute::<Imp, Send>(send)(result, to, sel(selector));
+            type Send<R> = extern "C" fn(*mut R, *const c_void, Sel) -> *mut R;
+            let to = std::mem::transmute::<Imp, Send<R>>(send)(result, to, sel(selector));
             assert!(std::ptr::eq(to, result));
         }
         #[cfg(target_arch = "aarch64")]
         {
-            type Send = extern "C" fn(*const c_void, Sel) -> MTLSize;
-            *result = std::mem::transmute::<Imp, Send>(send)(to, sel(selector));
+            type Send<R> = extern "C" fn(*const c_void, Sel) -> R;
+            *result = std::mem::transmute::<Imp, Send<R>>(send)(to, sel(selector));
         }
     }
 }
 
-/// A struct that comes back in memory is cleared.
-#[test]
-fn a_struct_in_memory_is_zero() {
+/// The result of a message to a class's object, and to its class as a superclass, is all zero. `filled` is what was there before.
+fn assert_zero<R: Copy + Default + PartialEq + std::fmt::Debug>(
+    of: &str,
+    selector: &str,
+    filled: R,
+) {
     #[cfg(target_arch = "x86_64")]
     let (send, send_super): (Imp, Imp) = (objc_msgSend_stret, objc_msgSendSuper_stret);
     #[cfg(target_arch = "aarch64")]
     let (send, send_super): (Imp, Imp) = (objc_msgSend, objc_msgSendSuper);
-    for (of, selector) in [
-        ("MTLRasterizationRateMapDescriptor", "screenSize"),
-        ("MTLMeshRenderPipelineDescriptor", "requiredThreadsPerMeshThreadgroup"),
-    ] {
-        let object = new(of);
-        let with_class = [object.as_ptr(), class(of).as_ptr()];
-        for (send, to) in
-            [(send, object.as_ptr().cast_const()), (send_super, with_class.as_ptr().cast())]
-        {
-            let mut size = MTLSize { width: 1, height: 2, depth: 3 };
-            send_for_size(send, to, selector, &mut size);
-            assert_eq!(size, MTLSize::default(), "{of} {selector}");
-        }
+    let object = new(of);
+    let with_class = [object.as_ptr(), class(of).as_ptr()];
+    for (send, to) in
+        [(send, object.as_ptr().cast_const()), (send_super, with_class.as_ptr().cast())]
+    {
+        let mut result = filled;
+        send_for_struct(send, to, selector, &mut result);
+        assert_eq!(result, R::default(), "{of} {selector}");
     }
+}
+
+/// A struct that comes back in memory is cleared, and so are the registers of one that comes back in those.
+#[test]
+fn a_struct_is_zero() {
+    let size = MTLSize { width: 1, height: 2, depth: 3 };
+    assert_zero("MTLRasterizationRateMapDescriptor", "screenSize", size);
+    assert_zero("MTLMeshRenderPipelineDescriptor", "requiredThreadsPerMeshThreadgroup", size);
+    #[repr(C)]
+    #[derive(Clone, Copy, Default, PartialEq, Debug)]
+    struct Rect([f64; 4]);
+    assert_zero("NSValue", "rectValue", Rect([1.0, 2.0, 3.0, 4.0]));
+    assert_zero("NSValue", "edgeInsetsValue", Rect([1.0, 2.0, 3.0, 4.0]));
+}
+
+/// What the register for results in memory holds is not written to if the result comes back in other registers.
+#[test]
+#[cfg(target_arch = "aarch64")]
+fn results_in_registers_leave_memory_as_it_is() {
+    let (object, mut memory) = (new("NSValue"), [7u8; 32]);
+    // SAFETY: a message of this type; on arm64 its sender may have any value in x8.
+    unsafe {
+        std::arch::asm!(
+            "blr {send}",
+            send = in(reg) objc_msgSend as unsafe extern "C" fn(),
+            inout("x0") object.as_ptr() => _,
+            inout("x1") sel("rectValue").as_ptr() => _,
+            inout("x8") memory.as_mut_ptr() => _,
+            clobber_abi("C"),
+        );
+    }
+    assert_eq!(memory, [7; 32]);
 }
 
 /// A message that no header declares is not one of those.

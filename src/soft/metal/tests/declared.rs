@@ -2,7 +2,7 @@
 
 use super::{Id, Imp, Sel, send};
 use crate::abi::{Bool, Protocol};
-use crate::soft::runtime::class::{ClassData, listed};
+use crate::soft::runtime::class::{ClassData, bytes_of_doubles, listed};
 use crate::soft::runtime::entry;
 use std::collections::{HashMap, HashSet};
 
@@ -201,10 +201,27 @@ fn with_adopted(owner: &str) -> Vec<&str> {
 }
 
 /// How many bytes of memory a result has, whose fields are words if it has more than 16: none if it comes back in registers,
-/// as structs of up to 16 bytes do.
+/// as structs of up to 16 bytes do, and some of doubles.
 fn bytes_in_memory(encoding: &str) -> usize {
+    let fields = encoding.split_once('=').map(|(_, fields)| fields.trim_end_matches('}'));
+    if let Some(doubles) = fields.filter(|fields| fields.chars().all(|field| field == 'd')) {
+        return bytes_of_doubles(doubles.len(), cfg!(target_arch = "aarch64"));
+    }
     let size = |c| if "QqdD".contains(c) { 8 } else { 0 };
     Some(encoding.chars().map(size).sum()).filter(|bytes| *bytes > 16).unwrap_or(0)
+}
+
+/// Structs of four doubles, such as rectangles, come back in registers on arm64, so that a message must clear no memory for them.
+#[test]
+fn four_doubles_are_in_registers_on_arm64() {
+    let bytes = |on_arm64| [1, 2, 3, 4, 5].map(|count| bytes_of_doubles(count, on_arm64));
+    assert_eq!(bytes(true), [0, 0, 0, 0, 40]);
+    assert_eq!(bytes(false), [0, 0, 24, 32, 40]);
+    let value = listed().find(|class| class.to_string() == "NSValue").unwrap();
+    for selector in ["rectValue", "edgeInsetsValue"] {
+        let listed = lacked(value, false, selector);
+        assert_eq!(listed, Some(bytes_in_memory("{NSEdgeInsets=dddd}")), "{selector}");
+    }
 }
 
 /// Whether the last argument is what its name says to a report, which writes an error there or calls a handler.
