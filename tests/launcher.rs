@@ -235,6 +235,27 @@ fn compilers_and_their_wrappers_are_called_with_the_library() {
     assert_eq!(call(&[&wrapper, &stub]), after);
 }
 
+/// Cargo sees the launcher in place of the compiler: how that ended, and what it said, must not be lost.
+#[test]
+fn how_a_compiler_ended_is_reported() {
+    use std::os::unix::fs::PermissionsExt;
+    let call = |script: &str| {
+        let stub = file("ended", "rustc", &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(&stub, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = command(&[]);
+        command.env("ARUMINIUM_LAUNCHER_LIBRARY", "/library").arg(&stub);
+        command.env("CARGO_MANIFEST_DIR", "/no/package").args(["--crate-name", "x", "x.rs"]);
+        let output = command.output().unwrap();
+        (output.status.code(), text(&output.stderr), stub)
+    };
+    let (code, error, stub) = call("echo 'warning: it is large' >&2; kill -9 $$");
+    let ended = format!("aruminium: {} was ended by signal 9\n", stub.display());
+    assert_eq!((code, error), (Some(128 + 9), format!("warning: it is large\n{ended}")));
+    let (code, error, _) = call("echo 'error[E0455]: at this line' >&2; exit 1");
+    let expected = "error[E0455]: at this line\naruminium: /no/package: the copy failed: ";
+    assert!(code == Some(1) && error.starts_with(expected), "{error}");
+}
+
 /// A crate of a version that the launcher does not know, and a build script of another name, are refused; a newer release of a
 /// known version is compiled, and reported.
 #[test]

@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// The text after `kind =` in the attributes that are rewritten, and its replacement: the compiler accepts
 /// frameworks for Apple's targets only.
@@ -49,12 +50,15 @@ impl Copy {
         let copies = folder.join("src");
         let done = Self { root: root.to_path_buf(), copy: copies.join(&name) };
         if done.copy.is_dir() {
+            mark_as_used(&done.copy);
             return Ok(done);
         }
         if kind == Kind::Program {
-            // It is edited often: what is there is of an earlier state.
+            // It is edited often, and its states are many.
             for old in fs::read_dir(&copies).into_iter().flatten().flatten() {
-                if old.file_name().as_encoded_bytes().starts_with(package.as_bytes()) {
+                let is_of_package =
+                    old.file_name().as_encoded_bytes().starts_with(package.as_bytes());
+                if is_of_package && is_unused(&old).unwrap_or(false) {
                     _ = fs::remove_dir_all(old.path());
                 }
             }
@@ -83,8 +87,7 @@ impl Copy {
         Ok(done)
     }
 
-    /// The arguments of the compiler with the copy's sources in place of the package's own, whose paths it names all the same in what
-    /// it says.
+    /// The arguments that make the compiler read the copy, and name the package's own files in its messages.
     pub(super) fn in_place(&self, arguments: &[OsString]) -> Result<Vec<OsString>, Failure> {
         let here = env::current_dir().map_err(|error| format!("the current folder: {error}"))?;
         let place = |argument: &OsString| {
@@ -110,6 +113,20 @@ impl Copy {
         let text = fs::read_to_string(dependencies)?;
         fs::write(dependencies, text.replace(&escaped(&self.copy), &escaped(&self.root)))
     }
+}
+
+/// How long a copy stays after its last use. Cargo compiles the targets of a package at the same time, so that others may be making or
+/// reading a copy.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Has a copy be one that is used now. Where that fails, it is made again when it has been removed.
+fn mark_as_used(copy: &Path) {
+    _ = fs::File::open(copy).and_then(|folder| folder.set_modified(SystemTime::now()));
+}
+
+fn is_unused(copy: &fs::DirEntry) -> io::Result<bool> {
+    let used = copy.metadata()?.modified()?;
+    Ok(used.elapsed().is_ok_and(|unused| unused > KEPT))
 }
 
 /// The files of a package, relative to its folder: neither hidden ones nor what Cargo builds, which it marks.
@@ -297,22 +314,62 @@ mod tests {
     }
 
     /// A package of the user's may name a framework in another way, where it is not compiled for instance; what is no source
-    /// is not copied; and a copy of an earlier state is removed.
+    /// is not copied; and copies of earlier states are removed when they have not been used for a day.
     #[test]
-    fn a_program_has_one_copy_of_its_sources() {
+    fn a_program_has_copies_of_its_sources() {
         let top = folder("programs");
         let (cache, root) = (top.join("cache"), top.join("triangle"));
         fs::create_dir_all(&root).unwrap();
         fs::write(root.join("weights"), "large").unwrap();
         package(&root, "link!(\"AppKit\", \"framework\");");
-        Copy::of(&cache, &root, Kind::Program).unwrap();
+        let last_used_before = |copy: &Path, hours: u64| {
+            let time = SystemTime::now() - Duration::from_secs(hours * 60 * 60);
+            fs::File::open(copy).unwrap().set_modified(time).unwrap();
+        };
+        let old = Copy::of(&cache, &root, Kind::Program).unwrap().copy;
+        last_used_before(&old, 25);
+        assert_eq!(Copy::of(&cache, &root, Kind::Program).unwrap().copy, old);
+        // One that is being made by another process, and one that was left behind.
+        let others = [("1.0", 23), ("2.0", 25)].map(|(end, hours)| {
+            let part = PathBuf::from(format!("{}.{end}", old.display()));
+            fs::create_dir(&part).unwrap();
+            last_used_before(&part, hours);
+            part
+        });
         package(&root, "#[link(name = \"CoreGraphics\", kind = \"framework\")] extern {}");
         let Copy { copy, .. } = Copy::of(&cache, &root, Kind::Program).unwrap();
         let source = fs::read_to_string(copy.join("src/lib.rs")).unwrap();
         assert_eq!(source, "#[link(name = \"CoreGraphics\", kind = \"dylib\")] extern {}");
         assert_eq!(fs::read_link(copy.join("weights")).unwrap(), root.join("weights"));
-        assert_eq!(fs::read_dir(cache.join("src")).unwrap().count(), 1);
+        assert_eq!(
+            [&old, &others[0], &others[1], &copy].map(|copy| copy.is_dir()),
+            [true, true, false, true]
+        );
         assert!(cache.join("link/libCoreGraphics.so").is_file());
+        fs::remove_dir_all(top).unwrap();
+    }
+
+    /// Cargo compiles the targets of a package at the same time.
+    #[test]
+    fn compilers_share_a_copy() {
+        let top = folder("shared");
+        let (cache, root) = (top.join("cache"), top.join("triangle"));
+        for state in 0..8 {
+            package(&root, &format!("{:state$}#[link(kind = \"framework\")]", ""));
+            let start = std::sync::Barrier::new(8);
+            let read = || {
+                start.wait();
+                let copy = Copy::of(&cache, &root, Kind::Program).unwrap().copy;
+                fs::read_to_string(copy.join("src/lib.rs")).unwrap()
+            };
+            std::thread::scope(|scope| {
+                let readers: Vec<_> = (0..8).map(|_| scope.spawn(read)).collect();
+                for reader in readers {
+                    let expected = format!("{:state$}#[link(kind = \"dylib\")]", "");
+                    assert_eq!(reader.join().unwrap(), expected);
+                }
+            });
+        }
         fs::remove_dir_all(top).unwrap();
     }
 

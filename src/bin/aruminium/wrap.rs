@@ -7,7 +7,7 @@ use super::{COMMANDS, Failure};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
@@ -75,9 +75,11 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
         return Err(failed(&compiler, &error));
     }
     match run_until_refused(&mut compiler).map_err(|error| failed(&compiler, &error))? {
-        Some(status) => Ok(exit_code(status)),
-        None => {
-            let copy = Copy::of(folder, &root, Kind::Program)?;
+        Ok(status) => Ok(exit_code(&compiler, status)),
+        Err(refusal) => {
+            // Without a copy, what the compiler said is the result.
+            let copy = Copy::of(folder, &root, Kind::Program)
+                .inspect_err(|_| _ = io::stderr().write_all(&refusal))?;
             let arguments = copy.in_place(&arguments)?;
             let compiler = self::compiler(&arguments);
             run_on(&copy, &arguments, compiler)
@@ -86,8 +88,8 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
 }
 
 /// Runs the compiler on a package of the user's, and passes on what it says up to the error that it accepts frameworks for
-/// Apple's targets only. `None` if it ended with that.
-fn run_until_refused(compiler: &mut Command) -> io::Result<Option<ExitStatus>> {
+/// Apple's targets only. If it ended with that, what it said from there on is the error.
+fn run_until_refused(compiler: &mut Command) -> io::Result<Result<ExitStatus, Vec<u8>>> {
     const REFUSED: &str = "E0455";
     let mut child = compiler.stderr(Stdio::piped()).spawn()?;
     let (mut said, mut held) = (io::stderr().lock(), Vec::new());
@@ -102,11 +104,11 @@ fn run_until_refused(compiler: &mut Command) -> io::Result<Option<ExitStatus>> {
     }
     let status = child.wait()?;
     if !status.success() && !held.is_empty() {
-        return Ok(None);
+        return Ok(Err(held));
     }
-    // The text was another one's.
+    // E0455 was only mentioned, by a warning for instance.
     said.write_all(&held)?;
-    Ok(Some(status))
+    Ok(Ok(status))
 }
 
 /// What Cargo says of the package that is compiled.
@@ -177,8 +179,17 @@ fn failed(compiler: &Command, error: &io::Error) -> Failure {
     format!("{}: {error}", compiler.get_program().display())
 }
 
-fn exit_code(status: ExitStatus) -> ExitCode {
-    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+/// What this program ends with, since Cargo sees it in place of the compiler: as a shell does, 128 and the number of a signal.
+fn exit_code(compiler: &Command, status: ExitStatus) -> ExitCode {
+    let code = match status.signal() {
+        Some(signal) => {
+            let program = compiler.get_program().display();
+            eprintln!("aruminium: {program} was ended by signal {signal}");
+            Some(128 + signal)
+        }
+        None => status.code(),
+    };
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
 /// Runs the compiler on a copy.
@@ -196,5 +207,5 @@ fn run_on(copy: &Copy, arguments: &[OsString], mut compiler: Command) -> Result<
             copy.restore(&list).map_err(|error| format!("{}: {error}", list.display()))?;
         }
     }
-    Ok(exit_code(status))
+    Ok(exit_code(&compiler, status))
 }
