@@ -54,7 +54,7 @@ fn run_commands(
     worked: &mut Worked,
 ) -> Step {
     let mut launched = Launched::new(&submission.session, &submission.log);
-    (launched.worked, launched.first) = (*worked, *next);
+    (launched.worked, launched.begun) = (*worked, *next..*next);
     let mut step = walk(recording, next, trace, &mut launched);
     let finished = launched.finish();
     *worked = launched.worked;
@@ -62,8 +62,7 @@ fn run_commands(
         step = Step::Done(Err(error));
     }
     if let Step::Done(Err(error)) = &mut step {
-        let end = (*next + 1).min(recording.commands.len());
-        error.encoders = encoders(recording, &(launched.first..end));
+        error.encoders = encoders(recording, &launched.begun);
     }
     step
 }
@@ -189,20 +188,14 @@ fn run_one<'a>(
     bindings: &mut Vec<Binding<'a>>,
     launched: &mut Launched<'_>,
 ) -> Result<(), CommandError> {
-    if launched.is_empty() {
-        launched.first = index;
-    }
-    // Work that a device does in order need not be waited for.
-    let ordered = matches!(
+    let in_order = matches!(
         recording.commands[index],
         Command::Dispatch { .. }
             | Command::CopyBuffer { .. }
             | Command::FillBuffer { .. }
             | Command::Note(_)
     );
-    if !ordered {
-        launched.finish()?;
-    }
+    launched.begin(index, in_order)?;
     match recording.commands[index] {
         Command::Dispatch { .. } => dispatch(recording, index, bindings, launched),
         Command::Execute(index) => {

@@ -6,6 +6,7 @@ use super::memory::Memory;
 use super::queue::now;
 use crate::soft::kernel::sanitize::Session;
 use crate::soft::kernel::{Fault, Finished, Kernel, Launch, Submitted, Transfer};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Work that was submitted to a device.
@@ -31,8 +32,8 @@ pub(crate) type Worked = Option<(f64, f64)>;
 /// The work that was submitted and not waited for.
 pub(super) struct Launched<'a> {
     work: Vec<Work>,
-    /// The first command that is not known to have completed.
-    pub(super) first: usize,
+    /// The commands that have begun and are not known to have completed.
+    pub(super) begun: Range<usize>,
     /// When the first of it was submitted.
     submitted_at: f64,
     /// When the first of all work began, as far as is known.
@@ -48,12 +49,24 @@ pub(super) struct Launched<'a> {
 impl<'a> Launched<'a> {
     pub(super) fn new(session: &'a Session, log: &'a Log) -> Self {
         let work = Vec::new();
-        Self { work, first: 0, submitted_at: 0.0, began: None, worked: None, session, log }
+        Self { work, begun: 0..0, submitted_at: 0.0, began: None, worked: None, session, log }
     }
 
     /// Whether all that was submitted has been waited for.
     pub(super) fn is_empty(&self) -> bool {
         self.work.is_empty()
+    }
+
+    /// Begins a command. What a device does in order need not be waited for.
+    pub(super) fn begin(&mut self, command: usize, in_order: bool) -> Result<(), CommandError> {
+        if !in_order {
+            self.finish()?;
+        }
+        if self.is_empty() {
+            self.begun = command..command;
+        }
+        self.begun.end = self.begun.end.max(command + 1);
+        Ok(())
     }
 
     /// Submits a launch.
@@ -337,5 +350,22 @@ mod tests {
         assert!(refused(&bad).contains("kernel 'bad'"));
         assert!(refused(&good).contains("kernel 'good'"));
         assert_eq!(device.done(), ["good"]);
+    }
+    /// A command that waits for earlier ones has begun only when those have completed, and then they are not at fault for it.
+    #[test]
+    fn a_command_that_waits_begins_afterwards() {
+        let device = Slow::default();
+        for (name, begun) in [("good", 4..5), ("bad", 2..4)] {
+            let kernel = device.kernel(name);
+            let (session, log) = (Session::default(), Log::default());
+            let mut launched = Launched::new(&session, &log);
+            launched.begin(2, true).unwrap();
+            // SAFETY: nothing is bound.
+            unsafe { launched.submit(&kernel, &launch(1)).unwrap() };
+            launched.begin(3, true).unwrap();
+            assert_eq!(launched.begun, 2..4);
+            assert_eq!(launched.begin(4, false).is_err(), name == "bad");
+            assert_eq!(launched.begun, begun);
+        }
     }
 }
