@@ -1,8 +1,8 @@
 //! Classes of Metal's headers for what soft Metal does not have, and the messages that the headers declare for them.
 //!
 //! They have no methods but those of their superclasses. A program may ask for them by their names and make objects, as on
-//! Apple's systems; a message of their own is reported with class and selector, once, and returns nil or zero. The lists are
-//! compared with the headers by a test.
+//! Apple's systems; a message of their own is reported with class and selector, once, and returns nil, zero or a struct of
+//! zeros. The lists are compared with the headers by a test.
 
 use super::compiler4::{MTL4FunctionDescriptor, MTL4PipelineDescriptor};
 use super::foundation::{NSObject, soft_class};
