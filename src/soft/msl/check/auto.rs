@@ -1,10 +1,12 @@
 //! Variables whose type is that of their initial value (C++14 dcl.spec.auto).
 
-use super::Checker;
+use super::template::TemplateId;
+use super::{Checker, Entity};
 use crate::soft::msl::ast;
 use crate::soft::msl::hir::Expr;
+use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{Qual, Ty, Types};
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 
 impl Checker {
     /// `auto`, `auto*`, `const auto&` (dcl.spec.auto): the type of the initialiser, in the
@@ -65,5 +67,44 @@ impl Checker {
         let constant = base.constant && one.declarator.parts.is_empty();
         let qual = Qual { constant, ..Qual::plain(value.qual.ty) };
         (qual, Some(value))
+    }
+
+    /// The variables of one declaration deduce one type ([dcl.spec.auto]/7): compares a variable's with the first one's.
+    pub(super) fn compare_deduced(
+        &mut self,
+        simple: &ast::Simple,
+        template: Option<TemplateId>,
+        one: &ast::InitDeclarator,
+        first: &mut Option<(Name, TyId)>,
+    ) {
+        if template.is_none() && !matches!(simple.specifiers.base, ast::BaseType::Auto) {
+            return;
+        }
+        let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else { return };
+        let mut ty = match self.lookup_in(self.scope, name).first() {
+            Some(Entity::Local(variable)) => self.variables[variable.0 as usize].qual.ty,
+            Some(Entity::Global(global)) => self.globals[global.0 as usize].qual.ty,
+            _ => return,
+        };
+        for _ in &one.declarator.parts {
+            ty = match *self.types.get(ty) {
+                Ty::Pointer(to) | Ty::Reference(to, _) => to.ty,
+                _ => return,
+            };
+        }
+        if ty == Types::UNKNOWN {
+            return;
+        }
+        let &mut (other, known) = first.get_or_insert((name, ty));
+        if known == ty {
+            return;
+        }
+        let [a, b] = [known, ty].map(|ty| self.types.name(ty));
+        let [other, name] = [other, name].map(|name| self.text(name));
+        let what = if template.is_some() { "template arguments" } else { "'auto'" };
+        let message = format!(
+            "{what} deduced as '{a}' in declaration of '{other}' and deduced as '{b}' in declaration of '{name}'"
+        );
+        self.error(one.declarator.span, message);
     }
 }

@@ -182,6 +182,7 @@ impl Checker {
             return;
         }
         let (base, deduced) = self.variable_specifiers(&simple.specifiers);
+        let mut first = None;
         for (index, one) in simple.declarators.iter().enumerate() {
             if simple.specifiers.storage.typedef {
                 self.refuse_auto(&simple.specifiers, "in typedef");
@@ -194,6 +195,7 @@ impl Checker {
                 self.function_declaration(&simple.specifiers, &one.declarator, None);
             } else {
                 self.global(simple, (base, deduced), index);
+                self.compare_deduced(simple, deduced, one, &mut first);
             }
         }
     }
@@ -244,7 +246,7 @@ impl Checker {
         let is_auto = matches!(simple.specifiers.base, BaseType::Auto | BaseType::Decltype(None));
         if is_auto || template.is_some() {
             let (of_value, value) = match template {
-                Some(id) => self.deduced_value(id, simple, one),
+                Some(id) => self.deduced_value(id, simple, base, one),
                 None => self.auto_value(base, one, span),
             };
             qual = Qual { constant: qual.constant, space: qual.space, ..of_value };

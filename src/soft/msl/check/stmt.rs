@@ -577,6 +577,7 @@ impl Checker {
 
     fn local_variables(&mut self, simple: &Arc<ast::Simple>, out: &mut Vec<Stmt>) {
         let (base, deduced) = self.variable_specifiers(&simple.specifiers);
+        let mut first = None;
         for (index, one) in simple.declarators.iter().enumerate() {
             let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else {
                 self.error(one.declarator.span, "expected unqualified-id");
@@ -598,16 +599,21 @@ impl Checker {
                 self.error(one.declarator.span, message);
             }
             if qual.space == Some(AddressSpace::Threadgroup)
-                && matches!(simple.specifiers.base, ast::BaseType::Auto)
+                && (deduced.is_some() || matches!(simple.specifiers.base, ast::BaseType::Auto))
             {
                 let text = self.text(name);
+                let what = match deduced {
+                    Some(_) => "a class template without arguments",
+                    None => "'auto'",
+                };
                 let message =
-                    format!("threadgroup variable '{text}' must have a type other than 'auto'");
+                    format!("threadgroup variable '{text}' must have a type other than {what}");
                 self.error(one.declarator.span, message);
                 continue;
             }
             if shared {
                 self.global(simple, (base, deduced), index);
+                self.compare_deduced(simple, deduced, one, &mut first);
                 // All threads of the group share it, and each writes its initial value.
                 if qual.space == Some(AddressSpace::Threadgroup)
                     && !matches!(one.init, ast::Init::None)
@@ -636,6 +642,7 @@ impl Checker {
                 continue;
             }
             self.local_variable(simple, one, (base, deduced), name, qual, out);
+            self.compare_deduced(simple, deduced, one, &mut first);
         }
     }
 
@@ -662,7 +669,7 @@ impl Checker {
             let mut deduced = qual;
             let value = self.made_for_object(|this| {
                 let (qual, value) = match template {
-                    Some(id) => this.deduced_value(id, simple, one),
+                    Some(id) => this.deduced_value(id, simple, base, one),
                     None => this.auto_value(base, one, span),
                 };
                 deduced = qual;

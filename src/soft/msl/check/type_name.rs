@@ -54,7 +54,7 @@ impl Checker {
         Qual { constant: qual.constant || specifiers.storage.constexpr, ..qual }
     }
 
-    /// The same for variables: with a class template's name alone, each has a type of its own.
+    /// The same for variables: with a class template's name alone, it follows from their values.
     pub(super) fn variable_specifiers(
         &mut self,
         specifiers: &Specifiers,
@@ -389,7 +389,7 @@ impl Checker {
 
     /// Applies a declarator's parts to the base type.
     pub(super) fn declared_type(&mut self, base: Qual, declarator: &Declarator) -> Qual {
-        let mut qual = self.extended_vector(base, &declarator.attributes);
+        let mut qual = base;
         for part in &declarator.parts {
             qual = match part {
                 DeclaratorPart::Pointer { constant, volatile, space, span } => {
@@ -440,7 +440,7 @@ impl Checker {
                 return Qual::plain(Types::UNKNOWN);
             }
         }
-        qual
+        self.extended_vector(qual, &declarator.attributes)
     }
 
     /// MSL 4: pointers and references name the address space they point to. In a template the argument may
@@ -524,7 +524,7 @@ impl Checker {
                 qual.with(self.types.vector(scalar, width as u32))
             }
             _ => {
-                let message = "'ext_vector_type' makes vectors of 2, 3 or 4 scalars";
+                let message = "'ext_vector_type' is supported for vectors of 2, 3 or 4 scalars";
                 self.error(attribute.name.span, message);
                 qual.with(Types::UNKNOWN)
             }

@@ -220,7 +220,7 @@ impl Parser<'_> {
             match self.peek(ahead).kind {
                 Kind::Punct(Punct::LParen) => open += 1,
                 Kind::Punct(Punct::RParen) => open -= 1,
-                Kind::Punct(Punct::Semi | Punct::LBrace) | Kind::Eof => return false,
+                Kind::Punct(Punct::Semi) | Kind::Eof => return false,
                 _ => {}
             }
             ahead += 1;

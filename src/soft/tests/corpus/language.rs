@@ -178,7 +178,7 @@ fn specialisations() {
 fn deduction() {
     let text = include_str!("../../../../tests/msl/deduction.metal");
     let mut file = File::open("deduction.metal", text);
-    file.kernel("deduced").expects(&[10.0f32, 20.0, 3.5, 42.0, 6.0, 6.5, 5.25, 13.0]);
+    file.kernel("deduced").expects(&[10.0f32, 20.0, 3.5, 42.0, 6.0, 6.5, 5.25, 13.0, 47.5, 3.0]);
     file.finish();
 }
 

@@ -11,6 +11,7 @@ mod deduce;
 mod export;
 mod guide;
 mod instance;
+mod member_type;
 mod order;
 mod origin;
 
