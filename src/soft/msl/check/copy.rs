@@ -1,7 +1,7 @@
 //! Copies of class objects (C++14 class.copy): by the functions that the class declares, otherwise member by member.
 
 use super::{Checker, Entity, FuncId};
-use crate::soft::msl::ast::Label;
+use crate::soft::msl::ast::{AddressSpace, Label};
 use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
@@ -53,17 +53,37 @@ impl Checker {
         let fixed = row.fields().iter().any(|field| fixed(field.qual));
         let parts: Vec<TyId> = row.fields().iter().map(|field| field.qual.ty).collect();
         let own = self.copy_functions(ty, copy);
-        let moves = |&id: &FuncId| {
-            matches!(self.types.get(self.func(id).parameters[0].qual.ty), Ty::Reference(_, true))
+        let moves = |&id: &FuncId| self.moves(id);
+        let (movers, copiers): (Vec<FuncId>, Vec<FuncId>) = own.into_iter().partition(moves);
+        let mut used = if value && !movers.is_empty() { movers } else { copiers };
+        // Of those for several address spaces, values need the one of thread memory.
+        let in_thread = |&id: &FuncId| match *self.types.get(self.func(id).parameters[0].qual.ty) {
+            Ty::Reference(to, _) => to.space_or_thread() == AddressSpace::Thread,
+            _ => true,
         };
-        let (movers, copiers): (Vec<FuncId>, Vec<FuncId>) = own.iter().copied().partition(moves);
-        let used = if value && !movers.is_empty() { movers } else { copiers };
-        if used.is_empty() && !own.is_empty() || used.iter().any(|&id| self.func(id).deleted) {
+        if used.iter().any(in_thread) {
+            used.retain(in_thread);
+        }
+        if used.is_empty() && self.declares_moves(ty)
+            || used.iter().any(|&id| self.func(id).deleted)
+        {
             return true;
         }
         used.iter().all(|&id| self.func(id).is_defaulted())
             && (copy == CopyFunction::Assignment && fixed
                 || parts.into_iter().any(|part| self.is_copy_deleted(part, copy, value)))
+    }
+
+    fn moves(&self, id: FuncId) -> bool {
+        matches!(self.types.get(self.func(id).parameters[0].qual.ty), Ty::Reference(_, true))
+    }
+
+    /// Whether a class declares how its objects are moved, which deletes the copies that it does not declare ([class.copy]/7
+    /// and 18).
+    fn declares_moves(&mut self, ty: TyId) -> bool {
+        [CopyFunction::Constructor, CopyFunction::Assignment]
+            .into_iter()
+            .any(|copy| self.copy_functions(ty, copy).into_iter().any(|id| self.moves(id)))
     }
 
     /// Records that a program has a class whose copies are not those of its bytes.
@@ -80,6 +100,7 @@ impl Checker {
         let (union, parts) = (row.union, self.parts_of_class(ty).unwrap_or_default());
         let own = self.copy_functions(ty, copy);
         own.iter().any(|&id| !self.func(id).is_defaulted())
+            || own.is_empty() && self.declares_moves(ty)
             || !union && parts.iter().any(|&part| self.is_copied_by_function(part, copy))
     }
 
@@ -106,6 +127,14 @@ impl Checker {
             return None;
         }
         if !declared {
+            if self.copy_functions(ty, CopyFunction::Constructor).is_empty()
+                && self.declares_moves(ty)
+            {
+                let name = self.types.name(ty);
+                let message = format!("call to implicitly-deleted copy constructor of '{name}'");
+                self.error(span, message);
+                return Some(self.error_expr(span));
+            }
             return Some(self.copied_members(object.clone()));
         }
         let source = self.source(object);
@@ -193,6 +222,14 @@ impl Checker {
             && self.is_copied_by_function(ty, CopyFunction::Assignment);
         if !by_function {
             return None;
+        }
+        if self.copy_functions(ty, CopyFunction::Assignment).is_empty() && self.declares_moves(ty) {
+            let name = self.types.name(ty);
+            let message = format!(
+                "object of type '{name}' cannot be assigned because its copy assignment operator is implicitly deleted"
+            );
+            self.error(span, message);
+            return Some(self.error_expr(span));
         }
         let types = self.parts_of_class(ty)?;
         let assigned = self.evaluated_once(left.clone(), |this, left| {
