@@ -38,10 +38,21 @@ impl Drop for Use {
 }
 
 /// A stamp is a serial and a position of this many bits.
-const POSITION_BITS: u32 = 24;
+const POSITION_BITS: u32 = 20;
 const POSITIONS: u64 = (1 << POSITION_BITS) - 1;
 /// A serial that no record's stamp has.
 const NO_SERIAL: u64 = !POSITIONS;
+
+/// The serial of the list of a number, counted from 1: a record that was in no list has the stamp 0.
+fn serial(number: u64) -> u64 {
+    const LAST: u64 = (NO_SERIAL >> POSITION_BITS) - 1;
+    assert!(
+        number <= LAST,
+        "2^44 command buffers have been encoded with tracked memory, after which their serials would repeat: start the \
+         program again"
+    );
+    number << POSITION_BITS
+}
 
 impl Default for Uses {
     fn default() -> Self {
@@ -110,7 +121,7 @@ impl Uses {
     /// Begins a list.
     fn begin(&mut self) {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
-        self.serial = SERIAL.fetch_add(1, Relaxed) << POSITION_BITS;
+        self.serial = serial(SERIAL.fetch_add(1, Relaxed));
         self.list.reserve(8);
     }
 
@@ -458,6 +469,15 @@ mod tests {
         let memory = vec![0u64; N];
         let start = memory.as_ptr().addr();
         (std::array::from_fn(|at| Footprint::of(start + 8 * at..start + 8 * at + 8)), memory)
+    }
+
+    #[test]
+    fn serials_do_not_repeat() {
+        let last = (1 << 44) - 2;
+        assert!(serial(1) != 0 && serial(last) != NO_SERIAL);
+        for number in [last + 1, 1 << 44, u64::MAX] {
+            assert!(std::panic::catch_unwind(|| serial(number)).is_err(), "{number}");
+        }
     }
 
     #[test]
