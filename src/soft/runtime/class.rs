@@ -304,9 +304,9 @@ impl ClassData {
         self.ancestry().find_map(|class| Some((class, class.declaration?.payload.as_ref()?)))
     }
 
-    /// Whether objects of this class carry the payload that `class` declares.
-    #[cold]
-    #[inline(never)]
+    /// Whether objects of this class carry the payload that `class` declares. Compiled into each method: a method that called it
+    /// would save registers first, for every message.
+    #[inline]
     pub(super) fn has_payload_of(&'static self, class: &Self) -> bool {
         self.payload().is_some_and(|(found, _)| std::ptr::eq(found, class))
     }
