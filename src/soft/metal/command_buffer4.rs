@@ -263,7 +263,7 @@ impl CommandBuffer4 {
         }
     }
 
-    /// The work that is being encoded. If there is none, the message is reported and has no effect.
+    /// The work that is being encoded. Without any, the message is reported and has no effect.
     fn open(&self, selector: &str) -> Option<Arc<Submission>> {
         let encoded = lock(&self.encoded);
         let open = encoded.as_ref().filter(|encoded| !encoded.ended);

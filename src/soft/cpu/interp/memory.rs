@@ -336,7 +336,7 @@ pub(crate) unsafe fn each(
     }
 }
 
-/// The same for vectors that are copied as `count` words.
+/// The same for vectors of `count` values of `T`.
 ///
 /// # Safety
 /// As [`each`].
@@ -371,7 +371,7 @@ unsafe fn each_of<T: Copy>(
     }
 }
 
-/// Copies words of any alignment. For a number that is known, one of them is a load and a store.
+/// Copies `count` values of any alignment. If the compiler knows that it is 1, this is a load and a store.
 ///
 /// # Safety
 /// They are there, and do not overlap.

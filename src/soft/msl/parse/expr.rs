@@ -626,18 +626,8 @@ impl Parser<'_> {
             _ => false,
         };
         if constructs {
-            let specifiers = Specifiers {
-                base: BaseType::Named(path),
-                constant: false,
-                volatile: false,
-                space: None,
-                coherent: None,
-                storage: Storage::default(),
-                stage: None,
-                attributes: Vec::new(),
-                span: self.span_from(span),
-            };
-            let span = specifiers.span;
+            let span = self.span_from(span);
+            let specifiers = Specifiers { base: BaseType::Named(path), ..Specifiers::absent(span) };
             let declarator = Declarator { span, ..Declarator::default() };
             return self.construct_rest(Box::new(TypeName { specifiers, declarator, span }));
         }

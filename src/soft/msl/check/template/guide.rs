@@ -6,7 +6,6 @@ use super::super::lookup::Found;
 use super::super::{Checker, Entity};
 use super::member_type::Inside;
 use super::{Declared, TemplateId, is_class};
-use crate::soft::ir::hash::FastMap;
 use crate::soft::msl::ast::*;
 use crate::soft::msl::hir;
 use crate::soft::msl::names::Name;
@@ -258,20 +257,10 @@ impl Checker {
         let declarators = vec![InitDeclarator { declarator, init: Init::None, width: None }];
         let declaration = Decl::Simple(Arc::new(Simple { specifiers, declarators, span }));
         let syntax = Arc::new(Template { parameters, declaration, span });
-        let guide = Guide { id: TemplateId(self.templates.all.len() as u32), explicit };
-        self.templates.all.push(Declared {
-            syntax,
-            scope,
-            name,
-            prototype: None,
-            full: FastMap::default(),
-            specialisations: Vec::new(),
-            members: Vec::new(),
-        });
-        guide
+        Guide { id: self.templates.add(syntax, scope, name), explicit }
     }
 
-    /// Declares a guide, `template <typename T> Pair(T, T) -> Pair<T>;`; false if the declaration is none.
+    /// Declares a guide, `template <typename T> Pair(T, T) -> Pair<T>;`. Returns whether the declaration is one.
     pub(in super::super) fn declare_guide(
         &mut self,
         parameters: &[TemplateParameter],

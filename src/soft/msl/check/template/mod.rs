@@ -91,6 +91,23 @@ pub(super) struct Templates {
     pub(super) depth: u32,
 }
 
+impl Templates {
+    /// Adds a template without specialisations.
+    fn add(&mut self, syntax: Arc<ast::Template>, scope: ScopeId, name: Name) -> TemplateId {
+        let id = TemplateId(self.all.len() as u32);
+        self.all.push(Declared {
+            syntax,
+            scope,
+            name,
+            prototype: None,
+            full: FastMap::default(),
+            specialisations: Vec::new(),
+            members: Vec::new(),
+        });
+        id
+    }
+}
+
 /// Maximum nesting of instances (clang's limit is 1,024 unless an option sets another).
 const MAX_DEPTH: u32 = 2048;
 /// Instances that may be nested whatever stack is left.
@@ -292,19 +309,10 @@ impl Checker {
                 return;
             }
         }
-        let id = TemplateId(self.templates.all.len() as u32);
         if is_class(template) {
             self.templates.classes.insert(name);
         }
-        self.templates.all.push(Declared {
-            syntax: template.clone(),
-            scope,
-            name,
-            prototype: None,
-            full: FastMap::default(),
-            specialisations: Vec::new(),
-            members: Vec::new(),
-        });
+        let id = self.templates.add(template.clone(), scope, name);
         self.bind(scope, name, Entity::Template(id));
         self.list_member(scope, template, Entity::Template(id));
     }
