@@ -267,6 +267,7 @@ fn what_the_launcher_does_not_know_is_reported() {
         command.arg("--out-dir").arg(root).current_dir(root);
         command.env("ARUMINIUM_LAUNCHER_LIBRARY", root.with_file_name("library"));
         command.env("CARGO_PKG_NAME", package).env("CARGO_PKG_VERSION", version);
+        command.env("CARGO_PKG_REPOSITORY", "https://github.com/madsmtm/objc2");
         let output = command.env("CARGO_MANIFEST_DIR", root).output().unwrap();
         (output.status.code(), text(&output.stderr))
     };

@@ -8,6 +8,8 @@
 /// A crate of the family.
 struct Member {
     name: &'static str,
+    /// Where its sources are, by its manifest, after the host's name: a user's package may have the same name.
+    repository: &'static str,
     /// The newest release that was tried, of each series of releases that Cargo takes for compatible.
     newest: &'static [Release],
 }
@@ -25,17 +27,28 @@ pub(super) const OWN_CFG: &str = "aruminium_launcher";
 /// at compile time whether to ask the system for its version.
 pub(super) const DEPLOYMENT: (&str, &str) = ("MACOSX_DEPLOYMENT_TARGET", "26.0");
 
+/// The repository of the `objc2` project.
+const OBJC2: &str = "madsmtm/objc2";
+
 /// The crates of the `objc2` project besides frameworks, and the older crates.
 const MEMBERS: &[Member] = &[
-    Member { name: "objc2", newest: &[[0, 6, 5]] },
-    Member { name: "objc2_encode", newest: &[[4, 1, 0]] },
-    Member { name: NO_SCRIPT, newest: &[[0, 1, 1]] },
-    Member { name: "block2", newest: &[[0, 6, 2]] },
-    Member { name: "dispatch2", newest: &[[0, 3, 1]] },
-    Member { name: "objc", newest: &[[0, 2, 7]] },
-    Member { name: "block", newest: &[[0, 1, 6]] },
-    Member { name: "metal", newest: &[[0, 31, 0], [0, 32, 0], [0, 33, 0]] },
-    Member { name: "core_graphics_types", newest: &[[0, 1, 3], [0, 2, 0]] },
+    Member { name: "objc2", repository: OBJC2, newest: &[[0, 6, 5]] },
+    Member { name: "objc2_encode", repository: OBJC2, newest: &[[4, 1, 0]] },
+    Member { name: NO_SCRIPT, repository: OBJC2, newest: &[[0, 1, 1]] },
+    Member { name: "block2", repository: OBJC2, newest: &[[0, 6, 2]] },
+    Member { name: "dispatch2", repository: OBJC2, newest: &[[0, 3, 1]] },
+    Member { name: "objc", repository: "SSheldon/rust-objc", newest: &[[0, 2, 7]] },
+    Member { name: "block", repository: "SSheldon/rust-block", newest: &[[0, 1, 6]] },
+    Member {
+        name: "metal",
+        repository: "gfx-rs/metal-rs",
+        newest: &[[0, 31, 0], [0, 32, 0], [0, 33, 0]],
+    },
+    Member {
+        name: "core_graphics_types",
+        repository: "servo/core-foundation-rs",
+        newest: &[[0, 1, 3], [0, 2, 0]],
+    },
 ];
 
 /// The member whose build script is replaced by an empty one: it compiles Objective-C, which only clang does for Apple's
@@ -43,7 +56,7 @@ const MEMBERS: &[Member] = &[
 pub(super) const NO_SCRIPT: &str = "objc2_exception_helper";
 
 /// The frameworks of the `objc2` project, which have one version.
-const FRAMEWORK: Member = Member { name: "objc2_", newest: &[[0, 3, 2]] };
+const FRAMEWORK: Member = Member { name: "objc2_", repository: OBJC2, newest: &[[0, 3, 2]] };
 
 /// Crates of the project that run while others are compiled. Their names begin like those of frameworks.
 const TOOLS: &[&str] = &["objc2_proc_macros"];
@@ -59,18 +72,19 @@ pub(super) enum Known {
     Newer(String),
 }
 
-/// What is known of a crate by its name and its version.
+/// What is known of a crate by its name, its version, and the repository that its manifest names.
 ///
 /// # Errors
 ///
 /// It is a member, and Cargo takes no release that was tried for compatible with its version.
-pub(super) fn known(name: &str, version: &str) -> Result<Known, String> {
+pub(super) fn known(name: &str, version: &str, repository: &str) -> Result<Known, String> {
     if TOOLS.contains(&name) {
         return Ok(Known::Stranger);
     }
     let listed = MEMBERS.iter().find(|member| member.name == name);
-    let Some(member) = listed.or_else(|| name.starts_with(FRAMEWORK.name).then_some(&FRAMEWORK))
-    else {
+    let named = listed.or_else(|| name.starts_with(FRAMEWORK.name).then_some(&FRAMEWORK));
+    let path = repository.trim_end_matches('/').trim_end_matches(".git");
+    let Some(member) = named.filter(|member| path.ends_with(member.repository)) else {
         return Ok(Known::Stranger);
     };
     let release = release(version);
@@ -116,7 +130,14 @@ fn spelled([major, minor, patch]: &Release) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, known};
+    use super::{Known, MEMBERS, OBJC2, known};
+
+    /// `known`, of a package in the repository that the crate of this name has.
+    fn published(name: &str, version: &str) -> Result<Known, String> {
+        let listed = MEMBERS.iter().find(|member| member.name == name);
+        let path = listed.map_or(OBJC2, |member| member.repository);
+        known(name, version, &format!("https://github.com/{path}"))
+    }
 
     #[test]
     fn releases_that_were_tried_and_older_ones_are_known() {
@@ -127,10 +148,28 @@ mod tests {
             ("metal", "0.33.0"),
             ("objc2_encode", "4.0.9"),
         ] {
-            assert_eq!(known(name, version), Ok(Known::Tried), "{name} {version}");
+            assert_eq!(published(name, version), Ok(Known::Tried), "{name} {version}");
         }
         for (name, version) in [("serde", "1.0.0"), ("objc2_proc_macros", "0.2.0")] {
-            assert_eq!(known(name, version), Ok(Known::Stranger));
+            assert_eq!(published(name, version), Ok(Known::Stranger));
+        }
+        let with_git = known("metal", "0.33.0", "https://github.com/gfx-rs/metal-rs.git/");
+        assert_eq!(with_git, Ok(Known::Tried));
+    }
+
+    #[test]
+    fn packages_of_others_with_such_a_name_are_strangers() {
+        for (name, repository) in [
+            ("objc2_helpers", ""),
+            ("metal", ""),
+            ("metal", "https://example.com/my/metal"),
+            ("block", "https://github.com/madsmtm/objc2"),
+        ] {
+            assert_eq!(
+                known(name, "7.0.0", repository),
+                Ok(Known::Stranger),
+                "{name} {repository}"
+            );
         }
     }
 
@@ -142,7 +181,9 @@ mod tests {
             ("objc2_encode", "4.2.0", "4.1.0"),
             ("metal", "0.32.1", "0.32.0"),
         ] {
-            let Ok(Known::Newer(report)) = known(name, version) else { panic!("{name} {version}") };
+            let Ok(Known::Newer(report)) = published(name, version) else {
+                panic!("{name} {version}")
+            };
             assert!(
                 report.contains(&format!("{name} {version}")) && report.contains(tried),
                 "{report}"
@@ -156,7 +197,7 @@ mod tests {
             ("metal", "1.33.0", "0.31.0, 0.32.0, 0.33.0"),
             ("metal", "0.33", "0.31.0, 0.32.0, 0.33.0"),
         ] {
-            let error = known(name, version).unwrap_err();
+            let error = published(name, version).unwrap_err();
             let expected = format!("the crate {name} {version} is of a version");
             assert!(error.starts_with(&expected) && error.contains(tried), "{error}");
         }

@@ -124,7 +124,7 @@ fn value(arguments: &[OsString], option: &str) -> Option<String> {
 
 /// Whether the package that is compiled is of the family. A release that is newer than those that were tried is reported.
 fn is_member(name: &str) -> Result<bool, Failure> {
-    Ok(match known(name, &package("PKG_VERSION"))? {
+    Ok(match known(name, &package("PKG_VERSION"), &package("PKG_REPOSITORY"))? {
         Known::Stranger => false,
         Known::Tried => true,
         Known::Newer(report) => {
