@@ -336,6 +336,34 @@ fn fences_of_a_command_buffer_that_fails_order() {
     }
 }
 
+/// Fences of a command buffer that is wrong, so that nothing of it runs, are known.
+#[test]
+fn fences_of_a_command_buffer_that_does_not_run_order() {
+    let all = Encoders::new();
+    let room = all.rig.gpu.buffer(1024).unwrap();
+    for is_ordered in [true, false] {
+        let [one, two, unused] = [(); 3].map(|()| all.fence());
+        let gated = Gated::new(&all, 3);
+        let [first, second, third] = &gated.commands[..] else { unreachable!() };
+        all.encode(first, &all.writes, [&all.untracked; 2], (&[], &[&one]));
+        let encoder = second.encoder().unwrap();
+        encoder.wait_for_fence(&one);
+        encoder.bind(&all.writes);
+        encoder.bind_buffer(&all.tracked, 0, 0);
+        // More threads than a threadgroup has.
+        encoder.launch((2048, 1, 1), (2048, 1, 1));
+        encoder.update_fence(&two);
+        encoder.finish();
+        let wait = if is_ordered { &two } else { &unused };
+        all.encode(third, &all.reads, [&all.untracked, &room], (&[wait], &[]));
+        gated.commands.iter().for_each(|commands| commands.submit());
+        gated.gate.set_signaled_value(1);
+        assert!(second.finish().is_err());
+        let found = reports_of(first).len() + reports_of(third).len();
+        assert_eq!(found, usize::from(!is_ordered), "{is_ordered}");
+    }
+}
+
 /// Launches of a concurrent encoder run when it ends.
 #[test]
 fn a_fence_orders_a_concurrent_encoder() {

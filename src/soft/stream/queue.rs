@@ -20,7 +20,7 @@ use super::threads::{self, Jobs, RUNNER};
 use super::trace::{Ending, Trace};
 use crate::soft::fork::{AFTER_FORK, is_forked, lock};
 use crate::soft::kernel::Processor;
-use crate::soft::kernel::sanitize::{SharedClock, queue_made};
+use crate::soft::kernel::sanitize::{SharedClock, is_active, queue_made};
 use crate::soft::system;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -342,9 +342,11 @@ impl Queue {
             submission.notify(&state);
             on_scheduled = state.on_scheduled.take();
         }
-        let recording = match &state.error {
-            Some(_) => None,
-            None => state.recording.take(),
+        let failed = state.error.is_some();
+        // Of one that failed already, the checks take what it orders. In a forked process their locks may be held for ever.
+        let recording = match failed {
+            true if !is_active() || is_forked() => None,
+            _ => state.recording.take(),
         };
         let mut next = state.next;
         let (mut trace, mut worked) = (state.trace.take(), state.worked);
@@ -359,6 +361,13 @@ impl Queue {
         if next == 0 {
             order::put_in_order(&mut recording);
             submission.session.after_queue(&self.clock);
+        }
+        if failed {
+            submission.session.end(&recording.encoders, &recording.untracked_ranges);
+            submission.session.before(&self.clock);
+            submission.lock().recording = Some(recording);
+            let trace = trace.map(|trace| (trace, String::new()));
+            return Progress::Done(Outcome { result: Ok(()), trace, worked });
         }
         loop {
             let running = Busy::new();

@@ -19,6 +19,7 @@ use queues::{Encoder, Ticks};
 pub(crate) use queues::{EncoderOrder, SharedClock, activate, forget, is_active, queue_made};
 use quick::Whole;
 pub(crate) use report::{Access, Report, ReportKind};
+use report::{remedy, thread};
 use shadow::{Apart, Record, Shadow, Stamps, resized, shifted};
 use stamps::{Events, Planes, Quick, Row};
 pub(crate) use written::{mark, track, untrack};
@@ -679,10 +680,8 @@ impl Checker<'_> {
             self.event = events.note(site, *lanes);
         }
         let kind = sites[site as usize].kind;
-        // A value that is not known counts as different in every thread.
         let number = u64::from(group) << 10 | u64::from(wave) << 5 | u64::from(lane);
-        let number = number ^ self.source << 42;
-        let value = value.unwrap_or_else(|| (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let value = value.unwrap_or_else(|| unknown(number, self.source));
         let new = Record {
             group,
             epoch,
@@ -748,55 +747,12 @@ impl Checker<'_> {
     }
 }
 
+/// Stands for a value that is not known, which counts as different in every thread of every encoder and queue.
+fn unknown(thread: u64, source: u64) -> u64 {
+    (thread + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ source.wrapping_mul(0xd6e8_feb8_6659_fd93)
+}
+
 /// A 32-bit fold of a written value, for comparison.
 fn folded(value: u64) -> u32 {
     (value ^ value >> 32) as u32
-}
-
-/// The launch of a threadgroup.
-fn launch_of(launches: &[Run], group: u32) -> usize {
-    launches.partition_point(|run| run.first_group <= group).saturating_sub(1)
-}
-
-/// The position in the grid of a thread.
-fn thread(launches: &[Run], group: u32, wave: u32, lane: u32) -> [u32; 3] {
-    let run = &launches[launch_of(launches, group)];
-    let number = group - run.first_group;
-    let groups: [u32; 3] = std::array::from_fn(|d| run.grid[d].div_ceil(run.group[d]));
-    let position =
-        [number % groups[0], number / groups[0] % groups[1], number / groups[0] / groups[1]];
-    let origin: [u32; 3] = std::array::from_fn(|d| position[d] * run.group[d]);
-    let size: [u32; 3] = std::array::from_fn(|d| run.group[d].min(run.grid[d] - origin[d]));
-    let index = wave * 32 + lane;
-    [
-        origin[0] + index % size[0],
-        origin[1] + index / size[0] % size[1],
-        origin[2] + index / size[0] / size[1],
-    ]
-}
-
-/// The construct that would order two accesses.
-fn remedy(launches: &[Run], old: &Record, new: &Record, apart: Apart, own: bool) -> String {
-    let flag = if own { "mem_threadgroup" } else { "mem_device" };
-    let mixed = old.kind.is_atomic() != new.kind.is_atomic();
-    let text = match apart {
-        Apart::Groups if launch_of(launches, old.group) != launch_of(launches, new.group) => {
-            "nothing orders the two launches: put a memory barrier of the encoder between them, or use a \
-             serial encoder"
-                .to_owned()
-        }
-        Apart::Groups => "no barrier orders threadgroups of one launch: use atomics for both accesses, or a \
-                          second launch"
-            .to_owned(),
-        Apart::Instruction => "the instruction is the same for both threads: have one of them write, or use an atomic"
-            .to_owned(),
-        Apart::Waves if old.met < new.met => format!(
-            "the threadgroup_barrier between them does not order this memory: its flags lack mem_flags::{flag}"
-        ),
-        Apart::Waves => {
-            format!("put threadgroup_barrier(mem_flags::{flag}) between them")
-        }
-        Apart::Lanes => format!("put simdgroup_barrier(mem_flags::{flag}) between them"),
-    };
-    if mixed { format!("only one of them is atomic; {text}") } else { text }
 }

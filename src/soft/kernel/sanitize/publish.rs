@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::queues::{self, Batch, Encoder, EncoderOrder, Ticks};
+use super::report::{self, launch_of, thread};
 use super::shadow::{Record, resized};
-use super::{Access, Report, ReportKind, Session, Site, State, launch_of, lock, report, thread};
+use super::{Access, Report, ReportKind, Session, Site, State, lock};
 use crate::soft::ir::{AccessKind, Checks};
 
 impl Session {

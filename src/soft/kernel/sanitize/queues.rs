@@ -139,7 +139,7 @@ pub(super) fn all_seen() -> Ticks {
 /// The clocks of fences, by their numbers.
 static FENCES: Mutex<SortedMap<u64, Ticks>> = Mutex::new(SortedMap::new());
 /// The number of the first encoder: they are above those of queues.
-const FIRST_ENCODER: u64 = 1 << 40;
+pub(super) const FIRST_ENCODER: u64 = 1 << 40;
 static ENCODERS: AtomicU64 = AtomicU64::new(FIRST_ENCODER);
 
 /// A chain of encoders, each of which comes after the one before. Long chains have blocks of numbers, so that several chains which take

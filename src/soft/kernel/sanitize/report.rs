@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Run;
+use super::shadow::{Apart, Record};
 use crate::soft::ir::{AccessKind, Finding};
 use crate::soft::kernel::SourcePosition;
 
@@ -134,6 +136,60 @@ impl fmt::Display for Report {
 /// How often something was found, if it was more than once.
 fn counted(count: u64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     if count > 1 { write!(out, " (found {count} times)") } else { Ok(()) }
+}
+
+/// The launch of a threadgroup.
+pub(super) fn launch_of(launches: &[Run], group: u32) -> usize {
+    launches.partition_point(|run| run.first_group <= group).saturating_sub(1)
+}
+
+/// The position in the grid of a thread.
+pub(super) fn thread(launches: &[Run], group: u32, wave: u32, lane: u32) -> [u32; 3] {
+    let run = &launches[launch_of(launches, group)];
+    let number = group - run.first_group;
+    let groups: [u32; 3] = std::array::from_fn(|d| run.grid[d].div_ceil(run.group[d]));
+    let position =
+        [number % groups[0], number / groups[0] % groups[1], number / groups[0] / groups[1]];
+    let origin: [u32; 3] = std::array::from_fn(|d| position[d] * run.group[d]);
+    let size: [u32; 3] = std::array::from_fn(|d| run.group[d].min(run.grid[d] - origin[d]));
+    let index = wave * 32 + lane;
+    [
+        origin[0] + index % size[0],
+        origin[1] + index / size[0] % size[1],
+        origin[2] + index / size[0] / size[1],
+    ]
+}
+
+/// The construct that would order two accesses.
+pub(super) fn remedy(
+    launches: &[Run],
+    old: &Record,
+    new: &Record,
+    apart: Apart,
+    own: bool,
+) -> String {
+    let flag = if own { "mem_threadgroup" } else { "mem_device" };
+    let mixed = old.kind.is_atomic() != new.kind.is_atomic();
+    let text = match apart {
+        Apart::Groups if launch_of(launches, old.group) != launch_of(launches, new.group) => {
+            "nothing orders the two launches: put a memory barrier of the encoder between them, or use a \
+             serial encoder"
+                .to_owned()
+        }
+        Apart::Groups => "no barrier orders threadgroups of one launch: use atomics for both accesses, or a \
+                          second launch"
+            .to_owned(),
+        Apart::Instruction => "the instruction is the same for both threads: have one of them write, or use an atomic"
+            .to_owned(),
+        Apart::Waves if old.met < new.met => format!(
+            "the threadgroup_barrier between them does not order this memory: its flags lack mem_flags::{flag}"
+        ),
+        Apart::Waves => {
+            format!("put threadgroup_barrier(mem_flags::{flag}) between them")
+        }
+        Apart::Lanes => format!("put simdgroup_barrier(mem_flags::{flag}) between them"),
+    };
+    if mixed { format!("only one of them is atomic; {text}") } else { text }
 }
 
 /// The construct that would order accesses of two queues.

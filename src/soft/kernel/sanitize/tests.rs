@@ -1,6 +1,6 @@
 //! The detector alone, without kernels.
 
-use super::queues::published_at;
+use super::queues::{FIRST_ENCODER, published_at};
 use super::*;
 use crate::test_random::Random;
 
@@ -613,4 +613,17 @@ fn records_have_no_stamps_after_events_are_numbered_anew() {
     let reports = session.reports();
     let writes = reports.iter().filter(|report| report.accesses[0].kind.writes()).count();
     assert_eq!((writes, reports.len()), (1, 2), "{reports:?}");
+}
+
+/// The numbers of queues and of encoders, of which there may be millions, do not make one value of two.
+#[test]
+fn values_that_are_not_known_differ() {
+    let starts = [0, FIRST_ENCODER, FIRST_ENCODER + (1 << 22)];
+    let sources = starts.into_iter().flat_map(|start| start..start + 4096);
+    for thread in [0, 7, 1 << 20] {
+        let mut all: Vec<u32> = sources.clone().map(|it| folded(unknown(thread, it))).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 3 * 4096, "thread {thread}");
+    }
 }
