@@ -434,8 +434,8 @@ fn tiles_of_halves_are_multiplied_whatever_the_distance_of_their_rows() {
         (0..8 * STEPS).map(product).sum()
     };
     let expected: Vec<f32> = (0..128).map(sum).collect();
-    // Rows of eight, and rows that are aligned to 16 bytes, to 4 and to 2.
-    for row in [8, 24, 10, 9] {
+    // Rows of eight, and rows that are aligned to 16 bytes, to 8, to 4 and to 2.
+    for row in [8, 24, 12, 10, 9] {
         let pipeline = rig.kernel(&format!(
             "kernel void k(device const half *x, device float *y, constant uint &n, uint i [[thread_index_in_threadgroup]]) {{
                 threadgroup half a[16 * {row}], b[8 * {row}];

@@ -1,7 +1,8 @@
 //! Fragments: matrices of halves or bfloats in threadgroup memory that are factors of tensor cores' products. `ldmatrix` loads up to four of
 //! them at once, and transposes right factors. It needs the address of each row of eight elements, where a kernel has those of the two
 //! elements of each lane. So before a loop that is written twice the lanes compare their addresses, and if four lanes have
-//! a row everywhere, the version without checks loads fragments.
+//! a row everywhere, and rows are aligned, the version without checks loads fragments. Otherwise that version is written once more, and
+//! each lane loads its elements.
 
 use std::collections::HashMap;
 
@@ -125,10 +126,11 @@ impl Emit<'_> {
         roles.iter().filter_map(load).collect()
     }
 
-    /// Finds the fragments of a loop's body, whose addresses are checked before it. Sets `bad` if they are none.
-    pub(super) fn find_fragments(&mut self, body: &[Stmt], bad: Reg) {
+    /// Finds the fragments of a loop's body, whose addresses are checked before it. The predicate, if there are any, is whether each
+    /// lane has to load its elements after all.
+    pub(super) fn find_fragments(&mut self, body: &[Stmt]) -> Option<Reg> {
         if !self.options.tensor || !self.flow.is_whole() {
-            return;
+            return None;
         }
         let wanted = self.fragment_loads(body);
         let (mut runs, mut last): (Vec<Run>, Option<Run>) = (Vec::new(), None);
@@ -160,27 +162,36 @@ impl Emit<'_> {
             }
         }
         runs.extend(last.map_or_else(Vec::new, Run::parts));
+        if runs.is_empty() {
+            return None;
+        }
+        let split = self.text.reg(Kind::Predicate);
+        ptx!(self.text, "mov.pred {split}, 0;");
         let mut rows: HashMap<usize, Reg> = HashMap::new();
         for run in &mut runs {
             let row = match rows.get(&run.path) {
                 Some(&row) => row,
                 None => {
-                    let row = self.row_address(run.path, bad);
+                    let row = self.row_address(run.path, split);
                     rows.insert(run.path, row);
                     row
                 }
             };
-            run.address = Some(self.run_address(run, row, bad));
+            run.address = Some(self.run_address(run, row, split));
         }
         let of = runs.iter().enumerate().flat_map(|(number, run)| {
             run.loads.iter().enumerate().map(move |(at, &load)| (load, (number, at)))
         });
         let fragments = &mut self.versions.fragments;
         (fragments.of, fragments.runs) = (of.collect(), runs);
+        // All lanes load fragments, or none.
+        let mask = self.mask();
+        ptx!(self.text, "vote.sync.any.pred {split}, {split}, {mask};");
+        Some(split)
     }
 
-    /// The address of the row that a lane passes for the first matrix. Sets `bad` unless four lanes have the elements of a row.
-    fn row_address(&mut self, path: usize, bad: Reg) -> Reg {
+    /// The address of the row that a lane passes for the first matrix. Sets `split` unless four lanes have the elements of a row.
+    fn row_address(&mut self, path: usize, split: Reg) -> Reg {
         let (mask, address) = (self.mask(), self.versions.address(path));
         let text = &mut self.text;
         let [own, lane, other, row] = [(); 4].map(|()| text.reg(Kind::Word));
@@ -190,7 +201,7 @@ impl Emit<'_> {
         ptx!(text, "shfl.sync.idx.b32 {row}, {own}, {other}, 31, {mask};");
         ptx!(text, "and.b32 {other}, {lane}, 3;");
         ptx!(text, "mad.lo.u32 {row}, {other}, 4, {row};");
-        ptx!(text, "setp.ne.or.u32 {bad}, {own}, {row}, {bad};");
+        ptx!(text, "setp.ne.or.u32 {split}, {own}, {row}, {split};");
         // The first lane of a row has its address.
         ptx!(text, "and.b32 {other}, {lane}, 7;");
         ptx!(text, "shl.b32 {other}, {other}, 2;");
@@ -199,13 +210,13 @@ impl Emit<'_> {
     }
 
     /// The same for the matrices of a run: eight lanes pass the rows of each.
-    fn run_address(&mut self, run: &Run, row: Reg, bad: Reg) -> Reg {
+    fn run_address(&mut self, run: &Run, row: Reg, split: Reg) -> Reg {
         let text = &mut self.text;
         let [address, part] = [(); 2].map(|()| text.reg(Kind::Word));
         let wide = text.reg(Kind::Long);
         ptx!(text, "add.u32 {address}, {row}, {};", run.first);
         ptx!(text, "and.b32 {part}, {address}, {};", ALIGNMENT - 1);
-        ptx!(text, "setp.ne.or.u32 {bad}, {part}, 0, {bad};");
+        ptx!(text, "setp.ne.or.u32 {split}, {part}, 0, {split};");
         ptx!(text, "mov.u32 {part}, %laneid;");
         ptx!(text, "shr.u32 {part}, {part}, 3;");
         ptx!(text, "mad.lo.u32 {address}, {part}, {}, {address};", run.stride);

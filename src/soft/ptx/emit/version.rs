@@ -1,7 +1,8 @@
 //! Loops in two versions. Where the addresses of a loop's accesses are affine in the number of the iteration, their bounds are checked
 //! before it, at the first and at the last iteration; between them the addresses are monotone. If all checks hold, the
 //! loop runs without checks: iterations are counted down, addresses move by their steps, and short bodies are written
-//! four times, so that the loads of four iterations are under way at a time. If not, the loop with all checks runs and finds out.
+//! four times, so that the loads of four iterations are under way at a time. If not, the loop with all checks runs and finds out. Where
+//! factors of tensor cores are loaded as fragments (`fragments.rs`) there is a third version, without checks and without fragments.
 //!
 //! `specs/native.md` describes the same for machine code of the CPU, where a check is for all lanes of a strip.
 
@@ -80,6 +81,8 @@ pub(super) struct LoopVersions {
     test: usize,
     /// How often iterations are written.
     unrolled: u32,
+    /// Whether the loop cannot load fragments, and must run without them.
+    split: Option<Reg>,
     /// Where the version with checks is.
     pub(super) slow: Label,
 }
@@ -139,8 +142,9 @@ impl Emit<'_> {
         for group in groups {
             self.check_group(group, last, bad);
         }
+        let mut split = None;
         if joint {
-            self.find_fragments(&body[test + 1..], bad);
+            split = self.find_fragments(&body[test + 1..]);
             // All lanes take the same version, and the same number of iterations, even if memory has changed between their loads.
             let (mask, same, which) =
                 (self.mask(), self.text.reg(Kind::Predicate), self.text.reg(Kind::Word));
@@ -153,19 +157,39 @@ impl Emit<'_> {
         ptx!(self.text, "@{bad} bra {slow};");
         ptx!(self.text, "add.u32 {count}, {last}, 1;");
         let unrolled = if exchanged || size > MAX_UNROLLED { 1 } else { UNROLLED };
-        Some(LoopVersions { count, test, unrolled, slow })
+        Some(LoopVersions { count, test, unrolled, split, slow })
     }
 
-    /// The version without checks. At its end it goes to `end`.
+    /// The version without checks; two of them if only one loads fragments. At its end it goes to `end`.
     pub(super) fn iterations(
         &mut self,
         versions: &LoopVersions,
         body: &Block,
         next: &Block,
+        end: (Label, bool),
+    ) {
+        let parts = [&body[..versions.test], &body[versions.test + 1..]];
+        if let Some(split) = versions.split {
+            let Versions { ref paths, ref checked, .. } = self.versions;
+            let (paths, checked) = (paths.clone(), checked.clone());
+            let plain = self.text.label();
+            ptx!(self.text, "@{split} bra {plain};");
+            self.counted_iterations(versions, parts, next, end);
+            self.text.place(plain);
+            self.versions = Versions { paths, checked, fragments: Fragments::default() };
+        }
+        self.counted_iterations(versions, parts, next, end);
+        self.versions = Versions::default();
+    }
+
+    fn counted_iterations(
+        &mut self,
+        versions: &LoopVersions,
+        parts: [&[Stmt]; 2],
+        next: &Block,
         (end, joint): (Label, bool),
     ) {
-        let LoopVersions { count, test, unrolled, .. } = *versions;
-        let parts = [&body[..test], &body[test + 1..]];
+        let LoopVersions { count, unrolled, .. } = *versions;
         let rest = self.text.label();
         let over = self.text.reg(Kind::Predicate);
         if unrolled > 1 {
@@ -189,7 +213,6 @@ impl Emit<'_> {
         self.advance_to_iteration();
         ptx!(self.text, "sub.u32 {count}, {count}, 1;");
         ptx!(self.text, "bra {rest};");
-        self.versions = Versions::default();
     }
 
     /// The next iteration is written.

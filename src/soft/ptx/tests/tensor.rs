@@ -81,9 +81,9 @@ fn tiles(scalar: &str, also: &str) -> String {
     )
 }
 
-#[test]
-fn matrices_in_threadgroup_memory_are_loaded_as_fragments_in_the_version_without_checks() {
-    let options = Options {
+/// Of launches whose rows of threads are SIMD-groups.
+fn of_whole_rows() -> Options {
+    Options {
         target: 90,
         threads: 256,
         alignment: 16,
@@ -91,19 +91,50 @@ fn matrices_in_threadgroup_memory_are_loaded_as_fragments_in_the_version_without
         whole: true,
         tensor: true,
         ..Options::default()
-    };
+    }
+}
+
+#[test]
+fn matrices_in_threadgroup_memory_are_loaded_as_fragments_in_the_version_without_checks() {
     let found = |scalar: &str, also: &str| {
-        let text = text_of(&tiles(scalar, also), options);
+        let text = text_of(&tiles(scalar, also), of_whole_rows());
         ["x2.shared", "x2.trans", "x1.trans", "movmatrix"].map(|name| text.matches(name).count())
     };
     for scalar in ["half", "bfloat"] {
-        // The other version transposes two right factors.
-        assert_eq!(found(scalar, ""), [1, 1, 0, 2], "{scalar}");
+        // The other two versions transpose two right factors each.
+        assert_eq!(found(scalar, ""), [1, 1, 0, 4], "{scalar}");
         // Of a matrix that is a left and a right factor, and of one whose elements something else needs, each lane loads its elements.
         let both = "simdgroup_multiply_accumulate(sum[0], right[0], left[1], sum[0]);";
         assert_eq!(found(scalar, both)[..3], [0, 0, 1], "{scalar}");
         let also =
             "y[200 + k] = float(left[0].thread_elements()[0] + right[0].thread_elements()[1]);";
-        assert_eq!(found(scalar, also), [0, 0, 1, 3], "{scalar}");
+        assert_eq!(found(scalar, also), [0, 0, 1, 5], "{scalar}");
     }
+}
+
+#[test]
+fn rows_that_are_not_aligned_do_not_send_a_loop_to_its_version_with_checks() {
+    let text = text_of(&tiles("half", ""), of_whole_rows());
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    // Where the branches after the two votes go.
+    let targets: Vec<usize> = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("vote.sync.any.pred ")?.split_once(','))
+        .map(|(predicate, _)| {
+            let branch = format!("@{predicate} bra ");
+            let target = lines.iter().find_map(|line| line.strip_prefix(&branch));
+            let label = target.expect("a branch").replace(';', ":");
+            lines.iter().position(|line| *line == label).expect("a label")
+        })
+        .collect();
+    let [plain, slow] = targets[..] else { panic!("{targets:?}: {text}") };
+    assert!(plain < slow, "{text}");
+    let parts = [0..plain, plain..slow, slow..lines.len()];
+    let counts = |what: &str| {
+        parts.clone().map(|part| lines[part].iter().filter(|line| line.contains(what)).count())
+    };
+    // A loop with fragments, one without them, and one with checks.
+    assert_eq!((counts("ldmatrix"), counts("mma.sync")), ([2, 0, 0], [2, 2, 2]), "{text}");
+    let [_, of_plain, of_slow] = counts("setp.ge");
+    assert!(of_plain == 0 && of_slow != 0, "{text}");
 }
