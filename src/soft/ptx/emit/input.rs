@@ -172,8 +172,13 @@ impl Emit<'_> {
             }
             place.number(text);
             let (to, faulted) = (text.reg(Kind::Long), word(text));
+            let (own, follows) = (word(text), text.reg(Kind::Predicate));
+            // The first launch of a sequence has no earlier one.
+            ptx!(text, "ld.param.u32 {own}, [args+{}];", layout::NUMBER);
+            ptx!(text, "setp.ne.u32 {follows}, {own}, 1;");
+            ptx!(text, "mov.b32 {faulted}, -1;");
             ptx!(text, "ld.param.u64 {to}, [args+{}];", layout::FAULTED);
-            ptx!(text, "ld.global.u32 {faulted}, [{to}];");
+            ptx!(text, "@{follows} ld.global.u32 {faulted}, [{to}];");
             (place, faulted)
         });
         self.inputs.place = Some(place);
