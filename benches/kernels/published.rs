@@ -6,9 +6,8 @@ use aruminium::{Encoder, GpuError, ShaderLib};
 use crate::opencl::{Argument, OpenCl};
 use crate::packages::Registry;
 use crate::place::{Place, floats, multiply, on_all_cores};
-use crate::products::{
-    Q4_0, Q8_0, VectorProduct, WEIGHTS, gemm_arguments, gemm_constants, gemm_size,
-};
+use crate::products::{CANDLE_FLOATS, CANDLE_HALVES, gemm_arguments, gemm_constants, gemm_kernel};
+use crate::products::{Q4_0, Q8_0, VectorProduct, WEIGHTS};
 
 /// Rows and columns of the matrices that are multiplied with each other, and of those times a vector.
 const SIDE: usize = 512;
@@ -62,10 +61,11 @@ const OPENCL_GRID: (usize, usize, usize) = (SIDE, SIDE, 1);
 const OPENCL_GROUP: (usize, usize, usize) = (16, 16, 1);
 
 fn gemm_f32(place: &Place<'_>, library: &ShaderLib) -> Result<(), GpuError> {
-    let kernel = library.function_with("gemm_nn_f32_f32_64_64_16_2_2", &gemm_constants())?;
+    let (name, grid, group) = gemm_kernel("f32", SIDE, CANDLE_FLOATS);
+    let kernel = library.function_with(&name, &gemm_constants())?;
     let (left, right) = (floats(SIDE * SIDE), floats(SIDE * SIDE));
     let buffers = [place.upload(&left)?, place.upload(&right)?, place.gpu.buffer(SIDE * SIDE * 4)?];
-    let (parameters, (grid, group)) = (gemm_arguments(SIDE), gemm_size(SIDE));
+    let parameters = gemm_arguments(SIDE);
     let bind = |encoder: &Encoder| {
         for (buffer, index) in buffers.iter().zip([0, 1, 3]) {
             encoder.bind_buffer(buffer, 0, index);
@@ -98,11 +98,12 @@ fn gemm_f32(place: &Place<'_>, library: &ShaderLib) -> Result<(), GpuError> {
 }
 
 fn gemm_f16(place: &Place<'_>, library: &ShaderLib) -> Result<(), GpuError> {
-    let kernel = library.function_with("gemm_nn_f16_f16_64_64_16_2_2", &gemm_constants())?;
+    let (name, grid, group) = gemm_kernel("f16", SIDE, CANDLE_HALVES);
+    let kernel = library.function_with(&name, &gemm_constants())?;
     let halves: Vec<u16> = floats(SIDE * SIDE).into_iter().map(f32_to_fp16).collect();
     let (left, right) = (place.upload(&halves)?, place.upload(&halves)?);
     let result = place.gpu.buffer(SIDE * SIDE * 2)?;
-    let (parameters, (grid, group)) = (gemm_arguments(SIDE), gemm_size(SIDE));
+    let parameters = gemm_arguments(SIDE);
     let bind = |encoder: &Encoder| {
         for (buffer, index) in [&left, &right, &result].into_iter().zip([0, 1, 3]) {
             encoder.bind_buffer(buffer, 0, index);

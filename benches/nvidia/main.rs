@@ -10,8 +10,8 @@ use aruminium::{
     Buffer, ConstantValues, Encoder, Gpu, GpuError, Pipeline, Queue, autorelease_pool,
 };
 use packages::Registry;
+use products::{CANDLE_FLOATS, CANDLE_HALVES, gemm_arguments, gemm_constants, gemm_kernel};
 use products::{Q4_0, Q8_0, Size, VectorProduct, WEIGHTS};
-use products::{gemm_arguments, gemm_constants, gemm_size};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -190,11 +190,11 @@ impl Rig {
         Ok(())
     }
 
-    /// candle's product of square matrices of halves.
-    fn gemm(&self, source: &str) -> Outcome {
+    /// candle's product of square matrices of halves, by one of its kernels.
+    fn gemm(&self, source: &str, title: &'static str, simdgroups: (usize, usize)) -> Outcome {
         let side = self.size(4096, 128);
-        let name = "gemm_nn_f16_f16_64_64_16_2_2";
-        let kernel = self.kernel(source, "candle gemm f16", name, &gemm_constants())?;
+        let (name, grid, group) = gemm_kernel("f16", side, simdgroups);
+        let kernel = self.kernel(source, title, &name, &gemm_constants())?;
         let halves = |value: &dyn Fn(usize, usize) -> f32| {
             self.private(2 * side * side, |bytes| {
                 for (index, to) in bytes.chunks_exact_mut(2).enumerate() {
@@ -208,8 +208,8 @@ impl Rig {
         let left = halves(&|row, _| of_row(row))?;
         let right = halves(&|_, column| of_column(column))?;
         let result = self.gpu.buffer_private(2 * side * side)?;
-        let (arguments, (grid, group)) = (gemm_arguments(side), gemm_size(side));
-        self.row("candle gemm f16 4096", 3, &kernel, &|encoder| {
+        let arguments = gemm_arguments(side);
+        self.row(title, 3, &kernel, &|encoder| {
             for (buffer, index) in [&left, &right, &result].into_iter().zip([0, 1, 3]) {
                 encoder.bind_buffer(buffer, 0, index);
             }
@@ -221,10 +221,7 @@ impl Rig {
         for (index, half) in found.chunks_exact(2).enumerate() {
             let expected = f32_to_fp16(expected(index / side, index % side)).to_ne_bytes();
             if half != expected {
-                return Err(format!(
-                    "candle's gemm: element {index} is {half:?}, not {expected:?}"
-                )
-                .into());
+                return Err(format!("{name}: element {index} is {half:?}, not {expected:?}").into());
             }
         }
         Ok(())
@@ -286,7 +283,9 @@ fn main() -> Outcome {
     rig.own_rows()?;
     let Some(sources) = sources else { return Ok(()) };
     let registry = Registry::written(Path::new(sources))?;
-    rig.gemm(&registry.source("candle-metal-kernels", "mlx_gemm.metal")?)?;
+    let candle = registry.source("candle-metal-kernels", "mlx_gemm.metal")?;
+    rig.gemm(&candle, "candle gemm f16 4096", CANDLE_HALVES)?;
+    rig.gemm(&candle, "candle gemm f16 4096, 2 × 2 SIMD-groups", CANDLE_FLOATS)?;
     let ggml = registry.source("whisper-rs-sys", "ggml-metal.metal")?;
     rig.times_vector(&ggml, "ggml q4_0", &Q4_0)?;
     rig.times_vector(&ggml, "ggml q8_0", &Q8_0)

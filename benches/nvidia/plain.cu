@@ -146,11 +146,12 @@ void product_of_halves() {
     cublasHandle_t handle;
     if (cublasCreate(&handle) != CUBLAS_STATUS_SUCCESS) return;
     float one = 1, zero = 0;
-    // Columns come first there, so that the sides change places.
-    row("candle gemm f16 4096", 3, [&] {
+    auto product = [&] {
+        // Columns come first there, so that the sides change places.
         cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, n, n, n, &one, b, CUDA_R_16F, n, a, CUDA_R_16F, n, &zero, c,
                      CUDA_R_16F, n, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
-    });
+    };
+    for (std::string of : {"", ", 2 × 2 SIMD-groups"}) row("candle gemm f16 4096" + of, 3, product);
 #endif
 }
 

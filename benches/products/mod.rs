@@ -33,9 +33,19 @@ pub(crate) fn gemm_constants() -> ConstantValues {
     constants
 }
 
-/// The grid of a gemm and its threadgroups.
-pub(crate) fn gemm_size(side: usize) -> (Size, Size) {
-    ((side / 64 * 32, side / 64 * 2, 2), (32, 2, 2))
+/// SIMD-groups of a gemm's threadgroup, by rows and by columns of its tile. For large products of halves candle takes the first
+/// (`select_tile_config` of its `mlx_gemm.rs`), for large ones of floats the second.
+pub(crate) const CANDLE_HALVES: (usize, usize) = (1, 2);
+pub(crate) const CANDLE_FLOATS: (usize, usize) = (2, 2);
+
+/// The name of a gemm of candle's, its grid and its threadgroups.
+pub(crate) fn gemm_kernel(
+    scalar: &str,
+    side: usize,
+    (rows, columns): (usize, usize),
+) -> (String, Size, Size) {
+    let name = format!("gemm_nn_{scalar}_{scalar}_64_64_16_{rows}_{columns}");
+    (name, (side / 64 * 32, side / 64 * columns, rows), (32, columns, rows))
 }
 
 /// ggml's product of rows of a format and a vector.
