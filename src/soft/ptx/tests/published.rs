@@ -1,5 +1,6 @@
 //! Kernels of other projects become text that NVIDIA's assembler takes. `ARUMINIUM_TEST_PTX_SOURCES` names the folder with their sources,
-//! which `tests/kernels` writes. With `ARUMINIUM_TEST_SCALE=full` all kernels are tried.
+//! which `tests/kernels` writes. One in 32 is tried, others for each `ARUMINIUM_TEST_SEED`; with `ARUMINIUM_TEST_SCALE=full` all are, and with
+//! `ARUMINIUM_TEST_PART=3/16` those whose number divided by 16 leaves 3: a long run in parts can be continued.
 
 use super::super::emit::{self, Options};
 use super::refused;
@@ -13,6 +14,21 @@ use std::time::{Duration, Instant};
 
 /// Every nth kernel is tried: all would take the assembler an hour on two cores.
 const EVERY: usize = 32;
+
+/// Which kernels are tried: those whose number divided by the first leaves the second.
+fn part() -> (usize, usize) {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let part = variable("ARUMINIUM_TEST_PART");
+    if let Some((number, all)) = part.split_once('/') {
+        let [number, all] = [number, all].map(|word| word.parse().expect("a number"));
+        assert!(number < all, "ARUMINIUM_TEST_PART={part}: parts are numbered from 0");
+        return (all, number);
+    }
+    if variable("ARUMINIUM_TEST_SCALE") == "full" {
+        return (1, 0);
+    }
+    (EVERY, variable("ARUMINIUM_TEST_SEED").parse().map_or(0, |seed: usize| seed % EVERY))
+}
 
 /// The numbers of kernels by result.
 #[derive(Default)]
@@ -58,8 +74,8 @@ fn published_kernels_are_taken_by_the_assembler() {
     let mut paths = Vec::new();
     find(Path::new(&folder), &mut paths);
     paths.sort();
-    let scale = std::env::var("ARUMINIUM_TEST_SCALE").unwrap_or_default();
-    let every = if scale == "full" { 1 } else { EVERY };
+    let (every, rest) = part();
+    println!("the kernels whose number divided by {every} leaves {rest}");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (mut number, found) = (0, Mutex::new(Found::default()));
     for path in paths {
@@ -69,7 +85,7 @@ fn published_kernels_are_taken_by_the_assembler() {
         let Ok(library) = msl::compile(&source, &msl::Options::default()) else { continue };
         let kernels = library.entries.iter().filter(|entry| entry.stage == Stage::Kernel);
         let kernels: Vec<&str> = kernels.map(|entry| entry.name.as_str()).collect();
-        let first = every - 1 - number % every;
+        let first = (rest + every - number % every) % every;
         number += kernels.len();
         let chosen: Vec<&str> = kernels.into_iter().skip(first).step_by(every).collect();
         let (values, next) = (values(&library), AtomicUsize::new(0));
