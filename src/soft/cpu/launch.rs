@@ -29,7 +29,7 @@ use crate::soft::kernel::sanitize::stamps::Quick;
 use crate::soft::kernel::sanitize::{Extent, written};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
-use shape::{Choice, buffers, most_threads, product};
+use shape::{Choice, buffers, in_lines, most_threads, product};
 
 /// Most threadgroups that a worker takes at once; small chunks keep the load balanced at the end.
 const MAX_CHUNK: u64 = 64;
@@ -346,6 +346,7 @@ impl<'a> Worker<'a> {
             positions: std::ptr::null(),
             row_lanes: 1,
             most_threads: most_threads(shared.launch),
+            lines: in_lines(shared.launch),
             watch: Watch::new(&shared.watchdog, shared.start),
         };
         let budget = place.watch.first_budget();

@@ -155,3 +155,32 @@ fn a_comparison_that_changes_between_strips_is_made_once_for_a_strip() {
         assert_eq!(listing.contains("CompareLanes"), masks, "{bound}\n{listing}");
     }
 }
+
+/// The levels of a tree of sums in which fewer threads add than a strip has, and what follows, are one phase.
+#[test]
+fn neighbouring_phases_of_the_first_strip_are_joined() {
+    let text = "#include <metal_stdlib>\nusing namespace metal; kernel void k(device uint *out [[buffer(0)]], \
+        uint l [[thread_position_in_threadgroup]], uint g [[threadgroup_position_in_grid]]) { \
+        threadgroup uint t[256]; t[l] = out[l]; threadgroup_barrier(mem_flags::mem_threadgroup); \
+        for (uint s = 128; s > 0; s /= 2) { if (l < s) { t[l] += t[l + s]; } \
+        threadgroup_barrier(mem_flags::mem_threadgroup); } if (l == 0) { out[g] = t[0]; } }";
+    let library = msl::compile(text, &Options::default()).unwrap();
+    let (module, _) = library.kernel("k", &ConstantValues::default()).unwrap();
+    let Some(kernel) = native(&module) else { return };
+    let listing = kernel.listing(&|_| None).unwrap();
+    let of_kind = |kind: &str| {
+        let codes = listing.split("machine code of ");
+        codes
+            .filter(|code| code.lines().next().is_some_and(|first| first.contains(kind)))
+            .collect::<Vec<_>>()
+    };
+    let [line] = of_kind("of one row of whole SIMD-groups")[..] else { panic!("{listing}") };
+    let strip = if line.starts_with("all of k, 32") { 32u32 } else { 8 };
+    let loops = line.matches("NextStrip").count() as u32;
+    // Loads, the levels from 128 threads down to twice a strip, and no loop for the rest.
+    assert_eq!(loops, 1 + (128 / strip).ilog2(), "{listing}");
+    assert!(!line.contains("MaskOfBits"), "{line}");
+    // Elsewhere later rows have threads at the first positions, too.
+    let [rows, ..] = of_kind("neighbours in x")[..] else { panic!("{listing}") };
+    assert_eq!(rows.matches("NextStrip").count(), 10, "{listing}");
+}

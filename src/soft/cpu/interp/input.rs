@@ -1,6 +1,7 @@
 //! Handlers of inputs: the positions and numbers of a thread, its SIMD-group and its threadgroup.
 
 use super::code::{Handler, Ins, LANES, Run, Wave, function, put};
+use crate::soft::cpu::native::region::Fit;
 use crate::soft::cpu::watch::Watch;
 use crate::soft::ir::Input;
 
@@ -16,19 +17,21 @@ pub(crate) struct GroupPlace<'a> {
     pub(crate) origin: [u32; 3],
     /// For each SIMD-group, the positions of its lanes in the threadgroup.
     pub(crate) positions: *const Positions,
-    /// See [`row_lanes`](Self::row_lanes).
+    /// The length of rows: aligned runs of this many lanes have adjacent positions in the first dimension, and the
+    /// same position in the others.
     pub(crate) row_lanes: u32,
     /// The threads of the launch's largest group.
     pub(crate) most_threads: u32,
+    /// Whether each of the launch's groups is one row of whole SIMD-groups.
+    pub(crate) lines: bool,
     /// The worker's view of the watchdog.
     pub(crate) watch: Watch<'a>,
 }
 
 impl GroupPlace<'_> {
-    /// The length of rows: aligned runs of this many lanes have adjacent positions in the first dimension, and the
-    /// same position in the others.
-    pub(crate) fn row_lanes(&self) -> u32 {
-        self.row_lanes
+    /// What decides which code of a run is used.
+    pub(crate) fn fit(&self) -> Fit {
+        Fit { row: self.row_lanes, threads: self.most_threads, lines: self.lines }
     }
 }
 

@@ -30,7 +30,7 @@ impl Worker<'_> {
         // Those that are not the last of a row have the same size.
         let side_by_side = if size[0] == full { grid / full - position[0] } else { 1 };
         let count = u64::from(side_by_side).min(most) as u32;
-        let Some(machine) = run.machine(self.place.row_lanes, self.place.most_threads) else {
+        let Some(machine) = run.machine(self.place.fit()) else {
             unreachable!("the launch found the code")
         };
         let threads = product(size) as u32;

@@ -4,6 +4,7 @@ use super::Shared;
 use crate::soft::cpu::interp::code::LANES;
 use crate::soft::cpu::interp::input::Positions;
 use crate::soft::cpu::interp::lower::Code;
+use crate::soft::cpu::native::region::Fit;
 use crate::soft::ir::{Allocation, AllocationKind};
 use crate::soft::kernel::sanitize::BufferName;
 use crate::soft::kernel::{Binding, Launch};
@@ -70,16 +71,27 @@ pub(super) fn is_ready(code: &Code, launch: &Launch<'_>) -> bool {
         return false;
     }
     if let Some(run) = code.body() {
-        let sizes = |d: usize| {
-            let (grid, group) = (launch.grid[d], launch.group[d]);
-            [group.min(grid), grid % group]
-        };
+        let (threads, lines) = (most_threads(launch), in_lines(launch));
         return (0..8).all(|edges: usize| {
-            let size: [u32; 3] = std::array::from_fn(|d| sizes(d)[edges >> d & 1]);
-            size.contains(&0) || run.has_machine(row_lanes(size), most_threads(launch))
+            let size: [u32; 3] = std::array::from_fn(|d| sizes(launch, d)[edges >> d & 1]);
+            size.contains(&0) || run.has_machine(Fit { row: row_lanes(size), threads, lines })
         });
     }
     true
+}
+
+/// The sizes of threadgroups in one dimension: of all but the last, and of the last one, or 0.
+fn sizes(launch: &Launch<'_>, d: usize) -> [u32; 2] {
+    let (grid, group) = (launch.grid[d], launch.group[d]);
+    [group.min(grid), grid % group]
+}
+
+/// Whether each threadgroup is one row of whole SIMD-groups.
+pub(super) fn in_lines(launch: &Launch<'_>) -> bool {
+    let all = |d, fits: fn(u32) -> bool| sizes(launch, d).into_iter().all(fits);
+    all(0, |size| size.is_multiple_of(LANES as u32))
+        && all(1, |size| size < 2)
+        && all(2, |size| size < 2)
 }
 
 /// The threads of the largest threadgroup.

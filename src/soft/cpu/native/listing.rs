@@ -29,7 +29,8 @@ pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> Strin
     // Short strips are in use where longer ones exist, and lanes do not exchange values.
     let short = (short != long && !run.across).then_some(short);
     let parted = run.stamped.then_some(Strip { part_rows: true, ..any });
-    for strip in [long, any].into_iter().chain(short).chain(parted) {
+    let line_strip = run.has_lines().then_some(Strip { line: true, ..long });
+    for strip in [long, any].into_iter().chain(short).chain(parted).chain(line_strip) {
         let code = with_stack(|| select(run, strip));
         let function = &run.source.function;
         #[cfg(test)]
@@ -54,7 +55,7 @@ pub(crate) fn listing(run: &Run, line: &dyn Fn(Span) -> Option<String>) -> Strin
 
 /// The kind of code: which threads it runs.
 fn kind(function: &Function, strip: Strip, body: Option<Body>) -> String {
-    let Strip { lanes, parts, rows, part_rows, .. } = strip;
+    let Strip { lanes, parts, rows, part_rows, line, .. } = strip;
     let what = match body {
         Some(Body::Rounds) => "all of, in rounds between barriers,",
         Some(Body::Phases) => "all of",
@@ -62,6 +63,7 @@ fn kind(function: &Function, strip: Strip, body: Option<Body>) -> String {
     };
     let vectors = if parts == 1 { "1 vector".to_owned() } else { format!("{parts} vectors") };
     let row = match (rows, part_rows) {
+        _ if line => ", of one row of whole SIMD-groups",
         (true, _) => ", neighbours in x",
         (false, true) => ", neighbours in x in each",
         (false, false) => ", at any positions",

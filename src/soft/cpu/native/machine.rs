@@ -633,7 +633,7 @@ pub(crate) unsafe fn native(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> 
         let run = &*(ins.imm as usize as *const Run);
         let place = &*wave.place;
         wave.native = ip;
-        match run.machine(place.row_lanes(), place.most_threads) {
+        match run.machine(place.fit()) {
             Some(machine) if machine.call(frame, wave) => ip.add(ins.a as usize),
             Some(_) => std::ptr::null(),
             None => unreachable!("the program found that there is executable memory"),

@@ -5,12 +5,14 @@
 //! to wait in the middle of its code. What one phase computes for a strip and another one reads is in memory.
 
 use super::plan::{self, Kind, is_threadgroup_barrier};
+use super::select::Strip;
 use super::shape::Shapes;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::hash::{FastMap, FastSet};
 use crate::soft::ir::walk::{instructions, loops, statements};
 use crate::soft::ir::{Effect, Function, Input, Inst, Op, Span, Stmt, Value, VarId};
 use crate::soft::sorted;
+use std::ops::Range;
 
 /// A body as phases.
 pub(crate) struct Phases<'a> {
@@ -45,12 +47,34 @@ pub(crate) enum Step<'a> {
 #[derive(Default)]
 pub(crate) struct Phase<'a> {
     pub(crate) stmts: &'a [Stmt],
+    /// The block that they are in, and the index of the first.
+    block: &'a [Stmt],
+    start: usize,
     /// Values from other phases for the strip, and values for them.
     pub(crate) entering: Vec<Value>,
     pub(crate) leaving: Vec<Value>,
     /// The variables of strips that it reads or assigns.
     pub(crate) variables: Vec<PhaseVariable>,
     pub(crate) prefix: Option<Prefix>,
+    /// Whether only the first strip of a threadgroup does something.
+    pub(crate) first_strip: bool,
+}
+
+impl<'a> Phase<'a> {
+    /// Adds the phase that follows in the same block after a barrier.
+    fn add(&mut self, next: &mut Self) {
+        let end = next.start + next.stmts.len();
+        self.stmts = &self.block[self.start..end];
+        self.entering.append(&mut next.entering);
+        sorted::sort(&mut self.entering);
+        self.entering.dedup();
+        for variable in next.variables.drain(..) {
+            match self.variables.iter_mut().find(|ours| ours.id == variable.id) {
+                Some(ours) => ours.stored |= variable.stored,
+                None => self.variables.push(variable),
+            }
+        }
+    }
 }
 
 /// A variable of a strip in a phase.
@@ -88,8 +112,8 @@ pub(crate) struct Prefix {
 pub(crate) fn find<'a>(
     function: &'a Function,
     uniform: &Uniformity,
-    shapes: &Shapes,
-    of_strip: &Shapes,
+    [shapes, of_strip]: [&Shapes; 2],
+    strip: Strip,
     done: &[bool],
     body: &'a [Stmt],
 ) -> Option<Phases<'a>> {
@@ -108,6 +132,7 @@ pub(crate) fn find<'a>(
         uniform,
         shapes,
         of_strip,
+        strip,
         done,
         apart: FastSet::default(),
         last: 0,
@@ -145,6 +170,7 @@ pub(crate) fn find<'a>(
     }
     find.place_variables(&mut steps);
     each_phase(&mut steps, &mut |phase, _| find.complete(phase));
+    find.join(&mut steps);
     Some(Phases { steps, common: find.common, variables: find.variables })
 }
 
@@ -174,6 +200,7 @@ struct Find<'a, 'b> {
     uniform: &'b Uniformity,
     shapes: &'b Shapes,
     of_strip: &'b Shapes,
+    strip: Strip,
     done: &'b [bool],
     /// The statements that are no part of a phase: barriers, what has them inside, what leaves such loops, and returns before the
     /// last barrier.
@@ -338,7 +365,7 @@ impl<'a> Find<'a, '_> {
                     _ => u64::MAX,
                 };
                 if read.contains(&assigned) {
-                    self.phase(&block[start..at], &mut steps);
+                    self.phase(block, start..at, &mut steps);
                     start = at;
                     read.clear();
                 }
@@ -347,7 +374,7 @@ impl<'a> Find<'a, '_> {
                 read.extend(gets.map(|value| self.inst(value).imm));
                 continue;
             }
-            self.phase(&block[start..at], &mut steps);
+            self.phase(block, start..at, &mut steps);
             start = at + 1;
             read.clear();
             match stmt {
@@ -371,12 +398,13 @@ impl<'a> Find<'a, '_> {
                 _ => {}
             }
         }
-        self.phase(&block[start..], &mut steps);
+        self.phase(block, start..block.len(), &mut steps);
         steps
     }
 
     /// Adds a phase of statements, if there are any.
-    fn phase(&mut self, stmts: &'a [Stmt], steps: &mut Vec<Step<'a>>) {
+    fn phase(&mut self, block: &'a [Stmt], range: Range<usize>, steps: &mut Vec<Step<'a>>) {
+        let (stmts, start) = (&block[range.clone()], range.start);
         if stmts.is_empty() {
             return;
         }
@@ -408,7 +436,14 @@ impl<'a> Find<'a, '_> {
         let mut entering: Vec<Value> = entering.into_iter().collect();
         sorted::sort(&mut entering);
         let variables = self.variables_of(stmts);
-        steps.push(Step::Phase(Phase { stmts, entering, variables, ..Phase::default() }));
+        steps.push(Step::Phase(Phase {
+            stmts,
+            block,
+            start,
+            entering,
+            variables,
+            ..Phase::default()
+        }));
     }
 
     /// The variables of strips in a phase. `Before::Memory` stands for those that have to have a value.
@@ -489,6 +524,57 @@ impl<'a> Find<'a, '_> {
         let leaving = instructions(phase.stmts).filter(|value| self.crossing.contains(value));
         phase.leaving = leaving.collect();
         phase.prefix = self.prefix(phase);
+        phase.first_strip = phase.prefix.is_some_and(|prefix| self.is_in_first_strip(prefix));
+    }
+
+    /// Whether no strip but the first one takes a branch.
+    fn is_in_first_strip(&self, prefix: Prefix) -> bool {
+        let inst = self.inst(prefix.condition);
+        let Some(bound) = self.function.constant_index(inst.args[1]) else { return false };
+        let from_zero = match Input::from_imm(self.inst(inst.args[0]).imm) {
+            Some((Input::ThreadIndexInThreadgroup, _)) => true,
+            Some((Input::ThreadPositionInThreadgroup, 0)) => self.strip.line,
+            _ => false,
+        };
+        let bound = bound + i64::from(inst.op != Op::Lt);
+        from_zero && (0..=i64::from(self.strip.lanes * self.strip.parts)).contains(&bound)
+    }
+
+    /// Joins neighbouring phases that only the first strip runs: it does so in the order of the program, and a barrier between
+    /// them is no code.
+    fn join(&self, steps: &mut Vec<Step<'a>>) {
+        let mut kept: Vec<Step<'a>> = Vec::with_capacity(steps.len());
+        for mut step in steps.drain(..) {
+            match &mut step {
+                Step::If(_, first, second) | Step::Loop { body: first, next: second, .. } => {
+                    self.join(first);
+                    self.join(second);
+                }
+                Step::Phase(phase) => {
+                    if let Some(Step::Phase(before)) = kept.last_mut()
+                        && before.first_strip
+                        && phase.first_strip
+                        && self.follows(before, phase)
+                    {
+                        before.add(phase);
+                        continue;
+                    }
+                }
+                Step::Leave { .. } | Step::End { .. } => {}
+            }
+            kept.push(step);
+        }
+        *steps = kept;
+    }
+
+    /// Whether a phase begins after a barrier that ends another one, and assigns no common variable, which would change for
+    /// both.
+    fn follows(&self, before: &Phase<'a>, phase: &Phase<'a>) -> bool {
+        let assigns =
+            |stmt: &Stmt| matches!(stmt, Stmt::Do(value) if self.inst(*value).op == Op::Set);
+        std::ptr::eq(before.block, phase.block)
+            && phase.start == before.start + before.stmts.len() + 1
+            && !phase.stmts.iter().any(assigns)
     }
 
     /// Whether a phase is a branch that only the first threads take.
@@ -522,6 +608,11 @@ impl<'a> Find<'a, '_> {
         (rising.op == Op::Input).then_some(())?;
         let one_row = match Input::from_imm(rising.imm)? {
             (Input::ThreadIndexInThreadgroup, _) => false,
+            (Input::ThreadPositionInThreadgroup | Input::ThreadPositionInGrid, 0)
+                if self.strip.line =>
+            {
+                false
+            }
             (Input::ThreadPositionInThreadgroup | Input::ThreadPositionInGrid, 0) => true,
             _ => return None,
         };

@@ -73,6 +73,19 @@ const ANY: usize = 1;
 const SHORT: usize = 2;
 /// That of the code for strips each of whose vectors is a row, of kernels whose accesses are stamped.
 const PARTS: usize = 3;
+/// That of the code for threadgroups that are one row of whole SIMD-groups.
+const LINES: usize = 4;
+
+/// What decides which code of a run is used for a threadgroup.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fit {
+    /// How many lanes at a time are neighbours in the first dimension.
+    pub(crate) row: u32,
+    /// The threads of the launch's largest threadgroup.
+    pub(crate) threads: u32,
+    /// Whether each of the launch's threadgroups is one row of whole SIMD-groups.
+    pub(crate) lines: bool,
+}
 
 /// A run, as the interpreter's code has it.
 pub(crate) struct Run {
@@ -109,8 +122,11 @@ pub(crate) struct Run {
     pub(crate) loop_sites: FastMap<usize, u32>,
     /// Whether its accesses are stamped (`specs/sanitizer.md`).
     pub(crate) stamped: bool,
-    /// The code for whole strips of rows, for any strips, for short strips of rows, and for strips of several rows.
-    pub(crate) machines: [OnceLock<Option<Machine>>; 4],
+    /// Whether SIMD-groups wait for each other in it.
+    pub(crate) waits: bool,
+    /// The code for whole strips of rows, for any strips, for short strips of rows, for strips of several rows, and for
+    /// lines.
+    pub(crate) machines: [OnceLock<Option<Machine>>; 5],
 }
 
 // SAFETY: the statements are the source's, which is shared and does not change.
@@ -149,14 +165,16 @@ impl Run {
         self.loop_sites.get(&number).copied().unwrap_or(0)
     }
 
-    /// The code for threadgroups of up to `threads` threads in which `row` lanes at a time are neighbours in the first
-    /// dimension; `None` if the system has no executable memory.
-    pub(crate) fn machine(&self, row: u32, threads: u32) -> Option<&Machine> {
+    /// The code for such threadgroups; `None` if the system has no executable memory.
+    pub(crate) fn machine(&self, fit: Fit) -> Option<&Machine> {
+        let Fit { row, threads, lines } = fit;
         let [long, any, short] = self.strips()?;
         // A shorter strip is used if that makes it a row, or if it has all threads: lanes that are never active cost time, too.
         let has_all = threads <= short.lanes && !self.across && short != long;
         let (slot, strip) = if row >= short.lanes && has_all {
             (SHORT, short)
+        } else if lines && self.has_lines() {
+            (LINES, Strip { line: true, ..long })
         } else if row >= long.lanes * long.parts {
             (0, long)
         } else if row >= short.lanes && !self.whole {
@@ -174,6 +192,11 @@ impl Run {
         let whole = self.longest()?;
         let rows = Strip { rows: true, ..whole };
         Some([rows, Strip { rows: false, ..whole }, Strip { parts: 1, ..rows }])
+    }
+
+    /// Whether there is code of its own for lines: where strips are visited once for each barrier, it pays.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.body && self.waits && !self.stamped
     }
 
     fn machine_of(&self, slot: usize, strip: Strip) -> Option<&Machine> {
@@ -197,8 +220,8 @@ impl Run {
     }
 
     /// Whether there is code for a whole body and threadgroups like these; made where it is missing.
-    pub(crate) fn has_machine(&self, row: u32, threads: u32) -> bool {
-        self.machine(row, threads).is_some()
+    pub(crate) fn has_machine(&self, fit: Fit) -> bool {
+        self.machine(fit).is_some()
     }
 
     /// Makes the code that every run must have. False if that fails.

@@ -29,7 +29,7 @@ impl Target {
     /// The longest strip.
     pub(crate) const fn strip(self) -> Strip {
         let Self { lanes, parts, unsigned, .. } = self;
-        Strip { lanes, parts, rows: false, part_rows: false, unsigned }
+        Strip { lanes, parts, rows: false, part_rows: false, line: false, unsigned }
     }
 
     /// Whether registers of a class are vectors.

@@ -220,6 +220,7 @@ impl Lowering<'_> {
             access_sites,
             loop_sites,
             stamped: natives.source.function.insts.iter().any(Probe::is_start),
+            waits: contents.barrier,
             machines: Default::default(),
         };
         let mut natives = natives;

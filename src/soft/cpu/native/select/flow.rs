@@ -96,7 +96,8 @@ impl Selection<'_> {
 
     /// A barrier: of a SIMD-group it is nothing, as all lanes are at the same statement anyway.
     pub(super) fn barrier(&mut self, value: Value, inst: &Inst) {
-        if is_threadgroup_barrier(inst) {
+        // Between phases, and in one that has only the first strip, it is no code.
+        if is_threadgroup_barrier(inst) && self.phases.is_none() {
             let exec = SiteKind::Barrier(self.exec.clone());
             let site = self.site(self.run.access_site(value), exec);
             self.emit(Ins::Barrier { site });
@@ -137,7 +138,10 @@ impl Selection<'_> {
                 })
                 .collect()
         };
-        let then_lanes = split(self, MaskOp::And);
+        let then_lanes = match self.are_all(&outer) && !carried {
+            true => test.clone(),
+            false => split(self, MaskOp::And),
+        };
         let else_lanes =
             if carried || !otherwise.is_empty() { split(self, MaskOp::AndNot) } else { Vec::new() };
         let (middle, end) = (self.label(), self.label());

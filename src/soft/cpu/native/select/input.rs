@@ -84,8 +84,15 @@ impl Selection<'_> {
         if let Some(index) = self.inputs.index {
             return index;
         }
+        if self.is_first_strip() {
+            return self.constant(0);
+        }
         let number = self.strip_load(Scalar::U32, MemBase::Wave, Layout::NUMBER);
-        let (first, scaled) = (self.first(), self.strip_imm(IntOp::Shl, number, 5));
+        let scaled = self.strip_imm(IntOp::Shl, number, 5);
+        if self.strip.lanes * self.strip.parts == 32 {
+            return *self.inputs.index.insert(scaled);
+        }
+        let first = self.first();
         let lane = self.strip_imm(IntOp::Shr, first, 2);
         let index = self.strip_int(IntOp::Add, true, scaled, lane);
         *self.inputs.index.insert(index)
@@ -115,6 +122,18 @@ impl Selection<'_> {
     pub(super) fn input_number(&mut self, imm: u64) -> Reg {
         let Some((input, component)) = Input::from_imm(imm) else { return self.constant(0) };
         match input {
+            Input::ThreadPositionInThreadgroup if self.strip.line => match component {
+                0 => self.index(),
+                _ => self.constant(0),
+            },
+            Input::ThreadPositionInGrid if self.strip.line => {
+                let origin = self.origin(component);
+                if component != 0 {
+                    return origin;
+                }
+                let index = self.index();
+                self.strip_int(IntOp::Add, false, index, origin)
+            }
             Input::ThreadPositionInGrid | Input::ThreadPositionInThreadgroup => {
                 let positions = MemBase::Reg(self.positions());
                 let position =
@@ -172,8 +191,12 @@ impl Selection<'_> {
             selection.strip_head.push(Ins::Lane2 { op: Lane2::Add, d, a, b });
             d
         };
+        let in_line = matches!(
+            input,
+            Input::ThreadPositionInGrid | Input::ThreadPositionInThreadgroup if self.strip.line
+        );
         match input {
-            Input::ThreadPositionInGrid | Input::ThreadPositionInThreadgroup => {
+            Input::ThreadPositionInGrid | Input::ThreadPositionInThreadgroup if !in_line => {
                 let base = MemBase::Reg(self.positions());
                 let origin = (input == Input::ThreadPositionInGrid).then(|| {
                     let (s, d) = (self.origin(component), self.lane());
@@ -194,7 +217,11 @@ impl Selection<'_> {
             }
             Input::ThreadIndexInThreadgroup
             | Input::ThreadIndexInSimdgroup
-            | Input::QuadgroupIndexInThreadgroup => {
+            | Input::QuadgroupIndexInThreadgroup
+            | Input::ThreadPositionInGrid
+            | Input::ThreadPositionInThreadgroup
+                if !in_line || component == 0 =>
+            {
                 let quads = input == Input::QuadgroupIndexInThreadgroup;
                 let first = if quads {
                     let (s, d) = (self.index(), self.lane());

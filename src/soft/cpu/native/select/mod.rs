@@ -52,6 +52,8 @@ pub(crate) struct Strip {
     pub(crate) rows: bool,
     /// Whether at least the lanes of each vector are.
     pub(crate) part_rows: bool,
+    /// Whether the threadgroup is one row of whole SIMD-groups: all lanes have a thread, whose position is its index.
+    pub(crate) line: bool,
     /// Whether the processor has instructions that convert unsigned numbers.
     pub(crate) unsigned: bool,
 }
@@ -118,6 +120,8 @@ pub(crate) struct Selection<'a> {
     moved: Vec<bool>,
     variables: FastMap<VarId, Forms>,
     exec: Vec<Reg>,
+    /// The mask of all lanes, once it was needed.
+    all: Option<Reg>,
     /// The lanes that are active when the run starts; `exec` changes.
     entry: Vec<Reg>,
     /// How many divergent constructs enclose the current statement.
@@ -205,6 +209,7 @@ fn selection(run: &Run, strip: Strip) -> Selection<'_> {
         moved: half::moved(function),
         variables: FastMap::default(),
         exec: Vec::new(),
+        all: None,
         entry: Vec::new(),
         depth: u32::from(run.masked),
         inside: Vec::new(),
@@ -279,7 +284,8 @@ impl<'a> Selection<'a> {
     fn whole_in_phases(mut self) -> Option<Code> {
         let run = self.run;
         let (function, uniform) = (self.function, &run.source.uniform);
-        let phases = find(function, uniform, &run.shapes, &self.shapes, &run.done, run.stmts())?;
+        let shapes = [&*run.shapes, &self.shapes];
+        let phases = find(function, uniform, shapes, self.strip, &run.done, run.stmts())?;
         self.demand(self.run.stmts());
         self.by_phases(phases).then(|| self.finish())
     }
@@ -304,6 +310,34 @@ impl<'a> Selection<'a> {
             self.strip_head.push(Ins::JumpNone { masks, to: end });
         }
         self.entry = self.exec.clone();
+    }
+
+    /// Makes all lanes the active ones at the start of a strip of a line. Lanes that may return need masks of their own.
+    fn all_active(&mut self, may_return: bool) {
+        let all = match self.all {
+            Some(all) => all,
+            None => {
+                let (s, d) = (self.constant(u32::MAX.into()), self.mask());
+                self.head.push(Ins::MaskOfInt { d, s });
+                *self.all.insert(d)
+            }
+        };
+        let mask = |selection: &mut Self| {
+            let d = selection.reg(Class::Mask, true);
+            selection.strip_head.push(Ins::MaskMove { d, s: all });
+            d
+        };
+        let parts = self.parts();
+        self.exec = match may_return {
+            true => (0..parts).map(|_| mask(self)).collect(),
+            false => vec![all; parts],
+        };
+        self.entry = self.exec.clone();
+    }
+
+    /// Whether masks are those of all lanes, whatever the threads do.
+    fn are_all(&self, masks: &[Reg]) -> bool {
+        masks.iter().all(|&mask| Some(mask) == self.all)
     }
 
     fn finish(mut self) -> Code {

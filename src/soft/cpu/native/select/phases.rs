@@ -8,6 +8,7 @@ use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::phases::{Before, Phase, PhaseVariable, Phases, Prefix, Step};
 use crate::soft::cpu::native::region::Layout;
 use crate::soft::ir::hash::FastMap;
+use crate::soft::ir::walk::statements;
 use crate::soft::ir::{Input, Op, Scalar, Span, Stmt, Type, Value, VarId};
 use crate::soft::kernel::limits;
 
@@ -22,6 +23,8 @@ pub(super) struct State {
     /// The offset of the strip in rows.
     row: Option<Reg>,
     in_phase: bool,
+    /// In a phase: whether it has the first strip only.
+    first_strip: bool,
     /// Whether a phase needed a value that it did not have.
     is_missing: bool,
     /// In a phase: the values and variables to store at its end.
@@ -53,6 +56,11 @@ impl<'a> Selection<'a> {
     /// Whether an instruction was selected ahead of the phase that it is part of.
     pub(super) fn is_ahead(&self, value: Value) -> bool {
         self.is_common(value) && self.phases.as_ref().is_some_and(|phases| phases.in_phase)
+    }
+
+    /// Whether the code is that of a phase that has the first strip only.
+    pub(super) fn is_first_strip(&self) -> bool {
+        self.phases.as_ref().is_some_and(|phases| phases.first_strip)
     }
 
     /// Whether a value of this body is computed outside of phases.
@@ -174,12 +182,20 @@ impl<'a> Selection<'a> {
         let loops = std::mem::take(&mut self.code.loops);
         let (again, end, stop, done) = (self.label(), self.label(), self.label(), self.label());
         self.origin = Origin::Ends;
-        self.load_exec(end);
+        self.state().first_strip = phase.first_strip;
+        if self.strip.line {
+            let mut all = statements(phase.stmts);
+            let may_return = all.any(|stmt| matches!(stmt, Stmt::Return(_)));
+            self.all_active(may_return);
+        } else {
+            self.load_exec(end);
+        }
         let site = self.site(self.run.start_site, SiteKind::Clock);
         self.emit(Ins::Budget { work: 1, site });
         self.enter_phase(phase);
         let begun = self.out.len();
-        if let Some(Prefix { condition, one_row }) = phase.prefix {
+        let prefix = phase.prefix.filter(|_| !phase.first_strip);
+        if let Some(Prefix { condition, one_row }) = prefix {
             let to = if one_row { stop } else { done };
             self.state().last = Some((condition, to));
         }
@@ -189,7 +205,7 @@ impl<'a> Selection<'a> {
         let does_nothing = self.out.len() == begun;
         self.out[0] = Ins::Budget { work: 1 + self.out.len() as u32 / 40, site };
         self.origin = Origin::Ends;
-        if phase.prefix.is_some_and(|prefix| prefix.one_row) {
+        if prefix.is_some_and(|prefix| prefix.one_row) {
             self.emit(Ins::Jump(end));
             self.emit(Ins::Label(stop));
             let s = self.one_row();
@@ -212,6 +228,9 @@ impl<'a> Selection<'a> {
         self.origins.extend(strip_origins);
         self.code.loops.extend(inner.into_iter().map(|(from, to)| (from + base, to + base)));
         self.emit(Ins::Label(end));
+        if phase.first_strip {
+            return;
+        }
         self.emit(Ins::NextStrip { again });
         self.code.loops.push((start, self.out.len() as u32));
         self.emit(Ins::Label(done));
@@ -290,6 +309,7 @@ impl<'a> Selection<'a> {
         self.forget_thread_lanes();
         let parts = self.state();
         (parts.row, parts.last, parts.in_phase) = (None, None, false);
+        parts.first_strip = false;
         parts.leaving.clear();
         parts.stored.clear();
         // Nothing outside of a phase depends on lanes.

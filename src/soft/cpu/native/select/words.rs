@@ -137,6 +137,9 @@ impl Selection<'_> {
     ) {
         let mask = self.exec[part];
         match data {
+            Operand::Lanes(regs) if write && scalar.bytes() == 4 && self.are_all(&[mask]) => {
+                self.emit(Ins::StoreAll { mem, s: regs[part] });
+            }
             Operand::Lanes(regs) if write => {
                 self.emit(Ins::Store { bytes: scalar.bytes(), mem, s: regs[part], mask });
             }
