@@ -137,7 +137,7 @@ impl Places {
 }
 
 /// The hash of a key.
-fn hash_of<Q: Hash + ?Sized>(key: &Q) -> u32 {
+pub(crate) fn hash_of<Q: Hash + ?Sized>(key: &Q) -> u32 {
     let mut mixer = Mixer(0);
     key.hash(&mut mixer);
     mixer.short()
@@ -255,6 +255,17 @@ impl<K: Hash + Eq, V> FastMap<K, V> {
         K: Borrow<Q>,
     {
         match self.at(key) {
+            Some(at) => Some(&self.entries[at].1),
+            None => None,
+        }
+    }
+
+    /// The same with the key's [`hash_of`], where several tables are searched for one key.
+    pub(crate) fn get_by_hash(&self, key: &K, hash: u32) -> Option<&V> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        match self.find(key, hash) {
             Some(at) => Some(&self.entries[at].1),
             None => None,
         }

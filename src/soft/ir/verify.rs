@@ -26,22 +26,27 @@ impl std::error::Error for Invalid {}
 /// Checks a module: types, definitions before uses, every instruction in one block, storage that exists,
 /// `break` and `continue` inside loops, calls that fit, and no recursion.
 pub(crate) fn verify(module: &Module) -> Result<(), Invalid> {
-    let at = |function: &str, what: String| Invalid { function: function.to_owned(), what };
+    let at = |function: &str, what: &str| Invalid { function: function.into(), what: what.into() };
     if module.functions.get(module.entry.index()).is_none() {
-        return Err(at(&module.name, "has no entry".into()));
+        return Err(at(&module.name, "has no entry"));
     }
     if let Some(name) = recursive(module) {
-        return Err(at(name, "calls itself".into()));
+        return Err(at(name, "calls itself"));
     }
-    for function in &module.functions {
-        let mut check =
-            Check { module, function, scopes: vec![Scope::Undefined; function.insts.len()] };
-        check.free().map_err(|what| at(&function.name, what))?;
-        check
-            .block(&function.body, Inside { body: false, next: false })
-            .map_err(|what| at(&function.name, what))?;
-    }
-    Ok(())
+    module.functions.iter().try_for_each(|function| verify_one(module, &module.functions, function))
+}
+
+/// Checks one function of a module, whose calls are of these functions.
+pub(crate) fn verify_one(
+    module: &Module,
+    functions: &[Function],
+    function: &Function,
+) -> Result<(), Invalid> {
+    let scopes = vec![Scope::Undefined; function.insts.len()];
+    let mut check = Check { module, functions, function, scopes };
+    let free = check.free();
+    let all = free.and_then(|()| check.block(&function.body, Inside { body: false, next: false }));
+    all.map_err(|what| Invalid { function: function.name.clone(), what })
 }
 
 /// The name of a function that reaches itself.
@@ -92,6 +97,7 @@ struct Inside {
 
 struct Check<'a> {
     module: &'a Module,
+    functions: &'a [Function],
     function: &'a Function,
     scopes: Vec<Scope>,
 }
@@ -226,7 +232,7 @@ impl Check<'_> {
                 if ty == self.function.result { Ok(()) } else { Err(format!("returns {ty}")) }
             }
             Stmt::Call { func, args, result, .. } => {
-                let Some(callee) = self.module.functions.get(func.index()) else {
+                let Some(callee) = self.functions.get(func.index()) else {
                     return Err(format!("{func} does not exist"));
                 };
                 let types =

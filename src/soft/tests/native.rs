@@ -448,18 +448,6 @@ fn machine_code_and_the_interpreter_agree() {
     {
         check(name, group, body);
     }
-    // Threadgroups that are one row of whole SIMD-groups have code of their own if there are barriers.
-    // They read what their threads have not written.
-    let fill = "for (uint k = l; k < 1024; k += 32) { t[k] = k * 3; } threadgroup_barrier(mem_flags::mem_threadgroup);";
-    for &(name, _, body) in BARRIERS.iter().chain(RETURNS) {
-        for threads in [32, 64] {
-            check(
-                &format!("{name}, {threads} in a line"),
-                [threads, 1, 1],
-                &format!("{fill} {body}"),
-            );
-        }
-    }
 }
 
 /// A comparison of a position with a constant may be the same in each strip of one length, and not in those of another.

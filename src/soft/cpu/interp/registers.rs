@@ -190,7 +190,9 @@ impl Units {
         }
         let start = self.first_run(count);
         self.count = self.count.max(start + count);
-        self.free.resize(self.count.div_ceil(64), 0);
+        while self.free.len() * 64 < self.count {
+            self.free.push(0);
+        }
         for unit in start..start + count {
             self.free[unit / 64] &= !(1 << (unit % 64));
             self.used.push(Reverse((life.to, unit as u32)));

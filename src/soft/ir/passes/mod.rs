@@ -21,6 +21,7 @@ pub(crate) mod step;
 pub(crate) mod undefined;
 pub(crate) mod unroll;
 
+use super::verify::verify_one;
 use super::{Checks, Function, Invalid, Module, Span, compiling, verify};
 
 /// Why the passes rejected a module.
@@ -84,6 +85,8 @@ pub(crate) const SCALAR: &[Pass] = &[
     ("scalarise", |function| *function = scalarise::run(function)),
     ("forward", forward::run),
     ("fold", fold::run),
+    // Assignments to all variables that have become values: the later passes visit what is left.
+    ("dead assignments", dead::run),
     ("index", index::run),
     ("common", common::run),
     ("flatten", flatten::run),
@@ -128,7 +131,7 @@ pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>,
         #[cfg(test)]
         super::inject_internal_error("passes", &function.name);
         // After each pass where the passes are tested: this takes as long as they do.
-        let verify = |function: &Function, pass| check(module, &signatures, number, function, pass);
+        let verify = |function: &Function, pass| check(module, &signatures, function, pass);
         let check = |function: &Function, pass| {
             if cfg!(all(test, debug_assertions)) {
                 verify(function, pass);
@@ -180,20 +183,8 @@ fn signature(function: &Function) -> Function {
 }
 
 /// Verifies the result of a pass.
-fn check(module: &Module, all: &[Function], number: usize, function: &Function, pass: &str) {
-    let mut functions = all.to_vec();
-    functions[number] = function.clone();
-    let entry = super::FuncId(number as u32);
-    let module = Module {
-        name: module.name.clone(),
-        allocations: module.allocations.clone(),
-        textures: module.textures.clone(),
-        samplers: module.samplers.clone(),
-        functions,
-        library: module.library.clone(),
-        entry,
-    };
-    if let Err(invalid) = verify(&module) {
-        super::internal_error(format!("after {pass}: {invalid}\n{module}"));
+fn check(module: &Module, signatures: &[Function], function: &Function, pass: &str) {
+    if let Err(invalid) = verify_one(module, signatures, function) {
+        super::internal_error(format!("after {pass}: {invalid}\n{function}"));
     }
 }

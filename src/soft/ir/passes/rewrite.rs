@@ -84,6 +84,16 @@ impl<R: Rewrite> Walk<'_, R> {
         // In place, as long as a statement becomes one at most.
         let mut kept = 0;
         for at in 0..block.len() {
+            // Most statements are instructions, which stay where they are.
+            if let Stmt::Do(value) = block[at] {
+                if self.keeps(value) {
+                    if kept < at {
+                        block[kept] = Stmt::Do(value);
+                    }
+                    kept += 1;
+                }
+                continue;
+            }
             match self.stmt(std::mem::replace(&mut block[at], Stmt::Break)) {
                 Some(Out::One(stmt)) => {
                     block[kept] = stmt;
@@ -128,26 +138,33 @@ impl<R: Rewrite> Walk<'_, R> {
         block
     }
 
+    /// Rewrites an instruction; whether it stays.
+    fn keeps(&mut self, value: Value) -> bool {
+        let replaced = &self.replaced[..];
+        let args = &mut self.function.insts[value.index()].args[..];
+        let mut at = 0;
+        while at < args.len() {
+            let arg = args[at].0 as usize;
+            if arg < replaced.len() && replaced[arg].0 != ITSELF.0 {
+                args[at] = replaced[arg];
+            }
+            at += 1;
+        }
+        match self.pass.instruction(self.function, value) {
+            Change::Keep => true,
+            Change::Replace(other) => {
+                self.replaced[value.index()] = other;
+                false
+            }
+            Change::Remove => false,
+        }
+    }
+
     /// The replacement of a statement; `None` if it is removed.
     fn stmt(&mut self, stmt: Stmt) -> Option<Out> {
         let stmt = match stmt {
-            Stmt::Do(value) => {
-                let replaced = &self.replaced[..];
-                for arg in &mut self.function.insts[value.index()].args[..] {
-                    let at = arg.0 as usize;
-                    if at < replaced.len() && replaced[at].0 != ITSELF.0 {
-                        *arg = replaced[at];
-                    }
-                }
-                match self.pass.instruction(self.function, value) {
-                    Change::Keep => Stmt::Do(value),
-                    Change::Replace(other) => {
-                        self.replaced[value.index()] = other;
-                        return None;
-                    }
-                    Change::Remove => return None,
-                }
-            }
+            Stmt::Do(value) if self.keeps(value) => Stmt::Do(value),
+            Stmt::Do(_) => return None,
             Stmt::If(condition, then, otherwise) => {
                 let stmt = Stmt::If(self.now(condition), then, otherwise);
                 match self.pass.branch(self.function, stmt) {

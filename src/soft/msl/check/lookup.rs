@@ -1,7 +1,7 @@
 //! Name lookup (C++14 basic.lookup); the library is searched last.
 
 use super::{Checker, Entity, GLOBAL_SCOPE, LIBRARY_SCOPE, REOPENED_SCOPE, ScopeId, ScopeKind};
-use crate::soft::ir::hash::FastSet;
+use crate::soft::ir::hash::{FastSet, hash_of};
 use crate::soft::msl::ast::{Label, Path};
 use crate::soft::msl::availability;
 use crate::soft::msl::hir::Expr;
@@ -23,14 +23,25 @@ pub(super) enum Found {
 
 impl Checker {
     pub(super) fn lookup(&mut self, name: Name) -> Found {
+        let hash = hash_of(&name);
+        // Whether a namespace that a scope opens may have the name.
+        let opened = self.inner_names.contains(&name)
+            || self.scopes[REOPENED_SCOPE.0 as usize].names.get_by_hash(&name, hash).is_some();
         let mut scope = Some(self.scope);
         let mut global = false;
         while let Some(at) = scope {
             global |= at == GLOBAL_SCOPE;
+            let here = &self.scopes[at.0 as usize];
+            let may_have = at == LIBRARY_SCOPE
+                || at == REOPENED_SCOPE
+                || opened && !here.opened.is_empty()
+                || !here.bases.is_empty()
+                || here.names.get_by_hash(&name, hash).is_some();
             let entities = match at {
                 // The library's own code does not use what a program adds to its namespace.
                 LIBRARY_SCOPE if !global => self.library_entities(name),
-                at => self.lookup_in(at, name),
+                at if may_have => self.lookup_in(at, name),
+                _ => Vec::new(),
             };
             if !entities.is_empty() {
                 return Found::Entities(entities);

@@ -51,6 +51,11 @@ impl Checker {
     pub(super) fn choose(&mut self, candidates: &[Candidate], sources: &[Source]) -> Choice {
         let mut viable: Vec<Viable> = Vec::new();
         for (index, candidate) in candidates.iter().enumerate() {
+            if let Candidate::Func(id) = candidate
+                && sources.len() > self.func(*id).parameters.len()
+            {
+                continue;
+            }
             let (parameters, least) = self.parameters(*candidate);
             if sources.len() > parameters.len() || sources.len() < least {
                 continue;
@@ -64,8 +69,10 @@ impl Checker {
                 Candidate::Func(id) => Some(*id),
                 Candidate::Row(..) | Candidate::Texture(..) => None,
             };
-            let bound = self.references_of(&parameters[..sources.len()]);
-            viable.extend(ranks.map(|ranks| Viable { index, ranks, bound, func }));
+            if let Some(ranks) = ranks {
+                let bound = self.references_of(&parameters[..sources.len()]);
+                viable.push(Viable { index, ranks, bound, func });
+            }
         }
         self.best(&viable)
     }

@@ -1,6 +1,6 @@
 //! Scopes for the parser: to parse C++ it must distinguish names of types from names of values.
 
-use crate::soft::ir::hash::FastMap;
+use crate::soft::ir::hash::{FastMap, hash_of};
 use crate::soft::msl::names::Name;
 
 /// The index of a scope.
@@ -103,31 +103,37 @@ impl Scopes {
     }
 
     pub(super) fn lookup(&self, name: Name) -> Option<Known> {
+        let hash = hash_of(&name);
+        let all = &self.all[..];
         let mut scope = Some(self.current);
         let mut global = false;
         while let Some(index) = scope {
-            if let Some(known) = self.lookup_in(index, name) {
+            if let Some(known) = self.find_in(index, name, hash) {
                 return Some(known);
             }
             global |= index == GLOBAL;
-            scope = self.all[index as usize].parent;
+            scope = all[index as usize].parent;
         }
         // In a program's `namespace metal` the global namespace is the enclosing one.
-        if global { None } else { self.lookup_in(GLOBAL, name) }
+        if global { None } else { self.find_in(GLOBAL, name, hash) }
     }
 
     /// Qualified lookup: the scope itself, then the scopes that it opens, transitively.
     pub(super) fn lookup_in(&self, scope: ScopeIndex, name: Name) -> Option<Known> {
+        self.find_in(scope, name, hash_of(&name))
+    }
+
+    fn find_in(&self, scope: ScopeIndex, name: Name, hash: u32) -> Option<Known> {
         let first = &self.all[scope as usize];
         if first.opened.is_empty() {
-            return first.names.get(&name).copied();
+            return first.names.get_by_hash(&name, hash).copied();
         }
         let mut seen = vec![scope];
         let mut next = 0;
         while let Some(&index) = seen.get(next) {
             next += 1;
             let scope = &self.all[index as usize];
-            if let Some(&known) = scope.names.get(&name) {
+            if let Some(&known) = scope.names.get_by_hash(&name, hash) {
                 return Some(known);
             }
             for &opened in &scope.opened {

@@ -208,6 +208,9 @@ impl Preprocessor<'_> {
         let parameters = definition.parameters.as_deref().unwrap_or(&[]);
         let function_like = definition.parameters.is_some();
         let parameter = |token: &Token| {
+            if !matches!(token.kind, Kind::Ident) {
+                return None;
+            }
             let mut at = 0;
             while at < parameters.len() {
                 if token.is_name(parameters[at]) {
@@ -227,6 +230,14 @@ impl Preprocessor<'_> {
                 break;
             }
             index += 1;
+            // Most tokens are nothing special.
+            let is_plain =
+                !matches!(token.kind, Kind::Ident | Kind::Punct(Punct::Hash | Punct::HashHash));
+            if is_plain {
+                out.push(Token { span: at.of(&token), ..token });
+                left_is_empty = false;
+                continue;
+            }
             if token.is(Punct::HashHash) && index > 1 {
                 let Some(&next) = body.get(index) else { break };
                 let used;
