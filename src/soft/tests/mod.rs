@@ -10,6 +10,7 @@ mod listings;
 mod loops;
 mod machine;
 mod native;
+mod phases;
 mod random;
 mod scaling;
 mod switch;

@@ -263,7 +263,7 @@ const WIDE: &[(&str, [u32; 3], &str)] = &[
 ];
 
 /// The same, with barriers. They read what threads wrote that groups of another size do not have.
-const BARRIERS: &[(&str, [u32; 3], &str)] = &[
+pub(super) const BARRIERS: &[(&str, [u32; 3], &str)] = &[
     (
         "a tree of sums",
         [64, 4, 1],
@@ -412,7 +412,7 @@ const BARRIERS: &[(&str, [u32; 3], &str)] = &[
 ];
 
 /// The same; some threadgroups return before a barrier, and some threads after the last one.
-const RETURNS: &[(&str, [u32; 3], &str)] = &[
+pub(super) const RETURNS: &[(&str, [u32; 3], &str)] = &[
     (
         "returns of threadgroups",
         [32, 2, 1],
@@ -568,12 +568,12 @@ fn accesses_at_known_distances_of_little_memory_agree() {
         });
         let (name, within) = (format!("{bytes} bytes"), body(loads.collect()));
         for first in [true, false] {
-            agree(&name, &results(&name, [32, 1, 1], &within, bytes, first));
+            agree(&name, &results(&name, GRID, [32, 1, 1], &within, bytes, first));
         }
         for row in fitting() {
             let name = format!("{} in {bytes} bytes, and past them", row.0);
             let past = body(load(row, "sl * (C + 1) / 32"));
-            let results = results(&name, [32, 1, 1], &past, bytes, false);
+            let results = results(&name, GRID, [32, 1, 1], &past, bytes, false);
             let (_, want) = &results[0];
             assert!(want.as_ref().is_err_and(|fault| fault.contains("'few'")), "{name}: {want:?}");
             results.iter().for_each(|(way, found)| assert_eq!(found, want, "{name}, {way}"));
@@ -626,19 +626,29 @@ fn groups_of_few_threads_agree() {
     }
 }
 
-fn check(name: &str, group: [u32; 3], body: &str) {
-    agree(name, &results(name, group, body, 64, false));
+pub(super) fn check(name: &str, group: [u32; 3], body: &str) {
+    agree(name, &results(name, GRID, group, body, 64, false));
 }
 
+/// The grid of all these kernels: `out` has as many words as it has threads.
+pub(super) const GRID: [u32; 3] = [64, 8, 1];
+
 /// A way, and what `out` has after it or the fault's text.
-type Found = (String, Result<Vec<u32>, String>);
+pub(super) type Found = (String, Result<Vec<u32>, String>);
 
 /// By each way; `few` has `bytes` bytes, which follow a page that may not be accessed, or precede one.
-fn results(name: &str, group: [u32; 3], body: &str, bytes: usize, first: bool) -> Vec<Found> {
+pub(super) fn results(
+    name: &str,
+    grid: [u32; 3],
+    group: [u32; 3],
+    body: &str,
+    bytes: usize,
+    first: bool,
+) -> Vec<Found> {
     let text = format!(
         "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
          device const uint *a [[buffer(1)]], constant uint &n [[buffer(2)]], device atomic_uint *c [[buffer(3)]], \
-         device uint *c2 [[buffer(4)]], constant uint *m [[buffer(5)]], device const uchar *few [[buffer(6)]], uint3 g [[thread_position_in_grid]], \
+         device uint *c2 [[buffer(4)]], constant uint *m [[buffer(5)]], device uchar *few [[buffer(6)]], uint3 g [[thread_position_in_grid]], \
          uint l [[thread_index_in_threadgroup]], uint sg [[simdgroup_index_in_threadgroup]], \
          uint3 tp [[thread_position_in_threadgroup]], uint3 tg [[threadgroup_position_in_grid]], \
          ushort sl [[thread_index_in_simdgroup]]) {{ threadgroup uint t[1024]; t[l] = 0; \
@@ -671,7 +681,7 @@ fn results(name: &str, group: [u32; 3], body: &str, bytes: usize, first: bool) -
                 Binding { index: 5, base: m.as_mut_ptr().cast(), bytes: 64 },
                 Binding { index: 6, base: e[start..].as_mut_ptr(), bytes: bytes as u64 },
             ];
-            let launch = Launch::of([64, 8, 1], group, &bindings);
+            let launch = Launch::of(grid, group, &bindings);
             let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
             // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
             let done = unsafe { program.launch_by_index(&launch, &Workers::new(1)) };
@@ -680,7 +690,7 @@ fn results(name: &str, group: [u32; 3], body: &str, bytes: usize, first: bool) -
         .collect()
 }
 
-fn agree(name: &str, results: &[Found]) {
+pub(super) fn agree(name: &str, results: &[Found]) {
     let results: Vec<(&String, &Vec<u32>)> = results
         .iter()
         .map(|(way, found)| {

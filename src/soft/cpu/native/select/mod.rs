@@ -341,6 +341,9 @@ impl<'a> Selection<'a> {
     }
 
     fn finish(mut self) -> Code {
+        // All strips of all threadgroups share that mask.
+        #[cfg(test)]
+        assert!(self.all.is_none() || self.out.iter().all(|ins| ins.only_result() != self.all));
         let groups = self.phases.is_some().then_some(self.head.len() as u32);
         self.head.extend(groups.map(|_| Ins::Group));
         self.head.append(&mut self.group_head);
