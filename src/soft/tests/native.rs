@@ -87,6 +87,29 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
          out[at] += a[g.x] + a[g.x + 1] * 3 + a[g.x + 2] * 5 + a[g.x + 3] * 7 + a[g.x + 4] * 9 + a[g.x + 5] * 11; }",
     ),
     (
+        "vectors that overlap at uneven addresses",
+        [32, 1, 1],
+        "if (g.x < 32) { device uint *to = out + g.y * 64; uint v = g.x ^ 1; \
+         if (g.y == 0) { *(device packed_uint2 *)(to + v) = packed_uint2(l, l + 100); } \
+         if (g.y == 1) { *(device ulong *)(to + v) = ulong(l) << 32 | (l + 100); } \
+         if (g.y == 2) { *(device packed_uint3 *)(to + (a[l] & 31)) = packed_uint3(l, l + 100, l + 200); } \
+         if (g.y == 3) { *(device uchar4 *)((device uchar *)to + (a[l] & 127)) = uchar4(l, l + 50, l + 100, l + 150); } \
+         if (g.y == 4) { *(device packed_half3 *)((device half *)to + v * 2) = packed_half3(l, l + 100, l + 200); } \
+         if (g.y == 5) { *(device uint4 *)(to + 4 * (a[l] & 7) + (l > 20 ? 4 : 0)) = uint4(l, l + 1, l + 2, l + 3); } }",
+    ),
+    (
+        "vectors that overlap at known distances",
+        [32, 1, 1],
+        "if (g.x < 32) { device uint *to = out + g.y * 64; \
+         if (g.y == 0) { *(device packed_uint2 *)(to + (sl ^ 1)) = packed_uint2(l, l + 100); } \
+         if (g.y == 1) { *(device ulong *)(to + (31 - sl)) = ulong(l) << 32 | (l + 100); } \
+         if (g.y == 2) { *(device packed_uint4 *)(to + (sl ^ 2)) = packed_uint4(l, l + 100, l + 200, l + 300); } \
+         if (g.y == 3) { *(device uchar4 *)((device uchar *)to + sl * 7 % 32) = uchar4(l, l + 50, l + 100, l + 150); } \
+         if (g.y == 4) { *(device packed_uint2 *)(to + (sl ^ 1) / 2 * 2) = packed_uint2(l, l + 100); } } \
+         t[l] = 0; threadgroup_barrier(mem_flags::mem_threadgroup); *(threadgroup packed_uint2 *)(t + (31 - sl)) = packed_uint2(l, g.x); \
+         threadgroup_barrier(mem_flags::mem_threadgroup); if (g.x >= 32 || g.y > 4) { out[at] = t[l] + t[l + 1] * 3; }",
+    ),
+    (
         "wide numbers of rows, in a loop",
         [32, 1, 1],
         "ulong s = 0; for (uint k = 0; k < 5; k++) { s = s * 3ul + ((device const ulong *)a)[g.x + k * 64]; \

@@ -109,6 +109,10 @@ impl Selection<'_> {
             joined,
         };
         let site = self.site(self.run.access_site(value), SiteKind::Access(access));
+        // Lanes that overlap in part are written one after the other.
+        if write && by_part.iter().any(|part| !are_equal_or_apart(part, size)) {
+            return self.emit(Ins::Call { site });
+        }
         // As for lanes that are evenly apart, it may be the inactive ones that are out of bounds.
         let some = (self.depth > 0).then(|| (self.label(), self.label()));
         let check = |a: Reg, limit: Reg| match some {
@@ -369,6 +373,14 @@ fn load_of(from: &[i64], scalar: Scalar, components: usize, words: usize) -> Loa
         1 => Load::Gather,
         _ => Load::Each,
     }
+}
+
+/// Whether offsets that are not equal are at least so far apart.
+fn are_equal_or_apart(from: &[i64], least: i64) -> bool {
+    let mut from = from.to_vec();
+    sorted::sort(&mut from);
+    from.dedup();
+    are_apart(&from, least)
 }
 
 /// Whether all offsets are at least so far apart.

@@ -383,6 +383,9 @@ impl Selection<'_> {
         let by_parts =
             self.by_parts(sum, &terms, (offset, moved), (base, limit), site, scalar, &data, write);
         let lanes = self.lane_offsets(&terms, offset, limit, site, moved, sum.constant);
+        if write {
+            self.check_overlaps(sum, &lanes, scalar, width, site);
+        }
         for (part, offsets) in lanes.into_iter().enumerate() {
             self.lanes_at(base, offsets, scalar, &data, part, write);
         }

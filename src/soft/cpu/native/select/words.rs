@@ -2,6 +2,7 @@
 
 use super::{Forms, Selection};
 use crate::soft::cpu::native::lir::{Kind as Num, *};
+use crate::soft::cpu::native::shape::Sum;
 use crate::soft::ir::Scalar;
 
 impl Selection<'_> {
@@ -156,6 +157,32 @@ impl Selection<'_> {
         }
     }
 
+    /// Leaves a store to the slow path if active lanes may overlap in part, as in `*(device uint2 *)(x + (lane ^ 1))`: code stores
+    /// component after component, but lanes are to store one after the other. Offsets that are multiples of the lanes' bytes are
+    /// equal or apart.
+    pub(super) fn check_overlaps(
+        &mut self,
+        sum: &Sum,
+        offsets: &[Reg],
+        scalar: Scalar,
+        components: usize,
+        site: u32,
+    ) {
+        let bytes = scalar.bytes() * components as u32;
+        let scales = sum.lanes.iter().map(|&(_, scale)| scale.unsigned_abs());
+        if components == 1 || scales.fold(0, divisor) >= bytes.into() {
+            return;
+        }
+        let (rest, zero) =
+            (self.lane_constant(bytes.next_power_of_two() - 1), self.lane_constant(0));
+        for (part, &offsets) in offsets.iter().enumerate() {
+            let (a, good) = (self.lane2(Lane2::And, offsets, rest), self.mask());
+            let (test, kind) = (Test::Eq, Num::Unsigned);
+            self.emit(Ins::CompareLanes { test, kind, d: good, a, b: zero });
+            self.emit(Ins::CheckLanes { active: self.exec[part], good, site });
+        }
+    }
+
     /// Reads or writes the components of each lane at `base` plus its offset.
     pub(super) fn lanes_at(
         &mut self,
@@ -267,4 +294,9 @@ pub(super) fn component(data: &Operand, part: usize) -> Reg {
 /// How many words contain a lane's adjacent components.
 pub(super) fn word_count(scalar: Scalar, components: usize) -> usize {
     (scalar.bytes() as usize * components).div_ceil(4)
+}
+
+/// The greatest common divisor.
+fn divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { divisor(b, a % b) }
 }

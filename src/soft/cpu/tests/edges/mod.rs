@@ -376,9 +376,8 @@ impl Bench {
         };
         // Part of the distance is in the uniform number, and some of it twice and back.
         let shift = if matches!(kernel.form, Form::Biased { .. }) { 7 } else { 0 };
-        // Stores at near bytes overlap: which lane's is left is not specified.
-        let stores = matches!(kernel.what, What::Store | What::StoreUniform);
-        let near = far.is_some_and(|(_, bytes)| bytes.abs() < 4) && !stores;
+        // Stores at near bytes overlap; the last lane's is left.
+        let near = far.is_some_and(|(_, bytes)| bytes.abs() < 4);
         let twice = if matches!(kernel.form, Form::Sum) && !near { 1 << 40 } else { 0 };
         let extra = |k: i64| far.filter(|&(lane, _)| lane == k).map_or(0, |(_, bytes)| bytes);
         let more =
