@@ -50,6 +50,8 @@ mod memory_use;
 pub mod ring;
 #[cfg(any(not(target_vendor = "apple"), feature = "soft"))]
 mod soft;
+#[cfg(test)]
+mod test_floats;
 #[cfg(all(test, any(not(target_vendor = "apple"), feature = "soft")))]
 mod test_random;
 #[cfg(all(test, any(not(target_vendor = "apple"), feature = "soft")))]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::element;
 use super::path::{Path, available, stream_threshold};
+use crate::test_floats::flushing;
 
 /// A 16-bit format as IEEE 754 defines it (3.4), without any of the code under test.
 struct Format {
@@ -335,33 +336,4 @@ fn flushing_subnormals_changes_nothing() {
             assert_same(&narrow[format], &expected, what);
         }
     });
-}
-
-/// Runs `work` with subnormal operands and results flushed to zero: FTZ and DAZ of MXCSR.
-#[cfg(target_arch = "x86_64")]
-fn flushing(work: impl FnOnce()) {
-    let mut before = 0u32;
-    // SAFETY: both bits are valid on x86_64; the state is put back below. `work` is opaque calls.
-    unsafe {
-        std::arch::asm!("stmxcsr [{}]", in(reg) &mut before, options(nostack));
-        std::arch::asm!("ldmxcsr [{}]", in(reg) &(before | 0x8040), options(nostack));
-    }
-    work();
-    // SAFETY: this is the state from before.
-    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &before, options(nostack)) };
-}
-
-/// Runs `work` with subnormal operands and results flushed to zero: FZ and FZ16 of FPCR.
-#[cfg(target_arch = "aarch64")]
-fn flushing(work: impl FnOnce()) {
-    let before: u64;
-    // SAFETY: a processor without FZ16 ignores the bit; the state is put back below. `work` is
-    // opaque calls.
-    unsafe {
-        std::arch::asm!("mrs {}, fpcr", out(reg) before, options(nostack));
-        std::arch::asm!("msr fpcr, {}", in(reg) before | 1 << 24 | 1 << 19, options(nostack));
-    }
-    work();
-    // SAFETY: this is the state from before.
-    unsafe { std::arch::asm!("msr fpcr, {}", in(reg) before, options(nostack)) };
 }

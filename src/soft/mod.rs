@@ -13,6 +13,7 @@ compile_error!(
 );
 
 pub(crate) mod cpu;
+pub(crate) mod floats;
 pub(crate) mod fork;
 pub(crate) mod foundation;
 pub(crate) mod ir;

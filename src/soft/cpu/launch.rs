@@ -22,6 +22,7 @@ use super::native::group::{Areas, GroupState};
 use super::watch::{Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
+use crate::soft::floats::DefaultState;
 use crate::soft::ir::{AllocationKind, Checks, Input, Probe, Sampler, Space};
 use crate::soft::kernel::order::{Random, Shuffle};
 use crate::soft::kernel::profile::Profile;
@@ -249,6 +250,7 @@ impl Shared<'_> {
         // The threadgroups that are left of a chunk.
         let mut chunk = 0..0;
         // The work that was done with other code before.
+        let _floats = DefaultState::new();
         let mut before = 0u64;
         loop {
             let mut worker = Worker::new(self, self.choose(), scratch);

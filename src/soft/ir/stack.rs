@@ -2,6 +2,7 @@
 
 use super::Span;
 use super::internal_error::{compiling, position};
+use crate::soft::floats::DefaultState;
 use crate::soft::fork::{is_forked, lock};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -46,6 +47,8 @@ pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let job = || {
         BASE.set(here());
         compiling(Span::default());
+        // Passes compute what kernels would.
+        let _floats = DefaultState::new();
         let done = catch_unwind(AssertUnwindSafe(|| work.take().map(|work| work())));
         result = Some((done, position()));
     };

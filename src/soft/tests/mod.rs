@@ -13,6 +13,7 @@ mod native;
 mod phases;
 mod random;
 mod scaling;
+mod subnormals;
 mod switch;
 mod watchdog;
 mod wild;
