@@ -34,6 +34,9 @@ use shape::{Choice, buffers, in_lines, most_threads, product};
 
 /// Most threadgroups that a worker takes at once; small chunks keep the load balanced at the end.
 const MAX_CHUNK: u64 = 64;
+/// The same for machine code of a whole body, which runs its threadgroups in one call: a debug build executes some 3,600 instructions
+/// for each.
+const MAX_BODY_CHUNK: u64 = 1024;
 /// Launches of up to this many threads begin without helpers: waking a thread may cost more than it saves.
 const SMALL: u64 = 4096;
 /// After this much work (in units of 10 ns) and this much time, helpers take part in a launch that began without them.
@@ -82,6 +85,7 @@ struct Shared<'a> {
     total: u64,
     /// How many threads may help the one that launches.
     helpers: u64,
+    /// The threadgroups that a worker takes at once, if there is no other limit.
     chunk: u64,
     next: AtomicU64,
     watchdog: Watchdog,
@@ -218,7 +222,7 @@ impl Program {
             groups,
             total,
             helpers,
-            chunk: (total / (16 * (helpers + 1))).clamp(1, MAX_CHUNK),
+            chunk: (total / (16 * (helpers + 1))).max(1),
             next: AtomicU64::new(0),
             watchdog: Watchdog::new(launch.watchdog),
             start: Instant::now(),
@@ -247,10 +251,10 @@ enum Outcome {
 impl Shared<'_> {
     /// Runs threadgroups until none is left. With `alone`, returns true when the rest is long enough for helpers.
     fn take_part(&self, scratch: &mut Scratch, alone: bool) -> bool {
+        let _floats = DefaultState::new();
         // The threadgroups that are left of a chunk.
         let mut chunk = 0..0;
         // The work that was done with other code before.
-        let _floats = DefaultState::new();
         let mut before = 0u64;
         loop {
             let mut worker = Worker::new(self, self.choose(), scratch);
@@ -481,11 +485,15 @@ impl<'a> Worker<'a> {
                 {
                     return Outcome::Long;
                 }
-                let start = shared.next.fetch_add(shared.chunk, Ordering::Relaxed);
+                // Whether helpers are worth it is tested between chunks.
+                let is_body = alone.is_none() && self.code.is_body();
+                let most = if is_body { MAX_BODY_CHUNK } else { MAX_CHUNK };
+                let count = shared.chunk.min(most);
+                let start = shared.next.fetch_add(count, Ordering::Relaxed);
                 if start >= shared.total {
                     break;
                 }
-                *chunk = start..shared.total.min(start + shared.chunk);
+                *chunk = start..shared.total.min(start + count);
             }
             let mut at = position(chunk.start);
             while !chunk.is_empty() {
