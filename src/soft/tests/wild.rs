@@ -7,8 +7,10 @@ use crate::soft::kernel::Fault;
 use crate::test_random::Random;
 
 const GRID: u32 = 96;
+/// The rows of a grid whose threadgroups have several.
+const ROWS: u32 = 5;
 
-/// A random index of thread `i`, in iteration `j` of a loop. It never depends on memory that the kernel writes.
+/// A random index of thread `i` of row `y`, in iteration `j` of a loop. It never depends on memory that the kernel writes.
 fn index(random: &mut Random) -> String {
     let near: &[&str] = &[
         "i",
@@ -25,6 +27,8 @@ fn index(random: &mut Random) -> String {
         "w / 4u * 9u + w % 4u + j",
         "i / 32u * 32u + (w ^ 1u)",
         "w * 2u + c[1]",
+        "y * 96u + i",
+        "y * 32u + (i & 15u) + j",
         "ulong(i) + ulong(idx[j & 63u])",
     ];
     let far: &[&str] = &[
@@ -49,8 +53,10 @@ fn small(random: &mut Random, mask: u32) -> String {
 /// A random access.
 fn access(random: &mut Random) -> String {
     let at = index(random);
-    let scalar = random.pick(&["uchar", "ushort", "uint", "ulong"]);
-    match random.below(12) {
+    let scalar = random.pick(&["uchar", "ushort", "half", "uint", "ulong"]);
+    let narrow =
+        random.pick(&["char4", "uchar2", "packed_uchar3", "short4", "half2", "packed_half3"]);
+    match random.below(15) {
         0 | 1 => format!("s += src[{at}];"),
         2 => format!("s += uint(((device const {scalar} *)src)[{at}]);"),
         3 => format!("s += ((device const uint4 *)src)[{at}].y;"),
@@ -63,14 +69,26 @@ fn access(random: &mut Random) -> String {
         10 => format!(
             "{{ device const uint *p = (idx[(i + j) & 63u] & 1u) != 0u ? src : (device const uint *)dst; s += p[{at}]; }}"
         ),
+        11 => format!(
+            "{{ {narrow} v = {narrow}(((device const {narrow} *)src)[{at}]); s += uint(v.x) + uint(v.y) * 3u; }}"
+        ),
+        12 => format!("((device {narrow} *)dst)[{at}] = {narrow}(s & 127u);"),
+        13 => format!("h[{}] = ushort(s); s ^= h[{}];", small(random, 63), small(random, 63)),
         _ => format!("s += c[{}];", small(random, 7)),
     }
 }
 
-/// The body of a random kernel.
+/// The body of a random kernel, of which a third have barriers.
 fn body(random: &mut Random) -> String {
     let mut text = String::new();
-    for _ in 0..1 + random.below(6) {
+    let has_barriers = random.below(3) == 0;
+    for number in 0..1 + random.below(6) {
+        if has_barriers && (number == 1 || random.chance(40)) {
+            text += random.pick(&[
+                "threadgroup_barrier(mem_flags::mem_threadgroup);\n",
+                "threadgroup_barrier(mem_flags::mem_device);\n",
+            ]);
+        }
         let one = access(random);
         let few: Vec<String> = (0..1 + random.below(3)).map(|_| access(random)).collect();
         let few = few.concat();
@@ -97,9 +115,9 @@ fn check(seed: u64) -> bool {
     let text = format!(
         "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device const uint *src [[buffer(0)]], \
          device uint *dst [[buffer(1)]], device atomic_uint *sums [[buffer(2)]], constant uint *c [[buffer(3)]], \
-         device const uint *idx [[buffer(4)]], uint i [[thread_position_in_grid]], \
+         device const uint *idx [[buffer(4)]], uint2 at [[thread_position_in_grid]], \
          uint w [[thread_index_in_simdgroup]]) {{\n\
-         threadgroup uint g[64]; uint t[8] = {{}}; uint s = i, j = 0;\n{}dst[i] = s; }}",
+         threadgroup uint g[64]; threadgroup ushort h[64]; uint t[8] = {{}}; uint i = at.x, y = at.y, s = i, j = 0;\n{}dst[i] = s; }}",
         body(random)
     );
     let module = kernel(&text, &seed.to_string());
@@ -126,14 +144,25 @@ fn check(seed: u64) -> bool {
         _ => random.below(64) as u32,
     });
     let ends = random.chance(50);
-    let group = random.pick(&[[32, 1, 1], [32, 1, 1], [96, 1, 1], [16, 1, 1], [5, 1, 1]]);
+    let group = random.pick(&[
+        [32, 1, 1],
+        [32, 1, 1],
+        [96, 1, 1],
+        [16, 1, 1],
+        [5, 1, 1],
+        [32, 2, 1],
+        [16, 2, 1],
+        [8, 4, 1],
+        [3, 7, 1],
+    ]);
+    let grid = [GRID, if group[1] == 1 { 1 } else { ROWS }, 1];
     let mut first: Option<Result<(), Fault>> = None;
     for way in Way::all() {
         let mut buffers = Buffers::new(lengths, ends);
         buffers.write(3, &c);
         buffers.write(4, &idx);
         let name = format!("{seed}, {}: {lengths:?}, {c:?}, {group:?}\n{text}", way.name());
-        let found = buffers.launch(&module, way, [[GRID, 1, 1], group], &name);
+        let found = buffers.launch(&module, way, [grid, group], &name);
         for number in 0..lengths.len() {
             let untouched = buffers.is_untouched_beside(number);
             assert!(untouched, "bytes beside buffer {number} have changed: {name}");
