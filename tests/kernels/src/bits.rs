@@ -1,5 +1,6 @@
 //! The bits that kernels write, for comparing ways to run them: `.ci/kernels ways` runs the tests by the interpreter and as
-//! machine code. If an environment variable names a file, each launch appends a line with a hash of its buffers.
+//! machine code. If an environment variable names a file, each launch appends a line with two hashes of its buffers: of all bits, and
+//! of all but what may be payloads of NaNs.
 
 use std::cell::Cell;
 use std::fs;
@@ -20,18 +21,20 @@ pub(crate) fn note(source: &str, kernel: &str, buffers: impl Iterator<Item = Vec
     thread_local!(static LAUNCHES: Cell<u32> = const { Cell::new(0) });
     let Some(path) = env::var_os(FILE) else { return };
     let number = LAUNCHES.replace(LAUNCHES.get() + 1);
-    let mut hash = DefaultHasher::new();
+    let (mut all, mut mapped) = (DefaultHasher::new(), DefaultHasher::new());
     for mut bytes in buffers {
+        all.write(&bytes);
         without_payloads(&mut bytes);
-        hash.write(&bytes);
+        mapped.write(&bytes);
     }
+    let hashes = format!("{:016x} {:016x}", all.finish(), mapped.finish());
     let thread = thread::current();
     let test = thread.name().unwrap_or_default();
     // Without the hash of the build.
     let program = env::args().next().unwrap_or_default();
     let program = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
     let program = program.rsplit_once('-').map_or(&*program, |(name, _)| name);
-    let line = format!("{program} {test} {number:05} {source} {kernel}\t{:016x}\n", hash.finish());
+    let line = format!("{program} {test} {number:05} {source} {kernel}\t{hashes}\n");
     let file = fs::OpenOptions::new().create(true).append(true).open(&path);
     // One write for each line, because tests run at the same time.
     let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
