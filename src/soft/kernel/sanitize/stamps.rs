@@ -144,6 +144,8 @@ pub(crate) struct Quick {
 pub(crate) struct Row {
     pub(crate) planes: [*mut u8; Plane::COUNT],
     pub(crate) limits: [u64; MOST_CELLS],
+    /// The same for 16 cells.
+    pub(crate) of_16: u64,
     /// For threadgroup memory under `init`: a byte for each of its bytes, not 0 if that was written; and how many there are.
     pub(crate) written: *const Cell<u8>,
     pub(crate) bytes: u64,
@@ -154,6 +156,7 @@ impl Row {
     pub(crate) const NONE: Self = Self {
         planes: [std::ptr::null_mut(); 4],
         limits: [0; MOST_CELLS],
+        of_16: 0,
         written: std::ptr::null(),
         bytes: 0,
     };
@@ -204,6 +207,7 @@ impl QuickLayout {
     pub(crate) const SITES: i32 = offset_of!(Quick, sites) as i32;
     pub(crate) const ROW_BYTES: i32 = size_of::<Row>() as i32;
     pub(crate) const ROW_LIMITS: i32 = offset_of!(Row, limits) as i32;
+    pub(crate) const ROW_OF_16: i32 = offset_of!(Row, of_16) as i32;
     pub(crate) const ROW_WRITTEN: i32 = offset_of!(Row, written) as i32;
     pub(crate) const ROW_LENGTH: i32 = offset_of!(Row, bytes) as i32;
 }
@@ -653,11 +657,11 @@ impl Planes {
             return Row::NONE;
         }
         let at = self.block.start.as_ptr().cast::<u8>().wrapping_add((base - self.base) as usize);
+        let below = |cells: u64| bytes.saturating_sub(4 * cells + 3).min(MAX_OFFSET);
         Row {
             planes: std::array::from_fn(|plane| at.wrapping_add(plane * self.stride)),
-            limits: std::array::from_fn(|cells| {
-                bytes.saturating_sub(4 * cells as u64 + 3).min(MAX_OFFSET)
-            }),
+            limits: std::array::from_fn(|cells| below(cells as u64)),
+            of_16: below(15),
             ..Row::NONE
         }
     }

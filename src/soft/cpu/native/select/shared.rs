@@ -53,6 +53,7 @@ impl Selection<'_> {
                 unless(self, Test::Lt, (stamp, start), to);
             }
         }
+        let site = self.known_site(stamped, event.quick);
         let class = class_of(stamped.kind);
         // One stamp stands for all lanes if there is one address, else one for those of each part.
         let last = self.strip.lanes * (self.strip.parts + 1 - starts.len() as u32);
@@ -63,7 +64,7 @@ impl Selection<'_> {
                 self.emit(Ins::StoreInt { bytes: 4, mem: mem(plane, at, word), s });
             }
         }
-        self.log(event);
+        self.log(event, site);
         self.emit(Ins::Jump(end));
         self.emit(Ins::Label(known));
         let (since, level) = match stamped.own {
@@ -120,12 +121,8 @@ impl Selection<'_> {
         let start = self.start(event.quick, stamped.own);
         let [writer, first] = [Plane::Writer, Plane::First]
             .map(|plane| self.load_stamps(planes[plane as usize], cells, 0, 0));
-        let [over, new] = [writer, first].map(|stamp| self.is(Test::Lt, stamp, start));
-        let both = self.both(MaskOp::And, over, new);
-        // `AndNot` is the second where the first is false.
-        let rest = self.both(MaskOp::AndNot, both, self.exec[0]);
-        let masks = self.all_parts(&[rest]);
-        self.emit(Ins::JumpNone { masks, to: untouched });
+        // Nothing to do is the most frequent of all.
+        let over = self.is(Test::Lt, writer, start);
         let (since, level) = match stamped.own {
             true => {
                 let at = Quick::LIMITS[1] + Quick::PHASE;
@@ -143,9 +140,15 @@ impl Selection<'_> {
         let usual = self.both(MaskOp::And, over, alike);
         let both = self.both(MaskOp::And, recent, enough);
         let good = self.both(MaskOp::And, usual, both);
+        // `AndNot` is the second where the first is false.
         let rest = self.both(MaskOp::AndNot, good, self.exec[0]);
         let masks = self.all_parts(&[rest]);
         self.emit(Ins::JumpNone { masks, to: end });
+        let new = self.is(Test::Lt, first, start);
+        let none = self.both(MaskOp::And, over, new);
+        let rest = self.both(MaskOp::AndNot, none, self.exec[0]);
+        let masks = self.all_parts(&[rest]);
+        self.emit(Ins::JumpNone { masks, to: untouched });
         if stamped.own {
             let wave = self.quick_lanes(event.quick, Quick::LIMITS[1] + Quick::WAVE);
             let (earlier, known) =
@@ -160,17 +163,19 @@ impl Selection<'_> {
         self.emit(Ins::Jump(others));
         if stamped.own {
             self.emit(Ins::Label(second_group));
+            let site = self.known_site(stamped, event.quick);
             let stamps = self.new_stamps(event, OF_WAVES, 1);
             self.store_stamps(planes[Plane::Second as usize], cells, 0, 0, stamps, self.exec[0]);
-            self.log(event);
+            self.log(event, site);
             self.emit(Ins::Jump(end));
         }
         self.emit(Ins::Label(untouched));
+        let site = self.known_site(stamped, event.quick);
         for (plane, class, part) in [(Plane::First, class, 1), (Plane::Second, OF_LANES, 0)] {
             let stamps = self.new_stamps(event, class, part);
             self.store_stamps(planes[plane as usize], cells, 0, 0, stamps, self.exec[0]);
         }
-        self.log(event);
+        self.log(event, site);
         self.emit(Ins::Jump(end));
         self.emit(Ins::Label(others));
     }

@@ -75,13 +75,12 @@ struct Limits {
     done: Reg,
 }
 
-/// Registers of an access: the stamp that the next event has, the lanes, the site, and the address of the checker's numbers.
+/// Registers of an access: the stamp that the next event has, the lanes, and the address of the checker's numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Event {
     pub(super) quick: Reg,
     pub(super) next: Reg,
     pub(super) lanes: Reg,
-    site: Reg,
 }
 
 impl Selection<'_> {
@@ -212,11 +211,16 @@ impl Selection<'_> {
         let lanes = self.noted_lanes(quick, next);
         let last = self.quick_int(quick, Scalar::U32, Quick::LAST);
         self.emit(Ins::CheckBelow { a: next, limit: last, site: stamped.site });
+        Event { quick, next, lanes }
+    }
+
+    /// The site's number, which an event is logged with; calls the site if it is not known, so that this is before the first stamp is stored.
+    pub(super) fn known_site(&mut self, stamped: &Stamped<'_>, quick: Reg) -> Reg {
         let sites = self.quick_int(quick, Scalar::U64, Quick::SITES);
         let site = self.quick_int(sites, Scalar::U32, 4 * stamped.value.index() as i32);
         let zero = self.constant(0);
         self.emit(Ins::CheckBelow { a: zero, limit: site, site: stamped.site });
-        Event { quick, next, lanes, site }
+        site
     }
 
     /// The checker's row of a region: an address, and the distance from there.
@@ -251,17 +255,24 @@ impl Selection<'_> {
     /// The planes of the access's region, and the offset below which it may begin.
     fn planes(&mut self, stamped: &Stamped<'_>) -> (Planes, Reg) {
         let (row, disp) = self.row_of(&stamped.access.region);
-        let (words, imm) = (stamped.in_plane() as i32 / 4, stamped.shift as i32);
-        let in_plane = self.quick_int(row, Scalar::U64, disp + Quick::ROW_LIMITS + 8 * (words - 1));
-        let mut limit = in_plane;
-        if imm != 0 {
-            let more = self.plus_constant(in_plane, (1 << imm) - 1);
-            limit = self.int();
-            self.emit(Ins::IntImm { op: IntOp::Shr, wide: true, d: limit, a: more, imm });
-        }
+        let words = stamped.in_plane() as i32 / 4;
+        let limit =
+            self.limit_in_row(row, disp + Quick::ROW_LIMITS + 8 * (words - 1), stamped.shift);
         let planes =
             std::array::from_fn(|plane| self.quick_int(row, Scalar::U64, disp + 8 * plane as i32));
         (planes, limit)
+    }
+
+    /// A limit in a row, which is one of planes, as one of memory.
+    fn limit_in_row(&mut self, row: Reg, disp: i32, shift: u32) -> Reg {
+        let in_plane = self.quick_int(row, Scalar::U64, disp);
+        if shift == 0 {
+            return in_plane;
+        }
+        let (more, limit) = (self.plus_constant(in_plane, (1 << shift) - 1), self.int());
+        let imm = shift as i32;
+        self.emit(Ins::IntImm { op: IntOp::Shr, wide: true, d: limit, a: more, imm });
+        limit
     }
 
     /// The offset in a plane of a cell.
@@ -299,7 +310,13 @@ impl Selection<'_> {
         if let Some(step) = in_rows
             && let Some(starts) = self.part_starts(sum, &access.terms, access.offset, site, moved)
         {
-            let up = step * i64::from(self.strip.lanes - 1);
+            let mut up = step * i64::from(self.strip.lanes - 1);
+            let mut limit = limit;
+            if up == 15 * unit && matches!(access.region, RegionRef::Number(_)) {
+                // A row of cells: the first is tested for the last one.
+                let (row, disp) = self.row_of(&access.region);
+                (up, limit) = (0, self.limit_in_row(row, disp + Quick::ROW_OF_16, shift));
+            }
             for &start in &starts {
                 self.emit(Ins::CheckBelow { a: start, limit, site });
                 if up != 0 {
@@ -477,13 +494,13 @@ impl Selection<'_> {
         self.lane2(Lane2::Add, spread, lane)
     }
 
-    /// Logs the event.
-    pub(super) fn log(&mut self, event: Event) {
+    /// Logs the event of a site.
+    pub(super) fn log(&mut self, event: Event, site: Reg) {
         let log = self.quick_int(event.quick, Scalar::U64, Quick::LOG);
         let (bytes, after) = (self.int(), self.int());
         self.emit(Ins::IntImm { op: IntOp::Shr, wide: false, d: bytes, a: event.next, imm: 4 });
         let at = self.plus(log, bytes);
-        self.put_quick(at, 0, event.site);
+        self.put_quick(at, 0, site);
         self.put_quick(at, 4, event.lanes);
         let imm = EVENT as i32;
         self.emit(Ins::IntImm { op: IntOp::Add, wide: false, d: after, a: event.next, imm });
@@ -504,7 +521,7 @@ impl Selection<'_> {
         cells: &Cells,
         values: &[Reg],
     ) {
-        let site = stamped.site;
+        let (site, known) = (stamped.site, self.known_site(stamped, event.quick));
         let start = self.start(event.quick, stamped.own);
         let segment = self.quick_lanes(event.quick, Quick::SEGMENT);
         let all = self.each_cell(stamped);
@@ -575,7 +592,7 @@ impl Selection<'_> {
             self.store_stamps(planes[Plane::Value as usize], cells, word, part, value, mask);
             self.store_stamps(writers, cells, word, part, new[part], mask);
         }
-        self.log(event);
+        self.log(event, known);
         if is_simple {
             self.emit(Ins::Jump(end));
             self.emit(Ins::Label(first));
@@ -585,7 +602,7 @@ impl Selection<'_> {
                 self.store_stamps(planes[Plane::Value as usize], cells, word, part, value, mask);
                 self.store_stamps(writers, cells, word, part, new, mask);
             }
-            self.log(event);
+            self.log(event, known);
             self.emit(Ins::Label(end));
         }
     }
@@ -660,6 +677,7 @@ impl Selection<'_> {
             [over, recent, enough].into_iter().fold(alike, |a, b| this.both(MaskOp::And, a, b))
         });
         self.emit(Ins::JumpNone { masks: rest, to: end });
+        let number = self.known_site(stamped, quick);
         let limits = self.limits(quick, own, start);
         let wave = self.quick_lanes(quick, at + Quick::WAVE);
         let segment = self.quick_lanes(quick, Quick::SEGMENT);
@@ -751,9 +769,10 @@ impl Selection<'_> {
             let stamp = self.lane2(Lane2::Add, plain[part], level);
             self.store_stamps(seconds, cells, word, part, stamp, wanted);
         }
-        self.log(event);
+        self.log(event, number);
         self.emit(Ins::Jump(end));
         self.emit(Ins::Label(untouched));
+        let number = self.known_site(stamped, quick);
         for &(word, part) in &all {
             let (new, mask) = (self.new_stamps(event, class, part), self.exec[part]);
             self.store_stamps(firsts, cells, word, part, new, mask);
@@ -768,7 +787,7 @@ impl Selection<'_> {
                 self.store_stamps(seconds, cells, word, part, stamp, mask);
             }
         }
-        self.log(event);
+        self.log(event, number);
         self.emit(Ins::Label(end));
     }
 }
