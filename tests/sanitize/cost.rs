@@ -158,5 +158,31 @@ fn races_cost_what_the_specification_says() {
             wrong.push(format!("{name}, {checks:?}: {ratio:.1} times, and {published} before"));
         }
     }
+    // Several queues, as in a program of many tests: at rest, and while a command buffer of another queue may come at any time.
+    let other = rig.gpu.new_command_queue().unwrap();
+    let event = rig.gpu.shared_event().unwrap();
+    let waits = other.commands().unwrap();
+    waits.wait_for(&event, 1);
+    for (name, number, is_held, published) in [
+        ("saxpy, 1 Mi, 2 queues", 0, false, 12.0),
+        ("saxpy, 16 Mi, 2 queues", 1, false, 20.0),
+        ("saxpy, 1 Mi, one waits", 0, true, 25.0),
+    ] {
+        let &(_, source, _, grid, group, _) = &ROWS[number];
+        let (buffers, plain) = set_up(&ROWS[number]);
+        if is_held {
+            waits.submit();
+        }
+        let races = checked(&rig.gpu, source, Checks::RACES);
+        let [races, plain] =
+            [races, plain].map(|pipeline| time(&rig, &pipeline, &buffers, grid, group));
+        let ratio = races / plain;
+        println!("{name:26} {plain:8.2} ms, races {races:8.2} ms: {ratio:.1} times");
+        if ratio > published * 1.5 {
+            wrong.push(format!("{name}: {ratio:.1} times, and {published} in specs/sanitizer.md"));
+        }
+    }
+    event.set_signaled_value(1);
+    waits.finish().unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -171,6 +171,41 @@ fn queues_that_share_nothing_are_silent() {
     assert_eq!(two.run(&first, &second), []);
 }
 
+/// What a command buffer did before it waited for an event that never came is part of its queue's work.
+#[test]
+fn a_command_buffer_that_fails_at_an_event_has_done_what_was_before() {
+    let body = || {
+        let two = Two::new();
+        two.gate.set_signaled_value(1);
+        let marks = two.rig.kernel("kernel void marks(device uint *to [[buffer(0)]]) { *to = 1; }");
+        let [never, event] = [(); 2].map(|()| two.rig.gpu.event().unwrap());
+        let mark = two.rig.gpu.buffer(4).unwrap();
+        let (fails, next) = (two.commands(0), two.commands(0));
+        two.launch(&fails, &two.writes, &two.data);
+        fails.wait_for(&never, 1);
+        two.launch(&next, &marks, &mark);
+        next.signal(&event, 1);
+        fails.submit();
+        next.submit();
+        // The program sees it, but not that the first has ended.
+        let mark = mark.contents().cast::<u32>();
+        // SAFETY: the buffer has the word.
+        while unsafe { mark.read_volatile() } == 0 {
+            std::thread::yield_now();
+        }
+        let reads = two.commands(1);
+        reads.wait_for(&event, 1);
+        two.launch(&reads, &two.reads, &two.data);
+        reads.submit();
+        assert_eq!(reports_of(&reads), []);
+        assert!(fails.finish().is_err());
+    };
+    let name = "queues::a_command_buffer_that_fails_at_an_event_has_done_what_was_before";
+    let watchdog = [("ARUMINIUM_SOFT_WATCHDOG_MS", "300")];
+    let Some(output) = in_child(name, &watchdog, body) else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn a_queue_that_was_dropped_still_races() {
     const HOLDS: &str = "kernel void holds(device atomic_uint *go [[buffer(0)]]) {

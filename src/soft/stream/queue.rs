@@ -459,6 +459,7 @@ impl Queue {
         if Settings::get().sanitize.any() {
             reports::print(&submission.session.reports());
         }
+        submission.session.ended();
         let end = if state.error.is_some() { status::ERROR } else { status::COMPLETED };
         submission.set_status(&mut state, end);
         let unused = state.recording.take();

@@ -1,5 +1,6 @@
 //! The sanitizer's memory of a command buffer: which accesses there were, and what was found (`specs/sanitizer.md`).
 
+mod deferred;
 mod publish;
 mod queues;
 mod quick;
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use deferred::Commit;
 use queues::{Encoder, Ticks};
 pub(crate) use queues::{EncoderOrder, SharedClock, activate, forget, is_active, queue_made};
 use quick::Whole;
@@ -46,6 +48,8 @@ pub(crate) struct Session {
     encoders: Mutex<(Vec<Ticks>, Option<Encoder>)>,
     /// Made when the first checked kernel is launched, so that other command buffers pay nothing for it.
     made: OnceLock<Box<Made>>,
+    /// While it is committed and has not ended.
+    commit: Commit,
 }
 
 /// The state that the checked kernels of a command buffer share.
@@ -269,7 +273,14 @@ impl Session {
         let Some(mut state) = self.state() else { return };
         let untracked = self.untracked();
         let everything = 0..u64::MAX;
-        let all = if queues::are_several() { vec![everything] } else { untracked };
+        let all = match queues::are_several() {
+            true if untracked.is_empty() => {
+                self.defer(&mut state);
+                Vec::new()
+            }
+            true => vec![everything],
+            false => untracked,
+        };
         let all: Vec<_> = all.iter().map(|range| state.in_cells(range)).collect();
         all.iter().for_each(|range| state.unstamp(range, 0));
         let records = match &all[..] {
@@ -303,6 +314,7 @@ impl Session {
     /// The command buffer is committed: what the program has seen to be done comes before it.
     pub(crate) fn committed(&self) {
         if queues::is_active() {
+            self.commit.begin();
             self.clock.join(&queues::all_seen());
             self.waited.join(&queues::all_seen());
         }
@@ -330,6 +342,11 @@ impl Session {
             self.order();
             clock.join(&self.clock.get());
         }
+    }
+
+    /// The command buffer has ended, which the program does not know yet.
+    pub(crate) fn ended(&self) {
+        self.commit.end();
     }
 
     /// The program sees that the command buffer has completed.

@@ -1,8 +1,10 @@
 //! The accesses that command buffers publish, so that those of other queues, and of other encoders, are compared with them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::queues::{self, Batch, Encoder, EncoderOrder, Ticks};
+use super::deferred::Part;
+use super::queues::{self, Batch, Encoder, EncoderOrder, Table, Ticks, joined};
 use super::report::{self, launch_of, thread};
 use super::shadow::{Record, resized};
 use super::{Access, Report, ReportKind, Session, Site, State, lock};
@@ -78,14 +80,27 @@ impl Session {
         }
         let of = (number, self.queue);
         let batch = Batch::new(of, state.sites.clone(), state.launches.clone());
-        // Bytes that were pushed are the launch's own.
-        let is_shared = |&(cell, record): &(u64, Record)| {
-            let run = &batch.launches[launch_of(&batch.launches, record.group)];
-            run.argument_at(cell * 4).is_none_or(|argument| argument.shared)
-        };
-        let records = records.into_iter().filter(is_shared);
+        let records = records.into_iter().filter(|(cell, record)| batch.is_shared(*cell, record));
+        let records: Vec<_> = records.collect();
+        let parts = joined(records.iter().map(|(cell, _)| cell * 4..cell * 4 + 4));
+        let parts: Vec<_> = parts.into_iter().map(Part::written).collect();
+        let mut table = queues::table();
+        table.spread_for(&batch, clock, &parts, state);
+        self.compare(state, &mut table, (&batch, clock), records);
+        drop(table);
+        self.clock.add(number, batch.tick);
+    }
+
+    /// Publishes records, and reports what they race with.
+    pub(super) fn compare(
+        &self,
+        state: &mut State,
+        table: &mut Table,
+        (batch, clock): (&Arc<Batch>, &Ticks),
+        records: Vec<(u64, Record)>,
+    ) {
         let mut pairs = Vec::new();
-        queues::publish(&batch, clock, records, |other, old, new, address| {
+        table.publish(batch, clock, records.into_iter(), |other, old, new, address| {
             let side = |batch: &Batch, record: &Record| {
                 (batch.sites[record.site as usize].clone(), *record)
             };
@@ -100,7 +115,6 @@ impl Session {
                 pairs.push((kind, side(other, old), old_thread, *new, address, remedy));
             }
         });
-        self.clock.add(number, batch.tick);
         let Some(made) = self.made.get() else { return };
         let mut found = lock(&made.found);
         for (kind, (site, old), old_thread, new, address, remedy) in pairs {

@@ -2,13 +2,15 @@
 //!
 //! When the accesses of a command buffer are ordered before all that follows in it, they are *published*: they get the next
 //! tick of the process, and stay until a later access to the same bytes that is ordered after them implies them, or the memory
-//! is freed. [`Ticks`] say up to which tick of each queue everything is ordered before what has them.
+//! is freed. As long as no other queue uses the memory, they stay stamps ([`Deferred`]). [`Ticks`] say up to which tick of each queue everything is ordered before what has them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::deferred::{Deferred, collect, common};
+use super::report::launch_of;
 use super::shadow::Record;
 use super::{Run, Site};
 use crate::soft::ir::AccessKind;
@@ -55,7 +57,7 @@ impl Ticks {
         self.encoders.insert(start, end);
     }
 
-    fn is_after(&self, batch: &Batch) -> bool {
+    pub(super) fn is_after(&self, batch: &Batch) -> bool {
         let queue = batch.queue;
         if queue >= FIRST_ENCODER {
             return self.encoders.last_up_to(&queue).is_some_and(|&(_, end)| queue < end);
@@ -69,7 +71,7 @@ impl Ticks {
 #[derive(Debug, Default)]
 pub(crate) struct SharedClock(OnceLock<Box<Mutex<Ticks>>>);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -94,6 +96,7 @@ impl SharedClock {
     pub(crate) fn seen(&self) {
         if is_active() {
             SEEN.join(&self.get());
+            collect();
         }
     }
 
@@ -136,6 +139,11 @@ pub(super) fn all_seen() -> Ticks {
     SEEN.get()
 }
 
+/// Whether the program has seen that accesses are done.
+pub(super) fn is_seen(batch: &Batch) -> bool {
+    SEEN.ticks().is_after(batch)
+}
+
 /// The clocks of fences, by their numbers.
 static FENCES: Mutex<SortedMap<u64, Ticks>> = Mutex::new(SortedMap::new());
 /// The number of the first encoder: they are above those of queues.
@@ -150,7 +158,7 @@ struct Chain {
     end: u64,
 }
 
-/// The chains, by the numbers of their last encoders, but for the oldest ones.
+/// The chains, by the numbers of their last encoders; of too many, that with the lowest number ends here.
 static CHAINS: Mutex<BTreeMap<u64, Chain>> = Mutex::new(BTreeMap::new());
 const MOST_CHAINS: usize = 1024;
 /// A block is a fraction of the chain's length. So shorter chains have none, and leave no numbers over when they end.
@@ -288,6 +296,17 @@ impl Batch {
         let tick = TICKS.fetch_add(1, Relaxed) + 1;
         Arc::new(Self { queue, of, tick, sites, launches })
     }
+
+    /// Whether it is a batch of the same queue that is not earlier.
+    fn follows(&self, other: &Self) -> bool {
+        self.queue == other.queue && self.tick >= other.tick
+    }
+
+    /// Whether an access is not to bytes that were pushed, which are the launch's own.
+    pub(super) fn is_shared(&self, cell: u64, record: &Record) -> bool {
+        let run = &self.launches[launch_of(&self.launches, record.group)];
+        run.argument_at(cell * 4).is_none_or(|argument| argument.shared)
+    }
 }
 
 /// An access that was published.
@@ -296,38 +315,82 @@ struct Published {
     record: Record,
 }
 
-/// The published accesses, by the number of the four bytes; a page of them at a time, so that freed memory is found.
-static PUBLISHED: Mutex<BTreeMap<u64, FastMap<u64, Vec<Published>>>> = Mutex::new(BTreeMap::new());
+/// The accesses that are published.
+#[derive(Default)]
+pub(super) struct Table {
+    /// By the number of the four bytes; a page of them at a time, so that freed memory is found.
+    cells: BTreeMap<u64, FastMap<u64, Vec<Published>>>,
+    /// Those that have no records yet, the oldest first.
+    pub(super) deferred: Vec<Deferred>,
+}
+
+static PUBLISHED: Mutex<Table> = Mutex::new(Table { cells: BTreeMap::new(), deferred: Vec::new() });
+
+/// The table, locked.
+pub(super) fn table() -> MutexGuard<'static, Table> {
+    lock(&PUBLISHED)
+}
+
+/// The same, if nothing has it.
+pub(super) fn try_table() -> Option<MutexGuard<'static, Table>> {
+    PUBLISHED.try_lock().ok()
+}
 
 /// Four-byte cells of a page.
 const CELLS: u64 = 1024;
 
-/// Publishes accesses, and calls `found` for each earlier one of another queue that one races with: the earlier one first.
-pub(super) fn publish(
-    batch: &Arc<Batch>,
-    clock: &Ticks,
-    records: impl Iterator<Item = (u64, Record)>,
-    mut found: impl FnMut(&Batch, &Record, &Record, u64),
-) {
-    let mut published = lock(&PUBLISHED);
-    for (cell, record) in records {
-        let page = published.entry(cell / CELLS).or_default();
-        // Most cells have one access.
-        let here = page.entry(cell).or_insert_with(|| Vec::with_capacity(1));
-        for old in here.iter() {
-            let ordered = old.batch.queue == batch.queue || clock.is_after(&old.batch);
-            if !ordered && old.record.mask & record.mask != 0 && old.record.conflicts(&record) {
-                found(&old.batch, &old.record, &record, cell * 4);
+impl Table {
+    /// Publishes accesses, and calls `found` for each earlier one of another queue that one races with: the earlier one first.
+    pub(super) fn publish(
+        &mut self,
+        batch: &Arc<Batch>,
+        clock: &Ticks,
+        records: impl Iterator<Item = (u64, Record)>,
+        mut found: impl FnMut(&Batch, &Record, &Record, u64),
+    ) {
+        for (cell, record) in records {
+            let page = self.cells.entry(cell / CELLS).or_default();
+            // Most cells have one access.
+            let here = page.entry(cell).or_insert_with(|| Vec::with_capacity(1));
+            for old in here.iter() {
+                let ordered = old.batch.queue == batch.queue || clock.is_after(&old.batch);
+                if !ordered && old.record.mask & record.mask != 0 && old.record.conflicts(&record) {
+                    found(&old.batch, &old.record, &record, cell * 4);
+                }
             }
+            // An earlier access that is ordered before this one and no stronger is implied: what races with it races with this one, too.
+            here.retain(|old| {
+                let ordered = batch.follows(&old.batch) || clock.is_after(&old.batch);
+                !(ordered && record.is_as_strong_as(&old.record))
+            });
+            drop_implied_writes(here, batch, clock, &record);
+            // What was deferred comes before later accesses of its queue that have records already.
+            let later =
+                here.iter().position(|old| old.batch.follows(batch) && old.batch.tick > batch.tick);
+            let new = Published { batch: Arc::clone(batch), record };
+            here.insert(later.unwrap_or(here.len()), new);
         }
-        // An earlier access that is ordered before this one and no stronger is implied: what races with it races with this one, too.
-        here.retain(|old| {
-            let ordered = old.batch.queue == batch.queue || clock.is_after(&old.batch);
-            !(ordered && record.is_as_strong_as(&old.record))
-        });
-        drop_implied_writes(here, batch, clock, &record);
-        here.push(Published { batch: Arc::clone(batch), record });
     }
+
+    /// The parts of a range of addresses where records may be.
+    pub(super) fn recorded(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+        let bytes = 4 * CELLS;
+        let pages = self.cells.range(range.start / bytes..range.end.div_ceil(bytes));
+        let pages = pages.map(|(page, _)| page * bytes..(page + 1) * bytes);
+        joined(pages).into_iter().filter_map(|one| common(&one, range)).collect()
+    }
+}
+
+/// Ranges in their order, as one where one begins at the end of another.
+pub(super) fn joined(ranges: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
+    let mut all: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match all.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => all.push(range),
+        }
+    }
+    all
 }
 
 /// Drops earlier writes that are ordered before a new one and wrote other values, except for each queue's last one, which implies
@@ -339,7 +402,7 @@ fn drop_implied_writes(here: &mut Vec<Published>, batch: &Batch, clock: &Ticks, 
     let mut last: Vec<(u64, u8)> = Vec::new();
     for index in (0..here.len()).rev() {
         let Published { batch: of, record } = &here[index];
-        let ordered = of.queue == batch.queue || clock.is_after(of);
+        let ordered = batch.follows(of) || clock.is_after(of);
         if !ordered || record.kind != AccessKind::Write || record.mask & !new.mask != 0 {
             continue;
         }
@@ -353,8 +416,9 @@ fn drop_implied_writes(here: &mut Vec<Published>, batch: &Batch, clock: &Ticks, 
 /// How many accesses of an address are published.
 #[cfg(test)]
 pub(super) fn published_at(address: u64) -> usize {
-    let cell = address / 4;
-    lock(&PUBLISHED).get(&(cell / CELLS)).and_then(|page| page.get(&cell)).map_or(0, Vec::len)
+    let (cell, mut table) = (address / 4, table());
+    table.spread_at(address);
+    table.cells.get(&(cell / CELLS)).and_then(|page| page.get(&cell)).map_or(0, Vec::len)
 }
 
 /// Memory is freed: what is allocated there next is other memory. The first is the address by which encoders name it.
@@ -370,8 +434,10 @@ pub(crate) fn forget(memory: u64, base: *const u8, bytes: usize) {
     if bytes == 0 {
         return;
     }
+    let mut table = table();
+    table.forget_deferred(&(base as u64..base as u64 + bytes as u64));
+    let published = &mut table.cells;
     let (first, last) = (base as u64 / 4, (base as u64 + bytes as u64 - 1) / 4);
-    let mut published = lock(&PUBLISHED);
     let pages: Vec<u64> =
         published.range(first / CELLS..=last / CELLS).map(|page| *page.0).collect();
     for number in pages {

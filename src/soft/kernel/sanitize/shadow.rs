@@ -275,6 +275,25 @@ impl Shadow {
         self.pages.iter().map(|(page, all)| (page, &**all)).flat_map(of_page).collect()
     }
 
+    /// The addresses of its pages, which may have records.
+    pub(super) fn pages(&self) -> impl Iterator<Item = Range<u64>> {
+        const BYTES: u64 = 4 * CELLS as u64;
+        self.pages.keys().map(|page| page * BYTES..(page + 1) * BYTES)
+    }
+
+    /// Whether a record is of a write in a range of addresses.
+    pub(super) fn is_written(&self, range: &Range<u64>) -> bool {
+        let cells = range.start / 4..range.end.div_ceil(4);
+        let pages = cells.start / CELLS as u64..cells.end.div_ceil(CELLS as u64);
+        let of_page = |(&page, all): (&u64, &[Cell])| {
+            let here = all.iter().zip(page * CELLS as u64..);
+            let mut here = here.filter(|(_, number)| cells.contains(number));
+            here.any(|(cell, _)| cell.records().any(|record| record.kind.writes()))
+        };
+        let known = self.pages.iter().filter(|(page, _)| pages.contains(page));
+        known.map(|(page, all)| (page, &**all)).any(of_page)
+    }
+
     /// No stamp stands for a record from now on.
     pub(super) fn drop_stamps(&mut self) {
         let cells = self.pages.values_mut().flat_map(|page| page.iter_mut());
@@ -294,7 +313,8 @@ impl Shadow {
     pub(super) fn take_range(&mut self, range: &Range<u64>) -> Vec<(u64, Record)> {
         let cells = range.start / 4..range.end.div_ceil(4);
         let mut taken = Vec::new();
-        for (&page, all) in self.pages.iter_mut() {
+        let pages = cells.start / CELLS as u64..cells.end.div_ceil(CELLS as u64);
+        for (&page, all) in self.pages.iter_mut().filter(|(page, _)| pages.contains(page)) {
             for (cell, number) in all.iter_mut().zip(page * CELLS as u64..) {
                 if cells.contains(&number) {
                     taken.extend(std::mem::take(cell).records().map(|record| (number, *record)));

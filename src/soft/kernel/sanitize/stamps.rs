@@ -484,6 +484,18 @@ impl Events {
         self.keep_segments(&[]);
     }
 
+    /// Takes what stamps refer to; the memory of the log stays.
+    pub(super) fn take(&mut self) -> Self {
+        let mut taken = std::mem::take(self);
+        let used = ((taken.quick.next.get() - taken.base) / EVENT) as usize;
+        if let (Some(log), Some(copy)) = (&taken.log, Block::new(8 * used.max(1))) {
+            // SAFETY: both have room for the events since the base.
+            unsafe { copy.start.as_ptr().copy_from_nonoverlapping(log.start.as_ptr(), 2 * used) };
+            self.log = taken.log.replace(copy);
+        }
+        taken
+    }
+
     /// Only these segments remain; there are no more than before.
     fn keep_segments(&self, segments: &[Segment]) {
         let Some(block) = &self.segments else { return };
@@ -643,6 +655,21 @@ impl Planes {
         if top < LAST_REUSED && kept + self.block.layout.size() <= MOST_FREE {
             pool.push((top, self));
         }
+    }
+
+    /// The bytes of memory that they take.
+    pub(super) fn memory(&self) -> usize {
+        self.block.layout.size()
+    }
+
+    /// Whether a cell in a range of addresses was written by an event that is not before `start`, or has records.
+    pub(super) fn is_written(&self, range: &Range<u64>, start: u32) -> bool {
+        let written = |cell: StampCell<'_>| {
+            let (writer, first) = (cell.get(Plane::Writer), cell.get(Plane::First));
+            let atomic = first & CLASS == class_of(AccessKind::AtomicWrite);
+            writer >= start || first >= start && atomic
+        };
+        self.used(range).filter_map(|number| self.cell(number)).any(written)
     }
 
     /// The addresses.

@@ -1,6 +1,7 @@
 //! The detector alone, without kernels.
 
-use super::queues::{FIRST_ENCODER, published_at};
+use super::deferred::{Deferred, MOST, Part, collect, deferred_at};
+use super::queues::{Batch, FIRST_ENCODER, Table, published_at, table};
 use super::*;
 use crate::test_random::Random;
 
@@ -626,4 +627,153 @@ fn values_that_are_not_known_differ() {
         all.dedup();
         assert_eq!(all.len(), 3 * 4096, "thread {thread}");
     }
+}
+
+/// A command buffer of a queue after what the clocks say, in which a thread accesses words at an address, and what comes after it.
+fn accesses_by(
+    queue: u64,
+    after: &[&SharedClock],
+    base: u64,
+    accesses: &[(AccessKind, u64)],
+) -> (Session, SharedClock) {
+    let (mut session, clock) = (Session::default(), SharedClock::default());
+    session.set_queue(queue);
+    after.iter().for_each(|clock| session.after(clock));
+    let mut checker = session.launch("k", Checks::RACES, extent([1; 3], [1; 3]), false);
+    checker.regions(&[None, Some((false, base..base + 4 * WORDS))], 0, Some([0; 2]));
+    checker.enter(0);
+    checker.begin(0);
+    for &(kind, word) in accesses {
+        let site = checker.site(None, kind);
+        access_in(&mut checker, false, (0, site), 4, &[(0, base + 4 * word)], queue);
+    }
+    drop(checker);
+    session.before(&clock);
+    (session, clock)
+}
+
+/// Records are made of what two queues access and one writes, and of nothing else.
+#[test]
+fn accesses_of_one_queue_are_deferred() {
+    use AccessKind::{Read, Write};
+    let base = 0x7500_0000_0000;
+    (0..2).for_each(|_| queue_made());
+    let reports = |queue, after: &[&SharedClock], accesses: &[(AccessKind, u64)]| {
+        let (session, clock) = accesses_by(queue, after, base, accesses);
+        (session.reports().len(), clock)
+    };
+    let is_recorded = || !table().recorded(&(base..base + 4 * WORDS)).is_empty();
+    assert_eq!(reports(31, &[], &[(Read, 0), (Write, 1)]).0, 0);
+    let (_, clock) = reports(31, &[], &[(Read, 0)]);
+    assert_eq!(reports(32, &[&clock], &[(Write, 1)]).0, 0);
+    assert!(deferred_at(base) == 3 && !is_recorded());
+    assert_eq!(reports(33, &[], &[(Read, 1)]).0, 1);
+    assert!(is_recorded());
+    // All of it is forgotten with the memory.
+    forget(0, base as *const u8, 4 * WORDS as usize);
+    assert!(deferred_at(base) == 0 && !is_recorded());
+    for queue in [31, 32] {
+        assert_eq!(reports(queue, &[], &[(Read, 1)]).0, 0);
+    }
+    assert!(!is_recorded(), "both read");
+}
+
+/// What is deferred and what has records races alike, in whatever order queues come.
+#[test]
+fn deferred_accesses_race_like_records() {
+    const KINDS: [AccessKind; 4] =
+        [AccessKind::Read, AccessKind::Write, AccessKind::AtomicRead, AccessKind::AtomicWrite];
+    (0..2).for_each(|_| queue_made());
+    let (mut racing, mut silent) = (0, 0);
+    for seed in 0..400 {
+        let run = |is_recorded: bool| {
+            let mut random = Random::new(seed);
+            let base = 0x7600_0000_0000 + (2 * seed + u64::from(is_recorded)) * 0x1000;
+            // What comes after each command buffer, and after all of each queue.
+            let mut clocks: Vec<SharedClock> = Vec::new();
+            let queues = [(); 3].map(|()| SharedClock::default());
+            let mut races = Vec::new();
+            for _ in 0..6 {
+                let queue = random.below(3);
+                let mut after: Vec<_> = clocks.iter().filter(|_| random.chance(40)).collect();
+                after.push(&queues[queue as usize]);
+                let accesses: Vec<_> = (0..1 + random.below(3))
+                    .map(|_| (random.pick(&KINDS), random.below(3) as u64))
+                    .collect();
+                let (session, clock) = accesses_by(61 + queue as u64, &after, base, &accesses);
+                session.before(&queues[queue as usize]);
+                races.push(!session.reports().is_empty());
+                clocks.push(clock);
+                if is_recorded {
+                    (0..3).for_each(|word| table().spread_at(base + 4 * word));
+                }
+            }
+            forget(0, base as *const u8, 4 * WORDS as usize);
+            races
+        };
+        let [deferred, recorded] = [false, true].map(run);
+        assert_eq!(deferred, recorded, "seed {seed}");
+        deferred.iter().for_each(|&race| *(if race { &mut racing } else { &mut silent }) += 1);
+    }
+    assert!(racing > 200 && silent > 200, "{racing} {silent}");
+}
+
+/// What the program has seen is dropped when all that was committed before has ended.
+#[test]
+fn what_was_seen_is_dropped() {
+    let base = 0x7700_0000_0000;
+    (0..2).for_each(|_| queue_made());
+    activate();
+    let earlier = Session::default();
+    earlier.committed();
+    let (seen, _) = accesses_by(71, &[], base, &[(AccessKind::Write, 0)]);
+    seen.seen();
+    collect();
+    assert_eq!(deferred_at(base), 1, "the earlier one may be a race");
+    earlier.ended();
+    // Other tests have command buffers, too.
+    let since = std::time::Instant::now();
+    while deferred_at(base) > 0 {
+        assert!(since.elapsed().as_secs() < 60);
+        std::thread::yield_now();
+        collect();
+    }
+}
+
+/// The oldest of too many are made records.
+#[test]
+fn a_bounded_number_is_deferred() {
+    let base = 0x7800_0000_0000;
+    let mut table = Table::default();
+    for group in 0..MOST + 2 {
+        let [grid, size] = [[1; 3]; 2];
+        let run =
+            Run { first_group: 0, grid, group: size, arguments: Vec::new(), checks: Checks::RACES };
+        let batch = Batch::new((group as u64, 0), Vec::new(), vec![run]);
+        let mut state = State::default();
+        let address = base + 0x1000 * group as u64;
+        let record = Record {
+            group: 0,
+            epoch: 0,
+            inner: 0,
+            met: 0,
+            step: 0,
+            site: 0,
+            lanes: 1,
+            value: 0,
+            wave: 0,
+            lane: 0,
+            mask: 0xf,
+            kind: AccessKind::Write,
+            stamp: 0,
+            is_passing: false,
+        };
+        state.device.add(address / 4, record);
+        let parts = vec![Part::new(address..address + 4)];
+        table.keep(Deferred::new(batch, Ticks::default(), parts, state));
+    }
+    assert_eq!(table.deferred.len(), MOST);
+    let recorded =
+        |nth: u64| !table.recorded(&(base + 0x1000 * nth..base + 0x1000 * nth + 4)).is_empty();
+    assert!(recorded(0) && recorded(1) && !recorded(2));
 }
