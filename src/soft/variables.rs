@@ -124,6 +124,8 @@ variables! {
             "for this repository's tests: the path of NVIDIA's assembler, which then has to accept the text of kernels";
         "ARUMINIUM_TEST_PTX_SOURCES", Any, "unset",
             "for this repository's tests: a folder of sources, a sample of whose kernels it has to accept, too";
+        "ARUMINIUM_TEST_PART", Any, "unset",
+            "for this repository's tests: the part of those kernels that is tried, as `3/16`";
         "ARUMINIUM_TEST_CHILD", Any, "unset",
             "for this repository's tests: set by a test that starts its own program again";
         "ARUMINIUM_FUZZ_CORPUS", Any, "unset",
@@ -345,7 +347,7 @@ mod tests {
             ("ARUMINIUM_SOFT_CHECKS", "no"),
             ("ARUMINIUM_SOFT_SANITIZE", "races,undefinde"),
             ("ARUMINIUM_SOFT_STRICT", "on"),
-            ("ARUMINIUM_TELEPORT", "1"),
+            ("ARUMINIUM_TRACTOR_BEAM", "1"),
             ("PATH", "/bin"),
         ];
         let lines =
@@ -360,7 +362,7 @@ mod tests {
                  thread per core)",
                 "the environment variable ARUMINIUM_SOFT_WORKER is unknown and ignored: did you mean \
                  ARUMINIUM_SOFT_WORKERS?",
-                "the environment variable ARUMINIUM_TELEPORT is unknown and ignored: specs/soft-metal.md lists the \
+                "the environment variable ARUMINIUM_TRACTOR_BEAM is unknown and ignored: specs/soft-metal.md lists the \
                  variables",
             ]
         );
@@ -452,7 +454,7 @@ mod tests {
                 "ARUMINIUM_SOFT_WORKER",
                 "ARUMINIUM_SOFT_WORKRS",
                 "ARUMINIUM_SOFT_STRCT",
-                "ARUMINIUM_TELEPORT",
+                "ARUMINIUM_TRACTOR_BEAM",
                 "ARUMINIUM_",
             ];
             let known = VARIABLES.iter().any(|variable| variable.name == name);

@@ -32,7 +32,9 @@ use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
 use shape::{Choice, buffers, in_lines, most_threads, product};
 
-/// Most threadgroups that a worker takes at once; small chunks keep the load balanced at the end.
+/// A worker takes this part of its share of the threadgroups that are left: small chunks at the end keep the load balanced.
+const PART: u64 = 8;
+/// Most threadgroups that it takes at once.
 const MAX_CHUNK: u64 = 64;
 /// The same for machine code of a whole body, which runs its threadgroups in one call: a debug build executes some 3,600 instructions
 /// for each.
@@ -85,8 +87,7 @@ struct Shared<'a> {
     total: u64,
     /// How many threads may help the one that launches.
     helpers: u64,
-    /// The threadgroups that a worker takes at once, if there is no other limit.
-    chunk: u64,
+    /// The first threadgroup that no worker has taken.
     next: AtomicU64,
     watchdog: Watchdog,
     /// When the launch began.
@@ -222,7 +223,6 @@ impl Program {
             groups,
             total,
             helpers,
-            chunk: (total / (16 * (helpers + 1))).max(1),
             next: AtomicU64::new(0),
             watchdog: Watchdog::new(launch.watchdog),
             start: Instant::now(),
@@ -488,7 +488,8 @@ impl<'a> Worker<'a> {
                 // Whether helpers are worth it is tested between chunks.
                 let is_body = alone.is_none() && self.code.is_body();
                 let most = if is_body { MAX_BODY_CHUNK } else { MAX_CHUNK };
-                let count = shared.chunk.min(most);
+                let left = shared.total.saturating_sub(shared.next.load(Ordering::Relaxed));
+                let count = (left / (PART * (shared.helpers + 1))).clamp(1, most);
                 let start = shared.next.fetch_add(count, Ordering::Relaxed);
                 if start >= shared.total {
                     break;

@@ -63,7 +63,10 @@ pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
                 Err(panic) => resume_unwind(panic),
             }
         }
-        (None, Some(work)) => work(),
+        (None, Some(work)) => {
+            let _floats = DefaultState::new();
+            work()
+        }
         (None, None) => unreachable!("the work was taken, so there is a result"),
     }
 }

@@ -1,4 +1,4 @@
-//! Memory of several GiB: machine code runs launches that use it, and at each limit of its offsets it does what the interpreter
+//! Launches of many threadgroups. Memory of several GiB: machine code runs launches that use it, and at each limit of its offsets it does what the interpreter
 //! does.
 
 use super::guarded::kernel;
@@ -92,6 +92,26 @@ fn offsets_of_more_than_31_bits_are_those_of_the_interpreter() {
                     Some(expected) => assert!(found == *expected, "{name}"),
                 }
             }
+        }
+    }
+}
+
+/// Workers take hundreds of threadgroups at once, and fewer towards the end.
+#[test]
+fn each_of_many_threadgroups_runs_once() {
+    let text = "#include <metal_stdlib>\nusing namespace metal;\n\
+        kernel void k(device uint *counts [[buffer(0)]], uint i [[thread_position_in_grid]]) { counts[i] += 1; }";
+    let module = kernel(text, "counts");
+    for way in Way::plain_and_native() {
+        let program = way.program(&module).unwrap();
+        for workers in 1..=3 {
+            let mut counts = vec![0u32; 8 * 30_011];
+            let bytes = 4 * counts.len() as u64;
+            let bindings = [Binding { index: 0, base: counts.as_mut_ptr().cast(), bytes }];
+            let launch = Launch::of([counts.len() as u32, 1, 1], [8, 1, 1], &bindings);
+            // SAFETY: the binding is the vector above, which outlives the launch and nothing else uses.
+            unsafe { program.launch_by_index(&launch, &Workers::new(workers)) }.unwrap();
+            assert!(counts.iter().all(|&count| count == 1), "{}, {workers}", way.name());
         }
     }
 }
