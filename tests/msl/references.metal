@@ -49,3 +49,20 @@ kernel void references(device int* out [[buffer(0)]]) {
     second += 1;
     out[7] = r + first * 100 + second * 1000 + is_rvalue_reference_v<decltype(moved(n))> * 100000;
 }
+
+// A class with a member that can only be moved: `return` makes its variable the result.
+struct OnlyMoves {
+    int n;
+    OnlyMoves(int v) : n(v) {}
+    OnlyMoves(thread OnlyMoves&& other) : n(other.n + 100) { other.n = -1; }
+};
+struct HoldsMoved { OnlyMoves inner; int k; };
+HoldsMoved returned(int n) {
+    HoldsMoved h = {{n}, 4};
+    h.k += n;
+    return h;
+}
+kernel void returns_moved(device int* out [[buffer(0)]]) {
+    HoldsMoved h = returned(3);
+    out[0] = h.inner.n * 10 + h.k;
+}

@@ -315,7 +315,9 @@ impl Checker {
         let ExprKind::Local(local) = value.kind else { return None };
         let (ty, span) = (value.qual.ty, value.span);
         let own = self.copy_functions(ty, CopyFunction::Constructor);
-        let special = !own.is_empty() || self.has_destructors && self.destructor_of(ty).is_some();
+        let special = !own.is_empty()
+            || self.copies_by_functions
+            || self.has_destructors && self.destructor_of(ty).is_some();
         let fits = special
             && value.place
             && ty == wanted.ty

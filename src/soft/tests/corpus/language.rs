@@ -242,6 +242,7 @@ fn references() {
     let text = include_str!("../../../../tests/msl/references.metal");
     let mut file = File::open("references.metal", text);
     file.kernel("references").expects(&[13, 12, 123, 810, 121, 13, 12, 110_712, 1]);
+    file.kernel("returns_moved").expects(&[37]);
     file.finish();
 }
 
