@@ -70,3 +70,49 @@ kernel void traits(device int* out [[buffer(0)]], uint i [[thread_position_in_gr
     out[i] = is_small<half>::value + 2 * is_small<int>::value + 4 * is_small<float>::value + 10 * w.both() +
              100 * taken(w);
 }
+
+// Names that using-declarations bring from bases (C++14 namespace.udecl), and inherited constructors (class.inhctor).
+struct Origin {
+    int v;
+    Origin(int a) : v(a) {}
+    Origin(int a, int b) : v(a * 10 + b) {}
+    Origin() : v(77) {}
+    int f(int) const { return 1; }
+    int f(float) const { return 2; }
+    int g(int) const { return 3; }
+    template <typename T> int h(T) const { return 4; }
+    int operator()(int x) const { return x + v; }
+};
+struct Heir : Origin {
+    using Origin::Origin;
+    using Origin::v;
+    using Origin::f;
+    using Origin::g;
+    using Origin::h;
+    using Origin::operator();
+    int more = 5;
+    Heir(int a, int b) : Origin(a + b) {}
+    int f(int) const { return 10; }
+    int g(float) const { return 30; }
+    int h(int2) const { return 40; }
+    int operator()(float2 x) const { return x.x; }
+};
+struct Plainly : Origin { using Origin::Origin; int more = 6; };
+template <typename T> struct Base { T v; Base(T a, int b = 2) : v(a + b) {} };
+template <typename T> struct Derived : Base<T> { using Base<T>::Base; using Base<T>::v; int twice() const { return v * 2; } };
+kernel void introduced(device int* out [[buffer(0)]]) {
+    Heir heir(3);
+    Heir other(1, 2);
+    out[0] = heir.v + 10 * heir.more + 100 * other.v;
+    out[1] = heir.f(1) + 100 * heir.f(1.0f);
+    out[2] = heir.g(1) + 100 * heir.g(1.0f);
+    out[3] = heir.h(1.0f) + 100 * heir.h(int2(1));
+    out[4] = heir(1) + 100 * heir(float2(6, 7));
+    Plainly none;
+    Plainly two(4, 5);
+    Plainly copy = two;
+    out[5] = none.v + none.more * 100 + copy.v * 1000;
+    Derived<int> derived(4);
+    Derived<int> second = {4, 5};
+    out[6] = derived.twice() + 100 * second.v;
+}

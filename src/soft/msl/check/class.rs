@@ -140,6 +140,7 @@ impl Checker {
         for member in functions {
             self.declare(member);
         }
+        self.end_introduced(id);
     }
 
     /// Ends the data members of a class.

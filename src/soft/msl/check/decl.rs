@@ -6,7 +6,6 @@ use super::{
     Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, MAX_CONSTANT_BYTES, Owner,
     Parameter, ParameterPack, REOPENED_SCOPE, ScopeKind, Variable, VariableId,
 };
-use crate::soft::ir::hash::FastSet;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::{self, Constant, GlobalIndex, LocalIndex};
 use crate::soft::msl::lex::Punct;
@@ -68,51 +67,6 @@ impl Checker {
             Decl::Instantiation(simple) => self.explicit_instantiation(simple),
             Decl::StaticAssert { condition, message, span } => {
                 self.static_assert(condition, *message, *span);
-            }
-        }
-    }
-
-    fn using_namespace(&mut self, path: &Path) {
-        match self.lookup_path(path) {
-            Found::Entities(list) => {
-                for entity in list {
-                    if let Entity::Namespace(scope) = entity {
-                        let here = self.scope;
-                        let opened = match scope {
-                            LIBRARY_SCOPE => {
-                                self.uses_metal = true;
-                                REOPENED_SCOPE
-                            }
-                            scope => scope,
-                        };
-                        let list = &mut self.scopes[here.0 as usize].opened;
-                        if here != opened && !list.contains(&opened) {
-                            list.push(opened);
-                        }
-                        return;
-                    }
-                }
-                self.error(path.span, "expected namespace name");
-            }
-            _ => self.error(path.span, "expected namespace name"),
-        }
-    }
-
-    fn using(&mut self, path: &Path) {
-        let Label::Name(name) = path.last().name else { return };
-        let scope = self.scope;
-        match self.lookup_path(path) {
-            Found::Entities(list) if !list.is_empty() => {
-                let own = self.scopes[scope.0 as usize].names.get(&name);
-                let known: FastSet<Entity> = own.into_iter().flatten().copied().collect();
-                let new = list.into_iter().filter(|entity| !known.contains(entity));
-                new.for_each(|entity| self.bind(scope, name, entity));
-            }
-            // A function of the table: found without a declaration.
-            _ if super::builtins::rows(&self.text(name)).next().is_some() => self.uses_metal = true,
-            _ => {
-                let text = self.path_text(path);
-                self.error(path.span, format!("no member named '{text}'"));
             }
         }
     }
@@ -691,7 +645,7 @@ impl Checker {
     }
 
     /// Adds a function, or completes an earlier declaration with the same parameters.
-    fn add_function(
+    pub(super) fn add_function(
         &mut self,
         func: Func,
         scope: super::ScopeId,

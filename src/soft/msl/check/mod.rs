@@ -45,6 +45,7 @@ mod template;
 pub(crate) mod texture;
 mod traits;
 mod type_name;
+mod using;
 
 use self::evaluate::Evaluations;
 use super::ast::{self, AddressSpace};
@@ -288,6 +289,7 @@ struct Class {
     destructor: Option<FuncId>,
     /// Whether it declares a destructor that is not defaulted there, also one that does nothing.
     provides_destructor: bool,
+    introduced: using::Introduced,
 }
 
 impl Class {
@@ -299,6 +301,7 @@ impl Class {
             defaults: Vec::new(),
             destructor: None,
             provides_destructor: false,
+            introduced: Default::default(),
         }
     }
 }
