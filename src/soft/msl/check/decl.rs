@@ -341,13 +341,19 @@ impl Checker {
         if matches!(one.init, Init::None) && self.globals[global.0 as usize].init.is_some() {
             return;
         }
+        // A specialisation replaces the template's own value, also if that is defined later.
+        if self.templates.specialising {
+            self.templates.replaced.insert(global);
+        } else if self.templates.replaced.contains(&global) && self.templates.depth > 0 {
+            return;
+        }
         // Its initialiser is looked up in the class.
         let scope = self.owner_scope(&path).unwrap_or(self.scope);
         let init = self.in_scope(scope).initializer(known, &one.init, span);
         let scalar = self.types.as_scalar(known.ty).is_some();
         let value = init.as_ref().filter(|_| scalar).and_then(|init| self.evaluate(init).ok());
         let row = Arc::make_mut(&mut Arc::make_mut(&mut self.globals)[global.0 as usize]);
-        if row.init.is_some() && init.is_some() {
+        if row.init.is_some() && init.is_some() && !self.templates.specialising {
             let text = row.name.clone();
             return self.error(simple.span, format!("redefinition of '{text}'"));
         }
@@ -583,6 +589,8 @@ impl Checker {
         let of_template = own.into_iter().any(|entity| matches!(entity, Entity::Template(_)));
         let outside = path.parts.len() > 1;
         let bind_scope = match specifiers.storage.friend {
+            // An instance of a template of friends is found by its template.
+            true if self.scopes[scope.0 as usize].parameters => scope,
             true => self.namespace_around(scope).unwrap_or(scope),
             // An instance of a member template is not an overload of it.
             false if outside && of_template => body_scope,

@@ -171,6 +171,21 @@ fn specialisations() {
     let text = include_str!("../../../../tests/msl/specialisations.metal");
     let mut file = File::open("specialisations.metal", text);
     file.kernel("specialised").expects(&[2.0f32 + 20.0 + 200.0, 2730.0, 9624.0, 544.0, 1562.0]);
+    file.kernel("outside").expects(&[
+        2 + 10 + 300,
+        -1100,
+        2 + 230,
+        9 + 30 + 900,
+        5 + 60 + 700 + 8000,
+        2 + 10 + 300,
+        2 + 40 + 100,
+        1 + 20,
+        5 + 1006 + 50000 + 200000,
+        8 + 50 + 4100,
+        2,
+    ]);
+    file.kernel("friends").expects(&[11 + 500, 1, 23 + 2400]);
+    file.kernel("declared_first").expects(&[21, 32, 54]);
     file.finish();
 }
 

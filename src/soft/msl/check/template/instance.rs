@@ -61,7 +61,8 @@ impl Checker {
         }
         self.templates.depth += 1;
         let specialising = std::mem::take(&mut self.templates.specialising);
-        let of_static = is_static(syntax);
+        let prototype = self.templates.all[id.0 as usize].prototype.as_deref();
+        let of_static = is_static(syntax) || prototype.is_some_and(is_static);
         let (syntax, scope) = self.specialised_syntax(id, &key.1, syntax, scope);
         let origin = Origin { key: key.clone(), member: None, span, from: self.origin };
         let origin = self.templates.remember(origin);
@@ -85,7 +86,7 @@ impl Checker {
 
     /// The specialisation that the arguments pick, in a scope that binds its own parameters: the
     /// full one, or the most specialised of those that match (temp.class.spec.match).
-    fn specialised_syntax(
+    pub(super) fn specialised_syntax(
         &mut self,
         id: TemplateId,
         all: &[Argument],
@@ -101,9 +102,9 @@ impl Checker {
         // The best so far, with its own scope and the scope that binds its parameters.
         let mut best: Option<((Arc<ast::Template>, ScopeId), ScopeId)> = None;
         for (special, parent) in list {
-            let Some(scope) = self.match_specialisation(id, (&special, parent), all, syntax) else {
-                continue;
-            };
+            let Some(pattern) = pattern_of(&special) else { continue };
+            let met = self.match_specialisation(id, (&special, parent), &pattern, all, syntax);
+            let Some(scope) = met else { continue };
             let better = match &best {
                 Some((known, _)) => {
                     let (known, from) = known.clone();
@@ -118,26 +119,26 @@ impl Checker {
         best.map_or((syntax.clone(), scope), |((special, _), own)| (special, own))
     }
 
-    /// A scope that binds a specialisation's parameters so that its pattern equals the arguments.
-    fn match_specialisation(
+    /// A scope that binds a specialisation's parameters, or a member's, so that its pattern equals the arguments.
+    pub(super) fn match_specialisation(
         &mut self,
         id: TemplateId,
         (special, parent): (&ast::Template, ScopeId),
+        pattern: &[TemplateArgument],
         all: &[Argument],
         syntax: &ast::Template,
     ) -> Option<ScopeId> {
-        let pattern = pattern_of(special)?;
         let (found, diagnostics) = self.silently(|this| {
             let mut deduction = Deduction::new(special);
             let found = this.flatten(all);
-            let met = this
-                .outside(parent, |this| this.deduce_arguments(&mut deduction, &pattern, &found));
+            let met =
+                this.outside(parent, |this| this.deduce_arguments(&mut deduction, pattern, &found));
             if !met {
                 return None;
             }
             let (scope, _) = this.bound_scope_in(parent, special, &deduction.bindings).ok()?;
             // Parts that are not deduced must be equal too, or at least valid.
-            let spelled = this.outside(scope, |this| this.explicit_arguments(&pattern))?;
+            let spelled = this.outside(scope, |this| this.explicit_arguments(pattern))?;
             let bindings = this.bind_explicit(syntax, &spelled)?.bindings;
             let (_, same) = this.bound_scope(id, syntax, &bindings).ok()?;
             (same == all).then_some(scope)
@@ -145,7 +146,7 @@ impl Checker {
         found.filter(|_| !diagnostics.has_errors())
     }
 
-    fn declare_instance(&mut self, syntax: &ast::Template, key: &Key) -> Option<Made> {
+    fn declare_instance(&mut self, syntax: &Arc<ast::Template>, key: &Key) -> Option<Made> {
         match &syntax.declaration {
             Decl::Function(function) => {
                 let id = self.function_declaration(
@@ -162,10 +163,7 @@ impl Checker {
                 (BaseType::Class(class), None) => {
                     let name = self.templates.all[key.0.0 as usize].name;
                     let qual = self.class_named(class, Some(name), Some(key));
-                    let members = self.templates.all[key.0.0 as usize].members.clone();
-                    for member in members {
-                        self.define_member(&member, key);
-                    }
+                    self.define_members(key, syntax);
                     Some(Made::Type(qual))
                 }
                 (_, Some(first)) if first.declarator.function().is_some() => {
@@ -214,49 +212,14 @@ impl Checker {
         self.templates.made.insert(key.clone(), Ok(Made::Type(Qual::plain(ty))));
     }
 
-    /// Declares the members that are defined outside a class template, for one of its instances
-    /// (temp.mem.func): their own names for the parameters are bound to its arguments.
-    pub(super) fn define_member(&mut self, member: &Arc<ast::Template>, key: &Key) {
-        let bindings: Vec<Option<Argument>> = key.1.iter().copied().map(Some).collect();
-        if member.parameters.len() != bindings.len() {
-            return;
-        }
-        let Ok((scope, _)) = self.bound_scope(key.0, member, &bindings) else { return };
-        if let Decl::Template(inner) = &member.declaration {
-            return self.complete_member_template(inner, key);
-        }
-        self.templates.depth += 1;
-        self.outside(scope, |this| this.declare(&member.declaration));
-        self.templates.depth -= 1;
-    }
-
-    /// `template <typename T> template <typename U> void S<T>::f(U) { … }`
-    fn complete_member_template(&mut self, inner: &Arc<ast::Template>, key: &Key) {
-        let class = self.templates.origins.iter().find(|(_, origin)| *origin == key);
-        let class = class.map(|(ty, _)| Entity::Type(Qual::plain(*ty)));
-        let scope = class.and_then(|class| self.scope_of(class));
-        let (Some(scope), Some(path)) = (scope, super::declared_path(&inner.declaration)) else {
-            return;
-        };
-        let name = self.label_name(&path.last().name);
-        for entity in self.lookup_in(scope, name) {
-            if let Entity::Template(id) = entity
-                && super::is_open(&self.syntax_of(id))
-            {
-                self.templates.all[id.0 as usize].syntax = inner.clone();
-                return;
-            }
-        }
-        self.error(path.span, "the definition matches no member template of the class");
-    }
-
     // ---- by name -------------------------------------------------------------------------
 
     /// The class, alias or variable that a path with arguments names.
     fn named_instance(&mut self, path: &Path, id: TemplateId) -> Option<Made> {
         let list = path.last().arguments.clone().unwrap_or_else(|| Vec::new().into());
-        let explicit = self.explicit_arguments(&list)?;
+        let mut explicit = self.explicit_arguments(&list)?;
         let syntax = self.syntax_of(id);
+        self.name_templates(&list, &mut explicit, &syntax);
         let Some(deduction) = self.bind_explicit(&syntax, &explicit) else {
             let text = self.path_text(path);
             self.error(
@@ -275,6 +238,26 @@ impl Checker {
                 };
                 self.error(path.span, message);
                 None
+            }
+        }
+    }
+
+    /// The name of a class as an argument for a template template parameter: inside of an instance it names the template
+    /// (temp.local/1).
+    fn name_templates(
+        &mut self,
+        list: &[TemplateArgument],
+        explicit: &mut [Argument],
+        syntax: &ast::Template,
+    ) {
+        for ((spelled, argument), parameter) in list.iter().zip(explicit).zip(&syntax.parameters) {
+            if let TemplateParameter::Template { .. } = parameter
+                && let Argument::Type(qual) = *argument
+                && let TemplateArgument::Type(name) = spelled
+                && let Some(&(id, _)) = self.templates.origins.get(&qual.ty)
+                && name.specifiers.plain_name() == Some(self.templates.all[id.0 as usize].name)
+            {
+                *argument = Argument::Template(id);
             }
         }
     }

@@ -14,6 +14,7 @@ mod instance;
 mod member_type;
 mod order;
 mod origin;
+mod outside;
 
 pub(super) use argument::PackId;
 pub(super) use budget::Resource;
@@ -52,7 +53,7 @@ struct Declared {
     /// Partial specialisations, with their scopes.
     specialisations: Vec<(Arc<ast::Template>, ScopeId)>,
     /// Members of a class template that are defined outside it.
-    members: Vec<Arc<ast::Template>>,
+    members: Vec<outside::Member>,
 }
 
 /// The entity that an instance declares.
@@ -87,6 +88,8 @@ pub(super) struct Templates {
     pub(super) specialising: bool,
     /// Whether an instance of a static member's template is declared: its specialisations do not say that they are static.
     pub(in super::super) of_static: bool,
+    /// Static members of an instance whose value replaces the template's.
+    pub(super) replaced: FastSet<GlobalIndex>,
     /// The nesting of instances that are being declared.
     pub(super) depth: u32,
 }
@@ -186,8 +189,9 @@ impl Checker {
 
     /// Whether it is a template of functions of a class.
     pub(super) fn is_member_template(&self, id: TemplateId) -> bool {
-        let Declared { scope, .. } = self.templates.all[id.0 as usize];
+        let Declared { scope, syntax, .. } = &self.templates.all[id.0 as usize];
         matches!(self.scopes[scope.0 as usize].kind, ScopeKind::Class(_))
+            && !is_friend(syntax)
             && self.is_function_template(id)
     }
 
@@ -210,14 +214,17 @@ impl Checker {
     pub(super) fn declare_template(&mut self, template: &Arc<ast::Template>) {
         let scope = self.scope;
         if let Decl::Alias { name, .. } = &template.declaration {
-            return self.new_template(template, name.name, scope);
+            return self.new_template(template, name.name, (scope, scope));
         }
         // `template <> template <> float S<int>::of<float>(float x)`: a member template of one instance.
-        if let Decl::Template(inner) = &template.declaration
+        let mut template = template;
+        let mut lists = 1;
+        while let Decl::Template(inner) = &template.declaration
             && template.parameters.is_empty()
             && inner.parameters.is_empty()
         {
-            return self.declare_template(inner);
+            template = inner;
+            lists += 1;
         }
         if let Decl::Simple(simple) = &template.declaration
             && self.declare_guide(&template.parameters, simple)
@@ -226,6 +233,9 @@ impl Checker {
         }
         let Some(path) = declared_path(&template.declaration) else { return };
         let full = template.parameters.is_empty();
+        if full && !self.has_lists(&path, lists) {
+            return;
+        }
         match path.parts.len() {
             1 if full => self.specialise(&path, template),
             1 if path.last().arguments.is_some() => {
@@ -237,7 +247,12 @@ impl Checker {
             }
             1 => {
                 let name = self.label_name(&path.last().name);
-                self.new_template(template, name, scope);
+                // A friend that a class defines belongs to the namespace around it ([class.friend]/7).
+                let visible = match is_friend(template) {
+                    true => self.namespace_around(scope).unwrap_or(scope),
+                    false => scope,
+                };
+                self.new_template(template, name, (scope, visible));
             }
             _ if full
                 && (path.last().arguments.is_some() || self.names_templates(&path, template)) =>
@@ -262,10 +277,47 @@ impl Checker {
                 && path.parts.iter().all(|part| part.arguments.is_none())
                 && let Some((owner, name)) = self.declared_outside(&path) =>
             {
-                self.new_template(template, name, owner);
+                self.new_template(template, name, (owner, owner));
             }
             _ => self.outside_member(&path, template),
         }
+    }
+
+    /// Whether a full specialisation has a `template <>` for each instance in its path that is not specialised itself, and
+    /// for its own template (temp.expl.spec/15 and 16).
+    fn has_lists(&mut self, path: &Path, lists: usize) -> bool {
+        let owners = &path.parts[..path.parts.len() - 1];
+        let own = path.last().arguments.is_some();
+        let instances: Vec<usize> =
+            (0..owners.len()).filter(|&at| owners[at].arguments.is_some()).collect();
+        let general = |this: &mut Self, at: usize| {
+            let owner = Path { parts: owners[..=at].to_vec(), ..path.clone() };
+            let Some(&id) = this.templates_named(&owner).first() else { return true };
+            let key = this.explicit_key(id, owners[at].arguments.as_deref());
+            key.is_none_or(|key| !this.templates.all[id.0 as usize].full.contains_key(&key))
+        };
+        let count = instances.iter().filter(|&&at| general(self, at)).count();
+        // A class may have another name.
+        let named = (0..owners.len()).filter(|at| !instances.contains(at));
+        let named = named.filter(|&at| {
+            let owner = Path { parts: owners[..=at].to_vec(), ..path.clone() };
+            let Found::Entities(list) = self.lookup_path(&owner) else { return false };
+            list.iter().any(|entity| self.template_of(*entity).is_some())
+        });
+        let most = count + named.count();
+        let message = match () {
+            () if lists > most + 1 => {
+                "extraneous 'template <>': there is one for each class template in the name, \
+                                        and for the template itself"
+            }
+            () if own && lists < count + 1 => {
+                "'template <>' is missing: there is one for each class template in \
+                                               the name, and for the template itself"
+            }
+            () => return true,
+        };
+        self.error(path.span, message);
+        false
     }
 
     /// Whether a specialisation without arguments is one of a template of functions, not of a plain member of a
@@ -287,8 +339,31 @@ impl Checker {
         }
     }
 
-    fn new_template(&mut self, template: &Arc<ast::Template>, name: Name, scope: ScopeId) {
-        // A definition completes its declaration.
+    /// A template in a scope, whose name is found in another one if it is a friend.
+    fn new_template(
+        &mut self,
+        template: &Arc<ast::Template>,
+        name: Name,
+        (scope, visible): (ScopeId, ScopeId),
+    ) {
+        if self.complete_template(template, name, visible) {
+            return;
+        }
+        if is_class(template) {
+            self.templates.classes.insert(name);
+        }
+        let id = self.templates.add(template.clone(), scope, name);
+        self.bind(visible, name, Entity::Template(id));
+        self.list_member(scope, template, Entity::Template(id));
+    }
+
+    /// Completes an earlier declaration of a scope by its definition, or repeats one; false if there is none.
+    fn complete_template(
+        &mut self,
+        template: &Arc<ast::Template>,
+        name: Name,
+        scope: ScopeId,
+    ) -> bool {
         let own = self.scopes[scope.0 as usize].names.get(&name).cloned().unwrap_or_default();
         for entity in own {
             let Entity::Template(id) = entity else { continue };
@@ -296,7 +371,9 @@ impl Checker {
             let same = match (is_class(template), is_class(&known)) {
                 (true, true) => true,
                 (false, false) => {
-                    is_open(template) != is_open(&known) && self.same_signature(id, template)
+                    let parent = self.templates.all[id.0 as usize].scope;
+                    is_open(template) != is_open(&known)
+                        && self.same_signature(id, (template, parent))
                 }
                 _ => false,
             };
@@ -306,15 +383,10 @@ impl Checker {
                     declared.syntax = with_defaults(template, &known);
                     declared.prototype = Some(known);
                 }
-                return;
+                return true;
             }
         }
-        if is_class(template) {
-            self.templates.classes.insert(name);
-        }
-        let id = self.templates.add(template.clone(), scope, name);
-        self.bind(scope, name, Entity::Template(id));
-        self.list_member(scope, template, Entity::Template(id));
+        false
     }
 
     /// Adds a template of constructors or conversion functions to those of its class.
@@ -423,39 +495,38 @@ impl Checker {
         Some(key.1)
     }
 
-    /// A member of a class template, defined outside it.
-    fn outside_member(&mut self, path: &Path, template: &Arc<ast::Template>) {
-        let mut owner = path.clone();
-        owner.parts.pop();
-        let Some(&id) = self.templates_named(&owner).first() else {
-            let text = self.path_text(path);
-            return self.error(path.span, format!("'{text}' names no declared member"));
-        };
-        self.templates.all[id.0 as usize].members.push(template.clone());
-        let made: Vec<Key> =
-            self.templates.origins.values().filter(|k| k.0 == id).cloned().collect();
-        for key in made {
-            self.define_member(template, &key);
-        }
-    }
-
     /// Whether two templates declare the same functions (temp.over.link): their types are equal
     /// when their parameters are replaced by the same placeholders.
-    fn same_signature(&mut self, id: TemplateId, template: &ast::Template) -> bool {
+    fn same_signature(
+        &mut self,
+        id: TemplateId,
+        (template, parent): (&ast::Template, ScopeId),
+    ) -> bool {
         let known = self.syntax_of(id);
-        let mut types = |syntax: &ast::Template| -> Option<Vec<Qual>> {
-            let signature = deduce::signature_of(syntax)?.clone();
-            let bindings = self.placeholders(syntax, false);
-            let (list, diagnostics) = self.silently(|this| {
-                let (scope, _) = this.bound_scope(id, syntax, &bindings).ok()?;
-                this.outside(scope, |this| {
-                    Some(signature.parameters.iter().map(|p| this.parameter_type(p)).collect())
-                })
-            });
-            list.filter(|_| !diagnostics.has_errors())
+        let own = self.templates.all[id.0 as usize].scope;
+        let kinds = |syntax: &ast::Template| -> Vec<_> {
+            let kind = |one: &TemplateParameter| (std::mem::discriminant(one), one.is_pack());
+            syntax.parameters.iter().map(kind).collect()
         };
-        known.parameters.len() == template.parameters.len()
-            && matches!((types(&known), types(template)), (Some(a), Some(b)) if a == b)
+        let mut types = |syntax: &ast::Template, parent| {
+            // A template that accepts some types only has no types for the others.
+            order::PROBES.map(|scalars| -> Option<Vec<Qual>> {
+                let signature = deduce::signature_of(syntax)?.clone();
+                let bindings = self.placeholders(syntax, scalars);
+                let (list, diagnostics) = self.silently(|this| {
+                    let (scope, _) = this.bound_scope_in(parent, syntax, &bindings).ok()?;
+                    this.outside(scope, |this| {
+                        Some(signature.parameters.iter().map(|p| this.parameter_type(p)).collect())
+                    })
+                });
+                list.filter(|_| !diagnostics.has_errors())
+            })
+        };
+        if kinds(&known) != kinds(template) {
+            return false;
+        }
+        let known = types(&known, own);
+        known.iter().any(Option::is_some) && known == types(template, parent)
     }
 }
 
@@ -483,6 +554,14 @@ fn with_defaults(definition: &Arc<ast::Template>, declared: &ast::Template) -> A
     let parameters = definition.parameters.iter().zip(&declared.parameters).map(merge).collect();
     let declaration = definition.declaration.clone();
     Arc::new(ast::Template { parameters, declaration, span: definition.span })
+}
+
+/// Whether a template is a friend that a class defines.
+fn is_friend(template: &ast::Template) -> bool {
+    match &template.declaration {
+        Decl::Function(function) => function.specifiers.storage.friend,
+        _ => false,
+    }
 }
 
 /// Whether a template is that of a static member.

@@ -14,7 +14,16 @@ use crate::soft::msl::types::{self, Qual, StructName, Ty, TyId, Types};
 const PLACEHOLDER_VALUE: u64 = 0x5e_ed00;
 
 /// Placeholders where only a scalar is accepted: floats, as some templates accept no other scalars.
-const RARE_SCALARS: [Scalar; 3] = [Scalar::BF16, Scalar::F16, Scalar::F32];
+const RARE_SCALARS: Scalars = [Scalar::BF16, Scalar::F16, Scalar::F32];
+
+/// Placeholders that conditions on integers accept.
+const INTEGERS: Scalars = [Scalar::I8, Scalar::U16, Scalar::I64];
+
+/// Scalars that take the place of parameters, by turns.
+type Scalars = [Scalar; 3];
+
+/// The placeholders with which patterns are compared.
+pub(super) const PROBES: [Option<Scalars>; 3] = [None, Some(RARE_SCALARS), Some(INTEGERS)];
 
 impl Checker {
     /// [temp.func.order], for a call with `n` arguments.
@@ -48,7 +57,7 @@ impl Checker {
         };
         let mut answer = (false, Diagnostics::default());
         // The library's own templates accept scalars and small numbers.
-        for scalars in [false, true] {
+        for scalars in [None, Some(RARE_SCALARS)] {
             let bindings = self.placeholders(&argument_syntax, scalars);
             answer = self.silently(|this| {
                 this.deduces(
@@ -130,7 +139,7 @@ impl Checker {
         if open(&a_pattern) && !open(&b_pattern) {
             return false;
         }
-        let bindings = self.placeholders(a, false);
+        let bindings = self.placeholders(a, None);
         let (answer, _) = self.silently(|this| {
             let Ok((scope, _)) = this.bound_scope_in(a_scope, a, &bindings) else { return false };
             let given = this.outside(scope, |this| this.explicit_arguments(&a_pattern));
@@ -145,24 +154,21 @@ impl Checker {
         answer
     }
 
-    /// Unique placeholders for a template's parameters.
+    /// Unique placeholders for a template's parameters: classes of the compiler's own, or scalars.
     pub(super) fn placeholders(
         &mut self,
         syntax: &ast::Template,
-        scalars: bool,
+        scalars: Option<Scalars>,
     ) -> Vec<Option<Argument>> {
         let mut list = Vec::new();
         for (at, parameter) in syntax.parameters.iter().enumerate() {
             let one = match parameter {
-                TemplateParameter::Type { .. } if scalars => {
-                    let scalar = RARE_SCALARS[at % RARE_SCALARS.len()];
-                    Argument::Type(Qual::plain(Types::scalar(scalar)))
-                }
-                TemplateParameter::Value { .. } if scalars => {
+                TemplateParameter::Type { .. } => Argument::Type(Qual::plain(match scalars {
+                    Some(list) => Types::scalar(list[at % list.len()]),
+                    None => self.placeholder_type(at),
+                })),
+                TemplateParameter::Value { .. } if scalars.is_some() => {
                     Argument::Value(Types::scalar(Scalar::I32), false, 3)
-                }
-                TemplateParameter::Type { .. } => {
-                    Argument::Type(Qual::plain(self.placeholder_type(at)))
                 }
                 TemplateParameter::Value { .. } => {
                     let long = Types::scalar(Scalar::I64);
