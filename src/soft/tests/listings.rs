@@ -184,3 +184,22 @@ fn neighbouring_phases_of_the_first_strip_are_joined() {
     let [rows, ..] = of_kind("neighbours in x")[..] else { panic!("{listing}") };
     assert_eq!(rows.matches("NextStrip").count(), 10, "{listing}");
 }
+
+/// What lanes that are still in a loop assign is computed under their mask, and of two conditions the second one under that of the first.
+#[test]
+fn results_of_some_lanes_are_computed_under_a_mask() {
+    let text = "#include <metal_stdlib>\nusing namespace metal; kernel void k(device uint *out [[buffer(0)]], \
+        device const float *in [[buffer(1)]], uint at [[thread_position_in_grid]]) { float x = in[at]; uint k = 0; \
+        while (k < 256 && x < 4) { x = x * x + in[0]; k++; } out[at] = k; }";
+    let library = msl::compile(text, &Options::default()).unwrap();
+    let (module, _) = library.kernel("k", &ConstantValues::default()).unwrap();
+    let Some(kernel) = native(&module) else { return };
+    let listing = kernel.listing(&|_| None).unwrap();
+    if !listing.contains("zmm") {
+        return;
+    }
+    let under_mask =
+        |name: &str| listing.lines().any(|line| line.contains(name) && line.contains("{k"));
+    assert!(under_mask("vpaddd"), "{listing}");
+    assert!(under_mask("vcmpps") || under_mask("vpcmpud"), "{listing}");
+}

@@ -457,6 +457,16 @@ fn vectors_with_numbers_and_other_registers() {
     same("vpcmpleud k5,zmm20,zmm9", |asm| {
         asm.vec_raw_imm(zmm, ops::PCMPUD, 5, Vector(20), Vector(9), 2)
     });
+    same("vcmpleps k5{k3},zmm20,zmm9", |asm| {
+        asm.masked_imm(ops::CMPPS, Mask(3), 5, Vector(20), Vector(9), 2);
+    });
+    same("vpcmpltd k5{k3},zmm20,zmm9", |asm| {
+        asm.masked_imm(ops::PCMPD, Mask(3), 5, Vector(20), Vector(9), 1);
+    });
+    same("vpcmpltud k2{k2},zmm20,[r12+0x40]", |asm| {
+        let mem = Mem::at(Gpr(12), 0x40);
+        asm.masked_imm(ops::PCMPUD, Mask(2), 2, Vector(20), mem, 1);
+    });
     same("vpcmpeqd ymm1,ymm12,ymm9", |asm| {
         asm.vec(Width::Ymm, ops::PCMPEQD, Vector(1), Vector(12), Vector(9));
     });

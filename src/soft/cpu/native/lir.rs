@@ -742,6 +742,8 @@ pub(crate) struct Code {
     pub(crate) sites: Vec<Site>,
     /// First and last instruction of each loop, inner before outer.
     pub(crate) loops: Vec<(u32, u32)>,
+    /// Instructions that may be one with the next, in order: it takes lanes of their result by a mask, and nothing else reads that.
+    pub(crate) pairs: Vec<u32>,
     /// Bytes of memory of its own.
     pub(crate) own_bytes: u32,
     /// Slots to copy after the last strip: from this offset of the code's own memory to that of the frame.

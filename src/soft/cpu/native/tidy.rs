@@ -1,7 +1,7 @@
 //! Removes superfluous operations: results that nothing reads, and moves of a result to a variable in whose register it
 //! could have been computed.
 
-use super::lir::{Code, Ins, IntOp, Lane1, Reg};
+use super::lir::{Code, Ins, IntOp, Lane1, MaskOp, Reg};
 
 /// Tidies the code of a run.
 pub(crate) fn tidy(code: &mut Code) {
@@ -32,6 +32,23 @@ pub(crate) fn tidy(code: &mut Code) {
         }
     }
     remove(code, &kept);
+    code.pairs = pairs(code, &counts);
+}
+
+/// See [`Code::pairs`].
+fn pairs(code: &Code, counts: &[u32]) -> Vec<u32> {
+    let is_read_once = |reg: Reg| {
+        let info = code.regs[reg.0 as usize];
+        counts[reg.0 as usize] == 2 && !info.carried && info.home.is_none()
+    };
+    let is_pair = |pair: &[Ins]| match (&pair[0], &pair[1]) {
+        (Ins::Lane2 { d, .. }, Ins::MoveMasked { s, .. }) => s == d && is_read_once(*d),
+        (Ins::CompareLanes { d, .. }, Ins::MaskBin { op: MaskOp::And, a, b, .. }) => {
+            (a == d) != (b == d) && is_read_once(*d)
+        }
+        _ => false,
+    };
+    (0..).zip(code.code.windows(2)).filter(|(_, pair)| is_pair(pair)).map(|(at, _)| at).collect()
 }
 
 /// How often each register is named, its definition included.

@@ -684,6 +684,20 @@ impl Assembler {
         self.evex(op, reg.0, vvvv.0, rm.into(), mask, false, false, 0);
     }
 
+    /// The same of one that ends in a byte, and whose result may be a mask.
+    pub(crate) fn masked_imm(
+        &mut self,
+        op: Op,
+        mask: Mask,
+        reg: u8,
+        vvvv: Vector,
+        rm: impl Into<Rm>,
+        number: u8,
+    ) {
+        self.evex(op, reg, vvvv.0, rm.into(), mask, false, false, 1);
+        self.byte(number);
+    }
+
     /// An instruction over masks of 16 lanes, of two operands and a result.
     pub(crate) fn mask3(&mut self, op: Op, to: Mask, a: Mask, b: Mask) {
         self.vex(op, true, to.0, a.0, b.into(), 0);

@@ -158,9 +158,16 @@ impl Emitter<'_> {
         self.asm.bind(strip);
         self.homes();
         let mut starts = Vec::with_capacity(self.code.code.len() + 1);
+        // Whether the instruction before did this one's work, too.
+        let mut is_done = false;
         for (at, ins) in self.code.code.iter().enumerate() {
             starts.push(self.asm.position());
-            self.ins(at, ins);
+            if !std::mem::take(&mut is_done) {
+                is_done = self.pair(at, ins);
+                if !is_done {
+                    self.ins(at, ins);
+                }
+            }
             self.save_once(ins);
         }
         starts.push(self.asm.position());
@@ -292,6 +299,26 @@ impl Emitter<'_> {
     }
 
     // --- Instructions --------------------------------------------------------------------------------
+
+    /// Emits an instruction and the next one as one that has a mask, if they are a pair and there is one.
+    fn pair(&mut self, at: usize, ins: &Ins) -> bool {
+        if !self.zmm() || self.code.pairs.binary_search(&(at as u32)).is_err() {
+            return false;
+        }
+        match (ins, &self.code.code[at + 1]) {
+            (&Ins::Lane2 { op, a, b, .. }, &Ins::MoveMasked { d, mask, .. }) => {
+                self.lane2_masked(op, d, mask, a, b)
+            }
+            (
+                &Ins::CompareLanes { test, kind, d: all, a, b },
+                &Ins::MaskBin { d, a: x, b: y, .. },
+            ) => {
+                self.compare_masked(test, kind, d, if x == all { y } else { x }, a, b);
+                true
+            }
+            _ => false,
+        }
+    }
 
     fn ins(&mut self, at: usize, ins: &Ins) {
         match *ins {

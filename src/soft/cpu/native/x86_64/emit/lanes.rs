@@ -290,54 +290,45 @@ impl Emitter<'_> {
 
     pub(super) fn lane2(&mut self, op: Lane2, d: Reg, a: Reg, b: Reg) {
         let to = self.lanes_to(d, SCRATCH[0]);
-        let plain = match op {
-            Lane2::AddFloat => ops::ADDPS,
-            Lane2::SubFloat => ops::SUBPS,
-            Lane2::MulFloat => ops::MULPS,
-            Lane2::DivFloat => ops::DIVPS,
-            Lane2::Add => ops::PADDD,
-            Lane2::Sub => ops::PSUBD,
-            Lane2::Mul => ops::PMULLD,
-            Lane2::MinSigned => ops::PMINSD,
-            Lane2::MinUnsigned => ops::PMINUD,
-            Lane2::MaxSigned => ops::PMAXSD,
-            Lane2::MaxUnsigned => ops::PMAXUD,
-            Lane2::And => ops::PAND,
-            Lane2::Or => ops::POR,
-            Lane2::Xor => ops::PXOR,
-            Lane2::Shl => ops::PSLLVD,
-            Lane2::Shr => ops::PSRLVD,
-            Lane2::Sar => ops::PSRAVD,
-            Lane2::Bytes => ops::PSHUFB,
-            Lane2::MixLow => ops::UNPCKLPS,
-            Lane2::MixHigh => ops::UNPCKHPS,
+        if let Some(op) = instruction(op) {
+            let a = self.lanes(a, SCRATCH[1]);
+            let b = self.lanes_rm(b, SCRATCH[2]);
+            self.vec(op, to, a, b);
+            return self.lanes_done(d, to);
+        }
+        match op {
             Lane2::Evens | Lane2::Odds => {
                 let a = self.lanes(a, SCRATCH[1]);
                 let b = self.lanes_rm(b, SCRATCH[2]);
                 let picks = if op == Lane2::Evens { 0b10_00_10_00 } else { 0b11_01_11_01 };
                 self.asm.vec_imm(self.width, ops::SHUFPS, to, a, b, picks);
-                return self.lanes_done(d, to);
             }
             Lane2::MulHighSigned | Lane2::MulHighUnsigned => {
                 let op = if op == Lane2::MulHighSigned { ops::PMULDQ } else { ops::PMULUDQ };
                 let (a, b) = (self.lanes(a, SCRATCH[1]), self.lanes(b, SCRATCH[2]));
                 self.high_products(op, to, a, b);
-                return self.lanes_done(d, to);
-            }
-            Lane2::DivSigned | Lane2::DivUnsigned => {
-                self.quotients(op == Lane2::DivSigned, to, a, b);
-                return self.lanes_done(d, to);
             }
             Lane2::MinFloat | Lane2::MaxFloat => {
                 let (a, b) = (self.lanes(a, SCRATCH[1]), self.lanes(b, SCRATCH[2]));
                 self.least_or_most(op, a, b);
                 return self.copy_to(d, SCRATCH[0]);
             }
-        };
+            _ => self.quotients(op == Lane2::DivSigned, to, a, b),
+        }
+        self.lanes_done(d, to);
+    }
+
+    /// The lanes of a mask are computed, the others stay; false if no instruction does that. With 512 bits.
+    pub(super) fn lane2_masked(&mut self, op: Lane2, d: Reg, mask: Reg, a: Reg, b: Reg) -> bool {
+        // This one has a mask of bytes.
+        let Some(op) = instruction(op).filter(|_| op != Lane2::Bytes) else { return false };
+        let to = self.lanes(d, SCRATCH[0]);
+        let mask = self.mask(mask, K1);
         let a = self.lanes(a, SCRATCH[1]);
         let b = self.lanes_rm(b, SCRATCH[2]);
-        self.vec(plain, to, a, b);
+        self.asm.masked(op, mask, to, a, b);
         self.lanes_done(d, to);
+        true
     }
 
     /// The smaller or larger of floats, in the first scratch register; the third may have `b`, and is changed.
@@ -409,24 +400,12 @@ impl Emitter<'_> {
 
     pub(super) fn compare_lanes(&mut self, test: Test, kind: Kind, d: Reg, a: Reg, b: Reg) {
         let left = self.lanes(a, SCRATCH[1]);
+        let (op, predicate) = comparison(test, kind);
         if kind == Kind::Float {
-            let predicate = match test {
-                Test::Eq => 0,
-                Test::Ne => 4,
-                Test::Lt => 0x11,
-                Test::Le => 0x12,
-            };
             let right = self.lanes_rm(b, SCRATCH[2]);
             return self.float_compare(predicate, d, left, right);
         }
         if self.zmm() {
-            let predicate = match test {
-                Test::Eq => 0,
-                Test::Lt => 1,
-                Test::Le => 2,
-                Test::Ne => 4,
-            };
-            let op = if kind == Kind::Signed { ops::PCMPD } else { ops::PCMPUD };
             let right = self.lanes_rm(b, SCRATCH[2]);
             let to = self.mask_to(d, K1);
             self.asm.vec_raw_imm(self.width, op, to.0, left, right, predicate);
@@ -454,5 +433,72 @@ impl Emitter<'_> {
             self.vec(ops::PXOR, to, to, ones);
         }
         self.lanes_done(d, to);
+    }
+
+    /// The same in the lanes of a mask, and false in the others. With 512 bits.
+    pub(super) fn compare_masked(
+        &mut self,
+        test: Test,
+        kind: Kind,
+        d: Reg,
+        mask: Reg,
+        a: Reg,
+        b: Reg,
+    ) {
+        let left = self.lanes(a, SCRATCH[1]);
+        let right = self.lanes_rm(b, SCRATCH[2]);
+        let (op, predicate) = comparison(test, kind);
+        let mask = self.mask(mask, K1);
+        let to = self.mask_to(d, K1);
+        self.asm.masked_imm(op, mask, to.0, left, right, predicate);
+        self.mask_done(d, to);
+    }
+}
+
+/// The instruction of an operation, if it is one.
+fn instruction(op: Lane2) -> Option<Op> {
+    Some(match op {
+        Lane2::AddFloat => ops::ADDPS,
+        Lane2::SubFloat => ops::SUBPS,
+        Lane2::MulFloat => ops::MULPS,
+        Lane2::DivFloat => ops::DIVPS,
+        Lane2::Add => ops::PADDD,
+        Lane2::Sub => ops::PSUBD,
+        Lane2::Mul => ops::PMULLD,
+        Lane2::MinSigned => ops::PMINSD,
+        Lane2::MinUnsigned => ops::PMINUD,
+        Lane2::MaxSigned => ops::PMAXSD,
+        Lane2::MaxUnsigned => ops::PMAXUD,
+        Lane2::And => ops::PAND,
+        Lane2::Or => ops::POR,
+        Lane2::Xor => ops::PXOR,
+        Lane2::Shl => ops::PSLLVD,
+        Lane2::Shr => ops::PSRLVD,
+        Lane2::Sar => ops::PSRAVD,
+        Lane2::Bytes => ops::PSHUFB,
+        Lane2::MixLow => ops::UNPCKLPS,
+        Lane2::MixHigh => ops::UNPCKHPS,
+        Lane2::Evens | Lane2::Odds | Lane2::MulHighSigned | Lane2::MulHighUnsigned => return None,
+        Lane2::DivSigned | Lane2::DivUnsigned | Lane2::MinFloat | Lane2::MaxFloat => return None,
+    })
+}
+
+/// The instruction of a comparison with 512 bits, and its predicate. That of floats is the same with 256.
+fn comparison(test: Test, kind: Kind) -> (Op, u8) {
+    match (kind, test) {
+        (Kind::Float, Test::Eq) => (ops::CMPPS, 0),
+        (Kind::Float, Test::Ne) => (ops::CMPPS, 4),
+        (Kind::Float, Test::Lt) => (ops::CMPPS, 0x11),
+        (Kind::Float, Test::Le) => (ops::CMPPS, 0x12),
+        (_, test) => {
+            let op = if kind == Kind::Signed { ops::PCMPD } else { ops::PCMPUD };
+            let predicate = match test {
+                Test::Eq => 0,
+                Test::Lt => 1,
+                Test::Le => 2,
+                Test::Ne => 4,
+            };
+            (op, predicate)
+        }
     }
 }
