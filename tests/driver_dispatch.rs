@@ -471,3 +471,61 @@ fn tiles_of_halves_are_multiplied_whatever_the_distance_of_their_rows() {
         assert_eq!(output.read_f32(<[f32]>::to_vec), expected, "rows of {row}");
     }
 }
+
+#[test]
+fn tiles_of_any_number_of_iterations_are_multiplied() {
+    const ROWS: usize = 64;
+    const MOST: usize = 9;
+    let rig = Rig::new();
+    let left = |row: usize, k: usize| ((row * 3 + k * 5) % 7) as f32 - 3.0;
+    let right = |k: usize, column: usize| ((k + 2 * column) % 5) as f32 - 2.0;
+    let halves = |count: usize, value: &dyn Fn(usize) -> f32| {
+        let bytes = |at| aruminium::fp16::f32_to_fp16(value(at)).to_ne_bytes();
+        let bytes: Vec<u8> = (0..count).flat_map(bytes).collect();
+        rig.gpu.buffer_with_data(&bytes).unwrap()
+    };
+    let long = 16 * MOST;
+    let inputs = [
+        halves(ROWS * long, &|at| left(at / long, at % long)),
+        halves(long * ROWS, &|at| right(at / ROWS, at % ROWS)),
+    ];
+    // Each thread has a row of the first tile, and a quarter of one of the second.
+    let pipeline = rig.kernel(
+        "
+        #define P(j) sum += float(a[24 * (63 - i) + j]) * float(b[72 * j + i]);
+        kernel void k(device const half *x, device const half *w, device float *y, constant uint &n, constant uint2 &rows, uint i [[thread_index_in_threadgroup]]) {
+            threadgroup half a[64 * 24], b[16 * 72];
+            device const half *p = x + rows.x * i, *q = w + rows.y * (i / 4) + 16 * (i % 4);
+            threadgroup uint4 *to_a = (threadgroup uint4 *)(a + 24 * i), *to_b = (threadgroup uint4 *)(b + 72 * (i / 4) + 16 * (i % 4));
+            float sum = 0;
+            for (uint k = 0; k < n; k++) {
+                threadgroup_barrier(mem_flags::mem_threadgroup);
+                for (uint j = 0; j < 2; j++) to_a[j] = ((device const uint4 *)p)[j];
+                for (uint j = 0; j < 2; j++) to_b[j] = ((device const uint4 *)q)[j];
+                threadgroup_barrier(mem_flags::mem_threadgroup);
+                P(0) P(1) P(2) P(3) P(4) P(5) P(6) P(7) P(8) P(9) P(10) P(11) P(12) P(13) P(14) P(15)
+                p += 16;
+                q += 16 * rows.y;
+            }
+            y[i] = sum;
+        }",
+    );
+    let output = rig.gpu.buffer(4 * ROWS).unwrap();
+    for steps in [0, 1, 3, 4, 5, 8, MOST] {
+        rig.run(|encoder| {
+            encoder.bind(&pipeline);
+            encoder.bind_buffer(&inputs[0], 0, 0);
+            encoder.bind_buffer(&inputs[1], 0, 1);
+            encoder.bind_buffer(&output, 0, 2);
+            encoder.push(&(steps as u32).to_ne_bytes(), 3);
+            let rows = [long as u32, ROWS as u32].map(u32::to_ne_bytes).concat();
+            encoder.push(&rows, 4);
+            encoder.launch((ROWS, 1, 1), (ROWS, 1, 1));
+        })
+        .unwrap();
+        let product = |i: usize, k: usize| left(ROWS - 1 - i, k) * right(k, i);
+        let sum = |i: usize| (0..16 * steps).map(|k| product(i, k)).sum();
+        let expected: Vec<f32> = (0..ROWS).map(sum).collect();
+        assert_eq!(output.read_f32(<[f32]>::to_vec), expected, "{steps} iterations");
+    }
+}

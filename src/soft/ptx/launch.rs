@@ -105,9 +105,10 @@ impl Ready {
             let facts = std::sync::Arc::clone(&self.facts);
             let watchdog = launch.watchdog;
             let table_inputs = self.table_inputs(launch, &bound, &mut memory);
-            let limits = code.limits.clone();
+            let compiled = std::sync::Arc::clone(&code);
             let inline_sizes = &self.inline_sizes;
             let sizes = [launch.grid, launch.group];
+            let threadgroup_bytes = threadgroup_bytes + code.tile_bytes;
             let work = Work {
                 facts,
                 code,
@@ -120,8 +121,14 @@ impl Ready {
             };
             sequence::with(&self.device, |sequence| {
                 let argument = |reports: &Reports, regions: &[Region], piece: &Piece| {
-                    let mut argument =
-                        argument(launch, reports, regions, (inline_sizes, pushed), &limits, piece);
+                    let mut argument = argument(
+                        launch,
+                        reports,
+                        regions,
+                        (inline_sizes, pushed),
+                        &compiled.limits,
+                        piece,
+                    );
                     for (number, binding) in bound.iter().enumerate() {
                         if let Some(at) = inline_start(inline_sizes, pushed, number)
                             && let Binding::Memory { base, .. } = *binding

@@ -221,6 +221,8 @@ struct Code {
     barriers: Vec<Span>,
     joined: HashMap<u32, emit::Joined>,
     thread_bytes: u64,
+    /// Bytes of threadgroup memory beside what the kernel has.
+    tile_bytes: u32,
 }
 
 // SAFETY: the driver may be called from all threads.
@@ -322,6 +324,7 @@ impl Ready {
             barriers: emitted.barriers,
             joined: emitted.joined,
             thread_bytes: emitted.thread_bytes,
+            tile_bytes: emitted.tile_bytes,
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Barrier, Function, Inst, Op, Span, Stmt, Value, internal_error};
 
 /// Whether a barrier is one of the threadgroup.
-fn is_of_group(inst: &Inst) -> bool {
+pub(super) fn is_of_group(inst: &Inst) -> bool {
     inst.op == Op::Barrier && Barrier::from_imm(inst.imm).0 == Barrier::Threadgroup
 }
 

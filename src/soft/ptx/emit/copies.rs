@@ -6,25 +6,25 @@ use super::Emit;
 use crate::soft::ir::{Address, Effect, Function, Op, Space, Stmt, Value};
 
 /// Bytes of a copy.
-const BYTES: u32 = 16;
+pub(super) const BYTES: u32 = 16;
 /// The first compute capability that has such copies.
-const MIN_TARGET: u32 = 80;
+pub(super) const MIN_TARGET: u32 = 80;
 /// How far a load and the end of the copies that begin with it are apart, in statements: looking further would take long in long code.
 const MAX_STATEMENTS: usize = 256;
 
 /// Copies, and what is between them.
 #[derive(Default)]
-struct Copies {
+pub(super) struct Copies {
     /// The statements up to the last copy.
-    count: usize,
+    pub(super) count: usize,
     /// Each store, and the load that it stores.
-    pairs: Vec<(Value, Value)>,
+    pub(super) pairs: Vec<(Value, Value)>,
     /// The parts of what is loaded, where it is taken apart and put together again.
-    parts: Vec<Value>,
+    pub(super) parts: Vec<Value>,
 }
 
 /// Whether two stores of 16 bytes are of memory that does not overlap: that of different allocations, or at different constant distances from one address.
-fn are_apart(function: &Function, a: Value, b: Value) -> bool {
+pub(super) fn are_apart(function: &Function, a: Value, b: Value) -> bool {
     let [a, b] = [a, b].map(|store| Address::of(function, function.inst(store).args[0]));
     let [from, to] = [a.base, b.base].map(|base| function.inst(base));
     if from.op == Op::Allocation && to.op == Op::Allocation && from.imm != to.imm {
@@ -60,7 +60,8 @@ impl Emit<'_> {
         copies.count
     }
 
-    fn find_copies(&self, block: &[Stmt]) -> Copies {
+    /// The copies with which a block begins.
+    pub(super) fn find_copies(&self, block: &[Stmt]) -> Copies {
         let function = self.function;
         // The copies so far, and how many of them are complete: all that was loaded is stored.
         let (mut copies, mut complete, mut open) = (Copies::default(), (0, 0), Vec::new());

@@ -238,11 +238,12 @@ impl Emit<'_> {
             let (count, turned) = (regs.len(), if transposed { ".trans" } else { "" });
             let (mask, address) = (self.mask(), address?);
             self.has_tensor = true;
+            let ahead = self.versions.tile_of(load);
             // A lane reads what others have written.
             ptx!(self.text, "bar.warp.sync {mask};");
             ptx!(
                 self.text,
-                "ldmatrix.sync.aligned.m8n8.x{count}{turned}.shared.b16 {{{list}}}, [{address}];"
+                "ldmatrix.sync.aligned.m8n8.x{count}{turned}.shared.b16 {{{list}}}, [{address}+{ahead}];"
             );
         }
         let (reg, _) = self.versions.fragments.register(load)?;

@@ -1,6 +1,7 @@
 //! Turns a kernel after the passes into text of PTX. `specs/ptx.md` describes the code.
 
 mod across;
+mod ahead;
 mod assigned;
 mod atomic;
 mod barrier;
@@ -221,6 +222,8 @@ pub(super) struct Emitted {
     pub(super) joined: HashMap<u32, Joined>,
     /// Bytes of the thread's own memory.
     pub(super) thread_bytes: u64,
+    /// Bytes of threadgroup memory that the launch has to add for tiles of several iterations.
+    pub(super) tile_bytes: u32,
 }
 
 /// Why there is no text.
@@ -245,6 +248,7 @@ struct Emit<'a> {
     /// Where each local starts.
     locals: Vec<u64>,
     thread_bytes: u64,
+    tile_bytes: u32,
     sites: Vec<Site>,
     barriers: Vec<Span>,
     idle_barriers: HashSet<Value>,
@@ -318,6 +322,7 @@ impl<'a> Emit<'a> {
             text,
             locals,
             thread_bytes,
+            tile_bytes: 0,
             sites: Vec::new(),
             barriers: Vec::new(),
             idle_barriers: barrier::idle_barriers(function),
@@ -496,8 +501,10 @@ impl Emit<'_> {
         }
         out += &self.text.finish();
         out += "}\n";
-        let Self { sites, barriers, joined, thread_bytes, given_limits: limits, .. } = self;
-        Ok(Emitted { text: out, sites, limits, barriers, joined, thread_bytes })
+        let Self {
+            sites, barriers, joined, thread_bytes, tile_bytes, given_limits: limits, ..
+        } = self;
+        Ok(Emitted { text: out, sites, limits, barriers, joined, thread_bytes, tile_bytes })
     }
 }
 

@@ -6,9 +6,10 @@
 //!
 //! `specs/native.md` describes the same for machine code of the CPU, where a check is for all lanes of a strip.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::text::{Kind, Label, Reg, ptx};
+use super::ahead::Ahead;
 use super::flow::exchanges;
 use super::fragments::Fragments;
 use super::memory::{Limit, Target};
@@ -53,12 +54,20 @@ pub(super) struct Versions {
     paths: Vec<MovingAddress>,
     checked: HashMap<Value, (usize, i64)>,
     pub(super) fragments: Fragments,
+    /// Loads from tiles of which there are several, and how far the one that is used is from the first.
+    pub(super) tiles: HashSet<Value>,
+    pub(super) tile: i64,
 }
 
 impl Versions {
     /// Whether an access was checked before its loop.
     pub(super) fn is_checked(&self, access: Value) -> bool {
         self.checked.contains_key(&access)
+    }
+
+    /// How far the memory of an access is from where it would be if there were one tile.
+    pub(super) fn tile_of(&self, access: Value) -> i64 {
+        if self.tiles.contains(&access) { self.tile } else { 0 }
     }
 
     /// The address of a path, before the loop.
@@ -83,6 +92,8 @@ pub(super) struct LoopVersions {
     unrolled: u32,
     /// Whether the loop cannot load fragments, and must run without them.
     split: Option<Reg>,
+    /// How tiles of several iterations are copied at once.
+    ahead: Option<Ahead>,
     /// Where the version with checks is.
     pub(super) slow: Label,
 }
@@ -142,7 +153,7 @@ impl Emit<'_> {
         for group in groups {
             self.check_group(group, last, bad);
         }
-        let mut split = None;
+        let (mut split, mut ahead) = (None, None);
         if joint {
             split = self.find_fragments(&body[test + 1..]);
             // All lanes take the same version, and the same number of iterations, even if memory has changed between their loads.
@@ -152,12 +163,19 @@ impl Emit<'_> {
             ptx!(self.text, "not.pred {same}, {same};");
             ptx!(self.text, "or.pred {bad}, {bad}, {same};");
             ptx!(self.text, "vote.sync.any.pred {bad}, {bad}, {mask};");
+            ahead = self.find_ahead([&body[..test], &body[test + 1..]], next);
+        }
+        if ahead.is_some() {
+            // It has fewer barriers than the other versions, so all SIMD-groups take it, or none.
+            for one in [Some(bad), split].into_iter().flatten() {
+                ptx!(self.text, "barrier.red.or.pred {one}, 0, {one};");
+            }
         }
         let (slow, count) = (self.text.label(), self.text.reg(Kind::Word));
         ptx!(self.text, "@{bad} bra {slow};");
         ptx!(self.text, "add.u32 {count}, {last}, 1;");
         let unrolled = if exchanged || size > MAX_UNROLLED { 1 } else { UNROLLED };
-        Some(LoopVersions { count, test, unrolled, split, slow })
+        Some(LoopVersions { count, test, unrolled, split, ahead, slow })
     }
 
     /// The version without checks; two of them if only one loads fragments. At its end it goes to `end`.
@@ -169,14 +187,21 @@ impl Emit<'_> {
         end: (Label, bool),
     ) {
         let parts = [&body[..versions.test], &body[versions.test + 1..]];
+        let mut ahead = versions.ahead.as_ref();
         if let Some(split) = versions.split {
             let Versions { ref paths, ref checked, .. } = self.versions;
             let (paths, checked) = (paths.clone(), checked.clone());
             let plain = self.text.label();
             ptx!(self.text, "@{split} bra {plain};");
+            if let Some(ahead) = ahead.take() {
+                self.iterations_ahead(ahead, versions.count, end);
+            }
             self.counted_iterations(versions, parts, next, end);
             self.text.place(plain);
-            self.versions = Versions { paths, checked, fragments: Fragments::default() };
+            self.versions = Versions { paths, checked, ..Versions::default() };
+        }
+        if let Some(ahead) = ahead {
+            self.iterations_ahead(ahead, versions.count, end);
         }
         self.counted_iterations(versions, parts, next, end);
         self.versions = Versions::default();
@@ -216,7 +241,7 @@ impl Emit<'_> {
     }
 
     /// The next iteration is written.
-    fn move_on(&mut self) {
+    pub(super) fn move_on(&mut self) {
         for path in &mut self.versions.paths {
             match path.step {
                 Step::Bytes(bytes) => {
@@ -234,7 +259,7 @@ impl Emit<'_> {
     }
 
     /// Moves registers to where the next iteration is.
-    fn advance_to_iteration(&mut self) {
+    pub(super) fn advance_to_iteration(&mut self) {
         for path in &mut self.versions.paths {
             let ahead = std::mem::take(&mut path.ahead);
             if ahead != 0 {
@@ -256,7 +281,7 @@ impl Emit<'_> {
         Some(Target {
             window,
             address: path.address,
-            ahead: path.ahead + distance,
+            ahead: path.ahead + distance + self.versions.tile_of(access),
             alignment: self.alignment(pointer).min(bytes),
             value: path.address,
             root: self.root(pointer),

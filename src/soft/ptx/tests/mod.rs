@@ -1,6 +1,7 @@
 //! Tests of the back end for NVIDIA GPUs that need no GPU: the kernels of `tests/msl` become text that NVIDIA's assembler
 //! takes, if `ARUMINIUM_TEST_PTXAS` is its path.
 
+mod ahead;
 mod double;
 mod proof;
 mod published;
