@@ -318,49 +318,44 @@ impl Sequence {
             sizes,
         } = work;
         let (at, reports) = (self.pending.len(), self.reports());
-        let found: Vec<Option<Keep>> = memory
-            .iter()
-            .map(|range| range.and_then(|range| self.device.shared.find(range.start, range.bytes)))
-            .collect();
-        let apart: Vec<Range> = memory
-            .iter()
-            .zip(&found)
-            .filter(|(_, found)| found.is_none())
-            .filter_map(|(range, _)| *range)
-            .collect();
+        let (mut keep, mut apart) = (Vec::new(), Vec::new());
+        for range in memory.iter().flatten() {
+            match self.device.shared.find(range.start, range.bytes) {
+                Some(None) => {}
+                Some(registration) => keep.push(registration),
+                None => apart.push(*range),
+            }
+        }
         let cuda = self.device.cuda;
         // SAFETY: the caller's; the copies are kept until the stream was waited for.
         let staging = unsafe { Staging::new(&self.device, self.stream, &apart)? };
-        let starts: Vec<Address> = memory
-            .iter()
-            .zip(&found)
-            .map(|(range, found)| match (range, found) {
-                (None, _) => 0,
-                (Some(range), Some(_)) => range.start as Address,
-                (Some(range), None) => staging.address(range.start),
-            })
-            .collect();
-        for ((region, range), &start) in regions.iter_mut().zip(&memory).zip(&starts) {
-            if let Some(range) = range {
-                *region = Region::global(start, range.bytes as u64, range.write);
+        // What is not copied the device accesses in place.
+        let start = |range: Range| match apart.contains(&range) {
+            true => staging.address(range.start),
+            false => range.start as Address,
+        };
+        for (region, range) in regions.iter_mut().zip(&memory) {
+            if let Some(range) = *range {
+                *region = Region::global(start(range), range.bytes as u64, range.write);
             }
         }
         let own = regions.len();
         let (mut blocks, mut owners) = (Vec::new(), Owners::default());
         let mut fields = Vec::new();
         if let Some(table_inputs) = &table_inputs {
-            for (resident, &start) in table_inputs.residents.iter().zip(&starts[own..]) {
+            let others = memory[own..].iter();
+            let starts: Vec<Address> = others.map(|range| range.map_or(0, start)).collect();
+            for (resident, &start) in table_inputs.residents.iter().zip(&starts) {
                 regions.push(Region::global(start, resident.bytes, resident.writable));
             }
             if let Some(known) = &table_inputs.known {
                 owners = Owners::of(known, table_inputs.textures.len() - known.textures.len());
             }
-            let starts = &starts[own + table_inputs.residents.len()..];
+            let starts = &starts[table_inputs.residents.len()..];
             fields = self.tables(table_inputs, &regions, starts, &mut blocks)?;
         }
         let writes_back = apart.iter().any(|range| range.write);
         let function = code.function;
-        let keep = found.into_iter().flatten().collect();
         self.pending.push(Pending {
             facts,
             code: Some(code),
