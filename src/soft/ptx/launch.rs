@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_thousand_threadgroups_of_a_large_grid_note_that_they_have_started() {
+    fn about_256_threadgroups_of_a_large_grid_note_that_they_have_started() {
         for groups in [[1, 1, 1], [7, 1, 1], [1, 1 << 20, 1], [1 << 20, 1, 1], [3000, 3000, 3000]] {
             let [in_row, of_rows] = progress_masks(groups);
             let count = |all: u64, mask: u32| all.div_ceil(u64::from(mask) + 1);
