@@ -7,8 +7,8 @@ use aruminium::encoder::EncoderImps;
 use aruminium::foundation::NSString;
 use aruminium::objc::link;
 use aruminium::{
-    Batch, Commands, Dispatch, Encoder, GpuError, autorelease_pool, cast_f16_f32, cast_f32_f16,
-    imp_table, msg,
+    Batch, Buffer, Commands, Dispatch, Encoder, GpuError, autorelease_pool, cast_f16_f32,
+    cast_f32_f16, imp_table, msg,
 };
 use std::hint::black_box;
 use tiny::{Tiny, one_dispatch};
@@ -57,6 +57,21 @@ counted! {
     fn counted_encode_by_encoder(encoder: &Encoder, tiny: &Tiny) {
         one_dispatch!(encoder, tiny);
     }
+    fn counted_first_bind(encoder: &Encoder, buffers: &mut std::slice::Iter<'_, Buffer>) {
+        encoder.bind_buffer(buffers.next().expect("one for each call"), 0, 0);
+    }
+    fn counted_first_bind_by_message(encoder: &Encoder, buffers: &mut std::slice::Iter<'_, Buffer>) {
+        let buffer = buffers.next().expect("one for each call");
+        // SAFETY: the selector is the encoder's, with these types; both objects are alive.
+        unsafe { msg!(encoder, [setBuffer: buffer, offset: 0usize, atIndex: 0usize]) };
+    }
+    fn counted_bind_again(encoder: &Encoder, buffer: &Buffer) {
+        encoder.bind_buffer(buffer, 0, 0);
+    }
+    fn counted_bind_again_by_message(encoder: &Encoder, buffer: &Buffer) {
+        // SAFETY: the selector is the encoder's, with these types; both objects are alive.
+        unsafe { msg!(encoder, [setBuffer: buffer, offset: 0usize, atIndex: 0usize]) };
+    }
     fn counted_encoded_command_buffer(tiny: &Tiny) {
         autorelease_pool(|| encode(tiny));
     }
@@ -75,6 +90,27 @@ fn encode(tiny: &Tiny) -> Commands {
     one_dispatch!(encoder, tiny);
     encoder.finish();
     commands
+}
+
+/// Binds buffers for the first time in a command buffer, and again.
+fn count_binds(tiny: &Tiny) -> Result<(), GpuError> {
+    let buffers = (0..TIMES).map(|_| tiny.gpu.buffer(16)).collect::<Result<Vec<_>, _>>()?;
+    let (first, last) = (buffers.iter(), buffers.last().expect("some"));
+    // The first command buffer finds the records of the buffers and makes the lists.
+    for counted in [false, true] {
+        let commands = tiny.queue.commands()?;
+        let encoder = commands.encoder()?;
+        match counted {
+            false => buffers.iter().for_each(|buffer| encoder.bind_buffer(buffer, 0, 0)),
+            true => {
+                counted_first_bind(&encoder, &mut first.clone());
+                counted_first_bind_by_message(&encoder, &mut first.clone());
+                counted_bind_again(&encoder, last);
+                counted_bind_again_by_message(&encoder, last);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn main() -> Result<(), GpuError> {
@@ -108,6 +144,7 @@ fn main() -> Result<(), GpuError> {
     counted_encode_by_batch(&batch, &tiny);
     counted_encode_by_encoder(&encoder, &tiny);
     drop(encoder);
+    count_binds(&tiny)?;
     counted_encoded_command_buffer(&tiny);
     println!("{}: the hot paths were run; .ci/counts counts their instructions", tiny.gpu.name());
     Ok(())
