@@ -372,7 +372,7 @@ fn undefined_arithmetic_is_found() {
     let rig = Rig::new();
     let kernel = undefined_kernel;
     let mut wrong = Vec::new();
-    // What the checks note of unions is initialised itself.
+    // The checks' own records of unions are initialised.
     let mut is_silent = |statement: &str| {
         for report in run(&rig, &kernel(statement), Checks::UNDEFINED | Checks::INIT) {
             wrong.push(format!("{statement}: {report}"));

@@ -4,7 +4,7 @@ use super::gpu::Rig;
 use super::{Checks, checked};
 use aruminium::{Commands, DispatchType, LogLevel, LogMessage, Pipeline, autorelease_pool};
 
-/// What a kernel logs that is launched `launches` times on this many threads, in threadgroups of 64.
+/// The messages that a kernel logs in a number of launches on this many threads, in threadgroups of 64.
 fn logs(rig: &Rig, pipeline: &Pipeline, threads: usize, launches: usize) -> Vec<LogMessage> {
     logs_of(rig, pipeline, threads, launches, |_| ())
 }
@@ -106,7 +106,7 @@ fn what_has_no_room_is_counted() {
     assert!(kept.is_sorted_by_key(|one| one.thread[0]));
 }
 
-/// What a kernel logged before a fault is there.
+/// The messages that a kernel logged before a fault are there.
 #[test]
 fn messages_before_a_fault_are_kept() {
     let rig = Rig::new();

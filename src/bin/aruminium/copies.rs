@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 /// frameworks for Apple's targets only.
 const REPLACED: (&str, &str) = ("\"framework\"", "\"dylib\"");
 
-/// What is copied.
+/// The kinds of packages that are copied.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// A crate of the family. A source that names a framework in another way is an error.

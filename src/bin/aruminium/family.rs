@@ -61,7 +61,7 @@ const FRAMEWORK: Member = Member { name: "objc2_", repository: OBJC2, newest: &[
 /// Crates of the project that run while others are compiled. Their names begin like those of frameworks.
 const TOOLS: &[&str] = &["objc2_proc_macros"];
 
-/// What is known of a crate.
+/// Whether a crate is of Metal's family, and whether its release was tried.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Known {
     /// It is not of the family.
@@ -72,7 +72,7 @@ pub(super) enum Known {
     Newer(String),
 }
 
-/// What is known of a crate by its name, its version, and the repository that its manifest names.
+/// Finds a crate by its name, its version, and the repository that its manifest names.
 ///
 /// # Errors
 ///

@@ -111,7 +111,7 @@ fn run_until_refused(compiler: &mut Command) -> io::Result<Result<ExitStatus, Ve
     Ok(Ok(status))
 }
 
-/// What Cargo says of the package that is compiled.
+/// A property of the package that is compiled, from Cargo's variables.
 fn package(what: &str) -> String {
     env::var(format!("CARGO_{what}")).unwrap_or_default()
 }
@@ -179,7 +179,7 @@ fn failed(compiler: &Command, error: &io::Error) -> Failure {
     format!("{}: {error}", compiler.get_program().display())
 }
 
-/// What this program ends with, since Cargo sees it in place of the compiler: as a shell does, 128 and the number of a signal.
+/// This program's exit code, which Cargo takes for the compiler's: as in a shell, 128 and the number of a signal.
 fn exit_code(compiler: &Command, status: ExitStatus) -> ExitCode {
     let code = match status.signal() {
         Some(signal) => {

@@ -23,7 +23,7 @@ impl Checks {
     /// The names of those that report, in the order of the bits.
     pub(crate) const NAMES: &'static [&'static str] = &["races", "benign", "undefined", "init"];
 
-    /// What is chosen, in words.
+    /// The names of the checks that are chosen.
     pub(crate) fn names(self) -> String {
         let chosen = |&(bit, _): &(usize, &&str)| self.0 >> bit & 1 != 0;
         let all = Self::NAMES.iter().chain(&["profile"]).enumerate();

@@ -255,7 +255,7 @@ pub(crate) enum CompileError {
     },
     /// The kernel is to be checked or counted, and the device does neither.
     Checked {
-        /// What is to be done.
+        /// The checks, or the counting, that were asked for.
         checks: Checks,
     },
     /// There is no machine code that could be listed.

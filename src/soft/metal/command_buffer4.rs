@@ -304,7 +304,7 @@ impl CommandBuffer4 {
             .retain(|user| user.upgrade().is_some_and(|user| user.status() < status::COMPLETED));
         users.committed.push(Arc::downgrade(&committed));
         drop(users);
-        // What was committed before is freed after the lock.
+        // The work that was committed before is freed after the lock.
         let earlier = lock(&self.committed).replace(Arc::clone(&committed));
         drop(earlier);
         if let Some(log_state) = &encoded.log_state {

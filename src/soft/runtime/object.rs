@@ -602,7 +602,7 @@ impl<P> fmt::Debug for Strong<P> {
     }
 }
 
-/// The object that stands for one with a layout of its own, by what tells that from others. It is made once, and lives for ever.
+/// The object that stands for one with a layout of its own, by the key of that. It is made once, and lives for ever.
 #[cfg(feature = "export")]
 pub(crate) fn stand_in<P: SoftClass>(
     key: [usize; 3],

@@ -35,7 +35,7 @@ pub(crate) struct EncoderProgress {
     pub(crate) progress: Progress,
 }
 
-/// What an encoder recorded, and where.
+/// The commands that an encoder recorded, and its labels.
 struct Encoder<'a> {
     /// The number of its note: encoders may run in another order than that in which they were recorded.
     number: u32,

@@ -24,7 +24,7 @@ pub struct Affine {
     pub scales: Vec<Value>,
     /// The bias of each group.
     pub biases: Vec<Value>,
-    /// What they mean.
+    /// The weights, decoded.
     pub weights: Vec<f64>,
 }
 
@@ -46,7 +46,7 @@ impl Affine {
         Self { bytes: packed(&numbers, bits), scales, biases, weights }
     }
 
-    /// What vectors make of them: see [`vector_products`].
+    /// Their products with vectors: see [`vector_products`].
     pub fn product(
         &self,
         element: Element,

@@ -194,7 +194,7 @@ fn rows_by_number() {
         let names = ("kernel_get_rows_", "");
         for (name, _, matrix) in matrices(ggml, names, 51, rows, elements) {
             let kernel = format!("kernel_get_rows_{name}");
-            // What a thread copies: a number, or 16 weights of a block.
+            // A thread copies a number, or 16 weights of a block.
             let each = if Number::named(name).is_some() { 1 } else { 16 };
             let picks = [3u32, 39, 0, 17, 3];
             let (row, all) = (matrix.row as u64, (matrix.row * rows) as u64);
@@ -398,7 +398,7 @@ fn few_columns() {
             {
                 let kernel = format!("kernel_mul_mv_mma_{name}{after}");
                 let inputs = Number::F32.some(82, columns * elements);
-                // What is added to the results, if a constant says so.
+                // Added to the results, if a constant says so.
                 let added = Number::F32.some(83, columns * rows);
                 let adds = at % 2 == 1;
                 let shape = (rows, columns, elements);

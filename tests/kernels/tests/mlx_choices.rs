@@ -13,7 +13,7 @@ fn open(file: &str) -> Kernels {
     Kernels::open("mlx-native", file)
 }
 
-/// What an `int` of -1 is as a `uint`.
+/// An `int` of -1 as a `uint`.
 const NONE: f64 = u32::MAX as f64;
 
 const EXPERTS: usize = 256;

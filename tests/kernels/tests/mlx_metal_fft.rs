@@ -61,7 +61,7 @@ fn in_one_threadgroup() {
                 }
                 let half = size / 2 + 1;
                 const BATCH: usize = 4;
-                // What each transform takes: pairs.
+                // The input of each transform: pairs.
                 let whole = number.some(1, BATCH * size * 2);
                 let inputs: Vec<Vec<f64>> = whole
                     .chunks(2 * size)

@@ -175,7 +175,7 @@ fn gathers_along_an_axis() {
     }
 }
 
-/// What a scatter does with an element: writes it, adds it, or keeps the larger.
+/// The operations of a scatter: it writes an element, adds it, or keeps the larger.
 const UPDATES: &[&str] = &["None", "Sum", "Max"];
 
 /// The types that MLX's atomics take.

@@ -114,7 +114,7 @@ fn matrix_times_some_vectors() {
     }
 }
 
-/// What a name ends with, and columns of a tile.
+/// A file, the end of a kernel's name, and the columns of a tile.
 const TILES: [(&str, &str, usize); 4] = [
     ("quantized_matmul_mm.metal", "_f32", 32),
     ("quantized_matmul_mm_tensor.metal", "_tensor_f32", 32),

@@ -123,7 +123,7 @@ impl Element for MemF16 {
     }
 }
 
-/// What the accesses to elements of a type differ in.
+/// The properties in which accesses to elements of different types differ.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Form {
     /// The bytes of one in memory.

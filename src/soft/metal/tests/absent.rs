@@ -139,7 +139,7 @@ fn a_struct_is_zero() {
     assert_zero("NSValue", "edgeInsetsValue", Rect([1.0, 2.0, 3.0, 4.0]));
 }
 
-/// What the register for results in memory holds is not written to if the result comes back in other registers.
+/// The register for results in memory may hold any address: nothing is written there if the result comes back in other registers.
 #[test]
 #[cfg(target_arch = "aarch64")]
 fn results_in_registers_leave_memory_as_it_is() {

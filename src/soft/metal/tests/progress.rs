@@ -1,4 +1,4 @@
-//! What the error of a command buffer says of its encoders.
+//! The states of encoders in the error of a command buffer.
 
 use super::*;
 
@@ -45,7 +45,7 @@ fn encoders(commands: Id) -> Option<Vec<(String, Vec<String>, isize)>> {
     })
 }
 
-/// What an encoder with one signpost is expected to be listed as.
+/// The expected entry of an encoder with one signpost.
 fn listed(label: &str, state: isize) -> (String, Vec<String>, isize) {
     (label.to_owned(), vec!["begins".to_owned()], state)
 }
@@ -74,7 +74,7 @@ fn encoders_are_pending_where_nothing_ran() {
     assert_eq!(encoders(*commands), Some(vec![listed("good", 3)]));
 }
 
-/// What ran before a wait for an event has completed.
+/// Encoders that ran before a wait for an event have completed.
 #[test]
 fn encoders_before_an_event_have_completed() {
     let commands = described(1);

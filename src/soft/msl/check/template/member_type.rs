@@ -5,7 +5,7 @@ use crate::soft::msl::ast::*;
 use crate::soft::msl::names::Name;
 use std::sync::Arc;
 
-/// What a constructor sees of its class.
+/// The parts of its class that a constructor may name.
 pub(super) struct Inside<'a> {
     /// The members before it.
     pub(super) members: &'a [Decl],
