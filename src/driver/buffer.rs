@@ -113,7 +113,7 @@ impl ClassState for Memory {
         Self { contents: AtomicPtr::default(), size, located: ClassState::attach(object) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn report_to(&self, object: &Object, to: &mut ArgumentSink<'_>) {
         self.located.report_to(object, to);
     }

@@ -2,7 +2,7 @@
 
 use crate::abi::Id;
 use crate::msg;
-use crate::objc::tracking::{ArgumentSink, Busy, Footprint, MessageUse};
+use crate::objc::tracking::{ArgumentSink, Busy, Footprint, LazyFootprint, MessageUse};
 use crate::objc::{ClassState, Object};
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 /// The state of a wrapper whose object is a resource: its footprint, or that the CPU cannot access it.
 #[derive(Debug)]
 pub(super) struct Located<Kind> {
-    footprint: OnceLock<Option<Footprint>>,
+    footprint: LazyFootprint,
     kind: Kind,
 }
 
@@ -30,21 +30,20 @@ impl<Kind: Locate> Located<Kind> {
     /// The footprint of the wrapper's object.
     #[inline]
     pub(super) fn footprint(&self, object: &Object) -> Option<&Footprint> {
-        self.footprint.get_or_init(|| Kind::locate(object)).as_ref()
+        self.footprint.get(|| Kind::locate(object))
     }
 }
 
 impl<Kind: Locate> ClassState for Located<Kind> {
     #[inline]
     fn attach(_: &Object) -> Self {
-        Self { footprint: OnceLock::new(), kind: Kind::default() }
+        Self { footprint: LazyFootprint::new(), kind: Kind::default() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn report_to(&self, object: &Object, to: &mut ArgumentSink<'_>) {
-        if let Some(footprint) = self.footprint(object) {
-            to.resource(object.as_raw(), footprint, self.kind.read_only(object));
-        }
+        let read_only = || self.kind.read_only(object);
+        to.resource(object, &self.footprint, Kind::locate, read_only);
     }
 
     #[inline(always)]

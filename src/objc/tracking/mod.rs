@@ -9,15 +9,21 @@
 //! The encoder and the command buffer are found by the hooks of [`ClassState`](super::ClassState), which
 //! `metal_class!` calls around every message: methods that users declare are tracked too.
 
+mod atomic;
+mod count;
 mod flight;
+mod lazy;
 mod message_use;
 mod record;
 mod residents;
+#[cfg(test)]
+mod tests;
 mod tracker;
 mod uses;
 mod watched;
 
 pub(crate) use flight::{next_number, take_number};
+pub(crate) use lazy::LazyFootprint;
 pub use message_use::MessageUse;
 pub(crate) use record::{Busy, Footprint, Users, ViewGuard};
 pub(crate) use residents::{Residents, SharedResidents};

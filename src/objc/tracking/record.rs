@@ -1,38 +1,149 @@
 //! The present uses of each piece of memory, and the registry that finds them by address.
 
+use super::count::{BiasedCount, Change};
 use super::flight::{FlightRef, next_number};
 use super::lock;
 use super::residents::Encoded;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, Weak};
 
 /// The present uses of one piece of memory.
 #[derive(Debug)]
+#[repr(C)] // The fields of a first use lie together.
 pub(crate) struct Record {
-    /// The stamp of the last list that this record was added to: its serial and the position.
+    /// The stamp of the last list that this record was added to: its serial and the number of its entry.
     pub(super) stamp: AtomicU64,
-    /// An address by which the registry finds it.
-    key: usize,
-    /// Shared with the registry, which reads what is in flight while the record is being dropped.
-    state: Arc<Mutex<State>>,
-    /// Whether there are flights in the state: most questions about them need no lock.
-    has_flights: AtomicBool,
     /// Whether command buffers are listed in the state while they are encoded.
     lists_encoded: AtomicBool,
+    /// Whether there are flights in the state: most questions about them need no lock.
+    has_flights: AtomicBool,
     /// Whether there are residency sets in the state.
     has_sets: AtomicBool,
     /// Whether a message may have allowed that the contents are discarded.
     is_purgeable: AtomicBool,
-    /// In the low half, how many footprints and residency sets refer to it; in the high half, how often that
-    /// changed. All other references are those of command buffers that were encoded and not submitted.
-    footprints: AtomicU64,
+    /// Whether the registry keeps it; changed under the registry's lock.
+    is_kept: AtomicBool,
+    /// How many [`EncodedRef`]s there are.
+    encoded: BiasedCount,
+    /// How many [`RecordRef`]s there are. It has 64 bits, because safe code may leak any number of them.
+    references: AtomicU64,
+    /// An address by which the registry finds it.
+    key: usize,
+    /// Shared with the registry, which reads what is in flight while the record is being dropped.
+    state: Arc<Mutex<State>>,
 }
 
-/// A change of [`Record::footprints`].
-const CHANGE: u64 = 1 << 32;
+/// A reference of a resource or a residency set to the record of its memory. If a command buffer is encoded with the memory when
+/// the last of them is dropped, the registry keeps the record.
+#[derive(Debug)]
+pub(crate) struct RecordRef(Arc<Record>);
+
+impl RecordRef {
+    fn new(record: Arc<Record>) -> Self {
+        record.references.fetch_add(1, AcqRel);
+        Self(record)
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// A record that a [`RecordRef`] keeps as long as this lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LiveRecord<'a>(&'a Record);
+
+impl<'a> LiveRecord<'a> {
+    /// # Safety
+    ///
+    /// A [`RecordRef`] of the record lives as long.
+    #[inline(always)]
+    pub(super) unsafe fn new(record: &'a Record) -> Self {
+        Self(record)
+    }
+}
+
+impl<'a> From<&'a RecordRef> for LiveRecord<'a> {
+    #[inline(always)]
+    fn from(record: &'a RecordRef) -> Self {
+        Self(record)
+    }
+}
+
+impl Deref for LiveRecord<'_> {
+    type Target = Record;
+
+    #[inline(always)]
+    fn deref(&self) -> &Record {
+        self.0
+    }
+}
+
+impl Clone for RecordRef {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.0))
+    }
+}
+
+impl Deref for RecordRef {
+    type Target = Record;
+
+    #[inline]
+    fn deref(&self) -> &Record {
+        &self.0
+    }
+}
+
+impl Drop for RecordRef {
+    fn drop(&mut self) {
+        // Acquire: the last one sees all uses that began by means of the others.
+        if self.references.fetch_sub(1, AcqRel) == 1 && self.is_encoded() {
+            lock(&REGISTRY).keep(&self.0);
+        }
+    }
+}
+
+/// A use of memory by a command buffer that is encoded and was not submitted. It holds no reference to the record, which
+/// would cost two atomic operations: a record is kept by its [`RecordRef`]s, and by the registry after the last of them
+/// was dropped, while one of these exists.
+#[derive(Debug)]
+pub(super) struct EncodedRef(NonNull<Record>);
+
+// SAFETY: it is a shared reference to a record, which any thread may use and drop.
+unsafe impl Send for EncodedRef {}
+// SAFETY: as above.
+unsafe impl Sync for EncodedRef {}
+
+impl EncodedRef {
+    #[inline(always)]
+    pub(super) fn new(record: LiveRecord<'_>) -> Self {
+        record.encoded.add(Change::Begun);
+        Self(NonNull::from(record.0))
+    }
+}
+
+impl Deref for EncodedRef {
+    type Target = Record;
+
+    #[inline(always)]
+    fn deref(&self) -> &Record {
+        // SAFETY: the count that `new` increased says that this exists. It did so before the `RecordRef` that kept the record
+        // was dropped, so that the drop of the last one sees the count and has the registry keep the record.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for EncodedRef {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // The last access: whoever reads the new count may free the record.
+        self.encoded.add(Change::Ended);
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -144,6 +255,26 @@ impl EndedFlights {
 }
 
 impl Record {
+    fn new(key: usize) -> Self {
+        Self {
+            stamp: AtomicU64::default(),
+            lists_encoded: AtomicBool::default(),
+            has_flights: AtomicBool::default(),
+            has_sets: AtomicBool::default(),
+            is_purgeable: AtomicBool::default(),
+            is_kept: AtomicBool::default(),
+            encoded: BiasedCount::new(),
+            references: AtomicU64::default(),
+            key,
+            state: Arc::default(),
+        }
+    }
+
+    /// Whether a resource, a set or a command buffer that is encoded refers to it.
+    fn is_used(&self) -> bool {
+        self.references.load(Acquire) > 0 || self.is_encoded()
+    }
+
     /// Removes flights that have ended.
     fn prune(&self, state: &mut State, ended: &mut EndedFlights) {
         let mut index = 0;
@@ -164,17 +295,6 @@ impl Record {
         let mut state = lock(&self.state);
         state.flights.append(flights);
         self.has_flights.store(!state.flights.is_empty(), Release);
-    }
-
-    /// Counts a footprint, or a residency set, that refers to the record. It has its reference already, so that the
-    /// count never exceeds the references.
-    pub(super) fn count(&self) {
-        self.footprints.fetch_add(CHANGE + 1, AcqRel);
-    }
-
-    /// Called before such a footprint drops its reference.
-    pub(super) fn discount(&self) {
-        self.footprints.fetch_add(CHANGE - 1, AcqRel);
     }
 
     /// Adds a reference of a residency set to the memory.
@@ -222,31 +342,18 @@ impl Record {
         }
     }
 
-    /// Whether a command buffer was encoded with the memory and not submitted yet; by the references, so that it may be
-    /// true while another thread makes or drops a footprint.
-    fn is_encoded(self: &Arc<Self>) -> bool {
-        self.has_more_users_than(0)
-    }
-
-    /// Whether more command buffers than a number were encoded with the memory and not submitted yet.
-    fn has_more_users_than(self: &Arc<Self>, number: usize) -> bool {
-        loop {
-            let footprints = self.footprints.load(Acquire);
-            let references = Arc::strong_count(self) as u64;
-            std::sync::atomic::fence(Acquire);
-            if self.footprints.load(Acquire) == footprints {
-                return references > footprints % CHANGE + number as u64;
-            }
-        }
+    /// Whether a command buffer was encoded with the memory and not submitted yet.
+    fn is_encoded(&self) -> bool {
+        self.encoded.get() > 0
     }
 
     /// Whether a command buffer that began to use the memory, or a residency set that has it, before a number was taken is
     /// encoded, or in flight.
-    fn is_used_before(self: &Arc<Self>, number: u64) -> bool {
+    fn is_used_before(&self, number: u64) -> bool {
         let state = lock(&self.state);
         // Those that are not listed may have begun at any time. In this order: a command buffer that another thread submits
-        // enters its flight, for which it needs the lock, before it drops its reference.
-        self.has_more_users_than(state.encoded.len())
+        // enters its flight, for which it needs the lock, before it ends its use.
+        self.encoded.get() > state.encoded.len()
             || state.encoded.iter().any(|&begun| begun < number)
             || state.sets.iter().any(|set| set.is_used_before(number))
             || state.flights.iter().any(|one| one.begun < number && !one.flight.has_ended())
@@ -313,7 +420,7 @@ impl Drop for Record {
         let mut ended = EndedFlights::default();
         self.prune(&mut lock(&self.state), &mut ended);
         let mut registry = lock(&REGISTRY);
-        let Registry { spans, late } = &mut *registry;
+        let Registry { spans, late, .. } = &mut *registry;
         let mut heir = None;
         if let Some((&start, span)) = spans.range_mut(..=self.key).next_back() {
             span.records.retain(|known| !Arc::ptr_eq(&known.state, &self.state));
@@ -362,11 +469,57 @@ struct Registry {
     spans: BTreeMap<usize, Span>,
     /// Whether a span may have entries in `late`.
     late: bool,
+    /// Records without a [`RecordRef`], while command buffers are encoded with their memory.
+    kept: Vec<Arc<Record>>,
+    /// How many uses have ended, and records were looked up, since they were searched for unused ones. A search takes as
+    /// long as there are many, so it waits for as many of these.
+    ended: usize,
 }
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { spans: BTreeMap::new(), late: false });
+static REGISTRY: Mutex<Registry> =
+    Mutex::new(Registry { spans: BTreeMap::new(), late: false, kept: Vec::new(), ended: 0 });
+
+/// Whether the registry keeps records.
+static KEEPS_RECORDS: AtomicBool = AtomicBool::new(false);
+
+/// Called when a number of uses have ended: drops records that the registry kept for them.
+#[inline]
+pub(super) fn drop_unused(ended: usize) {
+    if KEEPS_RECORDS.load(Relaxed) {
+        let unused = lock(&REGISTRY).take_unused(ended);
+        // Without the lock, which the drop of a record takes.
+        drop(unused);
+    }
+}
 
 impl Registry {
+    fn keep(&mut self, record: &Arc<Record>) {
+        if !record.is_kept.swap(true, Relaxed) {
+            self.kept.push(Arc::clone(record));
+            KEEPS_RECORDS.store(true, Relaxed);
+        }
+    }
+
+    /// Removes records that it need not keep any more, after a number of uses have ended. The caller drops them after it has
+    /// released the lock.
+    ///
+    /// Each record that a search leaves has a use that ends later and is counted, so that when the last use has ended, all
+    /// records are found.
+    fn take_unused(&mut self, ended: usize) -> Vec<Arc<Record>> {
+        const FEW: usize = 16;
+        self.ended += ended;
+        if self.kept.is_empty() || (self.kept.len() >= FEW && self.ended < self.kept.len()) {
+            return Vec::new();
+        }
+        let all = std::mem::take(&mut self.kept).into_iter();
+        let (used, unused) = all.partition::<Vec<_>, _>(|record| record.is_encoded());
+        unused.iter().for_each(|record| record.is_kept.store(false, Relaxed));
+        self.ended = 0;
+        self.kept = used;
+        KEEPS_RECORDS.store(!self.kept.is_empty(), Relaxed);
+        unused
+    }
+
     /// Removes flights that have ended, and spans that are then empty. The caller drops the flights after it has
     /// released the lock.
     fn sweep(&mut self) -> Vec<InFlight> {
@@ -387,22 +540,10 @@ impl Registry {
 
 /// The records of a resource's memory. There are several if it overlaps memory that was registered as separate
 /// pieces before.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Footprint {
-    pub(super) first: Arc<Record>,
-    pub(super) rest: Box<[Arc<Record>]>,
-}
-
-impl Clone for Footprint {
-    fn clone(&self) -> Self {
-        Self { first: Arc::clone(&self.first), rest: self.rest.clone() }.counted()
-    }
-}
-
-impl Drop for Footprint {
-    fn drop(&mut self) {
-        self.records().for_each(|record| record.discount());
-    }
+    pub(super) first: RecordRef,
+    pub(super) rest: Box<[RecordRef]>,
 }
 
 impl Footprint {
@@ -410,10 +551,10 @@ impl Footprint {
     /// heap, uses the address of its object.
     pub(crate) fn of(range: Range<usize>) -> Self {
         let mut registry = lock(&REGISTRY);
-        let ended = registry.sweep();
+        let (ended, mut unused) = (registry.sweep(), registry.take_unused(1));
         let spans = &mut registry.spans;
         let (mut start, mut end) = (range.start, range.end);
-        let (mut records, mut late) = (Vec::<Arc<Record>>::new(), Vec::new());
+        let (mut records, mut late) = (Vec::<RecordRef>::new(), Vec::new());
         while let Some((&at, span)) = spans.range(..range.end).next_back()
             && span.end > range.start
             && let Some(span) = spans.remove(&at)
@@ -421,46 +562,31 @@ impl Footprint {
             (start, end) = (start.min(at), end.max(span.end));
             for known in span.records {
                 match known.record.upgrade() {
-                    Some(record) => records.push(record),
-                    // Another thread is dropping it, and may not have passed on its flights yet.
-                    None => late.append(&mut lock(&known.state).flights),
+                    // Counted under the lock, so that no other thread finds the record unused.
+                    Some(record) if record.is_used() => records.push(RecordRef::new(record)),
+                    // It is being dropped, or soon will be, and may not have passed on its flights yet.
+                    record => {
+                        late.append(&mut lock(&known.state).flights);
+                        unused.extend(record);
+                    }
                 }
             }
             late.extend(span.late);
         }
         if records.is_empty() {
-            let state = Arc::default();
-            let key = range.start;
-            let (stamp, footprints) = (AtomicU64::new(0), AtomicU64::new(0));
-            let [has_flights, lists_encoded, has_sets, is_purgeable] =
-                [false; 4].map(AtomicBool::new);
-            records.push(Arc::new(Record {
-                stamp,
-                key,
-                state,
-                has_flights,
-                lists_encoded,
-                has_sets,
-                is_purgeable,
-                footprints,
-            }));
+            records.push(RecordRef::new(Arc::new(Record::new(range.start))));
         }
         records[0].adopt(&mut late);
-        let known = |record: &Arc<Record>| Known {
-            record: Arc::downgrade(record),
+        let known = |record: &RecordRef| Known {
+            record: Arc::downgrade(&record.0),
             state: Arc::clone(&record.state),
         };
         let known = records.iter().map(known).collect();
         spans.insert(start, Span { end, records: known, late });
         drop(registry);
-        drop(ended);
+        drop((ended, unused));
         let first = records.swap_remove(0);
-        Self { first, rest: records.into() }.counted()
-    }
-
-    fn counted(self) -> Self {
-        self.records().for_each(|record| record.count());
-        self
+        Self { first, rest: records.into() }
     }
 
     /// Whether a command buffer that was submitted and has not completed uses the memory.
@@ -489,10 +615,9 @@ impl Footprint {
         })
     }
 
-    /// Whether a command buffer was encoded with the memory and not submitted yet. It may also return true while
-    /// another thread makes or drops a footprint.
+    /// Whether a command buffer was encoded with the memory and not submitted yet.
     pub(crate) fn is_encoded(&self) -> bool {
-        self.records().any(Record::is_encoded)
+        self.records().any(|record| record.is_encoded())
     }
 
     /// Whether a command buffer that was not submitted uses, since before a number was taken, a residency set that has the
@@ -541,7 +666,7 @@ impl Footprint {
         }
     }
 
-    pub(super) fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
+    pub(super) fn records(&self) -> impl Iterator<Item = &RecordRef> {
         std::iter::once(&self.first).chain(&self.rest)
     }
 
@@ -574,6 +699,94 @@ impl Drop for ViewGuard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The footprint of some memory, which is returned with it.
+    fn footprint() -> (Footprint, Box<u64>) {
+        let memory = Box::new(0u64);
+        let start = std::ptr::from_ref(&*memory).addr();
+        (Footprint::of(start..start + 8), memory)
+    }
+
+    #[test]
+    fn memory_without_wrappers_stays_encoded_until_the_use_ends() {
+        let (first, _memory) = footprint();
+        let range = first.first.key..first.first.key + 8;
+        let encoded = EncodedRef::new((&first.first).into());
+        drop(first);
+        let again = Footprint::of(range.clone());
+        assert!(again.is_encoded() && std::ptr::eq(&*again.first, &*encoded));
+        drop(again);
+        drop(encoded);
+        assert!(!Footprint::of(range).is_encoded());
+    }
+
+    #[test]
+    fn an_unused_record_that_is_still_kept_is_not_found_again() {
+        let (first, _memory) = footprint();
+        let range = first.first.key..first.first.key + 8;
+        let kept = Arc::clone(&first.first.0);
+        drop(first);
+        let [half, other] = [0, 4].map(|at| Footprint::of(range.start + at..range.start + at + 4));
+        assert!(!Arc::ptr_eq(&kept, &half.first.0) && !Arc::ptr_eq(&kept, &other.first.0));
+        assert_eq!([&half, &other].map(|one| one.records().count()), [1, 1]);
+    }
+
+    #[test]
+    fn a_record_with_any_number_of_references_is_used() {
+        let (first, _memory) = footprint();
+        let references = &first.first.references;
+        let before = references.swap(u32::MAX.into(), Relaxed);
+        let one_more = first.clone();
+        assert!(first.first.is_used());
+        drop(one_more);
+        references.store(before, Relaxed);
+    }
+
+    #[test]
+    fn a_list_that_is_dropped_with_its_encoder_drops_the_record() {
+        let (first, _memory) = footprint();
+        let record = Arc::downgrade(&first.first.0);
+        let (tracker, encoder) = (Arc::default(), super::super::EncoderUses::default());
+        encoder.begin(&tracker);
+        encoder.bind(Some(&first), 0);
+        drop(first);
+        assert_eq!(record.strong_count(), 1, "it is kept");
+        drop((tracker, encoder));
+        // Another test may drop it, and be about to.
+        let start = std::time::Instant::now();
+        while record.strong_count() > 0 {
+            assert!(start.elapsed().as_secs() < 10, "it is still kept");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn kept_records_are_searched_while_they_are_few_and_when_as_many_uses_have_ended() {
+        let mut registry =
+            Registry { spans: BTreeMap::new(), late: false, kept: Vec::new(), ended: 0 };
+        let mut footprints = Vec::new();
+        let mut uses = Vec::new();
+        let mut keep = |registry: &mut Registry, uses: &mut Vec<EncodedRef>| {
+            let (footprint, memory) = footprint();
+            uses.push(EncodedRef::new((&footprint.first).into()));
+            registry.keep(&footprint.first.0);
+            registry.keep(&footprint.first.0);
+            footprints.push((footprint, memory));
+        };
+        (0..3).for_each(|_| keep(&mut registry, &mut uses));
+        uses.pop();
+        assert_eq!(registry.take_unused(0).len(), 1);
+        assert_eq!(registry.kept.len(), 2);
+        (0..18).for_each(|_| keep(&mut registry, &mut uses));
+        assert_eq!(registry.take_unused(20).len(), 0, "all are used");
+        uses.truncate(13);
+        assert_eq!(registry.take_unused(7).len(), 0, "7 of 20");
+        assert_eq!(registry.take_unused(12).len(), 0, "19 of 20");
+        assert_eq!(registry.take_unused(1).len(), 7, "20 of 20");
+        (0..17).for_each(|_| keep(&mut registry, &mut uses));
+        uses.clear();
+        assert_eq!(registry.take_unused(30).len(), 30, "all uses have ended");
+    }
 
     #[test]
     fn views_exclude_each_other_where_their_bytes_overlap() {

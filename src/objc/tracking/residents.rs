@@ -1,7 +1,7 @@
 //! The members of a residency set, for command buffers that use the set.
 
 use super::flight::{next_number, take_number};
-use super::record::Record;
+use super::record::RecordRef;
 use super::uses::{Allocations, Uses};
 use super::{ArgumentSink, MessageUse, lock};
 use crate::objc::object::Object;
@@ -29,7 +29,7 @@ struct Members {
 impl Members {
     /// The records that a use of the set covers: those of the present members, and of members that were removed after they were
     /// captured.
-    fn records(&self, captured: Option<u64>) -> impl Iterator<Item = &Arc<Record>> {
+    fn records(&self, captured: Option<u64>) -> impl Iterator<Item = &RecordRef> {
         let is_captured = move |one: &&Counted| captured.is_some_and(|begun| one.set.has(begun));
         let removed = self.removed.iter().filter(is_captured);
         self.present
@@ -204,20 +204,19 @@ struct Member {
     removed: bool,
 }
 
-/// Records that a set refers to. They are counted like footprints, because the reference is not a use by a command buffer.
+/// Records that a set refers to.
 #[derive(Debug, Default)]
 struct Counted {
-    records: Vec<Arc<Record>>,
+    records: Vec<RecordRef>,
     /// The uses that the records refer to.
     set: Arc<Encoded>,
 }
 
 impl Counted {
-    fn add(&mut self, records: Vec<Arc<Record>>, set: &Arc<Encoded>) {
+    fn add(&mut self, records: Vec<RecordRef>, set: &Arc<Encoded>) {
         self.set = Arc::clone(set);
         for record in records {
-            if !self.records.iter().any(|known| Arc::ptr_eq(known, &record)) {
-                record.count();
+            if !self.records.iter().any(|known| known.is_same(&record)) {
                 record.add_set(set);
                 self.records.push(record);
             }
@@ -239,7 +238,6 @@ impl Drop for Counted {
     fn drop(&mut self) {
         for record in &self.records {
             record.remove_set(&self.set);
-            record.discount();
         }
     }
 }
@@ -310,7 +308,7 @@ impl Residents {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Footprint, Tracker};
+    use super::super::{Footprint, LazyFootprint, Object, Tracker};
     use super::*;
     use crate::abi::Id;
 
@@ -325,9 +323,13 @@ mod tests {
     fn members_leave_after_the_message() {
         let memory = [0u64; 1];
         let start = memory.as_ptr().addr();
-        let footprint = Footprint::of(start..start + 8);
+        let footprint = LazyFootprint::new();
+        footprint.get(|| Some(Footprint::of(start..start + 8)));
+        // SAFETY: nil may be wrapped.
+        let nil = unsafe { Object::borrowed(Id::NIL) };
         let set = Arc::<Residents>::default();
-        let member = |passed: &mut ArgumentSink<'_>| passed.resource(Id::NIL, &footprint, false);
+        let member =
+            |passed: &mut ArgumentSink<'_>| passed.resource(&nil, &footprint, |_| None, || false);
         let queue = SetUse::by_queue(Arc::clone(&set));
         let is_noted = || has(|uses| queue.record_in(uses));
         for clear in [false, true] {

@@ -1,8 +1,7 @@
 //! The memory that a command buffer uses, collected from the messages to its encoders.
 
-use super::record::{Footprint, Record};
-use super::{MessageUse, Residents, Tracker};
-use crate::abi::Id;
+use super::record::{EncodedRef, Footprint, LiveRecord, Record, RecordRef, drop_unused};
+use super::{LazyFootprint, MessageUse, Object, Residents, Tracker};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -20,7 +19,7 @@ pub(super) struct Uses {
 
 #[derive(Debug)]
 pub(super) struct Use {
-    pub(super) record: Arc<Record>,
+    pub(super) record: EncodedRef,
     pub(super) writes: bool,
     /// Only a residency set has the memory, which lists the command buffer instead of the record.
     by_set: bool,
@@ -37,21 +36,30 @@ impl Drop for Use {
     }
 }
 
-/// A stamp is a serial and a position of this many bits.
-const POSITION_BITS: u32 = 20;
-const POSITIONS: u64 = (1 << POSITION_BITS) - 1;
-/// A serial that no record's stamp has.
-const NO_SERIAL: u64 = !POSITIONS;
+/// A stamp is a serial and the number of an entry, of this many bits.
+const ENTRY_BITS: u32 = 20;
+const ENTRIES: u64 = (1 << ENTRY_BITS) - 1;
+/// A serial that no record's stamp has. Nor has one 0, which a record's stamp is before the record was in a list.
+const NO_SERIAL: u64 = !ENTRIES;
 
-/// The serial of the list of a number, counted from 1: a record that was in no list has the stamp 0.
+/// The serial of the list of a number, counted from 1.
 fn serial(number: u64) -> u64 {
-    const LAST: u64 = (NO_SERIAL >> POSITION_BITS) - 1;
+    const LAST: u64 = (NO_SERIAL >> ENTRY_BITS) - 1;
     assert!(
         number <= LAST,
         "2^44 command buffers have been encoded with tracked memory, after which their serials would repeat: start the \
          program again"
     );
-    number << POSITION_BITS
+    number << ENTRY_BITS
+}
+
+/// The number of a record's entry in a list, counted from 1, if the record's stamp says that it is in the list.
+///
+/// A command buffer on another thread may overwrite the stamp: then the record is listed twice, which does no harm.
+#[inline(always)]
+fn entry(stamp: u64, serial: u64) -> Option<u32> {
+    let number = stamp ^ serial;
+    (number <= ENTRIES).then_some(number as u32)
 }
 
 impl Default for Uses {
@@ -61,59 +69,50 @@ impl Default for Uses {
 }
 
 impl Uses {
-    /// The position of a record, if its stamp says that it is in the list.
-    ///
-    /// A command buffer on another thread may overwrite the stamp: then the record is listed twice, which
-    /// does no harm.
-    #[inline(always)]
-    fn position(&self, record: &Record) -> Option<usize> {
-        let stamp = record.stamp.load(Relaxed);
-        (stamp & !POSITIONS == self.serial).then_some((stamp & POSITIONS) as usize)
-    }
-
-    /// Records a use; returns its position in the list.
-    pub(super) fn record_use(&mut self, record: &Arc<Record>, writes: bool) -> usize {
-        if self.list.is_empty() {
-            self.begin();
-        }
-        let position = self.position(record).unwrap_or_else(|| self.add(record));
-        self.list[position].writes |= writes;
-        position
+    /// Records a use; returns the number of its entry.
+    pub(super) fn record_use(&mut self, record: &RecordRef, writes: bool) -> u32 {
+        let number = self.entry(record).unwrap_or_else(|| self.add(record.into()));
+        self.list[number as usize - 1].writes |= writes;
+        number
     }
 
     /// Records a use by a residency set that the command buffer uses since an epoch.
-    pub(super) fn record_set_use(&mut self, record: &Arc<Record>, begun: u64) {
-        if self.list.is_empty() {
-            self.begin();
-        }
-        match self.position(record) {
-            Some(position) => self.list[position].begun = self.list[position].begun.min(begun),
+    pub(super) fn record_set_use(&mut self, record: &RecordRef, begun: u64) {
+        match self.entry(record) {
+            Some(number) => {
+                let one = &mut self.list[number as usize - 1];
+                one.begun = one.begun.min(begun);
+            }
             None => {
-                _ = self.append(Use {
-                    record: Arc::clone(record),
-                    writes: true,
-                    by_set: true,
-                    begun,
-                });
+                let record = EncodedRef::new(record.into());
+                _ = self.append(Use { record, writes: true, by_set: true, begun });
             }
         }
     }
 
+    /// The number of a record's entry. Begins the list if it is empty.
+    fn entry(&mut self, record: &Record) -> Option<u32> {
+        if self.list.is_empty() {
+            self.begin();
+        }
+        entry(record.stamp.load(Relaxed), self.serial)
+    }
+
     /// Appends a record to a list that has begun.
     #[inline(always)]
-    fn add(&mut self, record: &Arc<Record>) -> usize {
-        let (record, begun) = (Arc::clone(record), record.begin());
+    fn add(&mut self, record: LiveRecord<'_>) -> u32 {
+        let (record, begun) = (EncodedRef::new(record), record.begin());
         self.append(Use { record, writes: false, by_set: false, begun })
     }
 
     #[inline(always)]
-    fn append(&mut self, one: Use) -> usize {
-        let position = self.list.len();
-        if position as u64 <= POSITIONS {
-            one.record.stamp.store(self.serial | position as u64, Relaxed);
+    fn append(&mut self, one: Use) -> u32 {
+        let number = self.list.len() + 1;
+        if number as u64 <= ENTRIES {
+            one.record.stamp.store(self.serial | number as u64, Relaxed);
         }
         self.list.push(one);
-        position
+        number as u32
     }
 }
 
@@ -131,14 +130,32 @@ impl Uses {
         Self { serial: NO_SERIAL, list }
     }
 
-    /// Drops the entries, which may run any code. The thread keeps the memory of the list, unless that is large.
+    /// Drops the entries, which may run any code. The thread keeps the memory of the list, unless that is large: 48 KiB.
     pub(super) fn retire(mut self) {
-        const MAX: usize = 256;
-        self.list.clear();
-        if (1..=MAX).contains(&self.list.capacity()) {
-            _ = SPARE.try_with(|spare| spare.set(self.list));
+        const MAX: usize = 2048;
+        let mut list = std::mem::take(&mut self.list);
+        end(&mut list);
+        if (1..=MAX).contains(&list.capacity()) {
+            _ = SPARE.try_with(|spare| spare.set(list));
         }
     }
+}
+
+impl Drop for Uses {
+    /// For lists of command buffers that were not submitted, and of encoders. No list with entries is dropped under a lock.
+    #[inline]
+    fn drop(&mut self) {
+        if !self.list.is_empty() {
+            end(&mut self.list);
+        }
+    }
+}
+
+/// Ends the uses of a list.
+fn end(list: &mut Vec<Use>) {
+    let ended = list.len();
+    list.clear();
+    drop_unused(ended);
 }
 
 thread_local! {
@@ -155,14 +172,17 @@ struct Encoding {
 }
 
 impl Encoding {
-    /// Records a use; returns its position in the list.
-    fn record_use(&mut self, record: &Arc<Record>, writes: bool) -> usize {
+    /// Records a use; returns the number of its entry.
+    fn record_use(&mut self, record: &RecordRef, writes: bool) -> u32 {
         if self.uses.list.is_empty() {
             self.uses = self.tracker.take();
         }
         self.uses.record_use(record, writes)
     }
 }
+
+/// Finds the footprint of an object; `None` if no view from the CPU can exist.
+pub(crate) type Locate = fn(&Object) -> Option<Footprint>;
 
 /// Receives the arguments of a message to an encoder or a command buffer.
 #[derive(Debug)]
@@ -171,7 +191,7 @@ pub struct ArgumentSink<'a> {
     message_use: MessageUse,
     /// Whether a resource was among the arguments before.
     seen: bool,
-    /// The position in the encoder's list of the buffer that is bound, plus one; 0 if there is none.
+    /// The number in the encoder's list of the buffer that is bound; 0 if there is none.
     bound: u32,
     /// The last argument, if it is a number that can be an index.
     number: Option<usize>,
@@ -189,7 +209,7 @@ enum Destination<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Allocations {
     /// The addresses of the objects, and the records of their memory.
-    pub(super) resources: Vec<(usize, Vec<Arc<Record>>)>,
+    pub(super) resources: Vec<(usize, Vec<RecordRef>)>,
     /// Residency sets, by their members.
     pub(super) sets: Vec<Arc<Residents>>,
 }
@@ -203,6 +223,14 @@ impl Allocations {
             MessageUse::MakeResident,
         ));
         allocations
+    }
+
+    #[inline(never)]
+    fn add(&mut self, object: &Object, footprint: &LazyFootprint, locate: Locate) {
+        if let Some(footprint) = footprint.get(|| locate(object)) {
+            let records = footprint.records().cloned().collect();
+            self.resources.push((object.as_raw().as_ptr().addr(), records));
+        }
     }
 }
 
@@ -219,28 +247,36 @@ impl<'a> ArgumentSink<'a> {
         }
     }
 
-    /// A resource, and whether its own settings forbid that kernels write it.
-    #[inline]
-    pub(crate) fn resource(&mut self, object: Id, footprint: &Footprint, read_only: bool) {
+    /// A resource: its footprint, how that is found, and whether its own settings forbid that kernels write it.
+    ///
+    /// Most messages bind a buffer that is in the list. This sink's address is not passed on, so that it takes no memory.
+    #[inline(always)]
+    pub(crate) fn resource(
+        &mut self,
+        object: &Object,
+        footprint: &LazyFootprint,
+        locate: Locate,
+        read_only: impl FnOnce() -> bool,
+    ) {
         let uses = match &mut self.to {
-            Destination::Encoder(uses) => uses,
+            Destination::Encoder(uses) => *uses,
             Destination::Residency(allocations) => {
-                let records = footprint.records().cloned().collect();
-                return allocations.resources.push((object.as_ptr().addr(), records));
+                return allocations.add(object, footprint, locate);
             }
         };
         if self.message_use == MessageUse::Bind {
-            self.bound = uses.position(footprint);
+            let number = entry(footprint.stamp(), uses.serial.get());
+            self.bound = number.unwrap_or_else(|| uses.add(object, footprint, locate));
             return;
         }
         let reads = match self.message_use {
-            MessageUse::Texture => read_only,
+            MessageUse::Texture => read_only(),
             MessageUse::Launch => true,
             MessageUse::Copy => !self.seen,
             _ => false,
         };
         self.seen = true;
-        uses.record_all(footprint, !reads);
+        uses.record_all(object, footprint, locate, !reads);
     }
 
     /// A pipeline, and the indices of buffers that it may write, a bit each.
@@ -278,7 +314,7 @@ pub(crate) struct EncoderUses {
     bound: Cell<u32>,
     /// A bit for each index whose buffer a launch may have written, where the list does not say so yet.
     unrecorded_writes: Cell<u32>,
-    /// For each index of a buffer: its position in the list, plus one; 0 if nothing is bound.
+    /// For each index of a buffer: its number in the list; 0 if nothing is bound.
     slots: [Cell<u32>; SLOTS],
     /// `None` before the encoder was made by a command buffer, and after its end.
     encoding: RefCell<Option<Encoding>>,
@@ -328,12 +364,8 @@ impl EncoderUses {
 
     /// Binds a buffer to an index, for methods from whose arguments this does not follow.
     pub(crate) fn bind(&self, footprint: Option<&Footprint>, index: usize) {
-        self.sending(MessageUse::Bind, |sink| {
-            if let Some(footprint) = footprint {
-                sink.resource(Id::NIL, footprint, false);
-            }
-            sink.number(Some(index));
-        });
+        let number = footprint.map_or(0, |footprint| self.number(footprint));
+        self.bind_slot(Some(index), number);
     }
 
     /// Called when the encoder has ended: its uses go back to the command buffer.
@@ -351,71 +383,68 @@ impl EncoderUses {
         }
     }
 
-    /// The position of a buffer's first record in the list, plus one; 0 if nothing is tracked.
-    #[inline(always)]
-    fn position(&self, footprint: &Footprint) -> u32 {
-        let stamp = footprint.first.stamp.load(Relaxed);
-        if stamp & !POSITIONS == self.serial.get() && footprint.rest.is_empty() {
-            (stamp & POSITIONS) as u32 + 1
-        } else {
-            self.add(footprint)
-        }
-    }
-
-    /// Records a bound buffer. If it has several records, the pipeline's reflection applies to the first only; the others
-    /// count as written.
+    /// Adds a buffer whose stamp does not say that it is in the list; returns the number of its entry, or 0 if nothing is tracked.
     #[inline(never)]
-    fn add(&self, footprint: &Footprint) -> u32 {
-        if self.serial.get() == NO_SERIAL || !footprint.rest.is_empty() {
-            return self.add_slowly(footprint);
+    fn add(&self, object: &Object, footprint: &LazyFootprint, locate: Locate) -> u32 {
+        // In a list that has begun.
+        if self.serial.get() != NO_SERIAL
+            && let Some(record) = footprint.record()
+            && let Some(encoding) = &mut *self.encoding.borrow_mut()
+        {
+            return encoding.uses.add(record);
         }
-        match &mut *self.encoding.borrow_mut() {
-            // The list has begun, and the record's stamp says that it is not in it.
-            Some(encoding) => encoding.uses.add(&footprint.first) as u32 + 1,
-            None => 0,
-        }
+        self.add_slowly(object, footprint, locate)
     }
 
-    /// The same for the first record of a list, and for a buffer with several records.
+    /// The same for the first record of a list, and for a buffer that was not located yet, has several records, or none.
     #[cold]
     #[inline(never)]
-    fn add_slowly(&self, footprint: &Footprint) -> u32 {
+    fn add_slowly(&self, object: &Object, footprint: &LazyFootprint, locate: Locate) -> u32 {
+        footprint.get(|| locate(object)).map_or(0, |footprint| self.number(footprint))
+    }
+
+    /// The number of a buffer's first record in the list, to which it is added if necessary; 0 if nothing is tracked.
+    ///
+    /// If the buffer has several records, the pipeline's reflection applies to the first only; the others count as written.
+    fn number(&self, footprint: &Footprint) -> u32 {
         let mut encoding = self.encoding.borrow_mut();
         let Some(encoding) = &mut *encoding else { return 0 };
-        let position = encoding.record_use(&footprint.first, false);
+        let number = encoding.record_use(&footprint.first, false);
         footprint.rest.iter().for_each(|record| _ = encoding.record_use(record, true));
         self.serial.set(encoding.uses.serial);
-        position as u32 + 1
+        number
     }
 
     /// Records all memory of a resource.
-    fn record_all(&self, footprint: &Footprint, writes: bool) {
+    #[inline(never)]
+    fn record_all(&self, object: &Object, footprint: &LazyFootprint, locate: Locate, writes: bool) {
+        let Some(footprint) = footprint.get(|| locate(object)) else { return };
         let mut encoding = self.encoding.borrow_mut();
         let Some(encoding) = &mut *encoding else { return };
         footprint.records().for_each(|record| _ = encoding.record_use(record, writes));
         self.serial.set(encoding.uses.serial);
     }
 
-    /// Records the memory at a position of the list, plus one, as written.
+    /// Records the memory of an entry of the list as written; nothing for 0.
     #[inline(never)]
-    fn record_write(&self, position: u32) {
+    fn record_write(&self, number: u32) {
         if let Some(encoding) = &mut *self.encoding.borrow_mut()
-            && let Some(one) = encoding.uses.list.get_mut((position as usize).wrapping_sub(1))
+            && let Some(one) = encoding.uses.list.get_mut((number as usize).wrapping_sub(1))
         {
             one.writes = true;
         }
     }
 
-    /// Binds the memory at a position of the list, plus one; nothing for 0.
+    /// Binds the memory of an entry of the list; nothing for 0.
     #[inline(always)]
-    fn bind_slot(&self, index: Option<usize>, position: u32) {
+    fn bind_slot(&self, index: Option<usize>, number: u32) {
         let Some((index, slot)) = index.and_then(|index| Some((index, self.slots.get(index)?)))
         else {
             // The index is unknown, or Metal will refuse it. If Metal accepts it, the buffer may be used in any way.
-            return self.record_write(position);
+            return self.record_write(number);
         };
         let before = slot.get();
-        if before == position {
+        if before == number {
             return;
         }
         let bit = 1 << index;
@@ -423,9 +452,9 @@ impl EncoderUses {
             self.unrecorded_writes.set(self.unrecorded_writes.get() & !bit);
             self.record_write(before);
         }
-        slot.set(position);
+        slot.set(number);
         let others = self.bound.get() & !bit;
-        self.bound.set(if position == 0 { others } else { others | bit });
+        self.bound.set(if number == 0 { others } else { others | bit });
     }
 
     /// A launch: everything bound is used in the way that the pipeline uses it.
@@ -477,6 +506,17 @@ mod tests {
         assert!(serial(1) != 0 && serial(last) != NO_SERIAL);
         for number in [last + 1, 1 << 44, u64::MAX] {
             assert!(std::panic::catch_unwind(|| serial(number)).is_err(), "{number}");
+        }
+    }
+
+    #[test]
+    fn the_stamp_of_another_list_is_no_entry() {
+        let list = serial(2);
+        assert_eq!(entry(list | 1, list), Some(1));
+        assert_eq!(entry(list | ENTRIES, list), Some(ENTRIES as u32));
+        for stamp in [0, serial(1) | 1, serial(3) | 1] {
+            assert_eq!(entry(stamp, list), None, "{stamp:x}");
+            assert_eq!(entry(stamp, NO_SERIAL), None, "{stamp:x}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The lock-free parts of `memory`, compiled with a model checker's atomics: every interleaving of the
+//! The lock-free parts of `memory`, and the count of uses of tracked memory, compiled with a model checker's atomics: every interleaving of the
 //! threads below, and every value that the memory orderings let an atomic load return, is tried.
 //!
 //! Memory that is handed out is represented by a cell of the checker's, which fails a model in which
@@ -9,10 +9,31 @@
 mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
+    use std::cell::Cell;
+
+    loom::thread_local! {
+        static THREAD: Cell<u64> = Cell::new(0);
+    }
+
+    /// Gives this thread a number.
+    pub(crate) fn number_thread(number: u64) {
+        THREAD.with(|thread| thread.set(number));
+    }
+
+    pub(crate) fn thread() -> u64 {
+        THREAD.with(Cell::get)
+    }
+
+    pub(crate) fn numbered_thread() -> u64 {
+        thread()
+    }
 }
 #[allow(dead_code)] // Each part has more than its models need.
 #[path = "../../../src/memory/bump.rs"]
 mod bump;
+#[allow(dead_code)] // As above.
+#[path = "../../../src/objc/tracking/count.rs"]
+mod count;
 #[allow(dead_code)] // As above.
 #[path = "../../../src/memory/free_lists.rs"]
 mod free_lists;
@@ -23,8 +44,9 @@ mod leases;
 #[path = "../../../src/memory/stack.rs"]
 mod stack;
 
-use atomic::Ordering;
+use atomic::{Ordering, number_thread};
 use bump::Bump;
+use count::{BiasedCount, Change};
 use leases::{Leasable, Leases};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::AtomicBool;
@@ -443,5 +465,84 @@ fn a_pool_at_its_limit_lends_to_one_thread_at_a_time() {
         // Items that are returned beyond the limit of free bytes are released, so that each lease is of a new item.
         assert_eq!((figures.free, figures.pending), (0, 0));
         assert!(figures.made == figures.takes && (1..=2).contains(&figures.takes));
+    });
+}
+
+/// A count whose owner has number 1, with a number of uses that this thread began.
+fn begun(uses: usize) -> Arc<BiasedCount> {
+    let count = Arc::new(BiasedCount::new());
+    number_thread(1);
+    (0..uses).for_each(|_| count.add(Change::Begun));
+    count
+}
+
+#[test]
+fn a_use_is_counted_while_others_begin_and_end() {
+    loom::model(|| {
+        let count = begun(2);
+        let [ender, reader] = [Arc::clone(&count), Arc::clone(&count)];
+        let ender = thread::spawn(move || {
+            number_thread(2);
+            // One that began on the owner, and one of its own.
+            [Change::Ended, Change::Begun, Change::Ended]
+                .iter()
+                .for_each(|&change| ender.add(change));
+        });
+        let reader = thread::spawn(move || {
+            let seen = reader.get();
+            assert!((1..=4).contains(&seen), "{seen}");
+        });
+        [Change::Begun, Change::Ended].iter().for_each(|&change| count.add(change));
+        [ender, reader].into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(count.get(), 1);
+    });
+}
+
+/// A record: whoever drops the last reference frees it, or keeps it while a use that was made by means of a reference has not
+/// ended; then the next search frees it.
+#[test]
+fn a_record_is_freed_after_its_last_use() {
+    struct Record {
+        count: Arc<BiasedCount>,
+        references: loom::sync::atomic::AtomicU64,
+        is_kept: Mutex<bool>,
+        memory: UnsafeCell<u64>,
+    }
+    impl Record {
+        fn drop_reference(&self) {
+            if self.references.fetch_sub(1, Ordering::AcqRel) == 1 {
+                let mut is_kept = self.is_kept.lock().unwrap();
+                match self.count.get() {
+                    0 => write(&self.memory, 0),
+                    _ => *is_kept = true,
+                }
+            }
+        }
+
+        fn search(&self) {
+            let mut is_kept = self.is_kept.lock().unwrap();
+            if *is_kept && self.count.get() == 0 {
+                *is_kept = false;
+                write(&self.memory, 0);
+            }
+        }
+    }
+    loom::model(|| {
+        let (count, references) = (begun(0), loom::sync::atomic::AtomicU64::new(2));
+        let (is_kept, memory) = (Mutex::new(false), UnsafeCell::new(1));
+        let record = Arc::new(Record { count, references, is_kept, memory });
+        let [user, other] = [Arc::clone(&record), Arc::clone(&record)];
+        let user = thread::spawn(move || {
+            number_thread(2);
+            user.count.add(Change::Begun);
+            user.drop_reference();
+            assert_eq!(read(&user.memory), 1, "it was not freed");
+            user.count.add(Change::Ended);
+        });
+        let other = thread::spawn(move || other.drop_reference());
+        record.search();
+        [user, other].into_iter().for_each(|thread| thread.join().unwrap());
+        record.search();
+        assert_eq!(read(&record.memory), 0, "it was freed");
     });
 }
