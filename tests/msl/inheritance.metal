@@ -100,6 +100,8 @@ struct Heir : Origin {
 struct Plainly : Origin { using Origin::Origin; int more = 6; };
 template <typename T> struct Base { T v; Base(T a, int b = 2) : v(a + b) {} };
 template <typename T> struct Derived : Base<T> { using Base<T>::Base; using Base<T>::v; int twice() const { return v * 2; } };
+template <typename T> struct Renamed : Base<T> { using Parent = Base<T>; using Parent::Parent; };
+struct Grand : Heir { Grand() : Heir(1, 2) {} };
 kernel void introduced(device int* out [[buffer(0)]]) {
     Heir heir(3);
     Heir other(1, 2);
@@ -115,4 +117,6 @@ kernel void introduced(device int* out [[buffer(0)]]) {
     Derived<int> derived(4);
     Derived<int> second = {4, 5};
     out[6] = derived.twice() + 100 * second.v;
+    Grand grand;
+    out[7] = grand.g(1) + 10 * grand.f(1.0f) + 100 * Renamed<int>(5, 6).v;
 }

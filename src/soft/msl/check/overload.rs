@@ -146,9 +146,8 @@ impl Checker {
         let class = self.func(id).class.map(|class| self.types.intern(Ty::Struct(class)));
         // A function that a using-declaration names is a member of the class that has the declaration
         // ([over.match.funcs]/4).
-        if self.introduces(object.ty, id) {
-            return Some(rank);
-        }
+        let class = class.filter(|&class| class != object.ty);
+        let class = class.and_then(|class| self.introducer(object.ty, id).or(Some(class)));
         let base = class.filter(|&class| self.base_path(object.ty, class).is_some());
         Some(base.map_or(rank, |base| Rank::Base(base, rank > Rank::Exact)))
     }

@@ -55,14 +55,13 @@ impl Checker {
             ScopeKind::Class(class) => Some(class),
             _ => None,
         };
+        if let Some(class) = class
+            && let Some(base) = self.constructors_named(path)
+        {
+            return self.classes[class.0 as usize].introduced.constructors.push(base);
+        }
         match self.lookup_path(path) {
             Found::Entities(list) if !list.is_empty() => {
-                if let Some(class) = class
-                    && let Some(base) = self.constructors_named(path, &list)
-                {
-                    let row = &mut self.classes[class.0 as usize].introduced;
-                    return row.constructors.push(base);
-                }
                 let own = self.scopes[scope.0 as usize].names.get(&name);
                 let known: FastSet<Entity> = own.into_iter().flatten().copied().collect();
                 for entity in list.into_iter().filter(|entity| !known.contains(entity)) {
@@ -98,23 +97,32 @@ impl Checker {
     }
 
     /// The class whose constructors are named: `Base::Base`, also by another name of the base ([class.qual]/2).
-    fn constructors_named(&self, path: &Path, list: &[Entity]) -> Option<(TyId, Path)> {
+    fn constructors_named(&mut self, path: &Path) -> Option<(TyId, Path)> {
         let (last, before) = path.parts.split_last()?;
         let owner = before.last()?;
-        let same = match (&last.name, &owner.name) {
-            (Label::Name(a), Label::Name(b)) => a == b,
-            _ => false,
-        };
-        let ty = list.iter().find_map(|entity| match *entity {
+        match (&last.name, &owner.name) {
+            (Label::Name(a), Label::Name(b)) if a == b => {}
+            _ => return None,
+        }
+        let base = Path { parts: before.to_vec(), ..path.clone() };
+        let Found::Entities(list) = self.lookup_path(&base) else { return None };
+        let ty = list.into_iter().find_map(|entity| match self.applied(entity, owner) {
             Entity::Type(qual) => Some(qual.ty),
             _ => None,
         })?;
-        let base = Path { parts: before.to_vec(), ..path.clone() };
-        (same && self.types.structure(ty).is_some()).then_some((ty, base))
+        self.types.structure(ty).is_some().then_some((ty, base))
     }
 
-    /// Whether a class brings a function of a base, or the template that it is made from, into its own scope.
-    pub(super) fn introduces(&self, ty: TyId, id: FuncId) -> bool {
+    /// The class that brings a function of a base, or the template that it is made from, into its own scope: the class
+    /// itself or one of its bases.
+    pub(super) fn introducer(&self, ty: TyId, id: FuncId) -> Option<TyId> {
+        match self.introduces(ty, id) {
+            true => Some(ty),
+            false => self.bases_of(ty).into_iter().find_map(|base| self.introducer(base, id)),
+        }
+    }
+
+    fn introduces(&self, ty: TyId, id: FuncId) -> bool {
         let Some((class, _)) = self.types.structure(ty) else { return false };
         let made_from = self.func(id).made_from.map(Entity::Template);
         self.classes[class.0 as usize]

@@ -31,7 +31,7 @@ fn inheritance() {
     file.kernel("layouts").expects(&[12u32, 16, 20, 4, 7, 1]);
     file.kernel("in_buffers").each(20, |i| 3 + i as i32);
     file.kernel("traits").each(20, |i| 1 + 4 + 20 * i as i32 + 100 * (2 + i as i32));
-    file.kernel("introduced").expects(&[353, 210, 3003, 4004, 604, 45677, 912]);
+    file.kernel("introduced").expects(&[353, 210, 3003, 4004, 604, 45677, 912, 3 + 20 + 1100]);
     file.finish();
 }
 
