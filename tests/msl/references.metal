@@ -66,3 +66,16 @@ kernel void returns_moved(device int* out [[buffer(0)]]) {
     HoldsMoved h = returned(3);
     out[0] = h.inner.n * 10 + h.k;
 }
+
+// Objects as arguments of templates, by reference: of enumerations and of derived classes (C++14 temp.arg.nontype).
+enum Mode { slow, quick };
+struct Root { int v; constexpr Root(int a) : v(a) {} };
+struct Leaf : Root { constexpr Leaf(int a) : Root(a) {} };
+constant Mode mode = quick;
+constant Leaf leaf(5);
+template <constant Mode& M> constexpr int chosen() { return M == quick ? 1 : 2; }
+template <constant Leaf& L> constexpr int value_of() { return L.v; }
+template <constant Root& R> constexpr int either() { return 1; }
+template <constant Leaf& L> constexpr int either() { return 2; }
+static_assert(chosen<mode>() == 1 && value_of<leaf>() == 5, "");
+static_assert(either<leaf>() == 2, "");
