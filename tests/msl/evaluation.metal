@@ -158,6 +158,17 @@ static_assert(min(1.0f, NAN) == 1.0f && max(NAN, 2.0f) == 2.0f && fmin(NAN, 3.0f
 // Rounded once, as at run time.
 static_assert(float(9007199791611905L) == 9007200328482816.0f, "");
 
+// Functions are values.
+template <typename F> constexpr int applied_to_3(F f) { return f(3); }
+constexpr int doubled(int x) { return 2 * x; }
+constexpr int tripled(int x) { return 3 * x; }
+constexpr int chosen_of(bool first) {
+    int (*chosen)(int) = doubled;
+    if (!first) chosen = tripled;
+    return chosen(5) * (chosen == doubled ? 1 : 10);
+}
+static_assert(applied_to_3(doubled) == 6 && chosen_of(true) == 10 && chosen_of(false) == 150, "");
+
 template <typename... T> int nested_folds(T... args) { return (0 + ... + (args * (1 + ... + args))); }
 template <typename... T> int all_of(T... args) { return (0 + ... + args); }
 template <typename... T> int nested_expansions(T... args) { return all_of((args + all_of(args...))...); }

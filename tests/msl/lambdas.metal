@@ -108,3 +108,45 @@ kernel void as_pointers(device int* out [[buffer(0)]]) {
     out[3] = list[0] * 10 + list[1];
     out[4] = after_first(list);
 }
+
+// An element of a list that begins with '[' is a lambda or a designator.
+struct Held { int v; };
+struct Called { int v; template <typename F> Called(F f) : v(f(5)) {} };
+Held held(int q) { return {[&] { return q + 1; }()}; }
+constant constexpr int third = 2;
+kernel void in_braces(device int* out [[buffer(0)]]) {
+    int q = 4;
+    int list[4] = {2, [] { return 3; }(), [q](int a) { return a + q; }(1), [=]() mutable { return q; }()};
+    int named[4] = {[1] = 7, [third] = 9, [q](int a) { return a * q; }(2)};
+    Called called{[](int a) { return a * 2; }};
+    Held one = {.v = [](int x) { return x; }(2)};
+    out[0] = list[0] * 1000 + list[1] * 100 + list[2] * 10 + list[3];
+    out[1] = named[0] * 1000 + named[1] * 100 + named[2] * 10 + named[3];
+    out[2] = called.v + held(3).v + one.v;
+}
+
+// Packs of parameters in lambdas.
+int digits(int a, int b, int c) { return a * 100 + b * 10 + c; }
+template <typename... T> void all_captured(device int* out, T... t) {
+    auto by_value = [=](int s) { return (s + ... + t); };
+    auto by_name = [t...] { return (0 + ... + t) * int(sizeof...(t)); };
+    auto by_reference = [&t...] { ((t += 1), ...); };
+    auto nested = [&] { return [=] { return digits(t...); }(); };
+    auto generic = [&](auto... u) { return (0 + ... + (t * u)); };
+    by_reference();
+    out[0] = by_value(1);
+    out[1] = by_name();
+    out[2] = nested();
+    out[3] = generic(1, 10, 100);
+}
+template <typename... T> int none_captured(T... t) {
+    return [=](int s) { return (s + ... + t); }(5);
+}
+template <typename... F> int called_in_turn(int x, F... f) {
+    return [&] { return (0 + ... + f(x)); }();
+}
+kernel void captured_packs(device int* out [[buffer(0)]]) {
+    all_captured(out, 1, 2, 3);
+    out[4] = none_captured();
+    out[5] = called_in_turn(2, [](int x) { return x + 1; }, [](int x) { return x * 10; });
+}

@@ -95,3 +95,12 @@ kernel void matrices_as_values(device float* out [[buffer(0)]], uint i [[thread_
     float2x3 table[2] = {m, m + m};
     out[i] = table[i & 1][1][2] + table[1 - (i & 1)][0][0];
 }
+
+// The columns by their name.
+kernel void named_columns(device float* out [[buffer(0)]], constant float3x3& given [[buffer(1)]]) {
+    float2x2 m(1.0f, 2.0f, 3.0f, 4.0f);
+    m.columns[1].x += 10.0f;
+    m.columns[0] = m.columns[0].yx;
+    out[0] = m[0].x * 100.0f + m[1].x;
+    out[1] = given.columns[2].y;
+}

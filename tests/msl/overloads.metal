@@ -166,3 +166,18 @@ float negated() {
 }
 }
 kernel void operators_of_wide_vectors(device float* out [[buffer(0)]]) { out[0] = tiles::negated(); }
+
+// `...` takes arguments of any type, and is worse than every conversion.
+template <typename T> int taken(int) { return 1; }
+template <typename T> int taken(...) { return 2; }
+template <typename T, typename = decltype(declval<T>().go())> true_type goes(int);
+template <typename T> false_type goes(...);
+struct Goes { void go(); };
+int first_of(int a, ...) { return a; }
+kernel void by_ellipsis(device int* out [[buffer(0)]]) {
+    out[0] = taken<int>(0) * 100 + taken<int>(1.5f) * 10 + taken<int>(out);
+    out[1] = decltype(goes<Goes>(0))::value * 10 + decltype(goes<int>(0))::value;
+    int n = 0;
+    int first = first_of(7, ++n, 2.0f);
+    out[2] = first * 10 + n;
+}

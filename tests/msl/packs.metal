@@ -78,3 +78,17 @@ template <typename... As> struct Both {
 kernel void two_packs(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     out[i] = Both<int, half>::size_of_all(Pair<int, char>{}, Pair<half, char>{}) + int(i);
 }
+
+// Arguments of any type (C++17 temp.param).
+template <auto N> struct Kept { static constexpr constant auto value = N; };
+template <auto F> int through(int x) { return F(x); }
+template <auto... N> int sum_of_all() { return (0 + ... + int(N)); }
+int after(int x) { return x + 1; }
+struct Added { int n; int operator()(int x) const constant { return x + n; } };
+template <int N> constant constexpr Added added{N};
+kernel void any_values(device int* out [[buffer(0)]]) {
+    out[0] = Kept<3>::value + int(sizeof(Kept<3L>::value)) * 10;
+    out[1] = through<after>(4);
+    out[2] = sum_of_all<1, 'a', true>();
+    out[3] = added<3>(4);
+}

@@ -113,6 +113,10 @@ pub(crate) enum BaseType {
     Auto,
     /// `__underlying_type(E)`, the type of an enum's values.
     Underlying(Arc<TypeName>),
+    /// `typeof(expr)`
+    Typeof(Arc<Expr>),
+    /// `typeof(type)`
+    TypeofType(Arc<TypeName>),
     /// `decltype(expr)`, or `decltype(auto)` without one.
     Decltype(Option<Arc<Expr>>),
     /// Constructors, destructors and conversion functions have no type specifier.
@@ -141,6 +145,7 @@ pub(crate) struct Storage {
     pub(crate) explicit: bool,
     pub(crate) friend: bool,
     pub(crate) virtual_: bool,
+    pub(crate) mutable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -221,6 +226,8 @@ pub(crate) enum DeclaratorPart {
 #[derive(Clone, Debug)]
 pub(crate) struct Signature {
     pub(crate) parameters: Vec<Parameter>,
+    /// Whether any arguments may follow: `...`
+    pub(crate) variadic: bool,
     /// The qualifiers of `this`.
     pub(crate) constant: bool,
     pub(crate) space: Option<AddressSpace>,
@@ -236,6 +243,7 @@ impl Signature {
     pub(crate) fn empty() -> Self {
         Self {
             parameters: Vec::new(),
+            variadic: false,
             constant: false,
             space: None,
             reference: None,
@@ -246,7 +254,8 @@ impl Signature {
 
     /// The parameters alone.
     pub(crate) fn only_parameters(&self) -> Self {
-        Self { parameters: self.parameters.clone(), ..Self::empty() }
+        let parameters = self.parameters.clone();
+        Self { parameters, variadic: self.variadic, ..Self::empty() }
     }
 }
 
@@ -468,8 +477,8 @@ pub(crate) enum StmtKind {
         condition: Condition,
         body: Box<Stmt>,
     },
-    /// A label; the statement it labels is the next one of the block.
-    Case(Expr),
+    /// A label, or the labels from one value to another; the statement it labels is the next one of the block.
+    Case(Expr, Option<Expr>),
     Default,
     Break,
     Continue,
@@ -517,6 +526,8 @@ pub(crate) enum ExprKind {
     /// `=`, or the operator of a compound assignment such as `+=`.
     Assign(Option<Punct>, Box<Expr>, Box<Expr>),
     Conditional(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// `a ?: b`
+    Or(Box<Expr>, Box<Expr>),
     Comma(Box<Expr>, Box<Expr>),
     Call(Box<Expr>, Vec<Expr>),
     Index(Box<Expr>, Box<Expr>),
@@ -535,6 +546,8 @@ pub(crate) enum ExprKind {
     SizeofType(Box<TypeName>),
     SizeofExpr(Box<Expr>),
     AlignofType(Box<TypeName>),
+    /// `__builtin_offsetof(T, member.path[1])`
+    Offsetof(Box<TypeName>, Box<Expr>),
     /// `sizeof...(pack)`
     SizeofPack(Ident),
     /// `{a, b}`, with or without designators
@@ -567,13 +580,15 @@ pub(crate) struct Lambda {
     pub(crate) statements: bool,
 }
 
-/// `x`, `&x` and `x = init`; `this` has the keyword's name, and `*this` is its object.
+/// `x`, `&x`, `x...` and `x = init`; `this` has the keyword's name, and `*this` is its object.
 #[derive(Debug)]
 pub(crate) struct Capture {
     pub(crate) name: Ident,
     pub(crate) reference: bool,
     /// `*this`
     pub(crate) object: bool,
+    /// `x...`
+    pub(crate) pack: bool,
     pub(crate) init: Option<Expr>,
 }
 
@@ -610,9 +625,11 @@ impl ExprKind {
         use ExprKind::*;
         let most = |list: &[Expr]| list.iter().map(|e| e.depth).max().unwrap_or(0);
         match self {
-            Unary(_, a) | Postfix(_, a) | Cast(_, _, a) | SizeofExpr(a) => a.depth,
+            Unary(_, a) | Postfix(_, a) | Offsetof(_, a) | Cast(_, _, a) | SizeofExpr(a) => a.depth,
             Expansion(a, _) | Expanded(a, ..) => a.depth,
-            Binary(_, a, b) | Assign(_, a, b) | Comma(a, b) | Index(a, b) => a.depth.max(b.depth),
+            Binary(_, a, b) | Assign(_, a, b) | Comma(a, b) | Index(a, b) | Or(a, b) => {
+                a.depth.max(b.depth)
+            }
             Conditional(a, b, c) => a.depth.max(b.depth).max(c.depth),
             Call(callee, arguments) => callee.depth.max(most(arguments)),
             Member { object, .. } => object.depth,

@@ -260,6 +260,7 @@ impl Lexer<'_> {
     fn token(&mut self) -> Kind {
         let first = self.peek(0);
         match first {
+            b'R' if self.peek(1) == b'"' && self.raw_string() => Kind::Str,
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' => {
                 self.identifier();
                 Kind::Ident
@@ -322,6 +323,20 @@ impl Lexer<'_> {
                 _ => self.at += self.char_length(0),
             }
         }
+    }
+
+    /// `R"delimiter(text)delimiter"` (C++14 lex.string), if it ends.
+    fn raw_string(&mut self) -> bool {
+        let rest = &self.text[self.at + 2..];
+        let Some((delimiter, text)) = rest.split_once('(') else { return false };
+        // At most 16 characters, none of them a space, a parenthesis or a backslash.
+        let odd = |c: char| c.is_whitespace() || matches!(c, ')' | '\\' | '"');
+        if delimiter.len() > 16 || delimiter.contains(odd) {
+            return false;
+        }
+        let Some(length) = text.find(&format!("){delimiter}\"")) else { return false };
+        self.at += 2 + (delimiter.len() + 1) + length + 1 + delimiter.len() + 1;
+        true
     }
 
     /// The length of the character at `ahead` bytes from here.
@@ -459,10 +474,19 @@ pub(crate) fn character(spelling: &str) -> Option<u64> {
     }
 }
 
-/// The bytes of a string literal with its escapes replaced (C++14 lex.ccon).
+/// A string literal as text.
 pub(crate) fn string(spelling: &str) -> Option<String> {
-    let inner = spelling.strip_prefix('"')?.strip_suffix('"')?;
-    unescape(inner).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    string_bytes(spelling).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The bytes of a string literal with its escapes replaced (C++14 lex.ccon). Raw ones have none.
+pub(crate) fn string_bytes(spelling: &str) -> Option<Vec<u8>> {
+    if let Some(raw) = spelling.strip_prefix("R\"") {
+        let (delimiter, text) = raw.split_once('(')?;
+        let text = text.strip_suffix('"')?.strip_suffix(delimiter)?.strip_suffix(')')?;
+        return Some(text.as_bytes().to_vec());
+    }
+    unescape(spelling.strip_prefix('"')?.strip_suffix('"')?)
 }
 
 fn unescape(inner: &str) -> Option<Vec<u8>> {

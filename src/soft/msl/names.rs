@@ -39,6 +39,7 @@ known_names! {
     THREADGROUP "threadgroup" THREADGROUP_IMAGEBLOCK "threadgroup_imageblock"
     RAY_DATA "ray_data" OBJECT_DATA "object_data" RESTRICT "__restrict" ATTRIBUTE "__attribute__"
     ALIGNOF_GNU "__alignof__" UNDERLYING_TYPE "__underlying_type" ASM "asm"
+    TYPEOF "typeof" TYPEOF_GNU "__typeof__" OFFSETOF "__builtin_offsetof"
     LAST_KEYWORD "__last_keyword"
     // Names with a meaning only in some contexts.
     DEFINED "defined" HAS_INCLUDE "__has_include" HAS_FEATURE "__has_feature"
@@ -56,6 +57,8 @@ known_names! {
     AND "and" AND_EQ "and_eq" BITAND "bitand" BITOR "bitor" COMPL "compl" NOT "not" NOT_EQ "not_eq" OR "or" OR_EQ "or_eq"
     XOR "xor" XOR_EQ "xor_eq"
     THREAD_ELEMENTS "thread_elements" SIMD "simd" RAYTRACING "raytracing" BEGIN "begin" END "end"
+    // The element of a range-based `for` whose parts have the names.
+    RANGE_ELEMENT "range:element"
 }
 
 impl Name {

@@ -101,14 +101,32 @@ fn the_corpus_compiles() {
 #[test]
 fn an_unsupported_feature_fails_only_the_kernels_that_use_it() {
     let text = "#include <metal_stdlib>
+        #include <metal_tensor>
+        #include <MetalPerformancePrimitives/MetalPerformancePrimitives.h>
         using namespace metal;
+        using namespace mpp::tensor_ops;
         int twice(int x) { return 2 * x; }
         kernel void good(device int* out) { out[0] = twice(1); }
-        kernel void bad(texture2d<uint, access::read_write> t) { t.atomic_min(uint2(0), ulong4(1)); }";
+        kernel void bad(texture2d<uint, access::read_write> t) { t.atomic_min(uint2(0), ulong4(1)); }
+        void largest(texture2d<ulong, access::read_write> t) { t.atomic_max(uint2(0), ulong4(1)); }
+        kernel void wide(texture2d<ulong, access::read_write> t) { largest(t); }
+        typedef tensor<device half, dextents<int, 2>> Input;
+        kernel void reduced(Input a [[buffer(0)]], Input b [[buffer(1)]]) {
+            matmul2d<matmul2d_descriptor(64, 32, 16), execution_simdgroups<4>> op;
+            auto all = op.get_destination_cooperative_tensor<Input, Input, float>();
+            op.run(a, b, all);
+            auto largest = op.get_row_reduction_destination_cooperative_tensor<Input, Input, float>();
+            reduce_rows(all, largest, reduction_operation::max, reduction_operation_identity<float>::max_identity);
+            for (auto it = all.begin(); it != all.end(); it++) *it = *largest.map_iterator(it);
+        }";
     let library = whole(text).unwrap_or_else(|error| panic!("{error}"));
     assert!(library.kernel("good", &ConstantValues::default()).is_ok());
-    let Err(error) = library.kernel("bad", &ConstantValues::default()) else { panic!("it runs") };
-    assert!(error.0.contains("not supported"), "{error:?}");
+    for name in ["bad", "wide", "reduced"] {
+        let Err(error) = library.kernel(name, &ConstantValues::default()) else {
+            panic!("{name} runs")
+        };
+        assert!(error.0.contains("not supported"), "{name}: {error:?}");
+    }
 }
 
 const OTHER_STAGES: &str = "

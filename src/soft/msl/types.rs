@@ -100,6 +100,8 @@ pub(crate) struct Field {
     pub(crate) base: bool,
     /// A bit-field is in the unit of its type at `offset`.
     pub(crate) bits: Option<Bits>,
+    /// Whether it changes in objects that are `const`.
+    pub(crate) mutable: bool,
     /// `[[id(n)]]`: its index in an argument buffer.
     pub(crate) id: Option<u32>,
     /// `[[attribute(n)]]`: which attribute of a stage's input it is.
@@ -112,7 +114,8 @@ impl Field {
     /// A member that is not a base and not a bit-field, without attributes.
     pub(crate) fn new(name: Option<Name>, qual: Qual, offset: u32, span: Span) -> Self {
         let (base, bits, id, attribute, condition) = (false, None, None, None, None);
-        Self { name, qual, offset, span, base, bits, id, attribute, condition }
+        let mutable = false;
+        Self { name, qual, offset, span, base, bits, mutable, id, attribute, condition }
     }
 }
 

@@ -601,6 +601,11 @@ fn function_constants_by_component_and_in_aggregates() {
         unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.unwrap();
         assert_eq!(out[0], 0.5 + 70.0 + 2.0);
     }
+    let mut values = ConstantValues::default();
+    values.by_index.insert(0, [0; 16].to_vec());
+    values.by_index.insert(1, vec![1, 1]);
+    let error = library.kernel("k", &values).map(drop).unwrap_err().to_string();
+    assert!(error.contains("function constant 'n' is needed and has no value"), "{error}");
 }
 
 #[test]

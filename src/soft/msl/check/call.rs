@@ -148,6 +148,13 @@ impl Checker {
             for entity in list {
                 match entity {
                     Entity::Function(id) => candidates.push(Candidate::Func(*id)),
+                    // An instance of a variable template, whose class has a call operator.
+                    Entity::Template(id)
+                        if path.last().arguments.is_some() && !self.is_function_template(*id) =>
+                    {
+                        let object = self.path(path);
+                        return self.call_object(object, arguments, span);
+                    }
                     Entity::Template(id) => {
                         let explicit = path.last().arguments.clone();
                         match self.template_candidate(*id, explicit.as_deref(), &arguments, span) {
@@ -155,7 +162,10 @@ impl Checker {
                             Err(reason) => ignored.push((*id, reason)),
                         }
                     }
-                    Entity::Local(_) | Entity::Binding(_) | Entity::Global(_) => {
+                    Entity::Local(_)
+                    | Entity::Binding(_)
+                    | Entity::Global(_)
+                    | Entity::Field(..) => {
                         let object = self.path(path);
                         return self.call_object(object, arguments, span);
                     }
@@ -318,9 +328,17 @@ impl Checker {
         &mut self,
         id: FuncId,
         this: Option<Expr>,
-        arguments: Vec<Expr>,
+        mut arguments: Vec<Expr>,
         span: Span,
     ) -> Expr {
+        // No function reads its arguments for `...`, but they are evaluated.
+        let count = self.func(id).parameters.len();
+        if arguments.len() > count {
+            let extra = arguments.split_off(count);
+            let call = self.call_function(id, this, arguments, span);
+            let before = |call, extra| self.comma(extra, call, span);
+            return extra.into_iter().rev().fold(call, before);
+        }
         let mut values = Vec::new();
         let mut space = None;
         if let Some(object) = this {

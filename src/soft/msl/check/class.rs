@@ -224,6 +224,9 @@ impl Checker {
             {
                 field.condition = condition;
             }
+            if let Some(field) = self.types.class_mut(id).last_field() {
+                field.mutable = simple.specifiers.storage.mutable;
+            }
             let default = !matches!(one.init, Init::None);
             self.classes[at].defaults.push(default.then(|| simple.clone()));
         }

@@ -26,6 +26,8 @@ pub(super) enum Rank {
     /// A scalar becomes a vector (MSL 2.22).
     Splat,
     User,
+    /// It is an argument for `...`.
+    Ellipsis,
 }
 
 /// An argument, as overload resolution sees it.

@@ -28,14 +28,6 @@ fn literal_scalar(ty: LiteralType) -> Scalar {
 }
 
 impl Checker {
-    /// Checks an unevaluated operand (`sizeof`, `decltype`, constants).
-    pub(super) fn unevaluated(&mut self, expr: &ast::Expr) -> Expr {
-        self.unevaluated += 1;
-        let checked = self.expr(expr);
-        self.unevaluated -= 1;
-        checked
-    }
-
     /// Counts expressions in instances of templates and in defaults; false if there were too many.
     pub(super) fn charge_expressions(&mut self, count: usize, span: Span) -> bool {
         let counts = self.origin.is_some() || self.defaults > 0;
@@ -72,19 +64,21 @@ impl Checker {
             ExprKind::Nullptr => {
                 self.value(self::ExprKind::Constant(Constant::Int(0)), Types::NULLPTR, span)
             }
-            ExprKind::This => match self.this_object(span) {
-                Some(object) => {
-                    let object = self.enclosing_object(object, span);
-                    self.address_of(object, span)
+            ExprKind::This => {
+                match self.this_object(span).or_else(|| self.object_unevaluated(span)) {
+                    Some(object) => {
+                        let object = self.enclosing_object(object, span);
+                        self.address_of(object, span)
+                    }
+                    None => {
+                        self.error(
+                            span,
+                            "invalid use of 'this' outside of a non-static member function",
+                        );
+                        self.error_expr(span)
+                    }
                 }
-                None => {
-                    self.error(
-                        span,
-                        "invalid use of 'this' outside of a non-static member function",
-                    );
-                    self.error_expr(span)
-                }
-            },
+            }
             ExprKind::Path(path) => self.path(path),
             ExprKind::Unary(punct, operand) => self.unary(*punct, operand, span),
             ExprKind::Postfix(punct, operand) => self.postfix(*punct, operand, span),
@@ -111,7 +105,12 @@ impl Checker {
                     }
                 }
             }
-            ExprKind::Conditional(condition, yes, no) => self.conditional(condition, yes, no, span),
+            ExprKind::Conditional(condition, yes, no) => {
+                let condition = self.expr(condition);
+                let (yes, no) = (self.expr(yes), self.expr(no));
+                self.conditional(condition, yes, no, span)
+            }
+            ExprKind::Or(first, second) => self.first_or_second(first, second, span),
             ExprKind::Comma(left, right) => {
                 let left = self.expr(left);
                 let right = self.expr(right);
@@ -181,6 +180,16 @@ impl Checker {
                 let kind = self::ExprKind::Constant(Constant::Int(u64::from(align)));
                 self.value(kind, Types::scalar(Scalar::U64), span)
             }
+            ExprKind::Offsetof(class, part) => {
+                let class = self.type_name(class);
+                match self.offset_of(class.ty, part) {
+                    Some((offset, _)) => {
+                        let kind = self::ExprKind::Constant(Constant::Int(offset));
+                        self.value(kind, Types::scalar(Scalar::U64), span)
+                    }
+                    None => self.error_expr(span),
+                }
+            }
             ExprKind::InitList(_) => {
                 self.error(span, "initializer list cannot be used here");
                 self.error_expr(span)
@@ -233,24 +242,31 @@ impl Checker {
 
     /// A string literal: an array of characters in constant memory (lex.string).
     fn string(&mut self, pieces: &[Name], span: Span) -> Expr {
-        let text: String = pieces
-            .iter()
-            .filter_map(|&piece| lex::string(self.context.names.text(piece)))
-            .collect();
+        let text = self.joined_pieces(pieces);
         self.string_of(&text, span)
     }
 
-    fn string_of(&mut self, text: &str, span: Span) -> Expr {
-        let char_type = Types::scalar(Scalar::I8);
-        let characters = text.bytes().chain([0]);
-        let parts: Vec<Expr> = characters
-            .map(|byte| {
-                let kind = ExprKind::Constant(Constant::Int(byte as i8 as u64));
-                self.value(kind, char_type, span)
-            })
-            .collect();
-        let ty = self.types.intern(Ty::Array(char_type, Some(parts.len() as u32)));
-        let init = self.value(ExprKind::Aggregate(parts), ty, span);
+    /// The bytes of adjacent literals.
+    pub(super) fn joined_pieces(&self, pieces: &[Name]) -> Vec<u8> {
+        let bytes = |&piece| lex::string_bytes(self.context.names.text(piece));
+        pieces.iter().filter_map(bytes).flatten().collect()
+    }
+
+    /// The array of a string's characters and the zero after them.
+    pub(super) fn characters(&mut self, text: &[u8], scalar: Scalar, span: Span) -> Expr {
+        let element = Types::scalar(scalar);
+        let character = |&byte: &u8| {
+            let value = if scalar == Scalar::I8 { byte as i8 as u64 } else { byte.into() };
+            self.value(ExprKind::Constant(Constant::Int(value)), element, span)
+        };
+        let parts: Vec<Expr> = text.iter().chain(&[0]).map(character).collect();
+        let ty = self.types.intern(Ty::Array(element, Some(parts.len() as u32)));
+        self.value(ExprKind::Aggregate(parts), ty, span)
+    }
+
+    fn string_of(&mut self, text: &[u8], span: Span) -> Expr {
+        let init = self.characters(text, Scalar::I8, span);
+        let ty = init.qual.ty;
         let space = Some(ast::AddressSpace::Constant);
         let qual = Qual { constant: true, space, ..Qual::plain(ty) };
         let global = self.unnamed_global(qual, init, span);
@@ -316,7 +332,7 @@ impl Checker {
         }
     }
 
-    fn comma(&mut self, left: Expr, right: Expr, span: Span) -> Expr {
+    pub(super) fn comma(&self, left: Expr, right: Expr, span: Span) -> Expr {
         let (qual, place) = (right.qual, right.place);
         Expr { kind: ExprKind::Comma(Box::new(left), Box::new(right)), qual, place, span }
     }
@@ -405,7 +421,11 @@ impl Checker {
                 );
                 self.error_expr(span)
             }
-            Some(Entity::Pack(_) | Entity::Locals(..)) => {
+            Some(Entity::Field(class, at)) => match self.object_of_class(class, span) {
+                Some(object) => self.field(object, &[at], span),
+                None => self.error_expr(span),
+            },
+            Some(Entity::Pack(_) | Entity::Locals(..) | Entity::Fields(..)) => {
                 let text = self.path_text(path);
                 self.error(span, format!("expression contains unexpanded parameter pack '{text}'"));
                 self.error_expr(span)
@@ -450,6 +470,12 @@ impl Checker {
             {
                 self.name_of_functions(path, &list)
             }
+            Found::Entities(list) if list.is_empty() && self.unevaluated > 0 => {
+                match self.member_named(path) {
+                    Some((class, fields)) => self.member_unevaluated(class, &fields, span),
+                    None => self.undeclared(path),
+                }
+            }
             Found::Entities(list) => self.named(list.first().copied(), path),
             Found::Member(class, fields) => match self.object_of_class(class, span) {
                 Some(object) if *self.types.get(object.qual.ty) == Ty::Struct(class) => {
@@ -468,6 +494,7 @@ impl Checker {
                     );
                     self.error_expr(span)
                 }
+                None if self.unevaluated > 0 => self.member_unevaluated(class, &fields, span),
                 None => {
                     let text = self.path_text(path);
                     self.error(span, format!("invalid use of non-static data member '{text}'"));
@@ -520,7 +547,8 @@ impl Checker {
             && let Some(Owner::Body(_, func)) = self.body.as_ref().map(|body| body.owner)
         {
             let name = self.func(func).name.clone();
-            return self.string_of(name.rsplit("::").next().unwrap_or_default(), path.span);
+            return self
+                .string_of(name.rsplit("::").next().unwrap_or_default().as_bytes(), path.span);
         }
         if path.parts.len() > 1 {
             self.error(path.span, format!("no member named '{text}'"));
@@ -579,6 +607,8 @@ impl Checker {
                 let (text, ty) = (self.text(name), self.types.name(object.qual.ty));
                 self.error(member.span, format!("no member named '{text}' in '{ty}'"));
             }
+            // The columns are all that a matrix has.
+            Ty::Matrix(..) if self.context.names.text(name) == "columns" => return object,
             Ty::Opaque(name) => self.unsupported(member.span, format!("'{name}' is")),
             Ty::Pointer(pointee) => {
                 let ty = self.types.name(object.qual.ty);
@@ -605,8 +635,9 @@ impl Checker {
                 return self.error_expr(span);
             };
             let field = &row.fields()[index as usize];
+            let mutable = field.mutable && object.qual.space != Some(ast::AddressSpace::Constant);
             let qual = Qual {
-                constant: field.qual.constant || object.qual.constant,
+                constant: field.qual.constant || object.qual.constant && !mutable,
                 volatile: field.qual.volatile || object.qual.volatile,
                 space: object.qual.space,
                 ty: field.qual.ty,

@@ -2,6 +2,7 @@
 
 use super::constant::fits;
 use super::{Checker, Entity};
+use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, Designator};
 use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::source::Span;
@@ -43,6 +44,11 @@ impl Checker {
                 ast::Init::Direct(options) => return Some(self.sampler_value(options, span)),
                 ast::Init::Copy(_) | ast::Init::List(_) => {}
             }
+        }
+        if let Some(expr) = init.single()
+            && let Some(value) = self.string_array(qual.ty, expr)
+        {
+            return Some(value);
         }
         let is_list = |expr: &ast::Expr| matches!(expr.kind, ast::ExprKind::InitList(_));
         let listed = match init {
@@ -91,6 +97,22 @@ impl Checker {
                 }
             }
         }
+    }
+
+    /// An array of characters with the value of a string literal ([dcl.init.string]).
+    fn string_array(&mut self, ty: TyId, expr: &ast::Expr) -> Option<Expr> {
+        let ast::ExprKind::Str(pieces) = &expr.kind else { return None };
+        let Ty::Array(element, count) = *self.types.get(ty) else { return None };
+        let scalar = self.types.as_scalar(element);
+        let scalar = scalar.filter(|scalar| matches!(scalar, Scalar::I8 | Scalar::U8))?;
+        let text = self.joined_pieces(pieces);
+        if count.is_some_and(|count| text.len() >= count as usize) {
+            self.error(expr.span, "initializer-string for char array is too long");
+            return Some(self.error_expr(expr.span));
+        }
+        let value = self.characters(&text, scalar, expr.span);
+        let ty = if count.is_some() { ty } else { value.qual.ty };
+        Some(Expr { qual: Qual::plain(ty), ..value })
     }
 
     /// Default initialisation: runs a class's constructor or member initialisers.
@@ -212,6 +234,11 @@ impl Checker {
             }
             let values = self.arguments(&exprs);
             return self.construct(qual, values, list.span);
+        }
+        if let [(None, item)] = &items[..]
+            && let Some(value) = self.string_array(qual.ty, item)
+        {
+            return value;
         }
         let mut items = Items { list: items, at: 0, checked: None };
         if let (Ty::Struct(_), [(None, item)]) = (self.types.get(qual.ty), items.list)
@@ -588,6 +615,10 @@ impl Checker {
             items.at += 1;
             items.checked = None;
             return self.list_value(to, item);
+        }
+        if let Some(value) = self.string_array(ty, item) {
+            items.at += 1;
+            return value;
         }
         let inner_aggregate = match *self.types.get(ty) {
             Ty::Array(..) => true,

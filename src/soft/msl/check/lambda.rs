@@ -23,6 +23,20 @@ struct Captured {
     value: Expr,
 }
 
+/// The members of a closure, and the packs among them: the name, the first member and their number.
+#[derive(Default)]
+struct Captures {
+    members: Vec<Captured>,
+    packs: Vec<(Name, u32, u32)>,
+}
+
+impl Captures {
+    fn has(&self, name: Name) -> bool {
+        self.members.iter().any(|one| one.name == name)
+            || self.packs.iter().any(|one| one.0 == name)
+    }
+}
+
 impl Checker {
     pub(super) fn lambda(&mut self, lambda: &ast::Lambda, span: Span) -> Expr {
         if lambda.statements && self.body.is_none() {
@@ -34,22 +48,32 @@ impl Checker {
         let id = self.types.add_class(types::Struct::new(name, false));
         let scope = self.new_scope(ScopeKind::Class(id), self.scope);
         self.classes.push(Class::new(scope));
-        for one in &captured {
+        for one in &captured.members {
             let align = self.types.layout(one.qual.ty).map_or(1, |layout| layout.1);
             self.add_field(id, Some(one.name), one.qual, align, span, false);
             self.classes[id.0 as usize].defaults.push(None);
         }
+        for &(name, first, count) in &captured.packs {
+            self.bind(scope, name, Entity::Fields(id, first, count));
+        }
         self.complete_class(id);
         let ty = self.types.intern(Ty::Struct(id));
         self.outside(scope, |this| this.declare(&lambda.operator));
-        let values = captured.into_iter().map(|one| one.value).collect();
+        let values = captured.members.into_iter().map(|one| one.value).collect();
         self.refuse_destructor(ty, span);
         self.value(ExprKind::Aggregate(values), ty, span)
     }
 
-    fn captured(&mut self, lambda: &ast::Lambda, span: Span) -> Vec<Captured> {
-        let mut all: Vec<Captured> = Vec::new();
-        for ast::Capture { name, reference, object, init } in &lambda.captures {
+    fn captured(&mut self, lambda: &ast::Lambda, span: Span) -> Captures {
+        let mut all = Captures::default();
+        for ast::Capture { name, reference, object, pack, init } in &lambda.captures {
+            if *pack
+                && let Found::Entities(list) = self.lookup(name.name)
+                && let Some(&pack @ (Entity::Locals(..) | Entity::Fields(..))) = list.first()
+            {
+                self.capture_pack((name.name, pack), *reference, name.span, &mut all);
+                continue;
+            }
             let value = match init {
                 Some(init) => self.expr(init),
                 None if name.name == Name::THIS => match self.this_object(name.span) {
@@ -77,11 +101,11 @@ impl Checker {
                     _ => self.path(&ast::Path::of(name.name, name.span)),
                 },
             };
-            all.extend(self.capture(name.name, value, *reference));
+            all.members.extend(self.capture(name.name, value, *reference));
         }
         let Some(reference) = lambda.default else { return all };
         for &name in lambda.mentioned.iter() {
-            if all.iter().any(|one| one.name == name) {
+            if all.has(name) {
                 continue;
             }
             let value = match self.lookup(name) {
@@ -90,10 +114,20 @@ impl Checker {
                         self.path(&ast::Path::of(name, span))
                     }
                     Some(Entity::Binding(_)) => self.path(&ast::Path::of(name, span)),
+                    Some(&pack @ Entity::Fields(..)) => {
+                        self.capture_pack((name, pack), reference, span, &mut all);
+                        continue;
+                    }
+                    Some(&pack @ Entity::Locals(first, count)) => {
+                        if count == 0 || self.is_of_here(first) {
+                            self.capture_pack((name, pack), reference, span, &mut all);
+                        }
+                        continue;
+                    }
                     // So does a member function.
                     Some(first) if self.is_member_function(first) => {
-                        if !all.iter().any(|one| one.name == Name::THIS) {
-                            all.extend(self.captured_this(span));
+                        if !all.has(Name::THIS) {
+                            all.members.extend(self.captured_this(span));
                         }
                         continue;
                     }
@@ -106,19 +140,39 @@ impl Checker {
                 Found::Member(..) | Found::Nothing if name != Name::THIS => {
                     // A member needs `this`, once.
                     let member = matches!(self.lookup(name), Found::Member(..));
-                    if member && !all.iter().any(|one| one.name == Name::THIS) {
-                        all.extend(self.captured_this(span));
+                    if member && !all.has(Name::THIS) {
+                        all.members.extend(self.captured_this(span));
                     }
                     continue;
                 }
                 _ => {
-                    all.extend(self.captured_this(span));
+                    all.members.extend(self.captured_this(span));
                     continue;
                 }
             };
-            all.extend(self.capture(name, value, reference));
+            all.members.extend(self.capture(name, value, reference));
         }
         all
+    }
+
+    /// Captures each element of a pack of parameters, as members with names that a program cannot spell.
+    fn capture_pack(
+        &mut self,
+        (name, pack): (Name, Entity),
+        reference: bool,
+        span: Span,
+        all: &mut Captures,
+    ) {
+        let (first, path) = (all.members.len() as u32, ast::Path::of(name, span));
+        let mut count = 0;
+        while let Some(element) = self.nth_element(pack, count as usize) {
+            let value = self.named(Some(element), &path);
+            let text = format!("{}:{count}", self.text(name));
+            let name = self.context.names.intern(&text);
+            all.members.extend(self.capture(name, value, reference));
+            count += 1;
+        }
+        all.packs.push((name, first, all.members.len() as u32 - first));
     }
 
     fn captured_this(&mut self, span: Span) -> Option<Captured> {

@@ -45,6 +45,7 @@ mod template;
 pub(crate) mod texture;
 mod traits;
 mod type_name;
+mod unevaluated;
 mod using;
 
 use self::evaluate::Evaluations;
@@ -109,6 +110,10 @@ enum Entity {
     Pack(template::PackId),
     /// A function parameter pack: the first of its variables, and their number.
     Locals(VariableId, u32),
+    /// The same in a lambda that captures it: the first of the closure's members, and their number.
+    Fields(StructId, u32, u32),
+    /// One of them.
+    Field(StructId, u32),
 }
 
 /// A named local, in [`Checker::variables`].

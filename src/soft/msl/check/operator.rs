@@ -645,15 +645,7 @@ impl Checker {
         }
     }
 
-    pub(super) fn conditional(
-        &mut self,
-        condition: &ast::Expr,
-        yes: &ast::Expr,
-        no: &ast::Expr,
-        span: Span,
-    ) -> Expr {
-        let condition = self.expr(condition);
-        let (yes, no) = (self.expr(yes), self.expr(no));
+    pub(super) fn conditional(&mut self, condition: Expr, yes: Expr, no: Expr, span: Span) -> Expr {
         if [&condition, &yes, &no].iter().any(|e| e.qual.ty == Types::UNKNOWN) {
             return self.error_expr(span);
         }
@@ -701,6 +693,31 @@ impl Checker {
         let (yes, no) = (self.rvalue(yes), self.rvalue(no));
         let ty = yes.qual.ty;
         self.value(ExprKind::Conditional(condition, Box::new(yes), Box::new(no)), ty, span)
+    }
+
+    /// `a ?: b`, whose first operand is evaluated once.
+    pub(super) fn first_or_second(
+        &mut self,
+        first: &ast::Expr,
+        second: &ast::Expr,
+        span: Span,
+    ) -> Expr {
+        let first = self.expr(first);
+        let first = self.rvalue(first);
+        let second = self.expr(second);
+        // Outside of functions nothing has an effect.
+        if self.body.is_none() || first.qual.ty == Types::UNKNOWN {
+            return self.conditional(first.clone(), first, second, span);
+        }
+        let qual = Qual { space: Some(ast::AddressSpace::Thread), ..Qual::plain(first.qual.ty) };
+        let local = ExprKind::Local(self.new_local(String::new(), qual));
+        let kept = Expr { kind: local, qual, place: true, span };
+        let read = self.rvalue(kept.clone());
+        let chosen = self.conditional(read.clone(), read, second, span);
+        let kind = ExprKind::Assign(Box::new(kept), Box::new(first));
+        let kept = Expr { kind, qual, place: true, span };
+        let (qual, place) = (chosen.qual, chosen.place);
+        Expr { kind: ExprKind::Comma(Box::new(kept), Box::new(chosen)), qual, place, span }
     }
 
     /// Converts the two results of `?:` to one type.

@@ -52,25 +52,20 @@ impl Checker {
         let mut viable: Vec<Viable> = Vec::new();
         for (index, candidate) in candidates.iter().enumerate() {
             if let Candidate::Func(id) = candidate
-                && sources.len() > self.func(*id).parameters.len()
+                && self.are_too_many(sources.len(), self.func(*id).parameters.len(), Some(*id))
             {
                 continue;
             }
             let (parameters, least) = self.parameters(*candidate);
-            if sources.len() > parameters.len() || sources.len() < least {
-                continue;
-            }
-            let ranks: Option<Vec<Rank>> = sources
-                .iter()
-                .zip(&parameters)
-                .map(|(source, parameter)| self.rank(*source, *parameter))
-                .collect();
             let func = match candidate {
                 Candidate::Func(id) => Some(*id),
                 Candidate::Row(..) | Candidate::Texture(..) => None,
             };
-            if let Some(ranks) = ranks {
-                let bound = self.references_of(&parameters[..sources.len()]);
+            if sources.len() < least || func.is_none() && sources.len() > parameters.len() {
+                continue;
+            }
+            if let Some(ranks) = self.ranks(sources, &parameters) {
+                let bound = self.references_of(&parameters, sources.len());
                 viable.push(Viable { index, ranks, bound, func });
             }
         }
@@ -102,27 +97,41 @@ impl Checker {
                 (true, None) => (vec![Rank::Exact], &sources[1..]),
                 (false, _) => (Vec::new(), &sources[..]),
             };
-            if rest.len() > parameters.len() || rest.len() < least {
+            if rest.len() < least || self.are_too_many(rest.len(), parameters.len(), Some(id)) {
                 continue;
             }
-            let others: Option<Vec<Rank>> =
-                rest.iter().zip(&parameters).map(|(s, p)| self.rank(*s, *p)).collect();
-            if let Some(others) = others {
+            if let Some(others) = self.ranks(rest, &parameters) {
                 ranks.extend(others);
-                bound.extend(self.references_of(&parameters[..rest.len()]));
+                bound.extend(self.references_of(&parameters, rest.len()));
                 viable.push(Viable { index, ranks, bound, func: Some(id) });
             }
         }
         self.best(&viable)
     }
 
-    /// For each parameter whether it is a `&&` (true) or `&`.
-    fn references_of(&self, parameters: &[Qual]) -> Vec<Option<bool>> {
+    /// Whether there are more arguments than a function takes.
+    fn are_too_many(&self, given: usize, parameters: usize, func: Option<FuncId>) -> bool {
+        given > parameters && !func.is_some_and(|id| self.func(id).signature.variadic)
+    }
+
+    /// The conversions of arguments; those without a parameter are for `...`.
+    fn ranks(&mut self, sources: &[Source], parameters: &[Qual]) -> Option<Vec<Rank>> {
+        let own = sources.iter().zip(parameters);
+        let own: Option<Vec<Rank>> = own.map(|(s, p)| self.rank(*s, *p)).collect();
+        let mut all = own?;
+        all.resize(sources.len(), Rank::Ellipsis);
+        Some(all)
+    }
+
+    /// For each argument whether its parameter is a `&&` (true) or `&`.
+    fn references_of(&self, parameters: &[Qual], given: usize) -> Vec<Option<bool>> {
         let one = |parameter: &Qual| match *self.types.get(parameter.ty) {
             Ty::Reference(_, rvalue) => Some(rvalue),
             _ => None,
         };
-        parameters.iter().map(one).collect()
+        let mut all: Vec<Option<bool>> = parameters.iter().take(given).map(one).collect();
+        all.resize(given, None);
+        all
     }
 
     /// Whether a member function takes an object that is an lvalue or not (over.match.funcs/5).
@@ -274,7 +283,7 @@ impl Checker {
     ) -> Option<String> {
         let (parameters, least) = self.parameters(Candidate::Func(id));
         let (most, given) = (parameters.len(), sources.len());
-        if given < least || given > most {
+        if given < least || self.are_too_many(given, most, Some(id)) {
             let (bound, wanted) = match () {
                 () if least == most => ("", most),
                 () if given < least => ("at least ", least),

@@ -13,6 +13,9 @@ use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 use std::sync::Arc;
 
+/// The most values of a range of cases.
+const MAX_CASES: i64 = 1 << 12;
+
 impl Checker {
     /// Checks a function's body with `this` in the given space. `None` when there is no body.
     pub(super) fn function_body(
@@ -356,8 +359,18 @@ impl Checker {
                 });
                 push(out, StmtKind::Block(block));
             }
-            Ast::Case(value) => {
-                if let Some(value) = self.constant_int(value) {
+            Ast::Case(first, last) => {
+                let Some(first) = self.constant_int(first) else { return };
+                let last = match last {
+                    Some(last) => self.constant_int(last),
+                    None => Some(first),
+                };
+                let Some(last) = last else { return };
+                if last.saturating_sub(first) >= MAX_CASES {
+                    let message = format!("a range of cases has more than {MAX_CASES} values");
+                    return self.error(span, message);
+                }
+                for value in first..=last {
                     push(out, StmtKind::Case(Some(value as u64)));
                     self.label(Some(value), span);
                 }

@@ -86,6 +86,18 @@ impl Checker {
             BaseType::Enum(row) => Qual::plain(self.enumeration(row)),
             // `decltype(f<float>)`: how an instantiation spells a kernel's type.
             BaseType::Decltype(Some(expr)) => self.decltype(expr),
+            BaseType::Typeof(expr) => {
+                let of = self.unevaluated(expr).qual;
+                // A variable of this type is where it is declared.
+                Qual { space: None, ..of }
+            }
+            BaseType::TypeofType(of) => {
+                let of = self.type_name(of);
+                match *self.types.get(of.ty) {
+                    Ty::Reference(to, _) => Qual { space: None, ..to },
+                    _ => of,
+                }
+            }
             BaseType::Underlying(of) => {
                 let qual = self.type_name(of);
                 match *self.types.get(qual.ty) {
@@ -380,6 +392,10 @@ impl Checker {
         }
         match scalar.and_then(|scalar| Texture::new(name, scalar, access)) {
             Some(texture) => self.types.intern(Ty::Texture(texture)),
+            // MSL 6.12: textures for atomic operations of 64 bits. What uses one is refused.
+            None if matches!(scalar, Some(Scalar::U64)) => {
+                self.types.intern(Ty::Opaque("texture<ulong>"))
+            }
             None => {
                 self.error(span, format!("invalid template arguments for '{name}'"));
                 Types::UNKNOWN

@@ -14,6 +14,45 @@ struct matmul2d_descriptor {
         : m(m), n(n), k(k), transpose_left(transpose_left), transpose_right(transpose_right), relaxed_precision(relaxed_precision), matmul_mode(matmul_mode) {}
 };
 
+// Reductions and convolutions are declared, so that files with them compile: their functions refuse.
+enum class reduction_operation { sum, max, min };
+template <typename T> struct reduction_operation_identity {
+    static constexpr constant T sum_identity = T(0);
+    static constexpr constant T max_identity = metal::numeric_limits<T>::lowest();
+    static constexpr constant T min_identity = metal::numeric_limits<T>::max();
+};
+template <typename T> struct __reduced {
+    thread T& operator[](ushort at) const;
+    ushort get_capacity() const;
+    bool is_valid_element(ushort at) const;
+    metal::array<int, 1> get_multidimensional_index(ushort at) const;
+    metal::__iterator<T> begin() const;
+    metal::__iterator<T> end() const;
+    template <typename I> metal::__iterator<T> map_iterator(I from) const;
+};
+template <typename T> void __refuse_reduction() { static_assert(!metal::is_same_v<T, T>, "reductions of cooperative tensors are not supported"); }
+template <typename T> void __refuse_convolution() { static_assert(!metal::is_same_v<T, T>, "convolutions are not supported"); }
+template <typename S, typename D, typename... A> void reduce_rows(thread S& source, thread D& destination, A... options) { __refuse_reduction<S>(); }
+template <typename S, typename D, typename... A> void reduce_columns(thread S& source, thread D& destination, A... options) { __refuse_reduction<S>(); }
+template <typename S, typename D> bool is_iterator_compatible(thread S& source, thread D& destination) {
+    __refuse_reduction<S>();
+    return false;
+}
+struct convolution2d_descriptor {
+    enum class mode { multiply, multiply_accumulate };
+    enum class activation_layout { nhwc };
+    enum class weights_layout { hwio };
+    template <typename... A> constexpr convolution2d_descriptor(A... options) {}
+};
+template <convolution2d_descriptor D, typename Scope, typename... Args> struct convolution2d {
+    template <typename... A> void set_offsets(A... offsets) const { __refuse_convolution<Scope>(); }
+    template <typename A, typename B, typename C> __reduced<C> get_destination_cooperative_tensor() const {
+        __refuse_convolution<Scope>();
+        return __reduced<C>{};
+    }
+    template <typename A, typename B, typename C> void run(thread A& activation, thread B& weights, thread C& destination) const { __refuse_convolution<Scope>(); }
+};
+
 // The element type of a tensor, or the type itself.
 template <typename T> struct __element { typedef T type; };
 template <typename T, typename X, typename D, typename... G> struct __element<metal::tensor<T, X, D, G...>> { typedef typename metal::tensor<T, X, D, G...>::value_type type; };
@@ -65,6 +104,14 @@ template <matmul2d_descriptor D, typename Scope, typename... Args> struct matmul
     template <typename A, typename B, typename C, typename I = int> __tile_t<B, D.transpose_right ? D.k : D.n, D.transpose_right ? D.n : D.k, I> get_right_input_cooperative_tensor() const {
         __check_input();
         return __tile_t<B, D.transpose_right ? D.k : D.n, D.transpose_right ? D.n : D.k, I>{};
+    }
+    template <typename A, typename B, typename C> __reduced<C> get_row_reduction_destination_cooperative_tensor() const {
+        __refuse_reduction<C>();
+        return __reduced<C>{};
+    }
+    template <typename A, typename B, typename C> __reduced<C> get_column_reduction_destination_cooperative_tensor() const {
+        __refuse_reduction<C>();
+        return __reduced<C>{};
     }
     static constexpr void __check_input() {
         static_assert(Scope::__simdgroup, "only a SIMD-group has cooperative tensors as inputs");

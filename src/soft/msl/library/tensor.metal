@@ -242,6 +242,18 @@ template <int C, int R, typename Scope> struct __tile {
     }
 };
 
+// Declared only: the functions that make one refuse.
+template <typename T> struct __iterator {
+    thread T& operator*() const;
+    __iterator operator++();
+    __iterator operator++(int);
+    bool operator==(__iterator other) const;
+    bool operator!=(__iterator other) const;
+    template <typename A> static __iterator __refused() {
+        static_assert(!is_same_v<A, A>, "iterators of cooperative tensors are not supported");
+        return __iterator{};
+    }
+};
 template <typename T, typename X, typename L> struct cooperative_tensor {
     typedef thread T element_type;
     typedef T value_type;
@@ -262,6 +274,10 @@ template <typename T, typename X, typename L> struct cooperative_tensor {
     T get(ushort at) const { return __elements[at]; }
     void set(ushort at, T value) { __elements[at] = value; }
     bool get_mask(ushort at) const { return L::__place(at).y < L::__rows; }
+    bool is_valid_element(ushort at) const { return get_mask(at); }
+    __iterator<T> begin() const { return __iterator<T>::template __refused<T>(); }
+    __iterator<T> end() const { return __iterator<T>::template __refused<T>(); }
+    template <typename I> __iterator<T> map_iterator(I from) const { return __iterator<T>::template __refused<I>(); }
     array<index_type, 2> get_multidimensional_index(ushort at) const {
         const int2 place = L::__place(at);
         return {{index_type(place.x), index_type(place.y)}};

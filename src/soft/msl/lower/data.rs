@@ -1,9 +1,10 @@
 //! Tables at program scope: encodes initialisers as the bytes that the kernel reads.
 
 use super::Lowering;
+use crate::soft::msl::ast::AddressSpace;
 use crate::soft::msl::check::evaluate::Item;
 use crate::soft::msl::check::{Global, constant_bits};
-use crate::soft::msl::hir::{Expr, ExprKind};
+use crate::soft::msl::hir::{Expr, ExprKind, Uses};
 use crate::soft::msl::types::{Bits, Ty, TyId, Types, atomic_storage};
 
 impl Lowering<'_> {
@@ -19,11 +20,42 @@ impl Lowering<'_> {
         if let Some(init) = known.as_ref().or(global.init.as_deref())
             && self.write(&mut bytes, 0, global.qual.ty, init).is_none()
         {
-            let message =
-                format!("the initializer of '{}' is not a constant expression", global.name);
+            let missing = global.init.as_deref().and_then(|init| self.without_value(init, 0));
+            let message = match missing {
+                Some(name) => format!("function constant '{name}' is needed and has no value"),
+                None => {
+                    format!("the initializer of '{}' is not a constant expression", global.name)
+                }
+            };
             self.diagnostics.error(global.span, message);
         }
         bytes
+    }
+
+    /// The function constant without a value that an initialiser needs, also through other variables.
+    fn without_value(&self, init: &Expr, depth: u32) -> Option<String> {
+        let globals = Uses::of_expr(init).globals;
+        globals.iter().filter(|_| depth < 64).find_map(|&index| {
+            let global = self.special.global(index);
+            match &global.init {
+                _ if global.lacks_value() => Some(global.name.clone()),
+                Some(init) => self.without_value(init, depth + 1),
+                None => None,
+            }
+        })
+    }
+
+    /// Whether a variable of the type contains addresses.
+    pub(super) fn has_addresses(&self, ty: TyId) -> bool {
+        match *self.types.get(ty) {
+            Ty::Pointer(to) => to.space == Some(AddressSpace::Constant),
+            Ty::Array(element, _) => self.has_addresses(element),
+            Ty::Struct(id) => {
+                let fields = self.types.class(id).fields();
+                fields.iter().any(|field| self.has_addresses(field.qual.ty))
+            }
+            _ => false,
+        }
     }
 
     /// Writes a value at an offset; `None` when it is not constant. What a list spells is written part by part, since
@@ -77,7 +109,7 @@ impl Lowering<'_> {
             Item::Nothing => {
                 self.types.structure(ty).filter(|(_, row)| row.fields().is_empty()).map(drop)
             }
-            Item::Address(_) => None,
+            Item::Address(_) | Item::Function(_) => None,
             Item::Parts(parts) => parts.iter().enumerate().try_for_each(|(index, part)| {
                 let (offset, inner, cut) = self.part_of(ty, index as u32)?;
                 match cut {

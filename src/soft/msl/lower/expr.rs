@@ -106,7 +106,15 @@ impl Body<'_, '_> {
                     _ => self.load_value(&found, expr.qual.ty),
                 }
             }
-            ExprKind::AddressOf(place) => self.address(place),
+            ExprKind::AddressOf(place) => {
+                if self.is_of_addresses(place) {
+                    self.error(
+                        "the address of a variable that contains addresses is not supported",
+                    );
+                    return self.zero(ty);
+                }
+                self.address(place)
+            }
             _ if self.is_aggregate(expr.qual.ty) && !expr.place => {
                 if let ExprKind::Field(..) | ExprKind::Element(..) = expr.kind
                     && let Place::Memory(pointer) = self.place(expr)

@@ -2,8 +2,10 @@
 
 use super::{Body, Slot};
 use crate::soft::ir::{Op, Probe, Scalar, Space, Type, Value, VarId};
-use crate::soft::msl::hir::{Constant, Expr, ExprKind, GlobalIndex};
+use crate::soft::msl::ast::AddressSpace;
+use crate::soft::msl::hir::{Constant, Expr, ExprKind, GlobalIndex, Uses};
 use crate::soft::msl::types::{Bits, Ty, TyId};
+use std::sync::Arc;
 
 /// The location of an lvalue.
 #[derive(Clone, Debug)]
@@ -177,9 +179,41 @@ impl Body<'_, '_> {
     }
 
     fn global_memory(&mut self, global: GlobalIndex) -> Value {
+        if let Some(copy) = self.addresses(global) {
+            return copy;
+        }
         let qual = self.module.special.global(global).qual;
         let id = self.module.global(global);
         self.b.allocation(id, super::space(qual.space_or_thread()))
+    }
+
+    /// A variable at program scope that contains addresses, as of strings. They are known when the kernel runs, so each use makes
+    /// the variable in the thread's memory.
+    fn addresses(&mut self, global: GlobalIndex) -> Option<Value> {
+        let (ty, init) = self.with_addresses(global)?;
+        let pointer = self.b.local("", self.size(ty).max(1));
+        self.put(pointer, &init);
+        Some(pointer)
+    }
+
+    /// The type and the initialiser of such a variable.
+    fn with_addresses(&self, global: GlobalIndex) -> Option<(TyId, Arc<Expr>)> {
+        let row = self.module.special.global(global);
+        let constant = row.qual.space == Some(AddressSpace::Constant);
+        if !constant || !self.module.has_addresses(row.qual.ty) {
+            return None;
+        }
+        let init = row.init.clone()?;
+        Uses::of_expr(&init).globals.iter().next().is_some().then_some((row.qual.ty, init))
+    }
+
+    /// Whether an lvalue is such a variable, or a part of one.
+    pub(super) fn is_of_addresses(&self, place: &Expr) -> bool {
+        match &place.kind {
+            ExprKind::Global(global) => self.with_addresses(*global).is_some(),
+            ExprKind::Field(whole, _) | ExprKind::Element(whole, _) => self.is_of_addresses(whole),
+            _ => false,
+        }
     }
 
     pub(super) fn field_offset(&self, ty: TyId, index: u32) -> u32 {

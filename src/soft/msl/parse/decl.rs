@@ -449,6 +449,17 @@ impl Parser<'_> {
     fn bindings(&mut self, specifiers: Specifiers, start: Span) -> Parse<Decl> {
         let rvalue = self.eat(Punct::AndAnd);
         let reference = rvalue || self.eat(Punct::Amp);
+        let names = self.binding_names()?;
+        let init = self.initializer()?;
+        let span = self.span_from(start);
+        self.expect(Punct::Semi)?;
+        for ident in &names {
+            self.scopes.declare_here(ident.name, Known::Value);
+        }
+        Ok(Decl::Bindings(Arc::new(Bindings { specifiers, reference, rvalue, names, init, span })))
+    }
+
+    fn binding_names(&mut self) -> Parse<Vec<Ident>> {
         self.expect(Punct::LBracket)?;
         let mut names = Vec::new();
         loop {
@@ -458,13 +469,34 @@ impl Parser<'_> {
             }
         }
         self.expect(Punct::RBracket)?;
-        let init = self.initializer()?;
-        let span = self.span_from(start);
-        self.expect(Punct::Semi)?;
-        for ident in &names {
-            self.scopes.declare_here(ident.name, Known::Value);
+        Ok(names)
+    }
+
+    /// The variable of a range-based `for`. One with the names of its parts is a variable without a name, whose parts they are.
+    pub(super) fn range_variable(&mut self) -> Parse<(Simple, Option<Decl>)> {
+        let start = self.token().span;
+        let mut ahead = 0;
+        while matches!(self.peek(ahead).name, Name::CONST | Name::CONSTEXPR | Name::AUTO) {
+            ahead += 1;
         }
-        Ok(Decl::Bindings(Arc::new(Bindings { specifiers, reference, rvalue, names, init, span })))
+        let reference = self.peek(ahead).is(Punct::Amp) || self.peek(ahead).is(Punct::AndAnd);
+        if ahead == 0 || !self.peek(ahead + usize::from(reference)).is(Punct::LBracket) {
+            return Ok((self.condition_variable()?, None));
+        }
+        let specifiers = self.specifiers(Where::Declaration)?;
+        let mut declarator = Declarator { span: start, ..Declarator::default() };
+        self.pointer_operators(&mut declarator)?;
+        let element = Path::of(Name::RANGE_ELEMENT, start);
+        declarator.name = Some(element.clone());
+        let names = self.binding_names()?;
+        let span = self.span_from(start);
+        let init = Init::Copy(Expr::new(ExprKind::Path(element), start));
+        let base = specifiers.clone();
+        let parts =
+            Bindings { specifiers: base, reference: true, rvalue: false, names, init, span };
+        let declarators = vec![InitDeclarator { declarator, init: Init::None, width: None }];
+        let parts = Decl::Bindings(Arc::new(parts));
+        Ok((Simple { specifiers, declarators, span }, Some(parts)))
     }
 
     fn specifiers_around(&mut self, around: Around) -> Parse<Specifiers> {
@@ -630,6 +662,12 @@ impl Parser<'_> {
                 true => Declarator { span: self.token().span, ..Declarator::default() },
                 false => self.declarator()?,
             };
+            // `f() __asm("name")`: the name for a linker, which there is not.
+            if self.is_name(Name::ASM) && self.peek(1).is(Punct::LParen) {
+                self.advance();
+                self.skip_group()?;
+                self.skip_attributes()?;
+            }
             if declarator.name.is_none() && !self.is(Punct::Colon) {
                 return self.fail(self.token().span, "expected unqualified-id");
             }

@@ -117,13 +117,19 @@ impl Parser<'_> {
         })
     }
 
-    /// conditional: binary ('?' expression ':' assignment)?
+    /// conditional: binary ('?' expression? ':' assignment)?
     pub(super) fn conditional_expr(&mut self) -> Parse<Expr> {
         let condition = self.binary(1)?;
         if !self.eat(Punct::Question) {
             return Ok(condition);
         }
         self.nested(|this| {
+            // GNU's `a ?: b` is `a` if that is not zero.
+            if this.eat(Punct::Colon) {
+                let no = this.assignment_expr()?;
+                let span = condition.span.to(no.span);
+                return this.node(ExprKind::Or(Box::new(condition), Box::new(no)), span);
+            }
             let yes = this.bracketed(Self::expression)?;
             this.expect(Punct::Colon)?;
             let no = this.assignment_expr()?;
@@ -187,6 +193,16 @@ impl Parser<'_> {
                 let span = self.span_from(token.span);
                 self.node(ExprKind::AlignofType(target), span)
             }
+            _ if token.name == Name::OFFSETOF => {
+                self.advance();
+                self.expect(Punct::LParen)?;
+                let class = Box::new(self.bracketed(Self::type_name)?);
+                self.expect(Punct::Comma)?;
+                let part = Box::new(self.bracketed(Self::postfix)?);
+                self.expect(Punct::RParen)?;
+                let span = self.span_from(token.span);
+                self.node(ExprKind::Offsetof(class, part), span)
+            }
             _ => self.postfix(),
         }
     }
@@ -214,7 +230,7 @@ impl Parser<'_> {
     }
 
     /// '(' type ')', if it is next.
-    fn parenthesized_type(&mut self) -> Option<TypeName> {
+    pub(super) fn parenthesized_type(&mut self) -> Option<TypeName> {
         let at = self.at;
         self.advance();
         let outer = std::mem::replace(&mut self.in_arguments, false);
@@ -390,12 +406,18 @@ impl Parser<'_> {
         self.node(ExprKind::InitList(items), span)
     }
 
-    /// designator: '.' name | '[' expression ('...' expression)? ']'
+    /// designator: '.' name | '[' expression ('...' expression)? ']' | name ':'
     fn designator(&mut self) -> Parse<Option<Designator>> {
         let designator = if self.is(Punct::Dot) && self.is_ident(1) {
             self.advance();
             Designator::Field(self.ident()?)
-        } else if self.eat(Punct::LBracket) {
+        } else if self.is_ident(0) && self.peek(1).is(Punct::Colon) {
+            // GNU's old form, `{ member: value }`.
+            let field = Designator::Field(self.ident()?);
+            self.advance();
+            return Ok(Some(field));
+        } else if self.is(Punct::LBracket) && !self.lambda_follows() {
+            self.advance();
             let elements = self.bracketed(|this| {
                 let first = Arc::new(this.conditional_expr()?);
                 let last = match this.eat(Punct::Ellipsis) {
@@ -413,6 +435,30 @@ impl Parser<'_> {
             self.expect(Punct::Assign)?;
         }
         Ok(Some(designator))
+    }
+
+    /// Whether the '[' of a list's element begins a lambda and not a designator: by what follows the brackets.
+    fn lambda_follows(&self) -> bool {
+        let captures = self.peek(1);
+        if matches!(captures.kind, Kind::Punct(Punct::RBracket | Punct::Assign | Punct::Amp))
+            || captures.name == Name::THIS
+        {
+            return true;
+        }
+        let (mut ahead, mut open) = (1, 1);
+        while open > 0 {
+            match self.peek(ahead).kind {
+                Kind::Punct(Punct::LBracket | Punct::LParen | Punct::LBrace) => open += 1,
+                Kind::Punct(Punct::RBracket | Punct::RParen | Punct::RBrace) => open -= 1,
+                Kind::Punct(Punct::Semi) | Kind::Eof => return false,
+                _ => {}
+            }
+            ahead += 1;
+        }
+        let next = self.peek(ahead);
+        matches!(next.kind, Kind::Punct(Punct::LParen | Punct::Arrow))
+            || next.name == Name::MUTABLE
+            || next.is(Punct::LBrace) && captures.kind == Kind::Ident
     }
 
     /// primary: literal | 'this' | '(' expression ')' | cast | type '(' … ')' | type '{' … '}' | path

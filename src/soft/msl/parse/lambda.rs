@@ -52,7 +52,7 @@ impl Parser<'_> {
         self.node(ExprKind::Call(Box::new(lambda), Vec::new()), span)
     }
 
-    /// captures: '[' ('=' | '&')? (','? ('&'? name initializer? | '*'? 'this'))* ']'
+    /// captures: '[' ('=' | '&')? (','? ('&'? name ('...' | initializer)? | '*'? 'this'))* ']'
     fn captures(&mut self) -> Parse<(Option<bool>, Vec<Capture>)> {
         self.expect(Punct::LBracket)?;
         let ends = |this: &Self, at| {
@@ -78,6 +78,7 @@ impl Parser<'_> {
                 }
                 false => self.ident()?,
             };
+            let pack = self.eat(Punct::Ellipsis);
             let init = match self.eat(Punct::Assign) {
                 true => Some(self.bracketed(Self::assignment_expr)?),
                 false => None,
@@ -85,7 +86,7 @@ impl Parser<'_> {
             if init.is_some() {
                 self.scopes.declare_here(name.name, Known::Value);
             }
-            captures.push(Capture { name, reference, object, init });
+            captures.push(Capture { name, reference, object, pack, init });
             if !self.eat(Punct::Comma) {
                 break;
             }
@@ -123,8 +124,12 @@ impl Parser<'_> {
             };
             let span = parameter.specifiers.span;
             parameter.specifiers.base = BaseType::Named(Path::of(name, span));
+            let pack = parameter.declarator.pack;
+            if pack {
+                parameter.expands = Some(vec![name].into());
+            }
             let name = Some(Ident { name, span });
-            generic.push(TemplateParameter::Type { name, default: None, pack: false });
+            generic.push(TemplateParameter::Type { name, default: None, pack });
         }
         let name = Label::Operator(Punct::LParen);
         let parts = vec![PathPart { name, span: start, arguments: None }];

@@ -1,5 +1,6 @@
 //! Statements (C++14 stmt.stmt).
 
+use super::scope::Known;
 use super::{Parse, Parser};
 use crate::soft::ir::{Span as Position, compiling};
 use crate::soft::msl::ast::*;
@@ -102,8 +103,12 @@ impl Parser<'_> {
             Name::CASE => {
                 self.advance();
                 let value = self.conditional_expr()?;
+                let last = match self.eat(Punct::Ellipsis) {
+                    true => Some(self.conditional_expr()?),
+                    false => None,
+                };
                 self.expect(Punct::Colon)?;
-                Ok(StmtKind::Case(value))
+                Ok(StmtKind::Case(value, last))
             }
             Name::DEFAULT => {
                 self.advance();
@@ -238,17 +243,28 @@ impl Parser<'_> {
     fn for_rest(&mut self) -> Parse<StmtKind> {
         if self.is_declaration_start() {
             let range = self.attempt(|this| {
-                let variable = this.condition_variable()?;
+                let variable = this.range_variable()?;
                 this.expect(Punct::Colon)?;
                 Ok(variable)
             });
-            if let Some(variable) = range {
+            if let Some((variable, parts)) = range {
                 let range = match self.is(Punct::LBrace) {
                     true => self.init_list()?,
                     false => self.expression()?,
                 };
                 self.expect(Punct::RParen)?;
-                let body = Box::new(self.statement()?);
+                if let Some(Decl::Bindings(parts)) = &parts {
+                    for ident in &parts.names {
+                        self.scopes.declare_here(ident.name, Known::Value);
+                    }
+                }
+                let mut body = Box::new(self.statement()?);
+                if let Some(parts) = parts {
+                    let span = body.span;
+                    let parts = Stmt { kind: StmtKind::Decl(parts), span };
+                    let block = Block { statements: vec![parts, *body] };
+                    body = Box::new(Stmt { kind: StmtKind::Block(block), span });
+                }
                 return Ok(StmtKind::RangeFor { variable: Arc::new(variable), range, body });
             }
         }

@@ -109,6 +109,8 @@ fn is_specifier_word(name: Name) -> bool {
                 | Name::AUTO
                 | Name::DECLTYPE
                 | Name::UNDERLYING_TYPE
+                | Name::TYPEOF
+                | Name::TYPEOF_GNU
                 | Name::TYPENAME
                 | Name::ALIGNAS
                 | Name::ATTRIBUTE
@@ -336,7 +338,8 @@ impl Parser<'_> {
             Name::EXPLICIT => storage.explicit = true,
             Name::FRIEND => storage.friend = true,
             Name::VIRTUAL => storage.virtual_ = true,
-            Name::INLINE | Name::MUTABLE | Name::REGISTER | Name::RESTRICT => {}
+            Name::MUTABLE => storage.mutable = true,
+            Name::INLINE | Name::REGISTER | Name::RESTRICT => {}
             Name::KERNEL => specifiers.stage = Some(Stage::Kernel),
             Name::VERTEX => specifiers.stage = Some(Stage::Vertex),
             Name::FRAGMENT => specifiers.stage = Some(Stage::Fragment),
@@ -400,6 +403,18 @@ impl Parser<'_> {
                 let of = self.bracketed(Self::type_name)?;
                 self.expect(Punct::RParen)?;
                 BaseType::Underlying(Arc::new(of))
+            }
+            Name::TYPEOF | Name::TYPEOF_GNU => {
+                self.advance();
+                if self.is(Punct::LParen)
+                    && let Some(of) = self.parenthesized_type()
+                {
+                    return Ok(Some(BaseType::TypeofType(Arc::new(of))));
+                }
+                self.expect(Punct::LParen)?;
+                let of = self.bracketed(Self::expression)?;
+                self.expect(Punct::RParen)?;
+                BaseType::Typeof(Arc::new(of))
             }
             Name::TYPENAME => {
                 self.advance();
@@ -615,7 +630,7 @@ impl Parser<'_> {
     /// signature: '(' parameters ')' this-qualifiers ('->' type)?
     pub(super) fn signature(&mut self) -> Parse<Signature> {
         self.expect(Punct::LParen)?;
-        let mut parameters = Vec::new();
+        let (mut parameters, mut variadic) = (Vec::new(), false);
         self.bracketed(|this| {
             this.scoped(|this| {
                 if this.is_name(Name::VOID) && this.peek(1).is(Punct::RParen) {
@@ -623,6 +638,7 @@ impl Parser<'_> {
                 }
                 while !this.is(Punct::RParen) {
                     if this.eat(Punct::Ellipsis) {
+                        variadic = true;
                         break;
                     }
                     let parameter = this.parameter()?;
@@ -638,14 +654,7 @@ impl Parser<'_> {
             })
         })?;
         self.expect(Punct::RParen)?;
-        let mut signature = Signature {
-            parameters,
-            constant: false,
-            space: None,
-            reference: None,
-            trailing: None,
-            mutable: false,
-        };
+        let mut signature = Signature { parameters, variadic, ..Signature::empty() };
         loop {
             let token = self.token();
             match token.name {

@@ -30,6 +30,10 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("__extension__", ""),
     // GNU's spellings.
     ("__restrict__", "__restrict"),
+    ("__asm", "asm"),
+    ("__asm__", "asm"),
+    ("__typeof", "__typeof__"),
+    ("_Static_assert", "static_assert"),
     ("__inline__", "inline"),
     ("__inline", "inline"),
     ("__volatile__", "volatile"),

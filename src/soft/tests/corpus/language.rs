@@ -316,6 +316,51 @@ fn lambdas() {
     file.kernel("nested_deeply").expects(&[2234, 2, 14 + 77 + 10]);
     file.kernel("copied_object").expects(&[31225, 5]);
     file.kernel("as_pointers").expects(&[209, 106, 6, 79, 8]);
+    file.kernel("in_braces").expects(&[2354, 798, 10 + 4 + 2]);
+    file.kernel("captured_packs").expects(&[7, 18, 234, 432, 5, 23]);
+    file.finish();
+}
+
+#[test]
+fn strings() {
+    let mut file = File::open("strings.metal", include_str!("../../../../tests/msl/strings.metal"));
+    let of = |c: char| c as i32;
+    file.kernel("arrays_of_characters").expects(&[
+        of('b'),
+        255_000 + of('z'),
+        of('i') * 10,
+        6000 + of('e'),
+        of('b') * 1000 + of('c'),
+        of('y'),
+    ]);
+    let names = ["x", "yz", r#"raw "\n""#, "\n)"];
+    let (all, length) =
+        (names.map(str::len).iter().sum::<usize>() as i32, |i: usize| names[i].len() as i32);
+    let expected: Vec<i32> = (0..4)
+        .flat_map(|i| {
+            let (value, name, tag, own) = [(1, 3, 0, 1), (3, 5, of('I'), 3)][i % 2];
+            let first = i32::from(names[i].as_bytes()[0]);
+            [length(i) * 100 + first, name * 100 + value * 10 + tag, own * 10 + 4, all]
+        })
+        .collect();
+    file.kernel("tables_of_strings").grid(4, 1, 1).expects(&expected);
+    file.finish();
+}
+
+#[test]
+fn extensions() {
+    let text = include_str!("../../../../tests/msl/extensions.metal");
+    let mut file = File::open("extensions.metal", text);
+    let expected: Vec<i32> = (0..7)
+        .flat_map(|i| {
+            let kind = [1, 2, 2, 2, 13, 4, 4][i as usize];
+            let either = if i == 2 { 77 } else { i - 2 };
+            [kind, either, 1 + 10 + 400, 6 + 1 + 800 + 3000 + 10000]
+        })
+        .collect();
+    file.kernel("extensions").grid(7, 1, 1).expects(&expected);
+    file.kernel("without_objects").expects(&[38, 16 + 8, 2, 6 + 1100, 4 + 600]);
+    file.kernel("parts_in_loops").expects(&[44 + 112 + 404 + 116, 120_716]);
     file.finish();
 }
 
@@ -331,6 +376,7 @@ fn overloads() {
     file.kernel("by_user_conversion").expects(&[2.0f32, -5.0, 3.0]);
     file.kernel("by_base").expects(&[2, 3, 21, 2]);
     file.kernel("by_list").expects(&[321, 44, 5, 6, 33]);
+    file.kernel("by_ellipsis").expects(&[112, 10, 71]);
     file.kernel("declared_first").each(40, |i| 3 * i as i32 + 1);
     file.kernel("of_call_and_index").each(40, |i| 5 + 60 + 100 * (i as i32 + 1) + 50000);
     file.kernel("own_versions").each(32, |lane| {

@@ -19,6 +19,7 @@ fn packs() {
     });
     file.kernel("tuples").each(20, |i| [i as i32, 2, 7, -1][i % 4] * 10 + 3);
     file.kernel("two_packs").each(20, |i| 8 + 4 + i as i32);
+    file.kernel("any_values").expects(&[83, 5, 99, 7]);
     file.finish();
 }
 

@@ -206,5 +206,7 @@ fn matrices() {
         let (last, first) = (3.0 * i as f32, 2.0);
         if i & 1 == 0 { last + 2.0 * first } else { 2.0 * last + first }
     });
+    let given: Vec<f32> = (0..12).map(|i| i as f32).collect();
+    file.kernel("named_columns").input(&given).expects(&[213.0f32, 9.0]);
     file.finish();
 }

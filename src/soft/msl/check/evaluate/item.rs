@@ -1,7 +1,7 @@
 //! Objects and values of constant evaluation, and places in them.
 
 use crate::soft::msl::check::constant::{Evaluated, NotConstant};
-use crate::soft::msl::hir::{Constant, GlobalIndex};
+use crate::soft::msl::hir::{Constant, GlobalIndex, InstanceIndex};
 
 /// A constant object or value.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -16,6 +16,7 @@ pub(crate) enum Item {
     /// The member of a union that has a value.
     Member(u32, Box<Item>),
     Address(Place),
+    Function(InstanceIndex),
 }
 
 /// An object or a part of one.
@@ -65,7 +66,7 @@ impl Item {
             Item::Address(_) => true,
             Item::Parts(parts) => parts.iter().any(Item::has_address),
             Item::Member(_, value) => value.has_address(),
-            Item::Nothing | Item::Zero | Item::Scalar(_) => false,
+            Item::Nothing | Item::Zero | Item::Scalar(_) | Item::Function(_) => false,
         }
     }
 
@@ -85,7 +86,9 @@ impl Item {
                 .iter()
                 .fold(0, |sum: u32, part| sum.saturating_add(1).saturating_add(part.parts())),
             Item::Member(_, value) => value.parts().saturating_add(1),
-            Item::Nothing | Item::Zero | Item::Scalar(_) | Item::Address(_) => 0,
+            Item::Nothing | Item::Zero | Item::Scalar(_) | Item::Address(_) | Item::Function(_) => {
+                0
+            }
         }
     }
 

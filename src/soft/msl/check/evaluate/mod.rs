@@ -357,6 +357,12 @@ impl<'a, F: Facts> Machine<'a, F> {
                 let values = self.arguments(arguments)?;
                 self.call(*index, values)?
             }
+            ExprKind::FunctionAddress(index) => Item::Function(*index),
+            ExprKind::Invoke(pointer, arguments) => {
+                let Item::Function(index) = self.run(pointer)? else { return Err(NotConstant) };
+                let values = self.arguments(arguments)?;
+                self.call(index, values)?
+            }
             ExprKind::Construct(index, arguments) => {
                 let root = self.object(expr.qual.ty, Item::Nothing);
                 let mut values = vec![Item::Address(Place { root, path: Vec::new() })];
@@ -403,6 +409,10 @@ impl<'a, F: Facts> Machine<'a, F> {
                     Ok(Item::Scalar(binary(op, left, right, Scalar::I64)?))
                 }
             };
+        }
+        if let (Item::Function(a), Item::Function(b)) = (&a, &b) {
+            let equal = (a == b) == (op == Binary::Eq);
+            return Ok(Item::Scalar(Constant::Int(u64::from(equal))));
         }
         let scalar = self.shape(left.qual.ty)?.0;
         let (a, b) = (self.components(a, left.qual.ty)?, self.components(b, right.qual.ty)?);

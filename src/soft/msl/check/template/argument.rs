@@ -359,6 +359,10 @@ impl Checker {
         let TemplateParameter::Value { specifiers, declarator, .. } = parameter else {
             return Some(argument);
         };
+        // `auto` takes an argument of any type (C++17 temp.param).
+        if matches!(specifiers.base, BaseType::Auto) && declarator.parts.is_empty() {
+            return self.named_function(argument);
+        }
         let base = self.specifiers(specifiers);
         let target = self.declared_type(base, declarator);
         // A parameter whose type is invalid accepts no argument (temp.deduct/8).
@@ -370,6 +374,24 @@ impl Checker {
         let fitted: Option<Vec<Argument>> =
             elements.iter().map(|&element| self.fitted_value(target, element)).collect();
         fitted.map(|list| self.pack(&list))
+    }
+
+    /// An argument for a parameter of any type: of functions, the only one that there is.
+    fn named_function(&mut self, argument: Argument) -> Option<Argument> {
+        match argument {
+            Argument::Overloads(at) => {
+                let overloads = self.templates.overloads[at as usize].clone();
+                let unknown = Qual::plain(Types::UNKNOWN);
+                self.pick_overload(&overloads, unknown).map(Argument::Function)
+            }
+            Argument::Pack(id) => {
+                let elements = self.templates.packs[id.0 as usize].clone();
+                let named: Option<Vec<Argument>> =
+                    elements.iter().map(|&element| self.named_function(element)).collect();
+                named.map(|list| self.pack(&list))
+            }
+            other => Some(other),
+        }
     }
 
     fn fitted_value(&mut self, target: Qual, argument: Argument) -> Option<Argument> {
@@ -526,7 +548,7 @@ impl Checker {
     pub(in super::super) fn pack_length(&mut self, name: Name) -> Option<usize> {
         match self.named_pack(name)? {
             Entity::Pack(id) => Some(self.templates.packs[id.0 as usize].len()),
-            Entity::Locals(_, count) => Some(count as usize),
+            Entity::Locals(_, count) | Entity::Fields(_, _, count) => Some(count as usize),
             _ => None,
         }
     }
@@ -579,13 +601,16 @@ impl Checker {
         self.nth_element(pack, at)
     }
 
-    fn nth_element(&self, pack: Entity, at: usize) -> Option<Entity> {
+    pub(in super::super) fn nth_element(&self, pack: Entity, at: usize) -> Option<Entity> {
         match pack {
             Entity::Pack(id) => {
                 self.templates.packs[id.0 as usize].get(at).and_then(|one| one.entity())
             }
             Entity::Locals(first, count) if at < count as usize => {
                 Some(Entity::Local(VariableId(first.0 + at as u32)))
+            }
+            Entity::Fields(class, first, count) if at < count as usize => {
+                Some(Entity::Field(class, first + at as u32))
             }
             _ => None,
         }

@@ -522,7 +522,7 @@ impl Checker {
         };
         let mut deduction = self.bind_explicit(&syntax, &explicit).ok_or(Ignored::Explicit)?;
         let rest = signature.parameters.last().is_some_and(|p| p.expands.is_some());
-        if types.len() > signature.parameters.len() && !rest {
+        if types.len() > signature.parameters.len() && !rest && !signature.variadic {
             return Err(Ignored::TooMany(signature.parameters.len()));
         }
         let scope = self.templates.all[id.0 as usize].scope;
