@@ -165,7 +165,9 @@ impl Queue {
         }
         (state.on_scheduled, state.on_completed) = (on_scheduled, on_completed);
         state.times.kernel.0 = now();
-        submission.session.committed();
+        if !is_forked() {
+            submission.session.committed();
+        }
         submission.set_status(&mut state, status::COMMITTED);
         let ticket = state.ticket.take();
         if is_forked() {

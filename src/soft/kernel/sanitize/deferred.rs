@@ -15,9 +15,9 @@ use super::shadow::{Record, resized};
 use super::stamps::Planes;
 use super::{Session, State, contains, meet};
 
-/// The most launches that are deferred, and the bytes of their planes, as far as there are several.
+/// The most launches that are deferred, and the bytes that they take, as far as there are several.
 pub(super) const MOST: usize = 256;
-const MOST_BYTES: usize = 1 << 32;
+const MOST_BYTES: usize = 1 << 31;
 
 /// The accesses of launches that nothing orders.
 pub(super) struct Deferred {
@@ -79,9 +79,9 @@ impl Commit {
     }
 
     pub(super) fn end(&self) {
-        let number = self.0.swap(0, Relaxed);
-        if number != 0 {
-            lock(&COMMITS).1.remove(&number);
+        // Without checks there is none, and nothing to write.
+        if self.0.load(Relaxed) != 0 {
+            lock(&COMMITS).1.remove(&self.0.swap(0, Relaxed));
         }
     }
 }
@@ -102,7 +102,7 @@ impl Deferred {
         Self { batch, clock, parts, state, seen: None }
     }
 
-    /// Takes the records of a range of addresses.
+    /// Takes the records of a range of addresses, which is no part of it from then on.
     pub(super) fn take(&mut self, range: &Range<u64>) -> Vec<(u64, Record)> {
         let Self { batch, parts, state, .. } = self;
         let cells = state.in_cells(range);
@@ -112,12 +112,21 @@ impl Deferred {
             let known = parts.iter().any(|part| meet(&part.range, &(cell * 4..cell * 4 + 4)));
             known && batch.is_shared(cell, &record)
         };
-        records.into_iter().filter(is_shared).collect()
+        let records = records.into_iter().filter(is_shared).collect();
+        self.forget(range);
+        records
     }
 
-    /// The bytes of its planes.
+    fn forget(&mut self, range: &Range<u64>) {
+        if self.parts.iter().any(|part| meet(&part.range, range)) {
+            self.parts = self.parts.iter().flat_map(|part| part.without(range)).collect();
+        }
+    }
+
+    /// The bytes that it takes.
     fn bytes(&self) -> usize {
-        self.state.planes.iter().map(|planes| planes.memory()).sum()
+        let State { planes, device, events, .. } = &self.state;
+        planes.iter().map(Planes::memory).sum::<usize>() + device.memory() + events.memory()
     }
 }
 
@@ -155,7 +164,13 @@ impl Table {
             shared.iter().for_each(|range| self.spread(number, range));
             spread.extend(shared);
         }
+        self.drop_empty();
         spread
+    }
+
+    /// Drops what has no memory left.
+    fn drop_empty(&mut self) {
+        self.deferred.retain(|one| !one.parts.is_empty());
     }
 
     /// Drops what is ordered before all that may come.
@@ -173,6 +188,9 @@ impl Table {
 
     /// Keeps the accesses; if there are too many, the records of the oldest are published.
     pub(super) fn keep(&mut self, deferred: Deferred) {
+        if deferred.parts.is_empty() {
+            return;
+        }
         self.deferred.push(deferred);
         let bytes_of = |all: &[Deferred]| all.iter().map(Deferred::bytes).sum::<usize>();
         if self.deferred.len() > MOST || bytes_of(&self.deferred) > MOST_BYTES {
@@ -180,20 +198,17 @@ impl Table {
         }
         let mut bytes = bytes_of(&self.deferred);
         while self.deferred.len() > MOST || bytes > MOST_BYTES && self.deferred.len() > 1 {
+            bytes -= self.deferred[0].bytes();
             let parts = self.deferred[0].parts.clone();
             parts.iter().for_each(|part| self.spread(0, &part.range));
-            bytes -= self.deferred.remove(0).bytes();
+            self.deferred.remove(0);
         }
     }
 
     /// Memory is freed.
     pub(super) fn forget_deferred(&mut self, memory: &Range<u64>) {
-        for one in &mut self.deferred {
-            if one.parts.iter().any(|part| meet(&part.range, memory)) {
-                one.parts = one.parts.iter().flat_map(|part| part.without(memory)).collect();
-            }
-        }
-        self.deferred.retain(|one| !one.parts.is_empty());
+        self.deferred.iter_mut().for_each(|one| one.forget(memory));
+        self.drop_empty();
     }
 
     /// Publishes the records of all that is deferred at an address.
@@ -202,6 +217,7 @@ impl Table {
         for number in 0..self.deferred.len() {
             self.spread(number, &(address..address + 4));
         }
+        self.drop_empty();
     }
 }
 

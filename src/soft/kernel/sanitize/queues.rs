@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use super::deferred::{Deferred, collect, common};
 use super::report::launch_of;
@@ -333,7 +333,11 @@ pub(super) fn table() -> MutexGuard<'static, Table> {
 
 /// The same, if nothing has it.
 pub(super) fn try_table() -> Option<MutexGuard<'static, Table>> {
-    PUBLISHED.try_lock().ok()
+    match PUBLISHED.try_lock() {
+        Ok(table) => Some(table),
+        Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 /// Four-byte cells of a page.
@@ -381,12 +385,12 @@ impl Table {
     }
 }
 
-/// Ranges in their order, as one where one begins at the end of another.
+/// Ranges in their order, as one where they meet or one begins at the end of another.
 pub(super) fn joined(ranges: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
     let mut all: Vec<Range<u64>> = Vec::new();
     for range in ranges {
         match all.last_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
             _ => all.push(range),
         }
     }

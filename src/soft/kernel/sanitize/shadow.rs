@@ -284,14 +284,26 @@ impl Shadow {
     /// Whether a record is of a write in a range of addresses.
     pub(super) fn is_written(&self, range: &Range<u64>) -> bool {
         let cells = range.start / 4..range.end.div_ceil(4);
-        let pages = cells.start / CELLS as u64..cells.end.div_ceil(CELLS as u64);
-        let of_page = |(&page, all): (&u64, &[Cell])| {
-            let here = all.iter().zip(page * CELLS as u64..);
+        let of_page = |page: u64| {
+            let here = self.pages[&page].iter().zip(page * CELLS as u64..);
             let mut here = here.filter(|(_, number)| cells.contains(number));
             here.any(|(cell, _)| cell.records().any(|record| record.kind.writes()))
         };
-        let known = self.pages.iter().filter(|(page, _)| pages.contains(page));
-        known.map(|(page, all)| (page, &**all)).any(of_page)
+        self.pages_of(&cells).into_iter().any(of_page)
+    }
+
+    /// The numbers of its pages that have some of these cells.
+    fn pages_of(&self, cells: &Range<u64>) -> Vec<u64> {
+        let pages = cells.start / CELLS as u64..cells.end.div_ceil(CELLS as u64);
+        if pages.end - pages.start < self.pages.len() as u64 {
+            return pages.filter(|page| self.pages.contains_key(page)).collect();
+        }
+        self.pages.keys().copied().filter(|page| pages.contains(page)).collect()
+    }
+
+    /// The bytes of its pages.
+    pub(super) fn memory(&self) -> usize {
+        self.pages.len() * CELLS * size_of::<Cell>()
     }
 
     /// No stamp stands for a record from now on.
@@ -313,12 +325,16 @@ impl Shadow {
     pub(super) fn take_range(&mut self, range: &Range<u64>) -> Vec<(u64, Record)> {
         let cells = range.start / 4..range.end.div_ceil(4);
         let mut taken = Vec::new();
-        let pages = cells.start / CELLS as u64..cells.end.div_ceil(CELLS as u64);
-        for (&page, all) in self.pages.iter_mut().filter(|(page, _)| pages.contains(page)) {
-            for (cell, number) in all.iter_mut().zip(page * CELLS as u64..) {
+        for page in self.pages_of(&cells) {
+            let first = page * CELLS as u64;
+            let Some(all) = self.pages.get_mut(&page) else { continue };
+            for (cell, number) in all.iter_mut().zip(first..) {
                 if cells.contains(&number) {
                     taken.extend(std::mem::take(cell).records().map(|record| (number, *record)));
                 }
+            }
+            if cells.start <= first && first + CELLS as u64 <= cells.end {
+                self.pages.remove(&page);
             }
         }
         taken.sort_by_key(|&(number, _)| number);

@@ -484,6 +484,12 @@ impl Events {
         self.keep_segments(&[]);
     }
 
+    /// The bytes of the segments and the log.
+    pub(super) fn memory(&self) -> usize {
+        let blocks = [&self.segments, &self.log];
+        blocks.into_iter().flatten().map(|block| block.layout.size()).sum()
+    }
+
     /// Takes what stamps refer to; the memory of the log stays.
     pub(super) fn take(&mut self) -> Self {
         let mut taken = std::mem::take(self);

@@ -1,7 +1,7 @@
 //! The detector alone, without kernels.
 
 use super::deferred::{Deferred, MOST, Part, collect, deferred_at};
-use super::queues::{Batch, FIRST_ENCODER, Table, published_at, table};
+use super::queues::{Batch, FIRST_ENCODER, Table, joined, published_at, table};
 use super::*;
 use crate::test_random::Random;
 
@@ -669,6 +669,8 @@ fn accesses_of_one_queue_are_deferred() {
     assert!(deferred_at(base) == 3 && !is_recorded());
     assert_eq!(reports(33, &[], &[(Read, 1)]).0, 1);
     assert!(is_recorded());
+    // What has become records is deferred no longer.
+    assert!(deferred_at(base) < 3, "{}", deferred_at(base));
     // All of it is forgotten with the memory.
     forget(0, base as *const u8, 4 * WORDS as usize);
     assert!(deferred_at(base) == 0 && !is_recorded());
@@ -776,4 +778,10 @@ fn a_bounded_number_is_deferred() {
     let recorded =
         |nth: u64| !table.recorded(&(base + 0x1000 * nth..base + 0x1000 * nth + 4)).is_empty();
     assert!(recorded(0) && recorded(1) && !recorded(2));
+}
+
+#[test]
+fn ranges_that_meet_are_one() {
+    let cells = [0..4, 0..4, 4..8, 4..8, 12..16];
+    assert_eq!(joined(cells.into_iter()), [0..8, 12..16]);
 }
