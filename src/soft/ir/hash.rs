@@ -199,11 +199,6 @@ impl<K, V> FastMap<K, V> {
         self.entries.iter_mut().map(|(_, value)| value)
     }
 
-    /// All entries, to change their values.
-    pub(crate) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&K, &mut V)> {
-        self.entries.iter_mut().map(|(key, value)| (&*key, value))
-    }
-
     /// Removes the entries that a function does not keep.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         let mut at = self.entries.len();

@@ -698,12 +698,12 @@ fn deferred_accesses_race_like_records() {
             for _ in 0..6 {
                 let queue = random.below(3);
                 let mut after: Vec<_> = clocks.iter().filter(|_| random.chance(40)).collect();
-                after.push(&queues[queue as usize]);
+                after.push(&queues[queue]);
                 let accesses: Vec<_> = (0..1 + random.below(3))
                     .map(|_| (random.pick(&KINDS), random.below(3) as u64))
                     .collect();
                 let (session, clock) = accesses_by(61 + queue as u64, &after, base, &accesses);
-                session.before(&queues[queue as usize]);
+                session.before(&queues[queue]);
                 races.push(!session.reports().is_empty());
                 clocks.push(clock);
                 if is_recorded {
