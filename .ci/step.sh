@@ -66,3 +66,11 @@ debian_cargo() {
     export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=none
     cargo() { /usr/bin/cargo "$@"; }
 }
+
+# seed_of_commit: random tests, and choices of what to test, are others for each commit.
+seed_of_commit() {
+    need git
+    ARUMINIUM_TEST_SEED=$((16#$(git rev-parse HEAD | cut -c 1-6)))
+    export ARUMINIUM_TEST_SEED
+    echo "ARUMINIUM_TEST_SEED=$ARUMINIUM_TEST_SEED"
+}
