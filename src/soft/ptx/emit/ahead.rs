@@ -106,7 +106,9 @@ impl Emit<'_> {
         for &(_, load) in &pairs {
             let source = Address::of(function, function.inst(load).args[0]);
             let is_fixed = !source.terms.iter().any(|term| here.contains(&term.0));
-            if op(source.base) != Op::Get || !is_fixed || self.versions.is_checked(load) {
+            // What was read from the pointer before the loop does not move with it.
+            let moves = op(source.base) == Op::Get && here.contains(&source.base);
+            if !moves || !is_fixed || self.versions.is_checked(load) {
                 return None;
             }
             let variable = function.inst(source.base).imm;

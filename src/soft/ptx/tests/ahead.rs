@@ -82,6 +82,15 @@ fn a_tile_that_something_else_accesses_or_orders_is_copied_for_one_iteration() {
     ] {
         assert_eq!(found(parts, unchecked())[0], 0, "{what}");
     }
+    // A source that was read from the pointer before the loop stays, though the pointer moves.
+    let source = tiles([TILE, "", STEP, ""])
+        .replace(
+            "for (uint k",
+            "for (uint o = 0; o < n; o++) { device const half *q = p; for (uint k",
+        )
+        .replace("uint4 *)p)[j]", "uint4 *)q)[j]")
+        .replace("y[i] = s;", "} y[i] = s;");
+    assert!(!text_of(&source, unchecked()).contains("cp.async.ca"));
     // Copies that may be to one place are made one after the other.
     let source = tiles([TILE, "", STEP, ""]).replace("24 * i))[j]", "24 * (i + n * j)))[0]");
     assert!(!text_of(&source, unchecked()).contains("cp.async.ca"));
